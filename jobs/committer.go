@@ -1,0 +1,212 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	maxBatchChanges = 1000
+	maxBatchBytes   = 4 << 20
+	maxPendingBytes = 64 << 20
+	lazyDelay       = 20 * time.Millisecond
+)
+
+// op is one caller's share of a batch.
+type op struct {
+	change  Change
+	lazy    bool            // may wait for company: progress and output
+	bytes   int             // share of the bounds above
+	prepare func(c *Change) // completes the change as its batch is made up; may be nil
+	taken   bool            // in a batch, so that it can no longer be added to
+	done    chan error      // gets the outcome; has room for it
+}
+
+func newOp(c Change) *op {
+	return &op{change: c, bytes: 256 + len(c.Job.Input) + len(c.Event.Data), done: make(chan error, 1)}
+}
+
+// committer turns changes into batches: what arrives while a commit is under way
+// makes up the next one, and an idle committer stores at once (group commit by
+// demand). Only changes that nobody waits for are held back, for lazyDelay.
+type committer struct {
+	store  Store
+	claim  func(b *Batch)            // adds claims to a batch about to be stored
+	stored func(b *Batch, err error) // sees every batch after its ops were answered
+
+	wake chan struct{} // has an element when there may be something to do
+	quit chan struct{} // closed when no further op is taken
+
+	mu      sync.Mutex // protects the fields below
+	pending []*op
+	bytes   int
+	urgent  bool          // something pending should not wait
+	room    chan struct{} // closed when bytes has shrunk
+	failed  error         // why nothing can be stored any more
+}
+
+func newCommitter(store Store) *committer {
+	return &committer{store: store, wake: make(chan struct{}, 1), quit: make(chan struct{}), room: make(chan struct{})}
+}
+
+// put hands an op in. It blocks while too much is pending.
+func (c *committer) put(ctx context.Context, o *op) error {
+	for {
+		c.mu.Lock()
+		if c.failed != nil {
+			defer c.mu.Unlock()
+			return c.failed
+		}
+		if c.bytes == 0 || c.bytes+o.bytes <= maxPendingBytes {
+			c.pending = append(c.pending, o)
+			c.bytes += o.bytes
+			c.urgent = c.urgent || !o.lazy
+			c.mu.Unlock()
+			c.kick(false)
+			return nil
+		}
+		room := c.room
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// do hands a change in and waits for its outcome.
+func (c *committer) do(ctx context.Context, o *op) error {
+	if err := c.put(ctx, o); err != nil {
+		return err
+	}
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// kick makes the committer look again; urgent, also without any op.
+func (c *committer) kick(urgent bool) {
+	if urgent {
+		c.mu.Lock()
+		c.urgent = true
+		c.mu.Unlock()
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run stores batches until the committer is closed and nothing is pending.
+func (c *committer) run() {
+	for {
+		ops, more := c.gather()
+		if !more {
+			return
+		}
+		b := &Batch{Now: time.Now().Truncate(time.Millisecond), Changes: make([]*Change, len(ops))}
+		for i, o := range ops {
+			if o.prepare != nil {
+				o.prepare(&o.change)
+			}
+			if e := &o.change.Event; len(e.Data) > MaxEventData {
+				e.Data, e.Truncated = nil, true
+			}
+			b.Changes[i] = &o.change
+		}
+		c.claim(b)
+		if len(b.Changes)+len(b.Claims) == 0 {
+			continue
+		}
+		err := c.store.Commit(context.Background(), b)
+		if err != nil && !errors.Is(err, ErrNoSpace) {
+			c.fail(err)
+		}
+		for _, o := range ops {
+			if err != nil {
+				o.done <- err
+			} else {
+				o.done <- o.change.Err
+			}
+		}
+		c.stored(b, err)
+	}
+}
+
+// gather waits for the next batch; false when there will be none.
+func (c *committer) gather() ([]*op, bool) {
+	var hold *time.Timer
+	var due <-chan time.Time
+	quit := c.quit
+	closing := false
+	for {
+		c.mu.Lock()
+		if c.urgent || closing || c.failed != nil {
+			ops := c.takeLocked()
+			c.mu.Unlock()
+			return ops, len(ops) > 0 || !closing
+		}
+		lazy := len(c.pending) > 0
+		c.mu.Unlock()
+		if lazy && hold == nil {
+			hold = time.NewTimer(lazyDelay)
+			defer hold.Stop()
+			due = hold.C
+		}
+		select {
+		case <-c.wake:
+		case <-due:
+			c.mu.Lock()
+			c.urgent = true
+			c.mu.Unlock()
+		case <-quit:
+			closing, quit = true, nil
+		}
+	}
+}
+
+func (c *committer) takeLocked() []*op {
+	n, bytes := 0, 0
+	for n < len(c.pending) && n < maxBatchChanges && (n == 0 || bytes+c.pending[n].bytes <= maxBatchBytes) {
+		bytes += c.pending[n].bytes
+		c.pending[n].taken = true
+		n++
+	}
+	ops := c.pending[:n:n]
+	c.pending = c.pending[n:]
+	c.bytes -= bytes
+	c.urgent = len(c.pending) > 0
+	close(c.room)
+	c.room = make(chan struct{})
+	return ops
+}
+
+// fail refuses all further ops: after an error of unknown outcome nothing that the
+// store says can be trusted, and a repeated fsync that succeeds proves nothing.
+func (c *committer) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil {
+		c.failed = err
+		for _, o := range c.pending {
+			o.done <- err
+		}
+		c.pending, c.bytes = nil, 0
+	}
+}
+
+// close takes no further op and lets run end when all is stored.
+func (c *committer) close() {
+	c.mu.Lock()
+	if c.failed == nil {
+		c.failed = ErrClosed
+	}
+	c.mu.Unlock()
+	close(c.quit)
+}

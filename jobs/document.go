@@ -1,0 +1,178 @@
+package jobs
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// This file writes the public JSON of jobs and events (CONTRACT sections 4 and 7).
+// It appends to a buffer because every event passes through it.
+
+// timeFormat is RFC 3339 in UTC with milliseconds, the precision that is stored.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// AppendMembers appends the members of the job document, without the braces around
+// them, so that a caller can add its own (the API adds links).
+func (j *Job) AppendMembers(b []byte, pos Position) []byte {
+	b = appendString(append(b, `"id":`...), j.ID.String())
+	b = appendString(append(b, `,"kind":`...), j.Kind)
+	b = appendString(append(b, `,"queue":`...), j.Queue)
+	b = appendString(append(b, `,"tenant":`...), j.Tenant)
+	b = appendString(append(b, `,"state":`...), j.State.String())
+	b = appendString(append(b, `,"reason":`...), string(j.Reason))
+	b = appendInt(append(b, `,"priority":`...), j.Priority)
+	b = appendTags(append(b, `,"tags":`...), j.Tags)
+	b = append(b, `,"ordering_key":"","key":""`...)
+	b = appendValue(append(b, `,"input":`...), j.Input)
+	b = appendValue(append(b, `,"result":`...), j.ResultValue())
+	b = appendAny(append(b, `,"error":`...), j.Error == nil, j.Error)
+	b = appendAny(append(b, `,"progress":`...), j.Progress == nil, j.Progress)
+	b = appendInt(append(b, `,"attempt":`...), j.Attempt)
+	b = appendInt(append(b, `,"max_attempts":`...), j.MaxAttempts)
+	b = appendTime(append(b, `,"created_at":`...), j.CreatedAt)
+	b = appendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
+	b = appendTime(append(b, `,"started_at":`...), j.StartedAt)
+	b = appendTime(append(b, `,"finished_at":`...), j.FinishedAt)
+	b = appendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
+	b = append(b, `,"retained_until":null,"cancel_requested":`...)
+	b = strconv.AppendBool(b, j.CancelRequested)
+	b = appendID(append(b, `,"retry_of":`...), j.RetryOf)
+	b = appendID(append(b, `,"parent":`...), j.Parent)
+	b = strconv.AppendUint(append(b, `,"version":`...), j.Version, 10)
+	b = appendString(append(b, `,"epoch":`...), pos.Epoch)
+	return strconv.AppendUint(append(b, `,"seq":`...), pos.Seq, 10)
+}
+
+// ResultValue is the result as JSON: of a response, its status, headers and body.
+func (j *Job) ResultValue() Value {
+	if j.Response != nil {
+		return j.Response.JSON()
+	}
+	return j.Result
+}
+
+// ChangedData is the data of the event that tells of a change: the members in
+// fields as they are now, always with the state.
+func (j *Job) ChangedData(fields Field) Value {
+	b := appendString(append(make([]byte, 0, 160), `{"state":`...), j.State.String())
+	if fields.Has(FieldState) && j.State.Final() {
+		b = appendString(append(b, `,"reason":`...), string(j.Reason))
+	}
+	if fields.Has(FieldAttempt) {
+		b = appendInt(append(b, `,"attempt":`...), j.Attempt)
+	}
+	if fields.Has(FieldScheduled) {
+		b = appendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
+	}
+	if fields.Has(FieldStarted) {
+		b = appendTime(append(b, `,"started_at":`...), j.StartedAt)
+	}
+	if fields.Has(FieldFinished) {
+		b = appendTime(append(b, `,"finished_at":`...), j.FinishedAt)
+	}
+	if fields.Has(FieldProgress) {
+		b = appendAny(append(b, `,"progress":`...), j.Progress == nil, j.Progress)
+	}
+	if fields.Has(FieldCancel) {
+		b = strconv.AppendBool(append(b, `,"cancel_requested":`...), j.CancelRequested)
+	}
+	if fields.Has(FieldError) {
+		b = appendAny(append(b, `,"error":`...), j.Error == nil, j.Error)
+	}
+	if fields.Has(FieldResult) {
+		b = appendValue(append(b, `,"result":`...), j.ResultValue())
+	}
+	return append(b, '}')
+}
+
+// acceptedData is the data of a job's first event: all that is not plain from the
+// event itself.
+func (j *Job) acceptedData() Value {
+	b := appendString(append(make([]byte, 0, 192+len(j.Input)), `{"state":`...), j.State.String())
+	b = appendInt(append(b, `,"priority":`...), j.Priority)
+	b = appendInt(append(b, `,"max_attempts":`...), j.MaxAttempts)
+	b = appendTime(append(b, `,"created_at":`...), j.CreatedAt)
+	if !j.ScheduledAt.IsZero() {
+		b = appendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
+	}
+	if !j.ExpiresAt.IsZero() {
+		b = appendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
+	}
+	if j.RetryOf != (ID{}) {
+		b = appendID(append(b, `,"retry_of":`...), j.RetryOf)
+	}
+	b = appendValue(append(b, `,"input":`...), j.Input)
+	return append(b, '}')
+}
+
+// AppendJSON appends the event as it goes to subscribers.
+func (e *Event) AppendJSON(b []byte, epoch string) []byte {
+	b = appendString(append(b, `{"type":`...), e.Type.String())
+	b = appendString(append(b, `,"epoch":`...), epoch)
+	b = strconv.AppendUint(append(b, `,"seq":`...), e.Seq, 10)
+	b = appendID(append(b, `,"job":`...), e.Job)
+	b = appendString(append(b, `,"queue":`...), e.Queue)
+	b = appendString(append(b, `,"kind":`...), e.Kind)
+	b = appendTags(append(b, `,"tags":`...), e.Tags)
+	b = strconv.AppendUint(append(b, `,"version":`...), e.Version, 10)
+	b = appendTime(append(b, `,"at":`...), e.At)
+	if e.Truncated {
+		return append(b, `,"data":null,"truncated":true}`...)
+	}
+	b = appendValue(append(b, `,"data":`...), e.Data)
+	return append(b, '}')
+}
+
+func appendString(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s) // its only error is for invalid UTF-8, which it replaces
+	return b
+}
+
+func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }
+
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, "null"...)
+	}
+	return append(t.UTC().AppendFormat(append(b, '"'), timeFormat), '"')
+}
+
+func appendID(b []byte, id ID) []byte {
+	if id == (ID{}) {
+		return append(b, `""`...)
+	}
+	return append(append(append(b, '"'), id.String()...), '"')
+}
+
+func appendTags(b []byte, tags []string) []byte {
+	b = append(b, '[')
+	for i, t := range tags {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, t)
+	}
+	return append(b, ']')
+}
+
+func appendValue(b []byte, v Value) []byte {
+	if len(v) == 0 {
+		return append(b, "null"...)
+	}
+	return append(b, v...)
+}
+
+// appendAny appends what is rare enough for the general encoder.
+func appendAny(b []byte, null bool, v any) []byte {
+	if null {
+		return append(b, "null"...)
+	}
+	out, err := json.Marshal(v)
+	if err != nil { // the types passed here hold texts, numbers and valid JSON only
+		panic(err)
+	}
+	return append(b, out...)
+}

@@ -1,0 +1,271 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Engine accepts jobs, runs those that have a handler, and decides what becomes of
+// them. All it knows is in its Store.
+//
+//	Submit, Cancel ─┐
+//	handler outcome ┼→ committer → Store.Commit → the log → readers
+//	waker (timers) ─┘      └→ claims → execute → Handler.Run
+type Engine struct {
+	store    Store
+	log      *slog.Logger
+	handlers map[string]Handler
+	kinds    []string
+	commits  *committer
+	failed   chan struct{} // closed when the store failed
+	loops    sync.WaitGroup
+	stop     context.CancelFunc // ends the waker
+	rewake   chan time.Time     // an earlier time for the waker
+
+	mu       sync.Mutex // protects the fields below
+	free     int        // slots for handlers
+	backlog  bool       // there may be ready jobs that nobody claimed
+	draining bool
+	runs     map[string]*Run // by lease
+	idle     chan struct{}   // closed when draining and no run is left
+}
+
+// Options of an Engine. The zero value of all but Store means a default.
+type Options struct {
+	Store    Store
+	Handlers map[string]Handler // by kind
+	Slots    int                // attempts at the same time in this process; 64
+	Logger   *slog.Logger
+}
+
+// CancelGrace is how long a running attempt has to stop from when it was told.
+const CancelGrace = 10 * time.Second
+
+// Open starts an engine. Attempts that a former process left behind are queued again.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	e := &Engine{store: o.Store, handlers: o.Handlers, free: o.Slots, log: o.Logger,
+		failed: make(chan struct{}), rewake: make(chan time.Time, 1), runs: map[string]*Run{}, idle: make(chan struct{}), backlog: true}
+	if e.free <= 0 {
+		e.free = 64
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	for kind := range o.Handlers {
+		e.kinds = append(e.kinds, kind)
+	}
+	if err := e.recover(ctx); err != nil {
+		return nil, err
+	}
+	e.commits = newCommitter(o.Store)
+	e.commits.claim, e.commits.stored = e.addClaims, e.stored
+	background, stop := context.WithCancel(context.Background())
+	e.stop = stop
+	e.loops.Go(e.commits.run)
+	e.loops.Go(func() { e.wakeLoop(background) })
+	e.commits.kick(true)
+	return e, nil
+}
+
+// recover queues again what ran when the last process ended: its handlers died with
+// it. That spends no attempt.
+func (e *Engine) recover(ctx context.Context) error {
+	before := uint64(math.MaxUint64 >> 1)
+	for before > 0 {
+		page, err := e.store.List(ctx, Filter{States: []State{Running}, Before: before, Limit: 500})
+		if err != nil {
+			return fmt.Errorf("looking for interrupted jobs: %w", err)
+		}
+		b := &Batch{Now: time.Now().Truncate(time.Millisecond)}
+		for i := range page.Jobs {
+			b.Changes = append(b.Changes, release(&page.Jobs[i]))
+		}
+		if len(b.Changes) > 0 {
+			if err := e.store.Commit(ctx, b); err != nil {
+				return fmt.Errorf("queueing interrupted jobs again: %w", err)
+			}
+			e.log.Info("queued interrupted jobs again", "jobs", len(b.Changes))
+		}
+		before = page.Next
+	}
+	return nil
+}
+
+// Accepted is the answer to a submission.
+type Accepted struct {
+	Job      Job   // as of its first event, or as of now when Replayed
+	Position int64 // in its queue, from 1; 0 if it is not queued
+	Replayed bool  // the idempotency key was bound to this job before
+}
+
+// Submit accepts a job: when it returns without error, the job is durable.
+// ErrConflict with status 422 if the idempotency key stands for another request.
+func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
+	job, err := e.newJob(s)
+	if err != nil {
+		return Accepted{}, err
+	}
+	o := newOp(change(job, Guard{}, job.State, 0))
+	o.change.Event.Data = job.acceptedData()
+	o.change.Key = s.Key
+	err = e.commits.do(ctx, o)
+	if taken, ok := errors.AsType[*KeyTaken](err); ok {
+		if !taken.Same {
+			p := newProblem(Conflict, "Idempotency key in use", "This Idempotency-Key was used for another request. Use a new key for a new request.")
+			p.Status = 422
+			return Accepted{}, p
+		}
+		return Accepted{Job: taken.Job, Replayed: true}, nil
+	}
+	if err != nil {
+		return Accepted{}, e.unavailable(ctx, err)
+	}
+	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
+}
+
+func (e *Engine) newJob(s Spec) (Job, error) {
+	s = s.withDefaults()
+	if h, ok := e.handlers[s.Kind]; ok && h.Check != nil {
+		if err := h.Check(s.Input); err != nil {
+			return Job{}, err
+		}
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Job{}, err
+	}
+	now := time.Now().Truncate(time.Millisecond)
+	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input,
+		MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout, CreatedAt: now}
+	start := now
+	if s.Delay > 0 {
+		s.RunAt = now.Add(s.Delay)
+	}
+	if s.RunAt.After(now) {
+		start = s.RunAt.Add(time.Millisecond - 1).Truncate(time.Millisecond) // never early
+		j.State, j.ScheduledAt, j.WakeAt = Scheduled, start, start
+	}
+	if s.QueueTimeout > 0 {
+		j.ExpiresAt = start.Add(s.QueueTimeout)
+		if j.State == Queued {
+			j.WakeAt = j.ExpiresAt
+		}
+	}
+	return j, nil
+}
+
+// Cancel ends a job that does not run, and tells one that runs. It may be repeated;
+// a final job is left as it is.
+func (e *Engine) Cancel(ctx context.Context, tenant string, id ID) (Job, Position, error) {
+	for {
+		job, pos, err := e.store.Job(ctx, tenant, id)
+		if err != nil || job.State.Final() || job.CancelRequested {
+			return job, pos, err
+		}
+		var c Change
+		if job.State == Running {
+			job.CancelRequested, job.WakeAt = true, time.Now().Add(CancelGrace)
+			c = Change{Job: job, If: Guard{Running, job.Lease}, Fields: FieldCancel | FieldWake, Event: Event{Type: JobCancelRequested}}
+			c.Event.Data = c.Job.ChangedData(c.Fields)
+		} else {
+			c = finish(job, Guard{State: job.State}, Cancelled, ByUser, FieldState)
+		}
+		err = e.commits.do(ctx, newOp(c))
+		if errors.Is(err, ErrConflict) {
+			continue // it has moved on: look again
+		}
+		if err != nil {
+			return job, pos, e.unavailable(ctx, err)
+		}
+		e.tell(job.Lease, ErrCancelRequested)
+		return e.store.Job(ctx, tenant, id)
+	}
+}
+
+// unavailable is what a caller gets to see of a store that can't take a change.
+func (e *Engine) unavailable(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+		return newProblem(Unavailable, "Not available", "The hub is shutting down or the request was given up; send it again with the same Idempotency-Key.")
+	}
+	if errors.Is(err, ErrNoSpace) {
+		return newProblem(Unavailable, "No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
+	}
+	if e.Err() != nil {
+		return newProblem(Internal, "Store failed", "The hub's store failed; whether this was stored is unknown. Send it again with the same Idempotency-Key after the hub was restarted.")
+	}
+	return err
+}
+
+// Failed is closed when the store has failed for good; Err then says why. A process
+// should end: only opening the store again tells what it holds.
+func (e *Engine) Failed() <-chan struct{} { return e.failed }
+
+// Err is why no job can be accepted, or nil.
+func (e *Engine) Err() error {
+	e.commits.mu.Lock()
+	defer e.commits.mu.Unlock()
+	return e.commits.failed
+}
+
+// stored looks at every batch after the commit: starts what was claimed, and notes
+// what needs the waker or a claim.
+func (e *Engine) stored(b *Batch, err error) {
+	if err != nil {
+		e.unclaim(b)
+		if e.Err() != nil && !errors.Is(e.Err(), ErrClosed) {
+			e.log.Error("the store failed; no further job is accepted", "error", err)
+			close(e.failed)
+		} else {
+			e.log.Error("the store has no space left", "error", err)
+		}
+		return
+	}
+	var wake time.Time
+	for _, c := range b.Changes {
+		if c.Err == nil && (c.If.State == 0 || c.Fields.Has(FieldWake)) && !c.Job.WakeAt.IsZero() && (wake.IsZero() || c.Job.WakeAt.Before(wake)) {
+			wake = c.Job.WakeAt
+		}
+	}
+	if !wake.IsZero() {
+		e.wakeBy(wake)
+	}
+	e.start(b)
+}
+
+// Close stops claiming, lets running handlers finish until ctx ends, releases the
+// rest, and waits for all of the engine's goroutines. It does not close the store.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.draining = true
+	left := len(e.runs)
+	if left == 0 {
+		close(e.idle)
+	}
+	e.mu.Unlock()
+	select {
+	case <-e.idle:
+	case <-ctx.Done():
+		e.mu.Lock()
+		leases := make([]string, 0, len(e.runs))
+		for lease := range e.runs {
+			leases = append(leases, lease)
+		}
+		e.mu.Unlock()
+		e.log.Info("releasing running jobs", "jobs", len(leases))
+		for _, lease := range leases {
+			e.tell(lease, ErrDraining)
+		}
+		<-e.idle
+	}
+	e.stop()
+	e.commits.close()
+	e.loops.Wait()
+	return nil
+}

@@ -1,0 +1,46 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Handler runs the jobs of one kind inside the hub's process.
+type Handler struct {
+	// Check, if set, looks at the input of a job before it is accepted. Its *Problem
+	// becomes the answer to the submission.
+	Check func(input Value) error
+
+	// Run does the work of one attempt. It must return soon after ctx ends;
+	// context.Cause(ctx) then is ErrCancelRequested, ErrTimeout or ErrDraining.
+	//
+	// A nil error completes the job with the result. An error fails the attempt, which
+	// is then repeated as the job's retry policy says; a *Failure may say otherwise. The
+	// result of a failed attempt is kept if the job fails with it.
+	Run func(ctx context.Context, run *Run) (Result, error)
+}
+
+// Result is what an attempt produced: a JSON value, or the answer of an HTTP API.
+type Result struct {
+	Value    Value
+	Response *Response
+}
+
+// Failure is an error of an attempt that says what to do next.
+type Failure struct {
+	Problem *Problem
+	Never   bool          // do not retry: the job fails as rejected
+	After   time.Duration // wait at least this long before the next attempt
+}
+
+func (f *Failure) Error() string { return f.Problem.Error() }
+func (f *Failure) Unwrap() error { return f.Problem }
+
+// Why the context of a Run ended.
+var (
+	ErrCancelRequested = errors.New("cancellation was requested")
+	ErrTimeout         = errors.New("the attempt ran longer than its timeout")
+	ErrDraining        = errors.New("the hub is shutting down")
+	errRevoked         = errors.New("the lease was revoked")
+)

@@ -1,0 +1,144 @@
+package jobs
+
+import (
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+)
+
+// ID names a job: a UUIDv7, so that ids sort by time of acceptance.
+type ID = uuid.UUID
+
+// Value is a JSON value kept as it came, so that numbers keep every digit.
+type Value = jsontext.Value
+
+// DefaultTenant owns every job while the hub has no keys configured.
+const DefaultTenant = "default"
+
+// State says where a job is on its way. The last three are final.
+type State uint8
+
+const (
+	Scheduled State = iota + 1 // waits for its time
+	Queued                     // may be claimed
+	Running                    // one worker holds its lease
+	Retrying                   // waits for its next attempt
+	Waiting                    // waits for other jobs, holds no slot
+	Succeeded
+	Failed
+	Cancelled
+)
+
+// States lists all states in their order of life.
+var States = []State{Scheduled, Queued, Running, Retrying, Waiting, Succeeded, Failed, Cancelled}
+
+var stateNames = [...]string{"", "scheduled", "queued", "running", "retrying", "waiting", "succeeded", "failed", "cancelled"}
+
+func (s State) String() string { return stateNames[s] }
+
+// Final reports whether a job in this state never changes again.
+func (s State) Final() bool { return s >= Succeeded }
+
+// ParseState returns the state of that name.
+func ParseState(name string) (State, bool) {
+	i := slices.Index(stateNames[1:], name)
+	return State(i + 1), i >= 0
+}
+
+// transitions is the one table of what may follow what. A state may be missing
+// from its own row: nothing re-enters the state it is in.
+var transitions = map[State][]State{
+	0:         {Scheduled, Queued, Waiting},
+	Scheduled: {Queued, Failed, Cancelled},
+	Queued:    {Running, Failed, Cancelled},
+	Running:   {Queued, Scheduled, Retrying, Waiting, Succeeded, Failed, Cancelled},
+	Retrying:  {Queued, Failed, Cancelled},
+	Waiting:   {Queued, Scheduled, Succeeded, Failed, Cancelled},
+}
+
+// CanBecome reports whether a job may go from s to next. The zero State stands
+// for a job that does not exist yet.
+func (s State) CanBecome(next State) bool { return slices.Contains(transitions[s], next) }
+
+// Reason says why a job ended as it did; empty for success.
+type Reason string
+
+const (
+	Exhausted  Reason = "exhausted"   // attempts used up
+	Rejected   Reason = "rejected"    // told not to retry
+	Expired    Reason = "expired"     // waited longer than its queue timeout
+	TimedOut   Reason = "timeout"     // its last attempt ran longer than its timeout
+	WorkerLost Reason = "worker_lost" // its workers died under it
+	ByUser     Reason = "user"        // cancelled by a caller
+	ByParent   Reason = "parent"      // a job it waited for did not succeed
+)
+
+// Job is one accepted piece of work, as the store keeps it.
+type Job struct {
+	N      uint64 // the seq of its first event: unique, rising, the order of acceptance
+	ID     ID
+	Tenant string
+	Kind   string
+	Queue  string
+
+	State    State
+	Reason   Reason
+	Priority int
+	Tags     []string
+
+	Input    Value
+	Result   Value     // JSON result of a handler; nil where there is none
+	Response *Response // answer of an upstream HTTP API, kept byte for byte
+	Error    *Problem
+	Progress *Progress
+
+	Attempt     int // executions that count
+	MaxAttempts int
+	Backoff     Backoff
+	Timeout     time.Duration // of one attempt
+
+	CreatedAt       time.Time
+	ScheduledAt     time.Time // when it becomes queued by itself
+	StartedAt       time.Time // start of the newest attempt
+	FinishedAt      time.Time
+	ExpiresAt       time.Time // queue deadline
+	CancelRequested bool
+	RetryOf         ID
+	Parent          ID
+
+	Lease  string    // token of the running attempt
+	WakeAt time.Time // when the engine has to look at this job next
+
+	Version uint64 // number of its state changes
+	Seq     uint64 // its newest event
+}
+
+// Progress is what a handler last said of how far it is.
+type Progress struct {
+	Percent *float64 `json:"percent"`
+	Message string   `json:"message"`
+	Data    Value    `json:"data"`
+}
+
+// Field names members of a Job that a change writes. The same set decides what
+// is stored and what the event of the change tells.
+type Field uint32
+
+const (
+	FieldState Field = 1 << iota // State, Reason, and the ready mark
+	FieldAttempt
+	FieldLease
+	FieldWake
+	FieldScheduled
+	FieldStarted
+	FieldFinished
+	FieldProgress
+	FieldError
+	FieldResult // Result and Response
+	FieldCancel
+)
+
+// Has reports whether all of want are in f.
+func (f Field) Has(want Field) bool { return f&want == want }

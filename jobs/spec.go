@@ -1,0 +1,249 @@
+package jobs
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Spec is a job as a caller submits it. The zero value of each member means its default.
+type Spec struct {
+	Kind     string
+	Queue    string
+	Input    Value
+	Priority int // -100 to 100, higher first
+	Tags     []string
+	RunAt    time.Time
+	Delay    time.Duration
+
+	QueueTimeout time.Duration // none if zero
+	Timeout      time.Duration // of one attempt
+	MaxAttempts  int
+	Backoff      Backoff
+
+	Tenant string
+	Key    *Key // idempotency key, if the caller sent one
+}
+
+// Limits of a submission.
+const (
+	MaxInput   = 2 << 20 // bytes of a submission as JSON
+	maxTags    = 32
+	maxTag     = 128 // bytes
+	maxHorizon = 10 * 365 * 24 * time.Hour
+)
+
+var wellFormed = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+
+// WellFormedName reports whether name may be a kind or a queue.
+func WellFormedName(name string) bool { return wellFormed.MatchString(name) }
+
+// specDocument is the JSON of a submission (CONTRACT section 4).
+type specDocument struct {
+	Kind     string   `json:"kind"`
+	Queue    *string  `json:"queue"`
+	Input    Value    `json:"input"`
+	Priority int      `json:"priority"`
+	Tags     []string `json:"tags"`
+	RunAt    *string  `json:"run_at"`
+	Delay    *string  `json:"delay"`
+	Timeout  *string  `json:"timeout"`
+	Retry    *struct {
+		MaxAttempts *int    `json:"max_attempts"`
+		Backoff     *string `json:"backoff"`
+		Initial     *string `json:"initial"`
+		Max         *string `json:"max"`
+	} `json:"retry"`
+	QueueTimeout *string `json:"queue_timeout"`
+
+	// Known to the contract, not to this version: refused, so that nobody relies on them.
+	OrderingKey Value `json:"ordering_key"`
+	Key         Value `json:"key"`
+	Rerun       Value `json:"rerun"`
+	Callbacks   Value `json:"callbacks"`
+	After       Value `json:"after"`
+	Retention   Value `json:"retention"`
+}
+
+// DecodeSpec reads a submission. Its error is a *Problem: with status 400 for what
+// is not JSON (or has a member twice), 422 for JSON that is not a submission.
+func DecodeSpec(data []byte) (Spec, error) {
+	var doc specDocument
+	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
+		return Spec{}, DecodeProblem(err)
+	}
+	return doc.spec()
+}
+
+// DecodeProblem turns an error of the JSON decoder into a *Problem.
+func DecodeProblem(err error) *Problem {
+	p := newProblem(BadMessage, "Malformed request", "")
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		p.Status = 400
+		p.Detail = "The body is not one JSON document: " + syntactic.Err.Error()
+		if pointer := string(syntactic.JSONPointer); pointer != "" {
+			p.Errors = []MemberError{{pointer, syntactic.Err.Error()}}
+		}
+		return p
+	}
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		detail := "wrong type"
+		switch {
+		case errors.Is(err, json.ErrUnknownName):
+			detail = "unknown member"
+		case semantic.Err != nil:
+			detail = semantic.Err.Error()
+		case semantic.GoType != nil && semantic.JSONKind != 0:
+			detail = "must not be of type " + semantic.JSONKind.String()
+		}
+		return invalid(string(semantic.JSONPointer), "%s", detail)
+	}
+	p.Status = 400
+	p.Detail = "The body is not one JSON document: " + err.Error()
+	return p
+}
+
+// invalid is the problem of a document that is JSON, but not what was asked for.
+func invalid(pointer, format string, args ...any) *Problem {
+	p := newProblem(BadMessage, "Invalid request", "See errors for the members to correct.")
+	p.Status = 422
+	p.Errors = []MemberError{{pointer, fmt.Sprintf(format, args...)}}
+	return p
+}
+
+func (d *specDocument) spec() (Spec, error) {
+	for name, v := range map[string]Value{"ordering_key": d.OrderingKey, "key": d.Key, "rerun": d.Rerun, "callbacks": d.Callbacks, "after": d.After, "retention": d.Retention} {
+		if v != nil {
+			p := invalid("/"+name, "not supported by this version; leave it out")
+			p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
+			return Spec{}, p
+		}
+	}
+	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.withDefaults()
+	if !WellFormedName(s.Kind) {
+		return s, invalid("/kind", "must be 1 to 64 of a-z 0-9 . _ -")
+	}
+	if d.Queue != nil {
+		s.Queue = *d.Queue
+	}
+	if !WellFormedName(s.Queue) {
+		return s, invalid("/queue", "must be 1 to 64 of a-z 0-9 . _ -")
+	}
+	if err := s.Input.Compact(); err != nil { // one line, so that it can stand in a frame
+		return s, invalid("/input", "%s", err)
+	}
+	if s.Priority < -100 || s.Priority > 100 {
+		return s, invalid("/priority", "must be from -100 to 100")
+	}
+	if len(s.Tags) > maxTags {
+		return s, invalid("/tags", "at most %d tags", maxTags)
+	}
+	for i, tag := range s.Tags {
+		if !plainText(tag) || len(tag) == 0 || len(tag) > maxTag {
+			return s, invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", maxTag)
+		}
+	}
+	var err error
+	if d.RunAt != nil {
+		if d.Delay != nil {
+			return s, invalid("/delay", "give run_at or delay, not both")
+		}
+		if s.RunAt, err = time.Parse(time.RFC3339, *d.RunAt); err != nil {
+			return s, invalid("/run_at", "must be a time like 2026-01-02T15:04:05Z (RFC 3339)")
+		}
+		if time.Until(s.RunAt) > maxHorizon {
+			return s, invalid("/run_at", "must be within ten years")
+		}
+	}
+	if s.Delay, err = duration("/delay", d.Delay, 0, 0, maxHorizon); err != nil {
+		return s, err
+	}
+	if s.Timeout, err = duration("/timeout", d.Timeout, DefaultTimeout, time.Millisecond, 24*time.Hour); err != nil {
+		return s, err
+	}
+	if s.QueueTimeout, err = duration("/queue_timeout", d.QueueTimeout, 0, time.Millisecond, maxHorizon); err != nil {
+		return s, err
+	}
+	if d.Retry != nil {
+		if err := d.retry(&s); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func (s Spec) withDefaults() Spec {
+	s.Tenant = cmp.Or(s.Tenant, DefaultTenant)
+	s.Queue = cmp.Or(s.Queue, "default")
+	s.Timeout = cmp.Or(s.Timeout, DefaultTimeout)
+	s.MaxAttempts = cmp.Or(s.MaxAttempts, DefaultMaxAttempts)
+	s.Backoff.Initial = cmp.Or(s.Backoff.Initial, DefaultBackoff.Initial)
+	s.Backoff.Max = cmp.Or(s.Backoff.Max, max(DefaultBackoff.Max, s.Backoff.Initial))
+	if s.Input == nil {
+		s.Input = Value("{}")
+	}
+	return s
+}
+
+func (d *specDocument) retry(s *Spec) (err error) {
+	r := d.Retry
+	if r.MaxAttempts != nil {
+		if s.MaxAttempts = *r.MaxAttempts; s.MaxAttempts < 1 || s.MaxAttempts > 1000 {
+			return invalid("/retry/max_attempts", "must be from 1 to 1000")
+		}
+	}
+	if r.Backoff != nil {
+		i := -1
+		for k, name := range backoffNames {
+			if name == *r.Backoff {
+				i = k
+			}
+		}
+		if i < 0 {
+			return invalid("/retry/backoff", "must be exponential, linear or fixed")
+		}
+		s.Backoff.Kind = BackoffKind(i)
+	}
+	if s.Backoff.Initial, err = duration("/retry/initial", r.Initial, s.Backoff.Initial, time.Millisecond, 24*time.Hour); err != nil {
+		return err
+	}
+	if s.Backoff.Max, err = duration("/retry/max", r.Max, max(s.Backoff.Max, s.Backoff.Initial), s.Backoff.Initial, 7*24*time.Hour); err != nil {
+		return err
+	}
+	return nil
+}
+
+// duration reads a duration as Go writes it; def where text is nil.
+func duration(pointer string, text *string, def, least, most time.Duration) (time.Duration, error) {
+	if text == nil {
+		return def, nil
+	}
+	d, err := time.ParseDuration(*text)
+	if err != nil {
+		return 0, invalid(pointer, `must be a duration like "30s" or "1h30m"`)
+	}
+	if d < least || d > most {
+		return 0, invalid(pointer, "must be from %s to %s", least, most)
+	}
+	return d, nil
+}
+
+// plainText reports whether s is UTF-8 without control and direction-changing characters.
+func plainText(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return false
+		}
+	}
+	return true
+}

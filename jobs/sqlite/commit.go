@@ -1,0 +1,339 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"jobhub/jobs"
+)
+
+// commit is a batch on its way into the database. What it would change in memory is
+// kept here until the transaction is durable.
+type commit struct {
+	*Store
+	now    time.Time
+	seq    uint64
+	events []*jobs.Event
+	moved  map[*queue]*counts // jobs that came to or left a state, by queue
+	filled []lane
+	made   []*queue
+}
+
+// Commit implements jobs.Store.
+func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.write == nil {
+		return jobs.ErrClosed
+	}
+	head, _ := s.tail.position()
+	c := &commit{Store: s, now: b.Now, seq: head, moved: map[*queue]*counts{}}
+	if err := c.transact(b); err != nil {
+		s.forget(c.made)
+		if e := s.loadLanes(); e != nil { // claims may have struck out lanes that are there again
+			err = errors.Join(err, e)
+		}
+		return err
+	}
+	s.mu.Lock()
+	for q, by := range c.moved {
+		for i, n := range by {
+			q.counts[i] += n
+		}
+	}
+	s.mu.Unlock()
+	s.tail.publish(c.events)
+	return nil
+}
+
+func (c *commit) transact(b *jobs.Batch) (err error) {
+	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return storeError(err)
+	}
+	defer func() {
+		if err != nil && !c.write.AutocommitEnabled() {
+			if e := c.exec("ROLLBACK"); e != nil {
+				err = fmt.Errorf("%v, and then rolling back: %w", err, e)
+			}
+		}
+	}()
+	for _, ch := range b.Changes {
+		if ch.Err, err = c.apply(ch); err != nil {
+			return storeError(err)
+		}
+	}
+	for _, l := range c.filled {
+		c.ready[l] = true
+	}
+	for _, claim := range b.Claims {
+		if err := c.claim(claim); err != nil {
+			return storeError(err)
+		}
+	}
+	if len(c.events) > 0 {
+		if err := c.log(); err != nil {
+			return storeError(err)
+		}
+	}
+	if err := c.saveCounts(); err != nil {
+		return storeError(err)
+	}
+	return storeError(c.exec("COMMIT"))
+}
+
+func (c *commit) exec(sql string) error { return run(c.write.Prep(sql)) }
+
+// storeError tells a full disk, after which nothing is stored, from all else.
+func storeError(err error) error {
+	if err != nil && sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {
+		return fmt.Errorf("%w: %v", jobs.ErrNoSpace, err)
+	}
+	return err
+}
+
+// apply stores one change. Its first error is the outcome for the caller, the second
+// one of the database.
+func (c *commit) apply(ch *jobs.Change) (outcome, err error) {
+	if ch.If.State == 0 {
+		return c.insert(ch)
+	}
+	if ch.Event.Type.Lasting() {
+		ch.Job.Version = 1 // to add
+	} else {
+		ch.Job.Version = 0
+	}
+	st, err := c.write.Prepare(c.updateSQL(ch.Fields))
+	if err != nil {
+		return nil, err
+	}
+	p := binder{Stmt: st}
+	p.int(int64(ch.Job.Version))
+	p.int(int64(c.seq + 1))
+	q := c.queue(ch.Job.Tenant, ch.Job.Queue)
+	ready := ch.Fields.Has(jobs.FieldState) && ch.Job.State == jobs.Queued
+	payloads := p.fields(ch.Fields, &ch.Job, ready, c.seq+1)
+	p.int(int64(ch.Job.N))
+	p.int(int64(ch.If.State))
+	p.text(ch.If.Lease)
+	found, err := st.Step()
+	if found {
+		ch.Job.Version, ch.Event.Prev = uint64(st.ColumnInt64(0)), uint64(st.ColumnInt64(1))
+	}
+	if e := st.Reset(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return jobs.ErrConflict, nil
+	}
+	for _, pl := range payloads {
+		if err := c.savePayload(ch.Job.N, pl); err != nil {
+			return nil, err
+		}
+	}
+	if ch.Fields.Has(jobs.FieldState) {
+		c.move(q, ch.If.State, ch.Job.State)
+	}
+	if ready {
+		c.filled = append(c.filled, lane{q.id, ch.Job.Kind})
+	}
+	c.tell(&ch.Job, &ch.Event)
+	return nil, nil
+}
+
+func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
+	j := &ch.Job
+	if ch.Key != nil {
+		if taken, err := c.bindKey(ch.Key); err != nil || taken != nil {
+			return taken, err
+		}
+	}
+	q, err := c.makeQueue(queueName{j.Tenant, j.Queue})
+	if err != nil {
+		return nil, err
+	}
+	j.N, j.Version = c.seq+1, 1
+	st := c.write.Prep(`INSERT INTO jobs (version, seq, prev, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
+		backoff_max, timeout, created, scheduled, expires, wake, ready, cancel, retry_of, parent, input)
+		VALUES (1, ?, 0, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)`)
+	p := binder{Stmt: st}
+	p.int(int64(j.N))
+	p.int(int64(j.N))
+	p.blob(j.ID[:])
+	p.int(q.id)
+	p.text(j.Kind)
+	p.int(int64(j.State))
+	p.int(int64(j.Priority))
+	p.tags(j.Tags)
+	p.int(int64(j.MaxAttempts))
+	p.int(int64(j.Backoff.Kind))
+	p.int(j.Backoff.Initial.Milliseconds())
+	p.int(j.Backoff.Max.Milliseconds())
+	p.int(j.Timeout.Milliseconds())
+	p.time(j.CreatedAt)
+	p.time(j.ScheduledAt)
+	p.time(j.ExpiresAt)
+	p.time(j.WakeAt)
+	if j.State == jobs.Queued {
+		p.int(int64(j.N))
+	} else {
+		p.null()
+	}
+	p.id(j.RetryOf)
+	p.id(j.Parent)
+	input := p.payload(partInput, j.Input)
+	if err := run(st); err != nil {
+		return nil, err
+	}
+	if input != nil {
+		if err := c.savePayload(j.N, *input); err != nil {
+			return nil, err
+		}
+	}
+	for _, tag := range j.Tags {
+		if err := sqlitex.Execute(c.write, "INSERT OR IGNORE INTO tags (tag, n) VALUES (?, ?)", &sqlitex.ExecOptions{Args: []any{tag, int64(j.N)}}); err != nil {
+			return nil, err
+		}
+	}
+	if ch.Key != nil {
+		if err := sqlitex.Execute(c.write, "INSERT OR REPLACE INTO keys (scope, key, fingerprint, n, until) VALUES (?, ?, ?, ?, ?)",
+			&sqlitex.ExecOptions{Args: []any{ch.Key.Scope, ch.Key.Key, ch.Key.Fingerprint, int64(j.N), ch.Key.Until.UnixMilli()}}); err != nil {
+			return nil, err
+		}
+	}
+	c.move(q, 0, j.State)
+	if j.State == jobs.Queued {
+		c.filled = append(c.filled, lane{q.id, j.Kind})
+		ch.Position = q.counts[jobs.Queued] + c.moved[q][jobs.Queued]
+	}
+	c.tell(j, &ch.Event)
+	return nil, nil
+}
+
+// bindKey returns a *jobs.KeyTaken if the key stands for an earlier job still: for
+// its time, and as long as that job is not final.
+func (c *commit) bindKey(k *jobs.Key) (taken, err error) {
+	err = sqlitex.Execute(c.write, "SELECT k.fingerprint, k.until, "+jobColumns+" FROM keys k JOIN jobs USING (n) WHERE k.scope=? AND k.key=?",
+		&sqlitex.ExecOptions{Args: []any{k.Scope, k.Key}, ResultFunc: func(st *sqlite.Stmt) error {
+			fingerprint := make([]byte, st.ColumnLen(0))
+			st.ColumnBytes(0, fingerprint)
+			j, err := c.scanJob(st, 2)
+			if err != nil {
+				return err
+			}
+			if st.ColumnInt64(1) > c.now.UnixMilli() || !j.State.Final() {
+				taken = &jobs.KeyTaken{Job: j, Same: string(fingerprint) == string(k.Fingerprint)}
+			}
+			return nil
+		}})
+	if t, ok := taken.(*jobs.KeyTaken); ok && err == nil {
+		err = loadPayloads(c.write, &t.Job)
+	}
+	return taken, err
+}
+
+// updateSQL is the statement that sets fields if the job is as the guard says.
+func (s *Store) updateSQL(f jobs.Field) string {
+	if sql := s.updates[f]; sql != "" {
+		return sql
+	}
+	var b strings.Builder
+	b.WriteString("UPDATE jobs SET version=version+?, prev=seq, seq=?")
+	for _, field := range fields {
+		if f.Has(field.bit) {
+			for column := range strings.SplitSeq(field.columns, " ") {
+				b.WriteString(", " + column + "=?")
+			}
+		}
+	}
+	b.WriteString(" WHERE n=? AND state=? AND ifnull(lease, '')=? RETURNING version, prev")
+	s.updates[f] = b.String()
+	return b.String()
+}
+
+// tell numbers the event of a change.
+func (c *commit) tell(j *jobs.Job, e *jobs.Event) {
+	c.seq++
+	e.Seq, e.At, e.Version = c.seq, c.now, j.Version
+	e.Job, e.Tenant, e.Queue, e.Kind, e.Tags = j.ID, j.Tenant, j.Queue, j.Kind, j.Tags
+	j.Seq = c.seq
+	ev := *e // the change, with its payloads, need not live as long as the event
+	c.events = append(c.events, &ev)
+}
+
+func (c *commit) log() error {
+	st := c.write.Prep("INSERT INTO log (last, events) VALUES (?, ?)")
+	st.BindInt64(1, int64(c.seq))
+	st.BindBytes(2, encodeEvents(nil, c.events))
+	return run(st)
+}
+
+func (c *commit) move(q *queue, from, to jobs.State) {
+	by := c.moved[q]
+	if by == nil {
+		by = new(counts)
+		c.moved[q] = by
+	}
+	if from != 0 {
+		by[from]--
+	}
+	by[to]++
+}
+
+func (c *commit) saveCounts() error {
+	st := c.write.Prep("UPDATE queues SET counts=? WHERE q=?")
+	for q, by := range c.moved {
+		sum := q.counts
+		for i, n := range by {
+			sum[i] += n
+		}
+		text, _ := json.Marshal(sum)
+		st.BindText(1, string(text))
+		st.BindInt64(2, q.id)
+		if err := run(st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *commit) makeQueue(name queueName) (*queue, error) {
+	if q := c.queue(name.tenant, name.name); q != nil {
+		return q, nil
+	}
+	text, _ := json.Marshal(counts{})
+	if err := sqlitex.Execute(c.write, "INSERT INTO queues (tenant, name, counts) VALUES (?, ?, ?)",
+		&sqlitex.ExecOptions{Args: []any{name.tenant, name.name, string(text)}}); err != nil {
+		return nil, err
+	}
+	q := &queue{id: c.write.LastInsertRowID(), queueName: name}
+	c.mu.Lock()
+	c.queues[name], c.byID[q.id] = q, q
+	c.mu.Unlock()
+	c.made = append(c.made, q)
+	return q, nil
+}
+
+func (s *Store) queue(tenant, name string) *queue {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.queues[queueName{tenant, name}]
+}
+
+func (s *Store) forget(made []*queue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, q := range made {
+		delete(s.queues, q.queueName)
+		delete(s.byID, q.id)
+	}
+}

@@ -1,0 +1,198 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"jobhub/jobs"
+)
+
+// snapshot lends a connection that sees one state of the database, and the position
+// of that state.
+func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error) (pos jobs.Position, err error) {
+	conn, err := s.read.Take(ctx)
+	if err != nil {
+		return pos, err
+	}
+	defer s.read.Put(conn)
+	end := sqlitex.Transaction(conn)
+	defer end(&err)
+	pos.Epoch = s.epoch.name
+	st := conn.Prep("SELECT max(last) FROM log")
+	if _, err := st.Step(); err != nil {
+		return pos, err
+	}
+	pos.Seq = uint64(st.ColumnInt64(0))
+	if err := st.Reset(); err != nil {
+		return pos, err
+	}
+	return pos, read(conn)
+}
+
+// Job implements jobs.Store.
+func (s *Store) Job(ctx context.Context, tenant string, id jobs.ID) (job jobs.Job, pos jobs.Position, err error) {
+	found := false
+	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
+		return sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
+			if job, err = s.scanJob(st, 0); err != nil {
+				return err
+			}
+			found = job.Tenant == tenant
+			return loadPayloads(conn, &job)
+		}})
+	})
+	if err == nil && !found {
+		return jobs.Job{}, pos, jobs.ErrNotFound
+	}
+	return job, pos, err
+}
+
+// List implements jobs.Store. Each queue and state is a run of the index in the order
+// of acceptance; the newest of them all are the page.
+func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err error) {
+	before := int64(math.MaxInt64)
+	if f.Before > 0 && f.Before < math.MaxInt64 {
+		before = int64(f.Before)
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
+		for _, part := range s.parts(f) {
+			sql := "SELECT " + jobColumns + " FROM " + part.from + " WHERE " + strings.Join(append(part.where, "jobs.n<?"), " AND ") +
+				" ORDER BY jobs.n DESC LIMIT ?"
+			err := sqlitex.ExecuteTransient(conn, sql, &sqlitex.ExecOptions{Args: append(part.args, before, limit+1), ResultFunc: func(st *sqlite.Stmt) error {
+				job, err := s.scanJob(st, 0)
+				page.Jobs = append(page.Jobs, job)
+				return err
+			}})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(page.Jobs, func(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) })
+	if len(page.Jobs) > limit {
+		page.Jobs = page.Jobs[:limit]
+		page.Next = page.Jobs[limit-1].N
+	}
+	return page, err
+}
+
+// part is one query of a list; a job is in at most one.
+type part struct {
+	from  string
+	where []string
+	args  []any
+}
+
+func (s *Store) parts(f jobs.Filter) (parts []part) {
+	base := part{from: "jobs"}
+	and := func(p part, where string, args ...any) part {
+		return part{p.from, append(slices.Clone(p.where), where), append(slices.Clone(p.args), args...)}
+	}
+	if f.Kind != "" {
+		base = and(base, "kind=?", f.Kind)
+	}
+	if f.Parent != (jobs.ID{}) {
+		base = and(base, "parent=?", f.Parent[:])
+	}
+	if f.Tag != "" {
+		base.from = "tags CROSS JOIN jobs USING (n)"
+		base = and(base, "tag=?", f.Tag)
+	}
+	queues, all := s.matching(f)
+	if f.Tag == "" && f.Parent == (jobs.ID{}) && (!all || len(f.States) > 0) {
+		states := f.States
+		if len(states) == 0 {
+			states = jobs.States
+		}
+		for _, q := range queues {
+			for _, state := range states {
+				parts = append(parts, and(base, "q=? AND state=?", q.id, int(state)))
+			}
+		}
+		return parts
+	}
+	if !all {
+		ids := make([]any, len(queues))
+		for i, q := range queues {
+			ids[i] = q.id
+		}
+		base = and(base, "q IN (0"+strings.Repeat(",?", len(ids))+")", ids...)
+	}
+	if len(f.States) > 0 {
+		states := make([]any, len(f.States))
+		for i, state := range f.States {
+			states[i] = int(state)
+		}
+		base = and(base, "state IN (0"+strings.Repeat(",?", len(states))+")", states...)
+	}
+	return []part{base}
+}
+
+// matching returns copies of the queues that a filter allows, and whether these are all.
+func (s *Store) matching(f jobs.Filter) (queues []queue, all bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for name, q := range s.queues {
+		if (f.Tenant == "" || name.tenant == f.Tenant) && (f.Queue == "" || name.name == f.Queue) {
+			queues = append(queues, *q)
+		}
+	}
+	return queues, len(queues) == len(s.queues)
+}
+
+// Due implements jobs.Store.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) (due []jobs.Job, next time.Time, err error) {
+	_, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
+		return sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE wake IS NOT NULL ORDER BY wake LIMIT ?", &sqlitex.ExecOptions{Args: []any{limit + 1}, ResultFunc: func(st *sqlite.Stmt) error {
+			job, err := s.scanJob(st, 0)
+			if err != nil {
+				return err
+			}
+			if len(due) < limit && !job.WakeAt.After(now) {
+				due = append(due, job)
+			} else if next.IsZero() {
+				next = job.WakeAt
+			}
+			return nil
+		}})
+	})
+	return due, next, err
+}
+
+// Queues implements jobs.Store.
+func (s *Store) Queues(ctx context.Context, tenant string) (infos []jobs.QueueInfo, pos jobs.Position, err error) {
+	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
+		queues, _ := s.matching(jobs.Filter{Tenant: tenant})
+		for _, q := range queues {
+			info := jobs.QueueInfo{Name: q.name, Counts: q.counts}
+			if q.counts[jobs.Queued] > 0 {
+				if info.OldestAt, err = oldest(conn, q.id); err != nil {
+					return err
+				}
+			}
+			infos = append(infos, info)
+		}
+		return nil
+	})
+	slices.SortFunc(infos, func(a, b jobs.QueueInfo) int { return strings.Compare(a.Name, b.Name) })
+	return infos, pos, err
+}
+
+// oldest is the time of acceptance of the queued job that was accepted first.
+func oldest(conn *sqlite.Conn, q int64) (at time.Time, err error) {
+	err = sqlitex.Execute(conn, "SELECT created FROM jobs WHERE q=? AND state=? ORDER BY n LIMIT 1", &sqlitex.ExecOptions{Args: []any{q, int(jobs.Queued)},
+		ResultFunc: func(st *sqlite.Stmt) error { at = time.UnixMilli(st.ColumnInt64(0)); return nil }})
+	return at, err
+}

@@ -1,0 +1,286 @@
+package sqlite
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"zombiezen.com/go/sqlite"
+
+	"jobhub/jobs"
+)
+
+// fields says which columns a jobs.Field stands for, in the order in which
+// binder.fields binds them.
+var fields = []struct {
+	bit     jobs.Field
+	columns string
+}{
+	{jobs.FieldState, "state reason ready"},
+	{jobs.FieldAttempt, "attempt"},
+	{jobs.FieldLease, "lease"},
+	{jobs.FieldWake, "wake"},
+	{jobs.FieldScheduled, "scheduled"},
+	{jobs.FieldStarted, "started"},
+	{jobs.FieldFinished, "finished"},
+	{jobs.FieldProgress, "progress"},
+	{jobs.FieldError, "error"},
+	{jobs.FieldResult, "result response"},
+	{jobs.FieldCancel, "cancel"},
+}
+
+// binder binds parameters one after another.
+type binder struct {
+	*sqlite.Stmt
+	i int
+}
+
+func (p *binder) int(v int64)   { p.i++; p.BindInt64(p.i, v) }
+func (p *binder) text(v string) { p.i++; p.BindText(p.i, v) }
+func (p *binder) blob(v []byte) { p.i++; p.BindBytes(p.i, v) }
+func (p *binder) null()         { p.i++; p.BindNull(p.i) }
+
+func (p *binder) time(t time.Time) {
+	if t.IsZero() {
+		p.null()
+	} else {
+		p.int(t.UnixMilli())
+	}
+}
+
+func (p *binder) id(id jobs.ID) {
+	if id == (jobs.ID{}) {
+		p.null()
+	} else {
+		p.blob(id[:])
+	}
+}
+
+func (p *binder) tags(tags []string) {
+	if len(tags) == 0 {
+		p.null()
+		return
+	}
+	p.json(tags)
+}
+
+func (p *binder) json(v any) {
+	b, err := json.Marshal(v)
+	if err != nil { // tags, progress and problems hold texts, numbers and valid JSON only
+		panic(err)
+	}
+	p.text(string(b))
+}
+
+// The parts of a job that can be large.
+const (
+	partInput = iota
+	partResult
+	partResponse
+)
+
+// payload is a part that has to be stored on its own.
+type payload struct {
+	part int
+	data []byte
+}
+
+// payload binds a part, or returns it if it is too large for the row of the job.
+func (p *binder) payload(part int, data []byte) *payload {
+	if len(data) == 0 || len(data) > jobs.SmallPayload {
+		p.null()
+		if len(data) > 0 {
+			return &payload{part, data}
+		}
+		return nil
+	}
+	p.blob(data)
+	return nil
+}
+
+// fields binds the values of the columns of f.
+func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (large []payload) {
+	if f.Has(jobs.FieldState) {
+		p.int(int64(j.State))
+		p.text(string(j.Reason))
+		if ready {
+			p.int(int64(seq))
+		} else {
+			p.null()
+		}
+	}
+	if f.Has(jobs.FieldAttempt) {
+		p.int(int64(j.Attempt))
+	}
+	if f.Has(jobs.FieldLease) {
+		p.text(j.Lease)
+	}
+	if f.Has(jobs.FieldWake) {
+		p.time(j.WakeAt)
+	}
+	if f.Has(jobs.FieldScheduled) {
+		p.time(j.ScheduledAt)
+	}
+	if f.Has(jobs.FieldStarted) {
+		p.time(j.StartedAt)
+	}
+	if f.Has(jobs.FieldFinished) {
+		p.time(j.FinishedAt)
+	}
+	if f.Has(jobs.FieldProgress) {
+		if j.Progress == nil {
+			p.null()
+		} else {
+			p.json(j.Progress)
+		}
+	}
+	if f.Has(jobs.FieldError) {
+		if j.Error == nil {
+			p.null()
+		} else {
+			p.json(j.Error)
+		}
+	}
+	if f.Has(jobs.FieldResult) {
+		var response []byte
+		if j.Response != nil {
+			response, _ = j.Response.MarshalBinary() // fails for no header that HTTP allows
+		}
+		for _, l := range []*payload{p.payload(partResult, j.Result), p.payload(partResponse, response)} {
+			if l != nil {
+				large = append(large, *l)
+			}
+		}
+	}
+	if f.Has(jobs.FieldCancel) {
+		p.bool(j.CancelRequested)
+	}
+	return large
+}
+
+func (p *binder) bool(v bool) { p.i++; p.BindBool(p.i, v) }
+
+// jobColumns are the columns that scanJob reads.
+const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason, jobs.priority, jobs.tags, jobs.attempt, jobs.max_attempts,
+	jobs.backoff, jobs.backoff_initial, jobs.backoff_max, jobs.timeout, jobs.created, jobs.scheduled, jobs.started, jobs.finished,
+	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
+	jobs.input, jobs.result, jobs.response`
+
+var jobColumnCount = strings.Count(jobColumns, ",") + 1
+
+// scanJob reads jobColumns from column first on. Large payloads are left out.
+func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
+	r := row{st, first - 1}
+	j.N = uint64(r.int())
+	st.ColumnBytes(r.next(), j.ID[:])
+	s.mu.RLock()
+	q := s.byID[r.int()]
+	s.mu.RUnlock()
+	j.Tenant, j.Queue = q.tenant, q.name
+	j.Kind = r.text()
+	j.State, j.Reason = jobs.State(r.int()), jobs.Reason(r.text())
+	j.Priority = int(r.int())
+	if tags := r.blob(); tags != nil {
+		err = json.Unmarshal(tags, &j.Tags)
+	}
+	j.Attempt, j.MaxAttempts = int(r.int()), int(r.int())
+	j.Backoff = jobs.Backoff{Kind: jobs.BackoffKind(r.int()), Initial: r.duration(), Max: r.duration()}
+	j.Timeout = r.duration()
+	j.CreatedAt, j.ScheduledAt, j.StartedAt, j.FinishedAt = r.time(), r.time(), r.time(), r.time()
+	j.ExpiresAt, j.WakeAt = r.time(), r.time()
+	j.Lease = r.text()
+	j.CancelRequested = r.int() != 0
+	st.ColumnBytes(r.next(), j.RetryOf[:])
+	st.ColumnBytes(r.next(), j.Parent[:])
+	j.Version, j.Seq = uint64(r.int()), uint64(r.int())
+	if b := r.blob(); b != nil && err == nil {
+		err = json.Unmarshal(b, &j.Progress)
+	}
+	if b := r.blob(); b != nil && err == nil {
+		err = json.Unmarshal(b, &j.Error)
+	}
+	j.Input, j.Result = r.blob(), r.blob()
+	if b := r.blob(); b != nil && err == nil {
+		j.Response = new(jobs.Response)
+		err = j.Response.UnmarshalBinary(b)
+	}
+	return j, err
+}
+
+// row reads columns one after another.
+type row struct {
+	*sqlite.Stmt
+	i int
+}
+
+func (r *row) next() int    { r.i++; return r.i }
+func (r *row) int() int64   { return r.ColumnInt64(r.next()) }
+func (r *row) text() string { return r.ColumnText(r.next()) }
+
+func (r *row) duration() time.Duration { return time.Duration(r.int()) * time.Millisecond }
+
+func (r *row) time() time.Time {
+	if ms := r.int(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
+}
+
+// blob is nil for NULL.
+func (r *row) blob() []byte {
+	i := r.next()
+	if r.ColumnIsNull(i) {
+		return nil
+	}
+	b := make([]byte, r.ColumnLen(i))
+	r.ColumnBytes(i, b)
+	return b
+}
+
+func (c *commit) savePayload(n uint64, p payload) error {
+	st := c.write.Prep("INSERT OR REPLACE INTO payloads (id, data) VALUES (?, ?)")
+	st.BindInt64(1, int64(n)*4+int64(p.part))
+	st.BindBytes(2, p.data)
+	return run(st)
+}
+
+// loadPayloads adds the parts that do not stand in the row of the job.
+func loadPayloads(conn *sqlite.Conn, j *jobs.Job) error {
+	if j.Input != nil && (!j.State.Final() || j.Result != nil || j.Response != nil) {
+		return nil
+	}
+	st := conn.Prep("SELECT id, data FROM payloads WHERE id BETWEEN ? AND ?")
+	st.BindInt64(1, int64(j.N)*4)
+	st.BindInt64(2, int64(j.N)*4+3)
+	defer st.Reset()
+	for {
+		more, err := st.Step()
+		if err != nil || !more {
+			return err
+		}
+		r := row{st, -1}
+		part := r.int() % 4
+		data := r.blob()
+		switch part {
+		case partInput:
+			j.Input = data
+		case partResult:
+			j.Result = data
+		case partResponse:
+			j.Response = new(jobs.Response)
+			if err := j.Response.UnmarshalBinary(bytes.Clone(data)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// run executes a statement that gives no rows.
+func run(st *sqlite.Stmt) error {
+	_, err := st.Step()
+	if e := st.Reset(); err == nil {
+		err = e
+	}
+	return err
+}

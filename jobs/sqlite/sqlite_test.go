@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"jobhub/jobs"
+	"jobhub/jobs/storetest"
+)
+
+// harness opens stores in folders of t, each wrapped by wrap.
+func harness(t *testing.T, o Options, wrap func(jobs.Store) jobs.Store) storetest.Harness {
+	dir := filepath.Join(t.TempDir(), "data")
+	var open *Store
+	opened := func() jobs.Store {
+		s, err := Open(t.Context(), dir, o)
+		if err != nil {
+			t.Fatalf("Open: %v", err)
+		}
+		open = s
+		return wrap(s)
+	}
+	t.Cleanup(func() {
+		if open != nil {
+			open.Close()
+		}
+	})
+	return storetest.Harness{
+		Open: opened,
+		Crash: func() jobs.Store {
+			// A killed process leaves its files as they are at that moment.
+			old := open
+			left := dir + "-left"
+			copyFolder(t, dir, left)
+			old.Close()
+			dir = left
+			return opened()
+		},
+		Rewind: func(change func() jobs.Store) jobs.Store {
+			if err := sqlitex.Execute(open.write, "PRAGMA wal_checkpoint(TRUNCATE)", nil); err != nil {
+				t.Fatal(err)
+			}
+			backup, err := os.ReadFile(open.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := change().Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(open.path, backup, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return opened()
+		},
+	}
+}
+
+func copyFolder(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func unwrapped(s jobs.Store) jobs.Store { return s }
+
+func TestStore(t *testing.T) {
+	for name, o := range map[string]Options{"tail": {}, "no tail": {TailBytes: -1}} {
+		for _, c := range storetest.Checks {
+			t.Run(c.Name+"/"+name, func(t *testing.T) { c.Run(t, harness(t, o, unwrapped)) })
+		}
+	}
+}
+
+// TestChecksCatch proves that the checks notice each broken store.
+func TestChecksCatch(t *testing.T) {
+	for _, broken := range storetest.Broken {
+		t.Run(broken.Name, func(t *testing.T) {
+			for _, c := range storetest.Checks {
+				if c.Name != broken.Check {
+					continue
+				}
+				r := &recorder{T: t}
+				done := make(chan struct{})
+				h := harness(t, Options{}, broken.Wrap())
+				go func() {
+					defer close(done)
+					c.Run(r, h)
+				}()
+				<-done
+				if len(r.failures) == 0 {
+					t.Errorf("%s did not notice", c.Name)
+				}
+				t.Log(strings.Join(r.failures, "\n"))
+			}
+		})
+	}
+}
+
+// recorder notes failures instead of failing.
+type recorder struct {
+	*testing.T
+	failures []string
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.failures = append(r.failures, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+func TestOpenRefusals(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), dir, Options{}); !errors.Is(err, ErrInUse) {
+		t.Errorf("a second opening: %v", err)
+	}
+	if err := sqlitex.Execute(s.write, "PRAGMA user_version=999", nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if _, err := Open(t.Context(), dir, Options{}); err == nil || !strings.Contains(err.Error(), "format 999") {
+		t.Errorf("a newer store: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	os.WriteFile(file, nil, 0o600)
+	if _, err := Open(t.Context(), filepath.Join(file, "x"), Options{}); err == nil {
+		t.Errorf("a folder that cannot be created was accepted")
+	}
+	dir = t.TempDir()
+	os.WriteFile(filepath.Join(dir, "jobs.db"), []byte(strings.Repeat("not a database", 1000)), 0o600)
+	if _, err := Open(t.Context(), dir, Options{}); err == nil {
+		t.Errorf("a file that is no database was accepted")
+	}
+}
+
+// TestDamage: a damaged row of the log is reported, not skipped.
+func TestDamage(t *testing.T) {
+	h := harness(t, Options{TailBytes: -1}, unwrapped)
+	s := h.Open().(*Store)
+	j := jobs.Job{ID: jobs.ID{1}, Tenant: "default", Kind: "k", Queue: "q", State: jobs.Queued, CreatedAt: time.Now()}
+	for range 3 {
+		j.ID[0]++
+		if err := s.Commit(context.Background(), &jobs.Batch{Changes: []*jobs.Change{{Job: j, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sqlitex.Execute(s.write, "UPDATE log SET events = CAST(substr(events, 1, 10) || x'ff' || substr(events, 12) AS BLOB) WHERE last=2", nil); err != nil {
+		t.Fatal(err)
+	}
+	events, err := s.Read(t.Context(), jobs.ReadQuery{})
+	if !errors.Is(err, errCorrupt) || len(events) > 0 {
+		t.Errorf("reading a damaged log gave %d events, %v", len(events), err)
+	}
+}
+
+func FuzzLogRow(f *testing.F) {
+	f.Add(encodeEvents(nil, []*jobs.Event{{Type: jobs.JobQueued, Seq: 7, Tenant: "default", Queue: "q", Kind: "k", Tags: []string{"a"}, Version: 1, Data: jobs.Value(`{}`)},
+		{Type: jobs.JobProgress, Seq: 8, Prev: 7, Truncated: true}}))
+	f.Fuzz(func(t *testing.T, row []byte) {
+		events, err := decodeEvents(row)
+		if err != nil {
+			return
+		}
+		again, err := decodeEvents(encodeEvents(nil, events))
+		if err != nil || len(again) != len(events) {
+			t.Errorf("decoded once %d events, again %d: %v", len(events), len(again), err)
+		}
+	})
+}

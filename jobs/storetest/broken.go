@@ -1,0 +1,121 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"jobhub/jobs"
+)
+
+// Broken stores: each wraps a good one and breaks one promise. Check names the check
+// that has to notice.
+var Broken = []struct {
+	Name  string
+	Check string
+	Wrap  func() func(jobs.Store) jobs.Store // makes what wraps each store that a harness opens
+}{
+	{"a lower number becomes visible later", "OrderOfEvents", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return &lateEvent{Store: s} }
+	}},
+	{"compare-and-set is lost", "CompareAndSet", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return noGuard{s} }
+	}},
+	{"the key is stored outside the transaction", "Key", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return &keysApart{Store: s, keys: map[string]*jobs.Change{}} }
+	}},
+	{"trimming leaves no trace", "Trim", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return noTrace{s} }
+	}},
+	{"the epoch is kept after a loss", "Epoch", func() func(jobs.Store) jobs.Store {
+		var first string
+		return func(s jobs.Store) jobs.Store {
+			if first == "" {
+				first = s.Head().Epoch
+			}
+			return sameEpoch{s, first}
+		}
+	}},
+}
+
+// lateEvent shows the second of two events before the first, once.
+type lateEvent struct {
+	jobs.Store
+	once sync.Once
+}
+
+func (s *lateEvent) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, error) {
+	events, err := s.Store.Read(ctx, q)
+	if len(events) > 1 {
+		s.once.Do(func() { events = events[1:] })
+	}
+	return events, err
+}
+
+// noGuard applies changes whatever has become of the job.
+type noGuard struct{ jobs.Store }
+
+func (s noGuard) Commit(ctx context.Context, b *jobs.Batch) error {
+	for _, c := range b.Changes {
+		if c.If.State == 0 {
+			continue
+		}
+		if j, _, err := s.Job(ctx, c.Job.Tenant, c.Job.ID); err == nil {
+			c.If = jobs.Guard{State: j.State, Lease: j.Lease}
+		}
+	}
+	return s.Store.Commit(ctx, b)
+}
+
+// keysApart remembers keys beside the store.
+type keysApart struct {
+	jobs.Store
+	keys map[string]*jobs.Change
+}
+
+func (s *keysApart) Commit(ctx context.Context, b *jobs.Batch) error {
+	var keep []*jobs.Change
+	for _, c := range b.Changes {
+		if c.Key != nil {
+			name := c.Key.Scope + c.Key.Key
+			if first := s.keys[name]; first != nil && (c.Key.Until.After(b.Now) || !first.Job.State.Final()) {
+				c.Err = &jobs.KeyTaken{Job: first.Job, Same: string(first.Key.Fingerprint) == string(c.Key.Fingerprint)}
+				continue
+			}
+			k := *c
+			s.keys[name] = &k
+		}
+		keep = append(keep, c)
+	}
+	keys := make([]*jobs.Key, len(keep))
+	for i, c := range keep {
+		keys[i], c.Key = c.Key, nil
+	}
+	err := s.Store.Commit(ctx, &jobs.Batch{Now: b.Now, Changes: keep, Claims: b.Claims})
+	for i, c := range keep {
+		c.Key = keys[i]
+	}
+	return err
+}
+
+// noTrace gives what is left where something is missing.
+type noTrace struct{ jobs.Store }
+
+func (s noTrace) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, error) {
+	events, err := s.Store.Read(ctx, q)
+	for errors.Is(err, jobs.ErrTrimmed) && q.After < s.Head().Seq {
+		q.After++
+		events, err = s.Store.Read(ctx, q)
+	}
+	return events, err
+}
+
+// sameEpoch claims that nothing was ever lost.
+type sameEpoch struct {
+	jobs.Store
+	epoch string
+}
+
+func (s sameEpoch) Head() jobs.Position {
+	return jobs.Position{Epoch: s.epoch, Seq: s.Store.Head().Seq}
+}
