@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -156,11 +157,21 @@ func TestDamage(t *testing.T) {
 	j := jobs.Job{ID: jobs.ID{1}, Tenant: "default", Kind: "k", Queue: "q", State: jobs.Queued, CreatedAt: time.Now()}
 	for range 3 {
 		j.ID[0]++
-		if err := s.Commit(context.Background(), &jobs.Batch{Changes: []*jobs.Change{{Job: j, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}}}); err != nil {
+		if err := s.Commit(context.Background(), &jobs.Batch{Now: time.Now(), Changes: []*jobs.Change{{Job: j, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := sqlitex.Execute(s.write, "UPDATE log SET events = CAST(substr(events, 1, 10) || x'ff' || substr(events, 12) AS BLOB) WHERE last=2", nil); err != nil {
+	blob, err := s.write.OpenBlob("", "log", "events", 2, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blob.Seek(10, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blob.Write([]byte{0xff}); err != nil {
+		t.Fatal(err)
+	}
+	if err := blob.Close(); err != nil {
 		t.Fatal(err)
 	}
 	events, err := s.Read(t.Context(), jobs.ReadQuery{})
