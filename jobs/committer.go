@@ -147,7 +147,7 @@ func (c *committer) gather() ([]*op, bool) {
 	closing := false
 	for {
 		c.mu.Lock()
-		if c.urgent || closing || c.failed != nil {
+		if c.urgent || closing {
 			ops := c.takeLocked()
 			c.mu.Unlock()
 			return ops, len(ops) > 0 || !closing

@@ -106,7 +106,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	}
 	s.read, err = sqlitex.NewPool(s.path, sqlitex.PoolOptions{PoolSize: readers, Flags: sqlite.OpenReadWrite | sqlite.OpenWAL,
 		PrepareConn: func(c *sqlite.Conn) error {
-			return sqlitex.ExecuteScript(c, "PRAGMA query_only=ON; PRAGMA mmap_size=268435456;", nil)
+			return sqlitex.ExecuteScript(c, "PRAGMA query_only=ON;", nil)
 		}})
 	return s, err
 }

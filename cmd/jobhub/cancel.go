@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"jobhub/web/client"
+)
+
+const cancelUsage = `Usage: jobhub cancel ID… [flags]
+
+Cancels jobs. One that runs has its worker told to stop; one that has ended stays as it is.
+
+`
+
+func runCancel(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	fs, server := clientFlags("cancel", cancelUsage, stderr)
+	ids, code, ok := parseClient(fs, args)
+	if !ok {
+		return code
+	}
+	if len(ids) == 0 {
+		fmt.Fprintln(stderr, "jobhub cancel: want the ID of at least one job; `jobhub jobs` lists them")
+		return 2
+	}
+	c := &client.Client{Base: *server}
+	for _, id := range ids {
+		switch j, err := c.Cancel(ctx, id); {
+		case err != nil:
+			code = fail(stderr, "cancel "+printable(id), *server, err)
+		case j.State == "cancelled":
+			fmt.Fprintln(stdout, j.ID, "cancelled")
+		case j.Final():
+			fmt.Fprintln(stdout, j.ID, "had ended already:", j.State)
+		default:
+			fmt.Fprintln(stdout, j.ID, j.State+", told to stop")
+		}
+	}
+	return code
+}

@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"jobhub/web/client"
+)
+
+const demoUsage = `Usage: jobhub demo [flags]
+
+Starts a hub on a temporary store, a sample API for it to call, and clients that
+submit real jobs steadily. A ledger checks from the outside that none is lost.
+
+`
+
+// settleTime is how long the demo waits at its end for jobs in flight.
+const settleTime = 5 * time.Second
+
+func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	fs := newFlags("demo", demoUsage, stderr)
+	addr := fs.String("addr", "127.0.0.1:8080", "`address` of the hub; another port is taken if it is in use")
+	seed := fs.Uint64("seed", 42, "what the clients do is drawn from this `number`")
+	rate := fs.Float64("rate", 4, "jobs submitted per second, by all clients")
+	length := fs.Duration("for", 0, "end by itself after this time (default: run until ^C)")
+	args, code, ok := parseClient(fs, args)
+	if !ok {
+		return code
+	}
+	if len(args) > 0 || *rate <= 0 || *rate > 10_000 || *length < 0 {
+		fmt.Fprintln(stderr, "jobhub demo: takes only flags, and a --rate above 0")
+		return 2
+	}
+	hub, err := startDemoHub(*addr, stdout)
+	if err != nil {
+		fmt.Fprintln(stderr, "jobhub demo:", err)
+		return 1
+	}
+	defer hub.stop()
+	api, stop, err := startSampleAPI(*seed)
+	if err != nil {
+		fmt.Fprintln(stderr, "jobhub demo:", err)
+		return 1
+	}
+	defer stop()
+
+	fmt.Fprintf(stdout, "Dashboard   %s/\nSample API  %s (called by the jobs)\nTry         jobhub watch --all --server %[1]s\nStop        ^C\n\n", hub.url, api)
+	if *length > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, *length)
+		defer cancel()
+	}
+	d := &demo{client: &client.Client{Base: hub.url}, api: api, seed: *seed, rate: *rate, ledger: newLedger("demo"), out: stdout}
+	return d.run(ctx)
+}
+
+// demoHub is a hub on a store that goes away with it.
+type demoHub struct {
+	url  string
+	stop func()
+}
+
+func startDemoHub(addr string, stdout io.Writer) (*demoHub, error) {
+	dir, err := os.MkdirTemp("", "jobhub-demo-")
+	if err != nil {
+		return nil, err
+	}
+	o := serveOptions{Addr: addr, Data: dir, EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Grace: time.Second}
+	ctx := context.Background() // the hub outlives ^C by the time that the ledger needs to settle
+	hub, err := startHub(ctx, o)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		fmt.Fprintf(stdout, "%s is in use (by another hub?), so this demo takes another port.\n", addr)
+		o.Addr = "127.0.0.1:0"
+		hub, err = startHub(ctx, o)
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return &demoHub{url: hub.URL(), stop: func() {
+		ctx, cancel := context.WithTimeout(ctx, settleTime)
+		defer cancel()
+		if err := hub.Close(ctx); err != nil {
+			slog.Warn("the demo's hub did not stop cleanly", "error", err)
+		}
+		os.RemoveAll(dir)
+	}}, nil
+}
+
+// demo is the clients of a hub and their ledger.
+type demo struct {
+	client *client.Client
+	api    string // URL
+	seed   uint64
+	rate   float64 // submissions per second
+	ledger *ledger
+	out    io.Writer
+}
+
+// run submits until ctx is done, then waits for what is in flight and returns the exit code.
+func (d *demo) run(ctx context.Context) int {
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- d.watch(watching, ready) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		fmt.Fprintln(d.out, "The ledger can't watch the hub:", err)
+		return 1
+	}
+
+	var clients sync.WaitGroup
+	for _, a := range actors {
+		clients.Go(func() { d.act(ctx, a, &clients) })
+	}
+	screen := newScreen(d.out)
+	for done := false; !done; {
+		select {
+		case <-screen.tick.C:
+			screen.show(d.ledger.balance(time.Now()))
+		case err := <-ended:
+			screen.end()
+			fmt.Fprintln(d.out, "The ledger lost the hub:", err)
+			return 1
+		case <-ctx.Done():
+			done = true
+		}
+	}
+	clients.Wait()
+	d.settle(screen)
+	d.audit(watching)
+	b := d.ledger.balance(time.Now())
+	screen.show(b)
+	screen.end()
+	d.ledger.printNotes(d.out, b)
+	if !b.ok() {
+		return 1
+	}
+	return 0
+}
+
+// watch feeds the ledger with all that the hub tells, and closes ready as soon as it listens.
+func (d *demo) watch(ctx context.Context, ready chan struct{}) error {
+	var once sync.Once
+	lost := func(err error, pause time.Duration) {
+		slog.Warn("the ledger lost its connection", "error", err, "pause", pause)
+	}
+	for m, err := range d.client.Watch(ctx, client.Filter{All: true}, client.WatchOptions{Repeated: d.ledger.repeated, Lost: lost}) {
+		if err != nil {
+			return err
+		}
+		if m.Type == client.Subscribed {
+			once.Do(func() { close(ready) })
+		}
+		d.ledger.told(&m, time.Now())
+	}
+	return nil
+}
+
+// settle waits until nothing is in flight, but not for long: a delayed job may take its time.
+func (d *demo) settle(screen *screen) {
+	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); {
+		b := d.ledger.balance(time.Now())
+		if screen.inPlace {
+			screen.show(b)
+		}
+		if b.inFlight+b.unseen+b.unanswered == 0 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// audit asks the hub for each job that is still in flight. One that has ended must have
+// been announced by an event.
+func (d *demo) audit(ctx context.Context) {
+	ended := map[string]string{}
+	for _, id := range d.ledger.unfinished() {
+		if j, err := d.client.Job(ctx, id); err != nil {
+			slog.Warn("the ledger can't ask for a job", "job", id, "error", err)
+		} else if j.Final() {
+			ended[id] = j.State
+		}
+	}
+	if len(ended) == 0 {
+		return
+	}
+	time.Sleep(allowance) // the event may be on its way
+	for _, id := range d.ledger.unfinished() {
+		if state := ended[id]; state != "" {
+			d.ledger.unheard(id, state)
+		}
+	}
+}
+
+// actor is a client of the hub with its habits.
+type actor struct {
+	queue   string
+	share   float64 // of all submissions
+	delays  float64 // how often it hands in a job for later
+	cancels float64 // how often it thinks better of it
+	request func(rng *rand.Rand, n uint64) (method, path string, body any)
+	tags    []string // one of these, besides that of the demo
+}
+
+var actors = []actor{
+	{queue: "orders", share: 0.5, delays: 0.04, cancels: 0.02, tags: []string{"web", "app", "phone"}, request: func(rng *rand.Rand, n uint64) (string, string, any) {
+		return "POST", "/orders", orderRequest{n, fmt.Sprintf("customer-%d", rng.IntN(200)), 1 + rng.IntN(9)}
+	}},
+	{queue: "thumbnails", share: 0.34, tags: []string{"avatar", "product"}, request: func(rng *rand.Rand, n uint64) (string, string, any) {
+		return "POST", "/thumbnails", thumbnailRequest{fmt.Sprintf("image-%d.jpg", n), 80 << rng.IntN(4)}
+	}},
+	{queue: "reports", share: 0.08, delays: 0.1, cancels: 0.15, tags: []string{"sales", "stock"}, request: func(rng *rand.Rand, n uint64) (string, string, any) {
+		return "POST", "/reports", reportRequest{fmt.Sprintf("Report %d", n), 1 + rng.IntN(mostRows)}
+	}},
+	{queue: "stories", share: 0.08, cancels: 0.1, tags: []string{"fable"}, request: func(rng *rand.Rand, n uint64) (string, string, any) {
+		return "GET", fmt.Sprintf("/story?words=%d", 20+rng.IntN(100)), nil
+	}},
+}
+
+// act plays one actor until ctx is done.
+func (d *demo) act(ctx context.Context, a actor, clients *sync.WaitGroup) {
+	rng := stream(d.seed, a.queue)
+	for n := uint64(1); ; n++ {
+		// All is drawn before anything is done, so that a seed means the same jobs whatever the hub answers.
+		wait := min(rng.ExpFloat64(), 4) / (d.rate * a.share)
+		method, path, body := a.request(rng, n)
+		s := client.Submission{
+			Kind:  "http",
+			Queue: a.queue,
+			Input: callInput{Method: method, URL: d.api + path, Body: body},
+			Tags:  []string{d.ledger.tag, a.tags[rng.IntN(len(a.tags))]},
+			Retry: client.Retry{Initial: 500 * time.Millisecond},
+		}
+		delayed, cancelled, later := rng.Float64() < a.delays, rng.Float64() < a.cancels, time.Duration(rng.Float64()*float64(4*time.Second))
+		if delayed {
+			s.Delay = 2*time.Second + 3*later
+		}
+		if !sleep(ctx, time.Duration(wait*float64(time.Second))) {
+			return
+		}
+		id, ok := d.submit(ctx, s, fmt.Sprintf("%s-%d", a.queue, n))
+		if ok && cancelled {
+			clients.Go(func() {
+				if !sleep(ctx, later) {
+					return
+				}
+				if _, err := d.client.Cancel(context.WithoutCancel(ctx), id); err != nil {
+					slog.Warn("a job could not be cancelled", "job", id, "error", err)
+				}
+			})
+		}
+	}
+}
+
+// callInput is the input of a job of kind http.
+type callInput struct {
+	Method string `json:"method"`
+	URL    string `json:"url"`
+	Body   any    `json:"body,omitzero"`
+}
+
+// submit hands in a job and tells the ledger of the 202. Where the outcome is unknown
+// it submits again: the key makes that safe. ^C does not cut a submission in half.
+func (d *demo) submit(ctx context.Context, s client.Submission, key string) (id string, ok bool) {
+	for try := 1; ; try++ {
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		j, err := d.client.Submit(asking, s, key)
+		cancel()
+		if err == nil {
+			d.ledger.accepted(j.ID, time.Now())
+			return j.ID, true
+		}
+		if !client.Unknown(err) || try == 5 {
+			slog.Warn("a submission was not accepted", "queue", s.Queue, "error", err, "tries", try)
+			return "", false
+		}
+		time.Sleep(time.Duration(try) * 200 * time.Millisecond)
+	}
+}
+
+// sleep reports false if ctx ended it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// stream returns the random numbers of one actor, independent of those of the others.
+func stream(seed uint64, actor string) *rand.Rand {
+	h := fnv.New64a()
+	io.WriteString(h, actor)
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}
+
+// screen shows a balance: rewritten in place on a terminal, else a line now and then.
+type screen struct {
+	out     io.Writer
+	inPlace bool
+	tick    *time.Ticker
+}
+
+func newScreen(out io.Writer) *screen {
+	s := &screen{out: out, inPlace: terminal(out)}
+	s.tick = time.NewTicker(5 * time.Second)
+	if s.inPlace {
+		s.tick.Reset(250 * time.Millisecond)
+	}
+	return s
+}
+
+func (s *screen) show(b balance) {
+	if s.inPlace {
+		// Without automatic wrapping, because a wrapped line can't be rewritten.
+		fmt.Fprintf(s.out, "\r\x1b[?7l%s\x1b[K\x1b[?7h", b)
+		return
+	}
+	fmt.Fprintln(s.out, b)
+}
+
+// end leaves the last balance standing.
+func (s *screen) end() {
+	s.tick.Stop()
+	if s.inPlace {
+		fmt.Fprintln(s.out)
+	}
+}

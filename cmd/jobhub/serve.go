@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/jobs/call"
+	"jobhub/jobs/sqlite"
+	"jobhub/web"
+)
+
+// serveOptions is what a hub is started with.
+type serveOptions struct {
+	Addr        string
+	Data        string
+	Store       string
+	EgressAllow []netip.Prefix
+	Grace       time.Duration
+	Logger      *slog.Logger
+}
+
+func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var o serveOptions
+	fs := flag.NewFlagSet("jobhub serve", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&o.Addr, "addr", "127.0.0.1:8080", "loopback `address` to listen on; port 0 takes a free one")
+	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store; it is created")
+	fs.StringVar(&o.Store, "store", "", "where jobs are kept, sqlite:`PATH` (default: in the data folder)")
+	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http jobs may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
+	fs.DurationVar(&o.Grace, "grace", 10*time.Second, "how long running jobs may finish when the hub is told to stop")
+	if err := parseFlags(fs, args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	if fs.NArg() > 0 {
+		fmt.Fprintf(stderr, "jobhub serve: unexpected %q; it takes only flags\n", fs.Arg(0))
+		return 2
+	}
+	o.Logger = slog.New(slog.NewTextHandler(stderr, nil))
+	h, err := startHub(ctx, o)
+	if err != nil {
+		fmt.Fprintln(stderr, "jobhub serve:", err)
+		return 1
+	}
+	fmt.Fprintf(stdout, "jobhub is ready at %s\n", h.URL())
+	code := 0
+	select {
+	case <-ctx.Done():
+		o.Logger.Info("stopping", "grace", o.Grace)
+	case <-h.engine.Failed():
+		code = 1 // only opening the store again tells what it holds
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Grace)
+	defer cancel()
+	if err := h.Close(grace); err != nil {
+		o.Logger.Error("stopping", "error", err)
+		code = 1
+	}
+	return code
+}
+
+// hubServer is a hub at work: store, engine, hub and HTTP server.
+type hubServer struct {
+	url    string
+	store  *sqlite.Store
+	engine *jobs.Engine
+	hub    *hub.Hub
+	web    *web.Server
+	http   *http.Server
+	served chan error
+}
+
+// startHub starts a hub that answers when it returns. Nothing is left behind on an error.
+func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	folder, err := storeFolder(o)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listen(o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	h := &hubServer{url: "http://" + listener.Addr().String(), served: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			listener.Close()
+			h.closeParts(ctx)
+		}
+	}()
+	if h.store, err = sqlite.Open(ctx, folder, sqlite.Options{}); err != nil {
+		return nil, err
+	}
+	if h.hub, err = hub.New(ctx, hub.Options{Log: h.store, Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	handlers := map[string]jobs.Handler{"http": call.HTTP(call.Options{Allow: o.EgressAllow})}
+	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Origin: h.url, Version: programVersion(), Logger: o.Logger})
+	h.http = &http.Server{Handler: h.web, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
+	go func() { h.served <- h.http.Serve(listener) }()
+	return h, nil
+}
+
+// storeFolder is the folder that --store and --data name.
+func storeFolder(o serveOptions) (string, error) {
+	path, ok := strings.CutPrefix(o.Store, "sqlite:")
+	switch {
+	case o.Store == "":
+		return o.Data, nil
+	case !ok || path == "":
+		return "", fmt.Errorf("--store %q: this version knows sqlite:PATH only", o.Store)
+	case filepath.IsAbs(path):
+		return path, nil
+	}
+	return filepath.Join(o.Data, path), nil
+}
+
+// listen opens the address. Without keys that callers would have to show, the hub is
+// for this machine alone.
+func listen(addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("--addr %q: write it like 127.0.0.1:8080", addr)
+	}
+	ip, err := netip.ParseAddr(host)
+	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("--addr %s: this version has no keys for callers, so it listens on loopback addresses only (127.0.0.1, [::1])", addr)
+	}
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use; stop what listens there or choose another --addr: %w", addr, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", addr, err)
+	}
+	return listener, nil
+}
+
+// URL is where the hub answers, like http://127.0.0.1:8080.
+func (h *hubServer) URL() string { return h.url }
+
+// Close stops the hub: no new jobs; connections are told to come back; running jobs
+// may finish until ctx ends and go back to their queue then.
+func (h *hubServer) Close(ctx context.Context) error {
+	h.web.Drain()
+	h.web.Close(ctx)
+	err := h.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, h.http.Close())
+	}
+	if served := <-h.served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return errors.Join(err, h.closeParts(ctx))
+}
+
+func (h *hubServer) closeParts(ctx context.Context) (err error) {
+	if h.engine != nil {
+		err = h.engine.Close(ctx)
+	}
+	if h.hub != nil {
+		h.hub.Close()
+	}
+	if h.store != nil {
+		err = errors.Join(err, h.store.Close())
+	}
+	return err
+}

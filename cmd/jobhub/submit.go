@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/web/client"
+)
+
+const submitUsage = `Usage: jobhub submit KIND [INPUT-JSON | -] [flags]
+       jobhub submit http URL [flags]
+
+Hands in a job. The input is given as JSON, or read from standard input for "-".
+
+`
+
+func runSubmit(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var s client.Submission
+	fs, server := clientFlags("submit", submitUsage, stderr)
+	fs.StringVar(&s.Queue, "queue", "", "`queue` to put the job in (default \"default\")")
+	fs.Func("tag", "`tag` of the job; may be repeated", func(tag string) error { s.Tags = append(s.Tags, tag); return nil })
+	fs.IntVar(&s.Priority, "priority", 0, "from -100 to 100, higher first")
+	fs.DurationVar(&s.Delay, "delay", 0, "how long to wait before it is queued")
+	fs.Func("run-at", "`time` when it is queued, like 2026-01-02T15:04:05Z", func(text string) (err error) {
+		s.RunAt, err = time.Parse(time.RFC3339, text)
+		return err
+	})
+	fs.DurationVar(&s.Timeout, "timeout", 0, "of one attempt (default 5m)")
+	key := fs.String("key", "", "idempotency `key`: submitting again with it gives the same job")
+	wait := fs.Bool("wait", false, "wait for the end and print the result; exit code 0 only if the job succeeded")
+	asJSON := fs.Bool("json", false, "print the job's whole document")
+	args, code, ok := parseClient(fs, args)
+	if !ok {
+		return code
+	}
+	if len(args) < 1 || len(args) > 2 {
+		fmt.Fprintf(stderr, "jobhub submit: want a KIND and at most one INPUT, got %d arguments\n", len(args))
+		fs.Usage()
+		return 2
+	}
+	s.Kind = args[0]
+	if len(args) == 2 {
+		input, err := readInput(s.Kind, args[1], os.Stdin)
+		if err != nil {
+			fmt.Fprintln(stderr, "jobhub submit:", err)
+			return 2
+		}
+		s.Input = input
+	}
+
+	c := &client.Client{Base: *server}
+	j, err := c.Submit(ctx, s, *key)
+	if err != nil {
+		return fail(stderr, "submit", *server, err)
+	}
+	if *wait {
+		id := j.ID
+		if j, err = c.Wait(ctx, id); err != nil {
+			fmt.Fprintf(stderr, "The job is accepted and goes on; see it with: jobhub watch %s\n", id)
+			return fail(stderr, "submit", *server, err)
+		}
+	}
+	switch {
+	case *asJSON:
+		fmt.Fprintln(stdout, j.Raw)
+	case *wait:
+		printResult(stdout, stderr, j)
+	default:
+		fmt.Fprintln(stdout, j.ID)
+		printLink(stdout, "job", *server, j.Links.Self)
+		printLink(stdout, "response", *server, j.Links.Response)
+		printLink(stdout, "page", *server, j.Links.HTML)
+	}
+	if *wait && j.State != "succeeded" {
+		return 1
+	}
+	return 0
+}
+
+// readInput returns a job's input. For kind http a URL stands for the request to
+// GET it.
+func readInput(kind, arg string, stdin io.Reader) (jsontext.Value, error) {
+	if kind == "http" && (strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://")) {
+		quoted, err := jsontext.AppendQuote(nil, arg)
+		return jsontext.Value(`{"method":"GET","url":` + string(quoted) + `}`), err
+	}
+	text := []byte(arg)
+	if arg == "-" {
+		var err error
+		if text, err = io.ReadAll(stdin); err != nil {
+			return nil, err
+		}
+	}
+	input := jsontext.Value(text)
+	if !input.IsValid() {
+		return nil, fmt.Errorf("the input is not JSON: %s\nA text needs double quotes inside the shell's quotes: '\"text\"'", shorten(string(text), 80))
+	}
+	return input, nil
+}
+
+func printLink(w io.Writer, name, server, path string) {
+	if path != "" {
+		fmt.Fprintf(w, "  %-9s %s%s\n", name, strings.TrimRight(server, "/"), path)
+	}
+}
+
+// printResult prints what a finished job has to show: its result, or why there is none.
+func printResult(stdout, stderr io.Writer, j client.Job) {
+	if len(j.Result) > 0 && j.Result.Kind() != 'n' {
+		fmt.Fprintln(stdout, j.Result)
+	}
+	if j.State != "succeeded" {
+		fmt.Fprintf(stderr, "%s %s: %s\n", j.ID, j.State, printable(why(j.Reason, j.Error)))
+	}
+}
+
+// why says in one line why a job did not succeed.
+func why(reason string, problem *client.Problem) string {
+	if problem == nil {
+		return reason
+	}
+	return strings.TrimPrefix(reason+": ", ": ") + problem.Error()
+}

@@ -1,0 +1,106 @@
+package call
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+
+	"code.dny.dev/ssrf"
+)
+
+// errBlocked says that an address was refused, and deliberately nothing else.
+var errBlocked = errors.New("the address is blocked")
+
+// closed are the ranges that a wider prefix in Options.Allow does not open: whoever
+// reaches them can act as the machine. Not all of them are private addresses.
+var closed = []netip.Prefix{
+	netip.MustParsePrefix("169.254.0.0/16"),     // link-local, most clouds' metadata
+	netip.MustParsePrefix("fe80::/10"),          // link-local
+	netip.MustParsePrefix("168.63.129.16/32"),   // Azure, a public address
+	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba
+	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle
+	netip.MustParsePrefix("fd00:ec2::/32"),      // AWS
+	netip.MustParsePrefix("fd20:ce::254/128"),   // Google
+}
+
+var (
+	nat64     = netip.MustParsePrefix("64:ff9b::/96")
+	sixToFour = netip.MustParsePrefix("2002::/16")
+)
+
+// guard decides which addresses may be dialled.
+type guard struct {
+	public *ssrf.Guardian
+	allow  []netip.Prefix
+}
+
+func newGuard(allow []netip.Prefix) *guard {
+	g := &guard{public: ssrf.New(ssrf.WithAnyPort())}
+	for _, p := range allow {
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
+		g.allow = append(g.allow, p)
+	}
+	return g
+}
+
+// open reports whether ip may be dialled.
+func (g *guard) open(ip netip.Addr) bool {
+	if ip.Zone() != "" { // no prefix contains such an address, so no rule below would see it
+		return false
+	}
+	ip = ip.Unmap() // a mapped address is dialled as IPv4
+	if inner, ok := carried(ip); ok && !g.open(inner) {
+		return false
+	}
+	for _, c := range closed {
+		if c.Contains(ip) {
+			return g.allowed(ip, c.Bits())
+		}
+	}
+	return g.allowed(ip, 0) || g.public.SafeAddr(ip) == nil
+}
+
+// allowed reports whether the operator opened ip with a prefix of at least that length.
+func (g *guard) allowed(ip netip.Addr, bits int) bool {
+	for _, p := range g.allow {
+		if p.Bits() >= bits && p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// carried returns the IPv4 address to which a gateway would pass on packets for ip.
+func carried(ip netip.Addr) (netip.Addr, bool) {
+	b := ip.As16()
+	switch {
+	case nat64.Contains(ip):
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	case sixToFour.Contains(ip):
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return netip.Addr{}, false
+}
+
+// dial connects only to open addresses. A name with several addresses that can't be
+// reached is blocked if one of them is: the outcome must not depend on their order.
+func (g *guard) dial(ctx context.Context, d net.Dialer, network, address string) (net.Conn, error) {
+	var blocked atomic.Bool
+	d.Control = func(_, resolved string, _ syscall.RawConn) error {
+		if ip, err := netip.ParseAddrPort(resolved); err == nil && g.open(ip.Addr()) {
+			return nil
+		}
+		blocked.Store(true)
+		return errBlocked
+	}
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil && blocked.Load() {
+		return nil, errBlocked
+	}
+	return conn, err
+}

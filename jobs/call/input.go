@@ -1,0 +1,144 @@
+package call
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
+)
+
+// document is the input of a job of kind http, as JSON.
+type document struct {
+	Method  string             `json:"method"`
+	URL     string             `json:"url"`
+	Headers map[string]*string `json:"headers"`
+
+	// Body: a string is sent as it is, {"base64":"…"} as its bytes, any other value as
+	// JSON. null is no body.
+	Body jobs.Value `json:"body"`
+
+	// Expect lists statuses that count as success besides 2xx. A redirect that is
+	// listed is not followed.
+	Expect []int `json:"expect"`
+}
+
+// input is a document that was found valid.
+type input struct {
+	method string
+	url    *url.URL
+	header http.Header
+	body   []byte
+	expect []int
+}
+
+// decode reads and checks an input. Its error is a *jobs.Problem with status 422.
+func decode(data jobs.Value, g *guard) (*input, error) {
+	var doc document
+	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
+		p := jobs.DecodeProblem(err)
+		p.Status = 422
+		for i := range p.Errors {
+			p.Errors[i].Pointer = "/input" + p.Errors[i].Pointer
+		}
+		return nil, p
+	}
+	in := &input{expect: doc.Expect}
+	var err error
+	if in.url, err = decodeURL(doc.URL, g); err != nil {
+		return nil, err
+	}
+	if in.header, err = decodeHeaders(doc.Headers); err != nil {
+		return nil, err
+	}
+	if err := in.decodeBody(doc.Body); err != nil {
+		return nil, err
+	}
+	if doc.Method != "" {
+		in.method = strings.ToUpper(doc.Method)
+	}
+	if !isToken(in.method) || in.method == "CONNECT" || in.method == "TRACE" {
+		return nil, invalid("/input/method", "must be an HTTP method like GET or POST, and not CONNECT or TRACE")
+	}
+	for i, status := range in.expect {
+		if status < 100 || status > 599 {
+			return nil, invalid(fmt.Sprintf("/input/expect/%d", i), "must be a status from 100 to 599")
+		}
+	}
+	return in, nil
+}
+
+func decodeURL(text string, g *guard) (*url.URL, error) {
+	if text == "" {
+		return nil, invalid("/input/url", "is required")
+	}
+	u, err := url.Parse(text)
+	if err != nil { // the error quotes the URL, which may hold secrets
+		return nil, invalid("/input/url", "is not a valid URL")
+	}
+	if code, detail := g.refuses(u); code != "" {
+		p := invalid("/input/url", "%s", detail)
+		if code == jobs.BlockedAddress {
+			p.Code, p.Type, p.Title = code, "urn:jobhub:problem:blocked_address", "Blocked address"
+		}
+		return nil, p
+	}
+	return u, nil
+}
+
+func decodeHeaders(headers map[string]*string) (http.Header, error) {
+	header := make(http.Header, len(headers)+4)
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		pointer := string(jsontext.Pointer("/input/headers").AppendToken(name))
+		value := headers[name]
+		switch {
+		case !isToken(name):
+			return nil, invalid(pointer, "is not a valid header name")
+		case reserved(name):
+			return nil, invalid(pointer, "is set by the hub or belongs to one connection; leave it out")
+		case has(header, name):
+			return nil, invalid(pointer, "is there twice, in different case")
+		case value == nil || !isFieldValue(*value):
+			return nil, invalid(pointer, "must be a string without line breaks and control characters")
+		}
+		header.Set(name, *value)
+	}
+	return header, nil
+}
+
+// decodeBody sets the body, and the method and content type that follow from it.
+func (in *input) decodeBody(v jobs.Value) error {
+	in.method = http.MethodPost
+	switch v.Kind() {
+	case jsontext.KindInvalid, jsontext.KindNull:
+		in.method = http.MethodGet
+		return nil
+	case jsontext.KindString:
+		var text string
+		err := json.Unmarshal(v, &text)
+		in.body = []byte(text)
+		return err
+	case jsontext.KindBeginObject:
+		var binary struct {
+			Base64 *string `json:"base64"`
+		}
+		if err := json.Unmarshal(v, &binary, json.RejectUnknownMembers(true)); err == nil && binary.Base64 != nil {
+			if in.body, err = base64.StdEncoding.DecodeString(*binary.Base64); err != nil {
+				return invalid("/input/body/base64", "is not base64 (RFC 4648, with padding)")
+			}
+			return nil
+		}
+	}
+	in.body = v
+	if !has(in.header, "Content-Type") {
+		in.header.Set("Content-Type", "application/json")
+	}
+	return nil
+}

@@ -1,0 +1,37 @@
+package call
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"jobhub/jobs"
+)
+
+// request builds the first request of an attempt.
+func (in *input) request(ctx context.Context, job *jobs.Job) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, in.method, in.url.String(), bytes.NewReader(in.body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = in.header.Clone()
+	req.Header.Set("Jobhub-Attempt", strconv.Itoa(job.Attempt))
+	if !has(req.Header, "User-Agent") {
+		req.Header.Set("User-Agent", "jobhub")
+	}
+	if !has(req.Header, "Idempotency-Key") {
+		req.Header.Set("Idempotency-Key", job.ID.String())
+	}
+	// net/http repeats a POST that has one of these headers when a kept connection breaks.
+	// A repetition is an attempt and the engine counts those, so the headers go
+	// under a spelling that net/http does not know; for HTTP it is the same.
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if values, ok := req.Header[name]; ok {
+			delete(req.Header, name)
+			req.Header[strings.ToLower(name)] = values
+		}
+	}
+	return req, nil
+}

@@ -1,0 +1,167 @@
+// The live page: asks the hub for the view that the page shows and fits every change
+// into it within an animation frame. Nothing here asks the server on a timer: when the
+// hub is silent or gone, the page says so and stays as it is.
+import { JobHub } from "./jobhub.js";
+import { tick } from "./time.js";
+
+const STALE = 10_000; // ms without the hub after which the figures are called old
+const view = document.body.dataset.view;
+const policy = globalThis.trustedTypes?.createPolicy("jobhub", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
+const hub = new JobHub();
+
+// ---- patches
+
+const due = new Map();  // id → newest element, to be fitted in with the next frame
+const kept = new Map(); // id → newest element, kept back while somebody points at the list
+let frame = 0, seq = "";
+
+function receive(html, at) {
+  const template = document.createElement("template");
+  template.innerHTML = policy.createHTML(html);
+  for (const element of template.content.children) due.set(element.id, element);
+  seq = at;
+  frame ||= requestAnimationFrame(apply);
+}
+
+function apply() {
+  frame = 0;
+  for (const [id, next] of due) {
+    const old = document.getElementById(id);
+    if (!old) continue;
+    if (held(old, next)) keep(old, next);
+    else fit(old, next);
+  }
+  due.clear();
+  document.body.dataset.seq = seq;
+  tick();
+}
+
+function fit(old, next) {
+  kept.delete(old.id);
+  const logs = [...old.querySelectorAll("[data-follow]")].filter(atEnd);
+  morph(old, next);
+  for (const log of logs) log.scrollTop = log.scrollHeight;
+  follow(old);
+}
+
+function morph(old, next) {
+  Idiomorph.morph(old, next, {
+    callbacks: {
+      // What the viewer did stays: an open branch stays open, a formatted time formatted.
+      beforeAttributeUpdated: (name, node) => !(name === "open" && node.localName === "details"),
+      beforeNodeMorphed: (a, b) => !(a.localName === "time" && b.localName === "time" && a.dateTime === b.dateTime && a.dataset.rel === b.dataset.rel),
+    },
+  });
+}
+
+const atEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+
+// A log that was not there before starts at its end.
+function follow(root) {
+  for (const log of root.querySelectorAll("[data-follow]:not([data-local-followed])")) {
+    log.dataset.localFollowed = "";
+    log.scrollTop = log.scrollHeight;
+  }
+}
+
+// ---- lists that do not move under the pointer
+
+const canHover = matchMedia("(hover: hover)");
+
+function held(old, next) {
+  if (old.dataset.hold !== "true" || next.dataset.hold !== "true") return false;
+  const selection = getSelection();
+  return (canHover.matches && old.matches(":hover")) || old.contains(document.activeElement) ||
+    (!selection.isCollapsed && old.contains(selection.anchorNode));
+}
+
+// Rows that are there are brought up to date in place; new ones are counted and wait.
+function keep(old, next) {
+  let fresh = 0;
+  for (const row of [...next.querySelectorAll("[data-row]")]) {
+    const there = document.getElementById(row.id);
+    if (there) morph(there, row.cloneNode(true));
+    else fresh++;
+  }
+  kept.set(old.id, next);
+  const pill = old.querySelector("[data-new]");
+  pill.hidden = fresh === 0;
+  pill.textContent = `${fresh} new`;
+}
+
+function release(force) {
+  for (const [id, next] of kept) {
+    const old = document.getElementById(id);
+    if (old && (force || !held(old, next))) fit(old, next);
+  }
+  tick();
+}
+
+for (const type of ["pointerout", "focusout", "selectionchange"]) document.addEventListener(type, () => kept.size && setTimeout(release, 150));
+
+// ---- how live it is
+
+const chip = document.getElementById("live");
+let heard = new Date(), stale = 0;
+
+function show(state, text) {
+  chip.dataset.state = state;
+  const label = chip.querySelector("span");
+  if (label.textContent !== text) label.textContent = text;
+}
+
+const hms = (date) => date.toLocaleTimeString(undefined, { hour12: false });
+
+hub.addEventListener("status", ({ detail: { state, since, reason } }) => {
+  if (state === "stopped") {
+    clearTimeout(stale);
+    document.body.dataset.stale = hms(heard);
+    show("stale", `stopped${reason ? `: ${reason}` : ""} · figures of ${hms(heard)}`);
+  } else if (state === "lost" && document.body.dataset.stale === undefined) {
+    document.body.dataset.stale = hms(heard);
+    show("reconnecting", `reconnecting since ${hms(since)}`);
+    stale = setTimeout(() => show("stale", `not live · figures of ${hms(heard)}`), STALE);
+  } else if (state === "connecting" && document.body.dataset.stale === undefined) {
+    show("connecting", "connecting");
+  }
+});
+
+hub.addEventListener("message", ({ detail: message }) => {
+  heard = new Date();
+  if (message.type === "patch" && message.id === "page") {
+    receive(message.html, message.seq);
+    clearTimeout(stale);
+    delete document.body.dataset.stale;
+    show("live", "live");
+  } else if (message.type === "error" && message.id === "page") {
+    document.body.dataset.stale = hms(heard);
+    show("stale", `${message.message} · figures of ${hms(heard)}`);
+  }
+});
+
+// ---- small services
+
+document.addEventListener("click", async (e) => {
+  const button = e.target.closest("[data-copy],[data-new]");
+  if (button?.dataset.copy) {
+    const text = document.getElementById(button.dataset.copy).textContent.trim();
+    button.textContent = await copy(text) ? "copied" : "press Ctrl C";
+    setTimeout(() => { button.textContent = "copy"; }, 1500);
+  } else if (button) {
+    button.blur();
+    release(true);
+  }
+});
+
+// Without the clipboard (plain HTTP on another host) the text is left selected.
+async function copy(text) {
+  try { await navigator.clipboard.writeText(text); return true; } catch { return false; }
+}
+
+if (view) {
+  hub.subscribe("page", { view });
+  hub.connect();
+  follow(document);
+  tick();
+  setInterval(tick, 1000);
+}

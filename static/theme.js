@@ -1,0 +1,29 @@
+// Loaded before the first paint, so that a chosen theme never flashes the other one.
+(() => {
+  const themes = ["auto", "light", "dark"];
+  const read = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
+  const keep = (theme) => { try { localStorage.setItem("theme", theme); } catch { /* private mode: for this page only */ } };
+  let theme = themes.includes(read()) ? read() : "auto";
+  const root = document.documentElement;
+  root.dataset.theme = theme;
+  root.dataset.script = "on";
+
+  addEventListener("DOMContentLoaded", () => {
+    const button = document.getElementById("theme");
+    const show = () => {
+      root.dataset.theme = theme;
+      button.textContent = theme;
+      button.setAttribute("aria-label", `Colours: ${theme}`);
+    };
+    button.addEventListener("click", () => {
+      theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+      keep(theme);
+      show();
+    });
+    addEventListener("storage", (e) => {
+      if (e.key === "theme" && themes.includes(e.newValue)) { theme = e.newValue; show(); }
+    });
+    show();
+    button.hidden = false;
+  });
+})();

@@ -1,0 +1,34 @@
+// Times as the viewer reads them: distances from now, and moments in the local zone.
+// The server sends moments only, since its bytes go to everybody.
+
+const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+
+// The two largest units, as web/view writes durations.
+export function span(ms) {
+  const n = (unit) => Math.floor(ms / unit);
+  if (ms < MINUTE) return `${Math.max(0, n(SECOND))} s`;
+  if (ms < HOUR) return `${n(MINUTE)} min ${n(SECOND) % 60} s`;
+  if (ms < DAY) return `${n(HOUR)} h ${n(MINUTE) % 60} min`;
+  return `${n(DAY)} d ${n(HOUR) % 24} h`;
+}
+
+const two = (n) => String(n).padStart(2, "0");
+const minute = (t) => `${two(t.getHours())}:${two(t.getMinutes())}`;
+const clock = (t) => `${minute(t)}:${two(t.getSeconds())}`;
+
+const write = {
+  since: (t, now) => span(now - t),
+  ago: (t, now) => `${span(now - t)} ago`,
+  in: (t, now) => t > now ? `in ${span(t - now + 999)}` : "now",
+  minute, clock,
+  precise: (t) => `${clock(t)}.${String(t.getMilliseconds()).padStart(3, "0")}`,
+};
+
+// tick brings all times of the page up to date.
+export function tick() {
+  const now = new Date();
+  for (const element of document.querySelectorAll("time[data-rel]")) {
+    const text = write[element.dataset.rel]?.(new Date(element.dateTime), now);
+    if (text !== undefined && element.textContent !== text) element.textContent = text;
+  }
+}

@@ -1,0 +1,93 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"jobhub/jobs"
+)
+
+// statusOf is the one map from an error's code to its HTTP status. A problem that has
+// a status of its own keeps it.
+var statusOf = map[jobs.Code]int{
+	jobs.BadMessage:     http.StatusBadRequest,
+	jobs.NotFound:       http.StatusNotFound,
+	jobs.Conflict:       http.StatusConflict,
+	jobs.LeaseLost:      http.StatusConflict,
+	jobs.BlockedAddress: http.StatusUnprocessableEntity,
+	jobs.Unsupported:    http.StatusUnprocessableEntity,
+	jobs.TooLarge:       http.StatusRequestEntityTooLarge,
+	jobs.Unavailable:    http.StatusServiceUnavailable,
+	forbidden:           http.StatusForbidden,
+}
+
+const forbidden jobs.Code = "forbidden"
+
+// problemOf is an error as the caller may see it, with its status.
+func problemOf(err error) jobs.Problem {
+	p, ok := errors.AsType[*jobs.Problem](err)
+	if !ok {
+		return jobs.Problem{Type: "urn:jobhub:problem:internal", Title: "Internal error", Code: jobs.Internal, Status: http.StatusInternalServerError,
+			Detail: "The hub could not do this; its log says why. Whether it was done is unknown."}
+	}
+	shown := *p
+	if shown.Status == 0 {
+		shown.Status = http.StatusInternalServerError
+		if status, ok := statusOf[p.Code]; ok {
+			shown.Status = status
+		}
+	}
+	return shown
+}
+
+// fail answers with an error as application/problem+json (RFC 9457).
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
+	if p.Status >= 500 && !errors.Is(err, context.Canceled) {
+		s.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeProblem(w, p, r.URL.Path)
+}
+
+// writeProblem writes a problem that has a status.
+func writeProblem(w http.ResponseWriter, p jobs.Problem, instance string) {
+	body, err := json.Marshal(struct {
+		jobs.Problem
+		Instance string `json:"instance,omitzero"`
+	}{p, strings.ToValidUTF8(instance, "\ufffd")})
+	if err != nil { // problems hold texts and numbers only
+		panic(err)
+	}
+	write(w, p.Status, "application/problem+json", body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, body []byte) {
+	write(w, status, "application/json", body)
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(append(body, '\n'))
+}
+
+// appendJob appends the job document with its links.
+func appendJob(b []byte, j *jobs.Job, pos jobs.Position) []byte {
+	b = j.AppendMembers(append(b, '{'), pos)
+	b = append(b, `,"links":`...)
+	return append(appendLinks(b, j.ID), '}')
+}
+
+func appendLinks(b []byte, id jobs.ID) []byte {
+	self := "/v1/jobs/" + id.String()
+	b = append(b, `{"self":"`+self+`","response":"`+self+`/response","cancel":"`+self+`/cancel","events":"/v1/ws?job=`...)
+	return append(b, id.String()+`","html":"/jobs/`+id.String()+`"}`...)
+}

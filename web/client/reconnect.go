@@ -1,0 +1,63 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+const (
+	firstPause = 250 * time.Millisecond
+	maxPause   = 8 * time.Second
+)
+
+// reconnect is the hub's request to come back after that time.
+type reconnect time.Duration
+
+func (r reconnect) Error() string {
+	return fmt.Sprintf("the hub asks to reconnect in %s", time.Duration(r))
+}
+
+// again reports whether to connect again after a connection ended with err.
+func again(err error) bool {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		switch p.Status {
+		case 0:
+			return p.retry
+		case 408, 425, 429:
+			return true
+		}
+		return p.Status >= 500
+	}
+	if errors.Is(err, errProtocol) || errors.Is(err, websocket.ErrMessageTooBig) {
+		return false // it would be the same next time
+	}
+	switch code := websocket.CloseStatus(err); {
+	case code >= 4100 && code < 4200: // get a new token first
+		return false
+	case code >= 4400 && code < 4500:
+		return false
+	case code == 1002, code == 1003, code == 1007, code == 1008, code == 1009, code == 1010: // our fault, and it would be again
+		return false
+	}
+	return true
+}
+
+// pause returns how long to wait before the next connection: what the hub asked
+// for, and a random part of a time that doubles with each failure, so that the
+// many clients of a restarted hub don't all come at once.
+func (w *watcher) pause(err error) time.Duration {
+	most := min(firstPause<<w.failures, maxPause)
+	w.failures = min(w.failures+1, 16)
+	pause := rand.N(most)
+	if r, ok := errors.AsType[reconnect](err); ok {
+		pause += time.Duration(r)
+	}
+	if p, ok := errors.AsType[*Problem](err); ok {
+		pause += p.RetryAfter
+	}
+	return pause
+}

@@ -1,0 +1,8 @@
+// Package web is jobhub's HTTP server: the API, the WebSocket protocol jobhub.v1 and
+// the dashboard, all on one listener. It holds no state of its own: what it answers
+// comes from the store, what it pushes from the hub, what it changes goes through the
+// engine.
+//
+// routes.go has every route in one table; answer.go the one map from errors to statuses;
+// socket.go the life of a WebSocket connection.
+package web

@@ -1,0 +1,320 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+)
+
+// jobID is the id in the path. What is not an id is the id of no job.
+func jobID(r *http.Request) (jobs.ID, error) { return parseID(r.PathValue("id")) }
+
+func parseID(text string) (jobs.ID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return jobs.ID{}, jobs.ErrNotFound
+	}
+	return id, nil
+}
+
+// getJob is GET /v1/jobs/{id}.
+func (s *Server) getJob(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	wait, waiting, err := preferredWait(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Vary", "Prefer")
+	job, pos, err := s.Store.Job(r.Context(), tenant(r), id)
+	if err == nil && waiting {
+		version := job.Version
+		if text := r.URL.Query().Get("version"); text != "" {
+			if version, err = strconv.ParseUint(text, 10, 64); err != nil {
+				s.fail(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed version", "version takes the version of the job that you know, a whole number."))
+				return
+			}
+		}
+		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
+		job, pos, err = s.await(r.Context(), job.Tenant, id, wait, func(j *jobs.Job) bool { return j.Version > version || j.State.Final() })
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if !job.State.Final() {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
+}
+
+// await reads a job until it is as wanted, or the time is over, or the hub drains.
+func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time.Duration, wanted func(*jobs.Job) bool) (jobs.Job, jobs.Position, error) {
+	cursor := s.Hub.Cursor()
+	defer cursor.Close()
+	cursor.Subscribe("", hub.Subscription{Filter: hub.Filter{Tenant: tenant, Job: id}})
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	for {
+		job, pos, err := s.Store.Job(ctx, tenant, id)
+		if err != nil || wanted(&job) {
+			return job, pos, err
+		}
+		select {
+		case <-cursor.Wake():
+		case <-timer.C:
+			return job, pos, nil
+		case <-s.drain:
+			return job, pos, nil
+		case <-ctx.Done():
+			return job, pos, ctx.Err()
+		}
+	}
+}
+
+func (s *Server) awaitFinal(ctx context.Context, tenant string, id jobs.ID, most time.Duration) (jobs.Job, jobs.Position, error) {
+	return s.await(ctx, tenant, id, most, func(j *jobs.Job) bool { return j.State.Final() })
+}
+
+// getResponse is GET /v1/jobs/{id}/response, the polling URL.
+func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	job, pos, err := s.Store.Job(r.Context(), tenant(r), id)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if job.State.Final() {
+		s.writeOutcome(w, &job, pos)
+		return
+	}
+	w.Header().Set("Location", "/v1/jobs/"+id.String()+"/response")
+	w.Header().Set("Retry-After", "1")
+	b := append([]byte(`{"id":"`+id.String()+`","progress":"`+progressState(&job)+`","links":`), appendLinks(nil, id)...)
+	writeJSON(w, http.StatusAccepted, append(b, '}'))
+}
+
+// writeOutcome answers as the synchronous call would have: with the upstream's answer
+// where there is one, with the result as JSON, or with the problem of the failure.
+// AsyncResult tells such an answer from one about the polling itself.
+func (s *Server) writeOutcome(w http.ResponseWriter, job *jobs.Job, pos jobs.Position) {
+	h := w.Header()
+	if resp := job.Response; resp != nil {
+		for name, values := range resp.Header {
+			if name != "Set-Cookie" && name != "Date" {
+				h[name] = values
+			}
+		}
+		h.Set("Content-Security-Policy", "sandbox")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("AsyncResult", strconv.Itoa(resp.Status))
+		h.Set("Content-Length", strconv.Itoa(len(resp.Body)))
+		w.WriteHeader(resp.Status)
+		w.Write(resp.Body)
+		return
+	}
+	h.Set("Content-Security-Policy", "sandbox")
+	if job.State == jobs.Succeeded {
+		h.Set("AsyncResult", "200")
+		result := job.Result
+		if result == nil {
+			result = jobs.Value("null")
+		}
+		writeJSON(w, http.StatusOK, result)
+		return
+	}
+	p := outcomeProblem(job)
+	h.Set("AsyncResult", strconv.Itoa(p.Status))
+	writeProblem(w, p, "/v1/jobs/"+job.ID.String())
+}
+
+// outcomeProblem is why a job without an answer ended.
+func outcomeProblem(job *jobs.Job) jobs.Problem {
+	p := jobs.Problem{Type: "urn:jobhub:problem:" + string(job.Reason), Title: "The job " + job.State.String(), Code: jobs.Code(job.Reason)}
+	if job.Error != nil {
+		p = *job.Error
+	} else if job.State == jobs.Cancelled {
+		p.Title, p.Code, p.Type = "Cancelled", "cancelled", "urn:jobhub:problem:cancelled"
+	}
+	switch {
+	case job.State == jobs.Cancelled:
+		p.Status = http.StatusConflict
+	case job.Reason == jobs.Expired:
+		p.Status = http.StatusServiceUnavailable
+	case job.Reason == jobs.TimedOut:
+		p.Status = http.StatusGatewayTimeout
+	default:
+		p.Status = http.StatusInternalServerError
+	}
+	return p
+}
+
+// cancel is POST /v1/jobs/{id}/cancel and DELETE /v1/jobs/{id}.
+func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	job, pos, err := s.Engine.Cancel(r.Context(), tenant(r), id)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
+}
+
+// listJobs is GET /v1/jobs.
+func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	filter, err := listFilter(query)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	filter.Tenant = tenant(r)
+	page, err := s.Store.List(r.Context(), filter)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	b := []byte(`{"jobs":[`)
+	for i := range page.Jobs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJob(b, &page.Jobs[i], page.Pos)
+	}
+	b = append(b, ']')
+	if page.Next > 0 {
+		cursor := strconv.FormatUint(page.Next, 36)
+		b = append(b, `,"next_cursor":"`+cursor+`"`...)
+		query.Set("cursor", cursor)
+		w.Header().Set("Link", `</v1/jobs?`+query.Encode()+`>; rel="next"`)
+	}
+	b = append(b, `,"epoch":"`+page.Pos.Epoch+`","seq":`...)
+	b = strconv.AppendUint(b, page.Pos.Seq, 10)
+	writeJSON(w, http.StatusOK, append(b, '}'))
+}
+
+func listFilter(query url.Values) (f jobs.Filter, err error) {
+	bad := func(name, detail string) error {
+		p := jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, detail)
+		p.Errors = []jobs.MemberError{{Pointer: "/" + name, Detail: detail}}
+		return p
+	}
+	for name, values := range query {
+		if len(values) != 1 && name != "state" {
+			return f, bad(name, "stands there more than once")
+		}
+		value := values[0]
+		if value == "" {
+			continue
+		}
+		switch name {
+		case "state":
+			for word := range strings.SplitSeq(strings.Join(values, ","), ",") {
+				state, ok := jobs.ParseState(word)
+				if !ok {
+					return f, bad(name, "takes names of states, with commas between them")
+				}
+				if !slices.Contains(f.States, state) {
+					f.States = append(f.States, state)
+				}
+			}
+		case "queue":
+			f.Queue = value
+		case "kind":
+			f.Kind = value
+		case "tag":
+			f.Tag = value
+		case "parent":
+			if f.Parent, err = parseID(value); err != nil {
+				return f, bad(name, "takes the id of a job")
+			}
+		case "limit":
+			if f.Limit, err = strconv.Atoi(value); err != nil || f.Limit < 1 || f.Limit > 500 {
+				return f, bad(name, "takes a number from 1 to 500")
+			}
+		case "cursor":
+			if f.Before, err = strconv.ParseUint(value, 36, 63); err != nil || f.Before == 0 {
+				return f, bad(name, "takes the next_cursor of a page")
+			}
+		default:
+			return f, bad(name, "is not known here; there are state, queue, kind, tag, parent, limit and cursor")
+		}
+	}
+	return f, nil
+}
+
+// listQueues is GET /v1/queues.
+func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) {
+	queues, pos, err := s.Store.Queues(r.Context(), tenant(r))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	now := time.Now()
+	b := []byte(`{"queues":[`)
+	for i, q := range queues {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"name":"`+q.Name+`","paused":false,"states":{`...)
+		for k, state := range jobs.States {
+			if k > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendInt(append(b, `"`+state.String()+`":`...), q.Counts[state], 10)
+		}
+		b = append(b, `},"oldest_ms":`...)
+		if q.OldestAt.IsZero() {
+			b = append(b, "null"...)
+		} else {
+			b = strconv.AppendInt(b, now.Sub(q.OldestAt).Milliseconds(), 10)
+		}
+		rates := hub.RatesOf(s.Hub.Meter.Series(tenant(r), q.Name, now))
+		b = strconv.AppendFloat(append(b, `,"rates":{"in":`...), rates.In, 'f', 3, 64)
+		b = strconv.AppendFloat(append(b, `,"out":`...), rates.Out, 'f', 3, 64)
+		b = strconv.AppendFloat(append(b, `,"failed":`...), rates.Failed, 'f', 3, 64)
+		b = append(b, `},"limits":{"concurrency":null,"rate":null,"capacity":null,"per_key":null}}`...)
+	}
+	b = append(b, `],"epoch":"`+pos.Epoch+`","seq":`...)
+	b = strconv.AppendUint(b, pos.Seq, 10)
+	writeJSON(w, http.StatusOK, append(b, '}'))
+}
+
+// healthz says that the process answers; readyz that it accepts jobs.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, []byte(`{"status":"ok","version":"`+s.Version+`"}`))
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	if err := s.Engine.Err(); err != nil {
+		s.fail(w, r, jobs.NewProblem(jobs.Unavailable, "Not ready", "The hub does not accept jobs; its log says why."))
+		return
+	}
+	select {
+	case <-s.drain:
+		s.fail(w, r, jobs.NewProblem(jobs.Unavailable, "Not ready", "The hub is shutting down."))
+	default:
+		writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
+	}
+}

@@ -1,0 +1,199 @@
+package web
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+)
+
+// This file holds the messages of jobhub.v1 (CONTRACT section 7).
+
+// Codes that only the live protocol uses.
+const (
+	duplicateID   jobs.Code = "duplicate_id"
+	limitExceeded jobs.Code = "limit_exceeded"
+)
+
+// message is what a client may send: one type for all, each type uses its members.
+type message struct {
+	Type     string         `json:"type"`
+	ID       string         `json:"id"`
+	Job      jobs.Value     `json:"job"` // an id, or a submission
+	Queue    *string        `json:"queue"`
+	Tag      *string        `json:"tag"`
+	Kind     *string        `json:"kind"`
+	All      bool           `json:"all"`
+	View     *string        `json:"view"`
+	Since    *since         `json:"since"`
+	Snapshot bool           `json:"snapshot"`
+	Progress string         `json:"progress"`
+	Key      string         `json:"key"`
+	Watch    bool           `json:"watch"`
+	Token    string         `json:"token"`
+	T        jsontext.Value `json:"t"`
+}
+
+type since struct {
+	Epoch string `json:"epoch"`
+	Seq   uint64 `json:"seq"`
+}
+
+// decodeMessage reads one message. On an error the message holds what could be read,
+// so that the answer can name its id.
+func decodeMessage(line []byte) (message, error) {
+	var m message
+	if err := json.Unmarshal(line, &m, json.RejectUnknownMembers(true)); err != nil {
+		p := *jobs.DecodeProblem(err)
+		return m, &p
+	}
+	if len(m.ID) > 128 {
+		m.ID = ""
+		return m, jobs.NewProblem(jobs.BadMessage, "Malformed message", "id takes up to 128 bytes.")
+	}
+	return m, nil
+}
+
+// subscription is what a subscribe message asks for.
+func (m *message) subscription(tenant string) (hub.Subscription, error) {
+	bad := func(detail string) (hub.Subscription, error) {
+		return hub.Subscription{}, jobs.NewProblem(jobs.BadMessage, "Malformed subscribe", "%s", detail)
+	}
+	s := hub.Subscription{Filter: hub.Filter{Tenant: tenant, All: m.All}, Progress: hub.ProgressLatest}
+	filters := 0
+	if m.All {
+		filters++
+	}
+	for _, named := range []struct {
+		text *string
+		to   *string
+	}{{m.Queue, &s.Queue}, {m.Kind, &s.Kind}, {m.Tag, &s.Tag}} {
+		if named.text != nil {
+			if *named.text == "" {
+				return bad("a filter must not be empty.")
+			}
+			*named.to = *named.text
+			filters++
+		}
+	}
+	if m.Job != nil {
+		id, err := m.jobID()
+		if err != nil {
+			return s, err
+		}
+		s.Job = id
+		filters++
+	}
+	if filters != 1 {
+		return bad("give exactly one of job, queue, tag, kind and all.")
+	}
+	switch m.Progress {
+	case "", "latest":
+	case "all":
+		s.Progress = hub.ProgressAll
+	case "none":
+		s.Progress = hub.ProgressNone
+	default:
+		return bad("progress takes latest, all or none.")
+	}
+	return s, nil
+}
+
+func (m *message) jobID() (jobs.ID, error) {
+	var text string
+	if err := json.Unmarshal(m.Job, &text); err != nil {
+		return jobs.ID{}, jobs.NewProblem(jobs.BadMessage, "Malformed message", "job takes the id of a job, as a string.")
+	}
+	return parseID(text)
+}
+
+// The server's messages. Each appends one JSON object.
+
+func appendWelcome(b []byte, conn string, pos jobs.Position) []byte {
+	b = append(b, `{"type":"welcome","v":1,"conn":"`+conn+`"`...)
+	b = appendPosition(b, pos)
+	return append(b, `,"ping":`+strconv.Itoa(int(pingEvery.Seconds()))+`}`...)
+}
+
+func appendPosition(b []byte, pos jobs.Position) []byte {
+	b = append(b, `,"epoch":"`+pos.Epoch+`","seq":`...)
+	return strconv.AppendUint(b, pos.Seq, 10)
+}
+
+func appendTyped(b []byte, kind, id string) []byte {
+	return appendText(append(b, `{"type":"`+kind+`","id":`...), id)
+}
+
+func appendText(b []byte, text string) []byte {
+	b, _ = jsontext.AppendQuote(b, text) // its only error is for invalid UTF-8, which it replaces
+	return b
+}
+
+// appendSubscribed: reason and recovered stand there only in answer to a since.
+func appendSubscribed(b []byte, id string, pos jobs.Position, resumed, recovered bool, reason string) []byte {
+	b = appendPosition(appendTyped(b, "subscribed", id), pos)
+	if resumed {
+		b = strconv.AppendBool(append(b, `,"recovered":`...), recovered)
+	}
+	if reason != "" {
+		b = append(b, `,"reason":"`+reason+`"`...)
+	}
+	return append(b, '}')
+}
+
+func appendState(b []byte, id string, job *jobs.Job, pos jobs.Position) []byte {
+	b = append(appendTyped(b, "state", id), `,"job":"`+job.ID.String()+`","seq":`...)
+	b = strconv.AppendUint(b, pos.Seq, 10)
+	b = strconv.AppendUint(append(b, `,"version":`...), job.Version, 10)
+	b = appendJob(append(b, `,"data":`...), job, pos)
+	return append(b, '}')
+}
+
+func appendLive(b []byte, id string, seq uint64, truncated bool) []byte {
+	b = strconv.AppendUint(append(appendTyped(b, "live", id), `,"seq":`...), seq, 10)
+	if truncated {
+		b = append(b, `,"truncated":true`...)
+	}
+	return append(b, '}')
+}
+
+func appendGap(b []byte, id string, from, to uint64, reason string) []byte {
+	b = strconv.AppendUint(append(appendTyped(b, "gap", id), `,"from":`...), from, 10)
+	b = strconv.AppendUint(append(b, `,"to":`...), to, 10)
+	return append(b, `,"reason":"`+reason+`"}`...)
+}
+
+func appendReply(b []byte, id string, data []byte) []byte {
+	b = append(appendTyped(b, "reply", id), `,"data":`...)
+	return append(append(b, data...), '}')
+}
+
+// appendError answers a message that could not be served. retry says whether sending
+// it again later makes sense.
+func appendError(b []byte, id string, err error) []byte {
+	p := problemOf(err)
+	b = append(b, `{"type":"error"`...)
+	if id != "" {
+		b = appendText(append(b, `,"id":`...), id)
+	}
+	b = appendText(append(b, `,"code":`...), string(p.Code))
+	b = appendText(append(b, `,"message":`...), p.Error())
+	if retry := p.Status >= 500; retry {
+		return append(b, `,"retry":true,"after_ms":1000}`...)
+	}
+	return append(b, `,"retry":false}`...)
+}
+
+func appendPatch(b []byte, id string, seq uint64, fragments []hub.Fragment) []byte {
+	b = strconv.AppendUint(append(appendTyped(b, "patch", id), `,"seq":`...), seq, 10)
+	var html []byte
+	for _, f := range fragments {
+		html = append(html, f.HTML...)
+	}
+	b = append(b, `,"html":`...)
+	b, _ = jsontext.AppendQuote(b, html)
+	return append(b, '}')
+}

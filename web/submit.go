@@ -1,0 +1,182 @@
+package web
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// submit is POST /v1/jobs.
+func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
+	body, err := readJSON(w, r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	key, err := idempotencyKey(r, body)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	wait, waiting, err := preferredWait(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	spec, err := jobs.DecodeSpec(body)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	spec.Tenant, spec.Key = tenant(r), key
+	accepted, err := s.Engine.Submit(r.Context(), spec)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Vary", "Prefer")
+	if accepted.Replayed {
+		h.Set("Idempotency-Replayed", "true")
+	}
+	job := accepted.Job
+	if waiting {
+		h.Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
+		now, pos, err := s.awaitFinal(r.Context(), job.Tenant, job.ID, wait)
+		if err == nil && now.State.Final() {
+			h.Set("Operation-Location", "/v1/jobs/"+job.ID.String())
+			s.writeOutcome(w, &now, pos)
+			return
+		}
+	}
+	s.writeAccepted(w, accepted)
+}
+
+func (s *Server) writeAccepted(w http.ResponseWriter, a jobs.Accepted) {
+	self := "/v1/jobs/" + a.Job.ID.String()
+	h := w.Header()
+	h.Set("Location", self+"/response")
+	h.Set("Operation-Location", self)
+	h.Set("Retry-After", "1")
+	writeJSON(w, http.StatusAccepted, s.acceptedBody(a))
+}
+
+// acceptedBody is the job as accepted; also the reply to a submit over WebSocket.
+func (s *Server) acceptedBody(a jobs.Accepted) []byte {
+	pos := jobs.Position{Epoch: s.Hub.Epoch(), Seq: a.Job.Seq}
+	b := append(make([]byte, 0, 1024), '{')
+	b = a.Job.AppendMembers(b, pos)
+	b = append(b, `,"progress_state":"`+progressState(&a.Job)+`","queue_position":`...)
+	b = strconv.AppendInt(b, a.Position, 10)
+	b = append(b, `,"links":`...)
+	return append(appendLinks(b, a.Job.ID), '}')
+}
+
+// progressState is the word of CONTRACT section 5 for an unfinished job.
+func progressState(j *jobs.Job) string {
+	if j.StartedAt.IsZero() {
+		return "IN_QUEUE"
+	}
+	return "IN_PROGRESS"
+}
+
+// readJSON reads the body of a request that has to be JSON.
+func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
+		return nil, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported media type", Code: jobs.Unsupported,
+			Status: http.StatusUnsupportedMediaType, Detail: "Send the body as JSON, with Content-Type: application/json."}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, jobs.MaxInput))
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large inputs elsewhere and submit a link.", large.Limit)
+	}
+	if err != nil {
+		return nil, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
+	}
+	return body, nil
+}
+
+// idempotencyKey reads the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header):
+// a quoted string or a bare one, which are the same key.
+func idempotencyKey(r *http.Request, body []byte) (*jobs.Key, error) {
+	values := r.Header.Values("Idempotency-Key")
+	if len(values) == 0 {
+		return nil, nil
+	}
+	key, ok := parseKey(values)
+	if !ok {
+		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed Idempotency-Key", "Send one Idempotency-Key of 1 to 255 printable ASCII characters, quoted or not.")
+	}
+	print := sha256.Sum256(body)
+	return &jobs.Key{Scope: tenant(r) + " " + r.Method + " " + r.URL.Path, Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
+}
+
+func parseKey(values []string) (string, bool) {
+	if len(values) != 1 {
+		return "", false
+	}
+	key := strings.TrimSpace(values[0])
+	if inner, ok := strings.CutPrefix(key, `"`); ok {
+		var b strings.Builder
+		closed := false
+		for i := 0; i < len(inner); i++ {
+			c := inner[i]
+			if closed {
+				return "", false
+			}
+			switch c {
+			case '"':
+				closed = true
+				continue
+			case '\\':
+				if i++; i == len(inner) || (inner[i] != '"' && inner[i] != '\\') {
+					return "", false
+				}
+				c = inner[i]
+			}
+			b.WriteByte(c)
+		}
+		if key = b.String(); !closed {
+			return "", false
+		}
+	}
+	for i := range len(key) {
+		if key[i] < 0x20 || key[i] > 0x7e {
+			return "", false
+		}
+	}
+	return key, key != "" && len(key) <= 255
+}
+
+// maxWait is the longest a request is held for Prefer: wait.
+const maxWait = 60 * time.Second
+
+// preferredWait is the wait=N of a Prefer header (RFC 7240), in whole seconds.
+func preferredWait(r *http.Request) (time.Duration, bool, error) {
+	for _, line := range r.Header.Values("Prefer") {
+		for item := range strings.SplitSeq(line, ",") {
+			item, _, _ = strings.Cut(item, ";")
+			name, value, _ := strings.Cut(item, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			n, err := strconv.Atoi(strings.Trim(strings.TrimSpace(value), `"`))
+			if err != nil || n < 0 {
+				return 0, false, jobs.NewProblem(jobs.BadMessage, "Malformed Prefer", "wait takes whole seconds, like Prefer: wait=10.")
+			}
+			return min(time.Duration(min(n, 3600))*time.Second, maxWait), true, nil
+		}
+	}
+	return 0, false, nil
+}
+
+// tenant is whose jobs the caller may see.
+func tenant(*http.Request) string { return jobs.DefaultTenant }

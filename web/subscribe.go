@@ -1,0 +1,148 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+)
+
+// subscribe opens a subscription. The block from subscribed to live is sent with
+// nothing in between, and what is live begins right behind it: events of the other
+// subscriptions up to that position go out before, all later ones after.
+func (c *socket) subscribe(ctx context.Context, m message, query bool) error {
+	sub, err := m.subscription(c.tenant)
+	if err != nil {
+		return err
+	}
+	if c.cursor.Subscribed(m.ID) || (c.viewer != nil && c.viewID == m.ID) {
+		return duplicate(m.ID)
+	}
+	if c.cursor.Len() >= maxSubs {
+		return jobs.NewProblem(limitExceeded, "Too many subscriptions", "A connection holds at most %d.", maxSubs)
+	}
+	if sub.Job != (jobs.ID{}) {
+		if _, _, err := c.Store.Job(ctx, c.tenant, sub.Job); err != nil {
+			return err
+		}
+	}
+	if m.Since != nil {
+		reason, err := c.resumable(ctx, *m.Since)
+		if err != nil {
+			return err
+		}
+		if reason == "" {
+			return c.resume(ctx, m.ID, sub, m.Since.Seq)
+		}
+		return c.snapshot(ctx, m.ID, sub, func(pos jobs.Position) []byte { return appendSubscribed(nil, m.ID, pos, true, false, reason) })
+	}
+	if m.Snapshot {
+		return c.snapshot(ctx, m.ID, sub, func(pos jobs.Position) []byte { return appendSubscribed(nil, m.ID, pos, false, false, "") })
+	}
+	at := c.cursor.Seq()
+	if !query { // of a query the connection itself is the beginning
+		at = c.Store.Head().Seq
+		if err := c.bringTo(ctx, at); err != nil {
+			return err
+		}
+	}
+	c.line(appendSubscribed(nil, m.ID, jobs.Position{Epoch: c.Hub.Epoch(), Seq: at}, false, false, ""))
+	c.line(appendLive(nil, m.ID, at, false))
+	c.cursor.Subscribe(m.ID, sub)
+	return nil
+}
+
+// resumable says why a position can't be resumed from, or nothing.
+func (c *socket) resumable(ctx context.Context, from since) (reason string, err error) {
+	if from.Epoch != c.Hub.Epoch() {
+		return "epoch", nil
+	}
+	_, err = c.Store.Read(ctx, jobs.ReadQuery{After: from.Seq, MaxBytes: 1})
+	switch {
+	case errors.Is(err, jobs.ErrTrimmed):
+		return "expired", nil
+	case errors.Is(err, jobs.ErrAhead):
+		return "future", nil
+	}
+	return "", err
+}
+
+// resume replays what a subscription selects behind after, and goes on live.
+func (c *socket) resume(ctx context.Context, id string, sub hub.Subscription, after uint64) error {
+	at := max(after, c.Store.Head().Seq)
+	if err := c.bringTo(ctx, at); err != nil {
+		return err
+	}
+	c.line(appendSubscribed(nil, id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: after}, true, true, ""))
+	err := c.Hub.Replay(ctx, sub, after, at, func(events []*hub.Event) error { return c.events(ctx, events) })
+	if errors.Is(err, jobs.ErrTrimmed) { // while it was replayed
+		return c.snapshot(ctx, id, sub, func(pos jobs.Position) []byte { return appendGap(nil, id, after, pos.Seq, "expired") })
+	}
+	if err != nil {
+		return err
+	}
+	c.line(appendLive(nil, id, at, false))
+	c.cursor.Subscribe(id, sub)
+	return nil
+}
+
+// snapshot sends head, the states that a subscription covers, and goes on live from
+// the position at which they were read.
+func (c *socket) snapshot(ctx context.Context, id string, sub hub.Subscription, head func(jobs.Position) []byte) error {
+	page, err := c.covered(ctx, sub.Filter)
+	if err != nil {
+		return err
+	}
+	if err := c.bringTo(ctx, page.Pos.Seq); err != nil {
+		return err
+	}
+	c.line(head(page.Pos))
+	for i := range page.Jobs {
+		if c.line(appendState(nil, id, &page.Jobs[i], page.Pos)); len(c.out) >= maxFrame {
+			if err := c.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	c.line(appendLive(nil, id, page.Pos.Seq, page.Next > 0))
+	if !c.cursor.Subscribed(id) {
+		c.cursor.Subscribe(id, sub)
+	}
+	return nil
+}
+
+// covered is the state that a filter shows: the one job, or the unfinished jobs.
+func (c *socket) covered(ctx context.Context, f hub.Filter) (jobs.Page, error) {
+	if f.Job != (jobs.ID{}) {
+		job, pos, err := c.Store.Job(ctx, c.tenant, f.Job)
+		return jobs.Page{Jobs: []jobs.Job{job}, Pos: pos}, err
+	}
+	unfinished := slices.DeleteFunc(slices.Clone(jobs.States), jobs.State.Final)
+	return c.Store.List(ctx, jobs.Filter{Tenant: c.tenant, Queue: f.Queue, Kind: f.Kind, Tag: f.Tag, States: unfinished, Limit: maxSnapshot})
+}
+
+// bringTo sends what the other subscriptions select up to seq, and moves the cursor there.
+func (c *socket) bringTo(ctx context.Context, seq uint64) error {
+	if err := c.Hub.Reach(ctx, seq); err != nil {
+		return err
+	}
+	if err := c.pump(ctx, seq); err != nil {
+		return err
+	}
+	c.cursor.Skip(seq)
+	return nil
+}
+
+// socketKey is the idempotency key of a submit over WebSocket: the same as over HTTP.
+func socketKey(tenant string, m message) (*jobs.Key, error) {
+	key, ok := parseKey([]string{m.Key})
+	if !ok {
+		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed key", "key takes 1 to 255 printable ASCII characters.")
+	}
+	print := sha256.Sum256(m.Job)
+	return &jobs.Key{Scope: tenant + " POST /v1/jobs", Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
+}

@@ -1,0 +1,118 @@
+// Package view renders the dashboard.
+//
+// A page is a full document; its live parts are fragments, each one element with a
+// stable id. The page and the live updates render the very same components, so that a
+// patched page and a reloaded one are equal. Fragments are viewer-neutral: the same
+// bytes go to everybody who looks, and what depends on the viewer (relative times, time
+// zone, theme) is left to the browser. What is not known is a dash, never a zero.
+package view
+
+import (
+	"time"
+
+	"jobhub/jobs"
+
+	"github.com/a-h/templ"
+)
+
+// Shell is what surrounds every page.
+type Shell struct {
+	Epoch   string // the position at which the page's model was read
+	Seq     uint64
+	At      time.Time                // when it was read
+	Version string                   // of the program; empty if unknown
+	Asset   func(name string) string // the URL of a file of package static; nil for /static/<name>
+}
+
+func (s Shell) asset(name string) string {
+	if s.Asset == nil {
+		return "/static/" + name
+	}
+	return s.Asset(name)
+}
+
+// Fragment is a part of a page that is replaced as a whole when it changes.
+type Fragment struct {
+	ID        string
+	Component templ.Component
+}
+
+// Overview is the whole hub in one look.
+type Overview struct {
+	At         time.Time
+	Origin     string // "http://host:port" of this hub, for commands to copy
+	Queues     []Queue
+	Throughput Series      // of all queues
+	Now        []jobs.Job  // the newest jobs, newest first
+	Attention  []Attention // most urgent first
+}
+
+// Queue is one line of the table of queues.
+type Queue struct {
+	jobs.QueueInfo
+	Paused bool
+	Rates  *Rates // nil while not known
+	Series Series
+}
+
+// Rates are per second.
+type Rates struct{ In, Out, Failed float64 }
+
+// Series counts jobs that ended, oldest bucket first. It may be shorter than the time
+// it is drawn over: what was before is not known and stays blank.
+type Series struct {
+	End     time.Time // end of the last bucket
+	Step    time.Duration
+	Buckets []Bucket
+}
+
+// Bucket counts the jobs that ended within one step.
+type Bucket struct{ Succeeded, Failed int }
+
+// Attention is something that a person should look at.
+type Attention struct {
+	Level  Level
+	Text   string
+	Detail string
+	Link   string // a path of the hub; may be empty
+}
+
+// Level is how urgent an Attention is.
+type Level uint8
+
+const (
+	Notice Level = iota
+	Warning
+	Failure
+)
+
+// JobModel is one job and all that is known of its way.
+type JobModel struct {
+	Job    jobs.Job
+	Events []*jobs.Event // of this job, oldest first, progress and output included
+	Cut    bool          // older events exist but are not in Events
+	At     time.Time
+	Origin string
+}
+
+// OverviewFragments lists the live parts of the overview.
+func OverviewFragments(o Overview) []Fragment {
+	return []Fragment{
+		{"overview-rail", overviewRail(o)},
+		{"overview-attention", overviewAttention(o)},
+		{"overview-queues", overviewQueues(o)},
+		{"overview-chart", overviewChart(o)},
+		{"overview-now", overviewNow(o)},
+	}
+}
+
+// JobFragments lists the live parts of a job's page.
+func JobFragments(m JobModel) []Fragment {
+	return []Fragment{
+		{"job-head", jobHead(m)},
+		{"job-progress", jobProgress(m)},
+		{"job-timeline", jobTimeline(m)},
+		{"job-output", jobOutput(m)},
+		{"job-data", jobData(m)},
+	}
+}

@@ -1,0 +1,97 @@
+package view
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"jobhub/jobs"
+)
+
+const (
+	maxLines = 200
+	maxLine  = 4 << 10 // bytes
+)
+
+// line is one line of what a job wrote.
+type line struct {
+	Key     string // stable from render to render
+	Attempt int
+	Stream  string
+	At      time.Time
+	Text    string
+	Note    bool // said by the hub, not by the job
+	open    bool // its end has not been written yet
+}
+
+// output is the end of what a job wrote, and how many lines stand before it.
+func (m JobModel) output() (lines []line, before int) {
+	for _, e := range m.Events {
+		if e.Type == jobs.JobOutput {
+			lines = appendOutput(lines, e)
+		}
+	}
+	before = max(0, len(lines)-maxLines)
+	lines = lines[before:]
+	for i := range lines {
+		if !lines[i].Note {
+			lines[i].Text = plain(lines[i].Text)
+		}
+	}
+	return lines, before
+}
+
+func appendOutput(lines []line, e *jobs.Event) []line {
+	var data struct {
+		Attempt int     `json:"attempt"`
+		Stream  string  `json:"stream"`
+		Text    *string `json:"text"`
+		Base64  string  `json:"base64"`
+	}
+	key := strconv.FormatUint(e.Seq, 10)
+	if e.Truncated || json.Unmarshal(e.Data, &data) != nil {
+		return append(lines, line{Key: key, At: e.At, Text: "more than 64 KiB at once, not kept here", Note: true})
+	}
+	l := line{Key: key, Attempt: data.Attempt, Stream: data.Stream, At: e.At}
+	if data.Text == nil {
+		l.Text, l.Note = size(base64.StdEncoding.DecodedLen(len(data.Base64)))+" that are not text", true
+		return append(lines, l)
+	}
+	for i, part := range strings.SplitAfter(*data.Text, "\n") {
+		if part == "" {
+			break
+		}
+		text, ended := strings.CutSuffix(part, "\n")
+		if n := len(lines); i == 0 && n > 0 && lines[n-1].open && lines[n-1].Stream == l.Stream && lines[n-1].Attempt == l.Attempt {
+			lines[n-1].Text += text
+			lines[n-1].open = !ended
+			continue
+		}
+		l.Key, l.Text, l.open = key+"-"+strconv.Itoa(i), text, !ended
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])`)
+
+// plain is what a terminal would end up showing for a line: no colours, and only
+// what follows the last carriage return.
+func plain(s string) string {
+	s = strings.TrimRight(escapes.ReplaceAllString(s, ""), "\r")
+	s = s[strings.LastIndexByte(s, '\r')+1:]
+	s, cut := clip(s, maxLine)
+	if cut {
+		s += " … (cut)"
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '\t' || !unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r) {
+			return r
+		}
+		return '\ufffd'
+	}, s)
+}

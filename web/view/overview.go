@@ -1,0 +1,136 @@
+package view
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// maxQueues is how many queues the overview shows: the busiest, by name.
+const maxQueues = 24
+
+func (o Overview) total(states ...jobs.State) (n int64) {
+	for _, q := range o.Queues {
+		for _, s := range states {
+			n += q.Counts[s]
+		}
+	}
+	return n
+}
+
+func (o Overview) empty() bool { return len(o.Now) == 0 && o.total(jobs.States...) == 0 }
+
+// oldest is the acceptance of the job that has been in line for longest.
+func (o Overview) oldest() (t time.Time) {
+	for _, q := range o.Queues {
+		if !q.OldestAt.IsZero() && (t.IsZero() || q.OldestAt.Before(t)) {
+			t = q.OldestAt
+		}
+	}
+	return t
+}
+
+func (q Queue) waiting() int64 {
+	return q.Counts[jobs.Scheduled] + q.Counts[jobs.Queued] + q.Counts[jobs.Retrying] + q.Counts[jobs.Waiting]
+}
+
+func (o Overview) shownQueues() []Queue {
+	if len(o.Queues) <= maxQueues {
+		return o.Queues
+	}
+	shown := slices.Clone(o.Queues)
+	slices.SortStableFunc(shown, func(a, b Queue) int {
+		return cmp.Or(cmp.Compare(b.waiting()+b.Counts[jobs.Running], a.waiting()+a.Counts[jobs.Running]), strings.Compare(a.Name, b.Name))
+	})
+	shown = shown[:maxQueues]
+	slices.SortFunc(shown, func(a, b Queue) int { return strings.Compare(a.Name, b.Name) })
+	return shown
+}
+
+// subject says what a job is about where its kind alone says little. A query or
+// user of a URL may hold a secret and is left out.
+func subject(j jobs.Job) string {
+	if j.Kind != "http" {
+		return ""
+	}
+	var in struct{ Method, URL string }
+	if json.Unmarshal(j.Input, &in) != nil {
+		return ""
+	}
+	u, err := url.Parse(in.URL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return cmp.Or(strings.ToUpper(in.Method), "GET") + " " + u.Host + u.EscapedPath()
+}
+
+// remark is the one line that explains where a job stands; empty if its state says it all.
+func remark(j jobs.Job) string {
+	switch j.State {
+	case jobs.Running:
+		if j.CancelRequested {
+			return "cancel requested"
+		}
+		if j.Progress != nil {
+			return j.Progress.Message
+		}
+	case jobs.Retrying:
+		return joined("attempt "+count(int64(j.Attempt))+" of "+count(int64(j.MaxAttempts))+" failed", problemLine(j.Error))
+	case jobs.Failed:
+		return joined(reasonText(j.Reason), problemLine(j.Error))
+	case jobs.Cancelled:
+		return reasonText(j.Reason)
+	}
+	return ""
+}
+
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " · ")
+}
+
+func problemLine(p *jobs.Problem) string {
+	if p == nil {
+		return ""
+	}
+	line, cut := clip(strings.Join(strings.Fields(cmp.Or(p.Detail, p.Title)), " "), 240)
+	if cut {
+		line += "…"
+	}
+	return line
+}
+
+var reasons = map[jobs.Reason]string{
+	jobs.Exhausted: "attempts used up", jobs.Rejected: "told not to retry", jobs.Expired: "waited too long in the queue",
+	jobs.TimedOut: "ran too long", jobs.WorkerLost: "its workers died", jobs.ByUser: "by a caller", jobs.ByParent: "a job it waited for did not succeed",
+}
+
+func reasonText(r jobs.Reason) string { return cmp.Or(reasons[r], string(r)) }
+
+func percent(p *jobs.Progress) (float64, bool) {
+	if p == nil || p.Percent == nil {
+		return 0, false
+	}
+	return max(0, min(100, *p.Percent)), true
+}
+
+func sampleCommand(origin string) string {
+	return "curl -i " + origin + "/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"kind\":\"http\",\"input\":{\"method\":\"GET\",\"url\":\"https://example.com/\"}}'"
+}
+
+// running is the number of queues in which a job runs.
+func (o Overview) running() (n int64) {
+	for _, q := range o.Queues {
+		if q.Counts[jobs.Running] > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func (l Level) class() string { return [...]string{"notice", "warning", "failed"}[l] }
+func (l Level) word() string  { return [...]string{"notice", "warning", "failure"}[l] }

@@ -1,0 +1,117 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"jobhub/jobs"
+)
+
+func TestFormats(t *testing.T) {
+	for _, c := range [][2]string{
+		{count(0), "0"}, {count(999), "999"}, {count(1000), "1,000"}, {count(1_000_000_000), "1,000,000,000"},
+		{rate(0), "0"}, {rate(0.02), "<0.1"}, {rate(8.13), "8.1"}, {rate(99.96), "100"}, {rate(12_345), "12,345"},
+		{share(0, 0), dash}, {share(0, 5), "0 %"}, {share(1, 1_000_000), "<0.01 %"}, {share(1, 1600), "0.06 %"}, {share(99_999, 100_000), ">99.9 %"}, {share(5, 5), "100 %"},
+		{span(0), "<1 ms"}, {span(41 * time.Millisecond), "41 ms"}, {span(9999 * time.Millisecond), "9.9 s"}, {span(12 * time.Second), "12 s"},
+		{span(200 * time.Second), "3 min 20 s"}, {span(125 * time.Minute), "2 h 5 min"}, {span(76 * time.Hour), "3 d 4 h"}, {span(-1), dash},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("got %q, want %q", c[0], c[1])
+		}
+	}
+}
+
+func TestTreeKeepsEveryDigitAndItsLimits(t *testing.T) {
+	n := parse(jobs.Value(`{"b":12345678901234567890,"a":1.10,"e":1E400}`))
+	if n.Kids[0].Text != "12345678901234567890" || n.Kids[1].Text != "1.10" || n.Kids[2].Text != "1E400" {
+		t.Errorf("numbers changed: %+v", n.Kids)
+	}
+	wide := parse(jobs.Value("[" + strings.Repeat("1,", 100_000) + "1]"))
+	if len(wide.Kids) != maxNodes-1 || !wide.Cut {
+		t.Errorf("%d kids shown, cut %v", len(wide.Kids), wide.Cut)
+	}
+	deep := parse(jobs.Value(strings.Repeat("[", 1000) + strings.Repeat("]", 1000)))
+	depth := 0
+	for n := deep; len(n.Kids) > 0; n = n.Kids[0] {
+		depth++
+	}
+	if depth > maxDepth {
+		t.Errorf("shown %d deep", depth)
+	}
+	many := make([]string, 300)
+	for i := range many {
+		many[i] = fmt.Sprintf(`{"id":%d,"x":{"y":[]}}`, i)
+	}
+	if n := parse(jobs.Value("[" + strings.Join(many, ",") + "]")); !n.Cut {
+		t.Error("a cut inside a child is not told by its parents")
+	}
+}
+
+func TestStepsWithoutEvents(t *testing.T) {
+	m := sampleFailed()
+	m.Events, m.Cut = nil, true
+	steps := m.steps()
+	if len(steps) != 2 || steps[0].State != jobs.Running || steps[0].took(noon) != 9*time.Second || steps[1].State != jobs.Failed {
+		t.Errorf("got %+v", steps)
+	}
+}
+
+func TestSegmentsFillTheLine(t *testing.T) {
+	steps := []step{
+		{State: jobs.Scheduled, From: ago(72 * time.Hour), To: ago(2 * time.Millisecond)},
+		{State: jobs.Queued, From: ago(2 * time.Millisecond), To: ago(time.Millisecond)},
+		{State: jobs.Running, From: ago(time.Millisecond), To: noon},
+		{State: jobs.Succeeded, From: noon},
+	}
+	drawn := segments(steps, noon)
+	last := drawn[len(drawn)-1]
+	if len(drawn) != 3 || last.Width < 4 || last.X+last.Width < 999.9 || last.X+last.Width > 1000.1 {
+		t.Errorf("got %+v", drawn)
+	}
+}
+
+func TestOutputLines(t *testing.T) {
+	out := func(seq uint64, stream, text string) *jobs.Event {
+		return event(seq, jobs.JobOutput, noon, fmt.Sprintf(`{"attempt":1,"stream":%q,"text":%q}`, stream, text))
+	}
+	m := JobModel{Events: []*jobs.Event{
+		out(1, "stdout", "a\nb"), out(2, "stdout", "c\n\n"), out(3, "stderr", "e"), out(4, "stdout", "f\r\n"),
+		{Type: jobs.JobOutput, Seq: 5, Truncated: true, At: noon},
+	}}
+	lines, before := m.output()
+	var got []string
+	for _, l := range lines {
+		got = append(got, l.Text)
+	}
+	if want := "a|bc||e|f|more than 64 KiB at once, not kept here"; strings.Join(got, "|") != want || before != 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for in, want := range map[string]string{
+		"\x1b[1;31mred\x1b[0m": "red", "10 %\r20 %\r": "20 %", "a\tb": "a\tb", "x\x00y": "x\ufffdy", "\u202eevil": "\ufffdevil",
+		"\x1b]8;;http://x\x07link\x1b]8;;\x07": "link",
+	} {
+		if got := plain(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestHistogramShowsWhatItKnows(t *testing.T) {
+	if b := (Series{}).chart(); b.Known {
+		t.Error("an empty series is not known")
+	}
+	one := Series{End: noon, Step: 5 * time.Second, Buckets: []Bucket{{Succeeded: 10, Failed: 1}}}
+	b := one.chart()
+	if !b.Known || strings.Count(b.Succeeded, "z") != 1 || strings.Count(b.Failed, "z") != 1 || b.Top != 2 {
+		t.Errorf("got %+v", b)
+	}
+	idle := Series{End: noon, Step: 5 * time.Second, Buckets: make([]Bucket, 180)}
+	if b := idle.chart(); !b.Known || b.Succeeded != "" {
+		t.Errorf("got %+v", b)
+	}
+}

@@ -1,0 +1,172 @@
+package view
+
+import (
+	"cmp"
+	"encoding/json"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// step is one stay of a job in one state.
+type step struct {
+	State   jobs.State
+	From    time.Time
+	To      time.Time // zero while it lasts
+	Attempt int       // while running; 0 if not known
+	Error   *jobs.Problem
+}
+
+func (s step) took(at time.Time) time.Duration {
+	if s.State.Final() {
+		return 0
+	}
+	if s.To.IsZero() {
+		return max(0, at.Sub(s.From))
+	}
+	return max(0, s.To.Sub(s.From))
+}
+
+var stateOf = map[jobs.EventType]jobs.State{
+	jobs.JobScheduled: jobs.Scheduled, jobs.JobQueued: jobs.Queued, jobs.JobStarted: jobs.Running, jobs.JobRetrying: jobs.Retrying,
+	jobs.JobWaiting: jobs.Waiting, jobs.JobSucceeded: jobs.Succeeded, jobs.JobFailed: jobs.Failed, jobs.JobCancelled: jobs.Cancelled,
+}
+
+// steps is the way of the job through its states, from its events, or as much of it
+// as the job itself still tells.
+func (m JobModel) steps() []step {
+	var steps []step
+	for _, e := range m.Events {
+		state, ok := stateOf[e.Type]
+		if !ok {
+			continue
+		}
+		if n := len(steps); n > 0 {
+			steps[n-1].To = e.At
+		}
+		var data struct {
+			Attempt int           `json:"attempt"`
+			Error   *jobs.Problem `json:"error"`
+		}
+		_ = json.Unmarshal(e.Data, &data) // what is not there stays unknown
+		steps = append(steps, step{State: state, From: e.At, Attempt: data.Attempt, Error: data.Error})
+	}
+	if len(steps) > 0 {
+		return steps
+	}
+	j := m.Job
+	if !j.StartedAt.IsZero() {
+		steps = append(steps, step{State: jobs.Running, From: j.StartedAt, To: j.FinishedAt, Attempt: j.Attempt})
+	}
+	if j.State != jobs.Running {
+		from := j.FinishedAt
+		if from.IsZero() {
+			from = j.CreatedAt
+		}
+		steps = append(steps, step{State: j.State, From: from, Error: j.Error})
+	}
+	return steps
+}
+
+// attempt is one execution and how it ended.
+type attempt struct {
+	step
+	Outcome string
+	State   jobs.State // of the job after it; Running while it lasts
+}
+
+var outcomes = map[jobs.State]string{
+	jobs.Queued: "given back, not counted", jobs.Scheduled: "put off", jobs.Waiting: "waits for other jobs", jobs.Retrying: "failed, to be repeated",
+	jobs.Succeeded: "succeeded", jobs.Failed: "failed", jobs.Cancelled: "cancelled",
+}
+
+func attempts(steps []step) []attempt {
+	var all []attempt
+	for i, s := range steps {
+		if s.State != jobs.Running {
+			continue
+		}
+		a := attempt{step: s, State: jobs.Running, Outcome: "running"}
+		if i+1 < len(steps) {
+			next := steps[i+1]
+			a.State, a.Outcome, a.Error = next.State, outcomes[next.State], next.Error
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// segment is a step as it is drawn, in thousandths of the whole.
+type segment struct {
+	step
+	X, Width float64
+	Took     time.Duration
+}
+
+// sliver is the least width of a step: even the shortest can be seen and pointed at.
+const sliver = 5
+
+func segments(steps []step, at time.Time) []segment {
+	var total time.Duration
+	var drawn []segment
+	for _, s := range steps {
+		if s.State.Final() {
+			continue
+		}
+		took := s.took(at)
+		total += took
+		drawn = append(drawn, segment{step: s, Took: took})
+	}
+	var sum float64
+	for i := range drawn {
+		drawn[i].Width = max(sliver, 1000*float64(drawn[i].Took)/float64(max(total, 1)))
+		sum += drawn[i].Width
+	}
+	var x float64
+	for i := range drawn {
+		drawn[i].X, drawn[i].Width = x, drawn[i].Width*1000/sum
+		x += drawn[i].Width
+	}
+	return drawn
+}
+
+// stay is the time that a job spent in one state, all visits together.
+type stay struct {
+	State jobs.State
+	Took  time.Duration
+	Since time.Time // start of the visit that still lasts; zero if none
+}
+
+func stays(steps []step) []stay {
+	var all []stay
+	for _, state := range jobs.States {
+		sum, found := stay{State: state}, false
+		for _, s := range steps {
+			if s.State != state || state.Final() {
+				continue
+			}
+			found = true
+			if s.To.IsZero() {
+				sum.Since = s.From
+			} else {
+				sum.Took += s.took(s.To)
+			}
+		}
+		if found {
+			all = append(all, sum)
+		}
+	}
+	return all
+}
+
+// end is the last moment the timeline shows.
+func end(steps []step, at time.Time) time.Time {
+	if n := len(steps); n > 0 && steps[n-1].State.Final() {
+		return steps[n-1].From
+	}
+	return at
+}
+
+func attemptName(a attempt) string {
+	return cmp.Or(count(int64(a.Attempt)), dash)
+}

@@ -1,0 +1,155 @@
+package view
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"jobhub/jobs"
+
+	"github.com/a-h/templ"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func render(t *testing.T, c templ.Component) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := c.Render(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func fragments(t *testing.T, all []Fragment) string {
+	t.Helper()
+	var b strings.Builder
+	for _, f := range all {
+		b.WriteString(render(t, f.Component) + "\n")
+	}
+	return b.String()
+}
+
+func TestGolden(t *testing.T) {
+	for name, got := range map[string]string{
+		"overview":           render(t, OverviewPage(shell(), sampleOverview())),
+		"overview-empty":     fragments(t, OverviewFragments(Overview{At: noon, Origin: "http://127.0.0.1:8080"})),
+		"job-failed":         render(t, JobPage(shell(), sampleFailed())),
+		"job-running":        fragments(t, JobFragments(sampleRunning())),
+		"error":              render(t, ErrorPage(shell(), 404, "No such job", "It never was, or its time is over.")),
+		"overview-fragments": fragments(t, OverviewFragments(sampleOverview())),
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join("testdata", name+".golden.html")
+			// One element a line, so that a difference can be read.
+			got = strings.ReplaceAll(got, "><", ">\n<") + "\n"
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("differs from %s; look at the change and run with -update if it is meant:\n%s", file, firstDifference(got, string(want)))
+			}
+		})
+	}
+}
+
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return "got  " + g[i] + "\nwant " + w[i]
+		}
+	}
+	return "one is longer than the other"
+}
+
+// A page and its patches are made of the same bytes, each fragment one element
+// that can be found by its id.
+func TestPageRendersItsFragments(t *testing.T) {
+	check := func(page string, all []Fragment) {
+		t.Helper()
+		for _, f := range all {
+			html := render(t, f.Component)
+			if !strings.Contains(page, html) {
+				t.Errorf("the page does not hold fragment %s as it is patched", f.ID)
+			}
+			if !regexp.MustCompile(`^<\w+ id="` + f.ID + `"`).MatchString(html) {
+				t.Errorf("fragment %s does not start with an element of that id: %.60s", f.ID, html)
+			}
+		}
+	}
+	for _, o := range []Overview{sampleOverview(), {}} {
+		check(render(t, OverviewPage(shell(), o)), OverviewFragments(o))
+	}
+	for _, m := range []JobModel{sampleFailed(), sampleRunning(), {Job: jobs.Job{State: jobs.Queued}}} {
+		check(render(t, JobPage(shell(), m)), JobFragments(m))
+	}
+}
+
+// The pages are served under a policy that allows nothing inline.
+func TestNothingInline(t *testing.T) {
+	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script>|https?://(?:cdn|fonts)`)
+	for _, page := range []string{render(t, OverviewPage(shell(), sampleOverview())), render(t, JobPage(shell(), sampleFailed())), render(t, JobPage(shell(), sampleRunning()))} {
+		if found := inline.FindString(page); found != "" {
+			t.Errorf("found %q", found)
+		}
+	}
+}
+
+// What a user can fill is shown as text, wherever it is shown.
+func TestScriptsAreText(t *testing.T) {
+	const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)></bdi>`
+	const evilJSON = `"\"'><script>alert(1)</script><img src=x onerror=alert(1)></bdi>"`
+	j := jobs.Job{
+		ID: sampleID(1), Kind: "http", Queue: "default", State: jobs.Failed, Reason: evil, Tags: []string{evil},
+		Input:    jobs.Value(`{"method":` + evilJSON + `,"url":"https://x/` + `<script>alert(1)</script>",` + evilJSON + `:[` + evilJSON + `]}`),
+		Error:    &jobs.Problem{Title: evil, Detail: evil, Code: evil, Errors: []jobs.MemberError{{Pointer: evil, Detail: evil}}},
+		Progress: &jobs.Progress{Message: evil, Data: jobs.Value(evilJSON)},
+		Response: &jobs.Response{Status: 200, Header: http.Header{"Content-Type": {"text/html"}, "X-" + evil: {evil}}, Body: []byte(evil)},
+	}
+	result := j
+	result.Response, result.Result, result.State = nil, jobs.Value(`{`+evilJSON+`:`+evilJSON+`}`), jobs.Running
+	events := []*jobs.Event{
+		event(1, jobs.JobStarted, noon, `{"attempt":1}`),
+		event(2, jobs.JobOutput, noon, `{"stream":`+evilJSON+`,"text":`+evilJSON+`}`),
+		event(3, jobs.JobFailed, noon, `{"error":{"title":`+evilJSON+`,"detail":`+evilJSON+`,"code":"x"}}`),
+	}
+	pages := map[string]string{
+		"overview": render(t, OverviewPage(shell(), Overview{Origin: evil, Now: []jobs.Job{j, result}, Queues: []Queue{{QueueInfo: jobs.QueueInfo{Name: evil}}},
+			Attention: []Attention{{Failure, evil, evil, "javascript:alert(1)"}}})),
+		"empty":  render(t, OverviewPage(shell(), Overview{Origin: evil})),
+		"answer": render(t, JobPage(shell(), JobModel{Job: j, Events: events, Origin: evil})),
+		"result": render(t, JobPage(shell(), JobModel{Job: result, Events: events})),
+		"error":  render(t, ErrorPage(shell(), 404, evil, evil)),
+	}
+	for name, page := range pages {
+		for _, bad := range []string{"<script>alert", "<img", `"'>`, "javascript:"} {
+			if strings.Contains(page, bad) {
+				t.Errorf("%s holds %q unescaped", name, bad)
+			}
+		}
+		if !strings.Contains(page, "&lt;script&gt;alert(1)") {
+			t.Errorf("%s does not show the text at all", name)
+		}
+	}
+}
+
+// Secrets in a URL do not reach the list.
+func TestSubjectHidesSecrets(t *testing.T) {
+	got := subject(jobs.Job{Kind: "http", Input: jobs.Value(`{"url":"https://user:secret@api.example.com/a%20b?token=secret#secret"}`)})
+	if got != "GET api.example.com/a%20b" {
+		t.Errorf("got %q", got)
+	}
+}
