@@ -199,17 +199,13 @@ func (e *Engine) start(b *Batch) {
 		e.mu.Lock()
 		e.free += len(c.Leases) - len(c.Jobs)
 		e.backlog = len(c.Jobs) == len(c.Leases)
-		runs := make([]*Run, len(c.Jobs))
-		for i, job := range c.Jobs {
-			runs[i] = &Run{engine: e, job: job, held: map[string][]byte{}}
-			e.runs[job.Lease] = runs[i]
-		}
-		e.mu.Unlock()
-		for _, r := range runs {
+		for _, job := range c.Jobs {
 			ctx, cancel := context.WithCancelCause(context.Background())
-			r.cancel = cancel
+			r := &Run{engine: e, job: job, cancel: cancel, held: map[string][]byte{}}
+			e.runs[job.Lease] = r
 			go e.execute(ctx, r)
 		}
+		e.mu.Unlock()
 	}
 }
 

@@ -19,6 +19,7 @@ func readBody(res *http.Response, limit int64, out sink) ([]byte, error) {
 		return nil, nil
 	}
 	relay := streams(res.Header.Get("Content-Type"))
+	progress := reporter{out: out}
 	var body []byte
 	for {
 		body = slices.Grow(body, 512)
@@ -29,7 +30,9 @@ func readBody(res *http.Response, limit int64, out sink) ([]byte, error) {
 			return nil, errTooLarge
 		}
 		if relay && n > 0 {
-			out.Output("body", body[start:len(body):len(body)])
+			piece := body[start:len(body):len(body)]
+			out.Output("body", piece)
+			progress.write(piece)
 		}
 		if err == io.EOF {
 			return body, nil

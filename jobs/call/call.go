@@ -8,7 +8,8 @@
 //     that changes its address gets around it.
 //   - One attempt sends a request that could have an effect at most once, redirects apart.
 //   - An answer is kept only when it is complete: status, end-to-end headers and the
-//     body byte for byte. Event streams and JSON lines are relayed as they arrive too.
+//     body byte for byte. Event streams and JSON lines are relayed as they arrive too, and
+//     what they report of their progress is the job's.
 //   - No header, query or resolved address of a call is in its errors.
 package call
 
@@ -57,6 +58,7 @@ func HTTP(o Options) jobs.Handler {
 // sink is the part of a jobs.Run that takes a streaming answer.
 type sink interface {
 	Output(stream string, p []byte)
+	Progress(p jobs.Progress)
 }
 
 // caller makes the calls of all jobs and shares connections between them.

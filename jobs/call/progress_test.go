@@ -1,0 +1,42 @@
+package call
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"jobhub/jobs"
+)
+
+// reports collects progress.
+type reports []string
+
+func (r *reports) Output(string, []byte) {}
+func (r *reports) Progress(p jobs.Progress) {
+	*r = append(*r, fmt.Sprintf("%g %s", *p.Percent, p.Message))
+}
+
+func TestReports(t *testing.T) {
+	stream := strings.Join([]string{
+		`{"percent":10,"message":"page 1"}`,
+		`event: x`, `data: {"percent":20.5}`, ``,
+		`{"percent":"30"}`, `{"percent":-1}`, `{"percent":101}`, `{"other":1}`, `[1]`, `no JSON`,
+		`{"percent":40,"more":"` + strings.Repeat("x", maxReport) + `"}`,
+		`{"percent":100,"message":"done","extra":[1,2]}`, ``,
+	}, "\n")
+	want := []string{"10 page 1", "20.5 ", "100 done"}
+	for size := 1; size < 60; size++ { // however the pieces are cut
+		var got reports
+		r := reporter{out: &got}
+		for piece := range slices.Chunk([]byte(stream), size) {
+			r.write(piece)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("in pieces of %d bytes: %q, want %q", size, got, want)
+		}
+	}
+}
+
+// Progress lets pieces be a sink.
+func (p pieces) Progress(jobs.Progress) {}
