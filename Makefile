@@ -1,0 +1,31 @@
+# make test is what CI runs; it installs what it needs on Debian (as root) and says
+# what to install elsewhere.
+
+.PHONY: test lint generate bench dev tools screenshots
+
+test: tools lint
+	go test -race -shuffle=on ./...
+	go -C cmd/jobhub-bench vet ./...
+
+# Generated code is fresh, and the code is formatted and free of known mistakes.
+lint:
+	go tool templ generate -log-level error
+	git diff --exit-code -- '*_templ.go'
+	@test -z "$$(gofmt -l . | grep -v _templ.go)" || { gofmt -l .; echo 'run gofmt -w on these'; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+
+generate:
+	go tool templ generate
+
+bench:
+	go -C cmd/jobhub-bench run . all
+
+dev:
+	go tool templ generate --watch --cmd 'go run ./cmd/jobhub demo'
+
+screenshots: tools
+	SCREENSHOTS=$(CURDIR)/web/view/screenshots go test -count=1 -run TestScreenshots ./cmd/jobhub
+
+tools:
+	@.ci/tools chromium strace python3

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport says which packages of this module each one may import, besides nothing:
+// imports point down the ladder cmd → web → hub → jobs, engines and handlers import
+// jobs and never each other. jobs itself may use little of the world, too.
+var mayImport = map[string][]string{
+	"jobhub/jobs":           {},
+	"jobhub/jobs/storetest": {"jobhub/jobs"},
+	"jobhub/jobs/sqlite":    {"jobhub/jobs"},
+	"jobhub/jobs/call":      {"jobhub/jobs"},
+	"jobhub/hub":            {"jobhub/jobs"},
+	"jobhub/static":         {},
+	"jobhub/web/view":       {"jobhub/jobs"},
+	"jobhub/web/client":     {},
+	"jobhub/web":            {"jobhub/hub", "jobhub/jobs", "jobhub/static", "jobhub/web/view"},
+	"jobhub/cmd/jobhub":     {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/sqlite", "jobhub/web", "jobhub/web/client"},
+}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "jobhub/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		names := strings.Fields(line)
+		allowed, known := mayImport[names[0]]
+		if !known {
+			t.Errorf("%s is not in the table of imports", names[0])
+		}
+		for _, name := range names[1:] {
+			if strings.HasPrefix(name, "jobhub/") && !slices.Contains(allowed, name) {
+				t.Errorf("%s must not import %s", names[0], name)
+			}
+			standard := !strings.Contains(strings.Split(name, "/")[0], ".")
+			decoder := strings.HasPrefix(name, "github.com/go-json-experiment/json") || name == "github.com/google/uuid"
+			if names[0] == "jobhub/jobs" && !standard && !decoder {
+				t.Errorf("jobs must not import %s", name)
+			}
+		}
+	}
+}
