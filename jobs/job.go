@@ -88,6 +88,9 @@ type Job struct {
 	Priority int
 	Tags     []string
 
+	OrderingKey string // jobs of one ordering key run one at a time, in order of acceptance
+	Key         string // shares its queue fairly with other keys, and has its limit
+
 	Input    Value
 	Result   Value     // JSON result of a handler; nil where there is none
 	Response *Response // answer of an upstream HTTP API, kept byte for byte
@@ -98,13 +101,19 @@ type Job struct {
 	MaxAttempts int
 	Backoff     Backoff
 	Timeout     time.Duration // of one attempt
+	NeverRerun  bool          // a lost attempt ends the job
+	Lost        int           // attempts in a row whose worker was lost
+	Checkpoint  Value         // what an attempt leaves for the next one
+	Retention   time.Duration // how long the job is kept after its end
 
 	CreatedAt       time.Time
 	ScheduledAt     time.Time // when it becomes queued by itself
 	StartedAt       time.Time // start of the newest attempt
 	FinishedAt      time.Time
 	ExpiresAt       time.Time // queue deadline
+	RetainedUntil   time.Time
 	CancelRequested bool
+	ParentFailed    bool // a job that this one waits for did not succeed
 	RetryOf         ID
 	Parent          ID
 
@@ -138,6 +147,9 @@ const (
 	FieldError
 	FieldResult // Result and Response
 	FieldCancel
+	FieldLost
+	FieldCheckpoint
+	FieldRetained
 )
 
 // Has reports whether all of want are in f.

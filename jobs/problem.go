@@ -17,6 +17,8 @@ const (
 	BlockedAddress Code = "blocked_address"
 	Unsupported    Code = "unsupported"
 	TooLarge       Code = "too_large"
+	QueueFull      Code = "queue_full"
+	Gone           Code = "gone"
 	Internal       Code = "internal"
 	Unavailable    Code = "unavailable"
 )
@@ -71,6 +73,9 @@ var (
 	ErrConflict  = newProblem(Conflict, "Conflict", "The job has changed in the meantime.")
 	ErrLeaseLost = newProblem(LeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
 
+	ErrQueueFull = newProblem(QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
+	ErrGone      = newProblem(Gone, "Gone", "The job's time of retention is over.")
+
 	// ErrTrimmed: the log no longer reaches back to the position asked for.
 	ErrTrimmed = errors.New("the log no longer holds this position")
 	// ErrAhead: the position asked for is beyond the end of the log.
@@ -87,5 +92,11 @@ type KeyTaken struct {
 	Job  Job
 	Same bool // the fingerprints are equal: this is a repetition, not another request
 }
+
+// UnknownParent is the outcome of a submission that should wait for a job that does
+// not exist.
+type UnknownParent struct{ ID ID }
+
+func (u *UnknownParent) Error() string { return "there is no job " + u.ID.String() + " to wait for" }
 
 func (k *KeyTaken) Error() string { return "the idempotency key is bound to job " + k.Job.ID.String() }

@@ -54,8 +54,9 @@ type Store interface {
 	// Wait returns once the log holds an event after seq.
 	Wait(ctx context.Context, seq uint64) error
 
-	// Trim forgets the events up to seq. The newest event always stays.
-	Trim(ctx context.Context, seq uint64) error
+	// Trim forgets events, and jobs out of their retention; it returns how many jobs. The
+	// newest event always stays.
+	Trim(ctx context.Context, t Trim) (int, error)
 
 	Close() error
 }
@@ -67,9 +68,65 @@ const SmallPayload = 1 << 10
 // Batch is what one Commit stores. Claims see the changes before them.
 type Batch struct {
 	Now     time.Time
+	Queues  []*QueueChange
 	Changes []*Change
 	Claims  []*Claim
+
+	Woken bool // outcome: the WakeAt of further jobs was set to Now
 }
+
+// Trim says what to forget.
+type Trim struct {
+	Seq      uint64    // events up to here
+	Retained time.Time // jobs with RetainedUntil before
+	Limit    int       // at most so many jobs in this call
+}
+
+// QueueChange writes the settings of a queue, which comes into being with it, and
+// applies them to the jobs that are there.
+type QueueChange struct {
+	Tenant   string
+	Name     string
+	Settings QueueSettings
+	Event    Event // none if its Type is 0
+}
+
+// QueueSettings are the limits of a queue. Zero means no limit.
+type QueueSettings struct {
+	Concurrency  int      `json:"concurrency,omitzero"`   // attempts at the same time
+	Capacity     int      `json:"capacity,omitzero"`      // unfinished jobs that do not run
+	PerKey       int      `json:"per_key,omitzero"`       // attempts of one key at the same time
+	Rate         Rate     `json:"rate,omitzero"`          // of starts
+	QueueTimeout Duration `json:"queue_timeout,omitzero"` // of jobs that do not name one
+	Paused       *Pause   `json:"paused,omitzero"`
+}
+
+// Rate is so many in a period.
+type Rate struct {
+	N   int      `json:"n"`
+	Per Duration `json:"per"`
+}
+
+// Duration is a time.Duration that is written in JSON as Go writes it: "1m30s".
+type Duration time.Duration
+
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// Pause says since when, by whom and why a queue starts no jobs.
+type Pause struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+}
+
+// QueueName names a queue among those of all tenants.
+type QueueName struct{ Tenant, Name string }
 
 // Change is one compare-and-set on one job and the event that tells of it.
 type Change struct {
@@ -79,11 +136,15 @@ type Change struct {
 	If     Guard
 	Fields Field
 	Event  Event // Type and Data; the store sets the rest
-	Key    *Key  // with an insert: bound to the job in the same transaction
+
+	// With an insert only:
+	Key     *Key // bound to the job in the same transaction
+	After   []ID // the job waits until these have succeeded: its WakeAt is set when it is known
+	Ceiling int  // refused with ErrQueueFull if so many jobs of the queue wait already; 0 for none
 
 	output *outputPiece // of an output event that is still growing
 
-	Err      error // outcome: nil, ErrConflict, or *KeyTaken
+	Err      error // outcome: nil, ErrConflict, ErrQueueFull, *KeyTaken or *UnknownParent
 	Position int64 // outcome of an insert: its place in its queue, 0 if it is not queued
 }
 
@@ -103,12 +164,20 @@ type Key struct {
 
 // Claim asks for up to len(Leases) jobs that are ready, by priority and then in the
 // order in which they became ready. Each gets one of the leases, the state
-// running and one more attempt.
+// running and one more attempt. Queues that are paused or at their concurrency give none.
+//
+// Not every queued job is ready. Of one ordering key only the first unfinished job can
+// be; of one key at most PerKey jobs are ready or running, and where there is no such
+// limit, one is ready at a time, so that keys take turns.
 type Claim struct {
-	Kinds  []string
+	Tenant string   // empty for all
+	Kinds  []string // at least one
+	Queues []string // empty for all
 	Leases []string
+	Allow  map[QueueName]int // at most so many of these queues
 
-	Jobs []Job // outcome, with inputs
+	Jobs    []Job // outcome, with inputs
+	Limited bool  // outcome: there are ready jobs that a limit held back
 }
 
 // Filter selects jobs for List. Empty members select all.
@@ -133,6 +202,7 @@ type Page struct {
 // QueueInfo is a queue with its maintained counters.
 type QueueInfo struct {
 	Name     string
+	Settings QueueSettings
 	Counts   [len(stateNames)]int64 // by State
 	OldestAt time.Time              // acceptance of the job that is first in line; zero if none waits
 }

@@ -2,25 +2,63 @@ package sqlite
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"jobhub/jobs"
 )
 
 type candidate struct {
-	n, priority, ready int64
+	n, q, priority, ready int64
 }
 
-// claim gives ready jobs to a worker: the best of all lanes of its kinds.
+// claim gives ready jobs to a worker: the best of all lanes of its kinds. Taking a job
+// may make another one of its key ready, so it looks again while there is something.
 func (c *commit) claim(cl *jobs.Claim) error {
-	var best []candidate
-	for l := range c.ready {
-		if !slices.Contains(cl.Kinds, l.kind) {
-			continue
-		}
-		found, err := c.candidates(l, len(cl.Leases))
+	taken := map[int64]int{} // by queue, for Claim.Allow
+	for len(cl.Jobs) < len(cl.Leases) {
+		best, err := c.best(cl, taken)
 		if err != nil {
 			return err
+		}
+		before := len(cl.Jobs)
+		for _, b := range best {
+			if len(cl.Jobs) == len(cl.Leases) {
+				break
+			}
+			if c.left(cl, c.queueByID(b.q), taken) <= 0 {
+				cl.Limited = true
+				continue
+			}
+			job, err := c.take(b.n, cl.Leases[len(cl.Jobs)])
+			if err != nil {
+				return err
+			}
+			taken[b.q]++
+			cl.Jobs = append(cl.Jobs, job)
+		}
+		if len(cl.Jobs) == before {
+			return nil
+		}
+	}
+	return nil
+}
+
+// best returns ready jobs from all lanes that the claim draws from, in order.
+func (c *commit) best(cl *jobs.Claim, taken map[int64]int) (best []candidate, err error) {
+	for l := range c.ready {
+		q := c.queueByID(l.q)
+		if !slices.Contains(cl.Kinds, l.kind) || (cl.Tenant != "" && q.Tenant != cl.Tenant) || (len(cl.Queues) > 0 && !slices.Contains(cl.Queues, q.Name)) {
+			continue
+		}
+		n := min(c.left(cl, q, taken), len(cl.Leases)-len(cl.Jobs))
+		if n <= 0 {
+			cl.Limited = true
+			continue
+		}
+		found, err := c.candidates(l, n)
+		if err != nil {
+			return nil, err
 		}
 		if len(found) == 0 {
 			delete(c.ready, l)
@@ -28,19 +66,31 @@ func (c *commit) claim(cl *jobs.Claim) error {
 		best = append(best, found...)
 	}
 	slices.SortFunc(best, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.ready, b.ready))
+		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.ready, b.ready), cmp.Compare(a.n, b.n))
 	})
-	for i, lease := range cl.Leases {
-		if i == len(best) {
-			break
-		}
-		job, err := c.take(best[i].n, lease)
-		if err != nil {
-			return err
-		}
-		cl.Jobs = append(cl.Jobs, job)
+	return best, nil
+}
+
+// left is how many more jobs of a queue the claim may take.
+func (c *commit) left(cl *jobs.Claim, q *queue, taken map[int64]int) int {
+	s := c.settings(q)
+	if s.Paused != nil {
+		return 0
 	}
-	return nil
+	left := math.MaxInt
+	if s.Concurrency > 0 {
+		left = s.Concurrency - int(c.count(q, jobs.Running))
+	}
+	if allow, ok := cl.Allow[q.QueueName]; ok {
+		left = min(left, allow-taken[q.id])
+	}
+	return left
+}
+
+func (c *commit) queueByID(id int64) *queue {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.byID[id]
 }
 
 func (c *commit) candidates(l lane, limit int) (found []candidate, err error) {
@@ -56,7 +106,7 @@ func (c *commit) candidates(l lane, limit int) (found []candidate, err error) {
 			}
 			return found, err
 		}
-		found = append(found, candidate{st.ColumnInt64(0), st.ColumnInt64(1), st.ColumnInt64(2)})
+		found = append(found, candidate{st.ColumnInt64(0), l.q, st.ColumnInt64(1), st.ColumnInt64(2)})
 	}
 }
 
@@ -87,5 +137,8 @@ func (c *commit) take(n int64, lease string) (job jobs.Job, err error) {
 	e := jobs.Event{Type: jobs.JobStarted, Prev: prev, Data: job.ChangedData(jobs.FieldState | jobs.FieldAttempt | jobs.FieldStarted)}
 	c.move(c.queue(job.Tenant, job.Queue), jobs.Queued, jobs.Running)
 	c.tell(&job, &e)
+	if job.Key != "" {
+		return job, c.promote(c.queue(job.Tenant, job.Queue), job.Key)
+	}
 	return job, nil
 }

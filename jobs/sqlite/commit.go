@@ -22,8 +22,9 @@ type commit struct {
 	seq    uint64
 	events []*jobs.Event
 	moved  map[*queue]*counts // jobs that came to or left a state, by queue
-	filled []lane
 	made   []*queue
+	set    map[*queue]jobs.QueueSettings // settings that were written
+	woken  bool                          // other jobs became due
 }
 
 // Commit implements jobs.Store.
@@ -42,14 +43,14 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 		}
 		return err
 	}
+	s.apply(c.moved)
 	s.mu.Lock()
-	for q, by := range c.moved {
-		for i, n := range by {
-			q.counts[i] += n
-		}
+	for q, settings := range c.set {
+		q.settings = settings
 	}
 	s.mu.Unlock()
 	s.tail.publish(c.events)
+	b.Woken = c.woken
 	return nil
 }
 
@@ -64,13 +65,15 @@ func (c *commit) transact(b *jobs.Batch) (err error) {
 			}
 		}
 	}()
-	for _, ch := range b.Changes {
-		if ch.Err, err = c.apply(ch); err != nil {
+	for _, ch := range b.Queues {
+		if err = c.settle(ch); err != nil {
 			return storeError(err)
 		}
 	}
-	for _, l := range c.filled {
-		c.ready[l] = true
+	for _, ch := range b.Changes {
+		if ch.Err, err = c.change(ch); err != nil {
+			return storeError(err)
+		}
 	}
 	for _, claim := range b.Claims {
 		if err := c.claim(claim); err != nil {
@@ -90,6 +93,10 @@ func (c *commit) transact(b *jobs.Batch) (err error) {
 
 func (c *commit) exec(sql string) error { return run(c.write.Prep(sql)) }
 
+func (c *commit) do(sql string, args ...any) error {
+	return sqlitex.Execute(c.write, sql, &sqlitex.ExecOptions{Args: args})
+}
+
 // storeError tells a full disk, after which nothing is stored, from all else.
 func storeError(err error) error {
 	if err != nil && sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {
@@ -98,9 +105,9 @@ func storeError(err error) error {
 	return err
 }
 
-// apply stores one change. Its first error is the outcome for the caller, the second
+// change stores one change. Its first error is the outcome for the caller, the second
 // one of the database.
-func (c *commit) apply(ch *jobs.Change) (outcome, err error) {
+func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if ch.If.State == 0 {
 		return c.insert(ch)
 	}
@@ -117,7 +124,8 @@ func (c *commit) apply(ch *jobs.Change) (outcome, err error) {
 	p.int(int64(ch.Job.Version))
 	p.int(int64(c.seq + 1))
 	q := c.queue(ch.Job.Tenant, ch.Job.Queue)
-	ready := ch.Fields.Has(jobs.FieldState) && ch.Job.State == jobs.Queued
+	queued := ch.Fields.Has(jobs.FieldState) && ch.Job.State == jobs.Queued
+	ready := queued && ch.Job.OrderingKey == "" && ch.Job.Key == ""
 	payloads := p.fields(ch.Fields, &ch.Job, ready, c.seq+1)
 	p.int(int64(ch.Job.N))
 	p.int(int64(ch.If.State))
@@ -143,10 +151,15 @@ func (c *commit) apply(ch *jobs.Change) (outcome, err error) {
 	if ch.Fields.Has(jobs.FieldState) {
 		c.move(q, ch.If.State, ch.Job.State)
 	}
-	if ready {
-		c.filled = append(c.filled, lane{q.id, ch.Job.Kind})
-	}
 	c.tell(&ch.Job, &ch.Event)
+	if ready {
+		c.ready[lane{q.id, ch.Job.Kind}] = true
+	}
+	if ch.Fields.Has(jobs.FieldState) {
+		if err := c.passOn(q, &ch.Job); err != nil {
+			return nil, err
+		}
+	}
 	return nil, nil
 }
 
@@ -157,14 +170,28 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 			return taken, err
 		}
 	}
-	q, err := c.makeQueue(queueName{j.Tenant, j.Queue})
+	q, err := c.makeQueue(jobs.QueueName{Tenant: j.Tenant, Name: j.Queue})
 	if err != nil {
 		return nil, err
 	}
+	if ch.Ceiling > 0 && c.waiting(q) >= int64(ch.Ceiling) {
+		return jobs.ErrQueueFull, nil
+	}
+	parents, failed, err := c.parents(j.Tenant, ch.After)
+	if unknown, ok := errors.AsType[*jobs.UnknownParent](err); ok {
+		return unknown, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(ch.After) > 0 && (failed || len(parents) == 0) {
+		j.WakeAt = c.now // it is known already what becomes of it
+	}
 	j.N, j.Version = c.seq+1, 1
 	st := c.write.Prep(`INSERT INTO jobs (version, seq, prev, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
-		backoff_max, timeout, created, scheduled, expires, wake, ready, cancel, retry_of, parent, input)
-		VALUES (1, ?, 0, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)`)
+		backoff_max, timeout, created, scheduled, expires, wake, ready, ordering_key, key, never_rerun, retention, parent_failed, cancel, lost,
+		retry_of, parent, input)
+		VALUES (1, ?, 0, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)`)
 	p := binder{Stmt: st}
 	p.int(int64(j.N))
 	p.int(int64(j.N))
@@ -183,11 +210,17 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 	p.time(j.ScheduledAt)
 	p.time(j.ExpiresAt)
 	p.time(j.WakeAt)
-	if j.State == jobs.Queued {
+	ready := j.State == jobs.Queued && j.OrderingKey == "" && j.Key == ""
+	if ready {
 		p.int(int64(j.N))
 	} else {
 		p.null()
 	}
+	p.optional(j.OrderingKey)
+	p.optional(j.Key)
+	p.bool(j.NeverRerun)
+	p.int(j.Retention.Milliseconds())
+	p.bool(failed)
 	p.id(j.RetryOf)
 	p.id(j.Parent)
 	input := p.payload(partInput, j.Input)
@@ -199,23 +232,33 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 			return nil, err
 		}
 	}
+	for _, parent := range parents {
+		if err := c.do("INSERT OR IGNORE INTO waits (parent, child) VALUES (?, ?)", parent, int64(j.N)); err != nil {
+			return nil, err
+		}
+	}
 	for _, tag := range j.Tags {
-		if err := sqlitex.Execute(c.write, "INSERT OR IGNORE INTO tags (tag, n) VALUES (?, ?)", &sqlitex.ExecOptions{Args: []any{tag, int64(j.N)}}); err != nil {
+		if err := c.do("INSERT OR IGNORE INTO tags (tag, n) VALUES (?, ?)", tag, int64(j.N)); err != nil {
 			return nil, err
 		}
 	}
 	if ch.Key != nil {
-		if err := sqlitex.Execute(c.write, "INSERT OR REPLACE INTO keys (scope, key, fingerprint, n, until) VALUES (?, ?, ?, ?, ?)",
-			&sqlitex.ExecOptions{Args: []any{ch.Key.Scope, ch.Key.Key, ch.Key.Fingerprint, int64(j.N), ch.Key.Until.UnixMilli()}}); err != nil {
+		if err := c.do("INSERT OR REPLACE INTO keys (scope, key, fingerprint, n, until) VALUES (?, ?, ?, ?, ?)",
+			ch.Key.Scope, ch.Key.Key, ch.Key.Fingerprint, int64(j.N), ch.Key.Until.UnixMilli()); err != nil {
 			return nil, err
 		}
 	}
 	c.move(q, 0, j.State)
-	if j.State == jobs.Queued {
-		c.filled = append(c.filled, lane{q.id, j.Kind})
-		ch.Position = q.counts[jobs.Queued] + c.moved[q][jobs.Queued]
-	}
 	c.tell(j, &ch.Event)
+	if ready {
+		c.ready[lane{q.id, j.Kind}] = true
+	}
+	if j.State == jobs.Queued {
+		ch.Position = q.counts[jobs.Queued] + c.moved[q][jobs.Queued]
+		if err := c.passOn(q, j); err != nil {
+			return nil, err
+		}
+	}
 	return nil, nil
 }
 
@@ -286,7 +329,20 @@ func (c *commit) move(q *queue, from, to jobs.State) {
 	if from != 0 {
 		by[from]--
 	}
-	by[to]++
+	if to != 0 {
+		by[to]++
+	}
+}
+
+// apply takes over what a durable transaction moved.
+func (s *Store) apply(moved map[*queue]*counts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for q, by := range moved {
+		for i, n := range by {
+			q.counts[i] += n
+		}
+	}
 }
 
 func (c *commit) saveCounts() error {
@@ -306,34 +362,11 @@ func (c *commit) saveCounts() error {
 	return nil
 }
 
-func (c *commit) makeQueue(name queueName) (*queue, error) {
-	if q := c.queue(name.tenant, name.name); q != nil {
-		return q, nil
-	}
-	text, _ := json.Marshal(counts{})
-	if err := sqlitex.Execute(c.write, "INSERT INTO queues (tenant, name, counts) VALUES (?, ?, ?)",
-		&sqlitex.ExecOptions{Args: []any{name.tenant, name.name, string(text)}}); err != nil {
-		return nil, err
-	}
-	q := &queue{id: c.write.LastInsertRowID(), queueName: name}
-	c.mu.Lock()
-	c.queues[name], c.byID[q.id] = q, q
-	c.mu.Unlock()
-	c.made = append(c.made, q)
-	return q, nil
-}
-
-func (s *Store) queue(tenant, name string) *queue {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.queues[queueName{tenant, name}]
-}
-
 func (s *Store) forget(made []*queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, q := range made {
-		delete(s.queues, q.queueName)
+		delete(s.queues, q.QueueName)
 		delete(s.byID, q.id)
 	}
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -125,38 +124,6 @@ func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.E
 	}
 	slices.Reverse(events)
 	return events, nil
-}
-
-// Trim implements jobs.Store.
-func (s *Store) Trim(ctx context.Context, seq uint64) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if s.write == nil {
-		return jobs.ErrClosed
-	}
-	head, floor := s.tail.position()
-	seq = min(seq, head-min(head, 1))
-	if seq <= floor {
-		return nil
-	}
-	for _, step := range []struct {
-		sql  string
-		args []any
-	}{
-		{"BEGIN IMMEDIATE", nil},
-		{"DELETE FROM log WHERE last <= ?", []any{int64(seq)}},
-		{"INSERT OR REPLACE INTO meta (name, value) VALUES ('floor', ?)", []any{int64(seq)}},
-		{"COMMIT", nil},
-	} {
-		if err := sqlitex.Execute(s.write, step.sql, &sqlitex.ExecOptions{Args: step.args}); err != nil {
-			if !s.write.AutocommitEnabled() {
-				err = errors.Join(err, sqlitex.Execute(s.write, "ROLLBACK", nil))
-			}
-			return storeError(err)
-		}
-	}
-	s.tail.trimmed(seq)
-	return nil
 }
 
 // loadTail fills the tail with the newest events, so that readers that come back

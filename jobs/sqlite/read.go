@@ -38,16 +38,24 @@ func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error
 
 // Job implements jobs.Store.
 func (s *Store) Job(ctx context.Context, tenant string, id jobs.ID) (job jobs.Job, pos jobs.Position, err error) {
-	found := false
+	found, gone := false, false
 	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
-		return sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
+		err := sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
 			if job, err = s.scanJob(st, 0); err != nil {
 				return err
 			}
 			found = job.Tenant == tenant
 			return loadPayloads(conn, &job)
 		}})
+		if err != nil || found {
+			return err
+		}
+		return sqlitex.Execute(conn, "SELECT 1 FROM gone WHERE id=? AND tenant=?", &sqlitex.ExecOptions{Args: []any{id[:], tenant},
+			ResultFunc: func(*sqlite.Stmt) error { gone = true; return nil }})
 	})
+	if err == nil && gone {
+		err = jobs.ErrGone
+	}
 	if err == nil && !found {
 		return jobs.Job{}, pos, jobs.ErrNotFound
 	}
@@ -145,7 +153,7 @@ func (s *Store) matching(f jobs.Filter) (queues []queue, all bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for name, q := range s.queues {
-		if (f.Tenant == "" || name.tenant == f.Tenant) && (f.Queue == "" || name.name == f.Queue) {
+		if (f.Tenant == "" || name.Tenant == f.Tenant) && (f.Queue == "" || name.Name == f.Queue) {
 			queues = append(queues, *q)
 		}
 	}
@@ -176,7 +184,7 @@ func (s *Store) Queues(ctx context.Context, tenant string) (infos []jobs.QueueIn
 	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		queues, _ := s.matching(jobs.Filter{Tenant: tenant})
 		for _, q := range queues {
-			info := jobs.QueueInfo{Name: q.name, Counts: q.counts}
+			info := jobs.QueueInfo{Name: q.Name, Counts: q.counts, Settings: q.settings}
 			if q.counts[jobs.Queued] > 0 {
 				if info.OldestAt, err = oldest(conn, q.id); err != nil {
 					return err

@@ -17,7 +17,7 @@ var fields = []struct {
 	bit     jobs.Field
 	columns string
 }{
-	{jobs.FieldState, "state reason ready"},
+	{jobs.FieldState, "state reason ready held"},
 	{jobs.FieldAttempt, "attempt"},
 	{jobs.FieldLease, "lease"},
 	{jobs.FieldWake, "wake"},
@@ -28,6 +28,9 @@ var fields = []struct {
 	{jobs.FieldError, "error"},
 	{jobs.FieldResult, "result response"},
 	{jobs.FieldCancel, "cancel"},
+	{jobs.FieldLost, "lost"},
+	{jobs.FieldCheckpoint, "checkpoint"},
+	{jobs.FieldRetained, "retained"},
 }
 
 // binder binds parameters one after another.
@@ -54,6 +57,14 @@ func (p *binder) id(id jobs.ID) {
 		p.null()
 	} else {
 		p.blob(id[:])
+	}
+}
+
+func (p *binder) optional(v string) {
+	if v == "" {
+		p.null()
+	} else {
+		p.text(v)
 	}
 }
 
@@ -109,6 +120,7 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 		} else {
 			p.null()
 		}
+		p.null()
 	}
 	if f.Has(jobs.FieldAttempt) {
 		p.int(int64(j.Attempt))
@@ -156,6 +168,15 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 	if f.Has(jobs.FieldCancel) {
 		p.bool(j.CancelRequested)
 	}
+	if f.Has(jobs.FieldLost) {
+		p.int(int64(j.Lost))
+	}
+	if f.Has(jobs.FieldCheckpoint) {
+		p.optional(string(j.Checkpoint))
+	}
+	if f.Has(jobs.FieldRetained) {
+		p.time(j.RetainedUntil)
+	}
 	return large
 }
 
@@ -165,7 +186,8 @@ func (p *binder) bool(v bool) { p.i++; p.BindBool(p.i, v) }
 const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason, jobs.priority, jobs.tags, jobs.attempt, jobs.max_attempts,
 	jobs.backoff, jobs.backoff_initial, jobs.backoff_max, jobs.timeout, jobs.created, jobs.scheduled, jobs.started, jobs.finished,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
-	jobs.input, jobs.result, jobs.response`
+	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
+	jobs.parent_failed, jobs.checkpoint`
 
 var jobColumnCount = strings.Count(jobColumns, ",") + 1
 
@@ -177,7 +199,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
 	s.mu.RLock()
 	q := s.byID[r.int()]
 	s.mu.RUnlock()
-	j.Tenant, j.Queue = q.tenant, q.name
+	j.Tenant, j.Queue = q.Tenant, q.Name
 	j.Kind = r.text()
 	j.State, j.Reason = jobs.State(r.int()), jobs.Reason(r.text())
 	j.Priority = int(r.int())
@@ -205,6 +227,10 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
 		j.Response = new(jobs.Response)
 		err = j.Response.UnmarshalBinary(b)
 	}
+	j.OrderingKey, j.Key = r.text(), r.text()
+	j.NeverRerun, j.Lost = r.int() != 0, int(r.int())
+	j.Retention, j.RetainedUntil = r.duration(), r.time()
+	j.ParentFailed, j.Checkpoint = r.int() != 0, r.blob()
 	return j, err
 }
 

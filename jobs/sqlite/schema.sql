@@ -16,6 +16,7 @@ CREATE TABLE queues (
   tenant TEXT NOT NULL,
   name   TEXT NOT NULL,
   counts TEXT NOT NULL,        -- jobs by state, as a JSON array
+  settings TEXT NOT NULL,      -- limits and pause, as JSON
   UNIQUE (tenant, name)
 );
 
@@ -40,9 +41,17 @@ CREATE TABLE jobs (
   finished        INTEGER,
   expires         INTEGER,
   wake            INTEGER,
+  ordering_key    TEXT,
+  key             TEXT,
   ready           INTEGER,              -- when it became ready, as a seq; only such jobs can be claimed
+  held            INTEGER,              -- 1: it is its turn by ordering key, but its key is at its limit
   lease           TEXT,
   cancel          INTEGER NOT NULL,
+  never_rerun     INTEGER NOT NULL,
+  lost            INTEGER NOT NULL,
+  retention       INTEGER NOT NULL,
+  retained        INTEGER,              -- kept until then
+  parent_failed   INTEGER NOT NULL,
   retry_of        BLOB,
   parent          BLOB,
   version         INTEGER NOT NULL,
@@ -52,11 +61,16 @@ CREATE TABLE jobs (
   error           BLOB,
   input           BLOB,                 -- up to 1 KiB; larger ones are in payloads
   result          BLOB,
-  response        BLOB
+  response        BLOB,
+  checkpoint      BLOB
 );
 CREATE INDEX jobs_ready  ON jobs (q, kind, priority DESC, ready) WHERE ready IS NOT NULL;
 CREATE INDEX jobs_wake   ON jobs (wake) WHERE wake IS NOT NULL;
 CREATE INDEX jobs_state  ON jobs (q, state);
+CREATE INDEX jobs_order  ON jobs (q, ordering_key, n) WHERE ordering_key IS NOT NULL AND state <= 5;
+CREATE INDEX jobs_key    ON jobs (q, key) WHERE key IS NOT NULL AND (ready IS NOT NULL OR state = 3);
+CREATE INDEX jobs_held   ON jobs (q, key, priority DESC, n) WHERE held IS NOT NULL;
+CREATE INDEX jobs_retained ON jobs (retained) WHERE retained IS NOT NULL;
 CREATE INDEX jobs_parent ON jobs (parent) WHERE parent IS NOT NULL;
 
 CREATE TABLE tags (
@@ -64,6 +78,22 @@ CREATE TABLE tags (
   n   INTEGER NOT NULL,
   PRIMARY KEY (tag, n)
 ) WITHOUT ROWID;
+
+-- Who waits for whom: a row for each job waited for that has not succeeded yet.
+CREATE TABLE waits (
+  parent INTEGER NOT NULL,
+  child  INTEGER NOT NULL,
+  PRIMARY KEY (parent, child)
+) WITHOUT ROWID;
+CREATE INDEX waits_child ON waits (child);
+
+-- Ids of jobs that are no longer kept.
+CREATE TABLE gone (
+  id    BLOB PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX gone_until ON gone (until);
 
 -- Payloads over 1 KiB, written once: a change of state does not rewrite them.
 CREATE TABLE payloads (
@@ -79,3 +109,4 @@ CREATE TABLE keys (
   until       INTEGER NOT NULL,
   PRIMARY KEY (scope, key)
 ) WITHOUT ROWID;
+CREATE INDEX keys_job ON keys (n);

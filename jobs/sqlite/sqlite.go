@@ -11,7 +11,6 @@ package sqlite
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/go-json-experiment/json"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -54,17 +54,16 @@ type Store struct {
 	ready   map[lane]bool         // lanes that may hold ready jobs
 
 	mu     sync.RWMutex // protects the fields below
-	queues map[queueName]*queue
+	queues map[jobs.QueueName]*queue
 	byID   map[int64]*queue
 }
-
-type queueName struct{ tenant, name string }
 
 // queue is the cached row of a queue.
 type queue struct {
 	id int64
-	queueName
-	counts counts
+	jobs.QueueName
+	counts   counts
+	settings jobs.QueueSettings
 }
 
 type counts = [9]int64
@@ -81,7 +80,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("creating the data folder: %w", err)
 	}
 	s := &Store{path: filepath.Join(dir, "jobs.db"), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
-		queues: map[queueName]*queue{}, byID: map[int64]*queue{}}
+		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}}
 	s.tail.limit, s.tail.grown = o.TailBytes, make(chan struct{})
 	if o.TailBytes == 0 {
 		s.tail.limit = 32 << 20
@@ -162,10 +161,10 @@ func (s *Store) prepare(ctx context.Context, dir string) error {
 }
 
 func (s *Store) loadQueues() error {
-	return sqlitex.Execute(s.write, "SELECT q, tenant, name, counts FROM queues", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-		q := &queue{id: st.ColumnInt64(0), queueName: queueName{st.ColumnText(1), st.ColumnText(2)}}
-		s.queues[q.queueName], s.byID[q.id] = q, q
-		return json.Unmarshal([]byte(st.ColumnText(3)), &q.counts)
+	return sqlitex.Execute(s.write, "SELECT q, tenant, name, counts, settings FROM queues", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
+		q := &queue{id: st.ColumnInt64(0), QueueName: jobs.QueueName{Tenant: st.ColumnText(1), Name: st.ColumnText(2)}}
+		s.queues[q.QueueName], s.byID[q.id] = q, q
+		return errors.Join(json.Unmarshal([]byte(st.ColumnText(3)), &q.counts), json.Unmarshal([]byte(st.ColumnText(4)), &q.settings))
 	}})
 }
 
@@ -197,6 +196,7 @@ func (s *Store) Close() error {
 	var errs []error
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
+		s.read = nil
 	}
 	if s.write != nil {
 		head, _ := s.tail.position()

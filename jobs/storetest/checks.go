@@ -392,7 +392,7 @@ func checkTrim(t T, h Harness) {
 	for range 9 {
 		must(t, s, newJob())
 	}
-	if err := s.Trim(t.Context(), 4); err != nil {
+	if _, err := s.Trim(t.Context(), jobs.Trim{Seq: 4}); err != nil {
 		t.Fatalf("Trim: %v", err)
 	}
 	expect := func() {
@@ -412,7 +412,7 @@ func checkTrim(t T, h Harness) {
 	expect()
 	s = h.Crash()
 	expect()
-	if err := s.Trim(t.Context(), 1000); err != nil {
+	if _, err := s.Trim(t.Context(), jobs.Trim{Seq: 1000}); err != nil {
 		t.Fatalf("Trim: %v", err)
 	}
 	if head := s.Head(); head.Seq != 10 {

@@ -58,6 +58,14 @@ var Checks = []Check{
 	{"Trim", checkTrim},
 	{"Crash", checkCrash},
 	{"Epoch", checkEpoch},
+	{"OrderingKey", checkOrderingKey},
+	{"FairKeys", checkFairKeys},
+	{"PerKey", checkPerKey},
+	{"Concurrency", checkConcurrency},
+	{"Capacity", checkCapacity},
+	{"Pause", checkPause},
+	{"After", checkAfter},
+	{"Retention", checkRetention},
 }
 
 // epochStart is some time with millisecond precision.

@@ -1,0 +1,90 @@
+package sqlite
+
+import (
+	"github.com/go-json-experiment/json"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"zombiezen.com/go/sqlite"
+
+	"jobhub/jobs"
+)
+
+func (s *Store) queue(tenant, name string) *queue {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.queues[jobs.QueueName{Tenant: tenant, Name: name}]
+}
+
+func (c *commit) makeQueue(name jobs.QueueName) (*queue, error) {
+	if q := c.queue(name.Tenant, name.Name); q != nil {
+		return q, nil
+	}
+	text, _ := json.Marshal(counts{})
+	if err := c.do("INSERT INTO queues (tenant, name, counts, settings) VALUES (?, ?, ?, '{}')", name.Tenant, name.Name, string(text)); err != nil {
+		return nil, err
+	}
+	q := &queue{id: c.write.LastInsertRowID(), QueueName: name}
+	c.mu.Lock()
+	c.queues[name], c.byID[q.id] = q, q
+	c.mu.Unlock()
+	c.made = append(c.made, q)
+	return q, nil
+}
+
+// settings are those of the queue as of this commit.
+func (c *commit) settings(q *queue) jobs.QueueSettings {
+	if s, ok := c.set[q]; ok {
+		return s
+	}
+	return q.settings
+}
+
+// count is the number of jobs of a queue in a state as of this commit.
+func (c *commit) count(q *queue, s jobs.State) int64 {
+	n := q.counts[s]
+	if by := c.moved[q]; by != nil {
+		n += by[s]
+	}
+	return n
+}
+
+// waiting is what counts against a queue's capacity.
+func (c *commit) waiting(q *queue) (n int64) {
+	for _, s := range []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Retrying, jobs.Waiting} {
+		n += c.count(q, s)
+	}
+	return n
+}
+
+// settle writes settings and lets jobs pass that a former limit held back.
+func (c *commit) settle(ch *jobs.QueueChange) error {
+	q, err := c.makeQueue(jobs.QueueName{Tenant: ch.Tenant, Name: ch.Name})
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(ch.Settings)
+	if err != nil {
+		return err
+	}
+	if err := c.do("UPDATE queues SET settings=? WHERE q=?", string(text), q.id); err != nil {
+		return err
+	}
+	if c.set == nil {
+		c.set = map[*queue]jobs.QueueSettings{}
+	}
+	c.set[q] = ch.Settings
+	if ch.Event.Type != 0 {
+		c.tell(&jobs.Job{Tenant: ch.Tenant, Queue: ch.Name}, &ch.Event)
+	}
+	var keys []string
+	if err := sqlitex.Execute(c.write, "SELECT DISTINCT key FROM jobs WHERE q=? AND held IS NOT NULL", &sqlitex.ExecOptions{Args: []any{q.id},
+		ResultFunc: func(st *sqlite.Stmt) error { keys = append(keys, st.ColumnText(0)); return nil }}); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := c.promote(q, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

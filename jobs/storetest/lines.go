@@ -1,0 +1,301 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// named is an insertion whose input is its name, so that an order can be read off.
+func named(name string, edit func(*jobs.Job)) *jobs.Change {
+	return newJob(func(c *jobs.Change) {
+		c.Job.Input = jobs.Value(`"` + name + `"`)
+		edit(&c.Job)
+	})
+}
+
+// names are the inputs of claimed jobs.
+func names(list []jobs.Job) string {
+	var out []string
+	for _, j := range list {
+		out = append(out, strings.Trim(string(j.Input), `"`))
+	}
+	return strings.Join(out, " ")
+}
+
+func leases(prefix string, n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprint(prefix, i))
+	}
+	return all
+}
+
+func expectClaim(t T, s jobs.Store, n int, want string) []jobs.Job {
+	t.Helper()
+	got := claim(t, s, []string{"k"}, leases(want+"-", n)...)
+	if names(got) != want {
+		t.Errorf("claimed %q, want %q", names(got), want)
+	}
+	return got
+}
+
+// settings changes those of queue q.
+func settings(t T, s jobs.Store, set jobs.QueueSettings, event jobs.EventType) {
+	t.Helper()
+	q := &jobs.QueueChange{Tenant: "default", Name: "q", Settings: set, Event: jobs.Event{Type: event, Data: jobs.Value(`{}`)}}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Queues: []*jobs.QueueChange{q}}); err != nil {
+		t.Fatalf("changing the queue: %v", err)
+	}
+}
+
+// back is a claimed job that goes to another state that is not final.
+func back(j jobs.Job, to jobs.State) *jobs.Change {
+	c := &jobs.Change{Job: j, If: jobs.Guard{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldState | jobs.FieldLease, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
+	if to == jobs.Retrying {
+		c.Event.Type = jobs.JobRetrying
+	}
+	c.Job.State, c.Job.Lease = to, ""
+	return c
+}
+
+func checkOrderingKey(t T, h Harness) {
+	s := h.Open()
+	in := func(key string) func(*jobs.Job) { return func(j *jobs.Job) { j.OrderingKey = key } }
+	urgent := named("a3", in("a"))
+	urgent.Job.Priority = 100 // order of acceptance goes before
+	must(t, s, named("a1", in("a")), named("b1", in("b")), named("a2", in("a")), urgent, named("free", func(*jobs.Job) {}))
+	first := expectClaim(t, s, 9, "a1 b1 free")
+	must(t, s, back(first[0], jobs.Retrying)) // a retry keeps its turn
+	expectClaim(t, s, 9, "")
+	retry := &jobs.Change{Job: first[0], If: jobs.Guard{State: jobs.Retrying}, Fields: jobs.FieldState, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
+	retry.Job.State = jobs.Queued
+	must(t, s, retry)
+	s = h.Crash()
+	again := expectClaim(t, s, 9, "a1")
+	end := finish(again[0], `1`)
+	end.Job.State = jobs.Failed // one that fails for good lets the next go
+	must(t, s, end)
+	next := expectClaim(t, s, 9, "a2")
+	must(t, s, back(next[0], jobs.Queued)) // released: still its turn
+	next = expectClaim(t, s, 9, "a2")
+	must(t, s, finish(next[0], `1`))
+	expectClaim(t, s, 9, "a3")
+
+	// A job that ends while it waits lets the next one pass too.
+	c1, c2 := named("c1", in("c")), named("c2", in("c"))
+	must(t, s, c1, c2)
+	cancel := &jobs.Change{Job: c1.Job, If: jobs.Guard{State: jobs.Queued}, Fields: jobs.FieldState, Event: jobs.Event{Type: jobs.JobCancelled, Data: jobs.Value(`{}`)}}
+	cancel.Job.State = jobs.Cancelled
+	must(t, s, cancel)
+	expectClaim(t, s, 9, "c2")
+}
+
+func checkFairKeys(t T, h Harness) {
+	s := h.Open()
+	for i := range 6 {
+		must(t, s, named(fmt.Sprint("n", i), func(j *jobs.Job) { j.Key = "noisy" }))
+	}
+	must(t, s, named("x", func(j *jobs.Job) { j.Key = "quiet" }), named("y", func(j *jobs.Job) { j.Key = "calm" }), named("z", func(j *jobs.Job) { j.Key = "quiet" }))
+	got := append(claim(t, s, []string{"k"}, leases("l", 4)...), claim(t, s, []string{"k"}, leases("m", 9)...)...)
+	if want := "n0 x y n1 z n2 n3 n4 n5"; names(got) != want {
+		t.Errorf("claimed %q, want %q", names(got), want)
+	}
+}
+
+func checkPerKey(t T, h Harness) {
+	s := h.Open()
+	settings(t, s, jobs.QueueSettings{PerKey: 2}, 0)
+	in := func(key string) func(*jobs.Job) { return func(j *jobs.Job) { j.Key = key } }
+	must(t, s, named("a1", in("a")), named("a2", in("a")), named("a3", in("a")), named("a4", in("a")), named("b1", in("b")))
+	got := expectClaim(t, s, 9, "a1 a2 b1")
+	must(t, s, finish(got[0], `1`))
+	expectClaim(t, s, 9, "a3")
+	must(t, s, back(got[1], jobs.Retrying)) // holds no place
+	s = h.Crash()
+	expectClaim(t, s, 9, "a4")
+	must(t, s, named("a5", in("a")), named("a6", in("a")), named("a7", in("a")))
+	expectClaim(t, s, 9, "")
+	settings(t, s, jobs.QueueSettings{PerKey: 4}, 0)
+	expectClaim(t, s, 9, "a5 a6")
+	settings(t, s, jobs.QueueSettings{}, 0)
+	expectClaim(t, s, 9, "a7")
+}
+
+func checkConcurrency(t T, h Harness) {
+	s := h.Open()
+	settings(t, s, jobs.QueueSettings{Concurrency: 2}, 0)
+	plain := func(*jobs.Job) {}
+	must(t, s, named("1", plain), named("2", plain), named("3", plain), named("4", plain), named("other", func(j *jobs.Job) { j.Queue = "p" }))
+	cl := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("l", 9)}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{cl}}); err != nil || names(cl.Jobs) != "1 2 other" || !cl.Limited {
+		t.Fatalf("claimed %q, limited %v: %v", names(cl.Jobs), cl.Limited, err)
+	}
+	s = h.Crash()
+	expectClaim(t, s, 9, "")
+	// An end makes room within the same batch.
+	next := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("m", 9)}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Changes: []*jobs.Change{finish(cl.Jobs[0], `1`)}, Claims: []*jobs.Claim{next}}); err != nil || names(next.Jobs) != "3" {
+		t.Errorf("after an end: %q, %v", names(next.Jobs), err)
+	}
+	settings(t, s, jobs.QueueSettings{}, 0)
+	one := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("o", 9), Allow: map[jobs.QueueName]int{{Tenant: "default", Name: "q"}: 0}}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{one}}); err != nil || len(one.Jobs) != 0 || !one.Limited {
+		t.Errorf("a claim that is not allowed: %q, limited %v, %v", names(one.Jobs), one.Limited, err)
+	}
+	only := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("p", 9), Queues: []string{"p"}}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{only}}); err != nil || len(only.Jobs) != 0 {
+		t.Errorf("a claim of another queue: %q, %v", names(only.Jobs), err)
+	}
+	expectClaim(t, s, 9, "4")
+}
+
+func checkCapacity(t T, h Harness) {
+	s := h.Open()
+	limited := func() *jobs.Change { return newJob(func(c *jobs.Change) { c.Ceiling = 2 }) }
+	a, b, c := limited(), limited(), limited()
+	commit(t, s, a, b, c)
+	if a.Err != nil || b.Err != nil || !errors.Is(c.Err, jobs.ErrQueueFull) {
+		t.Fatalf("outcomes %v, %v, %v", a.Err, b.Err, c.Err)
+	}
+	run := claim(t, s, []string{"k"}, "l1") // what runs does not count
+	d := limited()
+	commit(t, s, d)
+	if d.Err != nil {
+		t.Errorf("after one started: %v", d.Err)
+	}
+	must(t, s, back(run[0], jobs.Queued)) // what is accepted may always come back
+	e := limited()
+	commit(t, s, e)
+	if !errors.Is(e.Err, jobs.ErrQueueFull) || s.Head().Seq != 5 {
+		t.Errorf("a full queue: %v, head %v", e.Err, s.Head())
+	}
+}
+
+func checkPause(t T, h Harness) {
+	s := h.Open()
+	must(t, s, newJob())
+	paused := jobs.QueueSettings{Paused: &jobs.Pause{At: epochStart, By: "ops", Reason: "provider down"}, Concurrency: 5, Rate: jobs.Rate{N: 3, Per: jobs.Duration(time.Minute)}}
+	settings(t, s, paused, jobs.QueuePaused)
+	s = h.Crash()
+	expectClaim(t, s, 9, "")
+	queues, _, err := s.Queues(t.Context(), "default")
+	if err != nil || len(queues) != 1 || queues[0].Settings.Paused == nil || queues[0].Settings.Paused.Reason != "provider down" || queues[0].Settings.Rate != paused.Rate {
+		t.Fatalf("Queues: %+v, %v", queues, err)
+	}
+	settings(t, s, jobs.QueueSettings{}, jobs.QueueResumed)
+	if got := claim(t, s, []string{"k"}, "l"); len(got) != 1 {
+		t.Errorf("after resuming: %d jobs", len(got))
+	}
+	events := readAll(t, s, 1)
+	if len(events) != 3 || events[0].Type != jobs.QueuePaused || events[0].Queue != "q" || events[0].Job != (jobs.ID{}) || events[1].Type != jobs.QueueResumed {
+		t.Errorf("events %+v", events)
+	}
+}
+
+func checkAfter(t T, h Harness) {
+	s := h.Open()
+	a, b := newJob(), newJob()
+	must(t, s, a, b)
+	waiting := func(parents ...*jobs.Change) *jobs.Change {
+		return newJob(func(c *jobs.Change) {
+			c.Job.State, c.Event.Type = jobs.Waiting, jobs.JobWaiting
+			for _, p := range parents {
+				c.After = append(c.After, p.Job.ID)
+			}
+		})
+	}
+	both, one := waiting(a, b), waiting(a)
+	must(t, s, both, one)
+	due := func() (list []jobs.ID) {
+		jobsDue, _, err := s.Due(t.Context(), epochStart, 10)
+		if err != nil {
+			t.Fatalf("Due: %v", err)
+		}
+		for _, j := range jobsDue {
+			list = append(list, j.ID)
+			if want := j.ID == both.Job.ID && b.Job.State == jobs.Failed; j.ParentFailed != want {
+				t.Errorf("job %s: a parent failed: %v", j.ID, j.ParentFailed)
+			}
+		}
+		return list
+	}
+	if d := due(); len(d) != 0 {
+		t.Errorf("due before anything ended: %v", d)
+	}
+	run := claim(t, s, []string{"k"}, "l1", "l2")
+	batch := &jobs.Batch{Now: epochStart, Changes: []*jobs.Change{finish(run[0], `1`)}}
+	if err := s.Commit(t.Context(), batch); err != nil || !batch.Woken {
+		t.Fatalf("the end of a job that others wait for: woken %v, %v", batch.Woken, err)
+	}
+	s = h.Crash()
+	if d := due(); !slices.Equal(d, []jobs.ID{one.Job.ID}) {
+		t.Errorf("due after the first end: %v", d)
+	}
+	end := finish(run[1], `1`)
+	end.Job.State, b.Job.State = jobs.Failed, jobs.Failed
+	must(t, s, end)
+	if d := due(); len(d) != 2 {
+		t.Errorf("due after the second end: %v", d)
+	}
+	// Waiting for what has ended: it is due at once.
+	late, lost := waiting(a), waiting(b)
+	must(t, s, late, lost)
+	if !late.Job.WakeAt.Equal(epochStart) || !lost.Job.WakeAt.Equal(epochStart) || !get(t, s, lost.Job.ID).ParentFailed || get(t, s, late.Job.ID).ParentFailed {
+		t.Errorf("waiting for what has ended: %+v, %+v", late.Job, lost.Job)
+	}
+	unknown := waiting(newJob())
+	commit(t, s, unknown)
+	if _, ok := errors.AsType[*jobs.UnknownParent](unknown.Err); !ok {
+		t.Errorf("waiting for an unknown job: %v", unknown.Err)
+	}
+}
+
+func checkRetention(t T, h Harness) {
+	s := h.Open()
+	var ended []jobs.ID
+	for i := range 5 {
+		c := newJob(func(c *jobs.Change) {
+			c.Job.Tags, c.Job.Input = []string{"t"}, jobs.Value(`"`+strings.Repeat("x", 5000)+`"`)
+			c.Key = &jobs.Key{Scope: "s", Key: fmt.Sprint(i), Fingerprint: []byte("f"), Until: epochStart}
+		})
+		must(t, s, c)
+		ended = append(ended, c.Job.ID)
+	}
+	must(t, s, newJob(func(c *jobs.Change) { c.Job.Kind = "stays" }))
+	for i, j := range claim(t, s, []string{"k"}, leases("l", 5)...) {
+		c := finish(j, `1`)
+		c.Fields |= jobs.FieldRetained
+		c.Job.RetainedUntil = epochStart.Add(time.Duration(i) * time.Hour)
+		must(t, s, c)
+	}
+	trim := func(limit, want int) {
+		t.Helper()
+		if n, err := s.Trim(t.Context(), jobs.Trim{Retained: epochStart.Add(150 * time.Minute), Limit: limit}); err != nil || n != want {
+			t.Errorf("Trim: %d jobs, %v, want %d", n, err, want)
+		}
+	}
+	trim(2, 2)
+	trim(10, 1)
+	trim(10, 0)
+	s = h.Crash()
+	for i, id := range ended {
+		if _, _, err := s.Job(t.Context(), "default", id); (i < 3) != errors.Is(err, jobs.ErrGone) {
+			t.Errorf("job %d: %v", i, err)
+		}
+		if _, _, err := s.Job(t.Context(), "other", id); !errors.Is(err, jobs.ErrNotFound) {
+			t.Errorf("job %d, asked by another tenant: %v", i, err)
+		}
+	}
+	page, err := s.List(t.Context(), jobs.Filter{Tag: "t"})
+	if err != nil || len(page.Jobs) != 2 {
+		t.Errorf("%d jobs are left, %v", len(page.Jobs), err)
+	}
+	queues, _, _ := s.Queues(t.Context(), "default")
+	if queues[0].Counts[jobs.Succeeded] != 2 || queues[0].Counts[jobs.Queued] != 1 {
+		t.Errorf("counters %+v", queues[0].Counts)
+	}
+}
