@@ -17,15 +17,22 @@ const (
 // op is one caller's share of a batch.
 type op struct {
 	change  Change
+	queue   *QueueChange    // instead of the change
 	lazy    bool            // may wait for company: progress and output
 	bytes   int             // share of the bounds above
 	prepare func(c *Change) // completes the change as its batch is made up; may be nil
 	taken   bool            // in a batch, so that it can no longer be added to
-	done    chan error      // gets the outcome; has room for it
+	err     error           // the outcome, once done is closed
+	done    chan struct{}
+}
+
+func (o *op) finish(err error) {
+	o.err = err
+	close(o.done)
 }
 
 func newOp(c Change) *op {
-	return &op{change: c, bytes: 256 + len(c.Job.Input) + len(c.Event.Data), done: make(chan error, 1)}
+	return &op{change: c, bytes: 256 + len(c.Job.Input) + len(c.Event.Data), done: make(chan struct{})}
 }
 
 // committer turns changes into batches: what arrives while a commit is under way
@@ -38,6 +45,8 @@ type committer struct {
 
 	wake chan struct{} // has an element when there may be something to do
 	quit chan struct{} // closed when no further op is taken
+
+	storing sync.Mutex // held from making up a batch until all have heard of its outcome
 
 	mu      sync.Mutex // protects the fields below
 	pending []*op
@@ -82,12 +91,23 @@ func (c *committer) do(ctx context.Context, o *op) error {
 	if err := c.put(ctx, o); err != nil {
 		return err
 	}
+	return o.wait(ctx)
+}
+
+// wait returns the outcome of an op that was handed in.
+func (o *op) wait(ctx context.Context) error {
 	select {
-	case err := <-o.done:
-		return err
+	case <-o.done:
+		return o.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// flush returns after the batch that is under way, if there is one.
+func (c *committer) flush() {
+	c.storing.Lock()
+	defer c.storing.Unlock()
 }
 
 // kick makes the committer look again; urgent, also without any op.
@@ -110,33 +130,44 @@ func (c *committer) run() {
 		if !more {
 			return
 		}
-		b := &Batch{Now: time.Now().Truncate(time.Millisecond), Changes: make([]*Change, len(ops))}
-		for i, o := range ops {
-			if o.prepare != nil {
-				o.prepare(&o.change)
-			}
-			if e := &o.change.Event; len(e.Data) > MaxEventData {
-				e.Data, e.Truncated = nil, true
-			}
-			b.Changes[i] = &o.change
-		}
-		c.claim(b)
-		if len(b.Changes)+len(b.Claims) == 0 {
+		c.commit(ops)
+	}
+}
+
+// commit makes a batch of ops, stores it and tells everybody.
+func (c *committer) commit(ops []*op) {
+	c.storing.Lock()
+	defer c.storing.Unlock()
+	b := &Batch{Now: time.Now().Truncate(time.Millisecond), Changes: make([]*Change, 0, len(ops))}
+	for _, o := range ops {
+		if o.queue != nil {
+			b.Queues = append(b.Queues, o.queue)
 			continue
 		}
-		err := c.store.Commit(context.Background(), b)
-		if err != nil && !errors.Is(err, ErrNoSpace) {
-			c.fail(err)
+		if o.prepare != nil {
+			o.prepare(&o.change)
 		}
-		for _, o := range ops {
-			if err != nil {
-				o.done <- err
-			} else {
-				o.done <- o.change.Err
-			}
+		if e := &o.change.Event; len(e.Data) > MaxEventData {
+			e.Data, e.Truncated = nil, true
 		}
-		c.stored(b, err)
+		b.Changes = append(b.Changes, &o.change)
 	}
+	c.claim(b)
+	if len(b.Changes)+len(b.Claims)+len(b.Queues) == 0 {
+		return
+	}
+	err := c.store.Commit(context.Background(), b)
+	if err != nil && !errors.Is(err, ErrNoSpace) {
+		c.fail(err)
+	}
+	for _, o := range ops {
+		if err != nil {
+			o.finish(err)
+		} else {
+			o.finish(o.change.Err)
+		}
+	}
+	c.stored(b, err)
 }
 
 // gather waits for the next batch; false when there will be none.
@@ -195,7 +226,7 @@ func (c *committer) fail(err error) {
 	if c.failed == nil {
 		c.failed = err
 		for _, o := range c.pending {
-			o.done <- err
+			o.finish(err)
 		}
 		c.pending, c.bytes = nil, 0
 	}

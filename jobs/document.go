@@ -25,7 +25,8 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = appendString(append(b, `,"reason":`...), string(j.Reason))
 	b = appendInt(append(b, `,"priority":`...), j.Priority)
 	b = appendTags(append(b, `,"tags":`...), j.Tags)
-	b = append(b, `,"ordering_key":"","key":""`...)
+	b = appendString(append(b, `,"ordering_key":`...), j.OrderingKey)
+	b = appendString(append(b, `,"key":`...), j.Key)
 	b = appendValue(append(b, `,"input":`...), j.Input)
 	b = appendValue(append(b, `,"result":`...), j.ResultValue())
 	b = appendAny(append(b, `,"error":`...), j.Error == nil, j.Error)
@@ -37,7 +38,8 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = appendTime(append(b, `,"started_at":`...), j.StartedAt)
 	b = appendTime(append(b, `,"finished_at":`...), j.FinishedAt)
 	b = appendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
-	b = append(b, `,"retained_until":null,"cancel_requested":`...)
+	b = appendTime(append(b, `,"retained_until":`...), j.RetainedUntil)
+	b = append(b, `,"cancel_requested":`...)
 	b = strconv.AppendBool(b, j.CancelRequested)
 	b = appendID(append(b, `,"retry_of":`...), j.RetryOf)
 	b = appendID(append(b, `,"parent":`...), j.Parent)
@@ -67,11 +69,17 @@ func (j *Job) ChangedData(fields Field) Value {
 	if fields.Has(FieldScheduled) {
 		b = appendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
 	}
+	if fields.Has(FieldExpires) {
+		b = appendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
+	}
 	if fields.Has(FieldStarted) {
 		b = appendTime(append(b, `,"started_at":`...), j.StartedAt)
 	}
 	if fields.Has(FieldFinished) {
 		b = appendTime(append(b, `,"finished_at":`...), j.FinishedAt)
+	}
+	if fields.Has(FieldRetained) {
+		b = appendTime(append(b, `,"retained_until":`...), j.RetainedUntil)
 	}
 	if fields.Has(FieldProgress) {
 		b = appendAny(append(b, `,"progress":`...), j.Progress == nil, j.Progress)
@@ -100,6 +108,12 @@ func (j *Job) acceptedData() Value {
 	}
 	if !j.ExpiresAt.IsZero() {
 		b = appendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
+	}
+	if j.OrderingKey != "" {
+		b = appendString(append(b, `,"ordering_key":`...), j.OrderingKey)
+	}
+	if j.Key != "" {
+		b = appendString(append(b, `,"key":`...), j.Key)
 	}
 	if j.RetryOf != (ID{}) {
 		b = appendID(append(b, `,"retry_of":`...), j.RetryOf)

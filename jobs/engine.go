@@ -1,11 +1,14 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,15 +29,27 @@ type Engine struct {
 	commits  *committer
 	failed   chan struct{} // closed when the store failed
 	loops    sync.WaitGroup
-	stop     context.CancelFunc // ends the waker
-	rewake   chan time.Time     // an earlier time for the waker
+	stop     context.CancelFunc // ends the alarms
+	waking   alarm              // for jobs whose WakeAt comes: what the store has to remember
+	tending  alarm              // for leases, rates and retention: what a restart sets anew
+	lease    time.Duration
+	logAge   time.Duration
+	tidyAt   time.Time // when retention is looked at next; only tend uses it
+
+	configuring sync.Mutex // one change of settings at a time
 
 	mu       sync.Mutex // protects the fields below
 	free     int        // slots for handlers
-	backlog  bool       // there may be ready jobs that nobody claimed
+	slots    *claimer   // takes jobs for them
+	claimers []*claimer // all, in the order in which they came
 	draining bool
-	runs     map[string]*Run // by lease
+	drained  chan struct{}   // closed when draining
+	runs     map[string]*Run // in this process, by lease
 	idle     chan struct{}   // closed when draining and no run is left
+	workers  map[string]*worker
+	leases   map[string]*held // of outside workers, by lease
+	settings map[QueueName]QueueSettings
+	buckets  map[QueueName]*bucket
 }
 
 // Options of an Engine. The zero value of all but Store means a default.
@@ -42,6 +57,8 @@ type Options struct {
 	Store    Store
 	Handlers map[string]Handler // by kind
 	Slots    int                // attempts at the same time in this process; 64
+	Lease    time.Duration      // how long an outside worker may be silent; 30 s
+	LogAge   time.Duration      // how long events are kept; 24 h
 	Logger   *slog.Logger
 }
 
@@ -50,16 +67,24 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: o.Handlers, free: o.Slots, log: o.Logger,
-		failed: make(chan struct{}), rewake: make(chan time.Time, 1), runs: map[string]*Run{}, idle: make(chan struct{}), backlog: true}
-	if e.free <= 0 {
-		e.free = 64
-	}
+	e := &Engine{store: o.Store, handlers: o.Handlers, free: cmp.Or(o.Slots, 64), log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+		logAge: cmp.Or(o.LogAge, 24*time.Hour), failed: make(chan struct{}), waking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
+		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
+		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	for kind := range o.Handlers {
 		e.kinds = append(e.kinds, kind)
+	}
+	e.slots = &claimer{kinds: e.kinds, prefix: inProcess, want: func() int { return e.free }, take: e.takeSlots, hungry: true}
+	e.claimers = []*claimer{e.slots}
+	queues, _, err := o.Store.Queues(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range queues {
+		e.learnLocked(QueueName{q.Tenant, q.Name}, q.Settings)
 	}
 	if err := e.recover(ctx); err != nil {
 		return nil, err
@@ -69,13 +94,15 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	background, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.loops.Go(e.commits.run)
-	e.loops.Go(func() { e.wakeLoop(background) })
+	e.loops.Go(func() { e.waking.run(background, e.wakeDue) })
+	e.loops.Go(func() { e.tending.run(background, e.tend) })
 	e.commits.kick(true)
 	return e, nil
 }
 
-// recover queues again what ran when the last process ended: its handlers died with
-// it. That spends no attempt.
+// recover looks at what ran when the last process ended. Its own handlers died with it:
+// their jobs are queued again, which spends no attempt. Outside workers may be at
+// work still: their leases get one fresh period.
 func (e *Engine) recover(ctx context.Context) error {
 	before := uint64(math.MaxUint64 >> 1)
 	for before > 0 {
@@ -85,7 +112,13 @@ func (e *Engine) recover(ctx context.Context) error {
 		}
 		b := &Batch{Now: time.Now().Truncate(time.Millisecond)}
 		for i := range page.Jobs {
-			b.Changes = append(b.Changes, release(&page.Jobs[i]))
+			job := page.Jobs[i]
+			if strings.HasPrefix(job.Lease, byWorker) {
+				e.adopt(job)
+				continue
+			}
+			c := interrupt(job)
+			b.Changes = append(b.Changes, &c)
 		}
 		if len(b.Changes) > 0 {
 			if err := e.store.Commit(ctx, b); err != nil {
@@ -112,10 +145,13 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	if err != nil {
 		return Accepted{}, err
 	}
-	o := newOp(change(job, Guard{}, job.State, 0))
-	o.change.Event.Data = job.acceptedData()
-	o.change.Key = s.Key
+	o := newOp(accept(job))
+	o.change.Key, o.change.After = s.Key, s.After
 	err = e.commits.do(ctx, o)
+	if unknown, ok := errors.AsType[*UnknownParent](err); ok {
+		i := slices.Index(s.After, unknown.ID)
+		return Accepted{}, invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
+	}
 	if taken, ok := errors.AsType[*KeyTaken](err); ok {
 		if !taken.Same {
 			p := newProblem(Conflict, "Idempotency key in use", "This Idempotency-Key was used for another request. Use a new key for a new request.")
@@ -143,7 +179,13 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	}
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input,
-		MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout, CreatedAt: now}
+		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, CreatedAt: now}
+	if j.QueueTimeout == 0 {
+		e.mu.Lock()
+		j.QueueTimeout = time.Duration(e.settings[QueueName{j.Tenant, j.Queue}].QueueTimeout)
+		e.mu.Unlock()
+	}
 	start := now
 	if s.Delay > 0 {
 		s.RunAt = now.Add(s.Delay)
@@ -152,8 +194,12 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 		start = s.RunAt.Add(time.Millisecond - 1).Truncate(time.Millisecond) // never early
 		j.State, j.ScheduledAt, j.WakeAt = Scheduled, start, start
 	}
-	if s.QueueTimeout > 0 {
-		j.ExpiresAt = start.Add(s.QueueTimeout)
+	if len(s.After) > 0 {
+		j.State, j.WakeAt = Waiting, time.Time{}
+		return j, nil
+	}
+	if j.QueueTimeout > 0 {
+		j.ExpiresAt = start.Add(j.QueueTimeout)
 		if j.State == Queued {
 			j.WakeAt = j.ExpiresAt
 		}
@@ -171,8 +217,11 @@ func (e *Engine) Cancel(ctx context.Context, tenant string, id ID) (Job, Positio
 		}
 		var c Change
 		if job.State == Running {
-			job.CancelRequested, job.WakeAt = true, time.Now().Add(CancelGrace)
-			c = Change{Job: job, If: Guard{Running, job.Lease}, Fields: FieldCancel | FieldWake, Event: Event{Type: JobCancelRequested}}
+			job.CancelRequested = true
+			c = Change{Job: job, If: Guard{Running, job.Lease}, Fields: FieldCancel, Event: Event{Type: JobCancelRequested}}
+			if strings.HasPrefix(job.Lease, inProcess) { // an outside worker's grace begins when it is told
+				c.Job.WakeAt, c.Fields = time.Now().Add(CancelGrace), c.Fields|FieldWake
+			}
 			c.Event.Data = c.Job.ChangedData(c.Fields)
 		} else {
 			c = finish(job, Guard{State: job.State}, Cancelled, ByUser, FieldState)
@@ -197,6 +246,9 @@ func (e *Engine) unavailable(ctx context.Context, err error) error {
 	if errors.Is(err, ErrNoSpace) {
 		return newProblem(Unavailable, "No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
 	}
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
 	if e.Err() != nil {
 		return newProblem(Internal, "Store failed", "The hub's store failed; whether this was stored is unknown. Send it again with the same Idempotency-Key after the hub was restarted.")
 	}
@@ -218,7 +270,7 @@ func (e *Engine) Err() error {
 // what needs the waker or a claim.
 func (e *Engine) stored(b *Batch, err error) {
 	if err != nil {
-		e.unclaim(b)
+		e.claimed(b, true)
 		if e.Err() != nil && !errors.Is(e.Err(), ErrClosed) {
 			e.log.Error("the store failed; no further job is accepted", "error", err)
 			close(e.failed)
@@ -233,10 +285,13 @@ func (e *Engine) stored(b *Batch, err error) {
 			wake = c.Job.WakeAt
 		}
 	}
-	if !wake.IsZero() {
-		e.wakeBy(wake)
+	if b.Woken {
+		wake = b.Now
 	}
-	e.start(b)
+	if !wake.IsZero() {
+		e.waking.by(wake)
+	}
+	e.claimed(b, false)
 }
 
 // Close stops claiming, lets running handlers finish until ctx ends, releases the
@@ -244,6 +299,7 @@ func (e *Engine) stored(b *Batch, err error) {
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	e.draining = true
+	close(e.drained)
 	left := len(e.runs)
 	if left == 0 {
 		close(e.idle)

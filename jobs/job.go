@@ -97,27 +97,31 @@ type Job struct {
 	Error    *Problem
 	Progress *Progress
 
-	Attempt     int // executions that count
-	MaxAttempts int
-	Backoff     Backoff
-	Timeout     time.Duration // of one attempt
-	NeverRerun  bool          // a lost attempt ends the job
-	Lost        int           // attempts in a row whose worker was lost
-	Checkpoint  Value         // what an attempt leaves for the next one
-	Retention   time.Duration // how long the job is kept after its end
+	Attempt      int // executions that count
+	MaxAttempts  int
+	Backoff      Backoff
+	Timeout      time.Duration // of one attempt
+	QueueTimeout time.Duration // how long it may be queued before its first start; 0 for ever
+	NeverRerun   bool          // a lost attempt ends the job
+	Lost         int           // attempts in a row whose worker was lost
+	Checkpoint   Value         // what an attempt leaves for the next one
+	Retention    time.Duration // how long the job is kept after its end
 
 	CreatedAt       time.Time
 	ScheduledAt     time.Time // when it becomes queued by itself
 	StartedAt       time.Time // start of the newest attempt
 	FinishedAt      time.Time
-	ExpiresAt       time.Time // queue deadline
+	ExpiresAt       time.Time // queue deadline, of a job that is or was queued
 	RetainedUntil   time.Time
 	CancelRequested bool
 	ParentFailed    bool // a job that this one waits for did not succeed
 	RetryOf         ID
 	Parent          ID
 
-	Lease  string    // token of the running attempt
+	Lease    string // token of the running attempt
+	Settled  string // lease and verb of the attempt that ended last
+	Reported uint64 // number of the newest report of the running attempt that was taken in
+
 	WakeAt time.Time // when the engine has to look at this job next
 
 	Version uint64 // number of its state changes
@@ -150,6 +154,9 @@ const (
 	FieldLost
 	FieldCheckpoint
 	FieldRetained
+	FieldSettled
+	FieldReported
+	FieldExpires
 )
 
 // Has reports whether all of want are in f.

@@ -24,21 +24,68 @@ func change(job Job, was Guard, to State, fields Field) Change {
 
 func finish(job Job, was Guard, to State, reason Reason, fields Field) Change {
 	job.Reason, job.FinishedAt, job.WakeAt, job.Lease = reason, time.Now().Truncate(time.Millisecond), time.Time{}, ""
-	return change(job, was, to, fields|FieldFinished|FieldWake|FieldLease)
+	job.RetainedUntil = job.FinishedAt.Add(job.Retention)
+	return change(job, was, to, fields|FieldFinished|FieldRetained|FieldWake|FieldLease)
 }
 
 // release gives a running job back as if this attempt had not begun.
-func release(job *Job) *Change {
+func release(job Job) Change {
 	was := Guard{Running, job.Lease}
-	j := *job
-	j.Attempt--
-	j.Lease, j.WakeAt = "", time.Time{}
-	if j.CancelRequested {
-		c := finish(j, was, Cancelled, ByUser, FieldAttempt)
-		return &c
+	job.Attempt--
+	job.Lease, job.WakeAt = "", time.Time{}
+	if job.CancelRequested {
+		return finish(job, was, Cancelled, ByUser, FieldAttempt)
 	}
-	c := change(j, was, Queued, FieldAttempt|FieldLease|FieldWake)
-	return &c
+	return change(job, was, Queued, FieldAttempt|FieldLease|FieldWake)
+}
+
+// interrupt is release where the attempt may have had its effect already: a job that
+// must not run again ends.
+func interrupt(job Job) Change {
+	if job.NeverRerun && !job.CancelRequested {
+		return lostForGood(job)
+	}
+	return release(job)
+}
+
+func lostForGood(job Job) Change {
+	was := Guard{Running, job.Lease}
+	job.Error = newProblem("worker_lost", "Worker lost", "The worker was lost while it ran the job; whether the work was done is unknown.")
+	return finish(job, was, Failed, WorkerLost, FieldError|FieldLost)
+}
+
+// maxLost is how many workers in a row may be lost with a job: then it is taken to be
+// what kills them.
+const maxLost = 3
+
+// lose decides what follows from a lease that was not renewed.
+func lose(job Job) Change {
+	job.Lost++
+	if job.Lost >= maxLost && !job.CancelRequested {
+		return lostForGood(job)
+	}
+	c := interrupt(job)
+	c.Fields |= FieldLost
+	return c
+}
+
+// snooze puts a running job off without spending the attempt.
+func snooze(job Job, delay time.Duration) Change {
+	if job.CancelRequested {
+		return release(job)
+	}
+	was := Guard{Running, job.Lease}
+	at := time.Now().Add(delay + time.Millisecond - 1).Truncate(time.Millisecond)
+	job.Attempt--
+	job.Lease, job.ScheduledAt, job.WakeAt = "", at, at
+	return change(job, was, Scheduled, FieldAttempt|FieldLease|FieldScheduled|FieldWake)
+}
+
+// accept is the insertion of a new job.
+func accept(job Job) Change {
+	c := change(job, Guard{}, job.State, 0)
+	c.Event.Data = job.acceptedData()
+	return c
 }
 
 // settle decides what follows from the end of an attempt; cause is why its context
@@ -54,7 +101,7 @@ func settle(job Job, res Result, err, cause error) Change {
 		return finish(job, was, Cancelled, ByUser, 0)
 	}
 	if errors.Is(cause, ErrDraining) {
-		return *release(&job)
+		return interrupt(job)
 	}
 	var failure *Failure
 	if errors.Is(cause, ErrTimeout) {
@@ -77,17 +124,32 @@ func settle(job Job, res Result, err, cause error) Change {
 	return change(job, was, Retrying, FieldError|FieldLease|FieldScheduled|FieldWake)
 }
 
+// enqueue lets a job join its queue. Before its first start its time there may be limited.
+func enqueue(job Job, was Guard, now time.Time) Change {
+	job.WakeAt = time.Time{}
+	if job.StartedAt.IsZero() && job.QueueTimeout > 0 {
+		job.ExpiresAt = now.Truncate(time.Millisecond).Add(job.QueueTimeout)
+		job.WakeAt = job.ExpiresAt
+	}
+	return change(job, was, Queued, FieldWake|FieldExpires)
+}
+
 // due decides about a job whose time has come. False if nothing is to be done yet.
 func due(job Job, now time.Time) (Change, bool) {
 	was := Guard{job.State, job.Lease}
 	switch job.State {
-	case Scheduled, Retrying:
-		first := job.State == Scheduled
-		job.WakeAt = time.Time{}
-		if first {
-			job.WakeAt = job.ExpiresAt
+	case Waiting:
+		if job.ParentFailed {
+			job.Error = newProblem("parent", "Not run", "A job that this one waited for did not succeed.")
+			return finish(job, was, Cancelled, ByParent, FieldError), true
 		}
-		return change(job, was, Queued, FieldWake), true
+		if job.ScheduledAt.After(now) {
+			job.WakeAt = job.ScheduledAt
+			return change(job, was, Scheduled, FieldWake), true
+		}
+		return enqueue(job, was, now), true
+	case Scheduled, Retrying:
+		return enqueue(job, was, now), true
 	case Queued:
 		if !job.ExpiresAt.IsZero() && !now.Before(job.ExpiresAt) {
 			job.Error = newProblem("expired", "Expired", "The job waited in its queue longer than its queue timeout and was not run.")

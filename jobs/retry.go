@@ -28,7 +28,8 @@ var DefaultBackoff = Backoff{Exponential, time.Second, 5 * time.Minute}
 
 const (
 	DefaultMaxAttempts = 5
-	DefaultTimeout     = 5 * time.Minute // of one attempt
+	DefaultTimeout     = 5 * time.Minute    // of one attempt
+	DefaultRetention   = 7 * 24 * time.Hour // after the end
 )
 
 // Delay is the wait after the given attempt (from 1) failed: within 20 % below the

@@ -2,13 +2,14 @@ package jobs
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"runtime/debug"
 	"strconv"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
 )
 
 // maxOutputEvent is how much output one event carries, in bytes.
@@ -26,6 +27,8 @@ type Run struct {
 	held     map[string][]byte
 	progress *op // newest, perhaps not yet in a batch
 	output   *op
+	newest   *Progress
+	reported uint64 // number of the newest report of an outside worker
 }
 
 // Job is the job as it was claimed. It must not be changed.
@@ -33,7 +36,10 @@ func (r *Run) Job() *Job { return &r.job }
 
 // Progress says how far the attempt is. Faster than the log is written, only the
 // newest is kept.
-func (r *Run) Progress(p Progress) {
+func (r *Run) Progress(p Progress) { r.report(p, nil) }
+
+// report stores progress and, if there is one, a checkpoint.
+func (r *Run) report(p Progress, checkpoint Value) *op {
 	if p.Data != nil {
 		p.Data = append(Value(nil), p.Data...)
 		if p.Data.Compact() != nil {
@@ -44,22 +50,51 @@ func (r *Run) Progress(p Progress) {
 	defer r.mu.Unlock()
 	c := r.engine.commits
 	c.mu.Lock()
-	if o := r.progress; o != nil && !o.taken {
+	r.newest = &p
+	if o := r.progress; o != nil && !o.taken && checkpoint == nil {
 		o.change.Job.Progress = &p
+		o.change.Job.Reported = r.reported
 		c.mu.Unlock()
-		return
+		return o
 	}
 	c.mu.Unlock()
 	o := r.lazily(JobProgress, FieldProgress)
 	o.change.Job.Progress = &p
+	if checkpoint != nil {
+		o.change.Job.Checkpoint = checkpoint
+		o.change.Fields |= FieldCheckpoint
+		o.bytes += len(checkpoint)
+	}
 	o.prepare = func(ch *Change) { ch.Event.Data = appendAny(nil, false, ch.Job.Progress) }
 	r.progress = o
-	_ = c.put(context.Background(), o) // refused only when the engine ends, and this attempt with it
+	r.put(o)
+	return o
+}
+
+// put hands an op in. It is refused only when the engine ends, and this attempt with it.
+func (r *Run) put(o *op) {
+	if err := r.engine.commits.put(context.Background(), o); err != nil {
+		o.finish(err)
+	}
+}
+
+// checkpoint stores what a next attempt can go on from. It rides on a report of progress.
+func (r *Run) checkpoint(data Value) *op {
+	r.mu.Lock()
+	p := r.newest
+	r.mu.Unlock()
+	if p == nil {
+		p = &Progress{}
+	}
+	return r.report(*p, data)
 }
 
 // Output adds bytes to one of the attempt's output streams. Nothing of it is lost
 // or reordered; small pieces may be joined.
-func (r *Run) Output(stream string, p []byte) {
+func (r *Run) Output(stream string, p []byte) { r.write(stream, p) }
+
+// write is Output that returns the op that carries the last of it, or nil.
+func (r *Run) write(stream string, p []byte) *op {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p = append(r.held[stream], p...)
@@ -68,7 +103,7 @@ func (r *Run) Output(stream string, p []byte) {
 	if keep > 0 {
 		r.held[stream] = append([]byte(nil), p[len(p)-keep:]...)
 	}
-	r.emit(stream, p[:len(p)-keep])
+	return r.emit(stream, p[:len(p)-keep])
 }
 
 // flush sends what Output held back.
@@ -82,8 +117,10 @@ func (r *Run) flush() {
 }
 
 // emit is called with mu held.
-func (r *Run) emit(stream string, p []byte) {
-	c := r.engine.commits
+func (r *Run) emit(stream string, p []byte) *op {
+	if r.off < 0 && len(p) > 0 {
+		r.off = r.written()
+	}
 	for len(p) > 0 {
 		n := min(len(p), maxOutputEvent)
 		if n < len(p) {
@@ -101,8 +138,30 @@ func (r *Run) emit(stream string, p []byte) {
 		o.prepare = func(ch *Change) { ch.Event.Data = ch.output.data() }
 		r.off += int64(n)
 		r.output = o
-		_ = c.put(context.Background(), o)
+		r.put(o)
 	}
+	return r.output
+}
+
+// written is how many bytes of output the log holds of this attempt, which began
+// before the hub did.
+func (r *Run) written() (end int64) {
+	events, err := r.engine.store.Read(context.Background(), ReadQuery{Job: r.job.ID})
+	if err != nil {
+		r.engine.log.Error("looking for output of a running job", "job", r.job.ID, "error", err)
+	}
+	for _, e := range events {
+		var o struct {
+			Attempt int    `json:"attempt"`
+			Off     int64  `json:"off"`
+			Text    string `json:"text"`
+			Base64  []byte `json:"base64"`
+		}
+		if e.Type == JobOutput && json.Unmarshal(e.Data, &o) == nil && o.Attempt == r.job.Attempt {
+			end = o.Off + int64(len(o.Text)+len(o.Base64))
+		}
+	}
+	return end
 }
 
 // join adds to an output event that is not yet in a batch. It is called with mu held.
@@ -115,6 +174,7 @@ func (r *Run) join(stream string, p []byte) bool {
 		return false
 	}
 	o.change.output.raw = append(o.change.output.raw, p...)
+	o.change.Job.Reported = r.reported
 	o.bytes += len(p)
 	c.bytes += len(p)
 	r.off += int64(len(p))
@@ -125,6 +185,10 @@ func (r *Run) lazily(t EventType, fields Field) *op {
 	o := newOp(Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running},
 		If: Guard{Running, r.job.Lease}, Fields: fields, Event: Event{Type: t}})
 	o.lazy = true
+	if r.reported > 0 {
+		o.change.Job.Reported = r.reported
+		o.change.Fields |= FieldReported
+	}
 	return o
 }
 
@@ -162,51 +226,12 @@ func incompleteRune(p []byte) int {
 	return 0
 }
 
-// addClaims asks for as many jobs as there are free slots, if any may be ready.
-func (e *Engine) addClaims(b *Batch) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.kinds) == 0 {
-		return
-	}
-	for _, c := range b.Changes {
-		e.backlog = e.backlog || c.Event.Type == JobQueued
-	}
-	if e.free == 0 || !e.backlog || e.draining {
-		return
-	}
-	n := min(e.free, maxBatchChanges)
-	e.free -= n
-	claim := &Claim{Kinds: e.kinds, Leases: make([]string, n)}
-	for i := range claim.Leases {
-		claim.Leases[i] = rand.Text()
-	}
-	b.Claims = append(b.Claims, claim)
-}
-
-// unclaim gives back the slots of claims that were not stored.
-func (e *Engine) unclaim(b *Batch) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, c := range b.Claims {
-		e.free += len(c.Leases)
-	}
-}
-
-// start runs what a batch claimed.
-func (e *Engine) start(b *Batch) {
-	for _, c := range b.Claims {
-		e.mu.Lock()
-		e.free += len(c.Leases) - len(c.Jobs)
-		e.backlog = len(c.Jobs) == len(c.Leases)
-		for _, job := range c.Jobs {
-			ctx, cancel := context.WithCancelCause(context.Background())
-			r := &Run{engine: e, job: job, cancel: cancel, held: map[string][]byte{}}
-			e.runs[job.Lease] = r
-			go e.execute(ctx, r)
-		}
-		e.mu.Unlock()
-	}
+// startLocked begins an attempt in this process.
+func (e *Engine) startLocked(job Job) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r := &Run{engine: e, job: job, cancel: cancel, held: map[string][]byte{}}
+	e.runs[job.Lease] = r
+	go e.execute(ctx, r)
 }
 
 // execute runs the handler of one attempt and reports how it ended.
@@ -225,7 +250,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	err = e.commits.put(context.Background(), o)
 	e.freeSlot()
 	if err == nil {
-		err = <-o.done
+		err = o.wait(context.Background())
 	}
 	if err != nil {
 		e.log.Warn("the outcome of an attempt was not recorded", "job", r.job.ID, "attempt", r.job.Attempt, "outcome", c.Event.Type.String(), "error", err)
@@ -252,19 +277,23 @@ func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
 func (e *Engine) freeSlot() {
 	e.mu.Lock()
 	e.free++
-	more := e.backlog && !e.draining
+	more := e.slots.hungry && !e.draining
 	e.mu.Unlock()
 	if more {
 		e.commits.kick(true)
 	}
 }
 
-// tell ends the context of the attempt with that lease, if it runs in this process.
+// tell ends the context of the attempt with that lease, if it runs in this process, or
+// lets its worker know.
 func (e *Engine) tell(lease string, cause error) {
 	e.mu.Lock()
-	r := e.runs[lease]
-	e.mu.Unlock()
-	if r != nil {
+	defer e.mu.Unlock()
+	if r := e.runs[lease]; r != nil {
 		r.cancel(cause)
+	}
+	if h := e.leases[lease]; h != nil && cause == ErrCancelRequested {
+		h.run.job.CancelRequested = true
+		e.newsLocked(h.worker)
 	}
 }

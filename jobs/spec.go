@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
 )
 
 // Spec is a job as a caller submits it. The zero value of each member means its default.
@@ -23,13 +24,20 @@ type Spec struct {
 	RunAt    time.Time
 	Delay    time.Duration
 
+	OrderingKey string // jobs of one ordering key run one at a time, in order of acceptance
+	FairKey     string // shares the queue fairly with other keys, under its per_key limit
+	After       []ID   // run only when all of these have succeeded
+
 	QueueTimeout time.Duration // none if zero
 	Timeout      time.Duration // of one attempt
 	MaxAttempts  int
 	Backoff      Backoff
+	NeverRerun   bool          // fail as worker_lost rather than run again after a lost attempt
+	Retention    time.Duration // after the end
 
-	Tenant string
-	Key    *Key // idempotency key, if the caller sent one
+	RetryOf ID
+	Tenant  string
+	Key     *Key // idempotency key, if the caller sent one
 }
 
 // Limits of a submission.
@@ -37,6 +45,7 @@ const (
 	MaxInput   = 2 << 20 // bytes of a submission as JSON
 	maxTags    = 32
 	maxTag     = 128 // bytes
+	maxAfter   = 1000
 	maxHorizon = 10 * 365 * 24 * time.Hour
 )
 
@@ -61,15 +70,15 @@ type specDocument struct {
 		Initial     *string `json:"initial"`
 		Max         *string `json:"max"`
 	} `json:"retry"`
-	QueueTimeout *string `json:"queue_timeout"`
+	QueueTimeout *string  `json:"queue_timeout"`
+	OrderingKey  string   `json:"ordering_key"`
+	Key          string   `json:"key"`
+	Rerun        string   `json:"rerun"`
+	After        []string `json:"after"`
+	Retention    *string  `json:"retention"`
 
-	// Known to the contract, not to this version: refused, so that nobody relies on them.
-	OrderingKey Value `json:"ordering_key"`
-	Key         Value `json:"key"`
-	Rerun       Value `json:"rerun"`
-	Callbacks   Value `json:"callbacks"`
-	After       Value `json:"after"`
-	Retention   Value `json:"retention"`
+	// Known to the contract, not to this version: refused, so that nobody relies on it.
+	Callbacks Value `json:"callbacks"`
 }
 
 // DecodeSpec reads a submission. Its error is a *Problem: with status 400 for what
@@ -119,12 +128,10 @@ func invalid(pointer, format string, args ...any) *Problem {
 }
 
 func (d *specDocument) spec() (Spec, error) {
-	for name, v := range map[string]Value{"ordering_key": d.OrderingKey, "key": d.Key, "rerun": d.Rerun, "callbacks": d.Callbacks, "after": d.After, "retention": d.Retention} {
-		if v != nil {
-			p := invalid("/"+name, "not supported by this version; leave it out")
-			p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
-			return Spec{}, p
-		}
+	if d.Callbacks != nil {
+		p := invalid("/callbacks", "not supported by this version; leave it out")
+		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
+		return Spec{}, p
 	}
 	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.withDefaults()
 	if !WellFormedName(s.Kind) {
@@ -171,6 +178,12 @@ func (d *specDocument) spec() (Spec, error) {
 	if s.QueueTimeout, err = duration("/queue_timeout", d.QueueTimeout, 0, time.Millisecond, maxHorizon); err != nil {
 		return s, err
 	}
+	if s.Retention, err = duration("/retention", d.Retention, DefaultRetention, time.Second, maxHorizon); err != nil {
+		return s, err
+	}
+	if err := d.lines(&s); err != nil {
+		return s, err
+	}
 	if d.Retry != nil {
 		if err := d.retry(&s); err != nil {
 			return s, err
@@ -179,11 +192,40 @@ func (d *specDocument) spec() (Spec, error) {
 	return s, nil
 }
 
+// lines reads what decides when the job's turn is.
+func (d *specDocument) lines(s *Spec) error {
+	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/key": d.Key} {
+		if key != "" && (!plainText(key) || len(key) > maxTag) {
+			return invalid(pointer, "must be up to %d bytes of text without control characters", maxTag)
+		}
+	}
+	s.OrderingKey, s.FairKey = d.OrderingKey, d.Key
+	switch d.Rerun {
+	case "", "auto":
+	case "never":
+		s.NeverRerun = true
+	default:
+		return invalid("/rerun", "must be auto or never")
+	}
+	if len(d.After) > maxAfter {
+		return invalid("/after", "at most %d jobs", maxAfter)
+	}
+	for i, text := range d.After {
+		id, err := uuid.Parse(text)
+		if err != nil || len(text) != 36 {
+			return invalid(fmt.Sprintf("/after/%d", i), "must be the id of a job")
+		}
+		s.After = append(s.After, id)
+	}
+	return nil
+}
+
 func (s Spec) withDefaults() Spec {
 	s.Tenant = cmp.Or(s.Tenant, DefaultTenant)
 	s.Queue = cmp.Or(s.Queue, "default")
 	s.Timeout = cmp.Or(s.Timeout, DefaultTimeout)
 	s.MaxAttempts = cmp.Or(s.MaxAttempts, DefaultMaxAttempts)
+	s.Retention = cmp.Or(s.Retention, DefaultRetention)
 	s.Backoff.Initial = cmp.Or(s.Backoff.Initial, DefaultBackoff.Initial)
 	s.Backoff.Max = cmp.Or(s.Backoff.Max, max(DefaultBackoff.Max, s.Backoff.Initial))
 	if s.Input == nil {

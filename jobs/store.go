@@ -40,7 +40,8 @@ type Store interface {
 	// the earliest WakeAt that remains (zero if none).
 	Due(ctx context.Context, now time.Time, limit int) ([]Job, time.Time, error)
 
-	// Queues returns the queues of a tenant by name, with their counters.
+	// Queues returns the queues of a tenant by name, with their counters; of all tenants
+	// if it is empty.
 	Queues(ctx context.Context, tenant string) ([]QueueInfo, Position, error)
 
 	// Head is the position after the newest visible event.
@@ -72,7 +73,8 @@ type Batch struct {
 	Changes []*Change
 	Claims  []*Claim
 
-	Woken bool // outcome: the WakeAt of further jobs was set to Now
+	Woken bool           // outcome: the WakeAt of further jobs was set to Now
+	Ready map[string]int // outcome: how many jobs of which kind became ready
 }
 
 // Trim says what to forget.
@@ -138,9 +140,8 @@ type Change struct {
 	Event  Event // Type and Data; the store sets the rest
 
 	// With an insert only:
-	Key     *Key // bound to the job in the same transaction
-	After   []ID // the job waits until these have succeeded: its WakeAt is set when it is known
-	Ceiling int  // refused with ErrQueueFull if so many jobs of the queue wait already; 0 for none
+	Key   *Key // bound to the job in the same transaction
+	After []ID // the job waits until these have succeeded: its WakeAt is set when it is known
 
 	output *outputPiece // of an output event that is still growing
 
@@ -174,7 +175,7 @@ type Claim struct {
 	Kinds  []string // at least one
 	Queues []string // empty for all
 	Leases []string
-	Allow  map[QueueName]int // at most so many of these queues
+	Allow  map[QueueName]int // at most so many of these queues; the store counts down
 
 	Jobs    []Job // outcome, with inputs
 	Limited bool  // outcome: there are ready jobs that a limit held back
@@ -201,6 +202,7 @@ type Page struct {
 
 // QueueInfo is a queue with its maintained counters.
 type QueueInfo struct {
+	Tenant   string
 	Name     string
 	Settings QueueSettings
 	Counts   [len(stateNames)]int64 // by State

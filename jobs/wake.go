@@ -5,16 +5,39 @@ import (
 	"time"
 )
 
-// wakeLoop looks at every job when its WakeAt has come: the one timer of the engine.
-func (e *Engine) wakeLoop(ctx context.Context) {
+// alarm calls a function at times that can be brought forward.
+type alarm struct {
+	earlier chan time.Time
+}
+
+func newAlarm() alarm { return alarm{make(chan time.Time, 1)} }
+
+// by makes the alarm go off no later than at.
+func (a alarm) by(at time.Time) {
+	for {
+		select {
+		case a.earlier <- at:
+			return
+		case other := <-a.earlier:
+			if other.Before(at) {
+				at = other
+			}
+		}
+	}
+}
+
+// run calls ring at once and then whenever it is time, until ctx ends. ring returns
+// when it has to be called next, all things considered that were announced before;
+// zero for not by itself.
+func (a alarm) run(ctx context.Context, ring func(context.Context) time.Time) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var next time.Time // when the timer fires; zero if it does not
+	var next time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case at := <-e.rewake:
+		case at := <-a.earlier:
 			if next.IsZero() || at.Before(next) {
 				next = at
 				timer.Reset(time.Until(next))
@@ -22,14 +45,13 @@ func (e *Engine) wakeLoop(ctx context.Context) {
 			continue
 		case <-timer.C:
 		}
-		next = e.wakeDue(ctx)
-		if !next.IsZero() {
+		if next = ring(ctx); !next.IsZero() {
 			timer.Reset(max(time.Until(next), 0))
 		}
 	}
 }
 
-// wakeDue decides about all jobs that are due and returns when the next one is.
+// wakeDue decides about all jobs whose WakeAt has come and returns when the next one is.
 func (e *Engine) wakeDue(ctx context.Context) time.Time {
 	for {
 		now := time.Now()
@@ -50,13 +72,12 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 			}
 		}
 		for _, o := range ops {
-			select {
-			case err := <-o.done:
-				if err == nil && o.change.If.State == Running {
-					e.tell(o.change.If.Lease, errRevoked)
-				}
-			case <-ctx.Done():
+			err := o.wait(ctx)
+			if ctx.Err() != nil {
 				return time.Time{}
+			}
+			if err == nil && o.change.If.State == Running {
+				e.tell(o.change.If.Lease, errRevoked)
 			}
 		}
 		if len(jobs) == 0 {
@@ -64,20 +85,6 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 		}
 		if len(ops) == 0 { // nothing could be done about them: do not spin
 			return now.Add(time.Second)
-		}
-	}
-}
-
-// wakeBy makes the waker look no later than at.
-func (e *Engine) wakeBy(at time.Time) {
-	for {
-		select {
-		case e.rewake <- at:
-			return
-		case earlier := <-e.rewake:
-			if earlier.Before(at) {
-				at = earlier
-			}
 		}
 	}
 }

@@ -2,8 +2,10 @@ package sqlite
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"slices"
+	"time"
 
 	"jobhub/jobs"
 )
@@ -15,9 +17,8 @@ type candidate struct {
 // claim gives ready jobs to a worker: the best of all lanes of its kinds. Taking a job
 // may make another one of its key ready, so it looks again while there is something.
 func (c *commit) claim(cl *jobs.Claim) error {
-	taken := map[int64]int{} // by queue, for Claim.Allow
 	for len(cl.Jobs) < len(cl.Leases) {
-		best, err := c.best(cl, taken)
+		best, err := c.best(cl)
 		if err != nil {
 			return err
 		}
@@ -26,7 +27,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 			if len(cl.Jobs) == len(cl.Leases) {
 				break
 			}
-			if c.left(cl, c.queueByID(b.q), taken) <= 0 {
+			if c.left(cl, c.queueByID(b.q)) <= 0 {
 				cl.Limited = true
 				continue
 			}
@@ -34,7 +35,11 @@ func (c *commit) claim(cl *jobs.Claim) error {
 			if err != nil {
 				return err
 			}
-			taken[b.q]++
+			if name := c.queueByID(b.q).QueueName; cl.Allow != nil {
+				if n, ok := cl.Allow[name]; ok {
+					cl.Allow[name] = n - 1
+				}
+			}
 			cl.Jobs = append(cl.Jobs, job)
 		}
 		if len(cl.Jobs) == before {
@@ -45,13 +50,13 @@ func (c *commit) claim(cl *jobs.Claim) error {
 }
 
 // best returns ready jobs from all lanes that the claim draws from, in order.
-func (c *commit) best(cl *jobs.Claim, taken map[int64]int) (best []candidate, err error) {
+func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 	for l := range c.ready {
 		q := c.queueByID(l.q)
 		if !slices.Contains(cl.Kinds, l.kind) || (cl.Tenant != "" && q.Tenant != cl.Tenant) || (len(cl.Queues) > 0 && !slices.Contains(cl.Queues, q.Name)) {
 			continue
 		}
-		n := min(c.left(cl, q, taken), len(cl.Leases)-len(cl.Jobs))
+		n := min(c.left(cl, q), len(cl.Leases)-len(cl.Jobs))
 		if n <= 0 {
 			cl.Limited = true
 			continue
@@ -72,7 +77,7 @@ func (c *commit) best(cl *jobs.Claim, taken map[int64]int) (best []candidate, er
 }
 
 // left is how many more jobs of a queue the claim may take.
-func (c *commit) left(cl *jobs.Claim, q *queue, taken map[int64]int) int {
+func (c *commit) left(cl *jobs.Claim, q *queue) int {
 	s := c.settings(q)
 	if s.Paused != nil {
 		return 0
@@ -82,7 +87,7 @@ func (c *commit) left(cl *jobs.Claim, q *queue, taken map[int64]int) int {
 		left = s.Concurrency - int(c.count(q, jobs.Running))
 	}
 	if allow, ok := cl.Allow[q.QueueName]; ok {
-		left = min(left, allow-taken[q.id])
+		left = min(left, allow)
 	}
 	return left
 }
@@ -112,23 +117,27 @@ func (c *commit) candidates(l lane, limit int) (found []candidate, err error) {
 
 // take starts an attempt.
 func (c *commit) take(n int64, lease string) (job jobs.Job, err error) {
-	st := c.write.Prep("UPDATE jobs SET version=version+1, prev=seq, seq=?, state=?, ready=NULL, wake=NULL, lease=?, started=?, attempt=attempt+1 WHERE n=? RETURNING " + jobColumns + ", prev")
+	look := c.write.Prep("SELECT " + jobColumns + " FROM jobs WHERE n=?")
+	look.BindInt64(1, n)
+	found, err := look.Step()
+	if found {
+		job, err = c.scanJob(look, 0)
+	}
+	if err := errors.Join(err, look.Reset()); err != nil {
+		return job, err
+	}
+	prev := job.Seq
+	job.Version, job.Attempt, job.State, job.Lease, job.StartedAt, job.WakeAt, job.Reported = job.Version+1, job.Attempt+1, jobs.Running, lease, c.now, time.Time{}, 0
+	st := c.write.Prep("UPDATE jobs SET version=?, seq=?, state=?, ready=NULL, wake=NULL, lease=?, reported=0, started=?, attempt=? WHERE n=?")
 	p := binder{Stmt: st}
+	p.int(int64(job.Version))
 	p.int(int64(c.seq + 1))
 	p.int(int64(jobs.Running))
 	p.text(lease)
 	p.time(c.now)
+	p.int(int64(job.Attempt))
 	p.int(n)
-	var prev uint64
-	found, err := st.Step()
-	if found {
-		job, err = c.scanJob(st, 0)
-		prev = uint64(st.ColumnInt64(jobColumnCount))
-	}
-	if e := st.Reset(); err == nil {
-		err = e
-	}
-	if err != nil {
+	if err := run(st); err != nil {
 		return job, err
 	}
 	if err := loadPayloads(c.write, &job); err != nil {

@@ -25,6 +25,7 @@ type commit struct {
 	made   []*queue
 	set    map[*queue]jobs.QueueSettings // settings that were written
 	woken  bool                          // other jobs became due
+	opened map[string]int                // jobs that became ready, by kind
 }
 
 // Commit implements jobs.Store.
@@ -35,7 +36,7 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 		return jobs.ErrClosed
 	}
 	head, _ := s.tail.position()
-	c := &commit{Store: s, now: b.Now, seq: head, moved: map[*queue]*counts{}}
+	c := &commit{Store: s, now: b.Now, seq: head, moved: map[*queue]*counts{}, opened: map[string]int{}}
 	if err := c.transact(b); err != nil {
 		s.forget(c.made)
 		if e := s.loadLanes(); e != nil { // claims may have struck out lanes that are there again
@@ -50,7 +51,7 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 	}
 	s.mu.Unlock()
 	s.tail.publish(c.events)
-	b.Woken = c.woken
+	b.Woken, b.Ready = c.woken, c.opened
 	return nil
 }
 
@@ -111,10 +112,23 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if ch.If.State == 0 {
 		return c.insert(ch)
 	}
+	// To look first and update then is cheaper than UPDATE … RETURNING, and as safe:
+	// nobody else writes.
+	look := c.write.Prep("SELECT state, lease, version, seq FROM jobs WHERE n=?")
+	look.BindInt64(1, int64(ch.Job.N))
+	found, err := look.Step()
+	found = found && jobs.State(look.ColumnInt(0)) == ch.If.State && look.ColumnText(1) == ch.If.Lease
+	if found {
+		ch.Job.Version, ch.Event.Prev = uint64(look.ColumnInt64(2)), uint64(look.ColumnInt64(3))
+	}
+	if err := errors.Join(err, look.Reset()); err != nil {
+		return nil, err
+	}
+	if !found {
+		return jobs.ErrConflict, nil
+	}
 	if ch.Event.Type.Lasting() {
-		ch.Job.Version = 1 // to add
-	} else {
-		ch.Job.Version = 0
+		ch.Job.Version++
 	}
 	st, err := c.write.Prepare(c.updateSQL(ch.Fields))
 	if err != nil {
@@ -128,20 +142,8 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	ready := queued && ch.Job.OrderingKey == "" && ch.Job.Key == ""
 	payloads := p.fields(ch.Fields, &ch.Job, ready, c.seq+1)
 	p.int(int64(ch.Job.N))
-	p.int(int64(ch.If.State))
-	p.text(ch.If.Lease)
-	found, err := st.Step()
-	if found {
-		ch.Job.Version, ch.Event.Prev = uint64(st.ColumnInt64(0)), uint64(st.ColumnInt64(1))
-	}
-	if e := st.Reset(); err == nil {
-		err = e
-	}
-	if err != nil {
+	if err := run(st); err != nil {
 		return nil, err
-	}
-	if !found {
-		return jobs.ErrConflict, nil
 	}
 	for _, pl := range payloads {
 		if err := c.savePayload(ch.Job.N, pl); err != nil {
@@ -153,7 +155,7 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	}
 	c.tell(&ch.Job, &ch.Event)
 	if ready {
-		c.ready[lane{q.id, ch.Job.Kind}] = true
+		c.open(q, ch.Job.Kind)
 	}
 	if ch.Fields.Has(jobs.FieldState) {
 		if err := c.passOn(q, &ch.Job); err != nil {
@@ -174,7 +176,7 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if ch.Ceiling > 0 && c.waiting(q) >= int64(ch.Ceiling) {
+	if most := c.settings(q).Capacity; most > 0 && c.waiting(q) >= int64(most) {
 		return jobs.ErrQueueFull, nil
 	}
 	parents, failed, err := c.parents(j.Tenant, ch.After)
@@ -188,10 +190,10 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 		j.WakeAt = c.now // it is known already what becomes of it
 	}
 	j.N, j.Version = c.seq+1, 1
-	st := c.write.Prep(`INSERT INTO jobs (version, seq, prev, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
-		backoff_max, timeout, created, scheduled, expires, wake, ready, ordering_key, key, never_rerun, retention, parent_failed, cancel, lost,
+	st := c.write.Prep(`INSERT INTO jobs (version, seq, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
+		backoff_max, timeout, created, scheduled, expires, wake, ready, ordering_key, key, never_rerun, retention, parent_failed, queue_timeout, cancel, lost,
 		retry_of, parent, input)
-		VALUES (1, ?, 0, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)`)
+		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)`)
 	p := binder{Stmt: st}
 	p.int(int64(j.N))
 	p.int(int64(j.N))
@@ -221,6 +223,7 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 	p.bool(j.NeverRerun)
 	p.int(j.Retention.Milliseconds())
 	p.bool(failed)
+	p.int(j.QueueTimeout.Milliseconds())
 	p.id(j.RetryOf)
 	p.id(j.Parent)
 	input := p.payload(partInput, j.Input)
@@ -251,7 +254,7 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 	c.move(q, 0, j.State)
 	c.tell(j, &ch.Event)
 	if ready {
-		c.ready[lane{q.id, j.Kind}] = true
+		c.open(q, j.Kind)
 	}
 	if j.State == jobs.Queued {
 		ch.Position = q.counts[jobs.Queued] + c.moved[q][jobs.Queued]
@@ -284,13 +287,13 @@ func (c *commit) bindKey(k *jobs.Key) (taken, err error) {
 	return taken, err
 }
 
-// updateSQL is the statement that sets fields if the job is as the guard says.
+// updateSQL is the statement that sets fields.
 func (s *Store) updateSQL(f jobs.Field) string {
 	if sql := s.updates[f]; sql != "" {
 		return sql
 	}
 	var b strings.Builder
-	b.WriteString("UPDATE jobs SET version=version+?, prev=seq, seq=?")
+	b.WriteString("UPDATE jobs SET version=?, seq=?")
 	for _, field := range fields {
 		if f.Has(field.bit) {
 			for column := range strings.SplitSeq(field.columns, " ") {
@@ -298,7 +301,7 @@ func (s *Store) updateSQL(f jobs.Field) string {
 			}
 		}
 	}
-	b.WriteString(" WHERE n=? AND state=? AND ifnull(lease, '')=? RETURNING version, prev")
+	b.WriteString(" WHERE n=?")
 	s.updates[f] = b.String()
 	return b.String()
 }

@@ -83,8 +83,14 @@ func (c *commit) step(q *queue, n int64, key, kind string) error {
 	return c.promote(q, key)
 }
 
-func (c *commit) makeReady(q *queue, n int64, kind string) error {
+// open notes that a lane has got a job.
+func (c *commit) open(q *queue, kind string) {
 	c.ready[lane{q.id, kind}] = true
+	c.opened[kind]++
+}
+
+func (c *commit) makeReady(q *queue, n int64, kind string) error {
+	c.open(q, kind)
 	return c.do("UPDATE jobs SET ready=?, held=NULL WHERE n=?", int64(c.seq), n)
 }
 

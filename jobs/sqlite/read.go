@@ -184,7 +184,7 @@ func (s *Store) Queues(ctx context.Context, tenant string) (infos []jobs.QueueIn
 	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		queues, _ := s.matching(jobs.Filter{Tenant: tenant})
 		for _, q := range queues {
-			info := jobs.QueueInfo{Name: q.Name, Counts: q.counts, Settings: q.settings}
+			info := jobs.QueueInfo{Tenant: q.Tenant, Name: q.Name, Counts: q.counts, Settings: q.settings}
 			if q.counts[jobs.Queued] > 0 {
 				if info.OldestAt, err = oldest(conn, q.id); err != nil {
 					return err

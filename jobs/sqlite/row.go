@@ -31,6 +31,9 @@ var fields = []struct {
 	{jobs.FieldLost, "lost"},
 	{jobs.FieldCheckpoint, "checkpoint"},
 	{jobs.FieldRetained, "retained"},
+	{jobs.FieldSettled, "settled"},
+	{jobs.FieldReported, "reported"},
+	{jobs.FieldExpires, "expires"},
 }
 
 // binder binds parameters one after another.
@@ -177,6 +180,15 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 	if f.Has(jobs.FieldRetained) {
 		p.time(j.RetainedUntil)
 	}
+	if f.Has(jobs.FieldSettled) {
+		p.text(j.Settled)
+	}
+	if f.Has(jobs.FieldReported) {
+		p.int(int64(j.Reported))
+	}
+	if f.Has(jobs.FieldExpires) {
+		p.time(j.ExpiresAt)
+	}
 	return large
 }
 
@@ -187,7 +199,7 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.backoff, jobs.backoff_initial, jobs.backoff_max, jobs.timeout, jobs.created, jobs.scheduled, jobs.started, jobs.finished,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
 	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
-	jobs.parent_failed, jobs.checkpoint`
+	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout`
 
 var jobColumnCount = strings.Count(jobColumns, ",") + 1
 
@@ -231,6 +243,8 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
 	j.NeverRerun, j.Lost = r.int() != 0, int(r.int())
 	j.Retention, j.RetainedUntil = r.duration(), r.time()
 	j.ParentFailed, j.Checkpoint = r.int() != 0, r.blob()
+	j.Settled, j.Reported = r.text(), uint64(r.int())
+	j.QueueTimeout = r.duration()
 	return j, err
 }
 

@@ -35,6 +35,7 @@ CREATE TABLE jobs (
   backoff_initial INTEGER NOT NULL,
   backoff_max     INTEGER NOT NULL,
   timeout         INTEGER NOT NULL,
+  queue_timeout   INTEGER NOT NULL,
   created         INTEGER NOT NULL,
   scheduled       INTEGER,
   started         INTEGER,
@@ -46,6 +47,8 @@ CREATE TABLE jobs (
   ready           INTEGER,              -- when it became ready, as a seq; only such jobs can be claimed
   held            INTEGER,              -- 1: it is its turn by ordering key, but its key is at its limit
   lease           TEXT,
+  settled         TEXT,                 -- lease and verb of the attempt that ended last
+  reported        INTEGER,              -- reports of the running attempt that were taken in
   cancel          INTEGER NOT NULL,
   never_rerun     INTEGER NOT NULL,
   lost            INTEGER NOT NULL,
@@ -56,7 +59,6 @@ CREATE TABLE jobs (
   parent          BLOB,
   version         INTEGER NOT NULL,
   seq             INTEGER NOT NULL,     -- its newest event
-  prev            INTEGER NOT NULL,     -- the event before that
   progress        BLOB,
   error           BLOB,
   input           BLOB,                 -- up to 1 KiB; larger ones are in payloads

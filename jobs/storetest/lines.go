@@ -155,20 +155,20 @@ func checkConcurrency(t T, h Harness) {
 
 func checkCapacity(t T, h Harness) {
 	s := h.Open()
-	limited := func() *jobs.Change { return newJob(func(c *jobs.Change) { c.Ceiling = 2 }) }
-	a, b, c := limited(), limited(), limited()
+	settings(t, s, jobs.QueueSettings{Capacity: 2}, 0)
+	a, b, c := newJob(), newJob(), newJob()
 	commit(t, s, a, b, c)
 	if a.Err != nil || b.Err != nil || !errors.Is(c.Err, jobs.ErrQueueFull) {
 		t.Fatalf("outcomes %v, %v, %v", a.Err, b.Err, c.Err)
 	}
 	run := claim(t, s, []string{"k"}, "l1") // what runs does not count
-	d := limited()
+	d := newJob()
 	commit(t, s, d)
 	if d.Err != nil {
 		t.Errorf("after one started: %v", d.Err)
 	}
 	must(t, s, back(run[0], jobs.Queued)) // what is accepted may always come back
-	e := limited()
+	e := newJob()
 	commit(t, s, e)
 	if !errors.Is(e.Err, jobs.ErrQueueFull) || s.Head().Seq != 5 {
 		t.Errorf("a full queue: %v, head %v", e.Err, s.Head())

@@ -1,0 +1,195 @@
+package jobs
+
+import (
+	"crypto/rand"
+	"slices"
+	"time"
+)
+
+// claimer is somebody who takes jobs: the slots of this process, or a parked poll of an
+// outside worker. It is asked for in a commit only when there may be something for it,
+// so that idle ones cost nothing.
+type claimer struct {
+	tenant string
+	kinds  []string
+	queues []string
+	prefix string           // of its leases
+	want   func() int       // how many it takes now
+	take   func(jobs []Job) // gets them; called with Engine.mu held
+
+	hungry  bool // there may be ready jobs for it
+	limited bool // limits held some back when it last asked
+	asked   *Claim
+	tried   chan struct{} // closed when it has been asked for once; nil if nobody waits for that
+}
+
+// The first letter of a lease says who holds it.
+const (
+	inProcess = "h"
+	byWorker  = "w"
+)
+
+const maxClaims = 64 // in one batch
+
+// addClaims asks in a batch for those who are hungry.
+func (e *Engine) addClaims(b *Batch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	fresh := map[string]int{}
+	freed := len(b.Queues) > 0
+	for _, c := range b.Changes {
+		if c.Event.Type == JobQueued {
+			fresh[c.Job.Kind]++
+		}
+		freed = freed || c.If.State == Running && c.Fields.Has(FieldState)
+	}
+	if freed {
+		e.unlimitLocked()
+	}
+	e.feedLocked(fresh)
+	if e.draining {
+		return
+	}
+	var allow map[QueueName]int
+	for _, c := range e.claimers {
+		if !c.hungry || c.asked != nil || len(c.kinds) == 0 || len(b.Claims) == maxClaims {
+			continue
+		}
+		n := min(c.want(), maxBatchChanges)
+		if n <= 0 {
+			continue
+		}
+		if allow == nil {
+			allow = e.allowLocked(b.Now)
+		}
+		c.asked = &Claim{Tenant: c.tenant, Kinds: c.kinds, Queues: c.queues, Leases: make([]string, n), Allow: allow}
+		for i := range c.asked.Leases {
+			c.asked.Leases[i] = c.prefix + rand.Text()
+		}
+		b.Claims = append(b.Claims, c.asked)
+	}
+}
+
+// feedLocked makes claimers hungry for jobs that became ready, first come first served
+// and no more of them than there are jobs.
+func (e *Engine) feedLocked(ready map[string]int) (fed bool) {
+	for _, c := range e.claimers {
+		for _, kind := range c.kinds {
+			if ready[kind] > 0 && c.asked == nil {
+				c.hungry, fed = true, true
+				ready[kind] -= max(c.want(), 0)
+			}
+		}
+	}
+	return fed
+}
+
+// unlimitLocked lets those ask again who met a limit.
+func (e *Engine) unlimitLocked() {
+	for _, c := range e.claimers {
+		c.hungry = c.hungry || c.limited
+	}
+}
+
+// claimed hands over what a batch claimed, or nothing if it failed.
+func (e *Engine) claimed(b *Batch, failed bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	again, limited, keyed := false, false, false
+	ready := b.Ready
+	for _, c := range slices.Clone(e.claimers) {
+		claim := c.asked
+		if claim == nil {
+			continue
+		}
+		c.asked = nil
+		if c.tried != nil {
+			close(c.tried)
+			c.tried = nil
+		}
+		if failed {
+			continue
+		}
+		c.hungry, c.limited = len(claim.Jobs) == len(claim.Leases), claim.Limited
+		limited = limited || claim.Limited
+		for _, j := range claim.Jobs {
+			ready[j.Kind]--
+			keyed = keyed || j.Key != ""
+		}
+		if len(claim.Jobs) > 0 {
+			c.take(claim.Jobs)
+		}
+		again = again || c.hungry && c.want() > 0
+	}
+	if failed {
+		return
+	}
+	if keyed && len(b.Claims) > 1 { // what one took may have made a job ready that another had looked for
+		for _, c := range e.claimers {
+			c.hungry = true
+		}
+		again = true
+	}
+	if e.feedLocked(ready) || again {
+		e.commits.kick(true)
+	}
+	e.spendLocked(b, limited)
+}
+
+// bucket is the token bucket of a queue with a rate: it holds the starts of one period
+// at most, and they come back evenly.
+type bucket struct {
+	rate   Rate
+	tokens float64
+	at     time.Time
+}
+
+func (k *bucket) refill(now time.Time) {
+	if now.After(k.at) {
+		k.tokens = min(float64(k.rate.N), k.tokens+float64(k.rate.N)*float64(now.Sub(k.at))/float64(k.rate.Per))
+		k.at = now
+	}
+}
+
+// next is when there is a whole token.
+func (k *bucket) next() time.Time {
+	missing := max(0, 1-k.tokens)
+	return k.at.Add(time.Duration(missing*float64(k.rate.Per)/float64(k.rate.N)) + time.Millisecond)
+}
+
+// allowLocked is how many jobs may start now, of queues that have a rate.
+func (e *Engine) allowLocked(now time.Time) map[QueueName]int {
+	if len(e.buckets) == 0 {
+		return nil
+	}
+	allow := make(map[QueueName]int, len(e.buckets))
+	for name, k := range e.buckets {
+		k.refill(now)
+		allow[name] = int(k.tokens)
+	}
+	return allow
+}
+
+// spendLocked takes the tokens of what was started, and comes back when there are new ones.
+func (e *Engine) spendLocked(b *Batch, limited bool) {
+	for _, c := range b.Claims {
+		for _, j := range c.Jobs {
+			if k := e.buckets[QueueName{j.Tenant, j.Queue}]; k != nil {
+				k.tokens--
+			}
+		}
+	}
+	if limited {
+		for _, k := range e.buckets {
+			e.tending.by(k.next())
+		}
+	}
+}
+
+// takeSlots starts the handlers of what was claimed for this process.
+func (e *Engine) takeSlots(jobs []Job) {
+	e.free -= len(jobs)
+	for _, job := range jobs {
+		e.startLocked(job)
+	}
+}

@@ -1,0 +1,292 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// held is an attempt in the hands of an outside worker. When its lease ends is known
+// here only: after a restart each gets a fresh period anyway, so that renewing it
+// costs no write.
+type held struct {
+	run    *Run
+	worker string    // id; empty after a restart, until somebody renews it
+	until  time.Time // of the lease
+	told   time.Time // when the worker was told to cancel
+
+	reporting sync.Mutex // one report at a time
+}
+
+// Token is how an outside worker names its lease: the job's id and the random lease.
+func Token(j *Job) string { return j.ID.String() + "." + j.Lease }
+
+func parseToken(token string) (id ID, lease string, err error) {
+	name, lease, ok := strings.Cut(token, ".")
+	if id, err = uuid.Parse(name); err != nil || !ok || !strings.HasPrefix(lease, byWorker) {
+		return ID{}, "", ErrLeaseLost
+	}
+	return id, lease, nil
+}
+
+// adopt takes over a lease that a former process gave.
+func (e *Engine) adopt(job Job) {
+	r := &Run{engine: e, job: job, held: map[string][]byte{}, off: -1, reported: job.Reported, newest: job.Progress}
+	e.leases[job.Lease] = &held{run: r, until: time.Now().Add(e.lease)}
+}
+
+// deadline is when something has to be decided about a lease.
+func (h *held) deadline() time.Time {
+	at := h.until
+	if end := h.run.job.StartedAt.Add(h.run.job.Timeout); end.Before(at) {
+		at = end
+	}
+	if !h.told.IsZero() {
+		if end := h.told.Add(CancelGrace); end.Before(at) {
+			at = end
+		}
+	}
+	return at
+}
+
+// verdict is the change that a passed deadline causes.
+func (h *held) verdict(now time.Time) Change {
+	job := h.run.job
+	switch {
+	case !h.told.IsZero() && !now.Before(h.told.Add(CancelGrace)):
+		return finish(job, Guard{Running, job.Lease}, Cancelled, ByUser, 0)
+	case !now.Before(job.StartedAt.Add(job.Timeout)):
+		return settle(job, Result{}, ErrTimeout, ErrTimeout)
+	}
+	return lose(job)
+}
+
+// tend ends leases whose time is over, lets rates go on, forgets silent workers, and
+// looks after retention.
+func (e *Engine) tend(ctx context.Context) (next time.Time) {
+	now := time.Now()
+	if !now.Before(e.tidyAt) {
+		e.tidy(ctx)
+		e.tidyAt = now.Add(tidyEvery)
+	}
+	next = e.tidyAt
+	var ended []*op
+	e.mu.Lock()
+	for lease, h := range e.leases {
+		if at := h.deadline(); at.After(now) {
+			next = earlier(next, at)
+			continue
+		}
+		ended = append(ended, newOp(h.verdict(now)))
+		e.dropLocked(lease, true)
+	}
+	for id, w := range e.workers {
+		if at := w.seen.Add(2 * e.lease); at.After(now) || w.parked > 0 || len(w.holds) > 0 {
+			next = earlier(next, maxTime(at, now.Add(time.Second)))
+		} else {
+			delete(e.workers, id)
+		}
+	}
+	if slices.ContainsFunc(e.claimers, func(c *claimer) bool { return c.limited }) {
+		for _, k := range e.buckets {
+			if k.refill(now); k.tokens < 1 {
+				next = earlier(next, k.next())
+				continue
+			}
+			e.unlimitLocked()
+			e.commits.kick(true)
+		}
+	}
+	e.mu.Unlock()
+	for _, o := range ended {
+		if err := e.commits.do(ctx, o); err != nil && ctx.Err() == nil && !errors.Is(err, ErrConflict) {
+			e.log.Error("ending a lease", "job", o.change.Job.ID, "error", err)
+		}
+	}
+	return next
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// dropLocked forgets a lease that ended; its worker has a free slot, or lost the lease.
+func (e *Engine) dropLocked(lease string, lost bool) {
+	h := e.leases[lease]
+	if h == nil {
+		return
+	}
+	delete(e.leases, lease)
+	if w := e.workers[h.worker]; w != nil {
+		delete(w.holds, lease)
+		if lost {
+			w.lost = append(w.lost, Token(&h.run.job))
+			w.news = true
+		}
+		w.stir()
+	}
+}
+
+// Report is one message of a worker about its attempt.
+type Report struct {
+	N          uint64 // from 1; one that was taken in before is ignored
+	Progress   *Progress
+	Stream     string // of Output
+	Output     []byte
+	Checkpoint Value
+}
+
+// Report takes in what a worker tells of its attempt; when it returns, it is durable.
+// accepted is the number of the last report that was taken in.
+func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Report) (accepted uint64, state LeaseState, err error) {
+	_, lease, err := parseToken(token)
+	if err != nil {
+		return 0, Lost, err
+	}
+	e.mu.Lock()
+	h := e.leases[lease]
+	e.mu.Unlock()
+	if h == nil || h.run.job.Tenant != tenant {
+		return 0, Lost, ErrLeaseLost
+	}
+	h.reporting.Lock()
+	defer h.reporting.Unlock()
+	r := h.run
+	var last []*op
+	for _, report := range reports {
+		r.mu.Lock()
+		known := report.N <= r.reported
+		if !known {
+			r.reported = report.N
+		}
+		r.mu.Unlock()
+		if known {
+			continue
+		}
+		var o *op
+		switch {
+		case report.Progress != nil:
+			o = r.report(*report.Progress, nil)
+		case report.Checkpoint != nil:
+			o = r.checkpoint(report.Checkpoint)
+		default:
+			o = r.write(report.Stream, report.Output)
+		}
+		if o != nil {
+			last = append(last, o)
+		}
+	}
+	for _, o := range last {
+		if err := o.wait(ctx); err != nil {
+			if errors.Is(err, ErrConflict) {
+				return 0, Lost, ErrLeaseLost
+			}
+			return 0, Lost, e.unavailable(ctx, err)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return r.reported, e.stateLocked(lease), nil
+}
+
+// Verbs by which a worker ends an attempt.
+const (
+	verbComplete = "complete"
+	verbFail     = "fail"
+	verbSnooze   = "snooze"
+	verbRelease  = "release"
+)
+
+// Complete ends an attempt with its result. The first verb wins: repeating it gives the
+// job as it is, another one ErrConflict, and an old lease ErrLeaseLost.
+func (e *Engine) Complete(ctx context.Context, tenant, token string, result Value) (Job, Position, error) {
+	return e.conclude(ctx, tenant, token, verbComplete, func(j Job) Change { return settle(j, Result{Value: result}, nil, nil) })
+}
+
+// Fail ends an attempt that did not work out. f says whether and when to try again.
+func (e *Engine) Fail(ctx context.Context, tenant, token string, f *Failure) (Job, Position, error) {
+	return e.conclude(ctx, tenant, token, verbFail, func(j Job) Change { return settle(j, Result{}, f, nil) })
+}
+
+// Snooze puts the job off; the attempt does not count.
+func (e *Engine) Snooze(ctx context.Context, tenant, token string, delay time.Duration) (Job, Position, error) {
+	return e.conclude(ctx, tenant, token, verbSnooze, func(j Job) Change { return snooze(j, delay) })
+}
+
+// Release gives the job back; the attempt does not count. A checkpoint is kept for the next.
+func (e *Engine) Release(ctx context.Context, tenant, token string, checkpoint Value) (Job, Position, error) {
+	return e.conclude(ctx, tenant, token, verbRelease, func(j Job) Change {
+		c := release(j)
+		if checkpoint != nil {
+			c.Job.Checkpoint = checkpoint
+			c.Fields |= FieldCheckpoint
+		}
+		return c
+	})
+}
+
+func (e *Engine) conclude(ctx context.Context, tenant, token, verb string, decide func(Job) Change) (Job, Position, error) {
+	id, lease, err := parseToken(token)
+	if err != nil {
+		return Job{}, Position{}, err
+	}
+	job, pos, err := e.store.Job(ctx, tenant, id)
+	if err != nil {
+		return Job{}, pos, err
+	}
+	if job.State != Running || job.Lease != lease {
+		return job, pos, settledAs(&job, lease, verb)
+	}
+	e.mu.Lock()
+	h := e.leases[lease]
+	e.mu.Unlock()
+	if h != nil { // what it has reported goes before its end
+		h.run.flush()
+	}
+	c := decide(job)
+	c.Job.Settled, c.Job.Lost = lease+" "+verb, 0
+	c.Fields |= FieldSettled | FieldLost
+	o := newOp(c)
+	o.bytes += len(c.Job.Result)
+	err = e.commits.do(ctx, o)
+	if err == nil || errors.Is(err, ErrConflict) {
+		e.mu.Lock()
+		e.dropLocked(lease, false)
+		e.mu.Unlock()
+	}
+	if err != nil && !errors.Is(err, ErrConflict) {
+		return Job{}, pos, e.unavailable(ctx, err)
+	}
+	now, pos, readErr := e.store.Job(ctx, tenant, id)
+	if readErr != nil || err == nil {
+		return now, pos, readErr
+	}
+	return now, pos, settledAs(&now, lease, verb) // somebody was faster
+}
+
+// settledAs says what a verb means for a lease that is not running any more.
+func settledAs(job *Job, lease, verb string) error {
+	by, how, _ := strings.Cut(job.Settled, " ")
+	switch {
+	case by != lease:
+		return ErrLeaseLost
+	case how != verb:
+		return newProblem(Conflict, "Already ended", "This attempt was ended with %s before.", how)
+	}
+	return nil
+}

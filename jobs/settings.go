@@ -1,0 +1,109 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Configure changes the settings of a queue, which comes into being on first mention.
+// edit gets the settings as they are and may refuse with an error.
+func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*QueueSettings) error) error {
+	if !WellFormedName(name) {
+		return ErrNotFound
+	}
+	e.configuring.Lock()
+	defer e.configuring.Unlock()
+	queue := QueueName{tenant, name}
+	e.mu.Lock()
+	old := e.settings[queue]
+	e.mu.Unlock()
+	set := old
+	if err := edit(&set); err != nil {
+		return err
+	}
+	c := &QueueChange{Tenant: tenant, Name: name, Settings: set}
+	switch {
+	case old.Paused == nil && set.Paused != nil:
+		c.Event = Event{Type: QueuePaused, Data: appendAny(nil, false, set.Paused)}
+	case old.Paused != nil && set.Paused == nil:
+		c.Event = Event{Type: QueueResumed, Data: Value(`{}`)}
+	}
+	o := newOp(Change{})
+	o.queue = c
+	if err := e.commits.do(ctx, o); err != nil {
+		return e.unavailable(ctx, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.learnLocked(queue, set)
+	for _, c := range e.claimers {
+		c.hungry = true
+	}
+	e.commits.kick(true)
+	return nil
+}
+
+// Pause stops a queue from starting jobs. It is repeated without effect.
+func (e *Engine) Pause(ctx context.Context, tenant, name, by, reason string) error {
+	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error {
+		if s.Paused == nil {
+			s.Paused = &Pause{At: time.Now().Truncate(time.Millisecond), By: by, Reason: reason}
+		}
+		return nil
+	})
+}
+
+// Resume lets a paused queue go on.
+func (e *Engine) Resume(ctx context.Context, tenant, name string) error {
+	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error { s.Paused = nil; return nil })
+}
+
+// learnLocked takes over settings that are stored.
+func (e *Engine) learnLocked(name QueueName, set QueueSettings) {
+	e.settings[name] = set
+	old := e.buckets[name]
+	switch {
+	case set.Rate.N == 0:
+		delete(e.buckets, name)
+	case old == nil || old.rate != set.Rate:
+		e.buckets[name] = &bucket{rate: set.Rate, tokens: float64(set.Rate.N), at: time.Now()}
+	}
+}
+
+const (
+	tidyEvery = time.Minute
+	tidyLot   = 500 // jobs deleted in one transaction
+)
+
+// tidy deletes what has been kept for its time: jobs, and events.
+func (e *Engine) tidy(ctx context.Context) {
+	seq, err := e.seqBefore(ctx, time.Now().Add(-e.logAge))
+	for err == nil && ctx.Err() == nil {
+		var n int
+		if n, err = e.store.Trim(ctx, Trim{Seq: seq, Retained: time.Now(), Limit: tidyLot}); n < tidyLot {
+			break
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		e.log.Error("deleting what is out of its retention", "error", err)
+	}
+}
+
+// seqBefore finds the last event before a time.
+func (e *Engine) seqBefore(ctx context.Context, at time.Time) (uint64, error) {
+	low, high := uint64(0), e.store.Head().Seq // the answer is in [low, high]
+	for low < high {
+		mid := (low + high + 1) / 2
+		events, err := e.store.Read(ctx, ReadQuery{After: mid - 1, MaxBytes: 1})
+		switch {
+		case errors.Is(err, ErrTrimmed) || (err == nil && len(events) > 0 && events[0].At.Before(at)):
+			low = mid
+		case err != nil:
+			return 0, err
+		default:
+			high = mid - 1
+		}
+	}
+	return low, nil
+}
