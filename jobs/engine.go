@@ -166,6 +166,26 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
 }
 
+// Retry submits a job like one that has ended, perhaps with another input. The old one
+// stays as it is. ErrConflict if it has not ended.
+func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value) (Accepted, error) {
+	old, _, err := e.store.Job(ctx, tenant, id)
+	if err != nil {
+		return Accepted{}, err
+	}
+	if !old.State.Final() {
+		return Accepted{}, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
+	}
+	if input == nil {
+		input = old.Input
+	} else if err := input.Compact(); err != nil {
+		return Accepted{}, invalid("/input", "%s", err)
+	}
+	return e.Submit(ctx, Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
+		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
+		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant})
+}
+
 func (e *Engine) newJob(s Spec) (Job, error) {
 	s = s.withDefaults()
 	if h, ok := e.handlers[s.Kind]; ok && h.Check != nil {

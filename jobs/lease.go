@@ -23,6 +23,9 @@ type held struct {
 	reporting sync.Mutex // one report at a time
 }
 
+// MaxCheckpoint is the largest checkpoint, in bytes of JSON.
+const MaxCheckpoint = 64 << 10
+
 // Token is how an outside worker names its lease: the job's id and the random lease.
 func Token(j *Job) string { return j.ID.String() + "." + j.Lease }
 

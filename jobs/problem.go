@@ -62,6 +62,10 @@ func newProblem(code Code, title, format string, args ...any) *Problem {
 	return &Problem{Type: "urn:jobhub:problem:" + string(code), Code: code, Title: title, Detail: fmt.Sprintf(format, args...)}
 }
 
+func typedProblem(kind string, code Code, title, detail string) *Problem {
+	return &Problem{Type: kind, Code: code, Title: title, Detail: detail}
+}
+
 // NewProblem returns a problem of that code; its detail should say what to do.
 func NewProblem(code Code, title, format string, args ...any) *Problem {
 	return newProblem(code, title, format, args...)
@@ -73,7 +77,7 @@ var (
 	ErrConflict  = newProblem(Conflict, "Conflict", "The job has changed in the meantime.")
 	ErrLeaseLost = newProblem(LeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
 
-	ErrQueueFull = newProblem(QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
+	ErrQueueFull = typedProblem("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
 	ErrGone      = newProblem(Gone, "Gone", "The job's time of retention is over.")
 
 	// ErrTrimmed: the log no longer reaches back to the position asked for.

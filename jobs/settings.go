@@ -44,6 +44,13 @@ func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*
 	return nil
 }
 
+// Settings of a queue as they are stored.
+func (e *Engine) Settings(tenant, name string) QueueSettings {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.settings[QueueName{tenant, name}]
+}
+
 // Pause stops a queue from starting jobs. It is repeated without effect.
 func (e *Engine) Pause(ctx context.Context, tenant, name, by, reason string) error {
 	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error {

@@ -21,6 +21,8 @@ var statusOf = map[jobs.Code]int{
 	jobs.BlockedAddress: http.StatusUnprocessableEntity,
 	jobs.Unsupported:    http.StatusUnprocessableEntity,
 	jobs.TooLarge:       http.StatusRequestEntityTooLarge,
+	jobs.QueueFull:      http.StatusServiceUnavailable,
+	jobs.Gone:           http.StatusGone,
 	jobs.Unavailable:    http.StatusServiceUnavailable,
 	forbidden:           http.StatusForbidden,
 }

@@ -264,43 +264,6 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 	return f, nil
 }
 
-// listQueues is GET /v1/queues.
-func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) {
-	queues, pos, err := s.Store.Queues(r.Context(), tenant(r))
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	now := time.Now()
-	b := []byte(`{"queues":[`)
-	for i, q := range queues {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, `{"name":"`+q.Name+`","paused":false,"states":{`...)
-		for k, state := range jobs.States {
-			if k > 0 {
-				b = append(b, ',')
-			}
-			b = strconv.AppendInt(append(b, `"`+state.String()+`":`...), q.Counts[state], 10)
-		}
-		b = append(b, `},"oldest_ms":`...)
-		if q.OldestAt.IsZero() {
-			b = append(b, "null"...)
-		} else {
-			b = strconv.AppendInt(b, now.Sub(q.OldestAt).Milliseconds(), 10)
-		}
-		rates := hub.RatesOf(s.Hub.Meter.Series(tenant(r), q.Name, now))
-		b = strconv.AppendFloat(append(b, `,"rates":{"in":`...), rates.In, 'f', 3, 64)
-		b = strconv.AppendFloat(append(b, `,"out":`...), rates.Out, 'f', 3, 64)
-		b = strconv.AppendFloat(append(b, `,"failed":`...), rates.Failed, 'f', 3, 64)
-		b = append(b, `},"limits":{"concurrency":null,"rate":null,"capacity":null,"per_key":null}}`...)
-	}
-	b = append(b, `],"epoch":"`+pos.Epoch+`","seq":`...)
-	b = strconv.AppendUint(b, pos.Seq, 10)
-	writeJSON(w, http.StatusOK, append(b, '}'))
-}
-
 // healthz says that the process answers; readyz that it accepts jobs.
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, []byte(`{"status":"ok","version":"`+s.Version+`"}`))

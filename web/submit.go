@@ -37,11 +37,15 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	spec.Tenant, spec.Key = tenant(r), key
 	accepted, err := s.Engine.Submit(r.Context(), spec)
+	h := w.Header()
+	if errors.Is(err, jobs.ErrQueueFull) { // draft-ietf-httpapi-ratelimit-headers
+		h.Set("RateLimit-Policy", `"capacity";q=`+strconv.Itoa(s.Engine.Settings(spec.Tenant, spec.Queue).Capacity))
+		h.Set("RateLimit", `"capacity";r=0;t=1`)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	h := w.Header()
 	h.Set("Vary", "Prefer")
 	if accepted.Replayed {
 		h.Set("Idempotency-Replayed", "true")
@@ -87,16 +91,31 @@ func progressState(j *jobs.Job) string {
 	return "IN_PROGRESS"
 }
 
-// readJSON reads the body of a request that has to be JSON.
+// readJSON reads the body of a submission.
 func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if err := wantJSON(r); err != nil {
+		return nil, err
+	}
+	return readBody(w, r, jobs.MaxInput)
+}
+
+func wantJSON(r *http.Request) error {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
-		return nil, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported media type", Code: jobs.Unsupported,
+		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported media type", Code: jobs.Unsupported,
 			Status: http.StatusUnsupportedMediaType, Detail: "Send the body as JSON, with Content-Type: application/json."}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, jobs.MaxInput))
+	return nil
+}
+
+// readBody reads a body of up to limit bytes, within 30 s.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	deadline := http.NewResponseController(w)
+	deadline.SetReadDeadline(time.Now().Add(30 * time.Second)) // an error only says that there is none to set
+	defer deadline.SetReadDeadline(time.Time{})
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large inputs elsewhere and submit a link.", large.Limit)
+		return nil, jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large data elsewhere and send a link.", large.Limit)
 	}
 	if err != nil {
 		return nil, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")

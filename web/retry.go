@@ -1,0 +1,29 @@
+package web
+
+import (
+	"net/http"
+
+	"jobhub/jobs"
+)
+
+// retry is POST /v1/jobs/{id}/retry: a new job like the old one, which stays as it is.
+func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	var in struct {
+		Input jobs.Value `json:"input"`
+	}
+	if err := decodeBody(w, r, jobs.MaxInput, &in); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, in.Input)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.writeAccepted(w, accepted)
+}

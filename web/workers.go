@@ -1,0 +1,436 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"jobhub/jobs"
+)
+
+// This file is the worker protocol over HTTP (CONTRACT section 8): whoever can send a
+// request can be a worker. All times in it are durations.
+
+const (
+	maxResult = 16 << 20 // bytes of a result or checkpoint as JSON
+	maxReport = 4 << 20  // bytes of one call with reports
+	pollTime  = 25 * time.Second
+	maxPoll   = 60 * time.Second
+	maxSlots  = 10_000
+)
+
+// register is POST /v1/workers.
+func (s *Server) register(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Name   string   `json:"name"`
+		Kinds  []string `json:"kinds"`
+		Queues []string `json:"queues"`
+		Slots  int      `json:"slots"`
+	}
+	in.Slots = 1
+	if err := decodeBody(w, r, maxReport, &in); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if err := checkWorker(in.Name, in.Kinds, in.Queues, in.Slots); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	id := s.Engine.Register(tenant(r), jobs.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
+	lease := s.Engine.LeaseTime()
+	writeJSON(w, http.StatusOK, fmt.Appendf(nil, `{"worker_id":%q,"lease":%q,"beat":%q,"poll":%q}`, id, lease, lease/3, pollTime))
+}
+
+func checkWorker(name string, kinds, queues []string, slots int) error {
+	if len(kinds) == 0 {
+		return invalidMember("/kinds", "must name at least one kind of job")
+	}
+	for i, kind := range kinds {
+		if !jobs.WellFormedName(kind) {
+			return invalidMember("/kinds/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
+		}
+	}
+	for i, queue := range queues {
+		if !jobs.WellFormedName(queue) {
+			return invalidMember("/queues/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
+		}
+	}
+	if slots < 1 || slots > maxSlots {
+		return invalidMember("/slots", "must be from 1 to "+strconv.Itoa(maxSlots))
+	}
+	if len(name) > 128 {
+		return invalidMember("/name", "must be up to 128 bytes")
+	}
+	return nil
+}
+
+func invalidMember(pointer, detail string) error {
+	p := jobs.NewProblem(jobs.BadMessage, "Invalid request", "See errors for the members to correct.")
+	p.Status = http.StatusUnprocessableEntity
+	p.Errors = []jobs.MemberError{{Pointer: pointer, Detail: detail}}
+	return p
+}
+
+// listWorkers is GET /v1/workers.
+func (s *Server) listWorkers(w http.ResponseWriter, r *http.Request) {
+	type shown struct {
+		ID        string   `json:"worker_id"`
+		Name      string   `json:"name"`
+		Kinds     []string `json:"kinds"`
+		Queues    []string `json:"queues"`
+		Slots     int      `json:"slots"`
+		Running   []string `json:"running"`
+		Directive string   `json:"directive"`
+		SeenMS    int64    `json:"seen_ms"`
+	}
+	list := []shown{}
+	for _, info := range s.Engine.Workers(tenant(r)) {
+		running := []string{}
+		for _, token := range info.Tokens {
+			id, _, _ := strings.Cut(token, ".") // the lease itself is its worker's secret
+			running = append(running, id)
+		}
+		list = append(list, shown{info.ID, info.Name, info.Kinds, info.Queues, info.Slots, running, string(info.Directive), time.Since(info.Seen).Milliseconds()})
+	}
+	body, err := json.Marshal(struct {
+		Workers []shown `json:"workers"`
+	}{list})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, body)
+}
+
+// direct is POST /v1/workers/{id}/quiet and …/terminate; unregister DELETE /v1/workers/{id}.
+func (s *Server) direct(d jobs.Directive) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := s.Engine.Direct(tenant(r), r.PathValue("id"), d); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, []byte(`{"directive":"`+string(d)+`"}`))
+	}
+}
+
+func (s *Server) unregister(w http.ResponseWriter, r *http.Request) {
+	if err := s.Engine.Unregister(tenant(r), r.PathValue("id")); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// leaseJobs is POST /v1/workers/{id}/lease.
+func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
+	in := struct {
+		Max  int    `json:"max"`
+		Wait string `json:"wait"`
+	}{1, pollTime.String()}
+	if err := decodeBody(w, r, maxReport, &in); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	wait, err := pollWait("/wait", in.Wait)
+	if err == nil && (in.Max < 1 || in.Max > maxSlots) {
+		err = invalidMember("/max", "must be from 1 to "+strconv.Itoa(maxSlots))
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	leased, err := s.Engine.Lease(r.Context(), tenant(r), r.PathValue("id"), in.Max, wait)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	b := []byte(`{"jobs":[`)
+	for i := range leased.Jobs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendLeased(b, &leased.Jobs[i])
+	}
+	writeJSON(w, http.StatusOK, appendStates(append(b, ']'), leased))
+}
+
+func appendLeased(b []byte, j *jobs.Job) []byte {
+	b = fmt.Appendf(b, `{"lease":%q,"id":%q,"kind":%q,"queue":%q,"attempt":%d,"max_attempts":%d,"timeout":%q,"tags":`,
+		jobs.Token(j), j.ID, j.Kind, j.Queue, j.Attempt, j.MaxAttempts, j.Timeout)
+	tags, _ := json.Marshal(append([]string{}, j.Tags...))
+	b = append(append(b, tags...), `,"input":`...)
+	b = append(append(b, orNull(j.Input)...), `,"checkpoint":`...)
+	return append(append(b, orNull(j.Checkpoint)...), '}')
+}
+
+func orNull(v jobs.Value) jobs.Value {
+	if v == nil {
+		return jobs.Value("null")
+	}
+	return v
+}
+
+// appendStates ends an answer with what to do about the leases and on the whole.
+func appendStates(b []byte, l jobs.Leased) []byte {
+	states, _ := json.Marshal(l.Leases, json.Deterministic(true))
+	return fmt.Appendf(b, `,"leases":%s,"directive":%q}`, states, l.Directive)
+}
+
+// beat is POST /v1/workers/{id}/beat.
+func (s *Server) beat(w http.ResponseWriter, r *http.Request) {
+	in := struct {
+		Leases []string `json:"leases"`
+		Wait   string   `json:"wait"`
+	}{Wait: "0s"}
+	if err := decodeBody(w, r, maxReport, &in); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	wait, err := pollWait("/wait", in.Wait)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	beaten, err := s.Engine.Beat(r.Context(), tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	b := appendStates(nil, beaten)
+	b[0] = '{'
+	writeJSON(w, http.StatusOK, b)
+}
+
+// pollWait reads how long a call may be held.
+func pollWait(pointer, text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, invalidMember(pointer, `must be a duration like "25s"`)
+	}
+	return min(d, maxPoll), nil
+}
+
+// reports is POST /v1/leases/{token}/events, one JSON object a line.
+func (s *Server) reports(w http.ResponseWriter, r *http.Request) {
+	body, err := readBody(w, r, maxReport)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	list, err := decodeReports(body)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	token := r.PathValue("token")
+	accepted, state, err := s.Engine.Report(r.Context(), tenant(r), token, list)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	states, _ := json.Marshal(map[string]jobs.LeaseState{token: state})
+	writeJSON(w, http.StatusOK, fmt.Appendf(nil, `{"accepted_to":%d,"leases":%s}`, accepted, states))
+}
+
+// decodeReports reads a worker's reports. Output of stream log is what a worker logs.
+func decodeReports(body []byte) (list []jobs.Report, err error) {
+	for i, line := range bytes.Split(body, []byte{'\n'}) {
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		report, err := decodeReport(line)
+		if p, ok := err.(*jobs.Problem); ok {
+			p.Detail = fmt.Sprintf("Line %d: %s", i+1, p.Detail)
+			return nil, p
+		}
+		list = append(list, report)
+	}
+	if len(list) == 0 {
+		return nil, jobs.NewProblem(jobs.BadMessage, "Empty request", "Send at least one report, one JSON object a line.")
+	}
+	return list, nil
+}
+
+func decodeReport(line []byte) (jobs.Report, error) {
+	var in struct {
+		N       uint64     `json:"n"`
+		Type    string     `json:"type"`
+		Percent *float64   `json:"percent"`
+		Message string     `json:"message"`
+		Data    jobs.Value `json:"data"`
+		Stream  string     `json:"stream"`
+		Text    *string    `json:"text"`
+		Base64  *string    `json:"base64"`
+	}
+	if err := json.Unmarshal(line, &in, json.RejectUnknownMembers(true)); err != nil {
+		return jobs.Report{}, jobs.DecodeProblem(err)
+	}
+	if in.N == 0 {
+		return jobs.Report{}, invalidMember("/n", "must be the number of the report, from 1")
+	}
+	out := jobs.Report{N: in.N}
+	switch in.Type {
+	case "progress":
+		if in.Percent != nil && (*in.Percent < 0 || *in.Percent > 100) {
+			return out, invalidMember("/percent", "must be from 0 to 100")
+		}
+		out.Progress = &jobs.Progress{Percent: in.Percent, Message: in.Message, Data: in.Data}
+	case "checkpoint":
+		if in.Data == nil {
+			return out, invalidMember("/data", "must be what the next attempt goes on from")
+		}
+		if err := in.Data.Compact(); err != nil || len(in.Data) > jobs.MaxCheckpoint {
+			return out, invalidMember("/data", "must be JSON of up to "+strconv.Itoa(jobs.MaxCheckpoint)+" bytes")
+		}
+		out.Checkpoint = in.Data
+	case "log", "output":
+		out.Stream = in.Stream
+		if in.Type == "log" {
+			out.Stream = "log"
+		} else if out.Stream == "" {
+			out.Stream = "stdout"
+		}
+		if len(out.Stream) > 64 {
+			return out, invalidMember("/stream", "must be up to 64 bytes")
+		}
+		switch {
+		case in.Text != nil && in.Base64 == nil:
+			out.Output = []byte(*in.Text)
+		case in.Base64 != nil && in.Text == nil:
+			var err error
+			if out.Output, err = base64.StdEncoding.DecodeString(*in.Base64); err != nil {
+				return out, invalidMember("/base64", "must be base64 (RFC 4648 section 4)")
+			}
+		default:
+			return out, invalidMember("/text", "give text or base64")
+		}
+	default:
+		return out, invalidMember("/type", "must be progress, output, log or checkpoint")
+	}
+	return out, nil
+}
+
+// complete, failAttempt, snooze and release are POST /v1/leases/{token}/….
+
+func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Result jobs.Value `json:"result"`
+	}
+	s.conclude(w, r, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+		if in.Result != nil && in.Result.Compact() != nil {
+			return jobs.Job{}, jobs.Position{}, invalidMember("/result", "must be JSON")
+		}
+		return s.Engine.Complete(ctx, tenant, token, in.Result)
+	})
+}
+
+func (s *Server) failAttempt(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Error jobs.Value `json:"error"`
+		Retry string     `json:"retry"`
+	}
+	s.conclude(w, r, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+		failure, err := decodeFailure(in.Error, in.Retry)
+		if err != nil {
+			return jobs.Job{}, jobs.Position{}, err
+		}
+		return s.Engine.Fail(ctx, tenant, token, failure)
+	})
+}
+
+// decodeFailure reads what a worker says of its failure: a problem (RFC 9457), whose
+// further members are not kept, and whether to try again.
+func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
+	f := &jobs.Failure{Problem: &jobs.Problem{}}
+	if problem != nil {
+		if err := json.Unmarshal(problem, f.Problem); err != nil {
+			return nil, invalidMember("/error", "must be an object with title and detail as texts")
+		}
+	}
+	if f.Problem.Title == "" {
+		f.Problem.Title = "Failed"
+	}
+	if f.Problem.Code == "" {
+		f.Problem.Code = "worker_failed"
+	}
+	after, wait := strings.CutPrefix(retry, "after ")
+	switch {
+	case retry == "" || retry == "auto":
+	case retry == "never":
+		f.Never = true
+	case wait:
+		d, err := time.ParseDuration(after)
+		if err != nil || d < 0 {
+			return nil, invalidMember("/retry", `must be auto, never or like "after 5s"`)
+		}
+		f.After = d
+	default:
+		return nil, invalidMember("/retry", `must be auto, never or like "after 5s"`)
+	}
+	return f, nil
+}
+
+func (s *Server) snooze(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Delay string `json:"delay"`
+	}
+	s.conclude(w, r, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+		d, err := time.ParseDuration(in.Delay)
+		if err != nil || d < 0 {
+			return jobs.Job{}, jobs.Position{}, invalidMember("/delay", `must be a duration like "30s"`)
+		}
+		return s.Engine.Snooze(ctx, tenant, token, d)
+	})
+}
+
+func (s *Server) release(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Checkpoint jobs.Value `json:"checkpoint"`
+	}
+	s.conclude(w, r, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+		if in.Checkpoint != nil && (in.Checkpoint.Compact() != nil || len(in.Checkpoint) > jobs.MaxCheckpoint) {
+			return jobs.Job{}, jobs.Position{}, invalidMember("/checkpoint", "must be JSON of up to "+strconv.Itoa(jobs.MaxCheckpoint)+" bytes")
+		}
+		return s.Engine.Release(ctx, tenant, token, in.Checkpoint)
+	})
+}
+
+// conclude decodes the body, if there is one, ends the attempt and answers with the job.
+func (s *Server) conclude(w http.ResponseWriter, r *http.Request, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) {
+	if err := decodeBody(w, r, maxResult, in); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	job, pos, err := end(r.Context(), tenant(r), r.PathValue("token"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
+}
+
+// decodeBody reads a JSON body into a struct. No body at all leaves it as it is.
+func decodeBody(w http.ResponseWriter, r *http.Request, limit int64, in any) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	if err := wantJSON(r); err != nil {
+		return err
+	}
+	body, err := readBody(w, r, limit)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, in, json.RejectUnknownMembers(true)); err != nil && err != io.EOF {
+		return jobs.DecodeProblem(err)
+	}
+	return nil
+}
