@@ -32,7 +32,7 @@ func (a alarm) by(at time.Time) {
 func (a alarm) run(ctx context.Context, ring func(context.Context) time.Time) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var next time.Time
+	next := time.Now() // when the timer fires; zero if it does not
 	for {
 		select {
 		case <-ctx.Done():
