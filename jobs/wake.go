@@ -9,7 +9,7 @@ import (
 func (e *Engine) wakeLoop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var next time.Time // when the timer fires; zero if it does not
+	next := time.Now() // when the timer fires; zero if it does not
 	for {
 		select {
 		case <-ctx.Done():
