@@ -110,6 +110,12 @@ func (c *committer) run() {
 		if !more {
 			return
 		}
+		if err := c.broken(); err != nil {
+			for _, o := range ops {
+				o.done <- err
+			}
+			continue
+		}
 		b := &Batch{Now: time.Now().Truncate(time.Millisecond), Changes: make([]*Change, len(ops))}
 		for i, o := range ops {
 			if o.prepare != nil {
@@ -199,6 +205,16 @@ func (c *committer) fail(err error) {
 		}
 		c.pending, c.bytes = nil, 0
 	}
+}
+
+// broken is why nothing may be stored any more, or nil.
+func (c *committer) broken() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == ErrClosed { // what was handed in before is still stored
+		return nil
+	}
+	return c.failed
 }
 
 // close takes no further op and lets run end when all is stored.

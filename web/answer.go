@@ -23,6 +23,8 @@ var statusOf = map[jobs.Code]int{
 	jobs.TooLarge:       http.StatusRequestEntityTooLarge,
 	jobs.Unavailable:    http.StatusServiceUnavailable,
 	forbidden:           http.StatusForbidden,
+	duplicateID:         http.StatusConflict,
+	limitExceeded:       http.StatusTooManyRequests,
 }
 
 const forbidden jobs.Code = "forbidden"
