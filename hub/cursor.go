@@ -96,7 +96,7 @@ func (c *Cursor) Seq() uint64 { return c.seq }
 
 func (c *Cursor) mark(seq uint64) {
 	c.mu.Lock()
-	if c.dirty == 0 {
+	if c.dirty == 0 || seq < c.dirty { // a new subscription may concern earlier events than the others
 		c.dirty = seq
 	}
 	c.mu.Unlock()
@@ -206,7 +206,7 @@ func (c *Cursor) advance(to uint64) (more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seq = to
-	if to >= c.hub.seq && c.dirty <= to {
+	if to >= c.hub.seq { // a mark behind it can only be what Skip left
 		c.dirty = 0
 		return false
 	}

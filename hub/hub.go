@@ -14,6 +14,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -156,6 +157,11 @@ func (h *Hub) run() {
 		if err == nil {
 			err = h.follow(h.background)
 		}
+		if errors.Is(err, jobs.ErrTrimmed) {
+			h.log.Warn("the log was trimmed before it was read", "after", h.seq)
+			h.leap()
+			continue
+		}
 		if err != nil && h.background.Err() == nil {
 			h.log.Error("reading the log", "error", err)
 			select {
@@ -196,6 +202,24 @@ func (h *Hub) follow(ctx context.Context) error {
 	return nil
 }
 
+// leap goes on behind a part of the log that was trimmed before the hub had read it.
+// All cursors are woken, so that those with subscriptions in it find out that they
+// missed something. Only the hub's goroutine calls it.
+func (h *Hub) leap() {
+	head := h.source.Head().Seq
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, cursors := range h.topics {
+		for c := range cursors {
+			c.mark(h.seq + 1)
+		}
+	}
+	clear(h.ring)
+	h.ring, h.bytes, h.seq = nil, 0, head
+	close(h.grown)
+	h.grown = make(chan struct{})
+}
+
 // wakeLocked marks the cursors that an event concerns.
 func (h *Hub) wakeLocked(e *jobs.Event) {
 	wake := func(t topic) {
@@ -232,7 +256,7 @@ func (h *Hub) after(ctx context.Context, seq uint64, most int) ([]*Event, error)
 	if err != nil {
 		return nil, err
 	}
-	return h.wrap(events, reached), nil
+	return h.wrap(events[:min(most, len(events))], reached), nil
 }
 
 // wrap makes hub events of those that the hub has followed already.

@@ -138,6 +138,12 @@ func (c *committer) run() {
 func (c *committer) commit(ops []*op) {
 	c.storing.Lock()
 	defer c.storing.Unlock()
+	if err := c.broken(); err != nil {
+		for _, o := range ops {
+			o.finish(err)
+		}
+		return
+	}
 	b := &Batch{Now: time.Now().Truncate(time.Millisecond), Changes: make([]*Change, 0, len(ops))}
 	for _, o := range ops {
 		if o.queue != nil {
@@ -230,6 +236,16 @@ func (c *committer) fail(err error) {
 		}
 		c.pending, c.bytes = nil, 0
 	}
+}
+
+// broken is why nothing may be stored any more, or nil.
+func (c *committer) broken() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == ErrClosed { // what was handed in before is still stored
+		return nil
+	}
+	return c.failed
 }
 
 // close takes no further op and lets run end when all is stored.

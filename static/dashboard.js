@@ -48,7 +48,7 @@ function morph(old, next) {
   Idiomorph.morph(old, next, {
     callbacks: {
       // What the viewer did stays: an open branch stays open, a formatted time formatted.
-      beforeAttributeUpdated: (name, node) => !(name === "open" && node.localName === "details"),
+      beforeAttributeUpdated: (name, node) => !name.startsWith("data-local") && !(name === "open" && node.localName === "details"),
       beforeNodeMorphed: (a, b) => !(a.localName === "time" && b.localName === "time" && a.dateTime === b.dateTime && a.dataset.rel === b.dataset.rel),
     },
   });
@@ -66,12 +66,14 @@ function follow(root) {
 
 // ---- lists that do not move under the pointer
 
-const canHover = matchMedia("(hover: hover)");
+// After a tap :hover stays, though nobody points any more.
+let pointing = false;
+for (const type of ["pointerover", "pointerdown"]) document.addEventListener(type, (e) => { pointing = e.pointerType !== "touch"; }, { passive: true });
 
 function held(old, next) {
   if (old.dataset.hold !== "true" || next.dataset.hold !== "true") return false;
   const selection = getSelection();
-  return (canHover.matches && old.matches(":hover")) || old.contains(document.activeElement) ||
+  return (pointing && old.matches(":hover")) || old.contains(document.activeElement) ||
     (!selection.isCollapsed && old.contains(selection.anchorNode));
 }
 

@@ -25,6 +25,8 @@ var statusOf = map[jobs.Code]int{
 	jobs.Gone:           http.StatusGone,
 	jobs.Unavailable:    http.StatusServiceUnavailable,
 	forbidden:           http.StatusForbidden,
+	duplicateID:         http.StatusConflict,
+	limitExceeded:       http.StatusTooManyRequests,
 }
 
 const forbidden jobs.Code = "forbidden"

@@ -125,7 +125,12 @@ func (s *Server) writeOutcome(w http.ResponseWriter, job *jobs.Job, pos jobs.Pos
 		h.Set("Content-Security-Policy", "sandbox")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("AsyncResult", strconv.Itoa(resp.Status))
-		h.Set("Content-Length", strconv.Itoa(len(resp.Body)))
+		if resp.Status != http.StatusNoContent && resp.Status != http.StatusNotModified {
+			h.Set("Content-Length", strconv.Itoa(len(resp.Body)))
+		}
+		if _, typed := resp.Header["Content-Type"]; !typed {
+			h["Content-Type"] = nil // else the server would guess one
+		}
 		w.WriteHeader(resp.Status)
 		w.Write(resp.Body)
 		return
@@ -183,7 +188,11 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
 
 // listJobs is GET /v1/jobs.
 func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		s.fail(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err))
+		return
+	}
 	filter, err := listFilter(query)
 	if err != nil {
 		s.fail(w, r, err)
@@ -214,6 +223,8 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, append(b, '}'))
 }
 
+var listParameters = []string{"state", "queue", "kind", "tag", "parent", "limit", "cursor"}
+
 func listFilter(query url.Values) (f jobs.Filter, err error) {
 	bad := func(name, detail string) error {
 		p := jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, detail)
@@ -224,13 +235,16 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 		if len(values) != 1 && name != "state" {
 			return f, bad(name, "stands there more than once")
 		}
-		value := values[0]
+		value := strings.Join(values, ",")
+		if !slices.Contains(listParameters, name) {
+			return f, bad(name, "is not known here; there are "+strings.Join(listParameters, ", "))
+		}
 		if value == "" {
 			continue
 		}
 		switch name {
 		case "state":
-			for word := range strings.SplitSeq(strings.Join(values, ","), ",") {
+			for word := range strings.SplitSeq(value, ",") {
 				state, ok := jobs.ParseState(word)
 				if !ok {
 					return f, bad(name, "takes names of states, with commas between them")
@@ -257,8 +271,6 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 			if f.Before, err = strconv.ParseUint(value, 36, 63); err != nil || f.Before == 0 {
 				return f, bad(name, "takes the next_cursor of a page")
 			}
-		default:
-			return f, bad(name, "is not known here; there are state, queue, kind, tag, parent, limit and cursor")
 		}
 	}
 	return f, nil

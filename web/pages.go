@@ -89,6 +89,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c temp
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers send the pages' own forms with Origin: null
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	w.Write(b.Bytes())
@@ -161,17 +162,20 @@ func (s *Server) jobModel(ctx context.Context, id jobs.ID, origin string) (view.
 	return m, pos, err
 }
 
-// viewExists reports whether pages may subscribe to a view of that name.
-func (s *Server) viewExists(name string) bool {
+// findView returns an error unless there is a view of that name.
+func (s *Server) findView(ctx context.Context, tenant, name string) error {
 	if name == overviewView {
-		return true
+		return nil
 	}
-	id, ok := strings.CutPrefix(name, jobViewPrefix)
+	text, ok := strings.CutPrefix(name, jobViewPrefix)
 	if !ok {
-		return false
+		return jobs.NewProblem(jobs.NotFound, "Not found", "There is no view %s.", name)
 	}
-	_, err := parseID(id)
-	return err == nil
+	id, err := parseID(text)
+	if err == nil {
+		_, _, err = s.Store.Job(ctx, tenant, id)
+	}
+	return err
 }
 
 // render is the hub's renderer: the live parts of the pages.

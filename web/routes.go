@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strings"
 
 	"jobhub/jobs"
 )
@@ -48,7 +49,22 @@ func (s *Server) routes() {
 	} {
 		s.mux.HandleFunc(pattern, handler)
 	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	s.mux.HandleFunc("/", s.nothing)
+}
+
+// nothing answers what no route takes: with the methods that the path knows, if any.
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	var known []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+		if _, pattern := s.mux.Handler(&http.Request{Method: method, Host: r.Host, URL: r.URL}); pattern != "/" {
+			known = append(known, method)
+		}
+	}
+	if len(known) == 0 {
 		s.fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There is nothing at %s.", r.URL.Path))
-	})
+		return
+	}
+	w.Header().Set("Allow", strings.Join(known, ", "))
+	s.fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
+		Detail: r.URL.Path + " does not take " + r.Method + "; see Allow."})
 }

@@ -8,7 +8,9 @@ import (
 	"math"
 	mathrand "math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -51,6 +53,12 @@ var errGone = errors.New("the connection is gone")
 
 // socket is GET /v1/ws.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		w.Header().Set("Upgrade", "websocket")
+		s.fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Upgrade required", Code: jobs.Unsupported, Status: http.StatusUpgradeRequired,
+			Detail: "This address speaks WebSocket only, subprotocol " + subprotocol + "."})
+		return
+	}
 	first, err := queryMessage(r)
 	if err != nil {
 		s.fail(w, r, err)
@@ -87,7 +95,13 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 
 // queryMessage is the subscription in the query string, if there is one.
 func queryMessage(r *http.Request) (*message, error) {
-	query := r.URL.Query()
+	bad := func(format string, args ...any) (*message, error) {
+		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed query", format, args...)
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return bad("The query can't be read: %v.", err)
+	}
 	if len(query) == 0 {
 		return nil, nil
 	}
@@ -95,6 +109,9 @@ func queryMessage(r *http.Request) (*message, error) {
 	var position since
 	for name, values := range query {
 		value := values[0]
+		if len(values) > 1 {
+			return bad("The parameter %s stands there more than once.", name)
+		}
 		switch name {
 		case "job":
 			m.Job = appendText(nil, value)
@@ -104,10 +121,15 @@ func queryMessage(r *http.Request) (*message, error) {
 			m.Tag = &value
 		case "kind":
 			m.Kind = &value
-		case "all":
-			m.All = value == "1"
-		case "snapshot":
-			m.Snapshot = value == "1"
+		case "all", "snapshot":
+			if value != "0" && value != "1" {
+				return bad("%s takes 1 or 0.", name)
+			}
+			if name == "all" {
+				m.All = value == "1"
+			} else {
+				m.Snapshot = value == "1"
+			}
 		case "progress":
 			m.Progress = value
 		case "epoch":
@@ -116,15 +138,15 @@ func queryMessage(r *http.Request) (*message, error) {
 		case "seq":
 			seq, err := strconv.ParseUint(value, 10, 64)
 			if err != nil {
-				return nil, jobs.NewProblem(jobs.BadMessage, "Malformed query", "seq takes a whole number.")
+				return bad("seq takes a whole number.")
 			}
 			position.Seq = seq
 			m.Since = &position
 		default:
-			return nil, jobs.NewProblem(jobs.BadMessage, "Malformed query", "There is no parameter %s; there are job, queue, tag, kind, all, snapshot, progress, epoch and seq.", name)
+			return bad("There is no parameter %s; there are job, queue, tag, kind, all, snapshot, progress, epoch and seq.", name)
 		}
 	}
-	_, err := m.subscription("")
+	_, err = m.subscription("")
 	if errors.Is(err, jobs.ErrNotFound) {
 		err = nil // said over the connection, as for an unknown id
 	}
@@ -321,7 +343,7 @@ func (c *socket) serve(ctx context.Context, m message, query bool) error {
 	switch m.Type {
 	case "subscribe":
 		if m.View != nil {
-			return c.watch(m)
+			return c.watch(ctx, m)
 		}
 		return c.subscribe(ctx, m, query)
 	case "unsubscribe":
@@ -378,8 +400,10 @@ func (c *socket) submit(ctx context.Context, m message) error {
 			return err
 		}
 	}
-	if m.Watch && c.cursor.Subscribed(m.ID) {
-		return duplicate(m.ID)
+	if m.Watch {
+		if err := c.mayOpen(m.ID); err != nil {
+			return err
+		}
 	}
 	accepted, err := c.Engine.Submit(ctx, spec)
 	if err != nil {
@@ -397,12 +421,18 @@ func (c *socket) submit(ctx context.Context, m message) error {
 }
 
 // watch subscribes the dashboard's page to its view.
-func (c *socket) watch(m message) error {
+func (c *socket) watch(ctx context.Context, m message) error {
+	if m.Job != nil || m.Queue != nil || m.Tag != nil || m.Kind != nil || m.All {
+		return jobs.NewProblem(jobs.BadMessage, "Malformed subscribe", "A view has no other filter.")
+	}
+	if err := c.mayOpen(m.ID); err != nil {
+		return err
+	}
 	if c.viewer != nil {
 		return jobs.NewProblem(limitExceeded, "One view at a time", "Unsubscribe from %s first.", c.viewID)
 	}
-	if !c.viewExists(*m.View) {
-		return jobs.NewProblem(jobs.NotFound, "Not found", "There is no view %s.", *m.View)
+	if err := c.findView(ctx, c.tenant, *m.View); err != nil {
+		return err
 	}
 	c.viewID, c.viewer = m.ID, c.Hub.View(*m.View)
 	return nil
@@ -415,6 +445,13 @@ func (c *socket) unwatch() {
 	}
 }
 
-func duplicate(id string) error {
-	return jobs.NewProblem(duplicateID, "Duplicate id", "A subscription %s exists already; choose another id.", id)
+// mayOpen says why there can't be another subscription of that id, or nothing.
+func (c *socket) mayOpen(id string) error {
+	if c.cursor.Subscribed(id) || (c.viewer != nil && c.viewID == id) {
+		return jobs.NewProblem(duplicateID, "Duplicate id", "A subscription %s exists already; choose another id.", id)
+	}
+	if c.cursor.Len() >= maxSubs {
+		return jobs.NewProblem(limitExceeded, "Too many subscriptions", "A connection holds at most %d.", maxSubs)
+	}
+	return nil
 }

@@ -19,11 +19,8 @@ func (c *socket) subscribe(ctx context.Context, m message, query bool) error {
 	if err != nil {
 		return err
 	}
-	if c.cursor.Subscribed(m.ID) || (c.viewer != nil && c.viewID == m.ID) {
-		return duplicate(m.ID)
-	}
-	if c.cursor.Len() >= maxSubs {
-		return jobs.NewProblem(limitExceeded, "Too many subscriptions", "A connection holds at most %d.", maxSubs)
+	if err := c.mayOpen(m.ID); err != nil {
+		return err
 	}
 	if sub.Job != (jobs.ID{}) {
 		if _, _, err := c.Store.Job(ctx, c.tenant, sub.Job); err != nil {

@@ -15,7 +15,8 @@ const (
 	chartBars   = 90
 	chartWidth  = 900
 	chartHeight = 160
-	sparkBars   = 60
+	sparkSpan   = 5 * time.Minute
+	sparkBars   = 30
 )
 
 // bars is a histogram: two paths, failed standing on succeeded.
@@ -98,6 +99,14 @@ func roundTop(v float64) float64 {
 	return 10 * p
 }
 
+// tick writes a number of the scale.
+func tick(v float64) string {
+	if v >= 1000 {
+		return count(int64(v))
+	}
+	return number(v)
+}
+
 func tightTop(v float64) float64 {
 	if v <= 0 {
 		return 1
@@ -114,7 +123,10 @@ func (s Series) chart() bars {
 }
 
 func (s Series) spark(width, height float64) bars {
-	return histogram(s, sparkBars, 1, width, height, tightTop)
+	if s.Step <= 0 {
+		return bars{}
+	}
+	return histogram(s, sparkBars, max(1, int(sparkSpan/sparkBars/s.Step)), width, height, tightTop)
 }
 
 // rates are the newest full picture of the series: the mean over its last half minute.

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// runAll measures all there is, one after another.
+func runAll(ctx context.Context, args []string, o *output) ([]figure, error) {
+	var p place
+	fs := p.flags("all", o)
+	p.programFlag(fs)
+	short := fs.Bool("short", false, "only try whether everything works; the figures mean little")
+	if err := p.enter(fs, args, o); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	if _, err := p.program(ctx); err != nil {
+		return nil, err
+	}
+	submit := submitOptions{place: p, n: 2000, warmup: 200, inRow: 20, crowdOptions: crowdOptions{conns: 64, length: 5 * time.Second}}
+	finish := finishOptions{place: p, n: 500, warmup: 50, pause: 5 * time.Millisecond}
+	idle := idleOptions{place: p, length: 10 * time.Second, starts: 10, jobs: 10_000}
+	cycle := cycleOptions{place: p, clients: 256, slots: 256, length: 10 * time.Second}
+	if *short {
+		submit.n, submit.warmup, submit.length = 50, 10, time.Second
+		finish.n, finish.warmup = 20, 5
+		idle.length, idle.starts, idle.jobs = time.Second, 2, 500
+		cycle.length = time.Second
+	}
+	var figures []figure
+	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, finish.run, idle.run, cycle.run} {
+		part, err := run(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, part...)
+	}
+	return figures, nil
+}

@@ -1,0 +1,85 @@
+// Command jobhub-bench measures jobhub: the real program over its network interfaces,
+// and its engine in process.
+//
+// Every measurement also checks that the work was done: answers, counts, and for the
+// engine what a reopened store holds. A difference is an error and a non-zero exit,
+// whatever the figures. Durations are recorded one by one and sorted; a percentile is
+// the recorded value at that rank.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+)
+
+const usage = `jobhub-bench measures jobhub and checks that the work was done.
+
+Usage: jobhub-bench COMMAND [flags]
+
+  submit    durable submits over HTTP, against one append + fdatasync
+  finish    the end of a job to its event at a WebSocket client, when idle
+  idle      what an empty hub uses, and how long it takes to start
+  cycle     the engine in process: submit, claim, 2 progress, finish
+  all       all of these, as one Markdown table
+
+jobhub-bench COMMAND --help shows the flags of a command.
+`
+
+// command measures; what it returns is printed.
+type command func(ctx context.Context, args []string, o *output) ([]figure, error)
+
+var commands = map[string]command{
+	"submit": runSubmit,
+	"finish": runFinish,
+	"idle":   runIdle,
+	"cycle":  runCycle,
+	"all":    runAll,
+	"hub":    runStandIn, // started by submit --cpuprofile
+}
+
+func main() {
+	// As jobhub does: with one processor an fsync would stop all else in the program.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 2))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
+	name := args[0]
+	if name == "help" || name == "-h" || name == "--help" {
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	measure, ok := commands[name]
+	if !ok {
+		fmt.Fprintf(stderr, "jobhub-bench: there is no command %q\n\n%s", name, usage)
+		return 2
+	}
+	o := &output{stdout: stdout, stderr: stderr}
+	figures, err := measure(ctx, args[1:], o)
+	if err == nil {
+		err = o.print(figures)
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errFlags):
+		return 2
+	case err != nil:
+		fmt.Fprintf(stderr, "jobhub-bench %s: %v\n", name, err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,241 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+)
+
+// easel is a hub with a renderer that shows the head in one fragment and never
+// changes the other.
+type easel struct {
+	*hub.Hub
+	log      *memLog
+	renders  atomic.Int64
+	again    time.Duration
+	failures atomic.Int64 // renderings that fail from now on
+}
+
+// inBubble runs a test with a clock of its own.
+func inBubble(t *testing.T, run func(t *testing.T, e *easel)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		e := &easel{log: newLog()}
+		h, err := hub.New(t.Context(), hub.Options{Log: e.log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		e.Hub = h
+		h.Draw(e.render)
+		run(t, e)
+	})
+}
+
+func (e *easel) render(_ context.Context, name string) (hub.Rendered, error) {
+	e.renders.Add(1)
+	if e.failures.Add(-1) >= 0 {
+		return hub.Rendered{}, errors.New("no paint")
+	}
+	return hub.Rendered{
+		Filter: hub.Filter{Tenant: tenant, All: true},
+		Fragments: []hub.Fragment{
+			{ID: "head", HTML: fmt.Appendf(nil, "<b>%d</b>", e.Position().Seq)},
+			{ID: "frame", HTML: []byte("<i>" + name + "</i>")},
+		},
+		Again: e.again,
+	}, nil
+}
+
+// shown is what a viewer gets next, or nothing.
+func shown(w *hub.Viewer) string {
+	select {
+	case <-w.Wake():
+	default:
+		return ""
+	}
+	fragments, _ := w.Next()
+	var b strings.Builder
+	for _, f := range fragments {
+		b.Write(f.HTML)
+	}
+	return b.String()
+}
+
+func TestViewIsRenderedOnceForAll(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		viewers := make([]*hub.Viewer, 20)
+		for i := range viewers {
+			viewers[i] = e.View("v")
+			defer viewers[i].Close()
+		}
+		synctest.Wait()
+		for i, w := range viewers {
+			if got := shown(w); got != "<b>0</b><i>v</i>" {
+				t.Errorf("viewer %d first got %q, want the whole view", i, got)
+			}
+		}
+		time.Sleep(time.Second)
+		if n := e.renders.Load(); n != 1 {
+			t.Errorf("rendered %d times for %d viewers and no event", n, len(viewers))
+		}
+		e.log.commit(event(1, jobs.JobStarted))
+		synctest.Wait()
+		for i, w := range viewers {
+			if got := shown(w); got != "<b>1</b>" {
+				t.Errorf("viewer %d got %q, want what changed", i, got)
+			}
+		}
+		time.Sleep(time.Second)
+		if n := e.renders.Load(); n != 2 {
+			t.Errorf("rendered %d times for one event", n-1)
+		}
+	})
+}
+
+func TestViewIsRenderedAtMostTenTimesASecond(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		w := e.View("v")
+		defer w.Close()
+		for range 5000 {
+			e.log.commit(event(1, jobs.JobProgress))
+			time.Sleep(time.Millisecond)
+		}
+		if n := e.renders.Load(); n < 40 || n > 51 {
+			t.Errorf("rendered %d times in 5 s of steady change, want about 50", n)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := shown(w); !strings.Contains(got, "<b>5000</b>") {
+			t.Errorf("after the last event the view shows %q", got)
+		}
+	})
+}
+
+func TestFirstChangeIsShownAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		w := e.View("v")
+		defer w.Close()
+		time.Sleep(time.Minute)
+		shown(w)
+		start := time.Now()
+		e.log.commit(event(1, jobs.JobStarted))
+		<-w.Wake()
+		if late := time.Since(start); late != 0 {
+			t.Errorf("a change of a quiet view was shown after %s", late)
+		}
+	})
+}
+
+func TestLatestStateWins(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		w := e.View("v")
+		defer w.Close()
+		synctest.Wait()
+		shown(w)
+		for range 5 {
+			e.log.commit(event(1, jobs.JobStarted))
+			time.Sleep(time.Second)
+		}
+		if got := shown(w); got != "<b>5</b><i>v</i>" {
+			t.Errorf("a slow viewer got %q, want the newest state alone", got)
+		}
+		if got := shown(w); got != "" {
+			t.Errorf("and then %q", got)
+		}
+		if fragments, seq := w.Next(); fragments != nil || seq != 5 {
+			t.Errorf("asked without need, Next gave %v and seq %d", fragments, seq)
+		}
+	})
+}
+
+func TestLateViewerGetsTheWholeViewFirst(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		w := e.View("v")
+		defer w.Close()
+		time.Sleep(time.Second)
+		e.log.commit(event(1, jobs.JobStarted))
+		time.Sleep(time.Second)
+		late := e.View("v")
+		defer late.Close()
+		if got := shown(late); got != "<b>1</b><i>v</i>" {
+			t.Errorf("a late viewer got %q at once, want all fragments", got)
+		}
+		e.log.commit(event(1, jobs.JobStarted))
+		synctest.Wait()
+		if got := shown(late); got != "<b>2</b>" {
+			t.Errorf("and then %q, want what changed", got)
+		}
+		if n := e.renders.Load(); n != 3 {
+			t.Errorf("rendered %d times, want 3: joining costs none", n)
+		}
+	})
+}
+
+func TestLastViewerEndsTheRendering(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		e.again = 5 * time.Second
+		first, second := e.View("v"), e.View("v")
+		other := e.View("another")
+		synctest.Wait()
+		first.Close()
+		time.Sleep(6 * time.Second)
+		if n := e.renders.Load(); n != 4 {
+			t.Errorf("rendered %d times, want each of two views twice", n)
+		}
+		second.Close()
+		other.Close()
+		e.log.commit(event(1, jobs.JobStarted))
+		time.Sleep(time.Minute)
+		if n := e.renders.Load(); n != 4 {
+			t.Errorf("rendered %d times more for nobody", n-4)
+		}
+		back := e.View("v")
+		defer back.Close()
+		synctest.Wait()
+		if got := shown(back); got != "<b>1</b><i>v</i>" {
+			t.Errorf("who comes back gets %q, want the whole view as it is now", got)
+		}
+	})
+}
+
+func TestViewWithoutChangeIsNotSent(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		e.again = time.Second
+		w := e.View("v")
+		defer w.Close()
+		synctest.Wait()
+		shown(w)
+		time.Sleep(10*time.Second + time.Millisecond)
+		if n := e.renders.Load(); n != 11 {
+			t.Errorf("rendered %d times, want again every second", n)
+		}
+		if got := shown(w); got != "" {
+			t.Errorf("got %q though nothing changed", got)
+		}
+	})
+}
+
+func TestFailedRenderingIsRepeated(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		e.failures.Store(2)
+		w := e.View("v")
+		defer w.Close()
+		time.Sleep(1500 * time.Millisecond)
+		if got := shown(w); got != "" {
+			t.Errorf("got %q of a failed rendering", got)
+		}
+		time.Sleep(time.Second)
+		if got := shown(w); got != "<b>0</b><i>v</i>" {
+			t.Errorf("after the failures got %q", got)
+		}
+	})
+}

@@ -1,0 +1,117 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"jobhub/jobs"
+)
+
+// FuzzMessage: no message makes the decoder panic, and what it takes keeps its
+// meaning when written out and read again.
+func FuzzMessage(f *testing.F) {
+	for _, seed := range []string{`{"type":"ping","t":1e400}`, `{"type":"subscribe","id":"s","job":"0197f0a2-5c1e-7000-8000-000000a44f09","since":{"epoch":"e","seq":18446744073709551615}}`,
+		`{"type":"subscribe","id":"s","all":true,"snapshot":true,"progress":"none"}`, `{"type":"submit","id":"m","job":{"kind":"a","input":{"n":1.10}},"key":"k","watch":true}`,
+		`{"type":"subscribe","id":"v","view":"overview"}`, `{"type":"hello","token":"t"}`, `{"id":"a","id":"b"}`, `null`, `[]`, `{"Type":"ping"}`, "\xff", `{"type":"get","job":"\ud800"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		m, err := decodeMessage(line)
+		if err != nil {
+			if answer := appendError(nil, m.ID, err); !json.Valid(answer) || strings.ContainsRune(string(answer), '\n') {
+				t.Fatalf("the error is answered with %q", answer)
+			}
+			return
+		}
+		if !utf8.Valid(line) || !json.Valid(line) {
+			t.Fatalf("%q was taken", line)
+		}
+		if sub, err := m.subscription("default"); err == nil {
+			filters := 0
+			for _, set := range []bool{sub.Job != jobs.ID{}, sub.Queue != "", sub.Kind != "", sub.Tag != "", sub.All} {
+				if set {
+					filters++
+				}
+			}
+			if filters != 1 && m.Job == nil { // the id of no job is of no use, but well-formed
+				t.Fatalf("%q subscribes with %d filters", line, filters)
+			}
+		}
+		again, err := json.Marshal(map[string]any{"type": m.Type, "id": m.ID, "key": m.Key, "all": m.All, "watch": m.Watch, "snapshot": m.Snapshot, "progress": m.Progress})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := decodeMessage(again)
+		if err != nil || second.Type != m.Type || second.ID != m.ID || second.Key != m.Key || second.All != m.All || second.Watch != m.Watch {
+			t.Fatalf("%q became %+v and then %+v, %v", line, m, second, err)
+		}
+	})
+}
+
+// FuzzSpec: what is accepted as a submission keeps to the limits that it states.
+func FuzzSpec(f *testing.F) {
+	for _, seed := range []string{`{"kind":"a"}`, `{"kind":"a","queue":"q","input":{"n":1e309},"priority":-100,"tags":["x"],"delay":"1h","timeout":"1s","queue_timeout":"5s"}`,
+		`{"kind":"a","run_at":"2026-01-02T15:04:05.999999999+07:00","retry":{"max_attempts":3,"backoff":"linear","initial":"1s","max":"1m"}}`,
+		`{"kind":"a","tags":["\u202e"]}`, `{"kind":"a","priority":1e2}`, `{"kind":"a","delay":"9223372036s"}`, `{}`, `null`, `{"kind":"a"}{}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := jobs.DecodeSpec(data)
+		if err != nil {
+			if status := problemOf(err).Status; status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
+				t.Fatalf("%q is refused with %d", data, status)
+			}
+			return
+		}
+		const tenYears = 10 * 366 * 24 * time.Hour
+		if !jobs.WellFormedName(s.Kind) || !jobs.WellFormedName(s.Queue) || s.Priority < -100 || s.Priority > 100 || s.Delay < 0 || s.Delay > tenYears || time.Until(s.RunAt) > tenYears ||
+			s.Timeout < time.Millisecond || s.MaxAttempts < 1 || s.Backoff.Initial > s.Backoff.Max || !json.Valid(s.Input) || strings.ContainsRune(string(s.Input), '\n') {
+			t.Fatalf("%q was taken as %+v", data, s)
+		}
+		for _, tag := range s.Tags {
+			if tag == "" || len(tag) > 128 || !utf8.ValidString(tag) || strings.ContainsAny(tag, "\x00\r\n\x1b\u202e") {
+				t.Fatalf("%q has the tag %q", data, tag)
+			}
+		}
+	})
+}
+
+// FuzzIdempotencyKey: a key is printable ASCII, and quoting it gives the same key.
+func FuzzIdempotencyKey(f *testing.F) {
+	for _, seed := range []string{"k", `"k"`, `"a\"b\\"`, `"`, `""`, `"a`, ` k `, "\x00", "é", strings.Repeat("k", 256)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		key, ok := parseKey([]string{value})
+		if !ok {
+			return
+		}
+		if key == "" || len(key) > 255 || strings.IndexFunc(key, func(r rune) bool { return r < 0x20 || r > 0x7e }) >= 0 {
+			t.Fatalf("%q gives the key %q", value, key)
+		}
+		quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(key) + `"`
+		if again, ok := parseKey([]string{quoted}); !ok || again != key {
+			t.Fatalf("%q gives %q, but %q gives %q", value, key, quoted, again)
+		}
+	})
+}
+
+// FuzzPrefer: a wait lies between nothing and the most there is.
+func FuzzPrefer(f *testing.F) {
+	for _, seed := range []string{"wait=10", "respond-async, wait=5", `wait="7"`, "wait", "wait=-1", "wait=99999999999999999999", "WAIT = 3 ; x=y", ",,;=", "return=minimal"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		wait, waiting, err := preferredWait(&http.Request{Header: http.Header{"Prefer": {value}}})
+		if wait < 0 || wait > maxWait || wait%time.Second != 0 || (err != nil || !waiting) && wait != 0 || err != nil && waiting {
+			t.Fatalf("%q means %v, %v, %v", value, wait, waiting, err)
+		}
+		if waiting && !strings.Contains(strings.ToLower(value), "wait") {
+			t.Fatalf("%q was taken for a wait", value)
+		}
+	})
+}

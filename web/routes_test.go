@@ -1,0 +1,149 @@
+package web_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const unknownID = "0197f0a2-5c1e-7000-8000-000000a44f09"
+
+// routeCases has for each route what it answers; ID in a path stands for a queued job.
+var routeCases = []struct {
+	route, request string
+	body           string
+	status         int
+	contentType    string
+}{
+	{"POST /v1/jobs", "POST /v1/jobs", `{"kind":"nobody"}`, 202, "application/json"},
+	{"POST /v1/jobs", "POST /v1/jobs", `{}`, 422, "application/problem+json"},
+	{"GET /v1/jobs", "GET /v1/jobs", "", 200, "application/json"},
+	{"GET /v1/jobs", "GET /v1/jobs?limit=0", "", 400, "application/problem+json"},
+	{"GET /v1/jobs/{id}", "GET /v1/jobs/ID", "", 200, "application/json"},
+	{"GET /v1/jobs/{id}", "HEAD /v1/jobs/ID", "", 200, "application/json"},
+	{"GET /v1/jobs/{id}", "GET /v1/jobs/" + unknownID, "", 404, "application/problem+json"},
+	{"GET /v1/jobs/{id}/response", "GET /v1/jobs/ID/response", "", 202, "application/json"},
+	{"GET /v1/jobs/{id}/response", "GET /v1/jobs/" + unknownID + "/response", "", 404, "application/problem+json"},
+	{"POST /v1/jobs/{id}/cancel", "POST /v1/jobs/ID/cancel", "", 200, "application/json"},
+	{"POST /v1/jobs/{id}/cancel", "POST /v1/jobs/" + unknownID + "/cancel", "", 404, "application/problem+json"},
+	{"DELETE /v1/jobs/{id}", "DELETE /v1/jobs/ID", "", 200, "application/json"},
+	{"DELETE /v1/jobs/{id}", "DELETE /v1/jobs/" + unknownID, "", 404, "application/problem+json"},
+	{"GET /v1/queues", "GET /v1/queues", "", 200, "application/json"},
+	{"GET /v1/ws", "GET /v1/ws", "", 426, "application/problem+json"},
+	{"GET /healthz", "GET /healthz", "", 200, "application/json"},
+	{"GET /readyz", "GET /readyz", "", 200, "application/json"},
+	{"GET /{$}", "GET /", "", 200, "text/html; charset=utf-8"},
+	{"GET /jobs/{id}", "GET /jobs/ID", "", 200, "text/html; charset=utf-8"},
+	{"GET /jobs/{id}", "GET /jobs/" + unknownID, "", 404, "text/html; charset=utf-8"},
+	{"GET /jobs/{id}", "GET /jobs/x", "", 404, "text/html; charset=utf-8"},
+	{"POST /jobs/{id}/cancel", "POST /jobs/ID/cancel", "", 303, ""},
+	{"POST /jobs/{id}/cancel", "POST /jobs/x/cancel", "", 404, "text/html; charset=utf-8"},
+	{"GET /static/", "GET /static/jobhub.css", "", 200, "text/css; charset=utf-8"},
+	{"GET /static/", "GET /static/nothing.css", "", 404, "text/plain; charset=utf-8"},
+}
+
+// routes reads the table of routes.go, so that none can be without a case here.
+func routes(t *testing.T) (patterns []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "routes.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		pair, ok := n.(*ast.KeyValueExpr)
+		if !ok {
+			return true
+		}
+		if key, ok := pair.Key.(*ast.BasicLit); ok {
+			pattern, err := strconv.Unquote(key.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			patterns = append(patterns, pattern)
+		}
+		return true
+	})
+	return patterns
+}
+
+func TestRoutes(t *testing.T) {
+	w := start(t)
+	patterns := routes(t)
+	if len(patterns) < 14 {
+		t.Fatalf("only %d routes were found in routes.go", len(patterns))
+	}
+	for _, pattern := range patterns {
+		good := false
+		for _, c := range routeCases {
+			good = good || c.route == pattern && (c.status < 400 || c.route == "GET /v1/ws") // whose 101 the tests of frames see
+		}
+		if !good {
+			t.Errorf("%s has no case", pattern)
+		}
+	}
+	for _, c := range routeCases {
+		t.Run(c.request, func(t *testing.T) {
+			if !slices.Contains(patterns, c.route) {
+				t.Errorf("there is no route %s any more", c.route)
+			}
+			id := w.submit(`{"kind":"nobody"}`)
+			method, path, _ := strings.Cut(strings.Replace(c.request, "ID", id, 1), " ")
+			r := w.do(method, path, c.body)
+			r.t = t
+			referrer := "no-referrer"
+			if strings.HasPrefix(c.contentType, "text/html") {
+				referrer = "same-origin" // their forms have to say where they come from
+			}
+			r.want(c.status).has("Content-Type", c.contentType, "X-Content-Type-Options", "nosniff", "Referrer-Policy", referrer, "Set-Cookie", "")
+			if !strings.HasPrefix(path, "/static/") && !strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
+				t.Errorf("Content-Security-Policy: %q", r.header.Get("Content-Security-Policy"))
+			}
+			if strings.HasPrefix(path, "/v1/") {
+				r.has("Cache-Control", "no-store")
+			}
+			if r.status >= 400 && strings.HasPrefix(path, "/v1/") {
+				p := r.json()
+				if p["instance"] != strings.Split(path, "?")[0] {
+					t.Errorf("instance %v", p["instance"])
+				}
+			}
+		})
+	}
+}
+
+func TestPathsThatLeadNowhere(t *testing.T) {
+	w := start(t)
+	id := w.submit(`{"kind":"nobody"}`)
+	for _, path := range []string{"/v1", "/v1/", "/v1/jobs/", "/v2/jobs", "/v1/jobs/" + id + "/", "/v1/jobs/" + id + "/nothing", "/v1/jobs/..;/queues", `/v1\jobs`,
+		"/v1/jobs/x", "/v1/jobs/" + id[:35], "/v1/jobs/" + id + "0", "/v1/jobs/{" + id + "}", "/v1/jobs/" + strings.ReplaceAll(id, "-", ""), "/v1/jobs/urn:uuid:" + id,
+		"/v1/jobs/%00", "/v1/jobs/" + id + "%00", "/v1/jobs/%2e%2e", "/v1/jobs/" + id + "%2Fresponse", "/v1/jobs/x/response", "/v1%2Fjobs", "/favicon.ico"} {
+		w.do("GET", path, "").problem(http.StatusNotFound, "not_found")
+	}
+	w.do("POST", "/v1/jobs/x/cancel", "").problem(http.StatusNotFound, "not_found")
+	w.do("DELETE", "/v1/jobs/x", "").problem(http.StatusNotFound, "not_found")
+	for _, path := range []string{"/static/..%2f..%2fetc/passwd", "/static/%2e%2e/go.mod", "/static/embed.go", "/static/%00", "/static/vendor/", "/static/"} {
+		if r := w.do("GET", path, ""); r.status != 404 && r.status != 301 && r.status != 307 || strings.Contains(r.body, "module") {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+	}
+}
+
+func TestMethodsThatAPathDoesNotTake(t *testing.T) {
+	w := start(t)
+	for request, allow := range map[string]string{
+		"PUT /v1/jobs":                          "GET, HEAD, POST",
+		"PATCH /v1/jobs/" + unknownID:           "GET, HEAD, DELETE",
+		"GET /v1/jobs/" + unknownID + "/cancel": "POST",
+		"POST /healthz":                         "GET, HEAD",
+		"OPTIONS /v1/queues":                    "GET, HEAD",
+		"POST /":                                "GET, HEAD",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		w.do(method, path, "").has("Allow", allow).problem(http.StatusMethodNotAllowed, "unsupported")
+	}
+}

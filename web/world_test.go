@@ -1,0 +1,353 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/jobs/sqlite"
+	"jobhub/web"
+)
+
+// patience bounds every wait, so that what never comes fails a test instead of
+// hanging it.
+const patience = 20 * time.Second
+
+// world is a real hub on a store in a temporary folder, behind a real socket.
+type world struct {
+	*web.Server
+	t      *testing.T
+	store  *sqlite.Store
+	engine *jobs.Engine
+	hub    *hub.Hub
+	http   *httptest.Server
+	client *http.Client
+	url    string
+	close  func()
+
+	patience time.Duration
+
+	mu      sync.Mutex // protects scripts
+	scripts map[string]script
+}
+
+// script is how a test plays the handler of one job, step by step.
+type script chan func(run *jobs.Run) (done bool, res jobs.Result, err error)
+
+func start(t *testing.T) *world { return startIn(t, t.TempDir(), nil) }
+
+// parts is what a world is made with.
+type parts struct {
+	web    web.Config
+	hub    hub.Options
+	listen *pipes // instead of a real socket
+}
+
+// startIn starts a hub on a folder; change, if not nil, alters what it is made with.
+func startIn(t *testing.T, dir string, change func(*parts)) *world {
+	t.Helper()
+	w := &world{t: t, patience: patience, scripts: map[string]script{}}
+	ctx := t.Context()
+	var err error
+	if w.store, err = sqlite.Open(ctx, dir, sqlite.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	p := parts{web: web.Config{Store: w.store, Version: "test"}, hub: hub.Options{Log: w.store}}
+	if change != nil {
+		change(&p)
+	}
+	if w.hub, err = hub.New(ctx, p.hub); err != nil {
+		t.Fatal(err)
+	}
+	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}}
+	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: w.store, Handlers: handlers}); err != nil {
+		t.Fatal(err)
+	}
+	p.web.Engine, p.web.Hub = w.engine, w.hub
+	w.Server = web.New(p.web)
+	if w.http = httptest.NewUnstartedServer(w.Server); p.listen != nil {
+		w.http.Listener.Close()
+		w.http.Listener, w.patience = p.listen, time.Hour
+	}
+	w.http.Start()
+	w.url = w.http.URL
+	if w.client = w.http.Client(); p.listen != nil {
+		w.client = &http.Client{Transport: &http.Transport{DialContext: p.listen.dial}}
+	}
+	w.close = sync.OnceFunc(func() {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		w.Drain()
+		w.Close(over)
+		w.client.CloseIdleConnections()
+		w.http.Close()
+		w.engine.Close(over)
+		w.hub.Close()
+		if err := w.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(w.close)
+	return w
+}
+
+func echo(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+	return jobs.Result{Value: run.Job().Input}, nil
+}
+
+// busy tells a lot and then succeeds or fails as its input says.
+func busy(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+	for i := range 5 {
+		percent := float64(20 * i)
+		run.Progress(jobs.Progress{Percent: &percent})
+		run.Output("out", fmt.Appendf(nil, "step %d\n", i))
+	}
+	if string(run.Job().Input) == "true" {
+		return jobs.Result{Value: jobs.Value("1")}, nil
+	}
+	return jobs.Result{}, &jobs.Failure{Problem: jobs.NewProblem("tired", "Tired", "It was too much."), Never: true}
+}
+
+func picky(input jobs.Value) error {
+	if string(input) != `"yes"` {
+		return jobs.NewProblem(jobs.BlockedAddress, "No", "This handler takes yes only.")
+	}
+	return nil
+}
+
+func (w *world) play(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+	var name string
+	if err := json.Unmarshal(run.Job().Input, &name); err != nil {
+		return jobs.Result{}, err
+	}
+	s := w.script(name)
+	for {
+		select {
+		case step := <-s:
+			if done, res, err := step(run); done {
+				return res, err
+			}
+		case <-ctx.Done():
+			return jobs.Result{}, context.Cause(ctx)
+		}
+	}
+}
+
+// script is that of the job whose input is name.
+func (w *world) script(name string) script {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.scripts[name]
+	if s == nil {
+		s = make(script)
+		w.scripts[name] = s
+	}
+	return s
+}
+
+func (s script) progress(percent float64) {
+	s <- func(run *jobs.Run) (bool, jobs.Result, error) {
+		run.Progress(jobs.Progress{Percent: &percent, Message: "on the way"})
+		return false, jobs.Result{}, nil
+	}
+}
+
+func (s script) output(text string) {
+	s <- func(run *jobs.Run) (bool, jobs.Result, error) {
+		run.Output("out", []byte(text))
+		return false, jobs.Result{}, nil
+	}
+}
+
+func (s script) succeed(result string) {
+	s <- func(*jobs.Run) (bool, jobs.Result, error) {
+		return true, jobs.Result{Value: jobs.Value(result)}, nil
+	}
+}
+
+func (s script) fail(detail string) {
+	s <- func(*jobs.Run) (bool, jobs.Result, error) { return true, jobs.Result{}, errors.New(detail) }
+}
+
+// reply is an answer over HTTP.
+type reply struct {
+	t      *testing.T
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request; headers are names and values by turns.
+func (w *world) do(method, path, body string, headers ...string) reply {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), w.patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, w.url+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			req.Host = headers[i+1]
+		} else {
+			req.Header[http.CanonicalHeaderKey(headers[i])] = []string{headers[i+1]}
+		}
+	}
+	res, err := w.client.Transport.RoundTrip(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusSwitchingProtocols { // has no end
+		return reply{w.t, res.StatusCode, res.Header, ""}
+	}
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return reply{w.t, res.StatusCode, res.Header, string(text)}
+}
+
+func (r reply) want(status int) reply {
+	r.t.Helper()
+	if r.status != status {
+		r.t.Errorf("status %d, want %d: %s", r.status, status, r.body)
+	}
+	return r
+}
+
+// has checks headers, given as names and values by turns; an empty value means that
+// the header must not be there.
+func (r reply) has(headers ...string) reply {
+	r.t.Helper()
+	for i := 0; i < len(headers); i += 2 {
+		if got := r.header.Get(headers[i]); got != headers[i+1] {
+			r.t.Errorf("%s: %q, want %q", headers[i], got, headers[i+1])
+		}
+	}
+	return r
+}
+
+// json decodes the body; numbers keep their digits.
+func (r reply) json() map[string]any {
+	r.t.Helper()
+	return decoded(r.t, r.body)
+}
+
+func decoded(t *testing.T, text string) (m map[string]any) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&m); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	return m
+}
+
+func (r reply) text(member string) string {
+	r.t.Helper()
+	return fmt.Sprint(r.json()[member])
+}
+
+// problem checks that the answer is a problem document of that status and code.
+func (r reply) problem(status int, code string) map[string]any {
+	r.t.Helper()
+	r.want(status).has("Content-Type", "application/problem+json")
+	p := r.json()
+	if p["code"] != code || p["status"] != json.Number(fmt.Sprint(status)) || p["title"] == nil || p["type"] == nil || p["instance"] == nil {
+		r.t.Errorf("not a problem %d %s: %s", status, code, r.body)
+	}
+	return p
+}
+
+// submit submits a job and returns its id.
+func (w *world) submit(body string, headers ...string) string {
+	w.t.Helper()
+	return w.do("POST", "/v1/jobs", body, headers...).want(http.StatusAccepted).text("id")
+}
+
+// await waits until a job is in a state.
+func (w *world) await(id, state string) map[string]any {
+	w.t.Helper()
+	job := w.do("GET", "/v1/jobs/"+id, "").json()
+	for job["state"] != state {
+		before := job["version"]
+		if job = w.do("GET", fmt.Sprintf("/v1/jobs/%s?version=%v", id, before), "", "Prefer", "wait=10").json(); job["version"] == before {
+			w.t.Fatalf("job %s stays %v, want %s", id, job["state"], state)
+		}
+	}
+	return job
+}
+
+// nothingStored checks that no request has left a trace.
+func (w *world) nothingStored() {
+	w.t.Helper()
+	if head := w.store.Head().Seq; head != 0 {
+		w.t.Errorf("the log has %d events, want none", head)
+	}
+	page, err := w.store.List(w.t.Context(), jobs.Filter{})
+	if err != nil || len(page.Jobs) > 0 {
+		w.t.Errorf("stored: %v %v", page.Jobs, err)
+	}
+	if queues, _, err := w.store.Queues(w.t.Context(), jobs.DefaultTenant); err != nil || len(queues) > 0 {
+		w.t.Errorf("stored: %v %v", queues, err)
+	}
+}
+
+// log is every event that the store holds.
+func (w *world) log() (all []*jobs.Event) {
+	w.t.Helper()
+	for {
+		events, err := w.store.Read(w.t.Context(), jobs.ReadQuery{After: uint64(len(all))})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(events) == 0 {
+			return all
+		}
+		all = append(all, events...)
+	}
+}
+
+// TestMain fails if goroutines of the tests are still there at the end.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	if left := leaked(); code == 0 && left != "" {
+		fmt.Fprintf(os.Stderr, "goroutines are left behind:\n%s\n", left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// leaked is the stacks of the goroutines that do not end.
+func leaked() (stacks string) {
+	buf := make([]byte, 8<<20)
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); runtime.Gosched() {
+		stacks = ""
+		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if !strings.Contains(stack, "web_test.leaked") && !strings.Contains(stack, "testing.(*F).Fuzz") && !strings.Contains(stack, "os/signal.") {
+				stacks += stack + "\n\n"
+			}
+		}
+		if stacks == "" {
+			return ""
+		}
+	}
+	return stacks
+}
