@@ -261,10 +261,10 @@ func (e *Engine) Cancel(ctx context.Context, tenant string, id ID) (Job, Positio
 // unavailable is what a caller gets to see of a store that can't take a change.
 func (e *Engine) unavailable(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
-		return newProblem(Unavailable, "Not available", "The hub is shutting down or the request was given up; send it again with the same Idempotency-Key.")
+		return Unavailable("Not available", "The hub is shutting down or the request was given up; send it again with the same Idempotency-Key.")
 	}
 	if errors.Is(err, ErrNoSpace) {
-		return newProblem(Unavailable, "No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
+		return Unavailable("No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
 	}
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p

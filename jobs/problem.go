@@ -18,9 +18,7 @@ const (
 	Unsupported    Code = "unsupported"
 	TooLarge       Code = "too_large"
 	QueueFull      Code = "queue_full"
-	Gone           Code = "gone"
 	Internal       Code = "internal"
-	Unavailable    Code = "unavailable"
 )
 
 // Problem is an error as RFC 9457 describes it. It is what callers get and what
@@ -52,10 +50,10 @@ func (p *Problem) Error() string {
 	return s
 }
 
-// Is makes errors.Is compare problems by their code.
+// Is makes errors.Is compare problems by their code and status.
 func (p *Problem) Is(target error) bool {
 	t, ok := target.(*Problem)
-	return ok && t.Code == p.Code
+	return ok && t.Code == p.Code && t.Status == p.Status
 }
 
 func newProblem(code Code, title, format string, args ...any) *Problem {
@@ -64,6 +62,11 @@ func newProblem(code Code, title, format string, args ...any) *Problem {
 
 func typedProblem(kind string, code Code, title, detail string) *Problem {
 	return &Problem{Type: kind, Code: code, Title: title, Detail: detail}
+}
+
+// Unavailable is the problem of what can't be done now and was not done.
+func Unavailable(title, detail string) *Problem {
+	return &Problem{Type: "urn:jobhub:problem:unavailable", Title: title, Status: 503, Code: Internal, Detail: detail}
 }
 
 // NewProblem returns a problem of that code; its detail should say what to do.
@@ -78,7 +81,7 @@ var (
 	ErrLeaseLost = newProblem(LeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
 
 	ErrQueueFull = typedProblem("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
-	ErrGone      = newProblem(Gone, "Gone", "The job's time of retention is over.")
+	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job's time of retention is over; it is no longer kept."}
 
 	// ErrTrimmed: the log no longer reaches back to the position asked for.
 	ErrTrimmed = errors.New("the log no longer holds this position")

@@ -22,8 +22,6 @@ var statusOf = map[jobs.Code]int{
 	jobs.Unsupported:    http.StatusUnprocessableEntity,
 	jobs.TooLarge:       http.StatusRequestEntityTooLarge,
 	jobs.QueueFull:      http.StatusServiceUnavailable,
-	jobs.Gone:           http.StatusGone,
-	jobs.Unavailable:    http.StatusServiceUnavailable,
 	forbidden:           http.StatusForbidden,
 	duplicateID:         http.StatusConflict,
 	limitExceeded:       http.StatusTooManyRequests,
@@ -51,7 +49,7 @@ func problemOf(err error) jobs.Problem {
 // fail answers with an error as application/problem+json (RFC 9457).
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
-	if p.Status >= 500 && !errors.Is(err, context.Canceled) {
+	if p.Status == http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
 		s.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	if p.Status == http.StatusServiceUnavailable {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"jobhub/jobs"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -69,7 +71,7 @@ func TestFrames(t *testing.T) {
 			id := w.submit(`{"kind":"nobody"}`)
 			w.submit(`{"kind":"nobody"}`)
 			w.submit(`{"kind":"nobody"}`)
-			if err := w.store.Trim(w.t.Context(), 2); err != nil {
+			if _, err := w.store.Trim(w.t.Context(), jobs.Trim{Seq: 2}); err != nil {
 				w.t.Fatal(err)
 			}
 			c := w.dial("")

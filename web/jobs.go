@@ -283,12 +283,12 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := s.Engine.Err(); err != nil {
-		s.fail(w, r, jobs.NewProblem(jobs.Unavailable, "Not ready", "The hub does not accept jobs; its log says why."))
+		s.fail(w, r, jobs.Unavailable("Not ready", "The hub does not accept jobs; its log says why."))
 		return
 	}
 	select {
 	case <-s.drain:
-		s.fail(w, r, jobs.NewProblem(jobs.Unavailable, "Not ready", "The hub is shutting down."))
+		s.fail(w, r, jobs.Unavailable("Not ready", "The hub is shutting down."))
 	default:
 		writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
 	}

@@ -65,7 +65,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !s.enter() {
-		s.fail(w, r, jobs.NewProblem(jobs.Unavailable, "Shutting down", "The hub is shutting down; come back in a moment."))
+		s.fail(w, r, jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment."))
 		return
 	}
 	defer s.sockets.Done()

@@ -101,7 +101,8 @@ func TestDemoClients(t *testing.T) {
 				t.Errorf("code %d\n%s", got, &out)
 			}
 			b := d.ledger.balance(time.Now())
-			if b.submitted < 200 || b.submitted != b.succeeded || b.duplicated != (endings-1)*b.submitted {
+			unread := (endings-1)*b.submitted - b.duplicated // the demo ends with the last job's first ending
+			if b.submitted < 200 || b.submitted != b.succeeded || unread < 0 || unread > 1 {
 				t.Error(b)
 			}
 			for _, a := range actors {

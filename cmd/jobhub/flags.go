@@ -25,7 +25,7 @@ func parseFlags(fs *flag.FlagSet, args []string) error {
 			return
 		}
 		if err := fs.Set(f.Name, value); err != nil {
-			errs = append(errs, fmt.Errorf("%s=%q: %w", name, value, err))
+			errs = append(errs, fmt.Errorf("%s: the variable %s=%q is not a good --%s: %w (see --help)", fs.Name(), name, value, f.Name, err))
 		}
 	})
 	if err := errors.Join(errs...); err != nil {

@@ -28,6 +28,7 @@ type serveOptions struct {
 	Data        string
 	Store       string
 	EgressAllow []netip.Prefix
+	Lease       time.Duration
 	Grace       time.Duration
 	Logger      *slog.Logger
 }
@@ -40,6 +41,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store; it is created")
 	fs.StringVar(&o.Store, "store", "", "where jobs are kept, sqlite:`PATH` (default: in the data folder)")
 	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http jobs may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
+	fs.DurationVar(&o.Lease, "lease", 30*time.Second, "how long a worker may be silent before its jobs run elsewhere")
 	fs.DurationVar(&o.Grace, "grace", 10*time.Second, "how long running jobs may finish when the hub is told to stop")
 	if err := parseFlags(fs, args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -112,7 +114,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 		return nil, err
 	}
 	handlers := map[string]jobs.Handler{"http": call.HTTP(call.Options{Allow: o.EgressAllow})}
-	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Logger: o.Logger}); err != nil {
+	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
 	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Origin: h.url, Version: programVersion(), Logger: o.Logger})
@@ -152,7 +154,7 @@ func listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s is in use; stop what listens there or choose another --addr: %w", addr, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", addr, err)
+		return nil, fmt.Errorf("--addr %q: %w; write it like 127.0.0.1:8080", addr, err)
 	}
 	return listener, nil
 }

@@ -77,7 +77,7 @@ type lane struct {
 // Open opens the store in a folder, and creates both where they do not exist.
 func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("creating the data folder: %w", err)
+		return nil, fmt.Errorf("creating the data folder %s: %w; choose another with --data", dir, err)
 	}
 	s := &Store{path: filepath.Join(dir, "jobs.db"), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
 		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}}
@@ -115,7 +115,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("the data folder is not writable: %w", err)
+		return nil, fmt.Errorf("the data folder is not writable: %w; choose another with --data", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
