@@ -345,3 +345,17 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.loops.Wait()
 	return nil
 }
+
+// Wait returns a job once it is final.
+func (e *Engine) Wait(ctx context.Context, tenant string, id ID) (Job, error) {
+	for {
+		head := e.store.Head().Seq
+		job, _, err := e.store.Job(ctx, tenant, id)
+		if err != nil || job.State.Final() {
+			return job, err
+		}
+		if err := e.store.Wait(ctx, head); err != nil {
+			return job, err
+		}
+	}
+}
