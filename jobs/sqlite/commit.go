@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -26,6 +25,8 @@ type commit struct {
 	set    map[*queue]jobs.QueueSettings // settings that were written
 	woken  bool                          // other jobs became due
 	opened map[string]int                // jobs that became ready, by kind
+	rows   map[uint64]*changed           // jobs that changed and are not written yet, by N
+	order  []*changed                    // the same, in the order of their first change
 }
 
 // Commit implements jobs.Store.
@@ -36,7 +37,7 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 		return jobs.ErrClosed
 	}
 	head, _ := s.tail.position()
-	c := &commit{Store: s, now: b.Now, seq: head, moved: map[*queue]*counts{}, opened: map[string]int{}}
+	c := &commit{Store: s, now: b.Now, seq: head, moved: map[*queue]*counts{}, opened: map[string]int{}, rows: map[uint64]*changed{}}
 	if err := c.transact(b); err != nil {
 		s.forget(c.made)
 		if e := s.loadLanes(); e != nil { // claims may have struck out lanes that are there again
@@ -76,6 +77,9 @@ func (c *commit) transact(b *jobs.Batch) (err error) {
 			return storeError(err)
 		}
 	}
+	if err := c.flush(); err != nil {
+		return storeError(err)
+	}
 	for _, claim := range b.Claims {
 		if err := c.claim(claim); err != nil {
 			return storeError(err)
@@ -112,61 +116,40 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if ch.If.State == 0 {
 		return c.insert(ch)
 	}
-	// To look first and update then is cheaper than UPDATE … RETURNING, and as safe:
-	// nobody else writes.
-	look := c.write.Prep("SELECT state, lease, version, seq FROM jobs WHERE n=?")
-	look.BindInt64(1, int64(ch.Job.N))
-	found, err := look.Step()
-	found = found && jobs.State(look.ColumnInt(0)) == ch.If.State && look.ColumnText(1) == ch.If.Lease
-	if found {
-		ch.Job.Version, ch.Event.Prev = uint64(look.ColumnInt64(2)), uint64(look.ColumnInt64(3))
-	}
-	if err := errors.Join(err, look.Reset()); err != nil {
-		return nil, err
-	}
-	if !found {
-		return jobs.ErrConflict, nil
-	}
-	if ch.Event.Type.Lasting() {
-		ch.Job.Version++
-	}
-	st, err := c.write.Prepare(c.updateSQL(ch.Fields))
+	r, err := c.row(ch.Job.N)
 	if err != nil {
 		return nil, err
 	}
-	p := binder{Stmt: st}
-	p.int(int64(ch.Job.Version))
-	p.int(int64(c.seq + 1))
-	q := c.queue(ch.Job.Tenant, ch.Job.Queue)
-	queued := ch.Fields.Has(jobs.FieldState) && ch.Job.State == jobs.Queued
-	ready := queued && ch.Job.OrderingKey == "" && ch.Job.Key == ""
-	payloads := p.fields(ch.Fields, &ch.Job, ready, c.seq+1)
-	p.int(int64(ch.Job.N))
-	if err := run(st); err != nil {
-		return nil, err
+	if r == nil || r.job.State != ch.If.State || r.job.Lease != ch.If.Lease {
+		return jobs.ErrConflict, nil
 	}
-	for _, pl := range payloads {
-		if err := c.savePayload(ch.Job.N, pl); err != nil {
-			return nil, err
-		}
+	if ch.Event.Type.Lasting() {
+		r.job.Version++
 	}
-	if ch.Fields.Has(jobs.FieldState) {
-		c.move(q, ch.If.State, ch.Job.State)
-	}
+	ch.Event.Prev, r.job.Seq = r.job.Seq, c.seq+1
+	assign(&r.job, &ch.Job, ch.Fields)
+	r.fields, r.dirty = r.fields|ch.Fields, true
+	ch.Job.Version = r.job.Version
 	c.tell(&ch.Job, &ch.Event)
-	if ready {
+	if !ch.Fields.Has(jobs.FieldState) {
+		return nil, nil
+	}
+	q := c.queue(ch.Job.Tenant, ch.Job.Queue)
+	c.move(q, ch.If.State, ch.Job.State)
+	if r.ready = ch.Job.State == jobs.Queued && ch.Job.OrderingKey == "" && ch.Job.Key == ""; r.ready {
+		r.readyAt = c.seq
 		c.open(q, ch.Job.Kind)
 	}
-	if ch.Fields.Has(jobs.FieldState) {
-		if err := c.passOn(q, &ch.Job); err != nil {
-			return nil, err
-		}
-	}
-	return nil, nil
+	return nil, c.passOn(q, &ch.Job)
 }
 
 func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 	j := &ch.Job
+	if ch.Key != nil || len(ch.After) > 0 {
+		if err := c.flush(); err != nil {
+			return nil, err
+		}
+	}
 	if ch.Key != nil {
 		if taken, err := c.bindKey(ch.Key); err != nil || taken != nil {
 			return taken, err
@@ -285,25 +268,6 @@ func (c *commit) bindKey(k *jobs.Key) (taken, err error) {
 		err = loadPayloads(c.write, &t.Job)
 	}
 	return taken, err
-}
-
-// updateSQL is the statement that sets fields.
-func (s *Store) updateSQL(f jobs.Field) string {
-	if sql := s.updates[f]; sql != "" {
-		return sql
-	}
-	var b strings.Builder
-	b.WriteString("UPDATE jobs SET version=?, seq=?")
-	for _, field := range fields {
-		if f.Has(field.bit) {
-			for column := range strings.SplitSeq(field.columns, " ") {
-				b.WriteString(", " + column + "=?")
-			}
-		}
-	}
-	b.WriteString(" WHERE n=?")
-	s.updates[f] = b.String()
-	return b.String()
 }
 
 // tell numbers the event of a change.

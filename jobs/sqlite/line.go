@@ -16,6 +16,11 @@ import (
 
 // passOn does what follows for lines and waiting jobs from the new state of a job.
 func (c *commit) passOn(q *queue, j *jobs.Job) error {
+	if j.OrderingKey != "" || j.Key != "" {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
 	if j.State == jobs.Queued && (j.OrderingKey != "" || j.Key != "") {
 		first := true
 		if j.OrderingKey != "" {
@@ -177,6 +182,9 @@ func (c *commit) ended(j *jobs.Job) error {
 	}
 	if len(children) == 0 {
 		return nil
+	}
+	if err := c.flush(); err != nil {
+		return err
 	}
 	if err := c.do("DELETE FROM waits WHERE parent=?", int64(j.N)); err != nil {
 		return err

@@ -1,0 +1,147 @@
+package sqlite
+
+import (
+	"errors"
+	"strings"
+
+	"jobhub/jobs"
+)
+
+// changed is a job with its changes of one commit. They are written together, as the
+// row of a job costs the same however many of its columns change.
+type changed struct {
+	job     jobs.Job // State, Lease, Version and Seq, and what fields name
+	fields  jobs.Field
+	ready   bool
+	readyAt uint64
+	dirty   bool // something changed
+}
+
+// row is a job as of the changes so far; nil if there is none.
+func (c *commit) row(n uint64) (*changed, error) {
+	if r := c.rows[n]; r != nil {
+		return r, nil
+	}
+	// To look first and update then is cheaper than UPDATE … RETURNING, and as safe:
+	// nobody else writes.
+	st := c.write.Prep("SELECT state, lease, version, seq FROM jobs WHERE n=?")
+	st.BindInt64(1, int64(n))
+	found, err := st.Step()
+	var r *changed
+	if found {
+		r = &changed{job: jobs.Job{N: n, State: jobs.State(st.ColumnInt(0)), Lease: st.ColumnText(1), Version: uint64(st.ColumnInt64(2)), Seq: uint64(st.ColumnInt64(3))}}
+		c.rows[n] = r
+		c.order = append(c.order, r)
+	}
+	return r, errors.Join(err, st.Reset())
+}
+
+// flush writes what has changed; what follows may ask the database.
+func (c *commit) flush() error {
+	for _, r := range c.order {
+		if !r.dirty {
+			continue
+		}
+		if err := c.update(r); err != nil {
+			return err
+		}
+	}
+	clear(c.rows)
+	c.order = c.order[:0]
+	return nil
+}
+
+func (c *commit) update(r *changed) error {
+	st, err := c.write.Prepare(c.updateSQL(r.fields))
+	if err != nil {
+		return err
+	}
+	p := binder{Stmt: st}
+	p.int(int64(r.job.Version))
+	p.int(int64(r.job.Seq))
+	large := p.fields(r.fields, &r.job, r.ready, r.readyAt)
+	p.int(int64(r.job.N))
+	if err := run(st); err != nil {
+		return err
+	}
+	for _, l := range large {
+		if err := c.savePayload(r.job.N, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// updateSQL is the statement that sets fields.
+func (s *Store) updateSQL(f jobs.Field) string {
+	if sql := s.updates[f]; sql != "" {
+		return sql
+	}
+	var b strings.Builder
+	b.WriteString("UPDATE jobs SET version=?, seq=?")
+	for _, field := range fields {
+		if f.Has(field.bit) {
+			for column := range strings.SplitSeq(field.columns, " ") {
+				b.WriteString(", " + column + "=?")
+			}
+		}
+	}
+	b.WriteString(" WHERE n=?")
+	s.updates[f] = b.String()
+	return b.String()
+}
+
+// assign copies the members that fields name.
+func assign(to, from *jobs.Job, f jobs.Field) {
+	if f.Has(jobs.FieldState) {
+		to.State, to.Reason = from.State, from.Reason
+	}
+	if f.Has(jobs.FieldAttempt) {
+		to.Attempt = from.Attempt
+	}
+	if f.Has(jobs.FieldLease) {
+		to.Lease = from.Lease
+	}
+	if f.Has(jobs.FieldWake) {
+		to.WakeAt = from.WakeAt
+	}
+	if f.Has(jobs.FieldScheduled) {
+		to.ScheduledAt = from.ScheduledAt
+	}
+	if f.Has(jobs.FieldStarted) {
+		to.StartedAt = from.StartedAt
+	}
+	if f.Has(jobs.FieldFinished) {
+		to.FinishedAt = from.FinishedAt
+	}
+	if f.Has(jobs.FieldProgress) {
+		to.Progress = from.Progress
+	}
+	if f.Has(jobs.FieldError) {
+		to.Error = from.Error
+	}
+	if f.Has(jobs.FieldResult) {
+		to.Result, to.Response = from.Result, from.Response
+	}
+	if f.Has(jobs.FieldCancel) {
+		to.CancelRequested = from.CancelRequested
+	}
+	if f.Has(jobs.FieldLost) {
+		to.Lost = from.Lost
+	}
+	if f.Has(jobs.FieldCheckpoint) {
+		to.Checkpoint = from.Checkpoint
+	}
+	if f.Has(jobs.FieldRetained) {
+		to.RetainedUntil = from.RetainedUntil
+	}
+	if f.Has(jobs.FieldSettled) {
+		to.Settled = from.Settled
+	}
+	if f.Has(jobs.FieldReported) {
+		to.Reported = from.Reported
+	}
+	if f.Has(jobs.FieldExpires) {
+		to.ExpiresAt = from.ExpiresAt
+	}
+}
