@@ -129,7 +129,7 @@ func lockFolder(dir string) (*os.File, error) {
 
 func (s *Store) prepare(ctx context.Context, dir string) error {
 	for _, setting := range []string{"auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=" + synchronous,
-		"wal_autocheckpoint=4000", "cache_size=-65536", "temp_store=MEMORY"} {
+		"wal_autocheckpoint=4000", "cache_size=-16384", "temp_store=MEMORY"} {
 		if err := sqlitex.ExecuteTransient(s.write, "PRAGMA "+setting, nil); err != nil {
 			return err
 		}
