@@ -27,7 +27,8 @@ Usage: jobhub-bench COMMAND [flags]
   finish    the end of a job to its event at a WebSocket client, when idle
   idle      what an empty hub uses, and how long it takes to start
   cycle     the engine in process: submit, claim, 2 progress, finish
-  all       all of these, as one Markdown table
+  scale     the same with up to a million jobs in the store, and what it takes to open that
+  all       all but scale, as one Markdown table
 
 jobhub-bench COMMAND --help shows the flags of a command.
 `
@@ -40,6 +41,7 @@ var commands = map[string]command{
 	"finish": runFinish,
 	"idle":   runIdle,
 	"cycle":  runCycle,
+	"scale":  runScale,
 	"all":    runAll,
 	"hub":    runStandIn, // started by submit --cpuprofile
 }
