@@ -5,7 +5,8 @@
 
 test: tools lint
 	go test -race -shuffle=on ./...
-	go -C cmd/jobhub-bench vet ./...
+	go test -count=1 -run TestModel ./jobs
+	cd cmd/jobhub-bench && go vet ./... && go test -count=1 ./...
 
 # Generated code is fresh, and the code is formatted and free of known mistakes.
 lint:

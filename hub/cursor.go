@@ -283,6 +283,7 @@ func (h *Hub) Replay(ctx context.Context, s Subscription, after, upTo uint64, yi
 		}
 		return yield(only.latest(slices.DeleteFunc(h.wrap(events, upTo), func(e *Event) bool { return !only.wants(e) })))
 	}
+	after = min(after+resumeLate, max(after, upTo))
 	for after < upTo {
 		events, err := h.after(ctx, after, 1000)
 		if err != nil {

@@ -163,7 +163,7 @@ func (c *committer) commit(ops []*op) {
 		return
 	}
 	err := c.store.Commit(context.Background(), b)
-	if err != nil && !errors.Is(err, ErrNoSpace) {
+	if err != nil && !errors.Is(err, ErrNoSpace) && failStop {
 		c.fail(err)
 	}
 	for _, o := range ops {

@@ -2,6 +2,8 @@
 (() => {
   const themes = ["auto", "light", "dark"];
   const read = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
+  const names = { auto: "as the system", light: "light", dark: "dark" };
+  const after = (theme) => themes[(themes.indexOf(theme) + 1) % themes.length];
   const keep = (theme) => { try { localStorage.setItem("theme", theme); } catch { /* private mode: for this page only */ } };
   let theme = themes.includes(read()) ? read() : "auto";
   const root = document.documentElement;
@@ -12,11 +14,11 @@
     const button = document.getElementById("theme");
     const show = () => {
       root.dataset.theme = theme;
-      button.textContent = theme;
-      button.setAttribute("aria-label", `Colours: ${theme}`);
+      button.title = `Colours: ${names[theme]}. Click for ${names[after(theme)]}.`;
+      button.setAttribute("aria-label", button.title);
     };
     button.addEventListener("click", () => {
-      theme = themes[(themes.indexOf(theme) + 1) % themes.length];
+      theme = after(theme);
       keep(theme);
       show();
     });

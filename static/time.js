@@ -21,6 +21,7 @@ const write = {
   ago: (t, now) => `${span(now - t)} ago`,
   in: (t, now) => t > now ? `in ${span(t - now + 999)}` : "now",
   minute, clock,
+  day: (t) => `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${minute(t)}`,
   precise: (t) => `${clock(t)}.${String(t.getMilliseconds()).padStart(3, "0")}`,
 };
 

@@ -64,10 +64,10 @@ func TestDrainTellsConnectionsToComeBack(t *testing.T) {
 			t.Errorf("closed with %d, want 1012", code)
 		}
 	}
-	w.do("GET", "/readyz", "").problem(http.StatusServiceUnavailable, "unavailable")
+	w.do("GET", "/readyz", "").problem(http.StatusServiceUnavailable, "internal")
 	w.do("GET", "/healthz", "").want(http.StatusOK)
 	w.do("GET", "/v1/ws", "", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==").
-		has("Retry-After", "1").problem(http.StatusServiceUnavailable, "unavailable")
+		has("Retry-After", "1").problem(http.StatusServiceUnavailable, "internal")
 	w.Drain() // again does no harm
 }
 

@@ -2,10 +2,12 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +30,7 @@ const (
 )
 
 func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
-	model, pos, err := s.overview(r.Context(), "http://"+r.Host)
+	model, pos, err := s.overview(r.Context())
 	if err != nil {
 		s.failPage(w, r, err)
 		return
@@ -42,7 +44,7 @@ func (s *Server) jobPage(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, err)
 		return
 	}
-	model, pos, err := s.jobModel(r.Context(), id, "http://"+r.Host)
+	model, pos, err := s.jobModel(r.Context(), id)
 	if err != nil {
 		s.failPage(w, r, err)
 		return
@@ -61,6 +63,20 @@ func (s *Server) cancelForm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, "/jobs/"+id.String(), http.StatusSeeOther)
+}
+
+// retryForm is the button of the page of a job that has ended: it leads to the new job.
+func (s *Server) retryForm(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	var accepted jobs.Accepted
+	if err == nil {
+		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, nil)
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/jobs/"+accepted.Job.ID.String(), http.StatusSeeOther)
 }
 
 func (s *Server) staticFiles(w http.ResponseWriter, r *http.Request) {
@@ -95,9 +111,9 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c temp
 	w.Write(b.Bytes())
 }
 
-func (s *Server) overview(ctx context.Context, origin string) (view.Overview, jobs.Position, error) {
+func (s *Server) overview(ctx context.Context) (view.Overview, jobs.Position, error) {
 	now := time.Now()
-	o := view.Overview{At: now, Origin: origin, Throughput: series(s.Hub.Meter.Series(jobs.DefaultTenant, "", now), now)}
+	o := view.Overview{At: now, Origin: s.Origin, Throughput: series(s.Hub.Meter.Series(jobs.DefaultTenant, "", now), now)}
 	newest, err := s.Store.List(ctx, jobs.Filter{Tenant: jobs.DefaultTenant, Limit: newestJobs})
 	if err != nil {
 		return o, newest.Pos, err
@@ -110,13 +126,16 @@ func (s *Server) overview(ctx context.Context, origin string) (view.Overview, jo
 	for _, q := range queues {
 		buckets := s.Hub.Meter.Series(jobs.DefaultTenant, q.Name, now)
 		rates := view.Rates(hub.RatesOf(buckets))
-		o.Queues = append(o.Queues, view.Queue{QueueInfo: q, Rates: &rates, Series: series(buckets, now)})
+		o.Queues = append(o.Queues, view.Queue{QueueInfo: q, Paused: q.Settings.Paused != nil, Rates: &rates, Series: series(buckets, now)})
 	}
 	o.Attention = attention(o.Queues, now)
 	return o, newest.Pos, nil
 }
 
+// series is what is known: it begins with the first bucket in which anything happened.
 func series(buckets []hub.Bucket, now time.Time) view.Series {
+	first := slices.IndexFunc(buckets, func(b hub.Bucket) bool { return b != hub.Bucket{} })
+	buckets = buckets[max(first, 0):] // where nothing happened at all, that is known
 	out := view.Series{End: now.Truncate(hub.BucketWidth).Add(hub.BucketWidth), Step: hub.BucketWidth, Buckets: make([]view.Bucket, len(buckets))}
 	for i, b := range buckets {
 		out.Buckets[i] = view.Bucket{Succeeded: int(b.Done), Failed: int(b.Failed)}
@@ -124,42 +143,91 @@ func series(buckets []hub.Bucket, now time.Time) view.Series {
 	return out
 }
 
-// attention is what a person should look at: queues where nothing moves, and queues
-// where much fails.
+// attention is what a person should look at, the most urgent first: queues where much
+// fails, where nothing moves, which refuse jobs, or which somebody paused.
 func attention(queues []view.Queue, now time.Time) (out []view.Attention) {
-	const longWait, recent = 30 * time.Second, 60 // of 5 s: five minutes
+	const (
+		longWait      = 30 * time.Second
+		recent        = int(5 * time.Minute / hub.BucketWidth)
+		few           = 3     // failures that may happen to anybody
+		seldom, often = 20, 2 // one in so many jobs that ended
+	)
 	for _, q := range queues {
-		waiting, running := q.Counts[jobs.Queued], q.Counts[jobs.Running]
+		queued, running := q.Counts[jobs.Queued], q.Counts[jobs.Running]
 		var done, failed int
-		for _, b := range q.Series.Buckets[len(q.Series.Buckets)-recent:] {
+		for _, b := range q.Series.Buckets[max(0, len(q.Series.Buckets)-recent):] {
 			done, failed = done+b.Succeeded, failed+b.Failed
 		}
-		if failed > 0 {
+		add := func(level view.Level, since time.Time, detail, format string, args ...any) {
+			out = append(out, view.Attention{Level: level, Text: q.Name + ": " + fmt.Sprintf(format, args...), Detail: detail, Since: since})
+		}
+		if ended := done + failed; failed >= few && failed*seldom >= ended {
 			level := view.Warning
-			if failed >= done {
+			if failed*often >= ended {
 				level = view.Failure
 			}
-			out = append(out, view.Attention{Level: level, Text: fmt.Sprintf("%s: %d of %d jobs failed", q.Name, failed, failed+done), Detail: "in the last five minutes"})
+			add(level, time.Time{}, "in the last five minutes", "%d of %d jobs failed", failed, ended)
 		}
-		if waiting > 0 && running == 0 && now.Sub(q.OldestAt) > longWait {
-			out = append(out, view.Attention{Level: view.Failure, Text: fmt.Sprintf("%s: %d jobs wait and none runs", q.Name, waiting),
-				Detail: "No worker takes their kind, or none is free."})
+		if pause := q.Settings.Paused; pause != nil {
+			if queued > 0 {
+				add(view.Notice, pause.At, pausedBy(pause), "paused, %s", wait(queued))
+			}
+		} else if queued > 0 && running == 0 && now.Sub(q.OldestAt) > longWait {
+			add(view.Failure, time.Time{}, "No worker takes their kind, or none is free", "%s and none runs", wait(queued))
+		}
+		if limit := int64(q.Settings.Capacity); limit > 0 && q.Backlog() >= limit {
+			add(view.Warning, time.Time{}, "New jobs are refused until some have run", "full, %d of %d", q.Backlog(), limit)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b view.Attention) int { return cmp.Compare(b.Level, a.Level) })
 	return out
 }
 
-func (s *Server) jobModel(ctx context.Context, id jobs.ID, origin string) (view.JobModel, jobs.Position, error) {
+func wait(n int64) string {
+	if n == 1 {
+		return "1 job waits"
+	}
+	return fmt.Sprintf("%d jobs wait", n)
+}
+
+// pausedBy says who paused a queue, and why.
+func pausedBy(p *jobs.Pause) string {
+	text := "by " + cmp.Or(p.By, "a caller")
+	if p.Reason != "" {
+		text += ": " + p.Reason
+	}
+	return text
+}
+
+func (s *Server) jobModel(ctx context.Context, id jobs.ID) (view.JobModel, jobs.Position, error) {
 	job, pos, err := s.Store.Job(ctx, jobs.DefaultTenant, id)
 	if err != nil {
 		return view.JobModel{}, pos, err
 	}
-	m := view.JobModel{Job: job, At: time.Now(), Origin: origin}
-	m.Events, err = s.Store.Read(ctx, jobs.ReadQuery{Job: id})
-	if errors.Is(err, jobs.ErrTrimmed) {
-		m.Cut, err = true, nil
-	}
+	m := view.JobModel{Job: job, At: time.Now(), Origin: s.Origin}
+	m.Events, m.Cut, err = s.history(ctx, job)
 	return m, pos, err
+}
+
+// history is what the log still has of a job; cut says that it had more.
+func (s *Server) history(ctx context.Context, job jobs.Job) (events []*jobs.Event, cut bool, err error) {
+	events, err = s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID})
+	if !errors.Is(err, jobs.ErrTrimmed) {
+		return events, false, err
+	}
+	for low, high := uint64(1), job.Seq; low < high; { // the earliest seq to read from is in [low, high]
+		mid := low + (high-low)/2
+		kept, err := s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID, After: mid})
+		switch {
+		case errors.Is(err, jobs.ErrTrimmed):
+			low = mid + 1
+		case err != nil:
+			return nil, true, err
+		default:
+			events, high = kept, mid
+		}
+	}
+	return events, true, nil
 }
 
 // findView returns an error unless there is a view of that name.
@@ -187,14 +255,14 @@ func (s *Server) render(ctx context.Context, name string) (out hub.Rendered, err
 		if err != nil {
 			return out, err
 		}
-		model, _, err := s.jobModel(ctx, id, s.Origin)
+		model, _, err := s.jobModel(ctx, id)
 		if err != nil {
 			return out, err
 		}
 		out.Filter.Job = id
 		parts = view.JobFragments(model)
 	} else {
-		model, _, err := s.overview(ctx, s.Origin)
+		model, _, err := s.overview(ctx)
 		if err != nil {
 			return out, err
 		}

@@ -179,8 +179,8 @@ func (s *Server) patchQueue(w http.ResponseWriter, r *http.Request) {
 		}
 		if in.QueueTimeout != nil {
 			var d *jobs.Duration
-			if err := json.Unmarshal(in.QueueTimeout, &d); err != nil || (d != nil && *d <= 0) {
-				return invalidMember("/queue_timeout", `must be a duration like "30s", or null for none`)
+			if err := json.Unmarshal(in.QueueTimeout, &d); err != nil || (d != nil && (time.Duration(*d) < time.Millisecond || time.Duration(*d) > maxDelay)) {
+				return invalidMember("/queue_timeout", `must be a duration like "30s", from 1ms to ten years, or null for none`)
 			}
 			if set.QueueTimeout = 0; d != nil {
 				set.QueueTimeout = *d
@@ -216,7 +216,12 @@ func (s *Server) resumeQueue(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) configure(w http.ResponseWriter, r *http.Request, edit func(*jobs.QueueSettings) error) {
-	if err := s.Engine.Configure(r.Context(), tenant(r), r.PathValue("name"), edit); err != nil {
+	name := r.PathValue("name")
+	if !jobs.WellFormedName(name) {
+		s.fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is 1 to 64 of a-z 0-9 . _ -"))
+		return
+	}
+	if err := s.Engine.Configure(r.Context(), tenant(r), name, edit); err != nil {
 		s.fail(w, r, err)
 		return
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 
 	"jobhub/jobs"
@@ -21,6 +22,12 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, in.Input)
+	if errors.Is(err, jobs.ErrQueueFull) {
+		if old, _, err := s.Store.Job(r.Context(), tenant(r), id); err == nil {
+			s.refuseFull(w, r, old.Tenant, old.Queue)
+			return
+		}
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return

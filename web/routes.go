@@ -45,6 +45,7 @@ func (s *Server) routes() {
 		"GET /{$}":               s.overviewPage,
 		"GET /jobs/{id}":         s.jobPage,
 		"POST /jobs/{id}/cancel": s.cancelForm,
+		"POST /jobs/{id}/retry":  s.retryForm,
 		"GET /static/":           s.staticFiles,
 	} {
 		s.mux.HandleFunc(pattern, handler)

@@ -13,7 +13,8 @@ import (
 
 const unknownID = "0197f0a2-5c1e-7000-8000-000000a44f09"
 
-// routeCases has for each route what it answers; ID in a path stands for a queued job.
+// routeCases has for each route what it answers; in a path ID stands for a queued job,
+// DONE for a finished one, WORKER for a worker and TOKEN for a lease of it.
 var routeCases = []struct {
 	route, request string
 	body           string
@@ -33,7 +34,42 @@ var routeCases = []struct {
 	{"POST /v1/jobs/{id}/cancel", "POST /v1/jobs/" + unknownID + "/cancel", "", 404, "application/problem+json"},
 	{"DELETE /v1/jobs/{id}", "DELETE /v1/jobs/ID", "", 200, "application/json"},
 	{"DELETE /v1/jobs/{id}", "DELETE /v1/jobs/" + unknownID, "", 404, "application/problem+json"},
+	{"POST /v1/jobs/{id}/retry", "POST /v1/jobs/DONE/retry", "", 202, "application/json"},
+	{"POST /v1/jobs/{id}/retry", "POST /v1/jobs/ID/retry", "", 409, "application/problem+json"},
+	{"POST /v1/jobs/{id}/retry", "POST /v1/jobs/" + unknownID + "/retry", "", 404, "application/problem+json"},
 	{"GET /v1/queues", "GET /v1/queues", "", 200, "application/json"},
+	{"GET /v1/queues/{name}", "GET /v1/queues/default", "", 200, "application/json"},
+	{"GET /v1/queues/{name}", "GET /v1/queues/nothing", "", 404, "application/problem+json"},
+	{"PATCH /v1/queues/{name}", "PATCH /v1/queues/q", `{"concurrency":1}`, 200, "application/json"},
+	{"PATCH /v1/queues/{name}", "PATCH /v1/queues/q", `{"concurrency":0}`, 422, "application/problem+json"},
+	{"PATCH /v1/queues/{name}", "PATCH /v1/queues/Q", `{}`, 404, "application/problem+json"},
+	{"POST /v1/queues/{name}/pause", "POST /v1/queues/q/pause", `{"reason":"tired"}`, 200, "application/json"},
+	{"POST /v1/queues/{name}/pause", "POST /v1/queues/Q/pause", "", 404, "application/problem+json"},
+	{"POST /v1/queues/{name}/resume", "POST /v1/queues/q/resume", "", 200, "application/json"},
+	{"POST /v1/queues/{name}/resume", "POST /v1/queues/Q/resume", "", 404, "application/problem+json"},
+	{"POST /v1/workers", "POST /v1/workers", `{"kinds":["k"]}`, 200, "application/json"},
+	{"POST /v1/workers", "POST /v1/workers", "", 422, "application/problem+json"},
+	{"GET /v1/workers", "GET /v1/workers", "", 200, "application/json"},
+	{"DELETE /v1/workers/{id}", "DELETE /v1/workers/WORKER", "", 204, ""},
+	{"DELETE /v1/workers/{id}", "DELETE /v1/workers/wk_x", "", 404, "application/problem+json"},
+	{"POST /v1/workers/{id}/lease", "POST /v1/workers/WORKER/lease", `{"wait":"0s"}`, 200, "application/json"},
+	{"POST /v1/workers/{id}/lease", "POST /v1/workers/wk_x/lease", "", 404, "application/problem+json"},
+	{"POST /v1/workers/{id}/beat", "POST /v1/workers/WORKER/beat", "", 200, "application/json"},
+	{"POST /v1/workers/{id}/beat", "POST /v1/workers/wk_x/beat", "", 404, "application/problem+json"},
+	{"POST /v1/workers/{id}/quiet", "POST /v1/workers/WORKER/quiet", "", 200, "application/json"},
+	{"POST /v1/workers/{id}/quiet", "POST /v1/workers/wk_x/quiet", "", 404, "application/problem+json"},
+	{"POST /v1/workers/{id}/terminate", "POST /v1/workers/WORKER/terminate", "", 200, "application/json"},
+	{"POST /v1/workers/{id}/terminate", "POST /v1/workers/wk_x/terminate", "", 404, "application/problem+json"},
+	{"POST /v1/leases/{token}/events", "POST /v1/leases/TOKEN/events", `{"n":1,"type":"progress","percent":1}`, 200, "application/json"},
+	{"POST /v1/leases/{token}/events", "POST /v1/leases/TOKEN/events", "", 400, "application/problem+json"},
+	{"POST /v1/leases/{token}/complete", "POST /v1/leases/TOKEN/complete", `{"result":1}`, 200, "application/json"},
+	{"POST /v1/leases/{token}/complete", "POST /v1/leases/x/complete", "", 409, "application/problem+json"},
+	{"POST /v1/leases/{token}/fail", "POST /v1/leases/TOKEN/fail", "", 200, "application/json"},
+	{"POST /v1/leases/{token}/fail", "POST /v1/leases/x/fail", "", 409, "application/problem+json"},
+	{"POST /v1/leases/{token}/snooze", "POST /v1/leases/TOKEN/snooze", `{"delay":"1h"}`, 200, "application/json"},
+	{"POST /v1/leases/{token}/snooze", "POST /v1/leases/TOKEN/snooze", "", 422, "application/problem+json"},
+	{"POST /v1/leases/{token}/release", "POST /v1/leases/TOKEN/release", "", 200, "application/json"},
+	{"POST /v1/leases/{token}/release", "POST /v1/leases/x/release", "", 409, "application/problem+json"},
 	{"GET /v1/ws", "GET /v1/ws", "", 426, "application/problem+json"},
 	{"GET /healthz", "GET /healthz", "", 200, "application/json"},
 	{"GET /readyz", "GET /readyz", "", 200, "application/json"},
@@ -43,6 +79,8 @@ var routeCases = []struct {
 	{"GET /jobs/{id}", "GET /jobs/x", "", 404, "text/html; charset=utf-8"},
 	{"POST /jobs/{id}/cancel", "POST /jobs/ID/cancel", "", 303, ""},
 	{"POST /jobs/{id}/cancel", "POST /jobs/x/cancel", "", 404, "text/html; charset=utf-8"},
+	{"POST /jobs/{id}/retry", "POST /jobs/DONE/retry", "", 303, ""},
+	{"POST /jobs/{id}/retry", "POST /jobs/ID/retry", "", 409, "text/html; charset=utf-8"},
 	{"GET /static/", "GET /static/jobhub.css", "", 200, "text/css; charset=utf-8"},
 	{"GET /static/", "GET /static/nothing.css", "", 404, "text/plain; charset=utf-8"},
 }
@@ -74,7 +112,7 @@ func routes(t *testing.T) (patterns []string) {
 func TestRoutes(t *testing.T) {
 	w := start(t)
 	patterns := routes(t)
-	if len(patterns) < 14 {
+	if len(patterns) < 31 {
 		t.Fatalf("only %d routes were found in routes.go", len(patterns))
 	}
 	for _, pattern := range patterns {
@@ -92,7 +130,18 @@ func TestRoutes(t *testing.T) {
 				t.Errorf("there is no route %s any more", c.route)
 			}
 			id := w.submit(`{"kind":"nobody"}`)
-			method, path, _ := strings.Cut(strings.Replace(c.request, "ID", id, 1), " ")
+			request := strings.Replace(c.request, "ID", id, 1)
+			if strings.Contains(request, "DONE") {
+				w.do("DELETE", "/v1/jobs/"+id, "").want(200)
+				request = strings.Replace(request, "DONE", id, 1)
+			}
+			if strings.Contains(request, "WORKER") || strings.Contains(request, "TOKEN") {
+				k := w.worker(1, "leased")
+				w.submit(`{"kind":"leased"}`)
+				token, _ := k.lease()
+				request = strings.NewReplacer("WORKER", k.id, "TOKEN", token).Replace(request)
+			}
+			method, path, _ := strings.Cut(request, " ")
 			r := w.do(method, path, c.body)
 			r.t = t
 			referrer := "no-referrer"
@@ -103,7 +152,7 @@ func TestRoutes(t *testing.T) {
 			if !strings.HasPrefix(path, "/static/") && !strings.Contains(r.header.Get("Content-Security-Policy"), "default-src 'none'") {
 				t.Errorf("Content-Security-Policy: %q", r.header.Get("Content-Security-Policy"))
 			}
-			if strings.HasPrefix(path, "/v1/") {
+			if strings.HasPrefix(path, "/v1/") && c.status != http.StatusNoContent {
 				r.has("Cache-Control", "no-store")
 			}
 			if r.status >= 400 && strings.HasPrefix(path, "/v1/") {

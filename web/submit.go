@@ -37,15 +37,15 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	spec.Tenant, spec.Key = tenant(r), key
 	accepted, err := s.Engine.Submit(r.Context(), spec)
-	h := w.Header()
-	if errors.Is(err, jobs.ErrQueueFull) { // draft-ietf-httpapi-ratelimit-headers
-		h.Set("RateLimit-Policy", `"capacity";q=`+strconv.Itoa(s.Engine.Settings(spec.Tenant, spec.Queue).Capacity))
-		h.Set("RateLimit", `"capacity";r=0;t=1`)
+	if errors.Is(err, jobs.ErrQueueFull) {
+		s.refuseFull(w, r, spec.Tenant, spec.Queue)
+		return
 	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
+	h := w.Header()
 	h.Set("Vary", "Prefer")
 	if accepted.Replayed {
 		h.Set("Idempotency-Replayed", "true")
@@ -61,6 +61,13 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.writeAccepted(w, accepted)
+}
+
+// refuseFull answers for a full queue (draft-ietf-httpapi-ratelimit-headers).
+func (s *Server) refuseFull(w http.ResponseWriter, r *http.Request, tenant, queue string) {
+	w.Header().Set("RateLimit-Policy", `"capacity";q=`+strconv.Itoa(s.Engine.Settings(tenant, queue).Capacity))
+	w.Header().Set("RateLimit", `"capacity";r=0;t=1`)
+	s.fail(w, r, jobs.ErrQueueFull)
 }
 
 func (s *Server) writeAccepted(w http.ResponseWriter, a jobs.Accepted) {
@@ -115,12 +122,16 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	defer deadline.SetReadDeadline(time.Time{})
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large data elsewhere and send a link.", large.Limit)
+		return nil, tooLarge(large.Limit)
 	}
 	if err != nil {
 		return nil, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
 	}
 	return body, nil
+}
+
+func tooLarge(limit int64) error {
+	return jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large data elsewhere and send a link.", limit)
 }
 
 // idempotencyKey reads the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header):

@@ -200,6 +200,23 @@ func TestSubmissionsThatAreRefused(t *testing.T) {
 		{"tags too many", `{"kind":"a","tags":[` + strings.Repeat(`"x",`, 32) + `"x"]}`, 422, "/tags"},
 		{"tags as text", `{"kind":"a","tags":"x"}`, 422, "/tags"},
 		{"tag null", `{"kind":"a","tags":[null]}`, 422, "/tags/0"},
+		{"ordering key NUL", `{"kind":"a","ordering_key":"\u0000"}`, 422, "/ordering_key"},
+		{"ordering key too long", `{"kind":"a","ordering_key":"` + long + long + `"}`, 422, "/ordering_key"},
+		{"ordering key a number", `{"kind":"a","ordering_key":7}`, 422, "/ordering_key"},
+		{"key CRLF", `{"kind":"a","key":"a\r\nb"}`, 422, "/key"},
+		{"key too long", `{"kind":"a","key":"` + long + long + `"}`, 422, "/key"},
+		{"rerun unknown", `{"kind":"a","rerun":"sometimes"}`, 422, "/rerun"},
+		{"rerun as truth", `{"kind":"a","rerun":false}`, 422, "/rerun"},
+		{"after not a list", `{"kind":"a","after":"` + unknownID + `"}`, 422, "/after"},
+		{"after not an id", `{"kind":"a","after":["` + unknownID + `","x"]}`, 422, "/after/1"},
+		{"after another form of id", `{"kind":"a","after":["urn:uuid:` + unknownID + `"]}`, 422, "/after/0"},
+		{"after null", `{"kind":"a","after":[null]}`, 422, "/after/0"},
+		{"after too many", `{"kind":"a","after":[` + strings.Repeat(`"`+unknownID+`",`, 1000) + `"` + unknownID + `"]}`, 422, "/after"},
+		{"retention 0", `{"kind":"a","retention":"0s"}`, 422, "/retention"},
+		{"retention negative", `{"kind":"a","retention":"-1h"}`, 422, "/retention"},
+		{"retention of 11 years", `{"kind":"a","retention":"96426h"}`, 422, "/retention"},
+		{"retention as number", `{"kind":"a","retention":7}`, 422, "/retention"},
+		{"queue timeout 0", `{"kind":"a","queue_timeout":"0s"}`, 422, "/queue_timeout"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := w.do("POST", "/v1/jobs", test.body, "Idempotency-Key", "k")
@@ -215,7 +232,7 @@ func TestSubmissionsThatAreRefused(t *testing.T) {
 
 func TestMembersOfLaterVersions(t *testing.T) {
 	w := start(t)
-	for _, member := range []string{`"ordering_key":"k"`, `"key":"k"`, `"rerun":"never"`, `"callbacks":[]`, `"after":[]`, `"retention":"1h"`, `"after":null`} {
+	for _, member := range []string{`"callbacks":[]`, `"callbacks":null`, `"callbacks":[{"url":"https://example.com"}]`} {
 		w.do("POST", "/v1/jobs", `{"kind":"a",`+member+`}`).problem(http.StatusUnprocessableEntity, "unsupported")
 		w.nothingStored()
 	}

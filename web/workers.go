@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,11 +21,13 @@ import (
 // request can be a worker. All times in it are durations.
 
 const (
-	maxResult = 16 << 20 // bytes of a result or checkpoint as JSON
+	maxResult = 16 << 20 // bytes of a result as JSON
+	maxAround = 4 << 10  // bytes of the body that holds it
 	maxReport = 4 << 20  // bytes of one call with reports
 	pollTime  = 25 * time.Second
 	maxPoll   = 60 * time.Second
 	maxSlots  = 10_000
+	maxDelay  = 10 * 365 * 24 * time.Hour
 )
 
 // register is POST /v1/workers.
@@ -147,7 +150,18 @@ func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	leased, err := s.Engine.Lease(r.Context(), tenant(r), r.PathValue("id"), in.Max, wait)
+	select {
+	case <-s.drain:
+		s.fail(w, r, jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment."))
+		return
+	default:
+	}
+	ctx, stop := s.polling(r)
+	defer stop()
+	leased, err := s.Engine.Lease(ctx, tenant(r), r.PathValue("id"), in.Max, wait)
+	if errors.Is(err, context.Canceled) && r.Context().Err() == nil { // the hub drains
+		leased, err = jobs.Leased{Leases: map[string]jobs.LeaseState{}, Directive: jobs.Go}, nil
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -199,7 +213,9 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	beaten, err := s.Engine.Beat(r.Context(), tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
+	ctx, stop := s.polling(r)
+	defer stop()
+	beaten, err := s.Engine.Beat(ctx, tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -207,6 +223,20 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) {
 	b := appendStates(nil, beaten)
 	b[0] = '{'
 	writeJSON(w, http.StatusOK, b)
+}
+
+// polling is the context of a call that may be held: it ends with the request, and when
+// the hub drains.
+func (s *Server) polling(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(r.Context())
+	go func() {
+		select {
+		case <-s.drain:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, stop
 }
 
 // pollWait reads how long a call may be held.
@@ -328,6 +358,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 		if in.Result != nil && in.Result.Compact() != nil {
 			return jobs.Job{}, jobs.Position{}, invalidMember("/result", "must be JSON")
 		}
+		if len(in.Result) > maxResult {
+			return jobs.Job{}, jobs.Position{}, tooLarge(maxResult)
+		}
 		return s.Engine.Complete(ctx, tenant, token, in.Result)
 	})
 }
@@ -368,8 +401,8 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 		f.Never = true
 	case wait:
 		d, err := time.ParseDuration(after)
-		if err != nil || d < 0 {
-			return nil, invalidMember("/retry", `must be auto, never or like "after 5s"`)
+		if err != nil || d < 0 || d > maxDelay {
+			return nil, invalidMember("/retry", `must be auto, never or like "after 5s", within ten years`)
 		}
 		f.After = d
 	default:
@@ -384,8 +417,8 @@ func (s *Server) snooze(w http.ResponseWriter, r *http.Request) {
 	}
 	s.conclude(w, r, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		d, err := time.ParseDuration(in.Delay)
-		if err != nil || d < 0 {
-			return jobs.Job{}, jobs.Position{}, invalidMember("/delay", `must be a duration like "30s"`)
+		if err != nil || d < 0 || d > maxDelay {
+			return jobs.Job{}, jobs.Position{}, invalidMember("/delay", `must be a duration like "30s", within ten years`)
 		}
 		return s.Engine.Snooze(ctx, tenant, token, d)
 	})
@@ -405,11 +438,14 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 
 // conclude decodes the body, if there is one, ends the attempt and answers with the job.
 func (s *Server) conclude(w http.ResponseWriter, r *http.Request, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) {
-	if err := decodeBody(w, r, maxResult, in); err != nil {
+	if err := decodeBody(w, r, maxResult+maxAround, in); err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	job, pos, err := end(r.Context(), tenant(r), r.PathValue("token"))
+	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) { // so there is no such lease
+		err = jobs.ErrLeaseLost
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return

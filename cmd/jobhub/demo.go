@@ -20,7 +20,8 @@ import (
 const demoUsage = `Usage: jobhub demo [flags]
 
 Starts a hub on a temporary store, a sample API for it to call, and clients that
-submit real jobs steadily. A ledger checks from the outside that none is lost.
+submit real jobs steadily. A ledger checks from the outside that none is lost. With
+--files there is a worker process as well, which works on real files.
 
 `
 
@@ -33,6 +34,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	seed := fs.Uint64("seed", 42, "what the clients do is drawn from this `number`")
 	rate := fs.Float64("rate", 4, "jobs submitted per second, by all clients")
 	length := fs.Duration("for", 0, "end by itself after this time (default: run until ^C)")
+	dir := fs.String("files", "", "also hash and compress the files of this `folder`, now and then one, in a worker process")
 	args, code, ok := parseClient(fs, args)
 	if !ok {
 		return code
@@ -40,6 +42,14 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 || *rate <= 0 || *rate > 10_000 || *length < 0 {
 		fmt.Fprintln(stderr, "jobhub demo: takes only flags, and a --rate above 0")
 		return 2
+	}
+	var files []string
+	if *dir != "" {
+		var err error
+		if files, err = demoFiles(*dir); err != nil {
+			fmt.Fprintln(stderr, "jobhub demo: --files:", err)
+			return 1
+		}
 	}
 	hub, err := startDemoHub(*addr, stdout)
 	if err != nil {
@@ -53,6 +63,14 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	defer stop()
+	if len(files) > 0 {
+		stopWorker, err := startFileWorker(hub.url)
+		if err != nil {
+			fmt.Fprintln(stderr, "jobhub demo:", err)
+			return 1
+		}
+		defer stopWorker()
+	}
 
 	fmt.Fprintf(stdout, "Dashboard   %s/\nSample API  %s (called by the jobs)\nTry         jobhub watch --all --server %[1]s\nStop        ^C\n\n", hub.url, api)
 	if *length > 0 {
@@ -60,7 +78,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		ctx, cancel = context.WithTimeout(ctx, *length)
 		defer cancel()
 	}
-	d := &demo{client: &client.Client{Base: hub.url}, api: api, seed: *seed, rate: *rate, ledger: newLedger("demo"), out: stdout}
+	d := &demo{client: &client.Client{Base: hub.url}, api: api, seed: *seed, rate: *rate, files: files, ledger: newLedger("demo"), out: stdout}
 	return d.run(ctx)
 }
 
@@ -102,7 +120,8 @@ type demo struct {
 	client *client.Client
 	api    string // URL
 	seed   uint64
-	rate   float64 // submissions per second
+	rate   float64  // submissions per second, besides those for files
+	files  []string // for the worker process
 	ledger *ledger
 	out    io.Writer
 }
@@ -123,6 +142,9 @@ func (d *demo) run(ctx context.Context) int {
 	var clients sync.WaitGroup
 	for _, a := range actors {
 		clients.Go(func() { d.act(ctx, a, &clients) })
+	}
+	if len(d.files) > 0 {
+		clients.Go(func() { d.actFiles(ctx) })
 	}
 	screen := newScreen(d.out)
 	for done := false; !done; {

@@ -23,8 +23,12 @@ Usage: jobhub COMMAND [flags]
   demo      run a hub with a sample API and a stream of real jobs
   submit    submit a job
   watch     follow jobs live, or learn the WebSocket protocol with --raw
+  work      run the jobs of a kind with any program
   jobs      list jobs
   cancel    cancel jobs
+  retry     submit jobs again that have ended
+  queues    list queues; pause, resume and limit them
+  digest    hash and compress a file, as the demo's worker does
   version   print the version
 
 jobhub COMMAND --help shows the flags of a command. Each of them can be set by an
@@ -36,8 +40,12 @@ var commands = map[string]func(ctx context.Context, args []string, stdout, stder
 	"demo":   runDemo,
 	"submit": runSubmit,
 	"watch":  runWatch,
+	"work":   runWork,
 	"jobs":   runJobs,
 	"cancel": runCancel,
+	"retry":  runRetry,
+	"queues": runQueues,
+	"digest": runDigest,
 	"version": func(_ context.Context, _ []string, stdout, _ io.Writer) int {
 		fmt.Fprintln(stdout, "jobhub", programVersion(), runtime.Version())
 		return 0

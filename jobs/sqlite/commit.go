@@ -120,7 +120,7 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if r == nil || r.job.State != ch.If.State || r.job.Lease != ch.If.Lease {
+	if r == nil || fenced && (r.job.State != ch.If.State || r.job.Lease != ch.If.Lease) {
 		return jobs.ErrConflict, nil
 	}
 	if ch.Event.Type.Lasting() {

@@ -12,9 +12,10 @@ import (
 // texts stand outside the drawing, so that they are not stretched with it.
 const (
 	chartSpan   = 15 * time.Minute
-	chartBars   = 90
+	chartLeast  = 2 * time.Minute // of a hub that has only begun
+	chartBars   = 90              // at most
 	chartWidth  = 900
-	chartHeight = 160
+	chartHeight = 200
 	sparkSpan   = 5 * time.Minute
 	sparkBars   = 30
 )
@@ -26,7 +27,9 @@ type bars struct {
 	Known             bool
 }
 
-// histogram draws the last n buckets of s, merged by the given factor, into a box.
+// histogram draws the last n bars of s, each of so many buckets, into a box. The bars
+// begin at multiples of their length, so that buckets keep their company from render to
+// render; the last one may still be growing.
 func histogram(s Series, n, merge int, width, height float64, top func(float64) float64) bars {
 	var out bars
 	if len(s.Buckets) == 0 || s.Step <= 0 || merge < 1 {
@@ -34,10 +37,13 @@ func histogram(s Series, n, merge int, width, height float64, top func(float64) 
 	}
 	merged := make([]Bucket, n)
 	most := 0
-	first := n // the first bucket about which something is known
+	first := n // the first bar about which something is known
+	growing := s.growing(merge)
 	for i := range s.Buckets {
-		// Counted from the newest, so that buckets keep their company from render to render.
-		k := n - 1 - i/merge
+		k := n - 1
+		if i >= growing {
+			k -= 1 + (i-growing)/merge
+		}
 		if k < 0 {
 			break
 		}
@@ -84,14 +90,14 @@ func appendCoord(b []byte, f float64) []byte {
 	return strconv.AppendFloat(b, math.Round(f*10)/10, 'f', -1, 64)
 }
 
-// roundTop is the next of 1, 2, 5, 10 … at or above v, so that the scale changes
-// seldom and its middle is a number one can say.
+// roundTop is a number at or above v that leaves little room above it, that stays while v
+// changes a little, and whose half is a number one can say.
 func roundTop(v float64) float64 {
 	if v <= 0 {
 		return 1
 	}
 	p := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 2, 5} {
+	for _, m := range []float64{1, 1.6, 2, 3, 4, 6, 8} {
 		if v <= m*p*(1+1e-9) {
 			return m * p
 		}
@@ -104,7 +110,7 @@ func tick(v float64) string {
 	if v >= 1000 {
 		return count(int64(v))
 	}
-	return number(v)
+	return strconv.FormatFloat(v, 'g', 3, 64)
 }
 
 func tightTop(v float64) float64 {
@@ -114,12 +120,69 @@ func tightTop(v float64) float64 {
 	return v
 }
 
-func (s Series) chart() bars {
-	if s.Step <= 0 {
-		return bars{}
+// growing is the number of the newest buckets that make up the last bar, 1 to merge.
+func (s Series) growing(merge int) int {
+	last := s.End.Add(-1).UnixNano() / int64(s.Step) // its number since 1970
+	return int(last%int64(merge)) + 1
+}
+
+// chart is a histogram of what is known, and the time that it spans.
+type chart struct {
+	bars
+	Span  time.Duration
+	Ticks []tickMark
+}
+
+// tickMark is a full minute on the axis of time.
+type tickMark struct {
+	At time.Time
+	X  float64 // 0 to 1
+}
+
+func (s Series) chart() chart {
+	if s.Step <= 0 || len(s.Buckets) == 0 {
+		return chart{}
 	}
-	merge := max(1, int(chartSpan/chartBars/s.Step))
-	return histogram(s, chartBars, merge, chartWidth, chartHeight, roundTop)
+	known := min(chartSpan, max(chartLeast, s.Step*time.Duration(len(s.Buckets))))
+	merge := 1
+	for s.Step*time.Duration(merge*chartBars) < known {
+		merge++
+	}
+	bar := s.Step * time.Duration(merge)
+	end := s.End.Add(bar - s.Step*time.Duration(s.growing(merge)))
+	n := int((known + bar - 1) / bar)
+	c := chart{bars: histogram(s, n, merge, chartWidth, chartHeight, roundTop), Span: bar * time.Duration(n)}
+	every := time.Minute
+	switch {
+	case c.Span > 8*time.Minute:
+		every = 5 * time.Minute
+	case c.Span > 4*time.Minute:
+		every = 2 * time.Minute
+	}
+	for at := end.Truncate(every); ; at = at.Add(-every) {
+		x := 1 - float64(end.Sub(at))/float64(c.Span)
+		if x < 0.02 {
+			return c
+		}
+		if x < 0.98 { // at the edges there is no room for its text
+			c.Ticks = append(c.Ticks, tickMark{at, x})
+		}
+	}
+}
+
+// grid is the lines behind the bars.
+func (c chart) grid() string {
+	b := []byte("M0 .5H900M0 100H900M0 199.5H900")
+	for _, t := range c.Ticks {
+		b = appendCoord(append(b, 'M'), t.X*chartWidth)
+		b = append(b, " 200v6"...)
+	}
+	return string(b)
+}
+
+// lasts says how far the chart reaches back.
+func (c chart) lasts() string {
+	return plural(int64(c.Span.Round(time.Minute)/time.Minute), "minute", "minutes")
 }
 
 func (s Series) spark(width, height float64) bars {

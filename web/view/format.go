@@ -86,6 +86,7 @@ func iso(t time.Time) string     { return t.UTC().Format("2006-01-02T15:04:05.00
 func clock(t time.Time) string   { return t.UTC().Format("15:04:05") }
 func precise(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 func minute(t time.Time) string  { return t.UTC().Format("15:04") }
+func day(t time.Time) string     { return t.UTC().Format("2006-01-02 15:04") }
 func full(t time.Time) string    { return t.UTC().Format("2006-01-02 15:04:05.000 UTC") }
 
 // size writes a number of bytes.

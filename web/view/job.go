@@ -17,6 +17,14 @@ func (m JobModel) next() string {
 	return "due"
 }
 
+// why is the one remark beside the state.
+func (m JobModel) why() string {
+	if m.Job.State == jobs.Waiting {
+		return "for other jobs"
+	}
+	return reasonText(m.Job.Reason)
+}
+
 func coord(f float64) string { return strconv.FormatFloat(math.Round(f*10)/10, 'f', -1, 64) }
 
 // timelineText says in words what the timeline draws.

@@ -74,7 +74,8 @@ type Attention struct {
 	Level  Level
 	Text   string
 	Detail string
-	Link   string // a path of the hub; may be empty
+	Since  time.Time // zero where it does not matter or is not known
+	Link   string    // a path of the hub; may be empty
 }
 
 // Level is how urgent an Attention is.

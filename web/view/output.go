@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/base64"
 	"encoding/json"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -24,8 +25,9 @@ type line struct {
 	Stream  string
 	At      time.Time
 	Text    string
-	Note    bool // said by the hub, not by the job
-	open    bool // its end has not been written yet
+	Raw     string // what it was, where Text says it shorter
+	Note    bool   // said by the hub, not by the job
+	open    bool   // its end has not been written yet
 }
 
 // output is the end of what a job wrote, and how many lines stand before it.
@@ -40,6 +42,9 @@ func (m JobModel) output() (lines []line, before int) {
 	for i := range lines {
 		if !lines[i].Note {
 			lines[i].Text = plain(lines[i].Text)
+			if short := report(lines[i].Text); short != "" {
+				lines[i].Text, lines[i].Raw = short, lines[i].Text
+			}
 		}
 	}
 	return lines, before
@@ -75,6 +80,24 @@ func appendOutput(lines []line, e *jobs.Event) []line {
 		lines = append(lines, l)
 	}
 	return lines
+}
+
+// report writes a line of JSON that says how far a job is, and nothing else, for the
+// eye; it is empty for any other line.
+func report(s string) string {
+	if !strings.HasPrefix(s, "{") || !strings.Contains(s, `"percent"`) {
+		return ""
+	}
+	var says struct {
+		Percent *float64 `json:"percent"`
+		Message string   `json:"message"`
+	}
+	d := json.NewDecoder(strings.NewReader(s))
+	d.DisallowUnknownFields()
+	if d.Decode(&says) != nil || says.Percent == nil || strings.TrimSpace(s[d.InputOffset():]) != "" {
+		return ""
+	}
+	return strings.TrimRight(number(math.Round(*says.Percent*10)/10)+" %  "+plain(says.Message), " ")
 }
 
 var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])`)

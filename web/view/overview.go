@@ -35,8 +35,27 @@ func (o Overview) oldest() (t time.Time) {
 	return t
 }
 
-func (q Queue) waiting() int64 {
+// Backlog is the number of jobs that count against the capacity of the queue: all that
+// have not ended and do not run.
+func (q Queue) Backlog() int64 {
 	return q.Counts[jobs.Scheduled] + q.Counts[jobs.Queued] + q.Counts[jobs.Retrying] + q.Counts[jobs.Waiting]
+}
+
+// later are the states of jobs of a queue that cannot run yet.
+var later = []jobs.State{jobs.Retrying, jobs.Scheduled, jobs.Waiting}
+
+// limited reports whether any of the queues has a capacity to fill.
+func limited(queues []Queue) bool {
+	return slices.ContainsFunc(queues, func(q Queue) bool { return q.Settings.Capacity > 0 })
+}
+
+// ofLimit is what runs, of how many that may.
+func (q Queue) ofLimit() string {
+	text := count(q.Counts[jobs.Running])
+	if n := q.Settings.Concurrency; n > 0 {
+		text += " / " + count(int64(n))
+	}
+	return text
 }
 
 func (o Overview) shownQueues() []Queue {
@@ -45,29 +64,32 @@ func (o Overview) shownQueues() []Queue {
 	}
 	shown := slices.Clone(o.Queues)
 	slices.SortStableFunc(shown, func(a, b Queue) int {
-		return cmp.Or(cmp.Compare(b.waiting()+b.Counts[jobs.Running], a.waiting()+a.Counts[jobs.Running]), strings.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.Backlog()+b.Counts[jobs.Running], a.Backlog()+a.Counts[jobs.Running]), strings.Compare(a.Name, b.Name))
 	})
 	shown = shown[:maxQueues]
 	slices.SortFunc(shown, func(a, b Queue) int { return strings.Compare(a.Name, b.Name) })
 	return shown
 }
 
-// subject says what a job is about where its kind alone says little. A query or
+// target says what a job is about where its kind alone says little. A query or
 // user of a URL may hold a secret and is left out.
-func subject(j jobs.Job) string {
-	if j.Kind != "http" {
-		return ""
-	}
+type target struct{ Method, Scheme, Host, Path string }
+
+func targetOf(j jobs.Job) (t target, ok bool) {
 	var in struct{ Method, URL string }
-	if json.Unmarshal(j.Input, &in) != nil {
-		return ""
+	if j.Kind != "http" || json.Unmarshal(j.Input, &in) != nil {
+		return t, false
 	}
 	u, err := url.Parse(in.URL)
 	if err != nil || u.Host == "" {
-		return ""
+		return t, false
 	}
-	return cmp.Or(strings.ToUpper(in.Method), "GET") + " " + u.Host + u.EscapedPath()
+	return target{cmp.Or(strings.ToUpper(in.Method), "GET"), u.Scheme, u.Host, cmp.Or(u.EscapedPath(), "/")}, true
 }
+
+// short leaves the host out: in a list it is mostly the same.
+func (t target) short() string { return t.Method + " " + t.Path }
+func (t target) full() string  { return t.Method + " " + t.Scheme + "://" + t.Host + t.Path }
 
 // remark is the one line that explains where a job stands; empty if its state says it all.
 func remark(j jobs.Job) string {

@@ -107,11 +107,46 @@ func TestHistogramShowsWhatItKnows(t *testing.T) {
 	}
 	one := Series{End: noon, Step: 5 * time.Second, Buckets: []Bucket{{Succeeded: 10, Failed: 1}}}
 	b := one.chart()
-	if !b.Known || strings.Count(b.Succeeded, "z") != 1 || strings.Count(b.Failed, "z") != 1 || b.Top != 2 {
+	if !b.Known || strings.Count(b.Succeeded, "z") != 1 || strings.Count(b.Failed, "z") != 1 || b.Top != 3 {
 		t.Errorf("got %+v", b)
+	}
+	if b.Span != chartLeast {
+		t.Errorf("a hub that has only begun shows %s", b.Span)
 	}
 	idle := Series{End: noon, Step: 5 * time.Second, Buckets: make([]Bucket, 180)}
 	if b := idle.chart(); !b.Known || b.Succeeded != "" {
 		t.Errorf("got %+v", b)
+	}
+}
+
+func TestChartFitsWhatIsKnown(t *testing.T) {
+	for n, want := range map[int]time.Duration{1: 2 * time.Minute, 24: 2 * time.Minute, 41: 205 * time.Second, 90: 450 * time.Second, 180: 15 * time.Minute, 400: 15 * time.Minute} {
+		c := Series{End: noon, Step: 5 * time.Second, Buckets: make([]Bucket, n)}.chart()
+		if c.Span != want || len(c.Ticks) < 1 || len(c.Ticks) > 4 {
+			t.Errorf("%d buckets: %s with %v", n, c.Span, c.Ticks)
+		}
+	}
+}
+
+// Two buckets that share a bar share it for as long as they are shown.
+func TestBarsKeepTheirBuckets(t *testing.T) {
+	s := Series{End: noon, Step: 5 * time.Second, Buckets: make([]Bucket, 180)}
+	s.Buckets[100].Succeeded, s.Buckets[101].Succeeded = 10, 10 // from 20 s to 30 s after a full minute
+	for range 6 {
+		if c := s.chart(); strings.Count(c.Succeeded, "z") != 1 {
+			t.Errorf("at %s: %q", s.End, c.Succeeded)
+		}
+		s.End, s.Buckets = s.End.Add(s.Step), append(s.Buckets[1:], Bucket{})
+	}
+}
+
+func TestReports(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"percent":40,"message":"page 4 of 10"}`: "40 %  page 4 of 10", `{"percent": 66.6666}`: "66.7 %",
+		`{"percent":40,"rows":7}`: "", `{"percent":"40"}`: "", `{"percent":null}`: "", `{"percent":1} {"percent":2}`: "", `{"message":"percent"}`: "", `percent 4`: "",
+	} {
+		if got := report(in); got != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
+		}
 	}
 }

@@ -55,8 +55,10 @@ func sampleOverview() Overview {
 	reports := queue("reports", 604, 8, 12_044, 9, 14*time.Second, &Rates{4.9, 3.2, 0.02})
 	reports.Counts[jobs.Scheduled] = 12
 	reports.Counts[jobs.Retrying] = 17
+	reports.Settings = jobs.QueueSettings{Concurrency: 8, Capacity: 720}
 	mail := queue("mail", 40, 0, 5_120, 0, 22*time.Minute, &Rates{})
 	mail.Paused = true
+	mail.Settings.Paused = &jobs.Pause{At: ago(25 * time.Minute), By: "local", Reason: "the relay moves"}
 	orders := queue("orders", 0, 3, 901, 22, 0, &Rates{0.6, 0.6, 0.2})
 	orders.Counts[jobs.Cancelled] = 4
 	return Overview{
@@ -78,9 +80,9 @@ func sampleOverview() Overview {
 			{ID: sampleID(1), Kind: "merge", State: jobs.Waiting, CreatedAt: ago(4 * time.Minute)},
 		},
 		Attention: []Attention{
-			{Failure, "orders fails: 22 of 923", "the newest: 502 from billing.internal", "/jobs/" + sampleID(3).String()},
-			{Warning, "reports grows: in 4.9/s, out 3.2/s", "604 wait, the oldest for 14 s", ""},
-			{Notice, "mail is paused", "40 jobs wait", ""},
+			{Level: Failure, Text: "orders fails: 22 of 923", Detail: "the newest: 502 from billing.internal", Link: "/jobs/" + sampleID(3).String()},
+			{Level: Warning, Text: "reports grows: in 4.9/s, out 3.2/s", Detail: "604 wait, the oldest for 14 s"},
+			{Level: Notice, Text: "mail: paused, 40 wait", Detail: "by local: the relay moves", Since: ago(25 * time.Minute)},
 		},
 	}
 }
@@ -96,10 +98,10 @@ func sampleFailed() JobModel {
 	return JobModel{
 		At: noon, Origin: "http://127.0.0.1:8080",
 		Job: jobs.Job{
-			ID: sampleID(3), Kind: "http", Queue: "orders", State: jobs.Failed, Reason: jobs.Exhausted, Priority: 10, Tags: []string{"invoice", "kunde:4711"},
+			ID: sampleID(3), Kind: "http", Queue: "orders", State: jobs.Failed, Reason: jobs.Exhausted, Priority: 10, OrderingKey: "customer:4711", Key: "acme", Tags: []string{"invoice", "kunde:4711"},
 			Input:   jobs.Value(`{"method":"POST","url":"https://billing.internal/invoices","headers":{"accept":"application/json"},"body":{"order":12345678901234567890,"net":19.990,"lines":[{"sku":"A-1","n":2},{"sku":"B-9","n":1}],"note":null,"express":true}}`),
 			Error:   &jobs.Problem{Title: "Bad gateway", Detail: "billing.internal answered 502: upstream connect error", Code: "upstream"},
-			Attempt: 3, MaxAttempts: 3, CreatedAt: s(0), StartedAt: s(28), FinishedAt: s(37),
+			Attempt: 3, MaxAttempts: 3, CreatedAt: s(0), StartedAt: s(28), FinishedAt: s(37), RetainedUntil: s(37).Add(7 * 24 * time.Hour),
 			Response: &jobs.Response{Status: 502, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "Server": {"envoy"}, "X-Request-Id": {"8f3a"}}, Body: []byte("upstream connect error or disconnect/reset before headers")},
 		},
 		Events: []*jobs.Event{
@@ -113,6 +115,14 @@ func sampleFailed() JobModel {
 			event(18, jobs.JobStarted, s(28), `{"state":"running","attempt":3}`),
 			event(19, jobs.JobFailed, s(37), `{"state":"failed","reason":"exhausted","error":`+problem+`}`),
 		},
+	}
+}
+
+// sampleWaiting is a job that others keep from starting.
+func sampleWaiting() JobModel {
+	return JobModel{
+		At: noon, Origin: "http://127.0.0.1:8080", Cut: true,
+		Job: jobs.Job{ID: sampleID(1), Kind: "merge", Queue: "reports", State: jobs.Waiting, MaxAttempts: 5, CreatedAt: ago(4 * time.Minute), Input: jobs.Value(`{}`), Checkpoint: jobs.Value(`{"secret":1}`)},
 	}
 }
 
@@ -138,6 +148,7 @@ func sampleRunning() JobModel {
 			fmt.Sprintf(`{"attempt":2,"off":%d,"stream":"stdout","text":"rendered page %d in %d ms\n"}`, i*28, i/8+1, 90+i*37%83)))
 	}
 	m.Events = append(m.Events,
+		event(299, jobs.JobOutput, ago(2*time.Second), `{"attempt":2,"off":8900,"stream":"stdout","text":"{\"percent\":62.4,\"message\":\"page 31 of 50\"}\n{\"percent\":62.4,\"rows\":7}\n"}`),
 		event(300, jobs.JobOutput, ago(time.Second), `{"attempt":2,"off":9000,"stream":"stderr","text":"\u001b[31mwarning\u001b[0m: font missing, using fallback\n10 %\r20 %\r30 %"}`),
 		event(301, jobs.JobOutput, ago(time.Second/2), `{"attempt":2,"off":9060,"stream":"stderr","text":" done\n"}`),
 		event(302, jobs.JobOutput, ago(time.Second/4), `{"attempt":2,"off":9066,"stream":"stdout","base64":"`+strings.Repeat("AAAA", 300)+`"}`))

@@ -42,6 +42,7 @@ func TestGolden(t *testing.T) {
 		"overview-empty":     fragments(t, OverviewFragments(Overview{At: noon, Origin: "http://127.0.0.1:8080"})),
 		"job-failed":         render(t, JobPage(shell(), sampleFailed())),
 		"job-running":        fragments(t, JobFragments(sampleRunning())),
+		"job-waiting":        fragments(t, JobFragments(sampleWaiting())),
 		"error":              render(t, ErrorPage(shell(), 404, "No such job", "It never was, or its time is over.")),
 		"overview-fragments": fragments(t, OverviewFragments(sampleOverview())),
 	} {
@@ -93,7 +94,7 @@ func TestPageRendersItsFragments(t *testing.T) {
 	for _, o := range []Overview{sampleOverview(), {}} {
 		check(render(t, OverviewPage(shell(), o)), OverviewFragments(o))
 	}
-	for _, m := range []JobModel{sampleFailed(), sampleRunning(), {Job: jobs.Job{State: jobs.Queued}}} {
+	for _, m := range []JobModel{sampleFailed(), sampleRunning(), sampleWaiting(), {Job: jobs.Job{State: jobs.Queued}}} {
 		check(render(t, JobPage(shell(), m)), JobFragments(m))
 	}
 }
@@ -128,7 +129,7 @@ func TestScriptsAreText(t *testing.T) {
 	}
 	pages := map[string]string{
 		"overview": render(t, OverviewPage(shell(), Overview{Origin: evil, Now: []jobs.Job{j, result}, Queues: []Queue{{QueueInfo: jobs.QueueInfo{Name: evil}}},
-			Attention: []Attention{{Failure, evil, evil, "javascript:alert(1)"}}})),
+			Attention: []Attention{{Level: Failure, Text: evil, Detail: evil, Link: "javascript:alert(1)"}}})),
 		"empty":  render(t, OverviewPage(shell(), Overview{Origin: evil})),
 		"answer": render(t, JobPage(shell(), JobModel{Job: j, Events: events, Origin: evil})),
 		"result": render(t, JobPage(shell(), JobModel{Job: result, Events: events})),
@@ -146,10 +147,10 @@ func TestScriptsAreText(t *testing.T) {
 	}
 }
 
-// Secrets in a URL do not reach the list.
-func TestSubjectHidesSecrets(t *testing.T) {
-	got := subject(jobs.Job{Kind: "http", Input: jobs.Value(`{"url":"https://user:secret@api.example.com/a%20b?token=secret#secret"}`)})
-	if got != "GET api.example.com/a%20b" {
-		t.Errorf("got %q", got)
+// Secrets in a URL do not reach the pages.
+func TestTargetHidesSecrets(t *testing.T) {
+	got, ok := targetOf(jobs.Job{Kind: "http", Input: jobs.Value(`{"url":"https://user:secret@api.example.com/a%20b?token=secret#secret"}`)})
+	if !ok || got.full() != "GET https://api.example.com/a%20b" || got.short() != "GET /a%20b" {
+		t.Errorf("got %+v, %v", got, ok)
 	}
 }

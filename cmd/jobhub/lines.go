@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// reporter is what a [client.Run] can report.
+type reporter interface {
+	Progress(percent float64, message string)
+	Checkpoint(v any) error
+	Output(stream string, p []byte)
+}
+
+// lines is the standard output of a command: most lines are output of its job, some
+// are messages to the hub.
+type lines struct {
+	run    reporter
+	line   []byte // as far as it has come
+	pieces bool   // its beginning was sent before
+	result jsontext.Value
+
+	single bool   // all may turn out to be one JSON value
+	all    []byte // without messages
+}
+
+const mostLine = 64 << 10 // bytes of a line that are sent at once
+
+// Write takes output in as it comes. It never fails.
+func (l *lines) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		n := bytes.IndexByte(rest, '\n') + 1
+		if n == 0 {
+			n = len(rest)
+		}
+		if room := l.most() - len(l.line); n >= room {
+			n = max(room, 1)
+		}
+		l.line = append(l.line, rest[:n]...)
+		rest = rest[n:]
+		if whole := l.line[len(l.line)-1] == '\n'; whole || len(l.line) >= l.most() {
+			l.take(whole)
+		}
+	}
+	return len(p), nil
+}
+
+// most is how long the line may become: messages have to come whole.
+func (l *lines) most() int {
+	if !l.pieces && (bytes.HasPrefix(l.line, []byte("::result ")) || bytes.HasPrefix(l.line, []byte("::checkpoint "))) {
+		return mostResult
+	}
+	return mostLine
+}
+
+// end takes a last line that has no end.
+func (l *lines) end() {
+	if len(l.line) > 0 {
+		l.take(true)
+	}
+}
+
+// take passes on a line, or a piece of one that is too long.
+func (l *lines) take(whole bool) {
+	if l.pieces || !l.message(bytes.TrimSpace(l.line)) {
+		l.run.Output("stdout", l.line)
+		l.keep(l.line)
+	}
+	l.line, l.pieces = l.line[:0], !whole
+}
+
+// message reports whether a line was for the hub. One that is not well-formed is output.
+func (l *lines) message(line []byte) bool {
+	name, rest, _ := bytes.Cut(line, []byte(" "))
+	rest = bytes.TrimSpace(rest)
+	switch string(name) {
+	case "::progress":
+		number, text, _ := bytes.Cut(rest, []byte(" "))
+		percent, err := strconv.ParseFloat(string(bytes.TrimSuffix(number, []byte("%"))), 64)
+		if err != nil || !(percent >= 0 && percent <= 100) {
+			return false
+		}
+		l.run.Progress(percent, string(bytes.TrimSpace(text)))
+	case "::checkpoint":
+		v := jsontext.Value(rest)
+		return v.IsValid() && l.run.Checkpoint(v) == nil
+	case "::result":
+		l.result = bytes.Clone(rest)
+	default:
+		return false
+	}
+	return true
+}
+
+// keep remembers the output while it may be one JSON value.
+func (l *lines) keep(p []byte) {
+	if l.single {
+		l.all = append(l.all, p...)
+		begin := bytes.TrimSpace(l.all[:min(len(l.all), 64)])
+		if len(l.all) > mostResult || len(begin) > 0 && !bytes.ContainsRune([]byte(`{["-0123456789tfn`), rune(begin[0])) {
+			l.single, l.all = false, nil
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"jobhub/web/client"
+)
+
+const retryUsage = `Usage: jobhub retry ID… [flags]
+
+Submits jobs again that have ended. Each becomes a new job, whose id is printed behind
+that of the old one; the old one stays as it is.
+
+`
+
+func runRetry(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	fs, server := clientFlags("retry", retryUsage, stderr)
+	ids, code, ok := parseClient(fs, args)
+	if !ok {
+		return code
+	}
+	if len(ids) == 0 {
+		fmt.Fprintln(stderr, "jobhub retry: want the ID of at least one job; `jobhub jobs --state failed` lists them")
+		return 2
+	}
+	c := &client.Client{Base: *server}
+	for _, id := range ids {
+		j, err := c.Retry(ctx, id, nil)
+		if err != nil {
+			code = fail(stderr, "retry "+printable(id), *server, err)
+			continue
+		}
+		fmt.Fprintln(stdout, id, "again as", j.ID)
+	}
+	return code
+}

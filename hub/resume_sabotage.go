@@ -1,0 +1,5 @@
+//go:build sabotage_resume
+
+package hub
+
+const resumeLate = 1

@@ -1,0 +1,5 @@
+//go:build sabotage_refsync
+
+package jobs
+
+const failStop = false

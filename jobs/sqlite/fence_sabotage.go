@@ -1,0 +1,5 @@
+//go:build sabotage_nofence
+
+package sqlite
+
+const fenced = false

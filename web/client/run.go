@@ -1,0 +1,241 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Run is one attempt at a job, as the handler of a [Worker] sees it. What it reports is
+// sent within a moment, in order, and again until the hub has taken it in; all of it
+// goes before the outcome. Its methods may be called from several goroutines. They do
+// nothing once the lease is lost.
+type Run struct {
+	Job Task
+
+	shift  *shift
+	ctx    context.Context
+	cancel context.CancelCauseFunc // ends ctx
+	ended  atomic.Bool             // somebody has decided on the outcome
+
+	reporting context.Context // ends when nothing it says counts any more
+	hangUp    context.CancelFunc
+	hurry     chan struct{} // reports should leave at once
+
+	mu      sync.Mutex // protects the fields below
+	moved   *sync.Cond // reports have left, or never will
+	reports []report   // not yet on their way
+	size    int        // of reports, bytes
+	sending bool
+	n       uint64 // number of the last report on its way
+}
+
+// report is a line of what is sent. output is its text or base64.
+type report struct {
+	N       uint64         `json:"n"`
+	Type    string         `json:"type"`
+	Percent *float64       `json:"percent,omitzero"`
+	Message string         `json:"message,omitzero"`
+	Data    jsontext.Value `json:"data,omitzero"`
+	Stream  string         `json:"stream,omitzero"`
+	Text    string         `json:"text,omitzero"`
+	Base64  []byte         `json:"base64,omitzero"`
+	output  []byte
+}
+
+const (
+	reportDelay = 50 * time.Millisecond // in which reports gather
+	mostReports = 256 << 10             // bytes waiting; escaped as JSON they still fit in a request
+	mostOutput  = 32 << 10              // bytes of one report of output
+)
+
+func (s *shift) newRun(t Task) *Run {
+	r := &Run{Job: t, shift: s, hurry: make(chan struct{}, 1)}
+	r.moved = sync.NewCond(&r.mu)
+	r.ctx, r.cancel = context.WithCancelCause(context.WithoutCancel(s.calling))
+	r.reporting, r.hangUp = context.WithCancel(s.calling)
+	context.AfterFunc(r.reporting, r.moved.Broadcast)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runs[t.lease] = r
+	return r
+}
+
+// Progress says how far the attempt is, in percent; below 0 if it can't tell. Only the
+// newest progress is sent.
+func (r *Run) Progress(percent float64, message string) {
+	p := report{Type: "progress", Message: message}
+	if percent >= 0 {
+		p.Percent = new(math.Min(percent, 100))
+	}
+	r.add(p)
+}
+
+// Checkpoint keeps what a next attempt can go on from: JSON of at most 64 KiB, of which
+// the newest counts.
+func (r *Run) Checkpoint(v any) error {
+	data, err := json.Marshal(v)
+	if err == nil && len(data) > 64<<10 {
+		err = fmt.Errorf("a checkpoint of %d bytes; 64 KiB are the most", len(data))
+	}
+	if err == nil {
+		r.add(report{Type: "checkpoint", Data: data})
+	}
+	return err
+}
+
+// Output adds to one of the attempt's streams of bytes. It waits while too much is on
+// its way to the hub.
+func (r *Run) Output(stream string, p []byte) {
+	for piece := range slices.Chunk(p, mostOutput) {
+		r.add(report{Type: "output", Stream: stream, output: bytes.Clone(piece)})
+	}
+}
+
+// Log adds a line to the stream log.
+func (r *Run) Log(text string) {
+	if len(text) == 0 || text[len(text)-1] != '\n' {
+		text += "\n"
+	}
+	r.Output("log", []byte(text))
+}
+
+func (r *Run) add(p report) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.size >= mostReports && r.reporting.Err() == nil {
+		r.moved.Wait()
+	}
+	if r.reporting.Err() != nil {
+		return
+	}
+	if p.Type != "output" {
+		r.reports = slices.DeleteFunc(r.reports, func(old report) bool {
+			if old.Type == p.Type {
+				r.size -= old.bytes()
+			}
+			return old.Type == p.Type
+		})
+	}
+	r.size += p.bytes()
+	if last := len(r.reports) - 1; last >= 0 && p.Type == "output" && r.reports[last].Stream == p.Stream &&
+		r.reports[last].Type == "output" && len(r.reports[last].output)+len(p.output) <= mostOutput {
+		r.reports[last].output = append(r.reports[last].output, p.output...)
+	} else {
+		r.reports = append(r.reports, p)
+	}
+	if r.size >= mostReports/2 {
+		r.hasten()
+	}
+	if !r.sending {
+		r.sending = true
+		go r.send()
+	}
+}
+
+func (p *report) bytes() int { return len(p.Message) + len(p.Data) + len(p.output) }
+
+func (r *Run) hasten() {
+	select {
+	case r.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// flush waits until all reports are with the hub, or don't count any more.
+func (r *Run) flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.sending && r.reporting.Err() == nil {
+		r.hasten()
+		r.moved.Wait()
+	}
+}
+
+// send sends reports until there are none.
+func (r *Run) send() {
+	for {
+		select {
+		case <-r.hurry:
+		case <-time.After(reportDelay):
+		case <-r.reporting.Done():
+		}
+		body, last := r.take()
+		r.post(body, last)
+		r.mu.Lock()
+		r.moved.Broadcast()
+		if len(r.reports) == 0 || r.reporting.Err() != nil {
+			r.sending = false
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
+	}
+}
+
+// take numbers the reports that wait and writes them one a line.
+func (r *Run) take() (body []byte, last uint64) {
+	r.mu.Lock()
+	list := r.reports
+	r.reports, r.size = nil, 0
+	first := r.n + 1
+	r.n += uint64(len(list))
+	last = r.n
+	r.mu.Unlock()
+	var b bytes.Buffer
+	for i, p := range list {
+		if p.N = first + uint64(i); utf8.Valid(p.output) {
+			p.Text = string(p.output)
+		} else {
+			p.Base64 = p.output
+		}
+		if err := json.MarshalWrite(&b, p, jsontext.AllowInvalidUTF8(true)); err != nil { // texts and numbers only
+			panic(err)
+		}
+		b.WriteByte('\n')
+	}
+	return b.Bytes(), last
+}
+
+// post sends reports until the hub has them, up to number last, or refuses them.
+func (r *Run) post(body []byte, last uint64) {
+	for failures := 1; r.reporting.Err() == nil; failures++ {
+		var out struct {
+			orders
+			Accepted uint64 `json:"accepted_to"`
+		}
+		err := r.shift.send(r.reporting, "/v1/leases/"+r.Job.lease+"/events", body, &out)
+		if err == nil {
+			r.shift.obey(out.orders)
+			if out.Accepted >= last {
+				return
+			}
+			err = fmt.Errorf("the hub has taken in reports up to %d of %d only", out.Accepted, last)
+		}
+		if p, ok := problem(err); ok && !again(err) {
+			if p.Status == http.StatusConflict {
+				r.lose()
+			} else {
+				r.shift.Logger.Error("reports are refused", "job", r.Job.ID, "error", err)
+			}
+			return
+		}
+		r.shift.wait(r.reporting, "reporting", failures, err)
+	}
+}
+
+// lose ends an attempt that does not count any more.
+func (r *Run) lose() {
+	r.cancel(ErrLeaseLost)
+	r.hangUp()
+}
