@@ -33,8 +33,6 @@ func inWorld(t *testing.T, test func(w *world)) {
 
 type handlers = map[string]jobs.Handler
 
-type work = func(ctx context.Context, run *jobs.Run) (jobs.Result, error)
-
 func (w *world) open(h handlers, slots int) {
 	w.Helper()
 	var err error

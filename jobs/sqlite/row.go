@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"bytes"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -200,8 +199,6 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
 	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
 	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout`
-
-var jobColumnCount = strings.Count(jobColumns, ",") + 1
 
 // scanJob reads jobColumns from column first on. Large payloads are left out.
 func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
