@@ -251,7 +251,7 @@ func TestPageJob(t *testing.T) {
 	p.shows("#job-timeline .attempts tbody", "running")
 	close(s.lines)
 	p.shows("#job-head", "succeeded")
-	p.until(`!document.querySelector("#job-head form")`)
+	p.until(`!document.querySelector('#job-head form[action$="/cancel"]')`)
 	p.shows("#job-data", "200")
 	p.unmoved()
 }
@@ -277,7 +277,7 @@ func TestPageCancel(t *testing.T) {
 	soon(t, s.gone)
 	p.until(live)
 	p.shows("#job-head", "cancelled")
-	p.until(`!document.querySelector("#job-head form")`)
+	p.until(`!document.querySelector('#job-head form[action$="/cancel"]')`)
 	if j := h.await(id, inState("cancelled")); j.Reason != "user" {
 		t.Errorf("the reason is %q", j.Reason)
 	}

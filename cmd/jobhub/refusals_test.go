@@ -53,7 +53,7 @@ func TestRefusedSubmissions(t *testing.T) {
 		"http without url":    {`{"kind":"http","input":{}}`, isJSON, 422, "", "url"},
 		"another scheme":      {`{"kind":"http","input":{"url":"file:///etc/passwd"}}`, isJSON, 422, "", "url"},
 		"blocked literal":     {`{"kind":"http","input":{"url":"http://10.0.0.1/"}}`, isJSON, 422, "blocked_address", ""},
-		"unsupported member":  {`{"kind":"a","ordering_key":"k"}`, isJSON, 422, "unsupported", "ordering_key"},
+		"unsupported member":  {`{"kind":"a","callbacks":[]}`, isJSON, 422, "unsupported", "callbacks"},
 		"another type":        {`{"kind":"a"}`, plain, 415, "", "application/json"},
 		"a form":              {`kind=a`, "Content-Type: application/x-www-form-urlencoded", 415, "", "application/json"},
 		"over 2 MiB":          {`{"kind":"a","input":"` + strings.Repeat("x", 2<<20) + `"}`, isJSON, 413, "too_large", "2097152"},
