@@ -97,7 +97,7 @@ func roundTop(v float64) float64 {
 		return 1
 	}
 	p := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 1.6, 2, 3, 4, 6, 8} {
+	for _, m := range []float64{1, 1.2, 1.6, 2, 3, 4, 6, 8} {
 		if v <= m*p*(1+1e-9) {
 			return m * p
 		}
