@@ -1,7 +1,7 @@
 # make test is what CI runs; it installs what it needs on Debian (as root) and says
 # what to install elsewhere.
 
-.PHONY: test lint generate bench dev tools screenshots
+.PHONY: test lint generate bench dev tools screenshots torture
 
 test: tools lint
 	go test -race -shuffle=on ./...
@@ -22,6 +22,11 @@ generate:
 bench:
 	go -C cmd/jobhub-bench run . all
 
+# The long form of the tests that kill the hub, stop its workers, fill its disk, fail its
+# flushes and cut its power; about ten minutes. SEED=… repeats a run's random choices.
+torture: tools
+	go test -race -count=1 -timeout 30m -v -run 'TestTorture|TestZombieWorker|DiskFull|FullDisk|TestFsync|TestPowerCut|TestSabotageIsCaught' ./cmd/jobhub -torture 300
+
 dev:
 	go tool templ generate --watch --cmd 'go run ./cmd/jobhub demo'
 
@@ -29,4 +34,4 @@ screenshots: tools
 	SCREENSHOTS=$(CURDIR)/web/view/screenshots go test -count=1 -run TestScreenshots ./cmd/jobhub
 
 tools:
-	@.ci/tools chromium strace python3
+	@.ci/tools chromium strace python3 curl node:nodejs

@@ -20,7 +20,16 @@ type claimer struct {
 	hungry  bool // there may be ready jobs for it
 	limited bool // limits held some back when it last asked
 	asked   *Claim
+	worker  *worker       // whose poll it is, if it is one
 	tried   chan struct{} // closed when it has been asked for once; nil if nobody waits for that
+}
+
+// triedOnce lets go who waits for the first look.
+func (c *claimer) triedOnce() {
+	if c.tried != nil {
+		close(c.tried)
+		c.tried = nil
+	}
 }
 
 // The first letter of a lease says who holds it.
@@ -57,6 +66,7 @@ func (e *Engine) addClaims(b *Batch) {
 		}
 		n := min(c.want(), maxBatchChanges)
 		if n <= 0 {
+			c.triedOnce()
 			continue
 		}
 		if allow == nil {
@@ -103,10 +113,7 @@ func (e *Engine) claimed(b *Batch, failed bool) {
 			continue
 		}
 		c.asked = nil
-		if c.tried != nil {
-			close(c.tried)
-			c.tried = nil
-		}
+		c.triedOnce()
 		if failed {
 			continue
 		}

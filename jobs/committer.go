@@ -12,6 +12,7 @@ const (
 	maxBatchBytes   = 4 << 20
 	maxPendingBytes = 64 << 20
 	lazyDelay       = 20 * time.Millisecond
+	fullPause       = 500 * time.Millisecond // between looks for space on a full disk
 )
 
 // op is one caller's share of a batch.
@@ -19,6 +20,7 @@ type op struct {
 	change  Change
 	queue   *QueueChange    // instead of the change
 	lazy    bool            // may wait for company: progress and output
+	told    bool            // its caller can be told that there is no space; others are kept until there is
 	bytes   int             // share of the bounds above
 	prepare func(c *Change) // completes the change as its batch is made up; may be nil
 	taken   bool            // in a batch, so that it can no longer be added to
@@ -42,6 +44,7 @@ type committer struct {
 	store  Store
 	claim  func(b *Batch)            // adds claims to a batch about to be stored
 	stored func(b *Batch, err error) // sees every batch after its ops were answered
+	filled func(err error)           // told when the disk is full, and with nil when it no longer is
 
 	wake chan struct{} // has an element when there may be something to do
 	quit chan struct{} // closed when no further op is taken
@@ -54,6 +57,9 @@ type committer struct {
 	urgent  bool          // something pending should not wait
 	room    chan struct{} // closed when bytes has shrunk
 	failed  error         // why nothing can be stored any more
+	full    error         // why nothing can be stored now
+	resting bool          // until it is looked for space again
+	ending  bool          // nothing is kept any more until there is space
 }
 
 func newCommitter(store Store) *committer {
@@ -67,6 +73,10 @@ func (c *committer) put(ctx context.Context, o *op) error {
 		if c.failed != nil {
 			defer c.mu.Unlock()
 			return c.failed
+		}
+		if c.full != nil && o.told {
+			defer c.mu.Unlock()
+			return c.full
 		}
 		if c.bytes == 0 || c.bytes+o.bytes <= maxPendingBytes {
 			c.pending = append(c.pending, o)
@@ -88,6 +98,12 @@ func (c *committer) put(ctx context.Context, o *op) error {
 
 // do hands a change in and waits for its outcome.
 func (c *committer) do(ctx context.Context, o *op) error {
+	o.told = true
+	return c.keep(ctx, o)
+}
+
+// keep is do for what has to be stored once there is space, if there is none now.
+func (c *committer) keep(ctx context.Context, o *op) error {
 	if err := c.put(ctx, o); err != nil {
 		return err
 	}
@@ -159,10 +175,15 @@ func (c *committer) commit(ops []*op) {
 		b.Changes = append(b.Changes, &o.change)
 	}
 	c.claim(b)
-	if len(b.Changes)+len(b.Claims)+len(b.Queues) == 0 {
+	if len(b.Changes)+len(b.Claims)+len(b.Queues) == 0 && !c.isFull() {
 		return
 	}
 	err := c.store.Commit(context.Background(), b)
+	if errors.Is(err, ErrNoSpace) {
+		ops = c.fill(ops, err)
+	} else if err == nil {
+		c.hasSpace()
+	}
 	if err != nil && !errors.Is(err, ErrNoSpace) && failStop {
 		c.fail(err)
 	}
@@ -184,7 +205,7 @@ func (c *committer) gather() ([]*op, bool) {
 	closing := false
 	for {
 		c.mu.Lock()
-		if c.urgent || closing {
+		if c.urgent && (!c.resting || c.ending) || closing {
 			ops := c.takeLocked()
 			c.mu.Unlock()
 			return ops, len(ops) > 0 || !closing
@@ -236,6 +257,63 @@ func (c *committer) fail(err error) {
 		}
 		c.pending, c.bytes = nil, 0
 	}
+}
+
+// fill notes that the disk is full, keeps of ops what nobody can be told of, and returns
+// the others, together with those that were still to come.
+func (c *committer) fill(ops []*op, err error) (told []*op) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var kept []*op
+	c.bytes = 0
+	for _, o := range append(ops, c.pending...) {
+		if o.told || c.ending || c.failed != nil {
+			told = append(told, o)
+			continue
+		}
+		kept = append(kept, o)
+		c.bytes += o.bytes
+	}
+	c.pending = kept
+	c.urgent = c.ending && len(kept) > 0
+	if !c.resting {
+		c.resting = true
+		time.AfterFunc(fullPause, func() {
+			c.mu.Lock()
+			c.resting = false
+			c.mu.Unlock()
+			c.kick(true)
+		})
+	}
+	if c.full == nil {
+		c.filled(err)
+	}
+	c.full = err
+	return told
+}
+
+func (c *committer) isFull() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.full != nil
+}
+
+// hasSpace notes that there is space.
+func (c *committer) hasSpace() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.full != nil {
+		c.full = nil
+		c.filled(nil)
+	}
+}
+
+// giveUp no longer keeps what there is no space for: the engine is about to end.
+func (c *committer) giveUp() {
+	c.mu.Lock()
+	c.ending = true
+	c.mu.Unlock()
+	c.kick(true)
 }
 
 // broken is why nothing may be stored any more, or nil.

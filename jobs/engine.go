@@ -44,6 +44,7 @@ type Engine struct {
 	claimers []*claimer // all, in the order in which they came
 	draining bool
 	drained  chan struct{}   // closed when draining
+	flushed  bool            // draining, and no claim is under way any more
 	runs     map[string]*Run // in this process, by lease
 	idle     chan struct{}   // closed when draining and no run is left
 	workers  map[string]*worker
@@ -90,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.commits = newCommitter(o.Store)
-	e.commits.claim, e.commits.stored = e.addClaims, e.stored
+	e.commits.claim, e.commits.stored, e.commits.filled = e.addClaims, e.stored, e.filled
 	background, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.loops.Go(e.commits.run)
@@ -168,7 +169,7 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 
 // Retry submits a job like one that has ended, perhaps with another input. The old one
 // stays as it is. ErrConflict if it has not ended.
-func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value) (Accepted, error) {
+func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value, key *Key) (Accepted, error) {
 	old, _, err := e.store.Job(ctx, tenant, id)
 	if err != nil {
 		return Accepted{}, err
@@ -183,7 +184,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value) (
 	}
 	return e.Submit(ctx, Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant})
+		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Key: key})
 }
 
 func (e *Engine) newJob(s Spec) (Job, error) {
@@ -269,7 +270,7 @@ func (e *Engine) unavailable(ctx context.Context, err error) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	if e.Err() != nil {
+	if e.commits.broken() != nil {
 		return newProblem(Internal, "Store failed", "The hub's store failed; whether this was stored is unknown. Send it again with the same Idempotency-Key after the hub was restarted.")
 	}
 	return err
@@ -279,11 +280,21 @@ func (e *Engine) unavailable(ctx context.Context, err error) error {
 // should end: only opening the store again tells what it holds.
 func (e *Engine) Failed() <-chan struct{} { return e.failed }
 
-// Err is why no job can be accepted, or nil.
+// Err is why no job can be accepted, or nil. After ErrNoSpace it is nil again once
+// there is space.
 func (e *Engine) Err() error {
 	e.commits.mu.Lock()
 	defer e.commits.mu.Unlock()
-	return e.commits.failed
+	return cmp.Or(e.commits.failed, e.commits.full)
+}
+
+// filled says in the log that the disk is full, or that it is no longer.
+func (e *Engine) filled(err error) {
+	if err != nil {
+		e.log.Error("the store has no space left; no job is accepted until there is", "error", err)
+	} else {
+		e.log.Info("the store has space again")
+	}
 }
 
 // stored looks at every batch after the commit: starts what was claimed, and notes
@@ -291,11 +302,9 @@ func (e *Engine) Err() error {
 func (e *Engine) stored(b *Batch, err error) {
 	if err != nil {
 		e.claimed(b, true)
-		if e.Err() != nil && !errors.Is(e.Err(), ErrClosed) {
+		if e.commits.broken() != nil {
 			e.log.Error("the store failed; no further job is accepted", "error", err)
 			close(e.failed)
-		} else {
-			e.log.Error("the store has no space left", "error", err)
 		}
 		return
 	}
@@ -314,16 +323,29 @@ func (e *Engine) stored(b *Batch, err error) {
 	e.claimed(b, false)
 }
 
+// idleLocked tells Close when no run is left and none can come.
+func (e *Engine) idleLocked() {
+	if e.flushed && len(e.runs) == 0 {
+		select {
+		case <-e.idle:
+		default:
+			close(e.idle)
+		}
+	}
+}
+
 // Close stops claiming, lets running handlers finish until ctx ends, releases the
 // rest, and waits for all of the engine's goroutines. It does not close the store.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	e.draining = true
 	close(e.drained)
-	left := len(e.runs)
-	if left == 0 {
-		close(e.idle)
-	}
+	e.commits.giveUp()
+	e.mu.Unlock()
+	e.commits.flush() // a batch under way may bring jobs to run yet
+	e.mu.Lock()
+	e.flushed = true
+	e.idleLocked()
 	e.mu.Unlock()
 	select {
 	case <-e.idle:

@@ -465,3 +465,14 @@ func TestIdempotencyKeys(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseWaitsForWhatWasJustClaimed: a claim that is under way when the engine closes
+// still brings its job to run, and that run is waited for.
+func TestCloseWaitsForWhatWasJustClaimed(t *testing.T) {
+	w := &world{T: t, dir: t.TempDir()}
+	for range 60 {
+		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
+		w.submit(jobs.Spec{Kind: "k"})
+		w.close(time.Second)
+	}
+}

@@ -32,6 +32,7 @@ type Failure struct {
 	Problem *Problem
 	Never   bool          // do not retry: the job fails as rejected
 	After   time.Duration // wait at least this long before the next attempt
+	Exactly bool          // wait just that long, whatever the job's backoff
 }
 
 func (f *Failure) Error() string { return f.Problem.Error() }

@@ -107,7 +107,7 @@ func (e *Engine) tend(ctx context.Context) (next time.Time) {
 	}
 	e.mu.Unlock()
 	for _, o := range ended {
-		if err := e.commits.do(ctx, o); err != nil && ctx.Err() == nil && !errors.Is(err, ErrConflict) {
+		if err := e.commits.keep(ctx, o); err != nil && ctx.Err() == nil && !errors.Is(err, ErrConflict) {
 			e.log.Error("ending a lease", "job", o.change.Job.ID, "error", err)
 		}
 	}
@@ -188,7 +188,7 @@ func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Rep
 		case report.Checkpoint != nil:
 			o = r.checkpoint(report.Checkpoint)
 		default:
-			o = r.write(report.Stream, report.Output)
+			o = r.say(report.Stream, report.Output)
 		}
 		if o != nil {
 			last = append(last, o)

@@ -118,7 +118,11 @@ func settle(job Job, res Result, err, cause error) Change {
 	case job.Attempt >= job.MaxAttempts:
 		return finish(job, was, Failed, Exhausted, FieldResult|FieldError)
 	}
-	at := time.Now().Add(max(job.Backoff.Delay(job.Attempt), failure.After) + time.Millisecond - 1).Truncate(time.Millisecond)
+	wait := failure.After
+	if !failure.Exactly {
+		wait = max(wait, job.Backoff.Delay(job.Attempt))
+	}
+	at := time.Now().Add(wait + time.Millisecond - 1).Truncate(time.Millisecond)
 	job.Result, job.Response = nil, nil
 	job.Lease, job.ScheduledAt, job.WakeAt = "", at, at
 	return change(job, was, Retrying, FieldError|FieldLease|FieldScheduled|FieldWake)

@@ -91,10 +91,7 @@ func (r *Run) checkpoint(data Value) *op {
 
 // Output adds bytes to one of the attempt's output streams. Nothing of it is lost
 // or reordered; small pieces may be joined.
-func (r *Run) Output(stream string, p []byte) { r.write(stream, p) }
-
-// write is Output that returns the op that carries the last of it, or nil.
-func (r *Run) write(stream string, p []byte) *op {
+func (r *Run) Output(stream string, p []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p = append(r.held[stream], p...)
@@ -103,7 +100,14 @@ func (r *Run) write(stream string, p []byte) *op {
 	if keep > 0 {
 		r.held[stream] = append([]byte(nil), p[len(p)-keep:]...)
 	}
-	return r.emit(stream, p[:len(p)-keep])
+	r.emit(stream, p[:len(p)-keep])
+}
+
+// say is Output that holds nothing back, and returns the op that carries the last of it.
+func (r *Run) say(stream string, p []byte) *op {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.emit(stream, p)
 }
 
 // flush sends what Output held back.
@@ -258,9 +262,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.runs, r.job.Lease)
-	if e.draining && len(e.runs) == 0 {
-		close(e.idle)
-	}
+	e.idleLocked()
 }
 
 // handle calls the handler; a panic fails the attempt, not the hub.

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -75,6 +76,9 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 			err := o.wait(ctx)
 			if ctx.Err() != nil {
 				return time.Time{}
+			}
+			if errors.Is(err, ErrNoSpace) { // the engine is about to end
+				return now.Add(time.Second)
 			}
 			if err == nil && o.change.If.State == Running {
 				e.tell(o.change.If.Lease, errRevoked)

@@ -165,10 +165,10 @@ func (e *Engine) Lease(ctx context.Context, tenant, id string, most int, wait ti
 				return Leased{Jobs: jobs, Leases: e.heldLocked(w, nil), Directive: w.directive}, err
 			}
 			over = done
-		} else if !w.news {
+		} else if !w.news && w.directive != Terminate {
 			over = e.sleepLocked(ctx, w, timer.C)
 		}
-		if w.news || over || ctx.Err() != nil {
+		if w.news || over || w.directive == Terminate || ctx.Err() != nil {
 			w.news = false
 			return Leased{Leases: e.heldLocked(w, nil), Directive: w.directive}, nil
 		}
@@ -177,15 +177,15 @@ func (e *Engine) Lease(ctx context.Context, tenant, id string, most int, wait ti
 
 // parkLocked waits for jobs, a command or the end of the time. It unlocks meanwhile.
 func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-chan time.Time) (jobs []Job, done bool, err error) {
-	free := min(most, w.Slots-len(w.holds))
-	if free <= 0 || w.news {
+	if e.freeLocked(w) <= 0 || w.news {
 		if w.news {
 			return nil, false, nil
 		}
 		return nil, e.sleepLocked(ctx, w, over), nil
 	}
 	got := make(chan []Job, 1)
-	c := &claimer{tenant: w.tenant, kinds: w.Kinds, queues: w.Queues, prefix: byWorker, hungry: true, want: func() int { return free }}
+	c := &claimer{tenant: w.tenant, kinds: w.Kinds, queues: w.Queues, prefix: byWorker, hungry: true, worker: w,
+		want: func() int { return min(most, e.freeLocked(w)) }}
 	c.take = func(jobs []Job) {
 		e.unparkLocked(c)
 		for _, j := range jobs {
@@ -207,7 +207,7 @@ func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-cha
 	case <-ctx.Done():
 	}
 	e.mu.Lock()
-	if len(got) == 0 {
+	if len(got) == 0 && !w.news {
 		done = e.sleepLocked(ctx, w, over, got)
 	}
 	for c.asked != nil { // it is in a batch: see what comes of it
@@ -230,6 +230,18 @@ func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-cha
 		return nil, true, ctx.Err()
 	}
 	return jobs, done, nil
+}
+
+// freeLocked is how many jobs a worker can take besides those that it holds or that are
+// being claimed for its other polls.
+func (e *Engine) freeLocked(w *worker) int {
+	free := w.Slots - len(w.holds)
+	for _, c := range e.claimers {
+		if c.worker == w && c.asked != nil {
+			free -= len(c.asked.Leases)
+		}
+	}
+	return free
 }
 
 // giveBack releases jobs that their worker has never heard of.

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -49,7 +48,7 @@ func problemOf(err error) jobs.Problem {
 // fail answers with an error as application/problem+json (RFC 9457).
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
-	if p.Status == http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+	if p.Status == http.StatusInternalServerError && r.Context().Err() == nil { // nobody is told who has gone
 		s.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	if p.Status == http.StatusServiceUnavailable {

@@ -142,7 +142,7 @@ func (s *Server) patchQueue(w http.ResponseWriter, r *http.Request) {
 		PerKey       jobs.Value `json:"per_key"`
 		QueueTimeout jobs.Value `json:"queue_timeout"`
 	}
-	if err := decodeBody(w, r, maxReport, &in); err != nil {
+	if _, err := decodeBody(w, r, maxReport, &in); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -195,7 +195,7 @@ func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Reason string `json:"reason"`
 	}
-	if err := decodeBody(w, r, maxReport, &in); err != nil {
+	if _, err := decodeBody(w, r, maxReport, &in); err != nil {
 		s.fail(w, r, err)
 		return
 	}

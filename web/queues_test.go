@@ -114,7 +114,7 @@ func TestLimitsThatAreRefused(t *testing.T) {
 		pointer string
 	}
 	tests := []refused{
-		{`{"concurency":1}`, 422, "/concurency"},
+		{`{"concurrence":1}`, 422, "/concurrence"},
 		{`{"Capacity":1}`, 422, "/Capacity"},
 		{`{"paused":true}`, 422, "/paused"},
 		{`{"capacity":1,"capacity":2}`, 400, "/capacity"},

@@ -17,11 +17,17 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Input jobs.Value `json:"input"`
 	}
-	if err := decodeBody(w, r, jobs.MaxInput, &in); err != nil {
+	body, err := decodeBody(w, r, jobs.MaxInput, &in)
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, in.Input)
+	key, err := idempotencyKey(r, body)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, in.Input, key)
 	if errors.Is(err, jobs.ErrQueueFull) {
 		if old, _, err := s.Store.Job(r.Context(), tenant(r), id); err == nil {
 			s.refuseFull(w, r, old.Tenant, old.Queue)
@@ -31,6 +37,9 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.fail(w, r, err)
 		return
+	}
+	if accepted.Replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
 	}
 	s.writeAccepted(w, accepted)
 }

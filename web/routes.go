@@ -56,7 +56,7 @@ func (s *Server) routes() {
 // nothing answers what no route takes: with the methods that the path knows, if any.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	var known []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		if _, pattern := s.mux.Handler(&http.Request{Method: method, Host: r.Host, URL: r.URL}); pattern != "/" {
 			known = append(known, method)
 		}

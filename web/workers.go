@@ -27,7 +27,9 @@ const (
 	pollTime  = 25 * time.Second
 	maxPoll   = 60 * time.Second
 	maxSlots  = 10_000
-	maxDelay  = 10 * 365 * 24 * time.Hour
+
+	maxProgressData = 16 << 10 // bytes of JSON
+	maxDelay        = 10 * 365 * 24 * time.Hour
 )
 
 // register is POST /v1/workers.
@@ -39,7 +41,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 		Slots  int      `json:"slots"`
 	}
 	in.Slots = 1
-	if err := decodeBody(w, r, maxReport, &in); err != nil {
+	if _, err := decodeBody(w, r, maxReport, &in); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -138,7 +140,7 @@ func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
 		Max  int    `json:"max"`
 		Wait string `json:"wait"`
 	}{1, pollTime.String()}
-	if err := decodeBody(w, r, maxReport, &in); err != nil {
+	if _, err := decodeBody(w, r, maxReport, &in); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -204,7 +206,7 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) {
 		Leases []string `json:"leases"`
 		Wait   string   `json:"wait"`
 	}{Wait: "0s"}
-	if err := decodeBody(w, r, maxReport, &in); err != nil {
+	if _, err := decodeBody(w, r, maxReport, &in); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -312,6 +314,10 @@ func decodeReport(line []byte) (jobs.Report, error) {
 		if in.Percent != nil && (*in.Percent < 0 || *in.Percent > 100) {
 			return out, invalidMember("/percent", "must be from 0 to 100")
 		}
+		if len(in.Data) > maxProgressData {
+			return out, invalidMember("/data", "must be up to "+strconv.Itoa(maxProgressData)+" bytes of JSON")
+		}
+		in.Message = shorten(in.Message, 1024)
 		out.Progress = &jobs.Progress{Percent: in.Percent, Message: in.Message, Data: in.Data}
 	case "checkpoint":
 		if in.Data == nil {
@@ -346,6 +352,14 @@ func decodeReport(line []byte) (jobs.Report, error) {
 		return out, invalidMember("/type", "must be progress, output, log or checkpoint")
 	}
 	return out, nil
+}
+
+// shorten cuts a text to at most so many bytes: it stands in every listing of its job.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // complete, failAttempt, snooze and release are POST /v1/leases/{token}/….
@@ -388,6 +402,11 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 			return nil, invalidMember("/error", "must be an object with title and detail as texts")
 		}
 	}
+	f.Problem.Title, f.Problem.Detail = shorten(f.Problem.Title, 256), shorten(f.Problem.Detail, 4096)
+	f.Problem.Type, f.Problem.Code = shorten(f.Problem.Type, 256), jobs.Code(shorten(string(f.Problem.Code), 64))
+	if len(f.Problem.Errors) > 100 {
+		f.Problem.Errors = f.Problem.Errors[:100]
+	}
 	if f.Problem.Title == "" {
 		f.Problem.Title = "Failed"
 	}
@@ -404,7 +423,7 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 		if err != nil || d < 0 || d > maxDelay {
 			return nil, invalidMember("/retry", `must be auto, never or like "after 5s", within ten years`)
 		}
-		f.After = d
+		f.After, f.Exactly = d, true
 	default:
 		return nil, invalidMember("/retry", `must be auto, never or like "after 5s"`)
 	}
@@ -438,7 +457,7 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 
 // conclude decodes the body, if there is one, ends the attempt and answers with the job.
 func (s *Server) conclude(w http.ResponseWriter, r *http.Request, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) {
-	if err := decodeBody(w, r, maxResult+maxAround, in); err != nil {
+	if _, err := decodeBody(w, r, maxResult+maxAround, in); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -453,20 +472,19 @@ func (s *Server) conclude(w http.ResponseWriter, r *http.Request, in any, end fu
 	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
 }
 
-// decodeBody reads a JSON body into a struct. No body at all leaves it as it is.
-func decodeBody(w http.ResponseWriter, r *http.Request, limit int64, in any) error {
+// decodeBody reads a JSON body into a struct, and returns it. No body at all leaves it as it is.
+func decodeBody(w http.ResponseWriter, r *http.Request, limit int64, in any) (body []byte, err error) {
 	if r.ContentLength == 0 {
-		return nil
+		return nil, nil
 	}
 	if err := wantJSON(r); err != nil {
-		return err
+		return nil, err
 	}
-	body, err := readBody(w, r, limit)
-	if err != nil {
-		return err
+	if body, err = readBody(w, r, limit); err != nil {
+		return nil, err
 	}
 	if err := json.Unmarshal(body, in, json.RejectUnknownMembers(true)); err != nil && err != io.EOF {
-		return jobs.DecodeProblem(err)
+		return nil, jobs.DecodeProblem(err)
 	}
-	return nil
+	return body, nil
 }

@@ -6,8 +6,13 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 )
+
+// ofOneCall are flags that no variable sets: jobhub work sets these variables for its
+// command, and a key is for one submission.
+var ofOneCall = []string{"kind", "queue", "key"}
 
 // parseFlags parses args, and takes each flag that is not among them from the
 // environment: --egress-allow from JOBHUB_EGRESS_ALLOW. It reports errors itself.
@@ -21,7 +26,7 @@ func parseFlags(fs *flag.FlagSet, args []string) error {
 	fs.VisitAll(func(f *flag.Flag) {
 		name := "JOBHUB_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := os.LookupEnv(name)
-		if !ok || given[f.Name] {
+		if !ok || given[f.Name] || slices.Contains(ofOneCall, f.Name) {
 			return
 		}
 		if err := fs.Set(f.Name, value); err != nil {

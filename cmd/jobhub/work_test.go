@@ -25,7 +25,9 @@ import (
 func startWorker(t *testing.T, hub, kind, script string, flags ...string) *process {
 	t.Helper()
 	args := append([]string{"work", "--server", hub, "--kind", kind}, flags...)
-	return start(t, exec.Command(program, append(args, "--", "sh", "-c", script)...))
+	p := start(t, exec.Command(program, append(args, "--", "sh", "-c", script)...))
+	t.Cleanup(func() { p.signal(syscall.SIGTERM) }) // a call that is cut off would look like an error of the hub
+	return p
 }
 
 // latch holds a script back: `cat $latch` ends when it is opened.

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -36,9 +39,15 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 	if s.write == nil {
 		return jobs.ErrClosed
 	}
+	if s.full {
+		if err := s.findSpace(); err != nil {
+			return err
+		}
+	}
 	head, _ := s.tail.position()
 	c := &commit{Store: s, now: b.Now, seq: head, moved: map[*queue]*counts{}, opened: map[string]int{}, rows: map[uint64]*changed{}}
 	if err := c.transact(b); err != nil {
+		s.full = errors.Is(err, jobs.ErrNoSpace)
 		s.forget(c.made)
 		if e := s.loadLanes(); e != nil { // claims may have struck out lanes that are there again
 			err = errors.Join(err, e)
@@ -54,6 +63,22 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 	s.tail.publish(c.events)
 	b.Woken, b.Ready = c.woken, c.opened
 	return nil
+}
+
+// leastSpace is how many bytes have to be free after the disk was full.
+const leastSpace = 1 << 20
+
+// findSpace looks whether a full disk has space for more than the next commit. A commit
+// alone would not tell: small ones find place in what large ones had to leave.
+func (s *Store) findSpace() error {
+	path := filepath.Join(filepath.Dir(s.path), "space")
+	defer os.Remove(path)
+	err := os.WriteFile(path, make([]byte, leastSpace), 0o600)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %v", jobs.ErrNoSpace, err)
+	}
+	s.full = err != nil
+	return err
 }
 
 func (c *commit) transact(b *jobs.Batch) (err error) {
@@ -155,19 +180,19 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 			return taken, err
 		}
 	}
-	q, err := c.makeQueue(jobs.QueueName{Tenant: j.Tenant, Name: j.Queue})
-	if err != nil {
-		return nil, err
-	}
-	if most := c.settings(q).Capacity; most > 0 && c.waiting(q) >= int64(most) {
-		return jobs.ErrQueueFull, nil
-	}
 	parents, failed, err := c.parents(j.Tenant, ch.After)
 	if unknown, ok := errors.AsType[*jobs.UnknownParent](err); ok {
 		return unknown, nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	q, err := c.makeQueue(jobs.QueueName{Tenant: j.Tenant, Name: j.Queue})
+	if err != nil {
+		return nil, err
+	}
+	if most := c.settings(q).Capacity; most > 0 && c.waiting(q) >= int64(most) {
+		return jobs.ErrQueueFull, nil
 	}
 	if len(ch.After) > 0 && (failed || len(parents) == 0) {
 		j.WakeAt = c.now // it is known already what becomes of it

@@ -50,6 +50,7 @@ type Store struct {
 
 	writing sync.Mutex // serialises Commit, Trim and Close; protects the fields below
 	write   *sqlite.Conn
+	full    bool                  // the disk was, when something was last to be stored
 	updates map[jobs.Field]string // SQL by the fields it sets
 	ready   map[lane]bool         // lanes that may hold ready jobs
 
