@@ -97,7 +97,7 @@ func DecodeProblem(err error) *Problem {
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		p.Status = 400
 		p.Detail = "The body is not one JSON document: " + syntactic.Err.Error()
-		if pointer := string(syntactic.JSONPointer); pointer != "" {
+		if pointer := string(syntactic.JSONPointer); pointer != "" && len(pointer) <= 256 {
 			p.Errors = []MemberError{{pointer, syntactic.Err.Error()}}
 		}
 		return p
@@ -110,7 +110,7 @@ func DecodeProblem(err error) *Problem {
 		case semantic.Err != nil:
 			detail = semantic.Err.Error()
 		case semantic.GoType != nil && semantic.JSONKind != 0:
-			detail = "must not be of type " + semantic.JSONKind.String()
+			detail = "must not be " + kindNames[semantic.JSONKind]
 		}
 		return invalid(string(semantic.JSONPointer), "%s", detail)
 	}
@@ -119,10 +119,15 @@ func DecodeProblem(err error) *Problem {
 	return p
 }
 
+var kindNames = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a text", '0': "such a number", '{': "an object", '[': "an array"}
+
 // invalid is the problem of a document that is JSON, but not what was asked for.
 func invalid(pointer, format string, args ...any) *Problem {
 	p := newProblem(BadMessage, "Invalid request", "See errors for the members to correct.")
 	p.Status = 422
+	if len(pointer) > 256 { // the place of something nested without sense
+		pointer = pointer[:256]
+	}
 	p.Errors = []MemberError{{pointer, fmt.Sprintf(format, args...)}}
 	return p
 }

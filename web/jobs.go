@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -213,7 +214,7 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
 	}
 	b = append(b, ']')
 	if page.Next > 0 {
-		cursor := strconv.FormatUint(page.Next, 36)
+		cursor := formatCursor(page.Next)
 		b = append(b, `,"next_cursor":"`+cursor+`"`...)
 		query.Set("cursor", cursor)
 		w.Header().Set("Link", `</v1/jobs?`+query.Encode()+`>; rel="next"`)
@@ -224,6 +225,23 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
 }
 
 var listParameters = []string{"state", "queue", "kind", "tag", "parent", "limit", "cursor"}
+
+// formatCursor writes the place of a page, with a check: a damaged cursor must not look
+// like another place.
+func formatCursor(n uint64) string {
+	return strconv.FormatUint(n, 36) + "." + strconv.FormatUint(n%cursorCheck, 36)
+}
+
+const cursorCheck = 1_000_003
+
+func parseCursor(text string) (uint64, error) {
+	place, _, _ := strings.Cut(text, ".")
+	n, err := strconv.ParseUint(place, 36, 63)
+	if err != nil || n == 0 || formatCursor(n) != text {
+		return 0, errors.New("no cursor")
+	}
+	return n, nil
+}
 
 func listFilter(query url.Values) (f jobs.Filter, err error) {
 	bad := func(name, detail string) error {
@@ -268,7 +286,7 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 				return f, bad(name, "takes a number from 1 to 500")
 			}
 		case "cursor":
-			if f.Before, err = strconv.ParseUint(value, 36, 63); err != nil || f.Before == 0 {
+			if f.Before, err = parseCursor(value); err != nil {
 				return f, bad(name, "takes the next_cursor of a page")
 			}
 		}

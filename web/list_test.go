@@ -71,7 +71,7 @@ func TestMalformedLists(t *testing.T) {
 	w := start(t)
 	for query, pointer := range map[string]string{"bogus=1": "/bogus", "bogus=": "/bogus", "State=queued": "/State", "state=done": "/state", "state=queued,": "/state", "state=&state=queued": "/state",
 		"limit=0": "/limit", "limit=-1": "/limit", "limit=501": "/limit", "limit=ten": "/limit", "limit=99999999999999999999": "/limit", "limit=1e2": "/limit", "cursor=!": "/cursor", "cursor=0": "/cursor",
-		"cursor=zzzzzzzzzzzzzzzzzzzzz": "/cursor", "cursor=-1": "/cursor", "parent=x": "/parent", "queue=a&queue=b": "/queue", "state=%zz": "", "a;b": ""} {
+		"cursor=zzzzzzzzzzzzzzzzzzzzz": "/cursor", "cursor=-1": "/cursor", "cursor=zzz": "/cursor", "cursor=garbage": "/cursor", "parent=x": "/parent", "queue=a&queue=b": "/queue", "state=%zz": "", "a;b": ""} {
 		p := w.do("GET", "/v1/jobs?"+query, "").problem(http.StatusBadRequest, "bad_message")
 		if pointer != "" && !strings.Contains(fmt.Sprint(p["errors"]), "pointer:"+pointer+"]") {
 			t.Errorf("%s: errors %v do not name %s", query, p["errors"], pointer)

@@ -405,6 +405,9 @@ func (c *socket) submit(ctx context.Context, m message) error {
 			return err
 		}
 	}
+	if err := c.takesJobs(); err != nil {
+		return err
+	}
 	accepted, err := c.Engine.Submit(ctx, spec)
 	if err != nil {
 		return err

@@ -35,6 +35,10 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	if err := s.takesJobs(); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	spec.Tenant, spec.Key = tenant(r), key
 	accepted, err := s.Engine.Submit(r.Context(), spec)
 	if errors.Is(err, jobs.ErrQueueFull) {
@@ -68,6 +72,16 @@ func (s *Server) refuseFull(w http.ResponseWriter, r *http.Request, tenant, queu
 	w.Header().Set("RateLimit-Policy", `"capacity";q=`+strconv.Itoa(s.Engine.Settings(tenant, queue).Capacity))
 	w.Header().Set("RateLimit", `"capacity";r=0;t=1`)
 	s.fail(w, r, jobs.ErrQueueFull)
+}
+
+// takesJobs refuses submissions while the hub shuts down.
+func (s *Server) takesJobs() error {
+	select {
+	case <-s.drain:
+		return jobs.Unavailable("Shutting down", "The hub is shutting down and takes no further jobs; nothing was stored. Come back in a moment.")
+	default:
+		return nil
+	}
 }
 
 func (s *Server) writeAccepted(w http.ResponseWriter, a jobs.Accepted) {

@@ -413,6 +413,9 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 	if f.Problem.Code == "" {
 		f.Problem.Code = "worker_failed"
 	}
+	if f.Problem.Type == "" {
+		f.Problem.Type = "urn:jobhub:problem:" + string(f.Problem.Code)
+	}
 	after, wait := strings.CutPrefix(retry, "after ")
 	switch {
 	case retry == "" || retry == "auto":

@@ -835,7 +835,7 @@ func TestDrainEndsPolls(t *testing.T) {
 		if time.Since(from) != 0 {
 			t.Errorf("after %s", time.Since(from))
 		}
-		w.submit(`{"kind":"k"}`)
+		w.do("POST", "/v1/jobs", `{"kind":"k"}`).has("Retry-After", "1").problem(http.StatusServiceUnavailable, "internal")
 		k.poll(1, "1m").has("Retry-After", "1").problem(http.StatusServiceUnavailable, "internal") // no new work
 		if r := k.beat("0s", token).want(200); r.state(token) != "ok" {
 			t.Errorf("beat: %s", r.body)

@@ -340,6 +340,7 @@ func TestWorkHubRestart(t *testing.T) {
 			h.held(next)
 			l.open(t)
 			h.await(next.ID, inState("succeeded"))
+			w.signal(syscall.SIGTERM) // before the hub ends: without one it would go on trying for its grace
 		})
 	}
 }
