@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -162,18 +163,29 @@ func listen(addr string) (net.Listener, error) {
 // URL is where the hub answers, like http://127.0.0.1:8080.
 func (h *hubServer) URL() string { return h.url }
 
+// frontTime is how long callers have to hear that the hub ends. What then still hangs
+// on is cut: it may be a connection that was opened and never used.
+const frontTime = time.Second
+
 // Close stops the hub: no new jobs; connections are told to come back; running jobs
 // may finish until ctx ends and go back to their queue then.
 func (h *hubServer) Close(ctx context.Context) error {
 	h.web.Drain()
-	h.web.Close(ctx)
-	err := h.http.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, h.http.Close())
-	}
+	var front sync.WaitGroup
+	front.Go(func() {
+		soon, cancel := context.WithTimeout(ctx, frontTime)
+		defer cancel()
+		h.web.Close(soon)
+		if h.http.Shutdown(soon) != nil {
+			h.http.Close()
+		}
+	})
+	err := h.engine.Close(ctx)
+	front.Wait()
 	if served := <-h.served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
+	h.engine = nil
 	return errors.Join(err, h.closeParts(ctx))
 }
 

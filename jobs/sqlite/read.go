@@ -22,6 +22,11 @@ func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error
 		return pos, err
 	}
 	defer s.read.Put(conn)
+	defer func() {
+		if err != nil && ctx.Err() != nil { // SQLite only says that it was interrupted
+			err = context.Cause(ctx)
+		}
+	}()
 	end := sqlitex.Transaction(conn)
 	defer end(&err)
 	pos.Epoch = s.epoch.name
