@@ -80,12 +80,16 @@ func (e *Engine) learnLocked(name QueueName, set QueueSettings) {
 
 const (
 	tidyEvery = time.Minute
-	tidyLot   = 500 // jobs deleted in one transaction
+	tidyLot   = 500        // jobs deleted in one transaction
+	maxLog    = 20_000_000 // events kept at the most, about 2 GB
 )
 
 // tidy deletes what has been kept for its time: jobs, and events.
 func (e *Engine) tidy(ctx context.Context) {
 	seq, err := e.seqBefore(ctx, time.Now().Add(-e.logAge))
+	if head := e.store.Head().Seq; head > maxLog {
+		seq = max(seq, head-maxLog)
+	}
 	for err == nil && ctx.Err() == nil {
 		var n int
 		if n, err = e.store.Trim(ctx, Trim{Seq: seq, Retained: time.Now(), Limit: tidyLot}); n < tidyLot {

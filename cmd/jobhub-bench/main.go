@@ -27,6 +27,7 @@ Usage: jobhub-bench COMMAND [flags]
   finish    the end of a job to its event at a WebSocket client, when idle
   idle      what an empty hub uses, and how long it takes to start
   cycle     the engine in process: submit, claim, 2 progress, finish
+  pickup    how long a worker in another process waits for a job
   scale     the same with up to a million jobs in the store, and what it takes to open that
   all       all but scale, as one Markdown table
 
@@ -42,6 +43,7 @@ var commands = map[string]command{
 	"idle":   runIdle,
 	"cycle":  runCycle,
 	"scale":  runScale,
+	"pickup": runPickup,
 	"all":    runAll,
 	"hub":    runStandIn, // started by submit --cpuprofile
 }
