@@ -3,7 +3,6 @@ package hub_test
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"testing"
 
@@ -14,7 +13,7 @@ import (
 func TestCursorSleepsThroughWhatItDidNotSelect(t *testing.T) {
 	log := newLog()
 	h := open(t, log, 0)
-	c := h.Cursor()
+	c := newCursor(h)
 	defer c.Close()
 	c.Subscribe("a", toJob(1))
 	for range 100 {
@@ -24,23 +23,21 @@ func TestCursorSleepsThroughWhatItDidNotSelect(t *testing.T) {
 	foreign.Tenant = "another"
 	reach(t, h, log.commit(foreign))
 	reads := log.reads
-	if awake(c) {
+	if c.awake() {
 		t.Error("events of another job woke the cursor")
 	}
-	if got := drained(t, c, math.MaxUint64); got != nil || c.Seq() != 101 {
+	if got := live(t, c, 101); got != nil || c.Seq() != 101 {
 		t.Errorf("got %v and seq %d, want nothing and 101: a quiet subscription moves forward", got, c.Seq())
 	}
 	if log.reads != reads {
 		t.Error("the log was read for a cursor that nothing concerned")
 	}
-	reach(t, h, log.commit(event(1, jobs.JobStarted)))
-	if !awake(c) {
-		t.Error("an event of its job did not wake the cursor")
-	}
-	if got := drained(t, c, math.MaxUint64); !slices.Equal(got, []uint64{102}) {
+	log.commit(event(1, jobs.JobStarted))
+	<-c.woken
+	if got := live(t, c, 102); !slices.Equal(got, []uint64{102}) {
 		t.Errorf("got %v, want 102", got)
 	}
-	if awake(c) {
+	if c.awake() {
 		t.Error("the cursor was woken twice for one event")
 	}
 }
@@ -48,22 +45,20 @@ func TestCursorSleepsThroughWhatItDidNotSelect(t *testing.T) {
 func TestUnsubscribedCursorIsNotWoken(t *testing.T) {
 	log := newLog()
 	h := open(t, log, 0)
-	c := h.Cursor()
+	c := newCursor(h)
 	c.Subscribe("a", toJob(1))
 	c.Subscribe("b", toJob(1))
 	if !c.Unsubscribe("a") || c.Unsubscribe("a") || c.Subscribed("a") || !c.Subscribed("b") || c.Len() != 1 {
 		t.Error("a should be gone, once, and b stay")
 	}
-	reach(t, h, log.commit(event(1, jobs.JobStarted)))
-	if !awake(c) {
-		t.Error("b shares its topic with a and was lost with it")
-	}
-	if got := drained(t, c, math.MaxUint64); !slices.Equal(got, []uint64{1}) {
+	log.commit(event(1, jobs.JobStarted))
+	<-c.woken // b shares its topic with a
+	if got := live(t, c, 1); !slices.Equal(got, []uint64{1}) {
 		t.Errorf("got %v, want 1", got)
 	}
 	c.Close()
 	reach(t, h, log.commit(event(1, jobs.JobStarted)))
-	if awake(c) || c.Len() != 0 {
+	if c.awake() || c.Len() != 0 {
 		t.Error("a closed cursor is still woken")
 	}
 }
@@ -72,92 +67,87 @@ func TestSubscribeCoversWhatLiesBehindTheCursor(t *testing.T) {
 	for _, ring := range ringSizes {
 		log := newLog()
 		h := open(t, log, ring)
-		c := h.Cursor()
+		c := newCursor(h)
 		for i := range 10 {
 			log.commit(event(i%2, jobs.JobStarted))
 		}
 		reach(t, h, 10)
 		c.Skip(4)
 		c.Subscribe("a", toJob(0))
-		if !awake(c) {
+		if !c.awake() {
 			t.Error("there is something for the new subscription and it is not woken")
 		}
-		if got := drained(t, c, math.MaxUint64); !slices.Equal(got, []uint64{5, 7, 9}) {
+		if got := live(t, c, 10); !slices.Equal(got, []uint64{5, 7, 9}) {
 			t.Errorf("ring %d: got %v, want 5 7 9", ring, got)
 		}
 		c.Close()
 	}
 }
 
-func TestLimitsOfNextAndSkip(t *testing.T) {
+func TestUntilAndSkip(t *testing.T) {
 	for _, ring := range ringSizes {
 		t.Run(fmt.Sprint("ring=", ring), func(t *testing.T) {
 			log := newLog()
 			h := open(t, log, ring)
-			c := h.Cursor()
+			c := newCursor(h)
 			defer c.Close()
 			c.Subscribe("a", toAll(hub.ProgressAll))
 			for range 10 {
 				log.commit(event(1, jobs.JobOutput))
 			}
 			reach(t, h, 10)
-			if got := drained(t, c, 3); !slices.Equal(got, []uint64{1, 2, 3}) || c.Seq() != 3 {
+			if got := upTo(t, c, 3); !slices.Equal(got, []uint64{1, 2, 3}) || c.Seq() != 3 {
 				t.Errorf("up to 3: got %v and seq %d", got, c.Seq())
 			}
-			if got := drained(t, c, 3); got != nil || c.Seq() != 3 {
-				t.Errorf("up to 3 again: got %v and seq %d", got, c.Seq())
-			}
-			if got := drained(t, c, 1); got != nil || c.Seq() != 3 {
-				t.Errorf("a limit behind the cursor: got %v and seq %d", got, c.Seq())
-			}
-			events, more, err := c.Next(t.Context(), math.MaxUint64, 2)
-			if err != nil || len(events) != 2 || events[1].Seq != 5 || !more || c.Seq() != 5 {
-				t.Errorf("two: got %v, more %v, error %v, seq %d", events, more, err, c.Seq())
+			if got := upTo(t, c, 1); got != nil || c.Seq() != 3 {
+				t.Errorf("up to what lies behind: got %v and seq %d", got, c.Seq())
 			}
 			c.Skip(2)
-			if c.Seq() != 5 {
+			if c.Seq() != 3 {
 				t.Errorf("Skip went back to %d", c.Seq())
 			}
 			c.Skip(8)
-			if got := drained(t, c, math.MaxUint64); !slices.Equal(got, []uint64{9, 10}) {
+			if got := live(t, c, 10); !slices.Equal(got, []uint64{9, 10}) {
 				t.Errorf("behind Skip(8): got %v, want 9 10", got)
+			}
+			c.Skip(10)
+			if lot, err := c.Next(t.Context()); lot != nil || err != nil {
+				t.Errorf("at the end: got %v and %v", lot, err)
+			}
+			if got := live(t, c, log.commit(event(1, jobs.JobOutput))); !slices.Equal(got, []uint64{11}) {
+				t.Errorf("got %v, want 11", got)
 			}
 		})
 	}
 }
 
-// A cursor that was marked and then skipped to the end is at rest.
-func TestNothingMoreBehindASkipToTheEnd(t *testing.T) {
-	log := newLog()
-	h := open(t, log, 0)
-	c := h.Cursor()
-	defer c.Close()
-	c.Subscribe("a", toAll(hub.ProgressAll))
-	log.commit(event(1, jobs.JobOutput), event(1, jobs.JobOutput))
-	reach(t, h, 2)
-	c.Skip(2)
-	events, more, err := c.Next(t.Context(), math.MaxUint64, 10)
-	if err != nil || more || len(events) > 0 {
-		t.Fatalf("got %v, more %v, error %v; an owner that reads until there is no more would never stop", events, more, err)
-	}
-	reach(t, h, log.commit(event(1, jobs.JobOutput)))
-	if got := drained(t, c, math.MaxUint64); !slices.Equal(got, []uint64{3}) {
-		t.Errorf("got %v, want 3", got)
+// lost waits for the error of Next.
+func lost(t *testing.T, c *cursor) error {
+	for {
+		if lot, err := c.Next(t.Context()); err != nil || lot != nil {
+			return err
+		}
+		select {
+		case <-c.woken:
+		case <-t.Context().Done():
+			return t.Context().Err()
+		}
 	}
 }
 
 func TestCursorLearnsThatTheLogWasTrimmed(t *testing.T) {
 	log := newLog()
 	h := open(t, log, 1)
-	c := h.Cursor()
+	c := newCursor(h)
 	defer c.Close()
 	c.Subscribe("a", toAll(hub.ProgressAll))
+	c.Suspend()
 	for range 10 {
 		log.commit(event(1, jobs.JobOutput))
 	}
 	reach(t, h, 10)
 	log.trim(6)
-	if _, _, err := c.Next(t.Context(), math.MaxUint64, 100); !errors.Is(err, jobs.ErrTrimmed) {
+	if err := lost(t, c); !errors.Is(err, jobs.ErrTrimmed) {
 		t.Fatalf("got %v, want ErrTrimmed", err)
 	}
 	if c.Seq() != 0 {
@@ -165,8 +155,7 @@ func TestCursorLearnsThatTheLogWasTrimmed(t *testing.T) {
 	}
 	c.Skip(h.Position().Seq)
 	log.commit(event(1, jobs.JobOutput))
-	reach(t, h, 11)
-	if got := drained(t, c, math.MaxUint64); !slices.Equal(got, []uint64{11}) {
+	if got := live(t, c, 11); !slices.Equal(got, []uint64{11}) {
 		t.Errorf("behind the gap: got %v, want 11", got)
 	}
 }
@@ -176,7 +165,7 @@ func TestCursorLearnsThatTheLogWasTrimmed(t *testing.T) {
 func TestHubSurvivesATrimPastItself(t *testing.T) {
 	log := newLog()
 	h := open(t, log, 0)
-	c := h.Cursor()
+	c := newCursor(h)
 	defer c.Close()
 	c.Subscribe("a", toJob(1))
 	log.mu.Lock()
@@ -190,12 +179,11 @@ func TestHubSurvivesATrimPastItself(t *testing.T) {
 	log.grown = make(chan struct{})
 	log.mu.Unlock()
 	reach(t, h, 5)
-	if _, _, err := c.Next(t.Context(), math.MaxUint64, 100); !errors.Is(err, jobs.ErrTrimmed) {
+	if err := lost(t, c); !errors.Is(err, jobs.ErrTrimmed) {
 		t.Fatalf("got %v, want ErrTrimmed", err)
 	}
 	c.Skip(h.Position().Seq)
-	reach(t, h, log.commit(event(1, jobs.JobOutput)))
-	if got := drained(t, c, math.MaxUint64); !slices.Equal(got, []uint64{6}) {
+	if got := live(t, c, log.commit(event(1, jobs.JobOutput))); !slices.Equal(got, []uint64{6}) {
 		t.Errorf("behind the gap: got %v, want 6", got)
 	}
 }
@@ -217,7 +205,7 @@ func TestProgressModes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			log := newLog()
 			h := open(t, log, 0)
-			c := h.Cursor()
+			c := newCursor(h)
 			defer c.Close()
 			for i, s := range test.subs {
 				c.Subscribe(fmt.Sprint(i), s)
@@ -226,7 +214,7 @@ func TestProgressModes(t *testing.T) {
 				log.commit(event(1, typ))
 			}
 			reach(t, h, 6)
-			if got := drained(t, c, math.MaxUint64); !slices.Equal(got, test.want) {
+			if got := upTo(t, c, 6); !slices.Equal(got, test.want) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
@@ -236,36 +224,39 @@ func TestProgressModes(t *testing.T) {
 func TestProgressOfDifferentJobsIsNotMerged(t *testing.T) {
 	log := newLog()
 	h := open(t, log, 0)
-	c := h.Cursor()
+	c := newCursor(h)
 	defer c.Close()
 	c.Subscribe("a", toAll(hub.ProgressLatest))
 	for i := range 6 {
 		log.commit(event(i%3, jobs.JobProgress))
 	}
 	reach(t, h, 6)
-	if got := drained(t, c, math.MaxUint64); !slices.Equal(got, []uint64{4, 5, 6}) {
+	if got := upTo(t, c, 6); !slices.Equal(got, []uint64{4, 5, 6}) {
 		t.Errorf("got %v, want the newest of each job: 4 5 6", got)
 	}
 }
 
-func TestJSONIsMadeOnceForAll(t *testing.T) {
+// Cursors with the same subscription are given the same lots, encoded once.
+func TestLotsAreShared(t *testing.T) {
 	log := newLog()
 	h := open(t, log, 0)
-	var lines [2][]byte
-	cursors := []*hub.Cursor{h.Cursor(), h.Cursor()}
+	cursors := []*cursor{newCursor(h), newCursor(h)}
 	for _, c := range cursors {
 		c.Subscribe("a", toAll(hub.ProgressAll))
-	}
-	reach(t, h, log.commit(event(1, jobs.JobOutput)))
-	for i, c := range cursors {
-		events, _, err := c.Next(t.Context(), math.MaxUint64, 10)
-		if err != nil || len(events) != 1 {
-			t.Fatal(events, err)
+		defer c.Close()
+		if lot, err := c.Next(t.Context()); lot != nil || err != nil {
+			t.Fatal(lot, err)
 		}
-		lines[i] = events[0].JSON()
-		c.Close()
 	}
-	if &lines[0][0] != &lines[1][0] {
-		t.Error("two readers got two encodings of one event")
+	log.commit(event(1, jobs.JobOutput))
+	var lots [2]*hub.Lot
+	builds := 0
+	for i, c := range cursors {
+		<-c.woken
+		lots[i], _ = c.Next(t.Context())
+		lots[i].Encoded(hub.Frames, func(*hub.Lot) []byte { builds++; return nil })
+	}
+	if lots[0] != lots[1] || builds != 1 {
+		t.Errorf("two cursors got %p and %p, encoded %d times", lots[0], lots[1], builds)
 	}
 }

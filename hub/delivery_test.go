@@ -3,11 +3,11 @@ package hub_test
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"jobhub/hub"
 	"jobhub/jobs"
@@ -16,12 +16,15 @@ import (
 // ringSizes make cursors read from the ring, around its end, and behind it.
 var ringSizes = []int{1, 4 << 10, 0}
 
-// owner drives a cursor and compares each step with the log.
+// owner drives a cursor and compares what it gives with the log.
 type owner struct {
+	hub    *hub.Hub
 	log    *memLog
-	cursor *hub.Cursor
+	cursor *cursor
 	subs   map[string]hub.Subscription
 	got    int
+	newest map[jobs.ID]uint64 // progress that was given
+	since  uint64             // where the subscriptions changed last
 }
 
 func (o *owner) wants(e *jobs.Event) (wanted, all bool) {
@@ -34,55 +37,110 @@ func (o *owner) wants(e *jobs.Event) (wanted, all bool) {
 	return wanted, all
 }
 
-// step calls Next once and checks that exactly what the subscriptions select of the
-// passed part of the log was given, less progress that newer progress replaces.
-func (o *owner) step(ctx context.Context, limit uint64, most int) (more bool, err error) {
+// check compares a lot with what the subscriptions select of the passed part of the
+// log. Progress may be left out if there is newer progress of its job.
+func (o *owner) check(before uint64, events []*hub.Event) error {
+	after := o.cursor.Seq()
+	if after < before {
+		return fmt.Errorf("the cursor went back from %d to %d", before, after)
+	}
+	o.got += len(events)
+	for _, e := range o.log.span(before, after) {
+		wanted, all := o.wants(e)
+		switch {
+		case len(events) > 0 && events[0].Seq == e.Seq && wanted:
+			if events = events[1:]; e.Type == jobs.JobProgress {
+				o.newest[e.Job] = e.Seq
+			}
+		case wanted && (e.Type != jobs.JobProgress || all || !o.replaced(e)):
+			return fmt.Errorf("from %d to %d: %s %d is missing, next is %v", before, after, e.Type, e.Seq, events)
+		}
+	}
+	if len(events) > 0 {
+		return fmt.Errorf("from %d to %d: %s %d was not selected", before, after, events[0].Type, events[0].Seq)
+	}
+	return nil
+}
+
+func (o *owner) replaced(old *jobs.Event) bool {
+	for _, e := range o.log.span(old.Seq, o.hub.Position().Seq) {
+		if e.Type == jobs.JobProgress && e.Job == old.Job {
+			return true
+		}
+	}
+	return false
+}
+
+// step calls Next once.
+func (o *owner) step(ctx context.Context) (more bool, err error) {
 	before := o.cursor.Seq()
-	events, more, err := o.cursor.Next(ctx, limit, most)
+	lot, err := o.cursor.Next(ctx)
 	if err != nil {
 		return false, err
 	}
-	o.got += len(events)
-	after := o.cursor.Seq()
-	if after < before || (after > limit && after != before) {
-		return false, fmt.Errorf("the cursor went from %d to %d, the limit was %d", before, after, limit)
+	if lot == nil {
+		return false, o.check(before, nil)
 	}
-	newest := map[jobs.ID]uint64{}
-	passed := o.log.span(before, after)
-	for _, e := range passed {
-		if wanted, _ := o.wants(e); wanted && e.Type == jobs.JobProgress {
-			newest[e.Job] = e.Seq
-		}
-	}
-	for _, e := range passed {
-		wanted, all := o.wants(e)
-		if !wanted || (e.Type == jobs.JobProgress && !all && newest[e.Job] != e.Seq) {
-			continue
-		}
-		if len(events) == 0 || events[0].Seq != e.Seq {
-			return false, fmt.Errorf("from %d to %d: %s %d is missing, next is %v", before, after, e.Type, e.Seq, events)
-		}
-		events = events[1:]
-	}
-	if len(events) > 0 {
-		return false, fmt.Errorf("from %d to %d: %s %d was not selected", before, after, events[0].Type, events[0].Seq)
-	}
-	return more, nil
+	return true, o.check(before, lot.Events)
 }
 
+// bring calls Until once.
+func (o *owner) bring(ctx context.Context, seq uint64) error {
+	at := o.cursor.Seq()
+	err := o.cursor.Until(ctx, seq, func(lot *hub.Lot) error {
+		for _, e := range lot.Events {
+			if e.Seq <= at || e.Seq > lot.To {
+				return fmt.Errorf("%d lies outside of (%d, %d]", e.Seq, at, lot.To)
+			}
+		}
+		before := at
+		at = lot.To
+		o.got += len(lot.Events)
+		given := lot.Events
+		for _, e := range o.log.span(before, at) {
+			wanted, all := o.wants(e)
+			if len(given) > 0 && given[0].Seq == e.Seq && wanted {
+				if given = given[1:]; e.Type == jobs.JobProgress {
+					o.newest[e.Job] = e.Seq
+				}
+			} else if wanted && (e.Type != jobs.JobProgress || all || !o.replaced(e)) {
+				return fmt.Errorf("until %d: %d is missing", seq, e.Seq)
+			}
+		}
+		if len(given) > 0 {
+			return fmt.Errorf("until %d: %d was not selected", seq, given[0].Seq)
+		}
+		return nil
+	})
+	if err == nil && o.cursor.Seq() < seq {
+		err = fmt.Errorf("until %d came to %d", seq, o.cursor.Seq())
+	}
+	return err
+}
+
+// finish reads on until all up to head was given.
 func (o *owner) finish(ctx context.Context, head uint64) error {
-	for {
-		more, err := o.step(ctx, math.MaxUint64, 100)
+	for o.cursor.Seq() < head {
+		more, err := o.step(ctx)
 		if err != nil {
 			return err
 		}
-		if !more && o.cursor.Seq() == head {
-			return nil
-		}
-		if !more {
-			return fmt.Errorf("the cursor rests at %d of %d and says that there is no more", o.cursor.Seq(), head)
+		if before := o.cursor.Seq(); !more && o.cursor.Settle() < head {
+			select {
+			case <-o.cursor.woken:
+			case <-ctx.Done():
+				return fmt.Errorf("the cursor sleeps at %d of %d", before, head)
+			}
+		} else if err := o.check(before, nil); err != nil {
+			return fmt.Errorf("settled: %w", err)
 		}
 	}
+	for _, e := range o.log.span(o.since, head) {
+		if wanted, _ := o.wants(e); wanted && e.Type == jobs.JobProgress && !o.replaced(e) && o.newest[e.Job] != e.Seq {
+			return fmt.Errorf("the latest progress %d was not given", e.Seq)
+		}
+	}
+	return nil
 }
 
 func TestCursorGivesEachSelectedEventOnceAndInOrder(t *testing.T) {
@@ -101,12 +159,16 @@ func TestCursorGivesEachSelectedEventOnceAndInOrder(t *testing.T) {
 						for i := range batch {
 							batch[i] = someEvent(r)
 						}
-						log.commit(batch...)
+						head := log.commit(batch...)
 						select {
 						case <-over:
 							return
 						default:
 							runtime.Gosched()
+						}
+						if head > 20_000 { // the rest is for those who lag
+							<-over
+							return
 						}
 					}
 				})
@@ -115,7 +177,7 @@ func TestCursorGivesEachSelectedEventOnceAndInOrder(t *testing.T) {
 				for i := range got {
 					owners.Go(func() {
 						r := rand.New(rand.NewPCG(seed, uint64(i)+1))
-						o := &owner{log: log, cursor: h.Cursor(), subs: map[string]hub.Subscription{}}
+						o := &owner{hub: h, log: log, cursor: newCursor(h), subs: map[string]hub.Subscription{}, newest: map[jobs.ID]uint64{}}
 						defer o.cursor.Close()
 						err := o.wander(t.Context(), r, 300)
 						wanderers.Done()
@@ -154,12 +216,16 @@ func TestCursorGivesEachSelectedEventOnceAndInOrder(t *testing.T) {
 // wander subscribes, unsubscribes and reads at random.
 func (o *owner) wander(ctx context.Context, r *rand.Rand, steps int) error {
 	for next := range steps {
-		switch {
-		case len(o.subs) == 0 || (r.IntN(8) == 0 && len(o.subs) < 5):
+		switch n := r.IntN(20); {
+		case len(o.subs) == 0 || (n < 2 && len(o.subs) < 5):
+			if err := o.bring(ctx, o.hub.Position().Seq); err != nil {
+				return err
+			}
 			id, s := fmt.Sprint(next), someSubscription(r)
-			o.subs[id] = s
+			o.subs[id], o.since = s, o.cursor.Seq()
 			o.cursor.Subscribe(id, s)
-		case r.IntN(10) == 0:
+		case n < 4:
+			o.since = o.cursor.Seq()
 			for id := range o.subs {
 				delete(o.subs, id)
 				if !o.cursor.Unsubscribe(id) {
@@ -167,25 +233,36 @@ func (o *owner) wander(ctx context.Context, r *rand.Rand, steps int) error {
 				}
 				break
 			}
-		case r.IntN(4) == 0: // sleep as a connection does
+		case n < 8: // sleep as a connection does
 			select {
-			case <-o.cursor.Wake():
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-o.cursor.woken:
+			case <-time.After(10 * time.Millisecond):
 			}
-		}
-		limit := uint64(math.MaxUint64)
-		if r.IntN(3) == 0 {
-			limit = o.cursor.Seq() + uint64(r.IntN(30))
-		}
-		if _, err := o.step(ctx, limit, 1+r.IntN(60)); err != nil {
-			return err
+		case n < 10:
+			if err := o.bring(ctx, min(o.hub.Position().Seq, o.cursor.Seq()+uint64(r.IntN(30)))); err != nil {
+				return err
+			}
+		case n == 10:
+			o.cursor.Suspend()
+		case n == 11:
+			before := o.cursor.Seq()
+			o.cursor.Settle()
+			if err := o.check(before, nil); err != nil {
+				return fmt.Errorf("settled: %w", err)
+			}
+		default:
+			for more, err := true, error(nil); more; {
+				if more, err = o.step(ctx); err != nil {
+					return err
+				}
+				more = more && r.IntN(4) > 0
+			}
 		}
 	}
 	return nil
 }
 
-// An owner that only ever acts on Wake gets everything: no wake-up is lost.
+// An owner that only ever acts when it is woken gets everything: no wake-up is lost.
 func TestWakeIsNeverLost(t *testing.T) {
 	for _, ring := range ringSizes {
 		t.Run(fmt.Sprint("ring=", ring), func(t *testing.T) {
@@ -195,25 +272,27 @@ func TestWakeIsNeverLost(t *testing.T) {
 			var owners sync.WaitGroup
 			const total = 3000
 			for i := range 10 {
-				c := h.Cursor()
+				c := newCursor(h)
 				c.Subscribe("", toJob(i))
 				owners.Go(func() {
 					defer c.Close()
 					for got := 0; got < total/10; {
 						select {
-						case <-c.Wake():
+						case <-c.woken:
 						case <-t.Context().Done():
 							t.Errorf("job %d: no wake-up after %d of %d events", i, got, total/10)
 							return
 						}
-						for more := true; more; {
-							var events []*hub.Event
-							var err error
-							if events, more, err = c.Next(t.Context(), math.MaxUint64, 7); err != nil {
+						for {
+							lot, err := c.Next(t.Context())
+							if err != nil {
 								t.Error(err)
 								return
 							}
-							got += len(events)
+							if lot == nil {
+								break
+							}
+							got += len(lot.Events)
 						}
 					}
 				})

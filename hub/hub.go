@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,75 +31,65 @@ type Log interface {
 	Wait(ctx context.Context, seq uint64) error
 }
 
-// Event is an event together with its JSON, which is made at most once for all readers.
-type Event struct {
-	*jobs.Event
-	epoch string
-	line  atomic.Pointer[[]byte]
-}
-
-// JSON is the event as it goes to subscribers, without a newline. Do not write to it.
-func (e *Event) JSON() []byte {
-	if b := e.line.Load(); b != nil {
-		return *b
-	}
-	b := e.Event.AppendJSON(make([]byte, 0, 256+len(e.Data)), e.epoch)
-	e.line.Store(&b)
-	return b
-}
-
 // Options of a Hub. The zero value of all but Log means a default.
 type Options struct {
 	Log       Log
 	RingBytes int // memory for recent events; 16 MiB
 	Logger    *slog.Logger
+
+	// Pace is the least time between two lots of a subscription that hold nothing but
+	// progress and output; 50 ms, none if negative.
+	Pace time.Duration
 }
 
-// Hub is a reader of one log. It has one goroutine, and one for each view that is watched.
+// Hub is a reader of one log. It has one goroutine that reads, one for each processor
+// that wakes cursors, and one for each view that is watched.
 type Hub struct {
 	log    *slog.Logger
 	source Log
 	render Renderer // set by Draw before the first View
 	limit  int
+	pace   time.Duration
 	Meter  Meter
+	Stats  Stats
 
 	background context.Context
 	stop       context.CancelFunc
 	loops      sync.WaitGroup
+	workers    workers
 
-	mu     sync.RWMutex // protects the fields below
-	ring   []*Event     // consecutive, the newest last
-	bytes  int
-	seq    uint64 // of the newest event that was followed
-	topics map[topic]map[*Cursor]struct{}
-	grown  chan struct{} // closed and replaced when seq rises
-	views  map[string]*view
+	mu      sync.RWMutex // protects the fields below
+	ring    []*Event     // consecutive, the newest last
+	bytes   int
+	seq     uint64 // of the newest event that was followed
+	topics  map[topic]map[listener]struct{}
+	feeds   map[Subscription]*feed // the shared ones
+	touched []*feed                // those that heard an event of the round that is followed
+	grown   chan struct{}          // closed and replaced when seq rises
+	views   map[string]*view
 }
 
-// topic is what cursors are indexed by; the zero topic is everything.
-type topic struct {
-	tenant string
-	kind   topicKind
-	job    jobs.ID
-	name   string
+// listener is told of the events of its topics, while Hub.mu is held.
+type listener interface{ hear(e *Event) }
+
+// Stats counts what the hub did since it started.
+type Stats struct {
+	Events   atomic.Int64 // followed
+	Lots     atomic.Int64 // cut for all who share a subscription
+	Merged   atomic.Int64 // progress that newer progress replaced
+	CatchUps atomic.Int64 // lots read for one cursor that was behind
 }
-
-type topicKind uint8
-
-const (
-	topicAll topicKind = iota
-	topicJob
-	topicQueue
-	topicKindOfJob
-	topicTag
-)
 
 // New starts a hub. It has caught up with the log when it returns.
 func New(ctx context.Context, o Options) (*Hub, error) {
-	h := &Hub{source: o.Log, log: o.Logger, limit: o.RingBytes, topics: map[topic]map[*Cursor]struct{}{},
-		grown: make(chan struct{}), views: map[string]*view{}}
+	h := &Hub{source: o.Log, log: o.Logger, limit: o.RingBytes, pace: o.Pace, topics: map[topic]map[listener]struct{}{},
+		feeds: map[Subscription]*feed{}, grown: make(chan struct{}), views: map[string]*view{}}
+	h.workers.init()
 	if h.limit == 0 {
 		h.limit = 16 << 20
+	}
+	if h.pace == 0 {
+		h.pace = 50 * time.Millisecond
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -115,12 +106,16 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	}
 	h.background, h.stop = context.WithCancel(context.Background())
 	h.loops.Go(h.run)
+	for range runtime.GOMAXPROCS(0) {
+		h.loops.Go(h.workers.run)
+	}
 	return h, nil
 }
 
 // Close ends the hub's goroutines.
 func (h *Hub) Close() {
 	h.stop()
+	h.workers.close()
 	h.loops.Wait()
 }
 
@@ -178,16 +173,21 @@ func (h *Hub) follow(ctx context.Context) error {
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	epoch := h.source.Head().Epoch
+	epoch, now := h.source.Head().Epoch, time.Now()
 	added := make([]Event, len(events))
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.Stats.Events.Add(int64(len(events)))
 	for i, e := range events {
-		added[i].Event, added[i].epoch = e, epoch
+		added[i].Event, added[i].epoch, added[i].seen = e, epoch, now
 		h.ring = append(h.ring, &added[i])
 		h.bytes += 2 * e.Size() // the event and, in time, its JSON
 		h.Meter.count(e)
-		h.wakeLocked(e)
+		for t := range func(yield func(topic) bool) { topicsOf(e, yield) } {
+			for l := range h.topics[t] {
+				l.hear(&added[i])
+			}
+		}
 	}
 	drop := 0
 	for h.bytes > h.limit && drop < len(h.ring)-1 {
@@ -196,77 +196,106 @@ func (h *Hub) follow(ctx context.Context) error {
 	}
 	clear(h.ring[:drop])
 	h.ring = h.ring[drop:]
-	h.seq = events[len(events)-1].Seq
-	close(h.grown)
-	h.grown = make(chan struct{})
+	h.grewLocked(events[len(events)-1].Seq, now)
 	return nil
 }
 
+// grewLocked notes how far the log was followed, and wakes those whom it concerns.
+func (h *Hub) grewLocked(seq uint64, now time.Time) {
+	h.seq = seq
+	for i, f := range h.touched {
+		f.mu.Lock()
+		f.touched = false
+		f.dueLocked(now)
+		f.mu.Unlock()
+		h.touched[i] = nil
+	}
+	h.touched = h.touched[:0]
+	close(h.grown)
+	h.grown = make(chan struct{})
+}
+
 // leap goes on behind a part of the log that was trimmed before the hub had read it.
-// All cursors are woken, so that those with subscriptions in it find out that they
-// missed something. Only the hub's goroutine calls it.
+// All cursors are woken, so that they find out that they missed something. Only the
+// hub's goroutine calls it.
 func (h *Hub) leap() {
 	head := h.source.Head().Seq
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, cursors := range h.topics {
-		for c := range cursors {
-			c.mark(h.seq + 1)
+	for _, listeners := range h.topics {
+		for l := range listeners {
+			switch l := l.(type) {
+			case *feed:
+				l.mu.Lock()
+				l.resetLocked(head)
+				if !l.touched {
+					l.touched = true
+					h.touched = append(h.touched, l)
+				}
+				l.mu.Unlock()
+			case *Signal:
+				l.hear(nil)
+			}
 		}
 	}
 	clear(h.ring)
-	h.ring, h.bytes, h.seq = nil, 0, head
-	close(h.grown)
-	h.grown = make(chan struct{})
+	h.ring, h.bytes = nil, 0
+	h.grewLocked(head, time.Now())
 }
 
-// wakeLocked marks the cursors that an event concerns.
-func (h *Hub) wakeLocked(e *jobs.Event) {
-	wake := func(t topic) {
-		for c := range h.topics[t] {
-			c.mark(e.Seq)
+func (h *Hub) listenLocked(t topic, l listener) {
+	if h.topics[t] == nil {
+		h.topics[t] = map[listener]struct{}{}
+	}
+	h.topics[t][l] = struct{}{}
+}
+
+func (h *Hub) unlistenLocked(t topic, l listener) {
+	if delete(h.topics[t], l); len(h.topics[t]) == 0 {
+		delete(h.topics, t)
+	}
+}
+
+// feedLocked finds or makes the feed of some subscriptions.
+func (h *Hub) feedLocked(subs map[string]Subscription) *feed {
+	f := &feed{hub: h, wants: selectionOf(subs), shared: len(subs) == 1, seq: h.seq, base: h.seq}
+	for _, s := range subs {
+		if f.shared {
+			if found := h.feeds[s]; found != nil {
+				return found
+			}
+			f.key = s
+			h.feeds[s] = f
 		}
+		h.listenLocked(s.topic(), f)
 	}
-	wake(topic{tenant: e.Tenant})
-	wake(topic{tenant: e.Tenant, kind: topicQueue, name: e.Queue})
-	if e.Job != (jobs.ID{}) {
-		wake(topic{tenant: e.Tenant, kind: topicJob, job: e.Job})
-		wake(topic{tenant: e.Tenant, kind: topicKindOfJob, name: e.Kind})
+	return f
+}
+
+// dropLocked ends a feed without members.
+func (h *Hub) dropLocked(f *feed) {
+	if f.shared {
+		delete(h.feeds, f.key)
+		h.unlistenLocked(f.key.topic(), f)
+		return
 	}
-	for _, tag := range e.Tags {
-		wake(topic{tenant: e.Tenant, kind: topicTag, name: tag})
+	for t := range f.wants.many {
+		h.unlistenLocked(t, f)
 	}
 }
 
-// after returns events behind seq: from the ring, or from the log behind it.
-func (h *Hub) after(ctx context.Context, seq uint64, most int) ([]*Event, error) {
+// Watchers is how many cursors watch with just this filter's topic, or among others.
+func (h *Hub) Watchers(f Filter) (n int) {
 	h.mu.RLock()
-	if len(h.ring) > 0 && seq+1 >= h.ring[0].Seq {
-		from := h.ring[min(seq+1-h.ring[0].Seq, uint64(len(h.ring))):]
-		from = append([]*Event(nil), from[:min(most, len(from))]...)
-		h.mu.RUnlock()
-		return from, nil
-	}
-	reached := h.seq
-	h.mu.RUnlock()
-	if seq >= reached {
-		return nil, nil
-	}
-	events, err := h.source.Read(ctx, jobs.ReadQuery{After: seq, MaxBytes: 256 << 10})
-	if err != nil {
-		return nil, err
-	}
-	return h.wrap(events[:min(most, len(events))], reached), nil
-}
-
-// wrap makes hub events of those that the hub has followed already.
-func (h *Hub) wrap(events []*jobs.Event, reached uint64) []*Event {
-	epoch := h.source.Head().Epoch
-	out := make([]*Event, 0, len(events))
-	for _, e := range events {
-		if e.Seq <= reached {
-			out = append(out, &Event{Event: e, epoch: epoch})
+	defer h.mu.RUnlock()
+	for l := range h.topics[f.topic()] {
+		if f, ok := l.(*feed); ok {
+			f.mu.Lock()
+			for _, s := range f.shards {
+				n += len(s.members)
+			}
+			f.mu.Unlock()
 		}
 	}
-	return out
+	return n
 }

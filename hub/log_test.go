@@ -54,6 +54,9 @@ func (l *memLog) Read(_ context.Context, q jobs.ReadQuery) (out []*jobs.Event, e
 		size += e.Size()
 		out = append(out, e)
 	}
+	if q.Job != (jobs.ID{}) && len(out) == 0 {
+		return nil, jobs.ErrNotFound
+	}
 	return out, nil
 }
 
@@ -155,7 +158,7 @@ func toJob(i int) hub.Subscription {
 
 func open(t *testing.T, l hub.Log, ringBytes int) *hub.Hub {
 	t.Helper()
-	h, err := hub.New(t.Context(), hub.Options{Log: l, RingBytes: ringBytes})
+	h, err := hub.New(t.Context(), hub.Options{Log: l, RingBytes: ringBytes, Pace: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,26 +173,66 @@ func reach(t *testing.T, h *hub.Hub, seq uint64) {
 	}
 }
 
-// drained is what a cursor has up to limit, by seq.
-func drained(t *testing.T, c *hub.Cursor, limit uint64) (seqs []uint64) {
+// cursor is one with a channel to wait on.
+type cursor struct {
+	*hub.Cursor
+	woken chan struct{}
+}
+
+func newCursor(h *hub.Hub) *cursor {
+	woken := make(chan struct{}, 1)
+	return &cursor{h.Cursor(func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	}), woken}
+}
+
+// upTo is what a cursor gives when it is brought to a position, by seq.
+func upTo(t *testing.T, c *cursor, seq uint64) (seqs []uint64) {
+	t.Helper()
+	if err := c.Until(t.Context(), seq, func(lot *hub.Lot) error { seqs = append(seqs, seqsOf(lot)...); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return seqs
+}
+
+// live is what a cursor gives until nothing up to a position is left, by seq.
+func live(t *testing.T, c *cursor, seq uint64) (seqs []uint64) {
 	t.Helper()
 	for {
-		events, more, err := c.Next(t.Context(), limit, 512)
+		lot, err := c.Next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range events {
-			seqs = append(seqs, e.Seq)
+		seqs = append(seqs, seqsOf(lot)...)
+		if lot != nil {
+			continue
 		}
-		if !more {
+		if c.Settle() >= seq {
 			return seqs
+		}
+		select {
+		case <-c.woken:
+		case <-t.Context().Done():
+			t.Fatalf("nobody wakes a cursor at %d", c.Seq())
 		}
 	}
 }
 
-func awake(c *hub.Cursor) bool {
+func seqsOf(lot *hub.Lot) (seqs []uint64) {
+	if lot != nil {
+		for _, e := range lot.Events {
+			seqs = append(seqs, e.Seq)
+		}
+	}
+	return seqs
+}
+
+func (c *cursor) awake() bool {
 	select {
-	case <-c.Wake():
+	case <-c.woken:
 		return true
 	default:
 		return false

@@ -13,10 +13,8 @@ import (
 )
 
 func replayed(h *hub.Hub, s hub.Subscription, after, upTo uint64) (seqs []uint64, err error) {
-	err = h.Replay(context.Background(), s, after, upTo, func(events []*hub.Event) error {
-		for _, e := range events {
-			seqs = append(seqs, e.Seq)
-		}
+	err = h.Replay(context.Background(), s, after, upTo, func(lot *hub.Lot) error {
+		seqs = append(seqs, seqsOf(lot)...)
 		return nil
 	})
 	return seqs, err
@@ -100,7 +98,7 @@ func TestReplayEndsWithItsReader(t *testing.T) {
 	reach(t, h, 5000)
 	enough := errors.New("enough")
 	calls := 0
-	err := h.Replay(t.Context(), toAll(hub.ProgressAll), 0, 5000, func([]*hub.Event) error { calls++; return enough })
+	err := h.Replay(t.Context(), toAll(hub.ProgressAll), 0, 5000, func(*hub.Lot) error { calls++; return enough })
 	if !errors.Is(err, enough) || calls != 1 {
 		t.Errorf("got %v after %d calls, want the reader's error after the first", err, calls)
 	}
@@ -136,7 +134,7 @@ func TestHubBeginsAtTheHead(t *testing.T) {
 		if h.Position().Seq != 10 {
 			t.Errorf("ring %d: a new hub is at %v", ring, h.Position())
 		}
-		c := h.Cursor()
+		c := newCursor(h)
 		if c.Seq() != 10 {
 			t.Errorf("ring %d: a new cursor is at %d", ring, c.Seq())
 		}

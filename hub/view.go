@@ -3,6 +3,8 @@ package hub
 import (
 	"bytes"
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -38,19 +40,20 @@ type view struct {
 	changed   []Fragment // of version against the one before
 }
 
-// Viewer watches one view. Its owner waits on Wake and then asks Next.
+// Viewer watches one view. Its owner is woken and then asks Next.
 type Viewer struct {
 	hub  *Hub
 	view *view
-	wake chan struct{}
+	wake func()
 	seen uint64
 }
 
 // Draw sets what renders the hub's views. Call it once, before the first View.
 func (h *Hub) Draw(r Renderer) { h.render = r }
 
-// View begins to watch a view; the whole of it comes first. Close it after use.
-func (h *Hub) View(name string) *Viewer {
+// View begins to watch a view; the whole of it comes first, if it was drawn already.
+// wake is called when Next has something new, and must not wait. Close it after use.
+func (h *Hub) View(name string, wake func()) *Viewer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	v := h.views[name]
@@ -60,16 +63,10 @@ func (h *Hub) View(name string) *Viewer {
 		h.views[name] = v
 		h.loops.Go(func() { h.draw(ctx, v) })
 	}
-	w := &Viewer{hub: h, view: v, wake: make(chan struct{}, 1)}
+	w := &Viewer{hub: h, view: v, wake: wake}
 	v.viewers[w] = struct{}{}
-	if v.version > 0 {
-		w.wake <- struct{}{}
-	}
 	return w
 }
-
-// Wake has an element when Next has something.
-func (w *Viewer) Wake() <-chan struct{} { return w.wake }
 
 // Next returns the fragments that changed since the last call, and the position they
 // show. Of several states only the newest is given.
@@ -103,14 +100,19 @@ func (w *Viewer) Close() {
 
 // draw renders a view at once when it changed, and then at most every renderPause.
 func (h *Hub) draw(ctx context.Context, v *view) {
-	cursor := h.Cursor()
-	defer func() { cursor.Close() }()
 	var filter Filter
+	var changed <-chan struct{}
+	var signal *Signal
+	defer func() {
+		if signal != nil {
+			signal.Close()
+		}
+	}()
 	again := time.NewTimer(0)
 	defer again.Stop()
 	for {
 		select {
-		case <-cursor.Wake():
+		case <-changed:
 		case <-again.C:
 		case <-ctx.Done():
 			return
@@ -128,10 +130,15 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 		}
 		if out.Filter != filter {
 			filter = out.Filter
-			cursor.Close()
-			cursor.Subscribe("", Subscription{Filter: filter, Progress: ProgressLatest})
+			if signal != nil {
+				signal.Close()
+			}
+			signal = h.Signal(filter)
+			changed = signal.C
+			if h.Position().Seq > at { // what came before the signal has to be looked at
+				signal.hear(nil)
+			}
 		}
-		cursor.rest(at)
 		again.Stop()
 		if out.Again > 0 {
 			again.Reset(out.Again)
@@ -144,14 +151,15 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 	}
 }
 
-// rest takes all up to at as seen, and keeps the wake-up if there is more.
-func (c *Cursor) rest(at uint64) {
-	c.Skip(at)
-	c.advance(at)
-}
-
 // show makes a rendering the newest state of a view, if it differs.
 func (h *Hub) show(v *view, seq uint64, fragments []Fragment) {
+	for _, w := range h.change(v, seq, fragments) {
+		w.wake()
+	}
+}
+
+// change returns those who are to be woken.
+func (h *Hub) change(v *view, seq uint64, fragments []Fragment) (viewers []*Viewer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := map[string][]byte{}
@@ -166,14 +174,9 @@ func (h *Hub) show(v *view, seq uint64, fragments []Fragment) {
 	}
 	v.seq = seq
 	if len(changed) == 0 && v.version > 0 {
-		return
+		return nil
 	}
 	v.version++
 	v.fragments, v.changed = fragments, changed
-	for w := range v.viewers {
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
-	}
+	return slices.Collect(maps.Keys(v.viewers))
 }

@@ -55,13 +55,23 @@ func (e *easel) render(_ context.Context, name string) (hub.Rendered, error) {
 	}, nil
 }
 
+type viewer struct {
+	*hub.Viewer
+	woken chan struct{}
+}
+
+func (e *easel) viewer(name string) *viewer {
+	woken := make(chan struct{}, 1)
+	return &viewer{e.View(name, func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	}), woken}
+}
+
 // shown is what a viewer gets next, or nothing.
-func shown(w *hub.Viewer) string {
-	select {
-	case <-w.Wake():
-	default:
-		return ""
-	}
+func shown(w *viewer) string {
 	fragments, _ := w.Next()
 	var b strings.Builder
 	for _, f := range fragments {
@@ -72,9 +82,9 @@ func shown(w *hub.Viewer) string {
 
 func TestViewIsRenderedOnceForAll(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
-		viewers := make([]*hub.Viewer, 20)
+		viewers := make([]*viewer, 20)
 		for i := range viewers {
-			viewers[i] = e.View("v")
+			viewers[i] = e.viewer("v")
 			defer viewers[i].Close()
 		}
 		synctest.Wait()
@@ -103,7 +113,7 @@ func TestViewIsRenderedOnceForAll(t *testing.T) {
 
 func TestViewIsRenderedAtMostTenTimesASecond(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
-		w := e.View("v")
+		w := e.viewer("v")
 		defer w.Close()
 		for range 5000 {
 			e.log.commit(event(1, jobs.JobProgress))
@@ -122,13 +132,13 @@ func TestViewIsRenderedAtMostTenTimesASecond(t *testing.T) {
 
 func TestFirstChangeIsShownAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
-		w := e.View("v")
+		w := e.viewer("v")
 		defer w.Close()
 		time.Sleep(time.Minute)
 		shown(w)
 		start := time.Now()
 		e.log.commit(event(1, jobs.JobStarted))
-		<-w.Wake()
+		<-w.woken
 		if late := time.Since(start); late != 0 {
 			t.Errorf("a change of a quiet view was shown after %s", late)
 		}
@@ -137,7 +147,7 @@ func TestFirstChangeIsShownAtOnce(t *testing.T) {
 
 func TestLatestStateWins(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
-		w := e.View("v")
+		w := e.viewer("v")
 		defer w.Close()
 		synctest.Wait()
 		shown(w)
@@ -159,12 +169,12 @@ func TestLatestStateWins(t *testing.T) {
 
 func TestLateViewerGetsTheWholeViewFirst(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
-		w := e.View("v")
+		w := e.viewer("v")
 		defer w.Close()
 		time.Sleep(time.Second)
 		e.log.commit(event(1, jobs.JobStarted))
 		time.Sleep(time.Second)
-		late := e.View("v")
+		late := e.viewer("v")
 		defer late.Close()
 		if got := shown(late); got != "<b>1</b><i>v</i>" {
 			t.Errorf("a late viewer got %q at once, want all fragments", got)
@@ -183,8 +193,8 @@ func TestLateViewerGetsTheWholeViewFirst(t *testing.T) {
 func TestLastViewerEndsTheRendering(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
 		e.again = 5 * time.Second
-		first, second := e.View("v"), e.View("v")
-		other := e.View("another")
+		first, second := e.viewer("v"), e.viewer("v")
+		other := e.viewer("another")
 		synctest.Wait()
 		first.Close()
 		time.Sleep(6 * time.Second)
@@ -198,7 +208,7 @@ func TestLastViewerEndsTheRendering(t *testing.T) {
 		if n := e.renders.Load(); n != 4 {
 			t.Errorf("rendered %d times more for nobody", n-4)
 		}
-		back := e.View("v")
+		back := e.viewer("v")
 		defer back.Close()
 		synctest.Wait()
 		if got := shown(back); got != "<b>1</b><i>v</i>" {
@@ -210,7 +220,7 @@ func TestLastViewerEndsTheRendering(t *testing.T) {
 func TestViewWithoutChangeIsNotSent(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
 		e.again = time.Second
-		w := e.View("v")
+		w := e.viewer("v")
 		defer w.Close()
 		synctest.Wait()
 		shown(w)
@@ -227,7 +237,7 @@ func TestViewWithoutChangeIsNotSent(t *testing.T) {
 func TestFailedRenderingIsRepeated(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
 		e.failures.Store(2)
-		w := e.View("v")
+		w := e.viewer("v")
 		defer w.Close()
 		time.Sleep(1500 * time.Millisecond)
 		if got := shown(w); got != "" {

@@ -209,7 +209,8 @@ type QueueInfo struct {
 	OldestAt time.Time              // acceptance of the job that is first in line; zero if none waits
 }
 
-// ReadQuery says which events to read.
+// ReadQuery says which events to read: the oldest behind After, and about MaxBytes of
+// them; if zero 1 MiB, or all of the one job.
 type ReadQuery struct {
 	After    uint64
 	Job      ID // zero for all jobs

@@ -22,11 +22,11 @@ func (s *Store) Wait(ctx context.Context, seq uint64) error { return s.tail.wait
 
 // Read implements jobs.Store.
 func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, error) {
-	if q.MaxBytes <= 0 {
-		q.MaxBytes = 1 << 20
-	}
 	if q.Job != (jobs.ID{}) {
 		return s.readJob(ctx, q)
+	}
+	if q.MaxBytes <= 0 {
+		q.MaxBytes = 1 << 20
 	}
 	events, ok, err := s.tail.after(q.After, q.MaxBytes)
 	if ok {
@@ -83,7 +83,7 @@ func eachRow(conn *sqlite.Conn, seq uint64, more func(row []*jobs.Event) bool) e
 	}
 }
 
-// readJob follows one job's events back from its newest.
+// readJob follows one job's events back from its newest, and keeps the oldest of them.
 func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Event, err error) {
 	conn, err := s.read.Take(ctx)
 	if err != nil {
@@ -100,6 +100,7 @@ func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.E
 	}
 	_, floor := s.tail.position()
 	var chunk []*jobs.Event // the row read last
+	size, newest := 0, 0    // of what is kept; the first that is kept
 	for seq > q.After {
 		if seq <= floor {
 			return nil, jobs.ErrTrimmed
@@ -120,8 +121,13 @@ func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.E
 			e = chunk[seq-chunk[0].Seq]
 		}
 		events = append(events, e)
+		for size += e.Size(); q.MaxBytes > 0 && size > q.MaxBytes && newest < len(events)-1; newest++ {
+			size -= events[newest].Size()
+			events[newest] = nil
+		}
 		seq = e.Prev
 	}
+	events = events[newest:]
 	slices.Reverse(events)
 	return events, nil
 }

@@ -1,0 +1,174 @@
+package hub
+
+import (
+	"slices"
+
+	"jobhub/jobs"
+)
+
+// Filter selects events. Exactly one of Job, Queue, Kind, Tag and All is set.
+type Filter struct {
+	Tenant string
+	Job    jobs.ID
+	Queue  string
+	Kind   string
+	Tag    string
+	All    bool
+}
+
+// topic is what is indexed by; the zero topic is everything of a tenant.
+type topic struct {
+	tenant string
+	kind   topicKind
+	job    jobs.ID
+	name   string
+}
+
+type topicKind uint8
+
+const (
+	topicAll topicKind = iota
+	topicJob
+	topicQueue
+	topicKindOfJob
+	topicTag
+)
+
+func (f Filter) topic() topic {
+	switch {
+	case f.Job != (jobs.ID{}):
+		return topic{tenant: f.Tenant, kind: topicJob, job: f.Job}
+	case f.Queue != "":
+		return topic{tenant: f.Tenant, kind: topicQueue, name: f.Queue}
+	case f.Kind != "":
+		return topic{tenant: f.Tenant, kind: topicKindOfJob, name: f.Kind}
+	case f.Tag != "":
+		return topic{tenant: f.Tenant, kind: topicTag, name: f.Tag}
+	}
+	return topic{tenant: f.Tenant}
+}
+
+// Match reports whether the filter selects an event.
+func (f Filter) Match(e *jobs.Event) bool { return f.topic().has(e) }
+
+func (t topic) has(e *jobs.Event) bool {
+	if e.Tenant != t.tenant {
+		return false
+	}
+	switch t.kind {
+	case topicJob:
+		return e.Job == t.job
+	case topicQueue:
+		return e.Queue == t.name
+	case topicKindOfJob:
+		return e.Kind == t.name && e.Job != (jobs.ID{})
+	case topicTag:
+		return slices.Contains(e.Tags, t.name)
+	}
+	return true
+}
+
+// topicsOf gives each topic of an event to yield, until it returns false.
+func topicsOf(e *jobs.Event, yield func(topic) bool) {
+	if !yield(topic{tenant: e.Tenant}) || !yield(topic{tenant: e.Tenant, kind: topicQueue, name: e.Queue}) {
+		return
+	}
+	if e.Job != (jobs.ID{}) && (!yield(topic{tenant: e.Tenant, kind: topicJob, job: e.Job}) ||
+		!yield(topic{tenant: e.Tenant, kind: topicKindOfJob, name: e.Kind})) {
+		return
+	}
+	for _, tag := range e.Tags {
+		if !yield(topic{tenant: e.Tenant, kind: topicTag, name: tag}) {
+			return
+		}
+	}
+}
+
+// ProgressMode says which progress events a subscription wants.
+type ProgressMode uint8
+
+const (
+	ProgressNone   ProgressMode = iota
+	ProgressLatest              // newer ones may replace older ones
+	ProgressAll
+)
+
+// Subscription is a filter, and how much of what it selects is wanted.
+type Subscription struct {
+	Filter
+	Progress ProgressMode
+}
+
+// selection is what one or several subscriptions select together. The modes of more
+// than one are held by topic, so that a thousand cost an event no more than a few.
+type selection struct {
+	one  topic
+	mode ProgressMode
+	many map[topic]ProgressMode // in place of one, if not nil
+}
+
+func selectionOf(subs map[string]Subscription) *selection {
+	s := &selection{}
+	if len(subs) == 1 {
+		for _, sub := range subs {
+			s.one, s.mode = sub.topic(), sub.Progress
+		}
+		return s
+	}
+	s.many = make(map[topic]ProgressMode, len(subs))
+	for _, sub := range subs {
+		s.many[sub.topic()] = max(s.many[sub.topic()], sub.Progress)
+	}
+	return s
+}
+
+// job is the one job that is selected, or zero.
+func (s *selection) job() jobs.ID {
+	if s.many == nil {
+		return s.one.job
+	}
+	return jobs.ID{}
+}
+
+// progress is how much of an event's job's progress is wanted; false if the event is
+// not selected at all.
+func (s *selection) progress(e *jobs.Event) (mode ProgressMode, ok bool) {
+	if s.many == nil {
+		return s.mode, s.one.has(e)
+	}
+	for t := range func(yield func(topic) bool) { topicsOf(e, yield) } {
+		if m, found := s.many[t]; found {
+			mode, ok = max(mode, m), true
+		}
+	}
+	return mode, ok
+}
+
+func (s *selection) selects(e *jobs.Event) bool {
+	mode, ok := s.progress(e)
+	return ok && (e.Type != jobs.JobProgress || mode != ProgressNone)
+}
+
+// latest drops progress that newer progress in the same lot replaces. It works in place.
+func (s *selection) latest(events []*Event) []*Event {
+	count := 0
+	for _, e := range events {
+		if e.Type == jobs.JobProgress {
+			count++
+		}
+	}
+	if count < 2 || (s.many == nil && s.mode == ProgressAll) {
+		return events
+	}
+	newer := make(map[jobs.ID]bool, count)
+	for i, e := range slices.Backward(events) {
+		if e.Type != jobs.JobProgress {
+			continue
+		}
+		if mode, _ := s.progress(e.Event); newer[e.Job] && mode != ProgressAll {
+			events[i] = nil
+		}
+		newer[e.Job] = true
+	}
+	return slices.DeleteFunc(events, func(e *Event) bool { return e == nil })
+}
