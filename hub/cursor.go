@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"sync/atomic"
+	"time"
 
 	"jobhub/jobs"
 )
@@ -18,8 +19,10 @@ type Cursor struct {
 	subs map[string]Subscription
 	seq  atomic.Uint64 // all up to here was given or not selected
 
-	feed  *feed // nil without subscriptions, and while suspended
-	shard *shard
+	// Changed under Hub.mu.
+	feed      *feed // nil without subscriptions, and while suspended
+	suspended bool
+	shard     *shard // guarded by the feed's mutex
 
 	// Guarded by the feed's mutex.
 	behind bool   // seq alone says where it is
@@ -103,8 +106,8 @@ func (c *Cursor) All() iter.Seq2[string, Subscription] { return maps.All(maps.Cl
 
 // Close removes all subscriptions.
 func (c *Cursor) Close() {
-	c.leave()
 	clear(c.subs)
+	c.leave()
 }
 
 // Suspend lets the hub forget the cursor until it is used again: it is not woken, and
@@ -123,8 +126,9 @@ func (c *Cursor) enter() {
 	f.addLocked(c)
 	late := h.seq > c.Seq()
 	f.mu.Unlock()
+	c.feed, c.suspended = f, false
 	h.mu.Unlock()
-	if c.feed = f; late {
+	if late {
 		c.wake()
 	}
 }
@@ -143,7 +147,7 @@ func (c *Cursor) leave() {
 	if len(f.shards) == 0 {
 		h.dropLocked(f)
 	}
-	c.feed = nil
+	c.feed, c.suspended = nil, len(c.subs) > 0
 }
 
 // Step returns the next lot without waiting for anything, nil if nothing is due. If
@@ -228,7 +232,7 @@ func (c *Cursor) Settle() uint64 {
 	if f != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if len(f.pending) > 0 || c.behind || c.at != f.first+uint64(len(f.lots)) {
+		if len(f.pending) > 0 || (c.behind && !f.joinLocked(c)) || c.at != f.first+uint64(len(f.lots)) {
 			return c.Seq()
 		}
 	}
@@ -279,4 +283,33 @@ func (s *Signal) Close() {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.hub.unlistenLocked(s.filter.topic(), s)
+}
+
+// Lag is the cursor's position, and how old the oldest event is that it was not given.
+// Of one that is far behind it may be an event that it does not select. Anyone may ask.
+func (c *Cursor) Lag() (seq uint64, lag time.Duration) {
+	h := c.hub
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	f := c.feed
+	if seq = c.Seq(); f == nil && !c.suspended {
+		return seq, 0
+	}
+	if f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if i := c.at - f.first; !c.behind && c.at >= f.first {
+			switch {
+			case i < uint64(len(f.lots)):
+				return seq, time.Since(f.lots[i].Seen)
+			case len(f.pending) > 0:
+				return seq, time.Since(f.pending[0].seen)
+			}
+			return seq, 0
+		}
+	}
+	if seq >= h.seq || len(h.ring) == 0 {
+		return seq, 0
+	}
+	return seq, time.Since(h.ring[max(seq+1, h.ring[0].Seq)-h.ring[0].Seq].seen)
 }

@@ -64,9 +64,8 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request) {
 
 // await reads a job until it is as wanted, or the time is over, or the hub drains.
 func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time.Duration, wanted func(*jobs.Job) bool) (jobs.Job, jobs.Position, error) {
-	cursor := s.Hub.Cursor()
-	defer cursor.Close()
-	cursor.Subscribe("", hub.Subscription{Filter: hub.Filter{Tenant: tenant, Job: id}})
+	changed := s.Hub.Signal(hub.Filter{Tenant: tenant, Job: id})
+	defer changed.Close()
 	timer := time.NewTimer(most)
 	defer timer.Stop()
 	for {
@@ -75,7 +74,7 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 			return job, pos, err
 		}
 		select {
-		case <-cursor.Wake():
+		case <-changed.C:
 		case <-timer.C:
 			return job, pos, nil
 		case <-s.drain:

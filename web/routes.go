@@ -37,10 +37,12 @@ func (s *Server) routes() {
 		"POST /v1/leases/{token}/snooze":   s.snooze,
 		"POST /v1/leases/{token}/release":  s.release,
 
-		"GET /v1/ws": s.socket,
+		"GET /v1/ws":     s.socket,
+		"GET /v1/events": s.events,
 
 		"GET /healthz": s.healthz,
 		"GET /readyz":  s.readyz,
+		"GET /metrics": s.serveMetrics,
 
 		"GET /{$}":               s.overviewPage,
 		"GET /jobs/{id}":         s.jobPage,

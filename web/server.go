@@ -3,12 +3,17 @@ package web
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"sync"
+	"time"
 
 	"jobhub/hub"
 	"jobhub/jobs"
 )
+
+// spreadReconnect is over how long clients are asked to spread their return.
+const spreadReconnect = 2 * time.Second
 
 // Config of a Server. Engine, Store and Hub are needed; the zero value of the rest is
 // a default.
@@ -21,6 +26,11 @@ type Config struct {
 	Origin  string   // the hub's own address for commands to copy, like http://127.0.0.1:8080
 	Version string
 	Logger  *slog.Logger
+
+	// LibraryWrites sends WebSocket data through the library instead of past it. For
+	// connections that are not plain TCP that is so anyway.
+	LibraryWrites bool
+	StallLimit    time.Duration // a live client may take nothing for so long; 30 s
 }
 
 // Server answers all requests to the hub.
@@ -31,9 +41,12 @@ type Server struct {
 	stopped context.Context
 	stop    context.CancelFunc
 
-	mu       sync.Mutex // protects draining, and that no socket is added after it was set
+	mu       sync.Mutex // protects the fields below
 	draining bool
-	sockets  sync.WaitGroup
+	joined   map[*socket]struct{}
+
+	sockets sync.WaitGroup // none is added after draining was set
+	Live    *live
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views.
@@ -41,7 +54,11 @@ func New(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), drain: make(chan struct{})}
+	if c.StallLimit == 0 {
+		c.StallLimit = 30 * time.Second
+	}
+	s := &Server{Config: c, mux: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
+	s.Live = newLive(s)
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	s.routes()
 	c.Hub.Draw(s.render)
@@ -61,14 +78,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// Drain tells every WebSocket connection to come back later and ends it, and ends
-// long polls. New connections are refused.
+// Drain tells every WebSocket connection to come back later, not all at the same
+// moment, and ends it; so it does with streams and long polls. New ones are refused.
 func (s *Server) Drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.draining {
-		s.draining = true
-		close(s.drain)
+	if s.draining {
+		return
+	}
+	s.draining = true
+	close(s.drain)
+	for c := range s.joined {
+		s.sockets.Go(func() { c.goAway(rand.N(spreadReconnect)) })
 	}
 }
 
@@ -83,10 +104,37 @@ func (s *Server) enter() bool {
 	return true
 }
 
+// join adds an open WebSocket; false when the server drains.
+func (s *Server) join(c *socket) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.joined[c] = struct{}{}
+	if s.stopped.Err() != nil {
+		c.wire.Close()
+	}
+	return !s.draining
+}
+
+func (s *Server) part(c *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.joined, c)
+}
+
 // Close waits for the connections that Drain told, until ctx ends, and cuts the rest.
 func (s *Server) Close(ctx context.Context) {
-	stop := context.AfterFunc(ctx, s.stop)
+	stop := context.AfterFunc(ctx, s.cut)
 	defer stop()
 	s.sockets.Wait()
 	s.stop()
+}
+
+// cut ends what is still open.
+func (s *Server) cut() {
+	s.stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.joined {
+		c.wire.Close()
+	}
 }

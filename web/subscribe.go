@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -11,15 +12,37 @@ import (
 	"jobhub/jobs"
 )
 
+// subscriber is a client of the live protocol, over WebSocket or as a stream of
+// server-sent events: its cursor, and how what it is told leaves.
+type subscriber struct {
+	*Server
+	tenant string
+	cursor *hub.Cursor
+	out    outlet
+}
+
+// outlet sends what a subscriber is told, in order.
+type outlet interface {
+	// line gathers one object. at is the position from which a client that has it can
+	// resume, or nowhere.
+	line(object []byte, at uint64)
+	// lot sends what was gathered, and then events.
+	lot(*hub.Lot) error
+	// full reports that enough was gathered to be sent.
+	full() bool
+	// flush sends what was gathered.
+	flush() error
+}
+
+// nowhere is no position: inside of a snapshot, a client has yet to hear the rest.
+const nowhere = math.MaxUint64
+
 // subscribe opens a subscription. The block from subscribed to live is sent with
 // nothing in between, and what is live begins right behind it: events of the other
 // subscriptions up to that position go out before, all later ones after.
-func (c *socket) subscribe(ctx context.Context, m message, query bool) error {
+func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error {
 	sub, err := m.subscription(c.tenant)
 	if err != nil {
-		return err
-	}
-	if err := c.mayOpen(m.ID); err != nil {
 		return err
 	}
 	if sub.Job != (jobs.ID{}) {
@@ -32,6 +55,7 @@ func (c *socket) subscribe(ctx context.Context, m message, query bool) error {
 		if err != nil {
 			return err
 		}
+		c.Live.resumed(reason)
 		if reason == "" {
 			return c.resume(ctx, m.ID, sub, m.Since.Seq)
 		}
@@ -47,14 +71,14 @@ func (c *socket) subscribe(ctx context.Context, m message, query bool) error {
 			return err
 		}
 	}
-	c.line(appendSubscribed(nil, m.ID, jobs.Position{Epoch: c.Hub.Epoch(), Seq: at}, false, false, ""))
-	c.line(appendLive(nil, m.ID, at, false))
+	c.out.line(appendSubscribed(nil, m.ID, jobs.Position{Epoch: c.Hub.Epoch(), Seq: at}, false, false, ""), at)
+	c.out.line(appendLive(nil, m.ID, at, false), at)
 	c.cursor.Subscribe(m.ID, sub)
 	return nil
 }
 
 // resumable says why a position can't be resumed from, or nothing.
-func (c *socket) resumable(ctx context.Context, from since) (reason string, err error) {
+func (c *subscriber) resumable(ctx context.Context, from since) (reason string, err error) {
 	if from.Epoch != c.Hub.Epoch() {
 		return "epoch", nil
 	}
@@ -69,27 +93,27 @@ func (c *socket) resumable(ctx context.Context, from since) (reason string, err 
 }
 
 // resume replays what a subscription selects behind after, and goes on live.
-func (c *socket) resume(ctx context.Context, id string, sub hub.Subscription, after uint64) error {
+func (c *subscriber) resume(ctx context.Context, id string, sub hub.Subscription, after uint64) error {
 	at := max(after, c.Store.Head().Seq)
 	if err := c.bringTo(ctx, at); err != nil {
 		return err
 	}
-	c.line(appendSubscribed(nil, id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: after}, true, true, ""))
-	err := c.Hub.Replay(ctx, sub, after, at, func(events []*hub.Event) error { return c.events(ctx, events) })
+	c.out.line(appendSubscribed(nil, id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: after}, true, true, ""), after)
+	err := c.Hub.Replay(ctx, sub, after, at, c.out.lot)
 	if errors.Is(err, jobs.ErrTrimmed) { // while it was replayed
 		return c.snapshot(ctx, id, sub, func(pos jobs.Position) []byte { return appendGap(nil, id, after, pos.Seq, "expired") })
 	}
 	if err != nil {
 		return err
 	}
-	c.line(appendLive(nil, id, at, false))
+	c.out.line(appendLive(nil, id, at, false), at)
 	c.cursor.Subscribe(id, sub)
 	return nil
 }
 
 // snapshot sends head, the states that a subscription covers, and goes on live from
 // the position at which they were read.
-func (c *socket) snapshot(ctx context.Context, id string, sub hub.Subscription, head func(jobs.Position) []byte) error {
+func (c *subscriber) snapshot(ctx context.Context, id string, sub hub.Subscription, head func(jobs.Position) []byte) error {
 	page, err := c.covered(ctx, sub.Filter)
 	if err != nil {
 		return err
@@ -97,23 +121,36 @@ func (c *socket) snapshot(ctx context.Context, id string, sub hub.Subscription, 
 	if err := c.bringTo(ctx, page.Pos.Seq); err != nil {
 		return err
 	}
-	c.line(head(page.Pos))
+	c.out.line(head(page.Pos), nowhere)
 	for i := range page.Jobs {
-		if c.line(appendState(nil, id, &page.Jobs[i], page.Pos)); len(c.out) >= maxFrame {
-			if err := c.flush(ctx); err != nil {
+		if c.out.line(appendState(nil, id, &page.Jobs[i], page.Pos), nowhere); c.out.full() {
+			if err := c.out.flush(); err != nil {
 				return err
 			}
 		}
 	}
-	c.line(appendLive(nil, id, page.Pos.Seq, page.Next > 0))
+	c.out.line(appendLive(nil, id, page.Pos.Seq, page.Next > 0), page.Pos.Seq)
 	if !c.cursor.Subscribed(id) {
 		c.cursor.Subscribe(id, sub)
 	}
 	return nil
 }
 
+// gap tells each subscription that it missed events and gives it the state anew.
+func (c *subscriber) gap(ctx context.Context) error {
+	from := c.cursor.Seq()
+	c.cursor.Skip(c.Hub.Position().Seq)
+	c.Live.gaps.Inc()
+	for id, sub := range c.cursor.All() {
+		if err := c.snapshot(ctx, id, sub, func(pos jobs.Position) []byte { return appendGap(nil, id, from, pos.Seq, "expired") }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // covered is the state that a filter shows: the one job, or the unfinished jobs.
-func (c *socket) covered(ctx context.Context, f hub.Filter) (jobs.Page, error) {
+func (c *subscriber) covered(ctx context.Context, f hub.Filter) (jobs.Page, error) {
 	if f.Job != (jobs.ID{}) {
 		job, pos, err := c.Store.Job(ctx, c.tenant, f.Job)
 		return jobs.Page{Jobs: []jobs.Job{job}, Pos: pos}, err
@@ -123,15 +160,15 @@ func (c *socket) covered(ctx context.Context, f hub.Filter) (jobs.Page, error) {
 }
 
 // bringTo sends what the other subscriptions select up to seq, and moves the cursor there.
-func (c *socket) bringTo(ctx context.Context, seq uint64) error {
+func (c *subscriber) bringTo(ctx context.Context, seq uint64) error {
 	if err := c.Hub.Reach(ctx, seq); err != nil {
 		return err
 	}
-	if err := c.pump(ctx, seq); err != nil {
-		return err
+	err := c.cursor.Until(ctx, seq, c.out.lot)
+	if errors.Is(err, jobs.ErrTrimmed) {
+		return c.gap(ctx)
 	}
-	c.cursor.Skip(seq)
-	return nil
+	return err
 }
 
 // socketKey is the idempotency key of a submit over WebSocket: the same as over HTTP.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,6 +25,9 @@ import (
 // patience bounds every wait, so that what never comes fails a test instead of
 // hanging it.
 const patience = 20 * time.Second
+
+// libraryWrites runs the tests on the second way in which sockets can be written.
+var libraryWrites = flag.Bool("library", false, "send WebSocket data through the library's Write")
 
 // world is a real hub on a store in a temporary folder, behind a real socket.
 type world struct {
@@ -64,7 +68,7 @@ func startIn(t *testing.T, dir string, change func(*parts)) *world {
 	if w.store, err = sqlite.Open(ctx, dir, sqlite.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	p := parts{web: web.Config{Store: w.store, Version: "test"}, hub: hub.Options{Log: w.store}}
+	p := parts{web: web.Config{Store: w.store, Version: "test", LibraryWrites: *libraryWrites}, hub: hub.Options{Log: w.store}}
 	if change != nil {
 		change(&p)
 	}

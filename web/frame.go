@@ -1,0 +1,111 @@
+package web
+
+import (
+	"encoding/binary"
+
+	"github.com/coder/websocket"
+)
+
+// WebSocket frames (RFC 6455 section 5.2), as far as the library does not see to them:
+// those that are built once for many connections, and the headers of what clients send.
+
+const (
+	opText  = 0x81 // with FIN
+	opClose = 0x88
+	opPong  = 0x8a
+	maxHead = 10 // bytes of the header of an unmasked frame
+)
+
+// appendFrameHead appends the header of an unmasked frame.
+func appendFrameHead(b []byte, op byte, size int) []byte {
+	switch {
+	case size < 126:
+		return append(b, op, byte(size))
+	case size < 1<<16:
+		return binary.BigEndian.AppendUint16(append(b, op, 126), uint16(size))
+	}
+	return binary.BigEndian.AppendUint64(append(b, op, 127), uint64(size))
+}
+
+// framed puts a header before a payload that has room for one: payload begins at maxHead.
+func framed(b []byte) []byte {
+	var head [maxHead]byte
+	h := appendFrameHead(head[:0], opText, len(b)-maxHead)
+	start := maxHead - len(h)
+	copy(b[start:], h)
+	return b[start:]
+}
+
+// payload is what an unmasked frame carries.
+func payload(frame []byte) []byte {
+	switch frame[1] {
+	case 126:
+		return frame[4:]
+	case 127:
+		return frame[10:]
+	}
+	return frame[2:]
+}
+
+func closeFrame(code websocket.StatusCode, reason string) []byte {
+	b := appendFrameHead(make([]byte, 0, 4+len(reason)), opClose, 2+len(reason))
+	return append(binary.BigEndian.AppendUint16(b, uint16(code)), reason...)
+}
+
+// inspector follows the frame headers of what a client sends and finds what the library
+// would take or refuse without a close code: frames that are not masked (section 5.1),
+// and messages that are too large, as soon as their length is announced.
+type inspector struct {
+	first   byte   // of the header
+	seen    int    // bytes of the header so far, at most 2
+	extra   int    // bytes of an extended length that are to come
+	length  uint64 // announced
+	skip    uint64 // bytes until the next header
+	message uint64 // bytes announced of a message in fragments
+}
+
+// inspect takes in what was read, and returns the close code it calls for, or 0.
+func (i *inspector) inspect(b []byte) websocket.StatusCode {
+	for len(b) > 0 {
+		if i.skip > 0 {
+			n := min(i.skip, uint64(len(b)))
+			i.skip -= n
+			b = b[n:]
+			continue
+		}
+		c := b[0]
+		b = b[1:]
+		switch i.seen {
+		case 0:
+			i.first, i.seen = c, 1
+			continue
+		case 1:
+			if c&0x80 == 0 {
+				return websocket.StatusProtocolError
+			}
+			i.seen, i.length = 2, uint64(c&0x7f)
+			if i.length == 126 {
+				i.extra, i.length = 2, 0
+			} else if i.length == 127 {
+				i.extra, i.length = 8, 0
+			}
+		default:
+			i.length = i.length<<8 | uint64(c)
+			i.extra--
+		}
+		if i.extra > 0 {
+			continue
+		}
+		if op := i.first & 0x0f; op < 8 { // not a control frame
+			if op != 0 {
+				i.message = 0
+			}
+			if i.length > maxMessage || i.message+i.length > maxMessage {
+				return websocket.StatusMessageTooBig
+			}
+			i.message += i.length
+		}
+		i.seen, i.skip = 0, 4+i.length // the mask and the payload
+	}
+	return 0
+}

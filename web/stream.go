@@ -1,0 +1,186 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+)
+
+// stream is one client of server-sent events (WHATWG HTML section 9.2): the messages of
+// the live protocol as data, each with the position to resume from as its id.
+type stream struct {
+	subscriber
+	body     http.ResponseWriter
+	control  *http.ResponseController
+	epoch    string
+	begun    bool
+	gathered []byte
+}
+
+// events is GET /v1/events.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	m, err := queryMessage(r)
+	if err == nil && m == nil {
+		err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "Give exactly one of job, queue, kind, tag and all.")
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		m.Since = positionOf(id)
+	}
+	if !s.enter() {
+		s.fail(w, r, jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment."))
+		return
+	}
+	defer s.sockets.Done()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.stopped, cancel)()
+
+	woken := make(chan struct{}, 1)
+	e := &stream{body: w, control: http.NewResponseController(w), epoch: s.Hub.Epoch()}
+	e.subscriber = subscriber{Server: s, tenant: tenant(r), out: e, cursor: s.Hub.Cursor(func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	})}
+	defer e.cursor.Close()
+	if err := e.subscribe(ctx, *m, true); err != nil { // a long block is on its way by now
+		if !e.begun && !errors.Is(err, errGone) {
+			s.fail(w, r, err)
+		}
+		return
+	}
+	if r.Method == http.MethodHead {
+		e.begin()
+		return
+	}
+	s.Live.opened.WithLabelValues("sse").Inc()
+	defer e.control.SetWriteDeadline(time.Time{})
+	if err := e.run(ctx, woken); err != nil && !errors.Is(err, errGone) && ctx.Err() == nil {
+		s.Logger.Error("a stream of events failed", "error", err)
+	}
+}
+
+// positionOf reads the id of an event. What is none is a position that can't be resumed.
+func positionOf(id string) *since {
+	epoch, text, _ := strings.Cut(id, ":")
+	seq, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return &since{}
+	}
+	return &since{epoch, seq}
+}
+
+func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
+	ping := time.NewTimer(pingEvery)
+	defer ping.Stop()
+	for {
+		lot, err := e.cursor.Next(ctx)
+		switch {
+		case errors.Is(err, jobs.ErrTrimmed):
+			err = e.gap(ctx)
+		case err == nil && lot != nil:
+			e.Live.sent(lot)
+			err = e.lot(lot)
+		}
+		if err != nil {
+			return err
+		}
+		if lot != nil {
+			continue
+		}
+		if err := e.flush(); err != nil {
+			return err
+		}
+		ping.Reset(pingEvery)
+		select {
+		case <-woken:
+		case <-ping.C:
+			e.gathered = append(e.id(e.gathered, e.cursor.Settle()), '\n')
+		case <-e.drain:
+			after := rand.N(spreadReconnect).Milliseconds()
+			e.gathered = append(strconv.AppendInt(append(e.gathered, "retry: "...), after, 10), '\n')
+			e.line(append(strconv.AppendInt([]byte(`{"type":"reconnect","after_ms":`), after, 10), '}'), nowhere)
+			return e.flush()
+		case <-ctx.Done():
+			return errGone
+		}
+	}
+}
+
+func (e *stream) id(b []byte, seq uint64) []byte {
+	b = append(append(append(b, "id: "...), e.epoch...), ':')
+	return append(strconv.AppendUint(b, seq, 10), '\n')
+}
+
+func (e *stream) line(object []byte, at uint64) {
+	if at != nowhere {
+		e.gathered = e.id(e.gathered, at)
+	}
+	e.gathered = append(append(append(e.gathered, "data: "...), object...), "\n\n"...)
+}
+
+func (e *stream) full() bool { return len(e.gathered) >= maxFrame }
+
+func (e *stream) flush() error {
+	if len(e.gathered) == 0 {
+		return nil
+	}
+	err := e.write(e.gathered)
+	if e.gathered = e.gathered[:0]; cap(e.gathered) > 4*maxFrame {
+		e.gathered = nil
+	}
+	return err
+}
+
+func (e *stream) lot(lot *hub.Lot) error {
+	if err := e.flush(); err != nil {
+		return err
+	}
+	return e.write(lot.Encoded(hub.Stream, func(lot *hub.Lot) (b []byte) {
+		for _, event := range lot.Events {
+			b = e.id(b, event.Seq)
+			b = append(append(append(b, "data: "...), event.JSON()...), "\n\n"...)
+		}
+		return b
+	}))
+}
+
+func (e *stream) begin() {
+	e.begun = true
+	h := e.body.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx would wait for more
+}
+
+// write sends bytes in pieces, each of which has to be taken within the limit.
+func (e *stream) write(b []byte) error {
+	const piece = 16 << 10
+	if !e.begun {
+		e.begin()
+	}
+	for len(b) > 0 {
+		e.control.SetWriteDeadline(time.Now().Add(e.StallLimit))
+		n := min(piece, len(b))
+		if _, err := e.body.Write(b[:n]); err != nil {
+			return errGone
+		}
+		if err := e.control.Flush(); err != nil {
+			return errGone
+		}
+		b = b[n:]
+	}
+	return nil
+}
