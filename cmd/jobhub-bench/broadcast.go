@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// crowd measures how many events of one queue reach subscribers of it in a second, at
+// the most, and what the peers make of the same messages.
+func (f *fanoutOptions) crowd(ctx context.Context, o *output) (figures []figure, err error) {
+	for _, n := range []int{f.conns / 10, f.conns} {
+		o.say("fanout crowd: %d subscribers of one queue, the hub and %d peers", n, len(peers))
+		hub, err := f.crowdOfHub(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		what := fmt.Sprintf("Events of %.0f bytes to %d subscribers of one queue", hub.size, n)
+		key := "fanout.crowd." + strconv.Itoa(n)
+		figures = append(figures, single(key+".rate", what+", delivered", math.Round(hub.delivered), "/s", f.goal("≥ 4,000,000")), hub.cost(key, what))
+		ratios := figure{Key: key + ".ratio", What: what + ", as many times as the peers", Unit: "×", Goal: f.goal("≥ 30 gorilla")}
+		for _, p := range peers {
+			s, err := f.crowdOfPeer(ctx, p.name, n, int(math.Round(hub.size)))
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", p.name, err)
+			}
+			figures = append(figures, single(key+"."+p.name, what+": "+p.what, math.Round(s.delivered), "/s", ""), s.cost(key+"."+p.name, what+": "+p.what))
+			ratios.Values = append(ratios.Values, value{p.name, hub.delivered / s.delivered})
+		}
+		figures = append(figures, ratios)
+	}
+	return figures, nil
+}
+
+func (s speed) cost(key, what string) figure {
+	return figure{Key: key + ".cost", What: what + ": events in a frame; processors busy", Values: []value{{"frame", s.perFrame}, {"server", s.server}, {"client", s.client}}}
+}
+
+// crowdOfHub has eight workers report output over HTTP.
+func (f *fanoutOptions) crowdOfHub(ctx context.Context, n int) (s speed, err error) {
+	stage, err := openStage(ctx, &f.place, "")
+	if err != nil {
+		return s, err
+	}
+	defer stage.kill()
+	const talkers = 8
+	if _, err := stage.submit(ctx, "q", talkers); err != nil {
+		return s, err
+	}
+	runs, err := stage.take(stage.wires[0], "q", talkers)
+	if err != nil {
+		return s, err
+	}
+	a, err := gather(ctx, f.sampled(stage.addr, n, "/v1/ws?queue=q"))
+	if err != nil {
+		return s, err
+	}
+	defer a.leave()
+	l := newLoop(a)
+	s, err = l.measure(ctx, stage.cmd.Process.Pid, 2*time.Second, f.length, func() error {
+		failed := make([]error, talkers)
+		var wg sync.WaitGroup
+		for i, r := range runs {
+			wg.Go(func() {
+				for failed[i] == nil {
+					n := l.grant(100)
+					if n == 0 {
+						return
+					}
+					if failed[i] = r.report(stage.wires[i], n); failed[i] != nil {
+						l.end()
+					}
+				}
+			})
+		}
+		wg.Wait()
+		return errors.Join(failed...)
+	})
+	if err != nil {
+		return s, err
+	}
+	a.leave()
+	return s, stage.stop()
+}
+
+func (f *fanoutOptions) crowdOfPeer(ctx context.Context, name string, n, size int) (s speed, err error) {
+	p, err := startPeer(ctx, name, size)
+	if err != nil {
+		return s, err
+	}
+	defer p.kill()
+	a, err := gather(ctx, f.sampled(p.addr, n, "/ws"))
+	if err != nil {
+		return s, err
+	}
+	defer a.leave()
+	w, err := dial(p.addr)
+	if err != nil {
+		return s, err
+	}
+	defer w.close()
+	l := newLoop(a)
+	length := min(f.length, 2*time.Second)
+	return l.measure(ctx, p.cmd.Process.Pid, length/2, length, func() error {
+		for sent := 0; ; {
+			n := l.grant(1000)
+			if n == 0 {
+				return nil
+			}
+			sent += n
+			if _, err := w.call("POST", "/publish?upto="+strconv.Itoa(sent), nil, http.StatusOK); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// sampled is an audience of which every tenth client, at most 16, watch that they get
+// consecutive events.
+func (f *fanoutOptions) sampled(addr string, n int, path string) guests {
+	every := max(n/16, 10)
+	return guests{addr: addr, n: n, path: func(int) string { return path }, watch: func(i int) watcher {
+		if i%every == 0 {
+			return inRow()
+		}
+		return nil
+	}}
+}
+
+func errBytes(i int, size, want uint64) error {
+	return fmt.Errorf("client %d got events of %d bytes in all, and client 0 of %d", i, size, want)
+}
