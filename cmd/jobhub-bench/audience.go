@@ -87,9 +87,9 @@ type member struct {
 	counter
 	objects
 	watch  watcher
-	at     time.Time // of the last read
+	at     time.Time     // of the last read
 	size   atomic.Uint64 // bytes of its events
-	closed string // the server's close frame: code and reason
+	closed string        // the server's close frame: code and reason
 }
 
 // admit opens one connection and takes its descriptor out of the runtime's hands.

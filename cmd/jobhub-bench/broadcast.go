@@ -20,25 +20,25 @@ func (f *fanoutOptions) crowd(ctx context.Context, o *output) (figures []figure,
 		if err != nil {
 			return nil, err
 		}
-		what := fmt.Sprintf("Events of %.0f bytes to %d subscribers of one queue", hub.size, n)
-		key := "fanout.crowd." + strconv.Itoa(n)
-		figures = append(figures, single(key+".rate", what+", delivered", math.Round(hub.delivered), "/s", f.goal("≥ 4,000,000")), hub.cost(key, what))
-		ratios := figure{Key: key + ".ratio", What: what + ", as many times as the peers", Unit: "×", Goal: f.goal("≥ 30 gorilla")}
+		key, what := "fanout.crowd."+strconv.Itoa(n), fmt.Sprintf("Events of %.0f bytes to %d subscribers of one queue", hub.size, n)
+		others := figure{Key: key + ".peers", What: what + ": the peers, and the ceiling (`bare`)", Unit: "/s"}
+		ratio := figure{Key: key + ".ratio", What: what + ": jobhub, in those", Unit: "×", Goal: f.goal("≥ 30 gorilla")}
+		server := figure{Key: key + ".server", What: what + ": processors busy, server", Values: []value{{"jobhub", hub.server}}}
+		client := figure{Key: key + ".client", What: what + ": processors busy, client", Values: []value{{"jobhub", hub.client}}}
 		for _, p := range peers {
 			s, err := f.crowdOfPeer(ctx, p.name, n, int(math.Round(hub.size)))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", p.name, err)
 			}
-			figures = append(figures, single(key+"."+p.name, what+": "+p.what, math.Round(s.delivered), "/s", ""), s.cost(key+"."+p.name, what+": "+p.what))
-			ratios.Values = append(ratios.Values, value{p.name, hub.delivered / s.delivered})
+			others.Values = append(others.Values, value{p.name, math.Round(s.delivered)})
+			ratio.Values = append(ratio.Values, value{p.name, hub.delivered / s.delivered})
+			server.Values = append(server.Values, value{p.name, s.server})
+			client.Values = append(client.Values, value{p.name, s.client})
 		}
-		figures = append(figures, ratios)
+		figures = append(figures, single(key, what+", delivered", math.Round(hub.delivered), "/s", f.goal("≥ 4,000,000")), others, ratio,
+			single(key+".frame", what+": events in a frame", hub.perFrame, "", ""), server, client)
 	}
 	return figures, nil
-}
-
-func (s speed) cost(key, what string) figure {
-	return figure{Key: key + ".cost", What: what + ": events in a frame; processors busy", Values: []value{{"frame", s.perFrame}, {"server", s.server}, {"client", s.client}}}
 }
 
 // crowdOfHub has eight workers report output over HTTP.

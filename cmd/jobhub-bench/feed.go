@@ -15,10 +15,10 @@ import (
 // made at any rate. The workers speak HTTP (CONTRACT section 8) as any other would.
 type stage struct {
 	*process
-	wires []*wire // idle ones and busy ones: each is used by one goroutine at a time
+	wires []*wire // stageWires; each is used by one goroutine at a time
 }
 
-const stageWires = 32
+const stageWires = 64
 
 func openStage(ctx context.Context, p *place, data string) (_ *stage, err error) {
 	program, err := p.program(ctx)
@@ -154,16 +154,12 @@ func (r *running) report(w *wire, n int) error {
 type pacer struct {
 	start time.Time
 	every time.Duration
-	late  int // pieces that began over 100 ms late
 }
 
 // wait returns when piece i is due.
 func (p *pacer) wait(ctx context.Context, i int) error {
 	due := time.Until(p.start.Add(time.Duration(i) * p.every))
 	if due <= 0 {
-		if due < -100*time.Millisecond {
-			p.late++
-		}
 		return ctx.Err()
 	}
 	return pause(ctx, due)

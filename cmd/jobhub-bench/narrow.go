@@ -81,11 +81,18 @@ func (f *fanoutOptions) narrowOf(ctx context.Context, n int) (started, reported 
 	// got the same number of events.
 	rounds := max(int(math.Round(f.length.Seconds()*eventRate/inReport/float64(n))), 1)
 	pace := pacer{start: began, every: time.Second * inReport / eventRate}
-	err = stage.each(ctx, n*rounds, func(w *wire, i int) error {
-		if err := pace.wait(ctx, i); err != nil {
-			return err
+	err = stage.each(ctx, stageWires, func(w *wire, k int) error {
+		for i := 0; i < rounds*n; i += n { // one wire for all reports of a job, so that they stay in order
+			for job := k; job < n; job += stageWires {
+				if err := pace.wait(ctx, i+job); err != nil {
+					return err
+				}
+				if err := runs[job].report(w, inReport); err != nil {
+					return err
+				}
+			}
 		}
-		return runs[i%n].report(w, inReport)
+		return nil
 	})
 	took := time.Since(began).Seconds()
 	if err != nil {

@@ -20,15 +20,21 @@ import (
 
 // peers are what jobhub is compared with: servers that send the same messages to all
 // their connections as well as a library can do it. They have no log, no filters and no
-// resumption. Those that write themselves do it in one goroutine for each processor.
+// resumption.
+//
+//   - coder: coder/websocket, one Write for each message and connection
+//   - gorilla: one prepared message for all connections
+//   - gws: its broadcaster
+//   - bare: no library; all that is due in one frame, which is written to each socket.
+//     It is the ceiling of this machine, with this client.
 var peers = []struct {
-	name, what string
-	open       func(size int) http.Handler
+	name string
+	open func(size int) http.Handler
 }{
-	{"coder", "coder/websocket, one `Write` for each event and connection", func(size int) http.Handler { return newPeer(size, acceptCoder, sendCoder) }},
-	{"gorilla", "gorilla, prepared messages", func(size int) http.Handler { return newPeer(size, acceptGorilla, sendGorilla) }},
-	{"gws", "gws, broadcaster", func(size int) http.Handler { return newPeer(size, acceptGws, sendGws) }},
-	{"bare", "the ceiling: one frame of all that is due, written to each socket", func(size int) http.Handler { return newPeer(size, acceptBare, sendBare) }},
+	{"coder", func(size int) http.Handler { return newPeer(size, acceptCoder, sendCoder) }},
+	{"gorilla", func(size int) http.Handler { return newPeer(size, acceptGorilla, sendGorilla) }},
+	{"gws", func(size int) http.Handler { return newPeer(size, acceptGws, sendGws) }},
+	{"bare", func(size int) http.Handler { return newPeer(size, acceptBare, sendBare) }},
 }
 
 // startPeer runs a peer in a process of its own.
