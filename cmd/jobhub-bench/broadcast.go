@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"time"
 )
 
 // crowd measures how many events of one queue reach subscribers of it in a second, at
@@ -62,7 +61,7 @@ func (f *fanoutOptions) crowdOfHub(ctx context.Context, n int) (s speed, err err
 	}
 	defer a.leave()
 	l := newLoop(a)
-	s, err = l.measure(ctx, stage.cmd.Process.Pid, 2*time.Second, f.length, func() error {
+	s, err = l.measure(ctx, stage.cmd.Process.Pid, f.length/2, f.length, func() error {
 		failed := make([]error, talkers)
 		var wg sync.WaitGroup
 		for i, r := range runs {
@@ -105,7 +104,7 @@ func (f *fanoutOptions) crowdOfPeer(ctx context.Context, name string, n, size in
 	}
 	defer w.close()
 	l := newLoop(a)
-	length := min(f.length, 2*time.Second)
+	length := f.length / 2
 	return l.measure(ctx, p.cmd.Process.Pid, length/2, length, func() error {
 		for sent := 0; ; {
 			n := l.grant(1000)
@@ -130,8 +129,4 @@ func (f *fanoutOptions) sampled(addr string, n int, path string) guests {
 		}
 		return nil
 	}}
-}
-
-func errBytes(i int, size, want uint64) error {
-	return fmt.Errorf("client %d got events of %d bytes in all, and client 0 of %d", i, size, want)
 }

@@ -15,6 +15,8 @@ type fanoutOptions struct {
 	conns  int           // connections at the most
 	length time.Duration // of each measurement at a rate
 	stall  time.Duration // how long clients do not read
+
+	patience time.Duration // for the memory of those who left
 }
 
 // fanoutParts are run in this order.
@@ -34,7 +36,7 @@ func runFanout(ctx context.Context, args []string, o *output) ([]figure, error) 
 	for _, p := range fanoutParts {
 		names = append(names, p.name)
 	}
-	var f fanoutOptions
+	f := fanoutOptions{patience: time.Minute}
 	fs := f.flags("fanout", o)
 	f.programFlag(fs)
 	fs.StringVar(&f.part, "part", "", "only this `part`: "+strings.Join(names, ", "))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"syscall"
 	"time"
@@ -96,7 +97,7 @@ func (l *loop) measure(ctx context.Context, pid int, warmup, length time.Duratio
 	var background sync.WaitGroup
 	background.Go(func() { l.follow(ctx) })
 	published := make(chan error, 1)
-	go func() { published <- publish(); l.end() }()
+	background.Go(func() { published <- publish(); l.end() })
 	defer func() {
 		l.end()
 		background.Wait()
@@ -138,7 +139,7 @@ func (l *loop) measure(ctx context.Context, pid int, warmup, length time.Duratio
 	first := l.audience.members[0].size.Load()
 	for i, m := range l.audience.members {
 		if size := m.size.Load(); size != first {
-			return s, errBytes(i, size, first)
+			return s, fmt.Errorf("client %d got events of %d bytes in all, and client 0 of %d", i, size, first)
 		}
 		total, bytes = total+m.counter.events, bytes+m.counter.bytes
 	}

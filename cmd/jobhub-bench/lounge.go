@@ -85,7 +85,7 @@ func (f *fanoutOptions) lounge(ctx context.Context, p *process, path func(int) s
 		return 0, 0, false, err
 	}
 	defer first.leave()
-	before, err := settled(ctx, p.cmd.Process.Pid)
+	before, err := f.settled(ctx, p.cmd.Process.Pid)
 	if err != nil {
 		return 0, 0, false, err
 	}
@@ -98,7 +98,7 @@ func (f *fanoutOptions) lounge(ctx context.Context, p *process, path func(int) s
 		return 0, 0, false, err
 	}
 	defer a.leave()
-	after, err := settled(ctx, p.cmd.Process.Pid)
+	after, err := f.settled(ctx, p.cmd.Process.Pid)
 	if err != nil {
 		return 0, 0, false, err
 	}
@@ -110,9 +110,9 @@ func (f *fanoutOptions) lounge(ctx context.Context, p *process, path func(int) s
 	return float64(after-before) / n / 1024, (runs - ran) / n, known, nil
 }
 
-// settled waits until the memory of a process has not changed by 1 % for 2 s, 10 s at
-// the most, and returns it in bytes.
-func settled(ctx context.Context, pid int) (int64, error) {
+// settled waits until the memory of a process has not changed by 1 % for half the
+// length of a measurement, 10 s at the most, and returns it in bytes.
+func (f *fanoutOptions) settled(ctx context.Context, pid int) (int64, error) {
 	var base int64
 	since := time.Now()
 	for end := since.Add(10 * time.Second); ; {
@@ -123,7 +123,7 @@ func settled(ctx context.Context, pid int) (int64, error) {
 		if off := u.rss - base; max(off, -off) > base/100 {
 			base, since = u.rss, time.Now()
 		}
-		if now := time.Now(); now.Sub(since) > 2*time.Second || now.After(end) {
+		if now := time.Now(); now.Sub(since) > f.length/2 || now.After(end) {
 			return u.rss, nil
 		}
 		if err := pause(ctx, 100*time.Millisecond); err != nil {

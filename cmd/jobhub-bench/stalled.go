@@ -33,6 +33,12 @@ func (f *fanoutOptions) stalled(ctx context.Context, o *output) (_ []figure, err
 	if err != nil {
 		return nil, err
 	}
+	// What the hub keeps of recent events fills first: it is not the stalled clients' doing.
+	for range 50 {
+		if err := runs[0].report(stage.wires[0], 1000); err != nil {
+			return nil, err
+		}
+	}
 	c := &canary{}
 	a, err := gather(ctx, guests{addr: stage.addr, n: 1, path: func(int) string { return "/v1/ws?queue=q" }, watch: func(int) watcher { return c.watch }})
 	if err != nil {
@@ -40,15 +46,17 @@ func (f *fanoutOptions) stalled(ctx context.Context, o *output) (_ []figure, err
 	}
 	defer a.leave()
 
+	var load sync.WaitGroup
+	defer load.Wait()
 	busy, quiet := context.WithCancel(ctx)
 	defer quiet()
 	feed := make(chan error, 1)
-	var published int
-	go func() {
-		var err error
-		published, err = stage.busy(busy, runs[0])
+	published := 0
+	load.Go(func() {
+		n, err := stage.busy(busy, runs[0])
+		published = n
 		feed <- err
-	}()
+	})
 	// hold lets the load go on for some time.
 	hold := func(t time.Duration) error {
 		select {
@@ -116,7 +124,7 @@ func (f *fanoutOptions) stalled(ctx context.Context, o *output) (_ []figure, err
 
 	left := time.Now()
 	after := before
-	for again := false; !again && time.Since(left) < time.Minute; {
+	for again := false; !again && time.Since(left) < f.patience; {
 		if err := hold(time.Second); err != nil {
 			return nil, err
 		}
