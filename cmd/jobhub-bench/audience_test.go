@@ -27,6 +27,9 @@ func room[C any](t *testing.T, n int, accept func(http.ResponseWriter, *http.Req
 		t.Fatal(err)
 	}
 	t.Cleanup(a.leave)
+	if err := seated(t.Context(), addr, n); err != nil {
+		t.Fatal(err)
+	}
 	w, err := dial(addr)
 	if err != nil {
 		t.Fatal(err)

@@ -98,6 +98,9 @@ func (f *fanoutOptions) crowdOfPeer(ctx context.Context, name string, n, size in
 		return s, err
 	}
 	defer a.leave()
+	if err := seated(ctx, p.addr, n); err != nil {
+		return s, err
+	}
 	w, err := dial(p.addr)
 	if err != nil {
 		return s, err

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"time"
 
 	coder "github.com/coder/websocket"
 	gorilla "github.com/gorilla/websocket"
@@ -108,9 +109,25 @@ func newPeer[C any](size int, accept func(http.ResponseWriter, *http.Request) (C
 		p.publish(n)
 	})
 	mux.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "go_goroutines %d\n", runtime.NumGoroutine())
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		fmt.Fprintf(w, "go_goroutines %d\npeer_connections %d\n", runtime.NumGoroutine(), len(p.conns))
 	})
 	return mux
+}
+
+// seated waits until a peer has noted all n connections: a client has its 101 before
+// that, and messages go to those that are noted when the first one is published.
+func seated(ctx context.Context, addr string, n int) error {
+	for {
+		noted, _, err := metric(addr, "peer_connections")
+		if err != nil || int(noted) == n {
+			return err
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 func (p *peer[C]) publish(upto uint64) {
