@@ -86,10 +86,9 @@ type member struct {
 	frames
 	counter
 	objects
-	watch  watcher
-	at     time.Time     // of the last read
-	size   atomic.Uint64 // bytes of its events
-	closed string        // the server's close frame: code and reason
+	watch watcher
+	at    time.Time     // of the last read
+	size  atomic.Uint64 // bytes of its events
 }
 
 // admit opens one connection and takes its descriptor out of the runtime's hands.
@@ -190,7 +189,7 @@ func (a *audience) serve(i int, buffer []byte) error {
 	case err != nil:
 		return err
 	case n == 0:
-		return fmt.Errorf("the server ended it; its close frame: %q", m.closed)
+		return errors.New("the server ended it without a close frame")
 	}
 	m.at = time.Now()
 	err = m.feed(buffer[:n])
@@ -225,9 +224,10 @@ func (m *member) control(opcode byte, payload []byte) error {
 			return fmt.Errorf("answering a ping: %d bytes written: %w", n, err)
 		}
 	case opClose:
-		if m.closed = "without code"; len(payload) >= 2 {
-			m.closed = fmt.Sprintf("%d %s", binary.BigEndian.Uint16(payload), payload[2:])
+		if len(payload) < 2 {
+			return errors.New("the server closed it without a code")
 		}
+		return fmt.Errorf("the server closed it: %d %s", binary.BigEndian.Uint16(payload), payload[2:])
 	}
 	return nil
 }

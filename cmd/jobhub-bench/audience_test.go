@@ -90,12 +90,11 @@ func TestConnectionLost(t *testing.T) {
 		for _, c := range to {
 			c.WriteControl(gorilla.PingMessage, []byte("there?"), time.Now().Add(time.Second))
 			c.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(4001, "slow"), time.Now().Add(time.Second))
-			c.Close()
 		}
 		return nil
 	})
 	publish(t, w, 1)
-	if err := a.await(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "4001 slow") {
+	if err := a.await(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "closed it: 4001 slow") {
 		t.Error(err)
 	}
 }
