@@ -23,15 +23,17 @@ func runAll(ctx context.Context, args []string, o *output) ([]figure, error) {
 	pickup := pickupOptions{place: p, n: 500, warmup: 50}
 	idle := idleOptions{place: p, length: 10 * time.Second, starts: 10, jobs: 10_000}
 	cycle := cycleOptions{place: p, clients: 256, slots: 256, length: 10 * time.Second}
+	fanout := fanoutOptions{place: p, conns: 10_000, length: 4 * time.Second, stall: 35 * time.Second, patience: time.Minute}
 	if *short {
 		submit.n, submit.warmup, submit.length = 50, 10, time.Second
 		finish.n, finish.warmup = 20, 5
 		pickup.n, pickup.warmup = 20, 5
 		idle.length, idle.starts, idle.jobs = time.Second, 2, 500
 		cycle.length = time.Second
+		fanout.conns, fanout.length, fanout.stall, fanout.patience = 100, 200*time.Millisecond, time.Second, time.Second
 	}
 	var figures []figure
-	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, finish.run, pickup.run, idle.run, cycle.run} {
+	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, finish.run, pickup.run, idle.run, cycle.run, fanout.run} {
 		part, err := run(ctx, o)
 		if err != nil {
 			return nil, err

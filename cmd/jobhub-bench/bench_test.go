@@ -14,6 +14,14 @@ import (
 	"jobhub/jobs"
 )
 
+// The peers are this program in another process; in a test it is the test's.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "peer" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
 // onDisk is a temporary folder that is not kept in memory.
 func onDisk(t *testing.T) string {
 	dir := t.TempDir()
@@ -51,7 +59,8 @@ func TestAll(t *testing.T) {
 			t.Errorf("the table has no line %q", f.What)
 		}
 	}
-	for _, key := range []string{"submit.disk", "submit.store", "submit.engine", "submit.http", "submit.ratio", "submit.crowd.rate", "finish", "finish.pickup", "idle.rss", "start.fresh", "start.again", "cycle.rate", "cycle.commits", "cycle.submit", "cycle.latency"} {
+	for _, key := range []string{"submit.disk", "submit.store", "submit.engine", "submit.http", "submit.ratio", "submit.crowd.rate", "finish", "finish.pickup", "idle.rss", "start.fresh", "start.again", "cycle.rate", "cycle.commits", "cycle.submit", "cycle.latency",
+		"fanout.crowd.10", "fanout.crowd.100.ratio", "fanout.narrow.1", "fanout.narrow.100", "fanout.idle.rss", "fanout.store", "fanout.stalled.beside", "fanout.stalled.memory"} {
 		if f, ok := got[key]; !ok || len(f.Values) == 0 || f.Values[0].Value <= 0 {
 			t.Errorf("%s: %+v", key, f)
 		}

@@ -27,6 +27,7 @@ Usage: jobhub-bench COMMAND [flags]
   finish    the end of a job to its event at a WebSocket client, when idle
   idle      what an empty hub uses, and how long it takes to start
   cycle     the engine in process: submit, claim, 2 progress, finish
+  fanout    events to up to 10,000 WebSocket clients: crowd, narrow, idle, store, stalled
   pickup    how long a worker in another process waits for a job
   scale     the same with up to a million jobs in the store, and what it takes to open that
   all       all but scale, as one Markdown table
@@ -44,8 +45,10 @@ var commands = map[string]command{
 	"cycle":  runCycle,
 	"scale":  runScale,
 	"pickup": runPickup,
+	"fanout": runFanout,
 	"all":    runAll,
 	"hub":    runStandIn, // started by submit --cpuprofile
+	"peer":   runPeer,    // started by fanout
 }
 
 func main() {
