@@ -70,6 +70,8 @@ var routeCases = []struct {
 	{"POST /v1/leases/{token}/snooze", "POST /v1/leases/TOKEN/snooze", "", 422, "application/problem+json"},
 	{"POST /v1/leases/{token}/release", "POST /v1/leases/TOKEN/release", "", 200, "application/json"},
 	{"POST /v1/leases/{token}/release", "POST /v1/leases/x/release", "", 409, "application/problem+json"},
+	{"POST /v1/tokens", "POST /v1/tokens", `{"jobs":["ID"]}`, 200, "application/json"},
+	{"POST /v1/tokens", "POST /v1/tokens", `{"jobs":["x"]}`, 422, "application/problem+json"},
 	{"GET /v1/ws", "GET /v1/ws", "", 426, "application/problem+json"},
 	{"GET /healthz", "GET /healthz", "", 200, "application/json"},
 	{"GET /readyz", "GET /readyz", "", 200, "application/json"},
@@ -81,6 +83,9 @@ var routeCases = []struct {
 	{"POST /jobs/{id}/cancel", "POST /jobs/x/cancel", "", 404, "text/html; charset=utf-8"},
 	{"POST /jobs/{id}/retry", "POST /jobs/DONE/retry", "", 303, ""},
 	{"POST /jobs/{id}/retry", "POST /jobs/ID/retry", "", 409, "text/html; charset=utf-8"},
+	{"GET /login", "GET /login", "", 303, ""},
+	{"POST /login", "POST /login", "", 303, ""},
+	{"POST /logout", "POST /logout", "", 303, ""},
 	{"GET /static/", "GET /static/jobhub.css", "", 200, "text/css; charset=utf-8"},
 	{"GET /static/", "GET /static/nothing.css", "", 404, "text/plain; charset=utf-8"},
 }
@@ -142,7 +147,7 @@ func TestRoutes(t *testing.T) {
 				request = strings.NewReplacer("WORKER", k.id, "TOKEN", token).Replace(request)
 			}
 			method, path, _ := strings.Cut(request, " ")
-			r := w.do(method, path, c.body)
+			r := w.do(method, path, strings.Replace(c.body, "ID", id, 1))
 			r.t = t
 			referrer := "no-referrer"
 			if strings.HasPrefix(c.contentType, "text/html") {

@@ -19,6 +19,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/sqlite"
 	"jobhub/web"
+	"jobhub/web/auth"
 )
 
 // patience bounds every wait, so that what never comes fails a test instead of
@@ -32,6 +33,7 @@ type world struct {
 	store  *sqlite.Store
 	engine *jobs.Engine
 	hub    *hub.Hub
+	keys   *auth.Keys
 	http   *httptest.Server
 	client *http.Client
 	url    string
@@ -64,7 +66,10 @@ func startIn(t *testing.T, dir string, change func(*parts)) *world {
 	if w.store, err = sqlite.Open(ctx, dir, sqlite.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	p := parts{web: web.Config{Store: w.store, Version: "test"}, hub: hub.Options{Log: w.store}}
+	if w.keys, err = auth.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	p := parts{web: web.Config{Store: w.store, Auth: w.keys, Version: "test"}, hub: hub.Options{Log: w.store}}
 	if change != nil {
 		change(&p)
 	}
