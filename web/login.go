@@ -36,7 +36,7 @@ func seeOther(w http.ResponseWriter, path string) {
 
 // ownPath is where to go after the login: a path of this hub, whatever the link said.
 func ownPath(next string) string {
-	foreign := func(c rune) bool { return c <= ' ' || c == '\\' || c == 0x7f }
+	foreign := func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f }
 	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsFunc(next, foreign) {
 		return "/"
 	}
