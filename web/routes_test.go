@@ -13,14 +13,36 @@ import (
 
 const unknownID = "0197f0a2-5c1e-7000-8000-000000a44f09"
 
-// routeCases has for each route what it answers; in a path ID stands for a queued job,
-// DONE for a finished one, WORKER for a worker and TOKEN for a lease of it.
-var routeCases = []struct {
+// routeCase is what a route answers. In the request ID stands for a queued job, DONE for a
+// finished one, WORKER for a worker and TOKEN for a lease of it.
+type routeCase struct {
 	route, request string
 	body           string
 	status         int
 	contentType    string
-}{
+}
+
+// prepare makes what a request is about, and returns it.
+func (w *world) prepare(c routeCase) (method, path, body string) {
+	w.t.Helper()
+	id := w.submit(`{"kind":"nobody"}`)
+	request := strings.Replace(c.request, "ID", id, 1)
+	if strings.Contains(request, "DONE") {
+		w.do("DELETE", "/v1/jobs/"+id, "").want(200)
+		request = strings.Replace(request, "DONE", id, 1)
+	}
+	if strings.Contains(request, "WORKER") || strings.Contains(request, "TOKEN") {
+		k := w.worker(1, "leased")
+		w.submit(`{"kind":"leased"}`)
+		token, _ := k.lease()
+		request = strings.NewReplacer("WORKER", k.id, "TOKEN", token).Replace(request)
+	}
+	method, path, _ = strings.Cut(request, " ")
+	return method, path, strings.Replace(c.body, "ID", id, 1)
+}
+
+// routeCases has cases for every route.
+var routeCases = []routeCase{
 	{"POST /v1/jobs", "POST /v1/jobs", `{"kind":"nobody"}`, 202, "application/json"},
 	{"POST /v1/jobs", "POST /v1/jobs", `{}`, 422, "application/problem+json"},
 	{"GET /v1/jobs", "GET /v1/jobs", "", 200, "application/json"},
@@ -134,20 +156,8 @@ func TestRoutes(t *testing.T) {
 			if !slices.Contains(patterns, c.route) {
 				t.Errorf("there is no route %s any more", c.route)
 			}
-			id := w.submit(`{"kind":"nobody"}`)
-			request := strings.Replace(c.request, "ID", id, 1)
-			if strings.Contains(request, "DONE") {
-				w.do("DELETE", "/v1/jobs/"+id, "").want(200)
-				request = strings.Replace(request, "DONE", id, 1)
-			}
-			if strings.Contains(request, "WORKER") || strings.Contains(request, "TOKEN") {
-				k := w.worker(1, "leased")
-				w.submit(`{"kind":"leased"}`)
-				token, _ := k.lease()
-				request = strings.NewReplacer("WORKER", k.id, "TOKEN", token).Replace(request)
-			}
-			method, path, _ := strings.Cut(request, " ")
-			r := w.do(method, path, strings.Replace(c.body, "ID", id, 1))
+			method, path, body := w.prepare(c)
+			r := w.do(method, path, body)
 			r.t = t
 			referrer := "no-referrer"
 			if strings.HasPrefix(c.contentType, "text/html") {

@@ -36,6 +36,7 @@ type world struct {
 	keys   *auth.Keys
 	http   *httptest.Server
 	client *http.Client
+	bearer string // is sent with every request that has no Authorization of its own, if not empty
 	url    string
 	close  func()
 
@@ -55,6 +56,7 @@ type parts struct {
 	web    web.Config
 	hub    hub.Options
 	listen *pipes // instead of a real socket
+	wrap   func(jobs.Store) jobs.Store
 }
 
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
@@ -77,7 +79,10 @@ func startIn(t *testing.T, dir string, change func(*parts)) *world {
 		t.Fatal(err)
 	}
 	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}}
-	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: w.store, Handlers: handlers}); err != nil {
+	if p.wrap != nil {
+		p.web.Store = p.wrap(w.store)
+	}
+	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: p.web.Store, Handlers: handlers}); err != nil {
 		t.Fatal(err)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub
@@ -205,6 +210,9 @@ func (w *world) do(method, path, body string, headers ...string) reply {
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if w.bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+w.bearer)
 	}
 	for i := 0; i < len(headers); i += 2 {
 		if headers[i] == "Host" {

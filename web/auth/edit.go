@@ -85,7 +85,13 @@ func (k *Keys) edit(change func([]Key) ([]Key, error)) error {
 		if list, err = change(list); err != nil {
 			return err
 		}
-		return k.write(list)
+		if err := k.write(list); err != nil {
+			return err
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.looked = time.Time{} // what is new is read at once
+		return nil
 	})
 }
 
