@@ -109,7 +109,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &hubServer{url: "http://" + listener.Addr().String(), served: make(chan error, 1)}
+	h := &hubServer{url: urlOf(listener.Addr()), served: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			listener.Close()
@@ -176,6 +176,14 @@ func listen(addr string, keyed bool) (net.Listener, error) {
 		return nil, fmt.Errorf("--addr %q: %w; write it like 127.0.0.1:8080", addr, err)
 	}
 	return listener, nil
+}
+
+// urlOf is where a listener can be reached, at least from this machine.
+func urlOf(addr net.Addr) string {
+	if at, err := netip.ParseAddrPort(addr.String()); err == nil && at.Addr().IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%d", at.Port())
+	}
+	return "http://" + addr.String()
 }
 
 // URL is where the hub answers, like http://127.0.0.1:8080.

@@ -157,7 +157,7 @@ func (k *Keys) look(now time.Time, always bool) {
 		}
 		return
 	case err != nil:
-		k.err = err
+		k.err = fmt.Errorf("looking for keys in the data folder: %w", err)
 		return
 	case k.err == nil && k.file != nil && os.SameFile(info, k.file) && info.ModTime().Equal(k.file.ModTime()) && info.Size() == k.file.Size():
 		return
