@@ -58,14 +58,15 @@ func (c *Client) http() *http.Client {
 	return &shown
 }
 
-// bearer shows a token to the hub, and to nobody that it may redirect to.
+// bearer shows a token to the hub, and to nobody that it may redirect to. A request that
+// shows another one keeps it.
 type bearer struct {
 	http.RoundTripper
 	hub, token string
 }
 
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	if hub, err := url.Parse(b.hub); err == nil && hub.Scheme == r.URL.Scheme && hub.Host == r.URL.Host {
+	if hub, err := url.Parse(b.hub); err == nil && hub.Scheme == r.URL.Scheme && hub.Host == r.URL.Host && r.Header.Get("Authorization") == "" {
 		r = r.Clone(r.Context())
 		r.Header.Set("Authorization", "Bearer "+b.token)
 	}

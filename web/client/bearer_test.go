@@ -11,7 +11,7 @@ import (
 
 // The token goes to the hub with every request, also with the one for a WebSocket, and to
 // nobody else.
-func TestToken(t *testing.T) {
+func TestTokenIsShownToTheHubOnly(t *testing.T) {
 	var elsewhere, here []string
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		elsewhere = append(elsewhere, r.Header.Get("Authorization"))
