@@ -44,11 +44,11 @@ const maxClaims = 64 // in one batch
 func (e *Engine) addClaims(b *Batch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	fresh := map[string]int{}
+	fresh := map[Lane]int{}
 	freed := len(b.Queues) > 0
 	for _, c := range b.Changes {
 		if c.Event.Type == JobQueued {
-			fresh[c.Job.Kind]++
+			fresh[laneOf(c.Job)]++
 		}
 		freed = freed || c.If.State == Running && c.Fields.Has(FieldState)
 	}
@@ -82,16 +82,23 @@ func (e *Engine) addClaims(b *Batch) {
 
 // feedLocked makes claimers hungry for jobs that became ready, first come first served
 // and no more of them than there are jobs.
-func (e *Engine) feedLocked(ready map[string]int) (fed bool) {
+func (e *Engine) feedLocked(ready map[Lane]int) (fed bool) {
 	for _, c := range e.claimers {
-		for _, kind := range c.kinds {
-			if ready[kind] > 0 && c.asked == nil {
+		for lane, n := range ready {
+			if n > 0 && c.asked == nil && c.serves(lane) {
 				c.hungry, fed = true, true
-				ready[kind] -= max(c.want(), 0)
+				ready[lane] -= max(c.want(), 0)
 			}
 		}
 	}
 	return fed
+}
+
+func laneOf(j Job) Lane { return Lane{QueueName{j.Tenant, j.Queue}, j.Kind} }
+
+// serves reports whether a claimer takes jobs of a lane.
+func (c *claimer) serves(l Lane) bool {
+	return (c.tenant == "" || c.tenant == l.Tenant) && (len(c.queues) == 0 || slices.Contains(c.queues, l.Name)) && slices.Contains(c.kinds, l.Kind)
 }
 
 // unlimitLocked lets those ask again who met a limit.
@@ -120,7 +127,7 @@ func (e *Engine) claimed(b *Batch, failed bool) {
 		c.hungry, c.limited = len(claim.Jobs) == len(claim.Leases), claim.Limited
 		limited = limited || claim.Limited
 		for _, j := range claim.Jobs {
-			ready[j.Kind]--
+			ready[laneOf(j)]--
 			keyed = keyed || j.Key != ""
 		}
 		if len(claim.Jobs) > 0 {

@@ -204,7 +204,7 @@ func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Rep
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return r.reported, e.stateLocked(lease), nil
+	return r.reported, e.stateLocked(tenant, lease), nil
 }
 
 // Verbs by which a worker ends an attempt.

@@ -73,8 +73,14 @@ type Batch struct {
 	Changes []*Change
 	Claims  []*Claim
 
-	Woken bool           // outcome: the WakeAt of further jobs was set to Now
-	Ready map[string]int // outcome: how many jobs of which kind became ready
+	Woken bool         // outcome: the WakeAt of further jobs was set to Now
+	Ready map[Lane]int // outcome: how many jobs became ready
+}
+
+// Lane is where a ready job waits to be claimed.
+type Lane struct {
+	QueueName
+	Kind string
 }
 
 // Trim says what to forget.

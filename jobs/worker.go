@@ -335,20 +335,20 @@ func (e *Engine) heldLocked(w *worker, tokens []string) map[string]LeaseState {
 	for _, token := range tokens {
 		_, lease, err := parseToken(token)
 		if states[token] = Lost; err == nil {
-			states[token] = e.stateLocked(lease)
+			states[token] = e.stateLocked(w.tenant, lease)
 		}
 	}
 	if tokens == nil {
 		for lease := range w.holds {
-			states[Token(&e.leases[lease].run.job)] = e.stateLocked(lease)
+			states[Token(&e.leases[lease].run.job)] = e.stateLocked(w.tenant, lease)
 		}
 	}
 	return states
 }
 
-func (e *Engine) stateLocked(lease string) LeaseState {
+func (e *Engine) stateLocked(tenant, lease string) LeaseState {
 	h := e.leases[lease]
-	if h == nil {
+	if h == nil || h.run.job.Tenant != tenant {
 		return Lost
 	}
 	if !h.run.job.CancelRequested {

@@ -26,14 +26,32 @@ func (s *Server) admit(r *http.Request) error {
 		}
 		return nil
 	}
-	scheme := "http://"
-	if r.TLS != nil {
-		scheme = "https://"
-	}
-	if !strings.EqualFold(origin, scheme+r.Host) && !slices.Contains(s.Origins, origin) {
+	if !strings.EqualFold(origin, ownOrigin(r)) && !slices.Contains(s.Origins, origin) {
 		return foreign(origin)
 	}
 	return nil
+}
+
+func ownOrigin(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// sameOrigin reports whether a browser says that a page of the hub itself sends the
+// request. Browsers show a cookie without being asked, so that it takes more than not
+// being foreign to change something with it.
+func sameOrigin(r *http.Request) bool {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		return strings.EqualFold(origin, ownOrigin(r))
+	}
+	return r.Header.Get("Sec-Fetch-Site") == "same-origin"
+}
+
+// changes reports whether a request could change something: a WebSocket can, too.
+func changes(r *http.Request) bool {
+	return r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header.Get("Upgrade") != ""
 }
 
 func foreign(origin string) error {

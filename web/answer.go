@@ -21,12 +21,16 @@ var statusOf = map[jobs.Code]int{
 	jobs.Unsupported:    http.StatusUnprocessableEntity,
 	jobs.TooLarge:       http.StatusRequestEntityTooLarge,
 	jobs.QueueFull:      http.StatusServiceUnavailable,
+	unauthorized:        http.StatusUnauthorized,
 	forbidden:           http.StatusForbidden,
 	duplicateID:         http.StatusConflict,
 	limitExceeded:       http.StatusTooManyRequests,
 }
 
-const forbidden jobs.Code = "forbidden"
+const (
+	unauthorized jobs.Code = "unauthorized"
+	forbidden    jobs.Code = "forbidden"
+)
 
 // problemOf is an error as the caller may see it, with its status.
 func problemOf(err error) jobs.Problem {
@@ -49,10 +53,17 @@ func problemOf(err error) jobs.Problem {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
 	if p.Status == http.StatusInternalServerError && r.Context().Err() == nil { // nobody is told who has gone
-		s.Logger.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		path := r.URL.Path
+		if r.PathValue("token") != "" { // a lease is its worker's secret
+			path = r.Pattern
+		}
+		s.Logger.Error("request failed", "method", r.Method, "path", path, "error", err)
 	}
-	if p.Status == http.StatusServiceUnavailable {
+	switch p.Status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", challenge(err))
 	}
 	writeProblem(w, p, r.URL.Path)
 }

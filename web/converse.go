@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"jobhub/jobs"
+	"jobhub/web/auth"
 )
 
 // This file serves the messages of a client. All of it runs in the goroutine that reads
@@ -55,6 +56,9 @@ func (c *socket) serve(ctx context.Context, m message) error {
 	if m.ID == "" && m.Type != "ping" && m.Type != "hello" {
 		return jobs.NewProblem(jobs.BadMessage, "Malformed message", "A message of type %q needs an id.", m.Type)
 	}
+	if c.waiting && m.Type != "hello" {
+		return errAnonymous
+	}
 	switch m.Type {
 	case "subscribe":
 		if m.View != nil {
@@ -72,10 +76,10 @@ func (c *socket) serve(ctx context.Context, m message) error {
 		return c.submit(ctx, m)
 	case "cancel", "get":
 		return c.look(ctx, m)
-	case "hello", "refresh": // without keys there is nothing to check
-		if m.ID != "" {
-			c.say(appendReply(nil, m.ID, []byte("{}")))
-		}
+	case "hello":
+		return c.hello(ctx, m)
+	case "refresh":
+		return c.refresh(ctx, m)
 	case "ping":
 		t := m.T
 		if t == nil {
@@ -94,11 +98,14 @@ func (c *socket) look(ctx context.Context, m message) error {
 	if err != nil {
 		return err
 	}
-	read := c.Store.Job
+	action := auth.Watch
 	if m.Type == "cancel" {
-		read = c.Engine.Cancel
+		action = auth.Cancel
 	}
-	job, pos, err := read(ctx, c.tenant, id)
+	job, pos, err := c.jobFor(ctx, c.who, action, id)
+	if err == nil && m.Type == "cancel" {
+		job, pos, err = c.Engine.Cancel(ctx, c.who.Tenant, id)
+	}
 	if err != nil {
 		return err
 	}
@@ -111,13 +118,16 @@ func (c *socket) submit(ctx context.Context, m message) error {
 	if m.Job == nil {
 		return jobs.NewProblem(jobs.BadMessage, "Malformed submit", "job takes the job to submit, as an object.")
 	}
+	if !c.who.May(auth.Submit, auth.Target{}) {
+		return notAllowed(c.who, auth.Submit)
+	}
 	spec, err := jobs.DecodeSpec(m.Job)
 	if err != nil {
 		return err
 	}
-	spec.Tenant = c.tenant
+	spec.Tenant = c.who.Tenant
 	if m.Key != "" {
-		if spec.Key, err = socketKey(c.tenant, m); err != nil {
+		if spec.Key, err = socketKey(c.who.Tenant, m); err != nil {
 			return err
 		}
 	}
@@ -155,10 +165,14 @@ func (c *socket) watch(ctx context.Context, m message) error {
 	if c.viewer != nil {
 		return jobs.NewProblem(limitExceeded, "One view at a time", "Unsubscribe from %s first.", c.viewID)
 	}
-	if err := c.findView(ctx, c.tenant, *m.View); err != nil {
+	if !c.who.May(auth.Watch, auth.Target{}) {
+		return notAllowed(c.who, auth.Watch)
+	}
+	name := viewName(c.who.Tenant, *m.View)
+	if err := c.findView(ctx, c.who.Tenant, name); err != nil {
 		return err
 	}
-	c.viewID, c.viewer = m.ID, c.Hub.View(*m.View, c.wake)
+	c.viewID, c.viewer = m.ID, c.Hub.View(name, c.wake)
 	c.due.Store(true) // it may have been drawn before
 	return nil
 }

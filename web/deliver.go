@@ -218,27 +218,6 @@ func (c *socket) patch() []byte {
 	return framed(appendPatch(make([]byte, maxHead), c.viewID, seq, fragments))
 }
 
-// beat sends a ping if the connection was quiet, which also moves its position forward.
-func (c *socket) beat() {
-	quiet := time.Since(time.Unix(0, c.sent.Load()))
-	if quiet < pingEvery {
-		c.timer.Reset(pingEvery - quiet)
-		return
-	}
-	if !c.mu.TryLock() { // then it is not quiet
-		c.timer.Reset(pingEvery)
-		return
-	}
-	defer c.unlock()
-	if c.closing {
-		return
-	}
-	defer c.timer.Reset(pingEvery)
-	b := append(make([]byte, maxHead, 64), `{"type":"ping","seq":`...)
-	b = strconv.AppendUint(b, c.cursor.Settle(), 10)
-	c.send(framed(append(b, '}')))
-}
-
 // pong answers a ping frame, in place of the library, which would do so in the middle
 // of a frame of ours and give up after 5 s.
 func (c *socket) pong(_ context.Context, data []byte) bool {

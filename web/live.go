@@ -14,11 +14,6 @@ import (
 	"jobhub/hub"
 )
 
-// Close codes of the live protocol: the range is the verdict (CONTRACT section 7).
-const (
-	statusStalled websocket.StatusCode = 4001 // took nothing for too long; may resume
-)
-
 // live counts what happens on the live connections.
 type live struct {
 	metrics http.Handler

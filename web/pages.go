@@ -16,6 +16,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/static"
+	"jobhub/web/auth"
 	"jobhub/web/view"
 )
 
@@ -30,12 +31,12 @@ const (
 )
 
 func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
-	model, pos, err := s.overview(r.Context())
+	model, pos, err := s.overview(r.Context(), tenant(r))
 	if err != nil {
 		s.failPage(w, r, err)
 		return
 	}
-	s.page(w, r, http.StatusOK, view.OverviewPage(s.shell(pos), model))
+	s.page(w, r, http.StatusOK, view.OverviewPage(s.shell(r, pos), model))
 }
 
 func (s *Server) jobPage(w http.ResponseWriter, r *http.Request) {
@@ -44,12 +45,12 @@ func (s *Server) jobPage(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, err)
 		return
 	}
-	model, pos, err := s.jobModel(r.Context(), id)
+	model, pos, err := s.jobModel(r.Context(), tenant(r), id)
 	if err != nil {
 		s.failPage(w, r, err)
 		return
 	}
-	s.page(w, r, http.StatusOK, view.JobPage(s.shell(pos), model))
+	s.page(w, r, http.StatusOK, view.JobPage(s.shell(r, pos), model))
 }
 
 // cancelForm is the button of the job page, which works without scripts.
@@ -84,8 +85,12 @@ func (s *Server) staticFiles(w http.ResponseWriter, r *http.Request) {
 	static.Handler().ServeHTTP(w, r)
 }
 
-func (s *Server) shell(pos jobs.Position) view.Shell {
-	return view.Shell{Epoch: pos.Epoch, Seq: pos.Seq, At: time.Now(), Version: s.Version, Asset: static.Path}
+func (s *Server) shell(r *http.Request, pos jobs.Position) view.Shell {
+	shell := view.Shell{Epoch: pos.Epoch, Seq: pos.Seq, At: time.Now(), Version: s.Version, Asset: static.Path}
+	if who, ok := r.Context().Value(identityKey{}).(auth.Identity); ok && who.Key != "" {
+		shell.User, shell.ReadOnly = who.Name, !who.May(auth.Cancel, auth.Target{})
+	}
+	return shell
 }
 
 func (s *Server) failPage(w http.ResponseWriter, r *http.Request, err error) {
@@ -93,7 +98,7 @@ func (s *Server) failPage(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Status >= 500 {
 		s.Logger.Error("page failed", "path", r.URL.Path, "error", err)
 	}
-	s.page(w, r, p.Status, view.ErrorPage(s.shell(s.Hub.Position()), p.Status, p.Title, p.Detail))
+	s.page(w, r, p.Status, view.ErrorPage(s.shell(r, s.Hub.Position()), p.Status, p.Title, p.Detail))
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
@@ -111,20 +116,20 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c temp
 	w.Write(b.Bytes())
 }
 
-func (s *Server) overview(ctx context.Context) (view.Overview, jobs.Position, error) {
+func (s *Server) overview(ctx context.Context, tenant string) (view.Overview, jobs.Position, error) {
 	now := time.Now()
-	o := view.Overview{At: now, Origin: s.Origin, Throughput: series(s.Hub.Meter.Series(jobs.DefaultTenant, "", now), now)}
-	newest, err := s.Store.List(ctx, jobs.Filter{Tenant: jobs.DefaultTenant, Limit: newestJobs})
+	o := view.Overview{At: now, Origin: s.Origin, Throughput: series(s.Hub.Meter.Series(tenant, "", now), now)}
+	newest, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Limit: newestJobs})
 	if err != nil {
 		return o, newest.Pos, err
 	}
-	queues, _, err := s.Store.Queues(ctx, jobs.DefaultTenant)
+	queues, _, err := s.Store.Queues(ctx, tenant)
 	if err != nil {
 		return o, newest.Pos, err
 	}
 	o.Now = newest.Jobs
 	for _, q := range queues {
-		buckets := s.Hub.Meter.Series(jobs.DefaultTenant, q.Name, now)
+		buckets := s.Hub.Meter.Series(tenant, q.Name, now)
 		rates := view.Rates(hub.RatesOf(buckets))
 		o.Queues = append(o.Queues, view.Queue{QueueInfo: q, Paused: q.Settings.Paused != nil, Rates: &rates, Series: series(buckets, now)})
 	}
@@ -199,8 +204,8 @@ func pausedBy(p *jobs.Pause) string {
 	return text
 }
 
-func (s *Server) jobModel(ctx context.Context, id jobs.ID) (view.JobModel, jobs.Position, error) {
-	job, pos, err := s.Store.Job(ctx, jobs.DefaultTenant, id)
+func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID) (view.JobModel, jobs.Position, error) {
+	job, pos, err := s.Store.Job(ctx, tenant, id)
 	if err != nil {
 		return view.JobModel{}, pos, err
 	}
@@ -230,13 +235,26 @@ func (s *Server) history(ctx context.Context, job jobs.Job) (events []*jobs.Even
 	return events, true, nil
 }
 
-// findView returns an error unless there is a view of that name.
-func (s *Server) findView(ctx context.Context, tenant, name string) error {
-	if name == overviewView {
+// viewName is how the hub calls a view of a tenant, which is drawn for those of that
+// tenant only.
+func viewName(tenant, name string) string { return tenant + " " + name }
+
+// splitView is the opposite of viewName; a name alone is of the default tenant.
+func splitView(full string) (tenant, name string) {
+	if tenant, name, ok := strings.Cut(full, " "); ok {
+		return tenant, name
+	}
+	return jobs.DefaultTenant, full
+}
+
+// findView returns an error unless a tenant has a view of that name.
+func (s *Server) findView(ctx context.Context, tenant, full string) error {
+	of, name := splitView(full)
+	if of == tenant && name == overviewView {
 		return nil
 	}
 	text, ok := strings.CutPrefix(name, jobViewPrefix)
-	if !ok {
+	if !ok || of != tenant {
 		return jobs.NewProblem(jobs.NotFound, "Not found", "There is no view %s.", name)
 	}
 	id, err := parseID(text)
@@ -247,22 +265,23 @@ func (s *Server) findView(ctx context.Context, tenant, name string) error {
 }
 
 // render is the hub's renderer: the live parts of the pages.
-func (s *Server) render(ctx context.Context, name string) (out hub.Rendered, err error) {
-	out.Filter = hub.Filter{Tenant: jobs.DefaultTenant}
+func (s *Server) render(ctx context.Context, full string) (out hub.Rendered, err error) {
+	tenant, name := splitView(full)
+	out.Filter = hub.Filter{Tenant: tenant}
 	var parts []view.Fragment
 	if text, ok := strings.CutPrefix(name, jobViewPrefix); ok {
 		id, err := parseID(text)
 		if err != nil {
 			return out, err
 		}
-		model, _, err := s.jobModel(ctx, id)
+		model, _, err := s.jobModel(ctx, tenant, id)
 		if err != nil {
 			return out, err
 		}
 		out.Filter.Job = id
 		parts = view.JobFragments(model)
 	} else {
-		model, _, err := s.overview(ctx)
+		model, _, err := s.overview(ctx, tenant)
 		if err != nil {
 			return out, err
 		}

@@ -205,7 +205,7 @@ func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) {
 	}
 	s.configure(w, r, func(set *jobs.QueueSettings) error {
 		if set.Paused == nil {
-			set.Paused = &jobs.Pause{At: time.Now().Truncate(time.Millisecond).UTC(), By: caller(r), Reason: in.Reason}
+			set.Paused = &jobs.Pause{At: time.Now().Truncate(time.Millisecond).UTC(), By: identity(r).Name, Reason: in.Reason}
 		}
 		return nil
 	})
@@ -227,6 +227,3 @@ func (s *Server) configure(w http.ResponseWriter, r *http.Request, edit func(*jo
 	}
 	s.getQueue(w, r)
 }
-
-// caller is who is named as the author of a change.
-func caller(*http.Request) string { return "local" }

@@ -5,49 +5,56 @@ import (
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/web/auth"
 )
 
-// routes is the table of all there is to ask for.
+// routes is the table of all there is to ask for, and of what a caller must be allowed
+// to do to ask for it.
 func (s *Server) routes() {
 	for pattern, handler := range map[string]http.HandlerFunc{
-		"POST /v1/jobs":              s.submit,
-		"GET /v1/jobs":               s.listJobs,
-		"GET /v1/jobs/{id}":          s.getJob,
-		"GET /v1/jobs/{id}/response": s.getResponse,
-		"POST /v1/jobs/{id}/cancel":  s.cancel,
-		"DELETE /v1/jobs/{id}":       s.cancel,
-		"POST /v1/jobs/{id}/retry":   s.retry,
+		"POST /v1/jobs":              s.may(auth.Submit, s.submit),
+		"GET /v1/jobs":               s.may(auth.Watch, s.listJobs),
+		"GET /v1/jobs/{id}":          s.may(auth.Watch, s.getJob),
+		"GET /v1/jobs/{id}/response": s.may(auth.Watch, s.getResponse),
+		"POST /v1/jobs/{id}/cancel":  s.may(auth.Cancel, s.cancel),
+		"DELETE /v1/jobs/{id}":       s.may(auth.Cancel, s.cancel),
+		"POST /v1/jobs/{id}/retry":   s.may(auth.Submit, s.retry),
 
-		"GET /v1/queues":                s.listQueues,
-		"GET /v1/queues/{name}":         s.getQueue,
-		"PATCH /v1/queues/{name}":       s.patchQueue,
-		"POST /v1/queues/{name}/pause":  s.pauseQueue,
-		"POST /v1/queues/{name}/resume": s.resumeQueue,
+		"GET /v1/queues":                s.may(auth.Watch, s.listQueues),
+		"GET /v1/queues/{name}":         s.may(auth.Watch, s.getQueue),
+		"PATCH /v1/queues/{name}":       s.may(auth.Operate, s.patchQueue),
+		"POST /v1/queues/{name}/pause":  s.may(auth.Operate, s.pauseQueue),
+		"POST /v1/queues/{name}/resume": s.may(auth.Operate, s.resumeQueue),
 
-		"POST /v1/workers":                 s.register,
-		"GET /v1/workers":                  s.listWorkers,
-		"DELETE /v1/workers/{id}":          s.unregister,
-		"POST /v1/workers/{id}/lease":      s.leaseJobs,
-		"POST /v1/workers/{id}/beat":       s.beat,
-		"POST /v1/workers/{id}/quiet":      s.direct(jobs.Quiet),
-		"POST /v1/workers/{id}/terminate":  s.direct(jobs.Terminate),
-		"POST /v1/leases/{token}/events":   s.reports,
-		"POST /v1/leases/{token}/complete": s.complete,
-		"POST /v1/leases/{token}/fail":     s.failAttempt,
-		"POST /v1/leases/{token}/snooze":   s.snooze,
-		"POST /v1/leases/{token}/release":  s.release,
+		"POST /v1/workers":                 s.may(auth.Work, s.register),
+		"GET /v1/workers":                  s.may(auth.Watch, s.listWorkers),
+		"DELETE /v1/workers/{id}":          s.may(auth.Work, s.unregister),
+		"POST /v1/workers/{id}/lease":      s.may(auth.Work, s.leaseJobs),
+		"POST /v1/workers/{id}/beat":       s.may(auth.Work, s.beat),
+		"POST /v1/workers/{id}/quiet":      s.may(auth.Operate, s.direct(jobs.Quiet)),
+		"POST /v1/workers/{id}/terminate":  s.may(auth.Operate, s.direct(jobs.Terminate)),
+		"POST /v1/leases/{token}/events":   s.may(auth.Work, s.reports),
+		"POST /v1/leases/{token}/complete": s.may(auth.Work, s.complete),
+		"POST /v1/leases/{token}/fail":     s.may(auth.Work, s.failAttempt),
+		"POST /v1/leases/{token}/snooze":   s.may(auth.Work, s.snooze),
+		"POST /v1/leases/{token}/release":  s.may(auth.Work, s.release),
 
-		"GET /v1/ws":     s.socket,
+		"POST /v1/tokens": s.may(auth.Watch, s.createToken),
+
+		"GET /v1/ws":     s.socket, // which identifies its callers itself
 		"GET /v1/events": s.events,
 
 		"GET /healthz": s.healthz,
 		"GET /readyz":  s.readyz,
-		"GET /metrics": s.serveMetrics,
+		"GET /metrics": s.may(auth.Watch, s.serveMetrics),
 
-		"GET /{$}":               s.overviewPage,
-		"GET /jobs/{id}":         s.jobPage,
-		"POST /jobs/{id}/cancel": s.cancelForm,
-		"POST /jobs/{id}/retry":  s.retryForm,
+		"GET /{$}":               s.mayPage(auth.Watch, s.overviewPage),
+		"GET /jobs/{id}":         s.mayPage(auth.Watch, s.jobPage),
+		"POST /jobs/{id}/cancel": s.mayPage(auth.Cancel, s.cancelForm),
+		"POST /jobs/{id}/retry":  s.mayPage(auth.Submit, s.retryForm),
+		"GET /login":             s.loginPage,
+		"POST /login":            s.login,
+		"POST /logout":           s.logout,
 		"GET /static/":           s.staticFiles,
 	} {
 		s.mux.HandleFunc(pattern, handler)

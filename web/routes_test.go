@@ -13,14 +13,36 @@ import (
 
 const unknownID = "0197f0a2-5c1e-7000-8000-000000a44f09"
 
-// routeCases has for each route what it answers; in a path ID stands for a queued job,
-// DONE for a finished one, WORKER for a worker and TOKEN for a lease of it.
-var routeCases = []struct {
+// routeCase is what a route answers. In the request ID stands for a queued job, DONE for a
+// finished one, WORKER for a worker and TOKEN for a lease of it.
+type routeCase struct {
 	route, request string
 	body           string
 	status         int
 	contentType    string
-}{
+}
+
+// prepare makes what a request is about, and returns it.
+func (w *world) prepare(c routeCase) (method, path, body string) {
+	w.t.Helper()
+	id := w.submit(`{"kind":"nobody"}`)
+	request := strings.Replace(c.request, "ID", id, 1)
+	if strings.Contains(request, "DONE") {
+		w.do("DELETE", "/v1/jobs/"+id, "").want(200)
+		request = strings.Replace(request, "DONE", id, 1)
+	}
+	if strings.Contains(request, "WORKER") || strings.Contains(request, "TOKEN") {
+		k := w.worker(1, "leased")
+		w.submit(`{"kind":"leased"}`)
+		token, _ := k.lease()
+		request = strings.NewReplacer("WORKER", k.id, "TOKEN", token).Replace(request)
+	}
+	method, path, _ = strings.Cut(request, " ")
+	return method, path, strings.Replace(c.body, "ID", id, 1)
+}
+
+// routeCases has cases for every route.
+var routeCases = []routeCase{
 	{"POST /v1/jobs", "POST /v1/jobs", `{"kind":"nobody"}`, 202, "application/json"},
 	{"POST /v1/jobs", "POST /v1/jobs", `{}`, 422, "application/problem+json"},
 	{"GET /v1/jobs", "GET /v1/jobs", "", 200, "application/json"},
@@ -70,6 +92,8 @@ var routeCases = []struct {
 	{"POST /v1/leases/{token}/snooze", "POST /v1/leases/TOKEN/snooze", "", 422, "application/problem+json"},
 	{"POST /v1/leases/{token}/release", "POST /v1/leases/TOKEN/release", "", 200, "application/json"},
 	{"POST /v1/leases/{token}/release", "POST /v1/leases/x/release", "", 409, "application/problem+json"},
+	{"POST /v1/tokens", "POST /v1/tokens", `{"jobs":["ID"]}`, 200, "application/json"},
+	{"POST /v1/tokens", "POST /v1/tokens", `{"jobs":["x"]}`, 422, "application/problem+json"},
 	{"GET /v1/ws", "GET /v1/ws", "", 426, "application/problem+json"},
 	{"GET /v1/events", "GET /v1/events?bogus=1", "", 400, "application/problem+json"},
 	{"GET /metrics", "GET /metrics", "", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"},
@@ -83,6 +107,9 @@ var routeCases = []struct {
 	{"POST /jobs/{id}/cancel", "POST /jobs/x/cancel", "", 404, "text/html; charset=utf-8"},
 	{"POST /jobs/{id}/retry", "POST /jobs/DONE/retry", "", 303, ""},
 	{"POST /jobs/{id}/retry", "POST /jobs/ID/retry", "", 409, "text/html; charset=utf-8"},
+	{"GET /login", "GET /login", "", 303, ""},
+	{"POST /login", "POST /login", "", 303, ""},
+	{"POST /logout", "POST /logout", "", 303, ""},
 	{"GET /static/", "GET /static/jobhub.css", "", 200, "text/css; charset=utf-8"},
 	{"GET /static/", "GET /static/nothing.css", "", 404, "text/plain; charset=utf-8"},
 }
@@ -131,20 +158,8 @@ func TestRoutes(t *testing.T) {
 			if !slices.Contains(patterns, c.route) {
 				t.Errorf("there is no route %s any more", c.route)
 			}
-			id := w.submit(`{"kind":"nobody"}`)
-			request := strings.Replace(c.request, "ID", id, 1)
-			if strings.Contains(request, "DONE") {
-				w.do("DELETE", "/v1/jobs/"+id, "").want(200)
-				request = strings.Replace(request, "DONE", id, 1)
-			}
-			if strings.Contains(request, "WORKER") || strings.Contains(request, "TOKEN") {
-				k := w.worker(1, "leased")
-				w.submit(`{"kind":"leased"}`)
-				token, _ := k.lease()
-				request = strings.NewReplacer("WORKER", k.id, "TOKEN", token).Replace(request)
-			}
-			method, path, _ := strings.Cut(request, " ")
-			r := w.do(method, path, c.body)
+			method, path, body := w.prepare(c)
+			r := w.do(method, path, body)
 			r.t = t
 			referrer := "no-referrer"
 			if strings.HasPrefix(c.contentType, "text/html") {

@@ -10,6 +10,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/web/auth"
 )
 
 // spreadReconnect is over how long clients are asked to spread their return.
@@ -21,9 +22,10 @@ type Config struct {
 	Engine  *jobs.Engine
 	Store   jobs.Store
 	Hub     *hub.Hub
-	Hosts   []string // names by which the hub may be called, besides loopback ones
-	Origins []string // foreign origins whose pages may use the hub, like https://app.example.com
-	Origin  string   // the hub's own address for commands to copy, like http://127.0.0.1:8080
+	Auth    *auth.Keys // who may do what; nil for everybody everything
+	Hosts   []string   // names by which the hub may be called, besides loopback ones
+	Origins []string   // foreign origins whose pages may use the hub, like https://app.example.com
+	Origin  string     // the hub's own address for commands to copy, like http://127.0.0.1:8080
 	Version string
 	Logger  *slog.Logger
 

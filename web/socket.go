@@ -53,6 +53,10 @@ type socket struct {
 	mu      sync.Mutex // protects the fields below, the cursor, and sending
 	replies framer     // empty whenever the connection is let go
 	closing bool
+	waiting bool     // for a hello that says who calls
+	first   *message // the subscription of the query, for then
+	warned  bool     // that the credentials expire
+	warnAt  time.Time
 	viewID  string
 	viewer  *hub.Viewer
 }
@@ -67,7 +71,12 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 			Detail: "This address speaks WebSocket only, subprotocol " + subprotocol + "."})
 		return
 	}
-	first, err := queryMessage(r)
+	who, expired, err := s.caller(r)
+	waiting := err == errAnonymous
+	var first *message
+	if err == nil || waiting {
+		first, err = queryMessage(r)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -76,16 +85,21 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment."))
 		return
 	}
-	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, since: time.Now(), library: s.LibraryWrites}
+	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, since: time.Now(), library: s.LibraryWrites, waiting: waiting, first: first}
 	c.replies.socket = c
-	c.subscriber = subscriber{Server: s, tenant: tenant(r), out: &c.replies}
+	c.subscriber = subscriber{Server: s, out: &c.replies}
+	c.identified(who)
 	c.cursor = s.Hub.Cursor(c.wake) // before the 101, so that nothing after it is missed
 	c.mu.Lock()
 	if c.accept(w, r) != nil {
 		s.sockets.Done()
 		return
 	}
-	go c.run(first) // Server.Close waits for it; net/http's own goroutine and buffers end here
+	s.Live.opened.WithLabelValues("ws").Inc()
+	if expired {
+		c.closeLocked(statusExpired, "get a new token")
+	}
+	go c.run() // Server.Close waits for it; net/http's own goroutine and buffers end here
 }
 
 // accept makes a WebSocket of the request, or answers why not.
@@ -109,19 +123,16 @@ func (c *socket) accept(w http.ResponseWriter, r *http.Request) (err error) {
 }
 
 // run serves a connection until its end. It begins with the connection locked.
-func (c *socket) run(first *message) {
+func (c *socket) run() {
 	defer c.sockets.Done()
 	stays := c.join(c)
 	defer c.part(c)
-	c.say(appendWelcome(nil, c.id, c.Hub.Position()))
-	if first != nil {
-		if err := c.open(c.stopped, *first, true); err != nil {
-			c.refuse(*first, err)
-		}
+	err := error(nil)
+	if !c.waiting && !c.closing {
+		err = c.welcome()
 	}
-	err := c.replies.flush()
 	c.timer = time.AfterFunc(time.Hour, c.beat)
-	c.timer.Reset(pingEvery)
+	c.timer.Reset(c.nextBeat(time.Now()))
 	c.unlock()
 	defer c.end()
 	if !stays {
@@ -136,6 +147,18 @@ func (c *socket) run(first *message) {
 	if c.wire.verdict != 0 {
 		c.close(c.wire.verdict, "")
 	}
+}
+
+// welcome begins the conversation, with the subscription of the query if there is one.
+func (c *socket) welcome() error {
+	c.say(appendWelcome(nil, c.id, c.Hub.Position()))
+	if c.first != nil {
+		if err := c.open(c.stopped, *c.first, true); err != nil {
+			c.refuse(*c.first, err)
+		}
+		c.first = nil
+	}
+	return c.replies.flush()
 }
 
 // read returns the client's next message.

@@ -26,7 +26,11 @@ type stream struct {
 
 // events is GET /v1/events.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	m, err := queryMessage(r)
+	who, err := s.identify(r)
+	var m *message
+	if err == nil {
+		m, err = queryMessage(r)
+	}
 	if err == nil && m == nil {
 		err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "Give exactly one of job, queue, kind, tag and all.")
 	}
@@ -45,10 +49,14 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.stopped, cancel)()
+	if !who.Expires.IsZero() {
+		ctx, cancel = context.WithDeadline(ctx, who.Expires)
+		defer cancel()
+	}
 
 	woken := make(chan struct{}, 1)
 	e := &stream{body: w, control: http.NewResponseController(w), epoch: s.Hub.Epoch()}
-	e.subscriber = subscriber{Server: s, tenant: tenant(r), out: e, cursor: s.Hub.Cursor(func() {
+	e.subscriber = subscriber{Server: s, who: who, out: e, cursor: s.Hub.Cursor(func() {
 		select {
 		case woken <- struct{}{}:
 		default:
@@ -107,6 +115,9 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 		select {
 		case <-woken:
 		case <-ping.C:
+			if s := e.Server; s.Auth != nil && s.Auth.Check(e.who, time.Now()) != nil {
+				return errGone // and refused when it comes back
+			}
 			e.gathered = append(e.id(e.gathered, e.cursor.Settle()), '\n')
 		case <-e.drain:
 			after := rand.N(spreadReconnect).Milliseconds()

@@ -221,6 +221,3 @@ func preferredWait(r *http.Request) (time.Duration, bool, error) {
 	}
 	return 0, false, nil
 }
-
-// tenant is whose jobs the caller may see.
-func tenant(*http.Request) string { return jobs.DefaultTenant }

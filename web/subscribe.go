@@ -10,13 +10,14 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/web/auth"
 )
 
 // subscriber is a client of the live protocol, over WebSocket or as a stream of
 // server-sent events: its cursor, and how what it is told leaves.
 type subscriber struct {
 	*Server
-	tenant string
+	who    auth.Identity
 	cursor *hub.Cursor
 	out    outlet
 }
@@ -41,14 +42,12 @@ const nowhere = math.MaxUint64
 // nothing in between, and what is live begins right behind it: events of the other
 // subscriptions up to that position go out before, all later ones after.
 func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error {
-	sub, err := m.subscription(c.tenant)
+	sub, err := m.subscription(c.who.Tenant)
+	if err == nil {
+		err = c.mayWatch(ctx, c.who, sub.Filter)
+	}
 	if err != nil {
 		return err
-	}
-	if sub.Job != (jobs.ID{}) {
-		if _, _, err := c.Store.Job(ctx, c.tenant, sub.Job); err != nil {
-			return err
-		}
 	}
 	if m.Since != nil {
 		reason, err := c.resumable(ctx, *m.Since)
@@ -74,6 +73,19 @@ func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error
 	c.out.line(appendSubscribed(nil, m.ID, jobs.Position{Epoch: c.Hub.Epoch(), Seq: at}, false, false, ""), at)
 	c.out.line(appendLive(nil, m.ID, at, false), at)
 	c.cursor.Subscribe(m.ID, sub)
+	return nil
+}
+
+// mayWatch returns an error unless the caller may watch what a filter selects, or if it
+// is a job that does not exist.
+func (c *subscriber) mayWatch(ctx context.Context, who auth.Identity, f hub.Filter) error {
+	if f.Job != (jobs.ID{}) {
+		_, _, err := c.jobFor(ctx, who, auth.Watch, f.Job)
+		return err
+	}
+	if !who.May(auth.Watch, filterTarget(f)) {
+		return notAllowed(who, auth.Watch)
+	}
 	return nil
 }
 
@@ -152,11 +164,11 @@ func (c *subscriber) gap(ctx context.Context) error {
 // covered is the state that a filter shows: the one job, or the unfinished jobs.
 func (c *subscriber) covered(ctx context.Context, f hub.Filter) (jobs.Page, error) {
 	if f.Job != (jobs.ID{}) {
-		job, pos, err := c.Store.Job(ctx, c.tenant, f.Job)
+		job, pos, err := c.Store.Job(ctx, c.who.Tenant, f.Job)
 		return jobs.Page{Jobs: []jobs.Job{job}, Pos: pos}, err
 	}
 	unfinished := slices.DeleteFunc(slices.Clone(jobs.States), jobs.State.Final)
-	return c.Store.List(ctx, jobs.Filter{Tenant: c.tenant, Queue: f.Queue, Kind: f.Kind, Tag: f.Tag, States: unfinished, Limit: maxSnapshot})
+	return c.Store.List(ctx, jobs.Filter{Tenant: c.who.Tenant, Queue: f.Queue, Kind: f.Kind, Tag: f.Tag, States: unfinished, Limit: maxSnapshot})
 }
 
 // bringTo sends what the other subscriptions select up to seq, and moves the cursor there.

@@ -20,6 +20,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/sqlite"
 	"jobhub/web"
+	"jobhub/web/auth"
 )
 
 // patience bounds every wait, so that what never comes fails a test instead of
@@ -36,8 +37,10 @@ type world struct {
 	store  *sqlite.Store
 	engine *jobs.Engine
 	hub    *hub.Hub
+	keys   *auth.Keys
 	http   *httptest.Server
 	client *http.Client
+	bearer string // is sent with every request that has no Authorization of its own, if not empty
 	url    string
 	close  func()
 
@@ -57,6 +60,7 @@ type parts struct {
 	web    web.Config
 	hub    hub.Options
 	listen *pipes // instead of a real socket
+	wrap   func(jobs.Store) jobs.Store
 }
 
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
@@ -68,7 +72,10 @@ func startIn(t *testing.T, dir string, change func(*parts)) *world {
 	if w.store, err = sqlite.Open(ctx, dir, sqlite.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	p := parts{web: web.Config{Store: w.store, Version: "test", LibraryWrites: *libraryWrites}, hub: hub.Options{Log: w.store}}
+	if w.keys, err = auth.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	p := parts{web: web.Config{Store: w.store, Auth: w.keys, Version: "test", LibraryWrites: *libraryWrites}, hub: hub.Options{Log: w.store}}
 	if change != nil {
 		change(&p)
 	}
@@ -76,7 +83,10 @@ func startIn(t *testing.T, dir string, change func(*parts)) *world {
 		t.Fatal(err)
 	}
 	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}}
-	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: w.store, Handlers: handlers}); err != nil {
+	if p.wrap != nil {
+		p.web.Store = p.wrap(w.store)
+	}
+	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: p.web.Store, Handlers: handlers}); err != nil {
 		t.Fatal(err)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub
@@ -204,6 +214,9 @@ func (w *world) do(method, path, body string, headers ...string) reply {
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if w.bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+w.bearer)
 	}
 	for i := 0; i < len(headers); i += 2 {
 		if headers[i] == "Host" {

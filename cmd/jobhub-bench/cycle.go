@@ -54,7 +54,7 @@ func (c *cycleOptions) run(ctx context.Context, o *output) (_ []figure, err erro
 		return nil, err
 	}
 	counted := &countingStore{Store: store}
-	h, err := hub.New(ctx, hub.Options{Log: counted})
+	h, err := hub.New(ctx, hub.Options{Log: counted, Pace: -1})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 // and wakes those who wait for one.
 type follower struct {
 	cursor *hub.Cursor
+	woken  chan struct{}
 	stop   context.CancelFunc
 	done   chan struct{}
 	events int   // may be read after close
@@ -34,7 +34,13 @@ type track struct {
 // follow starts a follower; head is the end of the log that the hub follows.
 func follow(h *hub.Hub, head func() jobs.Position) *follower {
 	ctx, stop := context.WithCancel(context.Background())
-	f := &follower{cursor: h.Cursor(), stop: stop, done: make(chan struct{}), tracks: map[jobs.ID]*track{}}
+	f := &follower{woken: make(chan struct{}, 1), stop: stop, done: make(chan struct{}), tracks: map[jobs.ID]*track{}}
+	f.cursor = h.Cursor(func() {
+		select {
+		case f.woken <- struct{}{}:
+		default:
+		}
+	})
 	f.cursor.Subscribe("all", hub.Subscription{Filter: hub.Filter{Tenant: jobs.DefaultTenant, All: true}, Progress: hub.ProgressAll})
 	go func() {
 		defer close(f.done)
@@ -54,19 +60,26 @@ func (f *follower) run(ctx context.Context, h *hub.Hub, head func() jobs.Positio
 	last := f.cursor.Seq()
 	for ending := false; !ending; {
 		select {
-		case <-f.cursor.Wake():
+		case <-f.woken:
 		case <-ctx.Done():
 			ending = true
 			if err := h.Reach(context.Background(), head().Seq); err != nil {
 				return err
 			}
 		}
-		for more := true; more; {
-			events, again, err := f.cursor.Next(context.Background(), math.MaxUint64, 512)
+		for {
+			lot, err := f.cursor.Next(context.Background())
 			if err != nil {
 				return err
 			}
-			for _, e := range events {
+			if lot == nil {
+				if !ending || f.cursor.Settle() >= head().Seq {
+					break
+				}
+				<-f.woken
+				continue
+			}
+			for _, e := range lot.Events {
 				if e.Seq != last+1 {
 					return fmt.Errorf("the hub told event %d after %d", e.Seq, last)
 				}
@@ -74,7 +87,6 @@ func (f *follower) run(ctx context.Context, h *hub.Hub, head func() jobs.Positio
 				f.events++
 				f.take(e.Event)
 			}
-			more = again
 		}
 	}
 	return nil

@@ -74,7 +74,7 @@ func newInner(ctx context.Context, p *place) (in *inner, err error) {
 	if in.store, err = sqlite.Open(ctx, in.folder, sqlite.Options{}); err != nil {
 		return nil, err
 	}
-	if in.hub, err = hub.New(ctx, hub.Options{Log: in.store}); err != nil {
+	if in.hub, err = hub.New(ctx, hub.Options{Log: in.store, Pace: -1}); err != nil {
 		return nil, errors.Join(err, in.store.Close())
 	}
 	in.engine, err = jobs.Open(ctx, jobs.Options{Store: in.store, Handlers: map[string]jobs.Handler{"http": call.HTTP(call.Options{})}})

@@ -68,7 +68,7 @@ func (s *scaleOptions) run(ctx context.Context, o *output) (_ []figure, err erro
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	h, err := hub.New(ctx, hub.Options{Log: store})
+	h, err := hub.New(ctx, hub.Options{Log: store, Pace: -1})
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ const failing = "failing" // a kind whose jobs fail, and their queue
 
 func (s *scaleOptions) fill(ctx context.Context, store *sqlite.Store, o *output) (curve []point, stored int, err error) {
 	counted := &countingStore{Store: store}
-	h, err := hub.New(ctx, hub.Options{Log: counted})
+	h, err := hub.New(ctx, hub.Options{Log: counted, Pace: -1})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -32,7 +32,7 @@ func runStandIn(ctx context.Context, args []string, o *output) (_ []figure, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	h, err := hub.New(ctx, hub.Options{Log: store})
+	h, err := hub.New(ctx, hub.Options{Log: store, Pace: -1})
 	if err != nil {
 		return nil, err
 	}

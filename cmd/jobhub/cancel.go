@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-
-	"jobhub/web/client"
 )
 
 const cancelUsage = `Usage: jobhub cancel ID… [flags]
@@ -15,7 +13,7 @@ Cancels jobs. One that runs has its worker told to stop; one that has ended stay
 `
 
 func runCancel(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, server := clientFlags("cancel", cancelUsage, stderr)
+	fs, c := clientFlags("cancel", cancelUsage, stderr)
 	ids, code, ok := parseClient(fs, args)
 	if !ok {
 		return code
@@ -24,11 +22,10 @@ func runCancel(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		fmt.Fprintln(stderr, "jobhub cancel: want the ID of at least one job; `jobhub jobs` lists them")
 		return 2
 	}
-	c := &client.Client{Base: *server}
 	for _, id := range ids {
 		switch j, err := c.Cancel(ctx, id); {
 		case err != nil:
-			code = fail(stderr, "cancel "+printable(id), *server, err)
+			code = fail(stderr, "cancel "+printable(id), c.Base, err)
 		case j.State == "cancelled":
 			fmt.Fprintln(stdout, j.ID, "cancelled")
 		case j.Final():

@@ -65,3 +65,18 @@ func (p *prefixes) Set(text string) error {
 	}
 	return nil
 }
+
+// names is a flag of texts with commas between them.
+type names []string
+
+func (n *names) String() string { return strings.Join(*n, ",") }
+
+func (n *names) Set(text string) error {
+	*n = nil
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			*n = append(*n, part)
+		}
+	}
+	return nil
+}

@@ -18,9 +18,10 @@ var mayImport = map[string][]string{
 	"jobhub/hub":            {"jobhub/jobs"},
 	"jobhub/static":         {},
 	"jobhub/web/view":       {"jobhub/jobs"},
+	"jobhub/web/auth":       {"jobhub/jobs"},
 	"jobhub/web/client":     {},
-	"jobhub/web":            {"jobhub/hub", "jobhub/jobs", "jobhub/static", "jobhub/web/view"},
-	"jobhub/cmd/jobhub":     {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/sqlite", "jobhub/web", "jobhub/web/client"},
+	"jobhub/web":            {"jobhub/hub", "jobhub/jobs", "jobhub/static", "jobhub/web/auth", "jobhub/web/view"},
+	"jobhub/cmd/jobhub":     {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/sqlite", "jobhub/web", "jobhub/web/auth", "jobhub/web/client"},
 }
 
 func TestImports(t *testing.T) {

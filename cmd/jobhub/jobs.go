@@ -23,7 +23,7 @@ Lists jobs, newest first.
 `
 
 func runJobs(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, server := clientFlags("jobs", jobsUsage, stderr)
+	fs, c := clientFlags("jobs", jobsUsage, stderr)
 	var o client.ListOptions
 	states := fs.String("state", "", "`states`, like queued,running")
 	fs.StringVar(&o.Queue, "queue", "", "`queue` they are in")
@@ -44,13 +44,12 @@ func runJobs(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	c := &client.Client{Base: *server}
 	for left := *limit; left > 0; {
 		o.Limit = min(left, 500) // the most that the API gives at once
 		page, err := c.Jobs(ctx, o)
 		if err != nil {
 			table.Flush()
-			return fail(stderr, "jobs", *server, err)
+			return fail(stderr, "jobs", c.Base, err)
 		}
 		if o.Cursor == "" && !*asJSON {
 			fmt.Fprintln(table, "ID\tSTATE\tQUEUE\tKIND\tATTEMPT\tCREATED\tTAGS")
@@ -81,10 +80,13 @@ func runJobs(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // The rest of this file is what all commands that call a hub share.
 
-// clientFlags returns the flags of such a command, with --server among them.
-func clientFlags(name, usage string, stderr io.Writer) (*flag.FlagSet, *string) {
-	fs := newFlags(name, usage, stderr)
-	return fs, fs.String("server", client.DefaultBase, "`URL` of the hub")
+// clientFlags returns the flags of such a command, and the client that --server and
+// --token describe.
+func clientFlags(name, usage string, stderr io.Writer) (*flag.FlagSet, *client.Client) {
+	fs, c := newFlags(name, usage, stderr), &client.Client{}
+	fs.StringVar(&c.Base, "server", client.DefaultBase, "`URL` of the hub")
+	fs.StringVar(&c.Token, "token", "", "`key` to show to the hub; better set JOBHUB_TOKEN, as others on this machine see flags")
+	return fs, c
 }
 
 func newFlags(name, usage string, stderr io.Writer) *flag.FlagSet {

@@ -22,7 +22,7 @@ limit 0, and for rate and queue timeout an empty text, lifts a limit.
 `
 
 func runQueues(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, server := clientFlags("queues", queuesUsage, stderr)
+	fs, c := clientFlags("queues", queuesUsage, stderr)
 	reason := fs.String("reason", "", "why the queue is paused")
 	var limits client.QueueLimits
 	number := func(name, usage string, to **int) {
@@ -44,7 +44,6 @@ func runQueues(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	if !ok {
 		return code
 	}
-	c := &client.Client{Base: *server}
 	var queues []client.Queue
 	var err error
 	switch verb := append(args, "")[0]; {
@@ -61,7 +60,7 @@ func runQueues(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		return 2
 	}
 	if err != nil {
-		return fail(stderr, "queues", *server, err)
+		return fail(stderr, "queues", c.Base, err)
 	}
 	printQueues(stdout, queues)
 	return 0

@@ -148,7 +148,7 @@ func TestRefusedStarts(t *testing.T) {
 		says       []string
 	}{
 		"address in use":       {addr: taken.Addr().String(), code: 1, says: []string{taken.Addr().String(), "in use", "--addr"}},
-		"not loopback":         {addr: "0.0.0.0:20001", code: 1, says: []string{"--addr 0.0.0.0:20001", "loopback"}},
+		"not loopback":         {addr: "0.0.0.0:20001", code: 1, says: []string{"--addr 0.0.0.0:20001", "loopback", "jobhub token create"}},
 		"any address":          {addr: ":20001", code: 1, says: []string{"--addr :20001", "loopback"}},
 		"no address":           {addr: "here", code: 1, says: []string{`--addr "here"`, "127.0.0.1:8080"}},
 		"unwritable folder":    {data: filepath.Join(file, "data"), code: 1, says: []string{"data folder", file, "not a directory"}},
@@ -248,6 +248,11 @@ func TestRefusedCommands(t *testing.T) {
 		"demo --rate 0":              {"--rate"},
 		"demo --addr 0.0.0.0:0":      {"loopback"},
 		"watch --since yesterday":    {"since", "EPOCH:SEQ"},
+		"token":                      {"create", "list", "revoke"},
+		"token create":               {"--role"},
+		"token create --role root":   {"role", `"root"`, "viewer"},
+		"token list all":             {"list"},
+		"token revoke nobody":        {`"nobody"`},
 		"submit a {} --priority low": {"priority", `"low"`},
 	} {
 		code, out, errs := run(t, strings.Fields(line)...)
@@ -260,7 +265,7 @@ func TestRefusedCommands(t *testing.T) {
 			}
 		}
 	}
-	for _, line := range []string{"help", "--help", "serve --help", "demo --help", "submit --help", "watch --help", "jobs --help", "cancel --help", "version"} {
+	for _, line := range []string{"help", "--help", "serve --help", "demo --help", "submit --help", "watch --help", "jobs --help", "cancel --help", "token --help", "version"} {
 		if code, out, errs := run(t, strings.Fields(line)...); code != 0 || out+errs == "" {
 			t.Errorf("jobhub %s: exit code %d, %s", line, code, fmt.Sprint(out, errs))
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-
-	"jobhub/web/client"
 )
 
 const retryUsage = `Usage: jobhub retry ID… [flags]
@@ -16,7 +14,7 @@ that of the old one; the old one stays as it is.
 `
 
 func runRetry(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, server := clientFlags("retry", retryUsage, stderr)
+	fs, c := clientFlags("retry", retryUsage, stderr)
 	ids, code, ok := parseClient(fs, args)
 	if !ok {
 		return code
@@ -25,11 +23,10 @@ func runRetry(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		fmt.Fprintln(stderr, "jobhub retry: want the ID of at least one job; `jobhub jobs --state failed` lists them")
 		return 2
 	}
-	c := &client.Client{Base: *server}
 	for _, id := range ids {
 		j, err := c.Retry(ctx, id, nil)
 		if err != nil {
-			code = fail(stderr, "retry "+printable(id), *server, err)
+			code = fail(stderr, "retry "+printable(id), c.Base, err)
 			continue
 		}
 		fmt.Fprintln(stdout, id, "again as", j.ID)

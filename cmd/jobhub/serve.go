@@ -21,6 +21,7 @@ import (
 	"jobhub/jobs/call"
 	"jobhub/jobs/sqlite"
 	"jobhub/web"
+	"jobhub/web/auth"
 )
 
 // serveOptions is what a hub is started with.
@@ -28,6 +29,7 @@ type serveOptions struct {
 	Addr        string
 	Data        string
 	Store       string
+	Hosts       []string // names that callers may use, besides loopback ones
 	EgressAllow []netip.Prefix
 	Lease       time.Duration
 	Grace       time.Duration
@@ -38,8 +40,9 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	var o serveOptions
 	fs := flag.NewFlagSet("jobhub serve", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.StringVar(&o.Addr, "addr", "127.0.0.1:8080", "loopback `address` to listen on; port 0 takes a free one")
-	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store; it is created")
+	fs.StringVar(&o.Addr, "addr", "127.0.0.1:8080", "`address` to listen on; loopback, unless there are keys (jobhub token create); port 0 takes a free one")
+	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store and the keys; it is created")
+	fs.Var((*names)(&o.Hosts), "hosts", "`names` by which callers may reach the hub, besides loopback ones and an IP address in --addr, like hub.example.com")
 	fs.StringVar(&o.Store, "store", "", "where jobs are kept, sqlite:`PATH` (default: in the data folder)")
 	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http jobs may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
 	fs.DurationVar(&o.Lease, "lease", 30*time.Second, "how long a worker may be silent before its jobs run elsewhere")
@@ -97,11 +100,16 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listen(o.Addr)
+	keys, err := auth.Open(o.Data)
 	if err != nil {
 		return nil, err
 	}
-	h := &hubServer{url: "http://" + listener.Addr().String(), served: make(chan error, 1)}
+	keyed := keys.Configured(time.Now())
+	listener, err := listen(o.Addr, keyed)
+	if err != nil {
+		return nil, err
+	}
+	h := &hubServer{url: urlOf(listener.Addr()), served: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			listener.Close()
@@ -118,7 +126,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
-	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Origin: h.url, Version: programVersion(), Logger: o.Logger})
+	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: h.url, Version: programVersion(), Logger: o.Logger})
 	h.http = &http.Server{Handler: h.web, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
 	go func() { h.served <- h.http.Serve(listener) }()
@@ -139,16 +147,26 @@ func storeFolder(o serveOptions) (string, error) {
 	return filepath.Join(o.Data, path), nil
 }
 
-// listen opens the address. Without keys that callers would have to show, the hub is
-// for this machine alone.
-func listen(addr string) (net.Listener, error) {
+// ownAddress is the IP address that the hub listens on, if it is a certain one. Unlike a
+// name it always means this hub.
+func ownAddress(addr string) []string {
+	host, _, _ := net.SplitHostPort(addr)
+	if ip, err := netip.ParseAddr(host); err == nil && !ip.IsUnspecified() {
+		return []string{host}
+	}
+	return nil
+}
+
+// listen opens the address. Without keys that callers have to show, the hub is for this
+// machine alone.
+func listen(addr string, keyed bool) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("--addr %q: write it like 127.0.0.1:8080", addr)
 	}
 	ip, err := netip.ParseAddr(host)
-	if host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("--addr %s: this version has no keys for callers, so it listens on loopback addresses only (127.0.0.1, [::1])", addr)
+	if !keyed && host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("--addr %s: without keys for callers the hub listens on loopback addresses only (127.0.0.1, [::1]); make one first: jobhub token create --role admin", addr)
 	}
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -158,6 +176,14 @@ func listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("--addr %q: %w; write it like 127.0.0.1:8080", addr, err)
 	}
 	return listener, nil
+}
+
+// urlOf is where a listener can be reached, at least from this machine.
+func urlOf(addr net.Addr) string {
+	if at, err := netip.ParseAddrPort(addr.String()); err == nil && at.Addr().IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%d", at.Port())
+	}
+	return "http://" + addr.String()
 }
 
 // URL is where the hub answers, like http://127.0.0.1:8080.

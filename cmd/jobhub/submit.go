@@ -22,7 +22,7 @@ Hands in a job. The input is given as JSON, or read from standard input for "-".
 
 func runSubmit(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var s client.Submission
-	fs, server := clientFlags("submit", submitUsage, stderr)
+	fs, c := clientFlags("submit", submitUsage, stderr)
 	fs.StringVar(&s.Queue, "queue", "", "`queue` to put the job in (default \"default\")")
 	fs.Func("tag", "`tag` of the job; may be repeated", func(tag string) error { s.Tags = append(s.Tags, tag); return nil })
 	fs.IntVar(&s.Priority, "priority", 0, "from -100 to 100, higher first")
@@ -54,16 +54,15 @@ func runSubmit(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		s.Input = input
 	}
 
-	c := &client.Client{Base: *server}
 	j, err := c.Submit(ctx, s, *key)
 	if err != nil {
-		return fail(stderr, "submit", *server, err)
+		return fail(stderr, "submit", c.Base, err)
 	}
 	if *wait {
 		id := j.ID
 		if j, err = c.Wait(ctx, id); err != nil {
 			fmt.Fprintf(stderr, "The job is accepted and goes on; see it with: jobhub watch %s\n", id)
-			return fail(stderr, "submit", *server, err)
+			return fail(stderr, "submit", c.Base, err)
 		}
 	}
 	switch {
@@ -73,9 +72,9 @@ func runSubmit(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		printResult(stdout, stderr, j)
 	default:
 		fmt.Fprintln(stdout, j.ID)
-		printLink(stdout, "job", *server, j.Links.Self)
-		printLink(stdout, "response", *server, j.Links.Response)
-		printLink(stdout, "page", *server, j.Links.HTML)
+		printLink(stdout, "job", c.Base, j.Links.Self)
+		printLink(stdout, "response", c.Base, j.Links.Response)
+		printLink(stdout, "page", c.Base, j.Links.HTML)
 	}
 	if *wait && j.State != "succeeded" {
 		return 1

@@ -25,7 +25,7 @@ code is 0 if it succeeded. With --raw it prints the frames of the protocol as th
 func runWatch(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var f client.Filter
 	var o client.WatchOptions
-	fs, server := clientFlags("watch", watchUsage, stderr)
+	fs, c := clientFlags("watch", watchUsage, stderr)
 	fs.StringVar(&f.Queue, "queue", "", "watch the jobs of this `queue`")
 	fs.BoolVar(&f.All, "all", false, "watch all jobs (the default)")
 	raw := fs.Bool("raw", false, "print every WebSocket frame: > to the hub, < from it, more messages of a frame indented")
@@ -55,17 +55,16 @@ func runWatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	o.Lost = func(err error, pause time.Duration) {
 		fmt.Fprintf(stderr, "connection lost (%s); connecting again in %s\n", printable(err.Error()), pause.Round(time.Millisecond))
 	}
-	return v.watch(ctx, stderr, *server, f, o)
+	return v.watch(ctx, stderr, c, f, o)
 }
 
 // watch prints until the watched job is final, an error, or the end of ctx.
-func (v *viewer) watch(ctx context.Context, stderr io.Writer, server string, f client.Filter, o client.WatchOptions) int {
-	c := &client.Client{Base: server}
+func (v *viewer) watch(ctx context.Context, stderr io.Writer, c *client.Client, f client.Filter, o client.WatchOptions) int {
 	var job client.Job // as it was before the watch began, if there is only one
 	var err error
 	if f.Job != "" {
 		if job, err = c.Job(ctx, f.Job); err != nil {
-			return fail(stderr, "watch", server, err)
+			return fail(stderr, "watch", c.Base, err)
 		}
 		f.Job = job.ID
 	}
@@ -76,7 +75,7 @@ func (v *viewer) watch(ctx context.Context, stderr io.Writer, server string, f c
 		}
 		if err != nil {
 			printResume(stderr, f, resume)
-			return fail(stderr, "watch", server, err)
+			return fail(stderr, "watch", c.Base, err)
 		}
 		resume = m.Resume
 		v.print(&m)

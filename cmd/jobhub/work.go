@@ -49,7 +49,7 @@ once; its jobs run elsewhere when their leases are over.
 func runWork(ctx context.Context, args []string, _, stderr io.Writer) int {
 	var level slog.Level
 	w := client.Worker{}
-	fs, server := clientFlags("work", workUsage, stderr)
+	fs, c := clientFlags("work", workUsage, stderr)
 	list := func(to *[]string) func(string) error {
 		return func(text string) error { *to = append(*to, strings.Split(text, ",")...); return nil }
 	}
@@ -76,7 +76,7 @@ func runWork(ctx context.Context, args []string, _, stderr io.Writer) int {
 		w.Name = shorten(filepath.Base(command[0])+"@"+host, 64)
 	}
 	w.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
-	w.Client = &client.Client{Base: *server}
+	w.Client = c
 	r := &runner{command: command, groups: map[*group]bool{}}
 	w.Handle = r.run
 
@@ -89,7 +89,7 @@ func runWork(ctx context.Context, args []string, _, stderr io.Writer) int {
 		select {
 		case err := <-ended:
 			if err != nil {
-				return fail(stderr, "work", *server, err)
+				return fail(stderr, "work", c.Base, err)
 			}
 			return 0
 		case <-signals:

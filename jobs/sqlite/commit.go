@@ -27,7 +27,7 @@ type commit struct {
 	made   []*queue
 	set    map[*queue]jobs.QueueSettings // settings that were written
 	woken  bool                          // other jobs became due
-	opened map[string]int                // jobs that became ready, by kind
+	opened map[jobs.Lane]int             // jobs that became ready
 	rows   map[uint64]*changed           // jobs that changed and are not written yet, by N
 	order  []*changed                    // the same, in the order of their first change
 }
@@ -45,7 +45,7 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 		}
 	}
 	head, _ := s.tail.position()
-	c := &commit{Store: s, now: b.Now, seq: head, moved: map[*queue]*counts{}, opened: map[string]int{}, rows: map[uint64]*changed{}}
+	c := &commit{Store: s, now: b.Now, seq: head, moved: map[*queue]*counts{}, opened: map[jobs.Lane]int{}, rows: map[uint64]*changed{}}
 	if err := c.transact(b); err != nil {
 		s.full = errors.Is(err, jobs.ErrNoSpace)
 		s.forget(c.made)

@@ -91,7 +91,7 @@ func (c *commit) step(q *queue, n int64, key, kind string) error {
 // open notes that a lane has got a job.
 func (c *commit) open(q *queue, kind string) {
 	c.ready[lane{q.id, kind}] = true
-	c.opened[kind]++
+	c.opened[jobs.Lane{QueueName: q.QueueName, Kind: kind}]++
 }
 
 func (c *commit) makeReady(q *queue, n int64, kind string) error {

@@ -16,9 +16,11 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -29,8 +31,9 @@ const DefaultBase = "http://127.0.0.1:8080"
 
 // Client calls one hub. It may be used by several goroutines at once.
 type Client struct {
-	Base string       // URL of the hub without a path; DefaultBase if empty
-	HTTP *http.Client // http.DefaultClient if nil
+	Base  string       // URL of the hub without a path; DefaultBase if empty
+	Token string       // key (jh_…) or token (jht_…) to show; empty for a hub that wants none
+	HTTP  *http.Client // http.DefaultClient if nil
 }
 
 func (c *Client) url(path string) string {
@@ -41,11 +44,33 @@ func (c *Client) url(path string) string {
 	return base + path
 }
 
+// http is the client of all requests, also of those that become WebSockets.
 func (c *Client) http() *http.Client {
-	if c.HTTP == nil {
-		return http.DefaultClient
+	h := http.DefaultClient
+	if c.HTTP != nil {
+		h = c.HTTP
 	}
-	return c.HTTP
+	if c.Token == "" {
+		return h
+	}
+	shown := *h
+	shown.Transport = bearer{cmp.Or(h.Transport, http.DefaultTransport), c.url("/"), c.Token}
+	return &shown
+}
+
+// bearer shows a token to the hub, and to nobody that it may redirect to. A request that
+// shows another one keeps it.
+type bearer struct {
+	http.RoundTripper
+	hub, token string
+}
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if hub, err := url.Parse(b.hub); err == nil && hub.Scheme == r.URL.Scheme && hub.Host == r.URL.Host && r.Header.Get("Authorization") == "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", "Bearer "+b.token)
+	}
+	return b.RoundTripper.RoundTrip(r)
 }
 
 // call sends a request and decodes a 2xx answer into out. Any other answer is a

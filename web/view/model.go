@@ -21,7 +21,10 @@ type Shell struct {
 	Seq     uint64
 	At      time.Time                // when it was read
 	Version string                   // of the program; empty if unknown
+	User    string                   // who is logged in; empty where nobody has to
 	Asset   func(name string) string // the URL of a file of package static; nil for /static/<name>
+
+	ReadOnly bool // the user may not change anything
 }
 
 func (s Shell) asset(name string) string {

@@ -23,6 +23,12 @@ func sampleID(n int) jobs.ID {
 
 func shell() Shell { return Shell{Epoch: "k3f", Seq: 1842, At: noon, Version: "0.1.0"} }
 
+func viewerShell() Shell {
+	s := shell()
+	s.User, s.ReadOnly = "wallboard", true
+	return s
+}
+
 func at[T any](v T) *T { return &v }
 
 func queue(name string, queued, running, done, failed int64, oldest time.Duration, r *Rates) Queue {

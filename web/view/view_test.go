@@ -44,6 +44,9 @@ func TestGolden(t *testing.T) {
 		"job-running":        fragments(t, JobFragments(sampleRunning())),
 		"job-waiting":        fragments(t, JobFragments(sampleWaiting())),
 		"error":              render(t, ErrorPage(shell(), 404, "No such job", "It never was, or its time is over.")),
+		"login":              render(t, LoginPage(Shell{At: noon}, Login{Next: "/"})),
+		"login-refused":      render(t, LoginPage(Shell{At: noon}, Login{Next: "/jobs/1?a=b&c", Error: "This hub knows no such key or token."})),
+		"job-viewer":         render(t, JobPage(viewerShell(), sampleFailed())),
 		"overview-fragments": fragments(t, OverviewFragments(sampleOverview())),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +105,8 @@ func TestPageRendersItsFragments(t *testing.T) {
 // The pages are served under a policy that allows nothing inline.
 func TestNothingInline(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script>|https?://(?:cdn|fonts)`)
-	for _, page := range []string{render(t, OverviewPage(shell(), sampleOverview())), render(t, JobPage(shell(), sampleFailed())), render(t, JobPage(shell(), sampleRunning()))} {
+	for _, page := range []string{render(t, OverviewPage(shell(), sampleOverview())), render(t, JobPage(shell(), sampleFailed())), render(t, JobPage(shell(), sampleRunning())),
+		render(t, LoginPage(shell(), Login{Next: "/", Error: "No."})), render(t, JobPage(viewerShell(), sampleFailed()))} {
 		if found := inline.FindString(page); found != "" {
 			t.Errorf("found %q", found)
 		}
@@ -134,6 +138,8 @@ func TestScriptsAreText(t *testing.T) {
 		"answer": render(t, JobPage(shell(), JobModel{Job: j, Events: events, Origin: evil})),
 		"result": render(t, JobPage(shell(), JobModel{Job: result, Events: events})),
 		"error":  render(t, ErrorPage(shell(), 404, evil, evil)),
+		"login":  render(t, LoginPage(shell(), Login{Next: evil, Error: evil})),
+		"user":   render(t, ErrorPage(Shell{User: evil}, 404, evil, evil)),
 	}
 	for name, page := range pages {
 		for _, bad := range []string{"<script>alert", "<img", `"'>`, "javascript:"} {

@@ -1,0 +1,135 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// makeKey runs jobhub token create and returns the key.
+func makeKey(t *testing.T, data string, args ...string) string {
+	t.Helper()
+	code, out, errs := run(t, append([]string{"token", "create", "--data", data}, args...)...)
+	key := strings.TrimSpace(out)
+	if code != 0 || !regexp.MustCompile(`^jh_[a-z2-7]{52}$`).MatchString(key) || strings.Contains(errs, key) {
+		t.Fatalf("jobhub token create %q: %d %q %q", args, code, out, errs)
+	}
+	return key
+}
+
+// TestKeys: a hub with keys answers on every address, and nobody without a key; keys come
+// and go while it runs.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	admin := makeKey(t, data, "--role", "admin", "--name", "root")
+	h := startHubAt(t, strings.Replace(freeAddr(t), "127.0.0.1", "0.0.0.0", 1), data)
+	submitter, worker := makeKey(t, data, "--role", "submitter", "--name", "ci", "--expires", "720h"), makeKey(t, data, "--role=worker", "--name=w 1")
+	viewer, stranger := makeKey(t, data, "--role", "viewer"), makeKey(t, data, "--role", "admin", "--tenant", "other")
+
+	if a := h.call("GET", "/v1/jobs", ""); a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("without a key: %d %v %s", a.status, a.header, a.body)
+	}
+	for host, want := range map[string]int{"127.0.0.1": 200, "localhost": 200, "hub.example.com": 421, "0.0.0.0": 421} {
+		if a := h.call("GET", "/v1/jobs", "", "Host: "+host, "Authorization: Bearer "+viewer); a.status != want {
+			t.Errorf("as %s: %d, want %d", host, a.status, want)
+		}
+	}
+	if code, out, errs := run(t, "jobs", "--server", h.url); code == 0 || out != "" || !strings.Contains(errs, "JOBHUB_TOKEN") || !strings.Contains(errs, "--token") {
+		t.Errorf("jobhub jobs without a key: %d %s %s", code, out, errs)
+	}
+	command := func(key string, args ...string) (int, string, string) {
+		t.Helper()
+		return run(t, append(args, "--server", h.url, "--token", key)...)
+	}
+	cmd := exec.Command(program, "work", "--kind", "greet", "--server", h.url, "--", "echo", `"hello"`)
+	cmd.Env = []string{"JOBHUB_TOKEN=" + worker}
+	start(t, cmd)
+	code, out, errs := command(submitter, "submit", "greet")
+	id, _, _ := strings.Cut(out, "\n")
+	if code != 0 {
+		t.Fatalf("jobhub submit: %d %s %s", code, out, errs)
+	}
+	if code, out, errs := command(submitter, "watch", id); code != 0 || !strings.Contains(out, "succeeded") { // over a WebSocket
+		t.Errorf("jobhub watch: %d %s %s", code, out, errs)
+	}
+	if code, out, _ := command(viewer, "jobs"); code != 0 || !strings.Contains(out, id) {
+		t.Errorf("jobhub jobs: %d %s", code, out)
+	}
+	if code, out, _ := command(stranger, "jobs"); code != 0 || strings.Contains(out, id) {
+		t.Errorf("jobhub jobs of another tenant: %d %s", code, out)
+	}
+	if code, _, errs := command(viewer, "submit", "greet"); code == 0 || !strings.Contains(errs, "viewer") {
+		t.Errorf("a viewer submits: %d %s", code, errs)
+	}
+	if code, _, errs := command(submitter, "queues", "pause", "default"); code == 0 || !strings.Contains(errs, "submitter") {
+		t.Errorf("a submitter pauses a queue: %d %s", code, errs)
+	}
+	if code, out, _ := command(admin, "queues", "pause", "q", "--reason", "lunch"); code != 0 || !strings.Contains(out, "by root: lunch") {
+		t.Errorf("an admin pauses a queue: %d %s", code, out)
+	}
+
+	if code, out, errs := run(t, "token", "create", "--role", "viewer", "--name", "ci", "--data", data); code != 1 || out != "" || !strings.Contains(errs, "ci already") {
+		t.Errorf("a second key of that name: %d %s %s", code, out, errs)
+	}
+	if code, out, errs := run(t, "token", "revoke", "ci", "--data", data); code != 0 || !strings.Contains(out, "ci revoked") {
+		t.Errorf("jobhub token revoke: %d %s %s", code, out, errs)
+	}
+	for end := time.Now().Add(patience); h.call("GET", "/v1/jobs", "", "Authorization: Bearer "+submitter).status != 401; {
+		if time.Now().After(end) {
+			t.Fatal("the hub does not notice that the key was revoked")
+		}
+	}
+	code, out, _ = run(t, "token", "list", "--data", data)
+	for _, pattern := range []string{`ID +NAME +ROLE +TENANT`, `key_\w+ +root +admin +default .* - +good`, `ci +submitter +default .* revoked`, `w 1 +worker`, `admin +other`} {
+		if code != 0 || !regexp.MustCompile(pattern).MatchString(out) {
+			t.Errorf("jobhub token list: %d, lacks %s:\n%s", code, pattern, out)
+		}
+	}
+
+	h.signal(syscall.SIGTERM)
+	h = h.restart() // the keys stay
+	for key, want := range map[string]int{admin: 200, submitter: 401, "": 401} {
+		if a, err := h.send(context.Background(), "GET", "/v1/jobs/"+id, "", "Authorization: Bearer "+key); err != nil || a.status != want {
+			t.Errorf("after a restart: %d, want %d, %v", a.status, want, err)
+		}
+	}
+	secrets := []string{admin, submitter, worker, viewer, stranger}
+	err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); strings.HasPrefix(name, "keys") || strings.HasPrefix(name, "token") {
+			if info.Mode() != 0o600 {
+				t.Errorf("%s has mode %v", path, info.Mode())
+			}
+		}
+		content, err := os.ReadFile(path)
+		for _, secret := range secrets {
+			if bytes.Contains(content, []byte(secret)) {
+				t.Errorf("%s holds a key", path)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, secret := range secrets {
+		if strings.Contains(h.stderr.String()+h.stdout.String()+out+errs, secret) {
+			t.Error("a key is printed")
+		}
+	}
+}

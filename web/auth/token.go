@@ -1,0 +1,181 @@
+package auth
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Tokens and sessions are signed texts: a prefix that says which of the two it is, the
+// payload in base64url, a dot, and the HMAC-SHA256 of all before it.
+const (
+	tokenPrefix   = "jht_"
+	sessionPrefix = "jhs_"
+	secretFile    = "token.secret"
+	maxSigned     = 16 << 10 // bytes
+)
+
+// payload is what a signed text says.
+type payload struct {
+	Key     string `json:"key"`
+	Tenant  string `json:"tenant"`
+	Expires int64  `json:"exp"` // in milliseconds since 1970
+	Grant   *Grant `json:"grant,omitzero"`
+}
+
+// ErrTooLarge: a grant does not fit into a token.
+var ErrTooLarge = errors.New("the token would be too large; name fewer jobs, queues and tags")
+
+// Token issues a token of an identity for a grant. It ends at the time given at the
+// latest, and with the key.
+func (k *Keys) Token(i Identity, g Grant, expires time.Time) (token string, until time.Time, err error) {
+	return k.sign(tokenPrefix, i, &g, expires)
+}
+
+func (k *Keys) token(text string, now time.Time) (Identity, error) {
+	i, p, err := k.verify(tokenPrefix, text, now)
+	if err != nil || p.Grant == nil {
+		return Identity{}, cmp.Or(err, ErrUnknown)
+	}
+	i.Role, i.Grant = "", p.Grant
+	return i, nil
+}
+
+// Session returns a text for a cookie that stands for an identity.
+func (k *Keys) Session(i Identity, expires time.Time) (cookie string, until time.Time, err error) {
+	return k.sign(sessionPrefix, i, nil, expires)
+}
+
+// Resume returns whose session a cookie is; the errors are those of Authenticate.
+func (k *Keys) Resume(cookie string, now time.Time) (Identity, error) {
+	i, p, err := k.verify(sessionPrefix, cookie, now)
+	if err != nil || p.Grant != nil {
+		return Identity{}, cmp.Or(err, ErrUnknown)
+	}
+	return i, nil
+}
+
+func (k *Keys) sign(prefix string, i Identity, g *Grant, expires time.Time) (string, time.Time, error) {
+	if !i.Expires.IsZero() && i.Expires.Before(expires) {
+		expires = i.Expires
+	}
+	expires = expires.UTC().Truncate(time.Millisecond)
+	body, err := json.Marshal(payload{i.Key, i.Tenant, expires.UnixMilli(), g})
+	if err != nil {
+		return "", expires, err
+	}
+	secret, err := k.theSecret(true)
+	if err != nil {
+		return "", expires, err
+	}
+	text := prefix + base64.RawURLEncoding.EncodeToString(body)
+	text += "." + base64.RawURLEncoding.EncodeToString(mac(secret, text))
+	if len(text) > maxSigned {
+		return "", expires, ErrTooLarge
+	}
+	return text, expires, nil
+}
+
+// verify returns the identity of the key behind a signed text, ending when the text does.
+func (k *Keys) verify(prefix, text string, now time.Time) (Identity, payload, error) {
+	body, err := k.open(prefix, text)
+	if err != nil {
+		return Identity{}, payload{}, err
+	}
+	var p payload
+	if err := json.Unmarshal(body, &p, json.RejectUnknownMembers(true)); err != nil {
+		return Identity{}, payload{}, ErrUnknown
+	}
+	key, err := k.find(now, func() *Key { return k.byID[p.Key] })
+	expires := time.UnixMilli(p.Expires).UTC()
+	switch {
+	case err != nil:
+		return Identity{}, p, err
+	case key.Tenant != p.Tenant:
+		return Identity{}, p, ErrUnknown
+	case !now.Before(expires):
+		return Identity{}, p, ErrExpired
+	}
+	i := key.identity()
+	i.Expires = expires
+	return i, p, nil
+}
+
+// open returns the payload of a text that this hub has signed.
+func (k *Keys) open(prefix, text string) ([]byte, error) {
+	signed, sum, ok := strings.Cut(text, ".")
+	coded, right := strings.CutPrefix(signed, prefix)
+	if !ok || !right || len(text) > maxSigned || strings.ContainsAny(text, "\r\n") { // which base64 would pass over
+		return nil, ErrUnknown
+	}
+	strict := base64.RawURLEncoding.Strict()
+	given, err := strict.DecodeString(sum)
+	if err != nil {
+		return nil, ErrUnknown
+	}
+	secret, err := k.theSecret(false)
+	if err != nil {
+		return nil, err
+	}
+	if !hmac.Equal(given, mac(secret, signed)) {
+		return nil, ErrUnknown
+	}
+	body, err := strict.DecodeString(coded)
+	if err != nil {
+		return nil, ErrUnknown
+	}
+	return body, nil
+}
+
+func mac(secret []byte, text string) []byte {
+	h := hmac.New(sha256.New, secret)
+	h.Write([]byte(text))
+	return h.Sum(nil)
+}
+
+// theSecret is what this hub signs with. It is made when it is first needed; where
+// nothing was signed yet, nothing can be verified: ErrUnknown.
+func (k *Keys) theSecret(create bool) ([]byte, error) {
+	k.mu.RLock()
+	secret := k.secret
+	k.mu.RUnlock()
+	if secret != nil {
+		return secret, nil
+	}
+	path := k.path(secretFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !create {
+			return nil, ErrUnknown
+		}
+		err = k.locked(func() error {
+			if text, err = os.ReadFile(path); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			text = make([]byte, sha256.Size)
+			rand.Read(text)
+			text = base64.RawURLEncoding.AppendEncode(nil, text)
+			return replace(path, text)
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if secret, err = base64.RawURLEncoding.DecodeString(string(text)); err != nil || len(secret) != sha256.Size {
+		return nil, fmt.Errorf("%s is damaged; remove it, which ends all tokens and sessions", path)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.secret = secret
+	return secret, nil
+}

@@ -1,0 +1,179 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"jobhub/jobs"
+	"jobhub/web/auth"
+)
+
+// This file is about who is at the other end of a WebSocket, and for how long.
+
+// Close codes of the live protocol: the range is the verdict (CONTRACT section 7).
+const (
+	statusStalled websocket.StatusCode = 4001 // took nothing for too long; may resume
+	statusExpired websocket.StatusCode = 4100 // has to get a new token first
+	statusUnknown websocket.StatusCode = 4401 // credentials that are no good
+	statusRevoked websocket.StatusCode = 4403
+	statusNoHello websocket.StatusCode = 4408
+	helloWithin                        = 10 * time.Second
+	warnBefore                         = time.Minute // or half of the time that is left, if that is less
+)
+
+// caller identifies who opens a WebSocket. A browser is not told why a handshake was
+// refused: that its token has expired it hears by the close code, right after it.
+func (s *Server) caller(r *http.Request) (who auth.Identity, expired bool, err error) {
+	who, err = s.identify(r)
+	if expired = err == errExpired && r.Header.Get("Authorization") == ""; expired {
+		err = nil
+	}
+	return who, expired, err
+}
+
+// hello is the first message of a client that has shown no credentials yet. From others
+// it is a refresh.
+func (c *socket) hello(ctx context.Context, m message) error {
+	if !c.waiting && m.Token != "" {
+		return c.refresh(ctx, m)
+	}
+	if c.waiting {
+		if m.Token == "" {
+			return errAnonymous
+		}
+		who, err := c.Auth.Authenticate(m.Token, time.Now())
+		if err != nil {
+			c.refuse(m, refused(err))
+			if err := c.replies.flush(); err != nil {
+				return err
+			}
+			c.closeLocked(verdict(err))
+			return errGone
+		}
+		c.waiting = false
+		c.identified(who)
+		c.cursor.Skip(c.Hub.Position().Seq)
+		if err := c.welcome(); err != nil {
+			return err
+		}
+		c.timer.Reset(c.nextBeat(time.Now()))
+	}
+	if m.ID != "" {
+		c.say(appendReply(nil, m.ID, []byte("{}")))
+	}
+	return nil
+}
+
+// refresh replaces the credentials of a connection. Those that do not cover its
+// subscriptions are refused, and nothing changes.
+func (c *socket) refresh(ctx context.Context, m message) error {
+	if !c.keyed(time.Now()) {
+		if m.ID != "" {
+			c.say(appendReply(nil, m.ID, []byte("{}")))
+		}
+		return nil
+	}
+	who, err := c.Auth.Authenticate(m.Token, time.Now())
+	if err != nil {
+		return refused(err)
+	}
+	if who.Tenant != c.who.Tenant {
+		return jobs.NewProblem(forbidden, "Another tenant", "These credentials belong to another tenant; open another connection with them.")
+	}
+	for id, sub := range c.cursor.All() {
+		if err := c.mayWatch(ctx, who, sub.Filter); err != nil && !errors.Is(err, jobs.ErrGone) && !errors.Is(err, jobs.ErrNotFound) {
+			return jobs.NewProblem(forbidden, "Not allowed", "These credentials are not good for the subscription %s. Unsubscribe first, or get others.", id)
+		}
+	}
+	c.identified(who)
+	c.timer.Reset(c.nextBeat(time.Now()))
+	if m.ID != "" {
+		c.say(appendReply(nil, m.ID, []byte("{}")))
+	}
+	return nil
+}
+
+// verdict is the close code for credentials that are no good (any more).
+func verdict(err error) (websocket.StatusCode, string) {
+	switch {
+	case errors.Is(err, auth.ErrExpired):
+		return statusExpired, "get a new token"
+	case errors.Is(err, auth.ErrRevoked):
+		return statusRevoked, "the key was revoked"
+	case errors.Is(err, auth.ErrUnknown):
+		return statusUnknown, "this hub knows no such key or token"
+	}
+	return websocket.StatusInternalError, "internal error"
+}
+
+// beat does what is due at certain times: a ping when the connection was quiet, which
+// also moves its position forward, and what the credentials call for.
+func (c *socket) beat() {
+	if !c.mu.TryLock() { // then it is not quiet
+		c.timer.Reset(time.Second)
+		return
+	}
+	defer c.unlock()
+	now := time.Now()
+	switch {
+	case c.closing:
+		return
+	case c.waiting:
+		if now.Sub(c.since) >= helloWithin {
+			c.closeLocked(statusNoHello, "no hello within 10 s")
+			return
+		}
+	case !c.who.Expires.IsZero() && !now.Before(c.who.Expires):
+		c.closeLocked(statusExpired, "get a new token")
+		return
+	case !c.who.Expires.IsZero() && !c.warned && !now.Before(c.warnAt):
+		c.warned = true
+		b := append(make([]byte, maxHead, 64), `{"type":"expiring","in_ms":`...)
+		b = strconv.AppendInt(b, c.who.Expires.Sub(now).Milliseconds(), 10)
+		c.send(framed(append(b, '}')))
+	case now.Sub(c.quietSince()) >= pingEvery:
+		if c.Auth != nil {
+			if err := c.Auth.Check(c.who, now); err != nil {
+				c.closeLocked(verdict(err))
+				return
+			}
+		}
+		b := append(make([]byte, maxHead, 64), `{"type":"ping","seq":`...)
+		b = strconv.AppendUint(b, c.cursor.Settle(), 10)
+		c.send(framed(append(b, '}')))
+	}
+	if !c.closing {
+		c.timer.Reset(c.nextBeat(now))
+	}
+}
+
+// nextBeat is how long nothing will be due.
+func (c *socket) nextBeat(now time.Time) time.Duration {
+	if c.waiting {
+		return max(0, c.since.Add(helloWithin).Sub(now))
+	}
+	next := c.quietSince().Add(pingEvery)
+	if !c.who.Expires.IsZero() {
+		at := c.who.Expires
+		if !c.warned {
+			at = c.warnAt
+		}
+		if at.Before(next) {
+			next = at
+		}
+	}
+	return max(0, next.Sub(now))
+}
+
+func (c *socket) quietSince() time.Time { return time.Unix(0, c.sent.Load()) }
+
+// identified takes over credentials that are good, from now on.
+func (c *socket) identified(who auth.Identity) {
+	c.who, c.warned = who, false
+	c.warnAt = who.Expires.Add(-min(warnBefore, time.Until(who.Expires)/2))
+}

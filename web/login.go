@@ -1,0 +1,108 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+	"jobhub/static"
+	"jobhub/web/auth"
+	"jobhub/web/view"
+)
+
+const (
+	sessionTime = 12 * time.Hour
+	maxForm     = 16 << 10 // bytes
+)
+
+// toLogin sends a person who is not logged in to the login page, and back afterwards.
+func toLogin(w http.ResponseWriter, r *http.Request) {
+	to := "/login"
+	if next := r.URL.RequestURI(); r.Method == http.MethodGet && next != "/" {
+		to += "?next=" + url.QueryEscape(next)
+	}
+	seeOther(w, to)
+}
+
+// seeOther leads to a path of this hub.
+func seeOther(w http.ResponseWriter, path string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Location", path)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// ownPath is where to go after the login: a path of this hub, whatever the link said.
+func ownPath(next string) string {
+	foreign := func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f }
+	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsFunc(next, foreign) {
+		return "/"
+	}
+	return next
+}
+
+// loginPage is GET /login.
+func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
+	next := ownPath(r.URL.Query().Get("next"))
+	if _, err := s.identify(r); err == nil {
+		seeOther(w, next)
+		return
+	}
+	s.askForKey(w, r, http.StatusOK, view.Login{Next: next})
+}
+
+// login is POST /login: it takes a key and gives a session in a cookie.
+func (s *Server) login(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		s.failPage(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form can't be read."))
+		return
+	}
+	next := ownPath(r.PostForm.Get("next"))
+	if !s.keyed(now) {
+		seeOther(w, next)
+		return
+	}
+	who, err := s.Auth.Authenticate(strings.TrimSpace(r.PostForm.Get("key")), now)
+	if err == nil && who.Grant != nil { // a token is for less than the pages show
+		err = auth.ErrUnknown
+	}
+	if lapsed(err) {
+		problem, _ := errors.AsType[*jobs.Problem](refused(err))
+		s.askForKey(w, r, http.StatusUnauthorized, view.Login{Next: next, Error: problem.Detail})
+		return
+	}
+	var session string
+	var until time.Time
+	if err == nil {
+		session, until, err = s.Auth.Session(who, now.Add(sessionTime))
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	setSession(w, r, session, until)
+	seeOther(w, next)
+}
+
+// logout is POST /logout.
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
+	if _, err := r.Cookie(sessionCookie); err == nil {
+		setSession(w, r, "", time.Unix(1, 0))
+	}
+	seeOther(w, "/login")
+}
+
+func setSession(w http.ResponseWriter, r *http.Request, session string, until time.Time) {
+	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: session, Path: "/", Expires: until, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode})
+}
+
+func (s *Server) askForKey(w http.ResponseWriter, r *http.Request, status int, l view.Login) {
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	}
+	s.page(w, r, status, view.LoginPage(view.Shell{At: time.Now(), Asset: static.Path}, l))
+}
