@@ -87,6 +87,7 @@ func (c *Cursor) changed(t topic) {
 		f.partLocked(c)
 	}
 	f.resetLocked(h.seq)
+	f.joinLocked(c)
 	late := h.seq > c.Seq()
 	f.mu.Unlock()
 	h.mu.Unlock()

@@ -26,6 +26,7 @@ type feed struct {
 	wants  *selection // of a feed that is not shared, changed under both locks
 
 	mu      sync.Mutex // protects the fields below and the places of the members; taken after Hub.mu
+	heard   uint64     // the last event
 	pending []*Event   // selected and not yet in a lot
 	size    int        // bytes of pending
 	urgent  bool       // there is more than progress and output in pending
@@ -57,9 +58,10 @@ type shard struct {
 func (f *feed) hear(e *Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if n := len(f.pending); n > 0 && f.pending[n-1].Seq == e.Seq { // selected by several subscriptions
+	if f.heard == e.Seq { // selected by several subscriptions
 		return
 	}
+	f.heard = e.Seq
 	if !f.wants.selects(e.Event) {
 		return
 	}
@@ -250,6 +252,7 @@ func (f *feed) reachLocked(seq uint64) uint64 {
 
 func (f *feed) addLocked(c *Cursor) {
 	c.behind = true
+	defer f.joinLocked(c) // or else its owner reads the log first
 	for _, s := range f.shards {
 		if len(s.members) < shardSize {
 			s.members = append(s.members[:len(s.members):len(s.members)], c)

@@ -85,9 +85,11 @@ func (c *socket) send(frame []byte) error {
 	c.sent.Store(time.Now().UnixNano())
 	var err error
 	if c.library {
+		c.wire.data.Store(true)
 		err = c.conn.Write(context.Background(), websocket.MessageText, payload(frame))
+		c.wire.data.Store(false)
 	} else {
-		err = c.wire.send(frame, c.cursor.Suspend)
+		err = c.wire.send(frame)
 	}
 	if errors.Is(err, errStalled) {
 		c.Live.closed(statusStalled)
@@ -225,7 +227,7 @@ func (c *socket) pong(_ context.Context, data []byte) bool {
 		if c.closing {
 			return nil
 		}
-		return c.wire.send(append(appendFrameHead(nil, opPong, len(data)), data...), c.cursor.Suspend)
+		return c.wire.send(append(appendFrameHead(nil, opPong, len(data)), data...))
 	})
 	return false
 }
@@ -259,7 +261,7 @@ func (c *socket) closeLocked(code websocket.StatusCode, reason string) {
 	if code == websocket.StatusNoStatusRcvd {
 		frame = appendFrameHead(nil, opClose, 0)
 	}
-	if c.wire.send(frame, c.cursor.Suspend) == nil {
+	if c.wire.send(frame) == nil {
 		c.wire.endWrites(closePatience)
 	} else {
 		c.wire.Close()

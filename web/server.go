@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -46,6 +47,7 @@ type Server struct {
 	mu       sync.Mutex // protects the fields below
 	draining bool
 	joined   map[*socket]struct{}
+	churn    int // sockets that came or went since memory was given back
 
 	sockets sync.WaitGroup // none is added after draining was set
 	Live    *live
@@ -111,6 +113,7 @@ func (s *Server) join(c *socket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.joined[c] = struct{}{}
+	s.churnedLocked()
 	if s.stopped.Err() != nil {
 		c.wire.Close()
 	}
@@ -121,6 +124,23 @@ func (s *Server) part(c *socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.joined, c)
+	s.churnedLocked()
+}
+
+// churnedLocked gives memory back to the system after many connections came or went:
+// what handshakes leave behind, and what those held that are gone, would stay for
+// minutes otherwise.
+func (s *Server) churnedLocked() {
+	const many = 1000
+	if s.churn++; s.churn != many {
+		return
+	}
+	time.AfterFunc(3*time.Second, func() {
+		debug.FreeOSMemory()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.churn = 0
+	})
 }
 
 // Close waits for the connections that Drain told, until ctx ends, and cuts the rest.

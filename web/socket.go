@@ -96,15 +96,24 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Live.opened.WithLabelValues("ws").Inc()
+	stays := s.join(c)
 	if expired {
 		c.closeLocked(statusExpired, "get a new token")
+	} else if !waiting {
+		c.welcome() // here, as its stack is deep and run's stays with the connection
+	}
+	c.timer = time.AfterFunc(time.Hour, c.beat)
+	c.timer.Reset(c.nextBeat(time.Now()))
+	c.unlock()
+	if !stays {
+		c.goAway(0)
 	}
 	go c.run() // Server.Close waits for it; net/http's own goroutine and buffers end here
 }
 
 // accept makes a WebSocket of the request, or answers why not.
 func (c *socket) accept(w http.ResponseWriter, r *http.Request) (err error) {
-	c.wire = &wire{stall: c.StallLimit}
+	c.wire = &wire{stall: c.StallLimit, slow: c.cursor.Suspend}
 	c.conn, err = websocket.Accept(&upgrade{w, c.wire}, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol},
 		InsecureSkipVerify: true, // admit has checked Host and Origin, more strictly
 		OnPingReceived:     c.pong,
@@ -122,26 +131,21 @@ func (c *socket) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	return nil
 }
 
-// run serves a connection until its end. It begins with the connection locked.
+// run serves a connection until its end. Messages are served by a goroutine each, one
+// after the other: a deep stack would stay with the connection.
 func (c *socket) run() {
 	defer c.sockets.Done()
-	stays := c.join(c)
 	defer c.part(c)
-	err := error(nil)
-	if !c.waiting && !c.closing {
-		err = c.welcome()
-	}
-	c.timer = time.AfterFunc(time.Hour, c.beat)
-	c.timer.Reset(c.nextBeat(time.Now()))
-	c.unlock()
 	defer c.end()
-	if !stays {
-		c.goAway(0)
-	}
-	for err == nil {
-		var frame []byte
-		if frame, err = c.read(); err == nil {
-			err = c.handle(c.stopped, frame)
+	served := make(chan error)
+	for {
+		frame, err := c.read()
+		if err == nil {
+			go func() { served <- c.handle(c.stopped, frame) }()
+			err = <-served
+		}
+		if err != nil {
+			break
 		}
 	}
 	if c.wire.verdict != 0 {

@@ -94,46 +94,58 @@ func (l *cutLog) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, err
 	return l.Log.Read(ctx, q)
 }
 
+// A client that took nothing for so long that the log was trimmed is told so, and
+// given the state anew.
 func TestGapIsToldAndHealed(t *testing.T) {
-	var log cutLog
-	w := startIn(t, t.TempDir(), func(p *parts) {
-		log.Log = p.hub.Log
-		p.hub.Log, p.hub.RingBytes = &log, 1
-	})
-	old := w.submit(`{"kind":"nobody","queue":"others"}`)
-	c := w.dial("")
-	for _, s := range []string{`"id":"all","all":true`, `"id":"queue","queue":"q"`, `"id":"job","job":"` + old + `"`} {
-		c.send(`{"type":"subscribe",%s}`, s)
-		c.until("live")
-	}
-	log.cut.Store(true)
-	id := w.submit(`{"kind":"script","input":"a","queue":"q"}`) // two events in one commit, of which the ring keeps one
-	states := map[string]string{}
-	for range 3 {
-		m := c.next()
-		name := m["id"].(string)
-		if m["type"] != "gap" || m["reason"] != "expired" || number(t, m, "from") != 1 || number(t, m, "to") != 3 {
-			t.Errorf("got %v, want gap from 1 to 3", m)
+	synctest.Test(t, func(t *testing.T) {
+		var log cutLog
+		w := startIn(t, t.TempDir(), func(p *parts) {
+			p.listen = listenPiped()
+			log.Log = p.hub.Log
+			p.hub.Log, p.hub.RingBytes = &log, 1
+		})
+		old := w.submit(`{"kind":"nobody","queue":"others"}`)
+		c := w.dial("")
+		for _, s := range []string{`"id":"all","all":true`, `"id":"queue","queue":"q"`, `"id":"job","job":"` + old + `"`} {
+			c.send(`{"type":"subscribe",%s}`, s)
+			c.until("live")
 		}
-		for m = c.next(); m["type"] != "live"; m = c.next() {
-			if m["type"] != "state" || m["id"] != name || number(t, m, "seq") != 3 {
-				t.Errorf("in the block of %s: %v", name, m)
+		w.submit(`{"kind":"nobody","queue":"others"}`) // the client does not read its event
+		time.Sleep(10 * time.Second)
+		id := w.submit(`{"kind":"script","input":"a","queue":"q"}`)
+		w.await(id, "running")
+		synctest.Wait()
+		log.cut.Store(true)
+		if m := c.next(); m["type"] != "job.queued" || number(t, m, "seq") != 2 {
+			t.Errorf("before the gap came %v", m)
+		}
+		states := map[string]string{}
+		for range 3 {
+			m := c.next()
+			name := m["id"].(string)
+			if m["type"] != "gap" || m["reason"] != "expired" || number(t, m, "from") != 2 || number(t, m, "to") != 4 {
+				t.Errorf("got %v, want gap from 2 to 4", m)
 			}
-			states[name] += fmt.Sprint(m["data"].(map[string]any)["state"], " ")
+			for m = c.next(); m["type"] != "live"; m = c.next() {
+				if m["type"] != "state" || m["id"] != name || number(t, m, "seq") != 4 {
+					t.Errorf("in the block of %s: %v", name, m)
+				}
+				states[name] += fmt.Sprint(m["data"].(map[string]any)["state"], " ")
+			}
+			if m["id"] != name || number(t, m, "seq") != 4 {
+				t.Errorf("the block of %s ends with %v", name, m)
+			}
 		}
-		if m["id"] != name || number(t, m, "seq") != 3 {
-			t.Errorf("the block of %s ends with %v", name, m)
+		if want := map[string]string{"all": "running queued queued ", "queue": "running ", "job": "queued "}; fmt.Sprint(states) != fmt.Sprint(want) {
+			t.Errorf("the fresh states are %v, want %v", states, want)
 		}
-	}
-	if want := map[string]string{"all": "running queued ", "queue": "running ", "job": "queued "}; fmt.Sprint(states) != fmt.Sprint(want) {
-		t.Errorf("the fresh states are %v, want %v", states, want)
-	}
-	c.quiet()
-	w.script("a").succeed("1")
-	if m := c.next(); m["type"] != "job.succeeded" || m["job"] != id {
-		t.Errorf("after the gap came %v", m)
-	}
-	c.quiet()
+		w.script("a").succeed("1")
+		if m := c.next(); m["type"] != "job.succeeded" || m["job"] != id {
+			t.Errorf("after the gap came %v", m)
+		}
+		c.conn.CloseNow()
+		w.close()
+	})
 }
 
 func TestWideSnapshotIsBounded(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,8 @@ type wire struct {
 	verdict   websocket.StatusCode // what the inspector found
 	stall     time.Duration
 	control   func(frame []byte) // sends a control frame of the library's; nil if it may do so itself
+	slow      func()             // called when the client takes nothing for a while
+	data      atomic.Bool        // the library writes data: slow may be called
 
 	// One write without waiting. They are here so that it allocates nothing.
 	chunk []byte
@@ -95,13 +98,12 @@ func (w *wire) Write(b []byte) (int, error) {
 		w.control(b)
 		return len(b), nil
 	}
-	return len(b), w.send(b, func() {})
+	return len(b), w.send(b)
 }
 
-// send writes all of b, as long as the other side takes some of it now and then; slow
-// is called when that takes long. When it takes nothing, it is told so behind b, in case
-// that it still wakes up.
-func (w *wire) send(b []byte, slow func()) error {
+// send writes all of b, as long as the other side takes some of it now and then. When
+// it does not, it is told so behind b, in case that it still wakes up.
+func (w *wire) send(b []byte) error {
 	const looks = 6 // in the time that a client may take nothing
 	defer w.SetWriteDeadline(time.Time{})
 	for took := time.Now(); ; {
@@ -113,7 +115,10 @@ func (w *wire) send(b []byte, slow func()) error {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		if slow(); n > 0 {
+		if w.control != nil || w.data.Load() {
+			w.slow()
+		}
+		if n > 0 {
 			took = time.Now()
 		} else if time.Since(took) >= w.stall {
 			if w.control != nil { // then b ends with a frame
