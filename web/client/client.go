@@ -29,8 +29,9 @@ const DefaultBase = "http://127.0.0.1:8080"
 
 // Client calls one hub. It may be used by several goroutines at once.
 type Client struct {
-	Base string       // URL of the hub without a path; DefaultBase if empty
-	HTTP *http.Client // http.DefaultClient if nil
+	Base  string       // URL of the hub without a path; DefaultBase if empty
+	HTTP  *http.Client // http.DefaultClient if nil
+	Token string       // what the hub knows the caller by; sent as Authorization: Bearer
 }
 
 func (c *Client) url(path string) string {
@@ -48,18 +49,21 @@ func (c *Client) http() *http.Client {
 	return c.HTTP
 }
 
-// call sends a request and decodes a 2xx answer into out. Any other answer is a
+// call sends a request, as JSON unless header says otherwise, and decodes a 2xx answer into out. Any other answer is a
 // *Problem.
 func (c *Client) call(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.url(path), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	for name, values := range header {
+		req.Header[name] = values
 	}
 	res, err := c.http().Do(req)
 	if err != nil {
