@@ -31,7 +31,7 @@ type foreman struct {
 	calls     []string
 	counts    map[string]int
 	types     map[string]string // the Content-Type that came last at each path
-	changed   chan struct{} // closed and replaced
+	changed   chan struct{}     // closed and replaced
 }
 
 func newForeman(jobs ...string) *foreman {
