@@ -1,0 +1,164 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"jobhub/web/client"
+)
+
+// told is a state change that a subscriber heard of.
+type told struct {
+	Job     string `json:"job"`
+	Version uint64 `json:"version"`
+	Type    string `json:"type"`
+}
+
+func (c told) String() string { return fmt.Sprintf("%s %d %s", c.Job, c.Version, c.Type) }
+
+// TestBrowserClient follows all jobs of a hub in a browser while the hub is killed again
+// and again. The page hears of each state change exactly once, the same as the log holds.
+func TestBrowserClient(t *testing.T) {
+	t.Parallel()
+	h, p := startHub(t), openBrowser(t)
+	upstream := newGate(t)
+	close(upstream.opened)
+	p.open(h.url + "/")
+	p.evaluate(`import("/static/jobhub.js").then(({ JobHub }) => {
+		window.told = []; window.missed = []; window.states = [];
+		const hub = new JobHub("/", { minDelay: 250, maxDelay: 1500 });
+		hub.addEventListener("status", ({ detail }) => { states.push(detail.state); document.body.dataset.test = detail.state + " " + told.length; });
+		hub.subscribe({ all: true, snapshot: true, progress: "none" }, (m) => {
+			if (m.type === "gap" || m.type === "state" || m.recovered === false || m.type === "error") missed.push(JSON.stringify(m));
+			if (m.type.startsWith("job.") && m.type !== "job.output") told.push({ job: m.job, version: m.version, type: m.type });
+			document.body.dataset.test = hub.status.state + " " + told.length;
+		});
+	})`)
+	p.until(`document.body.dataset.test === "live 0"`)
+
+	var ids []string
+	for round := range 4 {
+		for range 10 {
+			ids = append(ids, h.submit(httpJob(fmt.Sprintf("%s/held/%d", upstream.URL, round), "")).ID)
+		}
+		h.signal(syscall.SIGKILL)
+		p.until(`document.body.dataset.test.startsWith("resuming")`)
+		h = h.restart()
+		ready := time.Now()
+		p.until(`document.body.dataset.test.startsWith("live")`)
+		if took := time.Since(ready); took > 2*time.Second {
+			t.Errorf("live %s after the hub", took)
+		} else {
+			t.Logf("live %s after the hub", took)
+		}
+	}
+	for _, id := range ids {
+		h.await(id, inState("succeeded"))
+	}
+	want := h.log()
+	p.until(fmt.Sprintf(`document.body.dataset.test === "live %d"`, len(want)))
+
+	var got []told
+	h.decode([]byte(p.evaluate(`JSON.stringify(told)`)), &got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the page heard\n%q\nthe log holds\n%q", got, want)
+	}
+	if missed := p.evaluate(`missed.join("\n")`); missed != "" {
+		t.Errorf("it was not resumed: %s", missed)
+	}
+	p.forgive(h)
+	p.unmoved()
+}
+
+// log returns the state changes that the log of the hub holds.
+func (h *hub) log() (all []told) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	head, err := h.client.Jobs(ctx, client.ListOptions{Limit: 1})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for m, err := range h.client.Watch(ctx, client.Filter{All: true}, client.WatchOptions{Since: client.Position{Epoch: head.Epoch}, Progress: "none"}) {
+		if err != nil || m.Missed() {
+			h.t.Fatal(m, err)
+		}
+		if m.Lasting() {
+			all = append(all, told{m.Job, m.Version, m.Type})
+		}
+		if m.Type == client.Live {
+			return all
+		}
+	}
+	return nil
+}
+
+// TestWatchThroughRestarts: the Go client hears of each state change exactly once while
+// the hub is killed again and again.
+func TestWatchThroughRestarts(t *testing.T) {
+	t.Parallel()
+	h, upstream := startHub(t), newGate(t)
+	close(upstream.opened)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	heard := make(chan told, 10_000)
+	lost := make(chan error, 100)
+	subscribed := make(chan struct{}, 100)
+	ended := make(chan error, 1)
+	go func() {
+		var last error
+		for m, err := range h.client.Watch(ctx, client.Filter{All: true}, client.WatchOptions{Progress: "none", Lost: func(err error, _ time.Duration) { lost <- err }}) {
+			if last = err; m.Missed() {
+				last = fmt.Errorf("not resumed: %+v", m)
+				break
+			}
+			switch {
+			case m.Type == client.Subscribed:
+				subscribed <- struct{}{}
+			case m.Lasting():
+				heard <- told{m.Job, m.Version, m.Type}
+			}
+		}
+		ended <- last
+	}()
+	soon(t, subscribed)
+	for range 4 {
+		for range 10 {
+			h.submit(httpJob(upstream.URL+"/held/1", ""))
+		}
+		h.signal(syscall.SIGKILL)
+		soon(t, lost)
+		h = h.restart()
+		soon(t, subscribed)
+	}
+	for _, j := range h.jobs() {
+		h.await(j.ID, inState("succeeded"))
+	}
+	var got []told
+	want := h.log()
+	for range want {
+		select {
+		case c := <-heard:
+			got = append(got, c)
+		case err := <-ended:
+			t.Fatal(err)
+		case <-ctx.Done():
+			t.Fatalf("heard %d of %d changes", len(got), len(want))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("heard\n%q\nthe log holds\n%q", got, want)
+	}
+	cancel()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "context canceled") {
+		t.Errorf("ended with %v", err)
+	}
+	if len(heard) > 0 {
+		t.Errorf("heard more than the log holds: %v", <-heard)
+	}
+}
