@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	pagecmd "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
 	"jobhub/web/client"
 )
 
@@ -160,5 +163,36 @@ func TestWatchThroughRestarts(t *testing.T) {
 	}
 	if len(heard) > 0 {
 		t.Errorf("heard more than the log holds: %v", <-heard)
+	}
+}
+
+// TestPageWithoutWebSocket: where no WebSocket opens, the page reads itself again, says
+// so, and tells when even that fails.
+func TestPageWithoutWebSocket(t *testing.T) {
+	t.Parallel()
+	h, s, p := startHub(t), newStream(t), openBrowser(t)
+	const block = `window.WebSocket = class { constructor() { setTimeout(() => this.onclose({ code: 1006, reason: "" })); } close() {} }`
+	if _, err := chromedp.Call(p.ctx, pagecmd.AddScriptToEvaluateOnNewDocument, pagecmd.AddScriptToEvaluateOnNewDocumentParams{Source: block}); err != nil {
+		t.Fatal(err)
+	}
+	p.open(h.url + "/")
+	p.shows("#live", "live by polling")
+	id := h.submit(httpJob(s.URL, "")).ID
+	row := "#overview-now #now-" + id
+	p.shows(row, "running")
+	s.say(t, `{"percent":40,"message":"page 4"}`)
+	p.shows(row+`:has(progress[value="40"])`, "page 4")
+	close(s.lines)
+	p.shows(row, "succeeded")
+	for _, c := range p.heard() {
+		t.Errorf("the browser complains: %s", c)
+	}
+	h.signal(syscall.SIGKILL)
+	p.shows("#live", "not live")
+	h = h.restart()
+	p.shows("#live", "live by polling")
+	p.shows(row, "succeeded")
+	if p.evaluate(`String(window.sameDocument)`) != "true" {
+		t.Error("the page was loaded anew")
 	}
 }
