@@ -420,8 +420,8 @@ export class JobHub extends EventTarget {
     const { signal } = s.request = new AbortController();
     this.#link.signal.addEventListener("abort", () => s.request.abort(), { signal });
     const held = this.#held.size < HELD && this.#held.add(s);
-    const stream = held && this.#rung === 1;
-    import("./fallback.js").then((by) => stream ? by.stream(s, signal) : by.poll(s, signal, held)).catch((e) => signal.aborted || this.#trouble(e, s));
+    const stream = held && this.#rung === 1 && !s.polls;
+    import("./fallback.js").then((by) => stream ? by.stream(s, signal) : by.poll(s, signal, held)).catch((e) => signal.aborted || this.#trouble(e, s, stream));
   }
 
   #quit(s) {
@@ -447,10 +447,11 @@ export class JobHub extends EventTarget {
   }
 
   // trouble is an error of a lesser transport.
-  #trouble(error, s) {
+  #trouble(error, s, stream) {
     const { status, message, code, retryAfter } = error;
     if (status === 401) return this.#stop(status, message);
-    if (this.#rung === 1 && [404, 405, 406, 415, 426, 501].includes(status)) return this.#change(2), this.#open();
+    if (stream && status === 404 && s.filter.job) return s.polls = true, this.#quit(s), this.#ask(s); // is it the job that is unknown?
+    if (stream && [404, 405, 406, 415, 426, 501].includes(status)) return this.#change(2), this.#open();
     if (status >= 400 && status < 500 && ![408, 425, 429].includes(status)) return s.end({ code, message, retry: false });
     this.#change(0);
     this.#lost(0, message, retryAfter);

@@ -58,7 +58,7 @@ func TestPackage(t *testing.T) {
 	run(t, dir, "npm", "install", "--no-audit", "--no-fund", "--silent", "./"+strings.TrimSpace(packed), compiler, minifier)
 
 	installed, err := filepath.Glob(filepath.Join(dir, "node_modules/@jobhub/client/*"))
-	if err != nil || len(installed) != 4 {
+	if err != nil || len(installed) != 5 {
 		t.Errorf("the package holds %q, %v", installed, err)
 	}
 	script := `import { JobHub, JobHubError } from "@jobhub/client"; console.log(new JobHub("http://127.0.0.1:1").status.state, JobHubError.name)`

@@ -189,7 +189,7 @@ func TestPageWithoutWebSocket(t *testing.T) {
 	}
 	h.signal(syscall.SIGKILL)
 	p.shows("#live", "not live")
-	h = h.restart()
+	h.restart()
 	p.shows("#live", "live by polling")
 	p.shows(row, "succeeded")
 	if p.evaluate(`String(window.sameDocument)`) != "true" {

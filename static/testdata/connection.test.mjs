@@ -266,6 +266,11 @@ test("status: connecting, live, resuming, stale, and live again", async () => {
   assert.deepEqual(hub.states.filter((s, i) => s !== hub.states[i - 1]), ["connecting ws", "live ws", "resuming ws", "stale ws", "live ws"]);
   await pass(20_000);
   assert.equal(hub.states.at(-1), "live ws");
+  Socket.last.end(1006); // the next loss is told of like the first
+  await pass(400);
+  assert.equal(hub.status.state, "resuming");
+  await pass(10_000);
+  assert.equal(hub.status.state, "stale");
 });
 
 test("not live before all subscriptions are", async () => {

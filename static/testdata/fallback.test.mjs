@@ -229,6 +229,32 @@ test("polling: another epoch, an unknown job, and a hub that goes away", async (
   assert.deepEqual([hub.status.state, hub.status.transport], ["resuming", "ws"]);
 });
 
+test("SSE: what came in one piece with a goodbye is not heard", async () => {
+  const hub = open(), got = [], streams = streaming();
+  hub.subscribe({ all: true }, (m) => got.push(m));
+  await refuse(hub);
+  streams[0].tell({ type: "subscribed", id: "q", epoch: "e", seq: 5 }, { type: "live", id: "q", seq: 5 }, event(6), { type: "reconnect", after_ms: 700 }, event(7));
+  await settle();
+  assert.deepEqual(brief(got), ["subscribed 5", "live 5", "job.started 6"]);
+  assert.equal(hub.status.delay, 700);
+});
+
+test("SSE: an unknown job ends its subscription and no other", async () => {
+  const hub = open(), got = [], streams = [];
+  proxy((path, { signal }) => {
+    if (path.includes("job")) return json(404, { title: "Not found", code: "not_found" });
+    streams.push(stream(signal));
+    streams[0].tell({ type: "subscribed", id: "q", epoch: "e", seq: 5 }, { type: "live", id: "q", seq: 5 });
+    return streams[0].response;
+  });
+  hub.subscribe({ all: true }, () => {});
+  hub.subscribe({ job: "x" }, (m) => got.push(m));
+  await refuse(hub);
+  await settle();
+  assert.deepEqual(brief(got), ["error not_found"]);
+  assert.deepEqual([streams.length, hub.states.at(-1)], [1, "live sse"]);
+});
+
 test("polling: an answer that does not come", async () => {
   const hub = open();
   proxy((path) => path.startsWith("/base/v1/events") ? json(404, {}) : new Promise(() => {}));

@@ -140,6 +140,23 @@ test("what comes within a block is for its subscription alone", async () => {
   assert.deepEqual(brief(late), ["subscribed 5", "job.started 6", "job.started 12", "live 12", "job.started 13"]);
 });
 
+test("a block that was cut off does not reach into the next connection", async () => {
+  const hub = open(), got = [[], []];
+  for (const told of got) hub.subscribe({ all: true, since: { epoch: "e", seq: 3 } }, (m) => told.push(m));
+  await settle();
+  Socket.last.welcome();
+  Socket.last.subscribed(3, { recovered: true });
+  const told = [...got[1]];
+  Socket.last.end(1006);
+  await pass(1);
+  Socket.last.welcome();
+  const [a, b] = Socket.last.sent.map((m) => m.id);
+  for (const id of [a, b]) Socket.last.say({ type: "live", id, seq: 3 });
+  Socket.last.say(event(4));
+  assert.deepEqual(brief(got[0]), ["live 3", "job.started 4"]);
+  assert.deepEqual(brief(got[1].slice(told.length)), ["live 3", "job.started 4"]);
+});
+
 test("an error ends a subscription, or has it asked for again", async () => {
   const { hub, got } = await follow({ job: "j" });
   const first = Socket.last.id;
