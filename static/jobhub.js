@@ -150,10 +150,11 @@ export class JobHub extends EventTarget {
   #held = new Set();   // subscriptions with a request held open
   #opened = 0; #heard = 0; #patience = 0; #ticked = 0; #checked = 0; // moments and durations in ms
   #watch; #retry; #stale;
+  #asks = 0;           // 1 while subscriptions can be asked for
   #lived = false;
   #status = { state: "idle", transport: "ws", since: new Date() };
   #hooks = {
-    ask: (s) => { s.paused = false; if (this.#opened) this.#ask(s); },
+    ask: (s) => { s.paused = false; if (this.#asks) this.#ask(s); },
     quit: (s) => this.#quit(s),
     leave: (s) => this.#leave(s),
     answer: (path, init) => this.#answer(path, init),
@@ -179,7 +180,7 @@ export class JobHub extends EventTarget {
     what.signal?.throwIfAborted();
     const s = new Subscription(what, handler, this.#hooks);
     this.#subscriptions.add(s);
-    if (this.#opened) this.#ask(s);
+    if (this.#asks) this.#ask(s);
     else if (!this.#link) this.#start();
     return s;
   }
@@ -240,6 +241,7 @@ export class JobHub extends EventTarget {
     const { signal } = this.#link = new AbortController();
     if (!this.#WebSocket) this.#rung ||= 1;
     this.#tell(this.#status.state === "stale" ? "stale" : this.#lived ? "resuming" : "connecting");
+    if (signal.aborted) return;
     this.#heard = this.#ticked = Date.now();
     this.#patience = PATIENCE;
     this.#listen();
@@ -247,7 +249,7 @@ export class JobHub extends EventTarget {
     if (signal.aborted) return;
     if (!this.#rung) return this.#socket(signal);
     if (this.#rung === 2 || ![...this.#subscriptions].some((s) => !s.filter.view)) this.#welcome(PING);
-    else for (const s of this.#subscriptions) this.#ask(s);
+    else this.#askAll();
   }
 
   #socket(signal) {
@@ -284,12 +286,12 @@ export class JobHub extends EventTarget {
     this.#send = () => {};
     this.#block = this.#http = undefined;
     this.#held.clear();
-    this.#retry = this.#opened = this.#checked = 0;
+    this.#retry = this.#opened = this.#checked = this.#asks = 0;
   }
 
   // lost lets the connection go and plans the next: at a random moment below a bound
-  // that doubles, after the time (ms) that the hub asked for.
-  #lost(code, reason, after = 0) {
+  // that doubles, after the time (ms) that the hub asked for; spread is 0 if that is random.
+  #lost(code, reason, after = 0, spread = Math.random()) {
     const what = verdict(code), { opened, http } = { opened: this.#opened, http: this.#http };
     if (what === "stop" || (what === "renew" && !this.#renewable())) return this.#stop(code, reason);
     if (what === "renew") this.#token = undefined;
@@ -297,7 +299,7 @@ export class JobHub extends EventTarget {
     if (opened && Date.now() - opened >= STABLE) this.#failures = 0;
     if (!opened && !this.#rung) http?.then((works) => { if (works && ++this.#refused >= REFUSALS && !this.#rung) this.#change(1); });
     const { minDelay, maxDelay } = this.#options;
-    const delay = after + Math.random() * Math.min(maxDelay, minDelay * 2 ** this.#failures++);
+    const delay = after + spread * Math.min(maxDelay, minDelay * 2 ** this.#failures++);
     this.#retry = setTimeout(() => this.#open(), delay);
     this.#stale ??= setTimeout(() => this.#tell("stale", { code, reason }), STALE);
     this.#tell(this.#status.state === "stale" ? "stale" : this.#lived ? "resuming" : "connecting", { code, reason, delay });
@@ -366,8 +368,13 @@ export class JobHub extends EventTarget {
     this.#opened = Date.now();
     this.#patience = this.#rung ? Infinity : ping + PATIENCE; // each poll has its own
     if (!this.#rung) this.#refused = 0;
-    for (const s of this.#subscriptions) if (!s.paused) this.#ask(s);
+    this.#askAll();
     this.#settle();
+  }
+
+  #askAll() {
+    this.#asks = 1;
+    for (const s of this.#subscriptions) if (!s.paused) this.#ask(s);
   }
 
   // settle says that all is live once all is.
@@ -386,7 +393,7 @@ export class JobHub extends EventTarget {
     const { type, id, seq } = message;
     switch (type) {
       case "welcome": return only || this.#welcome((message.ping || PING / 1000) * 1000);
-      case "reconnect": return this.#lost(1012, "the hub asks to reconnect", message.after_ms);
+      case "reconnect": return this.#lost(1012, "the hub asks to reconnect", message.after_ms, 0);
       case "expiring": return void this.#refresh();
       case "ping": for (const s of only ? [only] : this.#subscriptions) s.reach(seq); return;
       case "pong": case "reply": return;
@@ -400,10 +407,7 @@ export class JobHub extends EventTarget {
       else if (type === "live") this.#block = undefined;
       named?.take(message);
     } else {
-      for (const s of this.#subscriptions) {
-        if (s.live && s.matches(message)) s.take(message);
-        else s.reach(seq);
-      }
+      for (const s of this.#subscriptions) s.live && s.matches(message) ? s.take(message) : s.reach(seq);
     }
     this.#settle();
   }
@@ -460,10 +464,10 @@ export class JobHub extends EventTarget {
   // ---- HTTP
 
   get #WebSocket() { return this.#options.WebSocket ?? globalThis.WebSocket; }
-
   #fetch(path, init) { return (this.#options.fetch ?? globalThis.fetch)(new URL(path, this.#base), init); }
-
   async #json(path, init) { return (await this.#answer(path, init)).json(); }
+  #renewable() { return typeof this.#options.token === "function"; }
+  async #bearer() { return this.#token ??= this.#renewable() ? await this.#options.token() : this.#options.token; }
 
   async #answer(path, init) {
     for (let again = this.#renewable(); ; again = false) {
@@ -475,10 +479,6 @@ export class JobHub extends EventTarget {
       this.#token = undefined;
     }
   }
-
-  #renewable() { return typeof this.#options.token === "function"; }
-
-  async #bearer() { return this.#token ??= this.#renewable() ? await this.#options.token() : this.#options.token; }
 
   async #refresh() {
     this.#token = undefined;

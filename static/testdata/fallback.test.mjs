@@ -126,6 +126,18 @@ test("SSE: a subscription added, and one closed", async () => {
   assert.equal(hub.status.state, "live");
 });
 
+test("SSE: a subscription added before the first says anything", async () => {
+  const hub = open(), streams = streaming(), got = [];
+  hub.subscribe({ all: true }, () => {});
+  await refuse(hub);
+  hub.subscribe({ tag: "t" }, (m) => got.push(m));
+  await settle();
+  assert.equal(streams.length, 2);
+  streams[1].tell({ type: "subscribed", id: "q", epoch: "e", seq: 5 }, { type: "live", id: "q", seq: 5 });
+  await settle();
+  assert.deepEqual([brief(got), hub.status.state], [["subscribed 5", "live 5"], "connecting"]);
+});
+
 test("SSE: tokens, refusals and a busy hub", async () => {
   let n = 0, status = 401;
   const hub = open({ token: () => `t${++n}` }), got = [];
