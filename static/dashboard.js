@@ -4,10 +4,11 @@
 import { JobHub } from "./jobhub.js";
 import { tick } from "./time.js";
 
-const STALE = 10_000; // ms without the hub after which the figures are called old
+const POLL = 3000; // ms between looks at the page where no WebSocket opens
 const view = document.body.dataset.view;
 const policy = globalThis.trustedTypes?.createPolicy("jobhub", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
-const hub = new JobHub();
+// A page that somebody looks at is to be live again soon after the hub is.
+const hub = new JobHub(new URL("..", import.meta.url), { minDelay: 250, maxDelay: 1500 });
 
 // ---- patches
 
@@ -15,10 +16,8 @@ const due = new Map();  // id → newest element, to be fitted in with the next 
 const kept = new Map(); // id → newest element, kept back while somebody points at the list
 let frame = 0, seq = "";
 
-function receive(html, at) {
-  const template = document.createElement("template");
-  template.innerHTML = policy.createHTML(html);
-  for (const element of template.content.children) due.set(element.id, element);
+function receive(elements, at) {
+  for (const element of elements) due.set(element.id, element);
   seq = at;
   frame ||= requestAnimationFrame(apply);
 }
@@ -104,7 +103,7 @@ for (const type of ["pointerout", "focusout", "selectionchange"]) document.addEv
 // ---- how live it is
 
 const chip = document.getElementById("live");
-let heard = new Date(), stale = 0;
+let heard = new Date(), polling = 0;
 
 function show(state, text) {
   chip.dataset.state = state;
@@ -114,32 +113,52 @@ function show(state, text) {
 
 const hms = (date) => date.toLocaleTimeString(undefined, { hour12: false });
 
-hub.addEventListener("status", ({ detail: { state, since, reason } }) => {
-  if (state === "stopped") {
-    clearTimeout(stale);
-    document.body.dataset.stale = hms(heard);
-    show("stale", `stopped${reason ? `: ${reason}` : ""} · figures of ${hms(heard)}`);
-  } else if (state === "lost" && document.body.dataset.stale === undefined) {
-    document.body.dataset.stale = hms(heard);
-    show("reconnecting", `reconnecting since ${hms(since)}`);
-    stale = setTimeout(() => show("stale", `not live · figures of ${hms(heard)}`), STALE);
-  } else if (state === "connecting" && document.body.dataset.stale === undefined) {
-    show("connecting", "connecting");
+function old(state, text) {
+  document.body.dataset.stale ??= hms(heard);
+  show(state, text);
+}
+
+function fresh(text) {
+  heard = new Date();
+  delete document.body.dataset.stale;
+  show("live", text);
+}
+
+hub.addEventListener("status", ({ detail: { state, transport, since, reason } }) => {
+  clearInterval(polling);
+  if (state === "stopped") old("stale", `stopped: ${reason} · figures of ${hms(heard)}`);
+  else if (state === "stale") old("stale", `not live · figures of ${hms(heard)}`);
+  else if (state === "resuming") old("reconnecting", `reconnecting since ${hms(since)}`);
+  else if (state === "connecting") show("connecting", "connecting");
+  else if (state === "live" && transport !== "ws") {
+    polling = setInterval(poll, POLL);
+    poll();
   }
 });
 
-hub.addEventListener("message", ({ detail: message }) => {
-  heard = new Date();
-  if (message.type === "patch" && message.id === "page") {
-    receive(message.html, message.seq);
-    clearTimeout(stale);
-    delete document.body.dataset.stale;
-    show("live", "live");
-  } else if (message.type === "error" && message.id === "page") {
-    document.body.dataset.stale = hms(heard);
-    show("stale", `${message.message} · figures of ${hms(heard)}`);
+// Without a WebSocket nobody sends the changed parts of the page, so it is read again.
+async function poll() {
+  try {
+    const answer = await fetch(location.href);
+    if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
+    const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
+    receive([...page.querySelectorAll("[id^=overview-],[id^=job-]")].filter((e) => !e.parentElement.closest("[id^=overview-],[id^=job-]")), page.body.dataset.seq);
+    fresh("live by polling");
+  } catch (e) {
+    old("stale", `not live: ${e.message} · figures of ${hms(heard)}`);
   }
-});
+}
+
+function hear(message) {
+  if (message.type === "patch") {
+    const template = document.createElement("template");
+    template.innerHTML = policy.createHTML(message.html);
+    receive(template.content.children, message.seq);
+    fresh("live");
+  } else if (message.type === "error") {
+    old("stale", `${message.message} · figures of ${hms(heard)}`);
+  }
+}
 
 // ---- small services
 
@@ -161,8 +180,7 @@ async function copy(text) {
 }
 
 if (view) {
-  hub.subscribe("page", { view });
-  hub.connect();
+  hub.subscribe({ view }, hear);
   follow(document);
   tick();
   setInterval(tick, 1000);

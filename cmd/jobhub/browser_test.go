@@ -66,8 +66,9 @@ func (p *page) hear(event any) {
 	defer p.mu.Unlock()
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		// The icon is fetched by the browser, whenever it likes, and not by the page.
-		if u, err := url.Parse(e.Request.URL); err == nil && u.Host != "" && u.Path != "/static/icon.svg" {
+		// The icon is fetched by the browser, whenever it likes, and not by the page; what
+		// the page asks while the hub is down is whether HTTP works at least.
+		if u, err := url.Parse(e.Request.URL); err == nil && u.Host != "" && u.Path != "/static/icon.svg" && u.Path != "/healthz" {
 			p.requests = append(p.requests, e.Request.Method+" "+u.Path)
 		}
 	case *runtime.EventConsoleAPICalled:
@@ -172,6 +173,15 @@ func (p *page) unmoved(requests ...string) {
 	for _, c := range p.complaints {
 		p.t.Errorf("the browser complains: %s", c)
 	}
+}
+
+// forgive takes out what the browser itself reports of attempts to connect that fail.
+func (p *page) forgive(h *hub) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.complaints = slices.DeleteFunc(p.complaints, func(c string) bool {
+		return strings.Contains(c, "WebSocket connection to 'ws://"+h.addr+"/v1/ws' failed") || strings.Contains(c, "ERR_CONNECTION_REFUSED")
+	})
 }
 
 // stream is an upstream that answers with the lines that the test gives it.
@@ -314,11 +324,7 @@ func TestPageRestart(t *testing.T) {
 			close(g.opened)
 			p.shows(state, "succeeded")
 
-			p.mu.Lock() // the browser itself reports attempts to connect that fail
-			p.complaints = slices.DeleteFunc(p.complaints, func(c string) bool {
-				return strings.Contains(c, "WebSocket connection to 'ws://"+h.addr+"/v1/ws' failed") || strings.Contains(c, "ERR_CONNECTION_REFUSED")
-			})
-			p.mu.Unlock()
+			p.forgive(h)
 			p.unmoved()
 		})
 	}

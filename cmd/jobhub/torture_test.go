@@ -692,7 +692,7 @@ func (w *watcher) run(ctx context.Context) {
 			if err != nil {
 				break
 			}
-			if at = msg.Resume; msg.Type == client.Gap || msg.Recovered != nil && !*msg.Recovered {
+			if at = msg.Resume; msg.Missed() {
 				w.say("a watcher could not resume: %s", msg.Reason)
 			}
 			if msg.Type == client.Subscribed {

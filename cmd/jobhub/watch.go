@@ -177,7 +177,7 @@ func describe(m *client.Message) (name, detail string) {
 	case client.Live:
 		return "", ""
 	case client.Subscribed:
-		if m.Recovered == nil || *m.Recovered {
+		if !m.Missed() {
 			return "", ""
 		}
 		return name, "the hub can't resume from there (" + m.Reason + "); this is the present state instead"

@@ -73,18 +73,18 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.RoundTripper.RoundTrip(r)
 }
 
-// call sends a request and decodes a 2xx answer into out. Any other answer is a
+// call sends a request, as JSON unless header says otherwise, and decodes a 2xx answer into out. Any other answer is a
 // *Problem.
 func (c *Client) call(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.url(path), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, values := range header {
+		req.Header[name] = values
 	}
 	res, err := c.http().Do(req)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 const (
 	subprotocol = "jobhub.v1"
+	watchID     = "w"
 	patience    = 10 * time.Second // for an answer, and past the time when the hub should have pinged
 	maxFrame    = 64 << 20         // bytes
 )
@@ -25,8 +26,12 @@ func (w *watcher) connection(ctx context.Context) error {
 	w.conn = nil
 	dialing, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	header, err := w.authorization(dialing)
+	if err != nil {
+		return err
+	}
 	conn, res, err := websocket.Dial(dialing, w.client.url("/v1/ws"), &websocket.DialOptions{
-		HTTPClient: w.client.http(), Subprotocols: []string{subprotocol},
+		HTTPClient: w.client.http(), HTTPHeader: header, Subprotocols: []string{subprotocol},
 	})
 	if err != nil {
 		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
@@ -46,6 +51,52 @@ func (w *watcher) connection(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// authorization is the header that says who is watching.
+func (w *watcher) authorization(ctx context.Context) (http.Header, error) {
+	if err := w.fetchToken(ctx); err != nil {
+		return nil, err
+	}
+	token := w.token
+	if w.options.Token == nil {
+		token = w.client.Token
+	}
+	if token == "" {
+		return nil, nil
+	}
+	return http.Header{"Authorization": {"Bearer " + token}}, nil
+}
+
+// fetchToken sees to it that there is a token, if tokens are fetched.
+func (w *watcher) fetchToken(ctx context.Context) (err error) {
+	if w.options.Token == nil || w.token != "" {
+		return nil
+	}
+	if w.token, err = w.options.Token(ctx); err != nil {
+		return fmt.Errorf("fetching a token: %w", err)
+	}
+	w.renewed = true
+	return nil
+}
+
+// refresh gives the hub a new token in place of one that will end soon. If none is to be
+// had now, the hub closes the connection in time, and the next one tries again.
+func (w *watcher) refresh(ctx context.Context) error {
+	if w.options.Token == nil {
+		return nil
+	}
+	w.token = ""
+	fetching, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := w.fetchToken(fetching); err != nil {
+		return ctx.Err()
+	}
+	return w.write(ctx, struct {
+		Type  string `json:"type"`
+		ID    string `json:"id"`
+		Token string `json:"token"`
+	}{"refresh", "refresh", w.token})
 }
 
 func (w *watcher) read(ctx context.Context) ([]byte, error) {
@@ -85,7 +136,7 @@ func (w *watcher) subscribe(ctx context.Context) error {
 		Since    Position `json:"since,omitzero"`
 		Snapshot bool     `json:"snapshot,omitzero"`
 		Progress string   `json:"progress,omitzero"`
-	}{"subscribe", "w", w.filter, w.resume, w.options.Snapshot && w.resume == Position{}, w.options.Progress}
+	}{"subscribe", watchID, w.filter, w.resume, w.options.Snapshot && w.resume == Position{}, w.options.Progress}
 	return w.write(ctx, request)
 }
 

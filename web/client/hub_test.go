@@ -61,7 +61,9 @@ func serve(t *testing.T, h http.Handler) *Client {
 // to, and the close code that it ends with; 0 cuts the connection, silent keeps it
 // open until the client gives up.
 type script struct {
+	status int // instead of the connection, unless it is 0
 	frames []string
+	hears  bool // before the end it waits for one more message
 	close  websocket.StatusCode
 }
 
@@ -73,6 +75,8 @@ type scripted struct {
 	scripts  []script
 	mu       sync.Mutex // protects the fields below
 	requests []string   // the subscribe message of each connection
+	tokens   []string   // the Authorization of each
+	heard    []string   // all other messages
 }
 
 func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -84,9 +88,14 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	play := s.scripts[len(s.requests)]
 	s.requests = append(s.requests, "")
+	s.tokens = append(s.tokens, r.Header.Get("Authorization"))
 	request := &s.requests[len(s.requests)-1]
 	s.mu.Unlock()
 
+	if play.status != 0 {
+		w.WriteHeader(play.status)
+		return
+	}
 	if r.URL.Path != "/v1/ws" || !strings.Contains(r.Header.Get("Sec-WebSocket-Protocol"), "jobhub.v1") {
 		s.t.Errorf("connected to %s with %v", r.URL, r.Header)
 	}
@@ -113,6 +122,15 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err := conn.Write(ctx, websocket.MessageText, []byte(f)); err != nil {
 			return // the client may leave after any message
 		}
+	}
+	if play.hears {
+		_, text, err := conn.Read(ctx)
+		if err != nil {
+			s.t.Error(err)
+		}
+		s.mu.Lock()
+		s.heard = append(s.heard, string(text))
+		s.mu.Unlock()
 	}
 	switch play.close {
 	case 0:

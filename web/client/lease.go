@@ -261,9 +261,9 @@ func (s *shift) call(ctx context.Context, wait time.Duration, method, path strin
 	return s.client.call(ctx, method, path, nil, body, out)
 }
 
-// send is call for what concerns one lease.
-func (s *shift) send(ctx context.Context, path string, body []byte, out any) error {
+// send is call for what concerns one lease; body is of that type.
+func (s *shift) send(ctx context.Context, path, contentType string, body []byte, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return s.client.call(ctx, http.MethodPost, path, nil, body, out)
+	return s.client.call(ctx, http.MethodPost, path, http.Header{"Content-Type": {contentType}}, body, out)
 }

@@ -71,6 +71,12 @@ func (m *Message) Lasting() bool {
 	return strings.HasPrefix(m.Type, "job.") && m.Type != "job.progress" && m.Type != "job.output"
 }
 
+// Missed reports whether m says that events can't be told any more. The present state
+// follows, from State messages to a Live one.
+func (m *Message) Missed() bool {
+	return m.Type == Gap || m.Type == Subscribed && m.Recovered != nil && !*m.Recovered
+}
+
 // Final reports whether m tells of a job that has ended.
 func (m *Message) Final() bool {
 	if m.Type == State {

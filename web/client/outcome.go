@@ -141,7 +141,7 @@ func (s *shift) end(r *Run, o outcome) {
 		s.changed = make(chan struct{})
 	}()
 	for failures := 1; r.reporting.Err() == nil; {
-		err := s.send(r.reporting, "/v1/leases/"+r.Job.lease+"/"+o.verb, o.body, new(jsontext.Value))
+		err := s.send(r.reporting, "/v1/leases/"+r.Job.lease+"/"+o.verb, "application/json", o.body, new(jsontext.Value))
 		p, answered := problem(err)
 		switch {
 		case err == nil:

@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
 const (
-	firstPause = 250 * time.Millisecond
-	maxPause   = 8 * time.Second
+	firstPause = 500 * time.Millisecond
+	maxPause   = 30 * time.Second
+	stable     = 10 * time.Second // after which a connection counts as a good one
 )
 
 // reconnect is the hub's request to come back after that time.
@@ -36,13 +38,32 @@ func again(err error) bool {
 		return false // it would be the same next time
 	}
 	switch code := websocket.CloseStatus(err); {
-	case code >= 4100 && code < 4200: // get a new token first
+	case code >= 4100 && code < 4200: // it would be the same with the same token; see expired
 		return false
 	case code >= 4400 && code < 4500:
 		return false
 	case code == 1002, code == 1003, code == 1007, code == 1008, code == 1009, code == 1010: // our fault, and it would be again
 		return false
 	}
+	return true
+}
+
+// expired reports whether a connection ended with err because its token was refused.
+func expired(err error) bool {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p.Status == http.StatusUnauthorized || p.Status == 0 && p.Code == "unauthorized"
+	}
+	code := websocket.CloseStatus(err)
+	return code >= 4100 && code < 4200
+}
+
+// renew drops a token that the hub refused, so that the next connection fetches another.
+// It reports whether there is hope in that: not if that token was new.
+func (w *watcher) renew(err error) bool {
+	if !expired(err) || w.options.Token == nil || w.renewed {
+		return false
+	}
+	w.token = ""
 	return true
 }
 

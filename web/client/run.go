@@ -214,7 +214,7 @@ func (r *Run) post(body []byte, last uint64) {
 			orders
 			Accepted uint64 `json:"accepted_to"`
 		}
-		err := r.shift.send(r.reporting, "/v1/leases/"+r.Job.lease+"/events", body, &out)
+		err := r.shift.send(r.reporting, "/v1/leases/"+r.Job.lease+"/events", "application/x-ndjson", body, &out)
 		if err == nil {
 			r.shift.obey(out.orders)
 			if out.Accepted >= last {

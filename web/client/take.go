@@ -8,6 +8,7 @@ import (
 // wireMessage is all that a hub may say to a watcher.
 type wireMessage struct {
 	Message
+	ID      string  `json:"id"`
 	Ping    float64 `json:"ping"` // of welcome: seconds
 	AfterMS int64   `json:"after_ms"`
 	Code    string  `json:"code"`
@@ -23,7 +24,12 @@ func (w *watcher) take(ctx context.Context, m *wireMessage) error {
 	switch {
 	case m.Type == "welcome":
 		w.silence = time.Duration(m.Ping*float64(time.Second)) + patience
+		w.renewed = false
 		return w.subscribe(ctx)
+	case m.Type == "expiring":
+		return w.refresh(ctx)
+	case m.Type == "error" && m.ID != "" && m.ID != watchID:
+		return nil // a refused refresh; if it matters, the hub closes the connection
 	case m.Type == "error":
 		return &Problem{Code: m.Code, Title: m.Text, RetryAfter: time.Duration(m.AfterMS) * time.Millisecond, retry: m.Retry}
 	case m.Type == "reconnect":

@@ -24,6 +24,12 @@ type WatchOptions struct {
 	Snapshot bool     // begin with the present state of what matches; Since wins over it
 	Progress string   // latest (the default), all or none
 
+	// Token, if set, fetches what the hub shall know the caller by, in place of
+	// Client.Token: at first, when the hub says that the token will end soon, and after
+	// it was refused. The watch ends with its error, unless it lost a connection that it
+	// had; then it is asked again.
+	Token func(context.Context) (string, error)
+
 	// All hooks run on the goroutine of the watch, before what follows from them.
 	Trace    func(sent bool, frame []byte)        // sees every text frame
 	Lost     func(err error, pause time.Duration) // told of each lost connection
@@ -64,6 +70,8 @@ type watcher struct {
 	resume     Position      // where the next connection resumes
 	inSnapshot bool          // resume stays behind pos, because half a snapshot is none
 	failures   int           // connections in a row that did not last
+	token      string        // fetched by options.Token; empty if it is to be fetched
+	renewed    bool          // the token is new and was not accepted yet
 }
 
 func (w *watcher) run(ctx context.Context) error {
@@ -76,9 +84,11 @@ func (w *watcher) run(ctx context.Context) error {
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case w.renew(err):
 		case !connected || !again(err):
 			return err
-		case w.conn != nil && time.Since(start) > maxPause:
+		}
+		if w.conn != nil && time.Since(start) >= stable {
 			w.failures = 0
 		}
 		pause := w.pause(err)

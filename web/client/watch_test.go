@@ -31,6 +31,7 @@ func watch(t *testing.T, hub *scripted, f Filter, o WatchOptions) watched {
 	t.Helper()
 	hub.t = t
 	c := serve(t, hub)
+	c.Token = "fixed"
 	var got watched
 	o.Lost = func(_ error, pause time.Duration) { got.pauses = append(got.pauses, pause) }
 	o.Repeated = func(Message) { got.repeated++ }

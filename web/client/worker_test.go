@@ -30,11 +30,12 @@ type foreman struct {
 	directive string
 	calls     []string
 	counts    map[string]int
-	changed   chan struct{} // closed and replaced
+	types     map[string]string // the Content-Type that came last at each path
+	changed   chan struct{}     // closed and replaced
 }
 
 func newForeman(jobs ...string) *foreman {
-	f := &foreman{jobs: jobs, states: map[string]string{}, directive: "none", counts: map[string]int{}, changed: make(chan struct{})}
+	f := &foreman{jobs: jobs, states: map[string]string{}, directive: "none", counts: map[string]int{}, types: map[string]string{}, changed: make(chan struct{})}
 	f.refuse = func(string, int) int { return 0 }
 	return f
 }
@@ -69,6 +70,7 @@ func (f *foreman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+string(text)))
 	f.counts[r.URL.Path]++
+	f.types[r.URL.Path] = r.Header.Get("Content-Type")
 	if status := f.refuse(r.URL.Path, f.counts[r.URL.Path]); status != 0 {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(status)
@@ -193,6 +195,9 @@ func TestWorkerLife(t *testing.T) {
 {"n":5,"type":"checkpoint","data":{"page":3}}`,
 			`POST /v1/leases/a/events {"n":6,"type":"progress","message":"can't tell"}`,
 			`POST /v1/leases/a/complete {"result":{"total":12345678901234567890.10}}`)
+		if events, result := f.types["/v1/leases/a/events"], f.types["/v1/leases/a/complete"]; events != "application/x-ndjson" || result != "application/json" {
+			t.Errorf("reports are sent as %s, a result as %s", events, result)
+		}
 		want(t, f.said("/b/"), `POST /v1/leases/b/fail {"error":{"title":"The handler failed","detail":"no luck","code":""},"retry":"auto"}`)
 		if polls := f.said("/lease "); len(polls) != 4 || polls[0] != `POST /v1/workers/w1/lease {"max":2,"wait":"25s"}` {
 			t.Errorf("polls %q", polls)
