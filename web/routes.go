@@ -42,6 +42,11 @@ func (s *Server) routes() {
 		"GET /healthz": s.healthz,
 		"GET /readyz":  s.readyz,
 
+		"GET /openapi.json":  s.openapi,
+		"GET /asyncapi.json": s.asyncapi,
+		"GET /docs":          s.docsPage,
+		"GET /docs/{page}":   s.docsPage,
+
 		"GET /{$}":               s.overviewPage,
 		"GET /jobs/{id}":         s.jobPage,
 		"POST /jobs/{id}/cancel": s.cancelForm,

@@ -27,6 +27,7 @@ type Config struct {
 type Server struct {
 	Config
 	mux     *http.ServeMux
+	docs    documents
 	drain   chan struct{} // closed when connections should go elsewhere
 	stopped context.Context
 	stop    context.CancelFunc
@@ -43,6 +44,7 @@ func New(c Config) *Server {
 	}
 	s := &Server{Config: c, mux: http.NewServeMux(), drain: make(chan struct{})}
 	s.stopped, s.stop = context.WithCancel(context.Background())
+	s.docs = s.documents()
 	s.routes()
 	c.Hub.Draw(s.render)
 	return s

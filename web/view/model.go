@@ -21,6 +21,7 @@ type Shell struct {
 	Seq     uint64
 	At      time.Time                // when it was read
 	Version string                   // of the program; empty if unknown
+	Docs    bool                     // the page is of the documentation
 	Asset   func(name string) string // the URL of a file of package static; nil for /static/<name>
 }
 
