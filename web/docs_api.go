@@ -125,7 +125,7 @@ func (s *Server) operation(method, path string, item, op node) view.APIOperation
 		}
 	}
 	for media, content := range op.at("requestBody", "content").all() {
-		out.Bodies = append(out.Bodies, view.APIBody{Media: media, Type: typeOf(content.at("schema")), Members: inline(content.at("schema"))})
+		out.Bodies = append(out.Bodies, view.APIBody{Media: media, Type: typeOf(content.at("schema")), Members: members(content.at("schema"), "")})
 	}
 	for status, response := range op.at("responses").all() {
 		answer := view.APIAnswer{Status: status, HTML: response.prose("description")}
@@ -272,7 +272,7 @@ func typeOf(schema node) view.APIType {
 		case schema.raw("format") == "date-time":
 			return word("time")
 		case schema.at("default").value != nil:
-			return word(kind + ", " + pretty(schema.at("default"), ""))
+			return word(kind + ", by default " + pretty(schema.at("default"), ""))
 		}
 		return word(kind)
 	case []any:
