@@ -69,7 +69,7 @@ func (s *Server) mergeDocument(name string) (yaml.MapSlice, error) {
 		return nil, err
 	}
 	var whole yaml.MapSlice
-	for _, file := range append(parts, "docs/schemas.yaml") {
+	for _, file := range append(parts, "docs/schemas.yaml", "docs/schemas_callbacks.yaml") {
 		text, err := docsFiles.ReadFile(file)
 		if err != nil {
 			return nil, err

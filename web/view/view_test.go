@@ -44,6 +44,8 @@ func TestGolden(t *testing.T) {
 		"job-running":        fragments(t, JobFragments(sampleRunning())),
 		"job-waiting":        fragments(t, JobFragments(sampleWaiting())),
 		"error":              render(t, ErrorPage(shell(), 404, "No such job", "It never was, or its time is over.")),
+		"docs":               render(t, DocsPage(shell(), Docs{Title: "Protocol", Path: "/docs/protocol", HTML: "<h1>Protocol</h1>", Contents: []Heading{{"a", "A", 2}}, Pages: samplePages})),
+		"docs-api":           render(t, DocsPage(shell(), sampleAPI())),
 		"overview-fragments": fragments(t, OverviewFragments(sampleOverview())),
 	} {
 		t.Run(name, func(t *testing.T) {
