@@ -133,7 +133,7 @@ func (s *Server) operation(method, path string, item, op node) view.APIOperation
 			answer.Headers = append(answer.Headers, view.APIMember{Name: name, Type: typeOf(header.at("schema")), HTML: header.prose("description")})
 		}
 		for media, content := range response.at("content").all() {
-			answer.Media, answer.Type, answer.Members = media, typeOf(content.at("schema")), inline(content.at("schema"))
+			answer.Media, answer.Type, answer.Members = media, typeOf(content.at("schema")), given(inline(content.at("schema")))
 			for name, example := range content.at("examples").all() {
 				if status < "300" || len(out.Examples) == 0 && status == "426" {
 					out.Examples = append(out.Examples, s.apiExample(name, status, media, &out, item, op, example.at("value")))
@@ -206,6 +206,14 @@ func inline(schema node) []view.APIMember {
 		return nil
 	}
 	return members(schema, "")
+}
+
+// given are members of an answer, of which nothing is required of anybody.
+func given(all []view.APIMember) []view.APIMember {
+	for i := range all {
+		all[i].Required = false
+	}
+	return all
 }
 
 // members are those of an object and, with dotted names, of the objects in it.
@@ -285,9 +293,9 @@ func typeOf(schema node) view.APIType {
 	return word("any")
 }
 
-// pretty writes a value as JSON: on one line what fits on one.
+// pretty writes a value as JSON, with as much on a line as fits on it.
 func pretty(n node, indent string) string {
-	const fits = 76
+	const fits = 68
 	flat := func(v any) string {
 		b, err := appendOrdered(nil, v)
 		if err != nil { // it was read from YAML
@@ -316,5 +324,13 @@ func pretty(n node, indent string) string {
 	if len(indent)+len(line) <= fits && !strings.Contains(line, "\n") {
 		return line
 	}
-	return opening + "\n" + inner + strings.Join(lines, ",\n"+inner) + "\n" + indent + closing
+	var filled []string // lines, each with as many members as fit
+	for _, next := range lines {
+		if last := len(filled) - 1; last >= 0 && len(inner)+len(filled[last])+len(next)+3 <= fits && !strings.Contains(filled[last]+next, "\n") {
+			filled[last] += ", " + next
+		} else {
+			filled = append(filled, next)
+		}
+	}
+	return opening + "\n" + inner + strings.Join(filled, ",\n"+inner) + "\n" + indent + closing
 }
