@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"encoding/json"
 	"html"
 	"os"
 	"os/exec"
@@ -233,6 +234,25 @@ func TestDocsErrors(t *testing.T) {
 	for _, code := range described {
 		if !slices.Contains(codes, code) {
 			t.Errorf("there is no code %s", code)
+		}
+	}
+}
+
+// TestDocsCloseCodes: the page has a row for each close code of asyncapi.json.
+func TestDocsCloseCodes(t *testing.T) {
+	w := start(t)
+	page := strings.ReplaceAll(w.do("GET", "/docs/protocol", "").want(200).body, " – ", "-")
+	codes := readAsyncAPI(w).at("channels", "socket", "x-close-codes")
+	if len(codes.names()) < 8 {
+		t.Fatalf("only %d close codes", len(codes.names()))
+	}
+	for _, i := range codes.names() {
+		code := codes.at(i).text("range")
+		if number, ok := codes.at(i).at("code").value.(json.Number); ok {
+			code = number.String()
+		}
+		if code == "" || !strings.Contains(page, code) {
+			t.Errorf("the page does not say what to do about %s", code)
 		}
 	}
 }
