@@ -162,22 +162,13 @@ function hear(message) {
 
 // ---- small services
 
-document.addEventListener("click", async (e) => {
-  const button = e.target.closest("[data-copy],[data-new]");
-  if (button?.dataset.copy) {
-    const text = document.getElementById(button.dataset.copy).textContent.trim();
-    button.textContent = await copy(text) ? "copied" : "press Ctrl C";
-    setTimeout(() => { button.textContent = "copy"; }, 1500);
-  } else if (button) {
+document.addEventListener("click", (e) => {
+  const button = e.target.closest("[data-new]");
+  if (button) {
     button.blur();
     release(true);
   }
 });
-
-// Without the clipboard (plain HTTP on another host) the text is left selected.
-async function copy(text) {
-  try { await navigator.clipboard.writeText(text); return true; } catch { return false; }
-}
 
 if (view) {
   hub.subscribe({ view }, hear);

@@ -81,6 +81,10 @@ var rights = map[string]string{
 	"POST /v1/tokens":                  "admin operator submitter worker viewer",
 	"GET /v1/ws":                       "all", // its messages are judged one by one
 	"GET /v1/events":                   "admin operator submitter worker viewer job",
+	"GET /openapi.json":                "all",
+	"GET /asyncapi.json":               "all",
+	"GET /docs":                        "admin operator submitter worker viewer",
+	"GET /docs/{page}":                 "admin operator submitter worker viewer",
 	"GET /metrics":                     "admin operator submitter worker viewer",
 	"GET /healthz":                     "all",
 	"GET /readyz":                      "all",

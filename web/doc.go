@@ -3,6 +3,7 @@
 // comes from the store, what it pushes from the hub, what it changes goes through the
 // engine.
 //
-// routes.go has every route in one table; answer.go the one map from errors to statuses;
+// routes.go has every route in one table, and docs/ describes them (openapi.json, asyncapi.json and the
+// pages below /docs); answer.go has the one map from errors to statuses;
 // socket.go the life of a WebSocket connection.
 package web

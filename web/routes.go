@@ -48,6 +48,11 @@ func (s *Server) routes() {
 		"GET /readyz":  s.readyz,
 		"GET /metrics": s.may(auth.Watch, s.serveMetrics),
 
+		"GET /openapi.json":  s.openapi,
+		"GET /asyncapi.json": s.asyncapi,
+		"GET /docs":          s.mayPage(auth.Watch, s.docsPage),
+		"GET /docs/{page}":   s.mayPage(auth.Watch, s.docsPage),
+
 		"GET /{$}":               s.mayPage(auth.Watch, s.overviewPage),
 		"GET /jobs/{id}":         s.mayPage(auth.Watch, s.jobPage),
 		"POST /jobs/{id}/cancel": s.mayPage(auth.Cancel, s.cancelForm),

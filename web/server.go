@@ -40,6 +40,7 @@ type Config struct {
 type Server struct {
 	Config
 	mux     *http.ServeMux
+	docs    documents
 	drain   chan struct{} // closed when connections should go elsewhere
 	stopped context.Context
 	stop    context.CancelFunc
@@ -64,6 +65,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c, mux: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
 	s.Live = newLive(s)
 	s.stopped, s.stop = context.WithCancel(context.Background())
+	s.docs = s.documents()
 	s.routes()
 	c.Hub.Draw(s.render)
 	return s

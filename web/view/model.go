@@ -22,6 +22,7 @@ type Shell struct {
 	At      time.Time                // when it was read
 	Version string                   // of the program; empty if unknown
 	User    string                   // who is logged in; empty where nobody has to
+	Docs    bool                     // the page is of the documentation
 	Asset   func(name string) string // the URL of a file of package static; nil for /static/<name>
 
 	ReadOnly bool // the user may not change anything

@@ -160,3 +160,22 @@ func sampleRunning() JobModel {
 		event(302, jobs.JobOutput, ago(time.Second/4), `{"attempt":2,"off":9066,"stream":"stdout","base64":"`+strings.Repeat("AAAA", 300)+`"}`))
 	return m
 }
+
+var samplePages = []DocsLink{{Path: "/docs", Name: "Documentation"}, {Path: "/docs/protocol", Name: "Protocol", About: "Five minutes."}, {Path: "/docs/api", Name: "API"}}
+
+func sampleAPI() Docs {
+	job := APIType{Text: "Job", Schema: "Job"}
+	api := &API{
+		HTML: "<p>About.</p>",
+		Groups: []APIGroup{{Name: "Jobs", HTML: "<p>Work.</p>", Operations: []APIOperation{{
+			ID: "submit", Method: "POST", Path: "/v1/jobs", Summary: "Submit <a job>", HTML: "<p>It is kept.</p>",
+			Parameters: []APIMember{{Name: "Prefer", In: "header", Type: APIType{Text: "string"}, HTML: "<p>Waits.</p>"}},
+			Bodies:     []APIBody{{Media: "application/json", Type: job, Members: []APIMember{{Name: "kind", Type: APIType{Text: "string"}, Required: true}}}},
+			Answers: []APIAnswer{{Status: "202", HTML: "<p>Accepted.</p>", Media: "application/json", Type: job, Headers: []APIMember{{Name: "Location", HTML: "<p>Where.</p>"}}},
+				{Status: "422", HTML: "<p>No.</p>", Type: APIType{Text: "Problem", Schema: "Problem"}}},
+			Examples: []APIExample{{Name: "small", Command: "curl '<'", Status: "202", Answer: "{}"}, {Name: "large", Command: "curl", Status: "202"}},
+		}}}},
+		Schemas: []APISchema{{Name: "Job", HTML: "<p>A job.</p>", Members: []APIMember{{Name: "id", Type: APIType{Text: "string"}}}}, {Name: "Problem", Type: APIType{Text: "any"}}},
+	}
+	return Docs{Title: "API", Path: "/docs/api", API: api, Contents: api.Contents(), Pages: samplePages}
+}

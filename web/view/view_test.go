@@ -47,6 +47,8 @@ func TestGolden(t *testing.T) {
 		"login":              render(t, LoginPage(Shell{At: noon}, Login{Next: "/"})),
 		"login-refused":      render(t, LoginPage(Shell{At: noon}, Login{Next: "/jobs/1?a=b&c", Error: "This hub knows no such key or token."})),
 		"job-viewer":         render(t, JobPage(viewerShell(), sampleFailed())),
+		"docs":               render(t, DocsPage(shell(), Docs{Title: "Protocol", Path: "/docs/protocol", HTML: "<h1>Protocol</h1>", Contents: []Heading{{"a", "A", 2}}, Pages: samplePages})),
+		"docs-api":           render(t, DocsPage(shell(), sampleAPI())),
 		"overview-fragments": fragments(t, OverviewFragments(sampleOverview())),
 	} {
 		t.Run(name, func(t *testing.T) {
