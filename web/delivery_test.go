@@ -50,7 +50,7 @@ func jobID(text string) (id jobs.ID) {
 	return id
 }
 
-func number(t *testing.T, m map[string]any, member string) uint64 {
+func number(t testing.TB, m map[string]any, member string) uint64 {
 	t.Helper()
 	var n uint64
 	if _, err := fmt.Sscan(fmt.Sprint(m[member]), &n); err != nil {

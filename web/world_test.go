@@ -28,7 +28,7 @@ const patience = 20 * time.Second
 // world is a real hub on a store in a temporary folder, behind a real socket.
 type world struct {
 	*web.Server
-	t      *testing.T
+	t      testing.TB
 	store  *sqlite.Store
 	engine *jobs.Engine
 	hub    *hub.Hub
@@ -46,7 +46,7 @@ type world struct {
 // script is how a test plays the handler of one job, step by step.
 type script chan func(run *jobs.Run) (done bool, res jobs.Result, err error)
 
-func start(t *testing.T) *world { return startIn(t, t.TempDir(), nil) }
+func start(t testing.TB) *world { return startIn(t, t.TempDir(), nil) }
 
 // parts is what a world is made with.
 type parts struct {
@@ -56,7 +56,7 @@ type parts struct {
 }
 
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
-func startIn(t *testing.T, dir string, change func(*parts)) *world {
+func startIn(t testing.TB, dir string, change func(*parts)) *world {
 	t.Helper()
 	w := &world{t: t, patience: patience, scripts: map[string]script{}}
 	ctx := t.Context()
@@ -183,7 +183,7 @@ func (s script) fail(detail string) {
 
 // reply is an answer over HTTP.
 type reply struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   string
@@ -249,7 +249,7 @@ func (r reply) json() map[string]any {
 	return decoded(r.t, r.body)
 }
 
-func decoded(t *testing.T, text string) (m map[string]any) {
+func decoded(t testing.TB, text string) (m map[string]any) {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
