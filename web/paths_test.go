@@ -31,8 +31,14 @@ var writePaths = func() []writePath {
 	return []writePath{{"raw", func(*parts) {}}, library}
 }()
 
-// stallAfter is what ends connections that accept no byte for so long.
-func stallAfter(p *parts, limit time.Duration) { configure(&p.web, "StallLimit", limit) }
+// stallAfter makes the hub end connections that accept no byte for so long.
+func stallAfter(t testing.TB, p *parts, limit time.Duration) {
+	t.Helper()
+	if !configurable("StallLimit") {
+		t.Fatal("web.Config has no StallLimit")
+	}
+	configure(&p.web, "StallLimit", limit)
+}
 
 // configure sets a member of the configuration that may not be there yet; then the
 // test runs with what the server does on its own.

@@ -8,8 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -58,10 +56,16 @@ type parts struct {
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
 func startIn(t testing.TB, dir string, change func(*parts)) *world {
 	t.Helper()
+	return startOn(t, dir, sqlite.Options{}, change)
+}
+
+// startOn is startIn with a store of its own kind.
+func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)) *world {
+	t.Helper()
 	w := &world{t: t, patience: patience, scripts: map[string]script{}}
 	ctx := t.Context()
 	var err error
-	if w.store, err = sqlite.Open(ctx, dir, sqlite.Options{}); err != nil {
+	if w.store, err = sqlite.Open(ctx, dir, store); err != nil {
 		t.Fatal(err)
 	}
 	p := parts{web: web.Config{Store: w.store, Version: "test"}, hub: hub.Options{Log: w.store}}
@@ -322,32 +326,4 @@ func (w *world) log() (all []*jobs.Event) {
 		}
 		all = append(all, events...)
 	}
-}
-
-// TestMain fails if goroutines of the tests are still there at the end.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	if left := leaked(); code == 0 && left != "" {
-		fmt.Fprintf(os.Stderr, "goroutines are left behind:\n%s\n", left)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// leaked is the stacks of the goroutines that do not end.
-func leaked() (stacks string) {
-	buf := make([]byte, 8<<20)
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); runtime.Gosched() {
-		stacks = ""
-		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if !strings.Contains(stack, "web_test.leaked") && !strings.Contains(stack, "testing.(*F).Fuzz") && !strings.Contains(stack, "os/signal.") {
-				stacks += stack + "\n\n"
-			}
-		}
-		if stacks == "" {
-			return ""
-		}
-	}
-	return stacks
 }
