@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"jobhub/hub"
 	"jobhub/jobs"
@@ -101,7 +102,7 @@ func cutWhileJobsRun(t *testing.T, w *world, sse bool, seed uint64, trims bool) 
 	for n := range 3 {
 		load.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(n)))
-			for i := 0; i < 400 && !t.Failed() && enough.Load() > 0; i++ {
+			for i := 0; i < 200 && !t.Failed() && enough.Load() > 0; i++ {
 				id := w.submit(fmt.Sprintf(`{"kind":"busy","input":%v,"queue":"q%d","tags":["t%d"]}`, r.IntN(2) == 0, r.IntN(3), r.IntN(3)))
 				if i%4 == 3 { // the clients get some air
 					settle(w, []string{id})
@@ -117,16 +118,17 @@ func cutWhileJobsRun(t *testing.T, w *world, sse bool, seed uint64, trims bool) 
 			for {
 				select {
 				case <-over:
-					r.connect(uncut, func() bool { return r.replayed && r.live >= head })
+					r.connect(func() bool { return r.replayed && r.live >= head })
 					return
 				default:
 				}
-				bytes := random.IntN(1 + 1<<random.IntN(15))
+				// Cut by its bytes, or after some objects, or after a while.
+				conn := r.dial(time.Duration(10+random.IntN(200)) * time.Millisecond)
 				stop := random.IntN(40)
-				r.connect(bytes, func() bool { // cut by its bytes or after some objects
-					stop--
-					return stop < 0 || closed(over)
-				})
+				r.cut = true
+				r.hear(conn, random.IntN(1+1<<random.IntN(15)), func() bool { stop--; return stop < 0 })
+				r.cut = false
+				conn.Close()
 				if cuts[n]++; cuts[n] == fewCuts {
 					enough.Add(-1)
 				}
@@ -163,15 +165,6 @@ func cutWhileJobsRun(t *testing.T, w *world, sse bool, seed uint64, trims bool) 
 		if cuts[n] < fewCuts {
 			t.Errorf("%s was cut %d times: this proves little", r.member, cuts[n])
 		}
-	}
-}
-
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -222,7 +215,7 @@ func TestResumeBehindATrim(t *testing.T) {
 								case since > head:
 									want = "future"
 								}
-								r.connect(uncut, func() bool { return r.replayed })
+								r.connect(func() bool { return r.replayed })
 								if want != "" {
 									if r.spans = slices.DeleteFunc(r.spans, func(s *span) bool { return s.states == nil }); len(r.spans) != 1 {
 										t.Fatalf("%s since %s:%d: %d snapshots", f.member, of, since, len(r.spans))
