@@ -102,7 +102,7 @@ func cutWhileJobsRun(t *testing.T, w *world, sse bool, seed uint64, trims bool) 
 	for n := range 3 {
 		load.Go(func() {
 			r := rand.New(rand.NewPCG(seed, uint64(n)))
-			for i := 0; i < 200 && !t.Failed() && enough.Load() > 0; i++ {
+			for i := 0; i < 100 && !t.Failed() && enough.Load() > 0; i++ {
 				id := w.submit(fmt.Sprintf(`{"kind":"busy","input":%v,"queue":"q%d","tags":["t%d"]}`, r.IntN(2) == 0, r.IntN(3), r.IntN(3)))
 				if i%4 == 3 { // the clients get some air
 					settle(w, []string{id})
@@ -121,6 +121,10 @@ func cutWhileJobsRun(t *testing.T, w *world, sse bool, seed uint64, trims bool) 
 					r.connect(func() bool { return r.replayed && r.live >= head })
 					return
 				default:
+				}
+				if cuts[n] == 3*fewCuts {
+					<-over
+					continue
 				}
 				// Cut by its bytes, or after some objects, or after a while.
 				conn := r.dial(time.Duration(10+random.IntN(200)) * time.Millisecond)
