@@ -200,6 +200,7 @@ func settle(w *world, ids []string) {
 	w.t.Helper()
 	for _, id := range ids {
 		for {
+			head := w.store.Head().Seq // before the look, so that no end falls between
 			job, _, err := w.store.Job(w.t.Context(), jobs.DefaultTenant, jobID(id))
 			if err != nil {
 				w.t.Fatal(err)
@@ -207,7 +208,7 @@ func settle(w *world, ids []string) {
 			if job.State.Final() {
 				break
 			}
-			if err := w.store.Wait(w.t.Context(), w.store.Head().Seq); err != nil {
+			if err := w.store.Wait(w.t.Context(), head); err != nil {
 				w.t.Fatal(err)
 			}
 		}

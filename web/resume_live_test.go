@@ -81,7 +81,7 @@ func TestCutWhileJobsRun(t *testing.T) {
 	}
 }
 
-const fewCuts = 12 // of each client at least
+const fewCuts = 8 // of each client at least
 
 func cutWhileJobsRun(t *testing.T, w *world, sse bool, seed uint64, trims bool) {
 	first := w.submit(`{"kind":"busy","input":true,"queue":"q0","tags":["t1"]}`)
@@ -198,7 +198,7 @@ func TestResumeBehindATrim(t *testing.T) {
 				head := uint64(len(log))
 				epoch := w.hub.Epoch()
 				var floor uint64
-				for _, floor = range []uint64{1, head / 2, head - 1} {
+				for _, floor = range []uint64{1, head / 2} {
 					if _, err := w.store.Trim(t.Context(), jobs.Trim{Seq: floor}); err != nil {
 						t.Fatal(err)
 					}
@@ -209,6 +209,9 @@ func TestResumeBehindATrim(t *testing.T) {
 						f.Tenant = jobs.DefaultTenant
 						for _, since := range append([]uint64{head + 1, head + 1e6, 1 << 53, 1<<64 - 1}, upTo(head)...) {
 							for _, of := range []string{epoch, "elsewhere"} {
+								if of != epoch && since%8 != 0 { // a few tell it all
+									continue
+								}
 								r := &resumer{filter: f, w: w, t: t, sse: sse, progress: "all", pos: &jobs.Position{Epoch: of, Seq: since}, spans: []*span{{from: since, to: since}}}
 								want := ""
 								switch {
