@@ -23,9 +23,9 @@ bench:
 	go -C cmd/jobhub-bench run . all
 
 # The long form of the tests that kill the hub, stop its workers, fill its disk, fail its
-# flushes and cut its power; about ten minutes. SEED=… repeats a run's random choices.
+# flushes, cut its power and its connections; about ten minutes. SEED=… repeats a run's random choices.
 torture: tools
-	go test -race -count=1 -timeout 30m -v -run 'TestTorture|TestZombieWorker|DiskFull|FullDisk|TestFsync|TestPowerCut|TestSabotageIsCaught' ./cmd/jobhub -torture 300
+	go test -race -count=1 -timeout 30m -v -run 'TestTorture|TestReconnectStorm|TestZombieWorker|DiskFull|FullDisk|TestFsync|TestPowerCut|TestSabotageIsCaught' ./cmd/jobhub -torture 300
 
 dev:
 	go tool templ generate --watch --cmd 'go run ./cmd/jobhub demo'
@@ -34,4 +34,4 @@ screenshots: tools
 	SCREENSHOTS=$(CURDIR)/web/view/screenshots go test -count=1 -run TestScreenshots ./cmd/jobhub
 
 tools:
-	@.ci/tools chromium strace python3 curl jq node:nodejs npm
+	@.ci/tools chromium strace python3 curl jq node:nodejs npm /usr/share/nodejs/ws:node-ws /usr/lib/python3/dist-packages/websockets:python3-websockets

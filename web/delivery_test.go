@@ -50,7 +50,7 @@ func jobID(text string) (id jobs.ID) {
 	return id
 }
 
-func number(t *testing.T, m map[string]any, member string) uint64 {
+func number(t testing.TB, m map[string]any, member string) uint64 {
 	t.Helper()
 	var n uint64
 	if _, err := fmt.Sscan(fmt.Sprint(m[member]), &n); err != nil {
@@ -200,6 +200,7 @@ func settle(w *world, ids []string) {
 	w.t.Helper()
 	for _, id := range ids {
 		for {
+			head := w.store.Head().Seq // before the look, so that no end falls between
 			job, _, err := w.store.Job(w.t.Context(), jobs.DefaultTenant, jobID(id))
 			if err != nil {
 				w.t.Fatal(err)
@@ -207,7 +208,7 @@ func settle(w *world, ids []string) {
 			if job.State.Final() {
 				break
 			}
-			if err := w.store.Wait(w.t.Context(), w.store.Head().Seq); err != nil {
+			if err := w.store.Wait(w.t.Context(), head); err != nil {
 				w.t.Fatal(err)
 			}
 		}

@@ -16,7 +16,7 @@ import (
 
 // document is openapi.json or asyncapi.json as the hub serves it.
 type document struct {
-	t        *testing.T
+	t        testing.TB
 	url      string
 	root     any
 	compiler *jsonschema.Compiler

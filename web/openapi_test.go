@@ -241,7 +241,7 @@ func (e example) request(operation place) (media, body string) {
 	return "", ""
 }
 
-func marshal(t *testing.T, value any) string {
+func marshal(t testing.TB, value any) string {
 	t.Helper()
 	text, err := json.Marshal(value)
 	if err != nil {

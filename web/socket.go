@@ -65,10 +65,9 @@ var errGone = errors.New("the connection is gone")
 
 // socket is GET /v1/ws.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+	if !strings.Contains(strings.ToLower(strings.Join(r.Header.Values("Upgrade"), ",")), "websocket") { // the library looks closer
 		w.Header().Set("Upgrade", "websocket")
-		s.fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Upgrade required", Code: jobs.Unsupported, Status: http.StatusUpgradeRequired,
-			Detail: "This address speaks WebSocket only, subprotocol " + subprotocol + "."})
+		s.fail(w, r, upgradeProblem(http.StatusUpgradeRequired, "This address speaks WebSocket only, subprotocol "+subprotocol+"."))
 		return
 	}
 	who, expired, err := s.caller(r)
@@ -114,11 +113,13 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 // accept makes a WebSocket of the request, or answers why not.
 func (c *socket) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	c.wire = &wire{stall: c.StallLimit, slow: c.cursor.Suspend}
-	c.conn, err = websocket.Accept(&upgrade{w, c.wire}, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol},
+	u := &upgrade{ResponseWriter: w, wire: c.wire}
+	c.conn, err = websocket.Accept(u, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol},
 		InsecureSkipVerify: true, // admit has checked Host and Origin, more strictly
 		OnPingReceived:     c.pong,
 	})
 	if err != nil {
+		c.fail(w, r, upgradeProblem(u.status, strings.TrimSpace(string(u.refusal))))
 		return err
 	}
 	c.conn.SetReadLimit(maxMessage)
@@ -129,6 +130,14 @@ func (c *socket) accept(w http.ResponseWriter, r *http.Request) (err error) {
 		c.wire.control = c.control
 	}
 	return nil
+}
+
+func upgradeProblem(status int, detail string) error {
+	p := jobs.NewProblem(jobs.BadMessage, "Not a WebSocket handshake", "%s", detail)
+	if p.Status = status; status == http.StatusUpgradeRequired {
+		p.Code, p.Title, p.Type = jobs.Unsupported, "Upgrade required", "urn:jobhub:problem:unsupported"
+	}
+	return p
 }
 
 // run serves a connection until its end. Messages are served by a goroutine each, one
@@ -183,6 +192,7 @@ func (c *socket) read() ([]byte, error) {
 
 // end frees what a connection holds.
 func (c *socket) end() {
+	c.wire.endWrites(closePatience)
 	c.wire.drain() // until the other side has closed, too
 	c.wire.Close()
 	c.mu.Lock()

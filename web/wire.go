@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
@@ -44,7 +45,23 @@ var (
 // own, each connection would hold 8 KiB for good.
 type upgrade struct {
 	http.ResponseWriter
-	wire *wire
+	wire    *wire
+	status  int    // with which the library refuses the handshake
+	refusal []byte // why
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (u *upgrade) WriteHeader(status int) {
+	if status == http.StatusSwitchingProtocols {
+		u.ResponseWriter.WriteHeader(status)
+		return
+	}
+	u.status = status
+}
+
+func (u *upgrade) Write(b []byte) (int, error) {
+	u.refusal = append(u.refusal, b...)
+	return len(b), nil
 }
 
 // Hijack implements http.Hijacker.
@@ -97,6 +114,9 @@ func (w *wire) Write(b []byte) (int, error) {
 	if w.control != nil {
 		w.control(b)
 		return len(b), nil
+	}
+	if !w.data.Load() && len(b) > 4 && b[0] == opClose && !utf8.Valid(b[4:]) { // its answer to a close frame
+		return len(b), w.send(closeFrame(websocket.StatusInvalidFramePayloadData, ""))
 	}
 	return len(b), w.send(b)
 }

@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +31,7 @@ var libraryWrites = flag.Bool("library", false, "send WebSocket data through the
 // world is a real hub on a store in a temporary folder, behind a real socket.
 type world struct {
 	*web.Server
-	t      *testing.T
+	t      testing.TB
 	store  *sqlite.Store
 	engine *jobs.Engine
 	hub    *hub.Hub
@@ -53,7 +51,7 @@ type world struct {
 // script is how a test plays the handler of one job, step by step.
 type script chan func(run *jobs.Run) (done bool, res jobs.Result, err error)
 
-func start(t *testing.T) *world { return startIn(t, t.TempDir(), nil) }
+func start(t testing.TB) *world { return startIn(t, t.TempDir(), nil) }
 
 // parts is what a world is made with.
 type parts struct {
@@ -64,12 +62,18 @@ type parts struct {
 }
 
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
-func startIn(t *testing.T, dir string, change func(*parts)) *world {
+func startIn(t testing.TB, dir string, change func(*parts)) *world {
+	t.Helper()
+	return startOn(t, dir, sqlite.Options{}, change)
+}
+
+// startOn is startIn with a store of its own kind.
+func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)) *world {
 	t.Helper()
 	w := &world{t: t, patience: patience, scripts: map[string]script{}}
 	ctx := t.Context()
 	var err error
-	if w.store, err = sqlite.Open(ctx, dir, sqlite.Options{}); err != nil {
+	if w.store, err = sqlite.Open(ctx, dir, store); err != nil {
 		t.Fatal(err)
 	}
 	if w.keys, err = auth.Open(dir); err != nil {
@@ -197,7 +201,7 @@ func (s script) fail(detail string) {
 
 // reply is an answer over HTTP.
 type reply struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   string
@@ -266,7 +270,7 @@ func (r reply) json() map[string]any {
 	return decoded(r.t, r.body)
 }
 
-func decoded(t *testing.T, text string) (m map[string]any) {
+func decoded(t testing.TB, text string) (m map[string]any) {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
@@ -339,32 +343,4 @@ func (w *world) log() (all []*jobs.Event) {
 		}
 		all = append(all, events...)
 	}
-}
-
-// TestMain fails if goroutines of the tests are still there at the end.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	if left := leaked(); code == 0 && left != "" {
-		fmt.Fprintf(os.Stderr, "goroutines are left behind:\n%s\n", left)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// leaked is the stacks of the goroutines that do not end.
-func leaked() (stacks string) {
-	buf := make([]byte, 8<<20)
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); runtime.Gosched() {
-		stacks = ""
-		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if !strings.Contains(stack, "web_test.leaked") && !strings.Contains(stack, "testing.(*F).Fuzz") && !strings.Contains(stack, "os/signal.") {
-				stacks += stack + "\n\n"
-			}
-		}
-		if stacks == "" {
-			return ""
-		}
-	}
-	return stacks
 }
