@@ -93,7 +93,7 @@ func (c *socket) send(frame []byte) error {
 	}
 	if errors.Is(err, errStalled) {
 		c.Live.closed(statusStalled)
-		c.Logger.Info("a WebSocket client takes nothing and is closed", "conn", c.id, "remote", c.remote)
+		c.Logger.Debug("a WebSocket client takes nothing and is closed", "conn", c.id, "remote", c.remote)
 	}
 	if err != nil {
 		c.cut()

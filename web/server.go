@@ -129,20 +129,29 @@ func (s *Server) part(c *socket) {
 	s.churnedLocked()
 }
 
-// churnedLocked gives memory back to the system after many connections came or went:
-// what handshakes leave behind, and what those held that are gone, would stay for
+// churnedLocked has memory given back to the system after many connections came or
+// went: what handshakes leave behind, and what those held that are gone, would stay for
 // minutes otherwise.
 func (s *Server) churnedLocked() {
-	const many = 1000
-	if s.churn++; s.churn != many {
-		return
+	if s.churn++; s.churn == churnMany {
+		time.AfterFunc(churnRest, s.giveBack)
 	}
-	time.AfterFunc(3*time.Second, func() {
-		debug.FreeOSMemory()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.churn = 0
-	})
+}
+
+const (
+	churnMany = 1000
+	churnRest = 3 * time.Second
+)
+
+func (s *Server) giveBack() {
+	s.mu.Lock()
+	more := s.churn >= churnMany+100 // then others may be on their way
+	if s.churn = 0; more && !s.draining {
+		s.churn = churnMany
+		time.AfterFunc(churnRest, s.giveBack)
+	}
+	s.mu.Unlock()
+	debug.FreeOSMemory()
 }
 
 // Close waits for the connections that Drain told, until ctx ends, and cuts the rest.

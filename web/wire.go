@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -124,10 +125,12 @@ func (w *wire) Write(b []byte) (int, error) {
 // send writes all of b, as long as the other side takes some of it now and then. When
 // it does not, it is told so behind b, in case that it still wakes up.
 func (w *wire) send(b []byte) error {
-	const looks = 6 // in the time that a client may take nothing
 	defer w.SetWriteDeadline(time.Time{})
-	for took := time.Now(); ; {
-		w.SetWriteDeadline(time.Now().Add(w.stall / looks))
+	// The first look is early, so that nothing is kept for the client any more. Those of
+	// many clients are spread, as they all may have stopped at the same moment.
+	for took, look := time.Now(), min(time.Second, w.stall/6); ; look = w.stall / 2 {
+		look += rand.N(look / 4)
+		w.SetWriteDeadline(time.Now().Add(look))
 		n, err := w.Conn.Write(b)
 		if b = b[n:]; err == nil {
 			return nil
@@ -142,7 +145,7 @@ func (w *wire) send(b []byte) error {
 			took = time.Now()
 		} else if time.Since(took) >= w.stall {
 			if w.control != nil { // then b ends with a frame
-				w.SetWriteDeadline(time.Now().Add(w.stall / looks))
+				w.SetWriteDeadline(time.Now().Add(w.stall / 6))
 				w.Conn.Write(append(b[:len(b):len(b)], closeFrame(statusStalled, "nothing was read for too long")...))
 			}
 			return errStalled

@@ -34,7 +34,7 @@ func (f *fanoutOptions) stalled(ctx context.Context, o *output) (_ []figure, err
 		return nil, err
 	}
 	// What the hub keeps of recent events fills first: it is not the stalled clients' doing.
-	for range 50 {
+	for range 200 {
 		if err := runs[0].report(stage.wires[0], 1000); err != nil {
 			return nil, err
 		}
@@ -116,7 +116,7 @@ func (f *fanoutOptions) stalled(ctx context.Context, o *output) (_ []figure, err
 	}
 	beside := c.end()
 	closed := f.conns - (descriptors(pid) - files)
-	told, known, err := metric(stage.addr, "", "4001")
+	told, known, err := metric(stage.addr, "jobhub_live_closes_total", `code="4001"`)
 	if err != nil {
 		return nil, err
 	}
