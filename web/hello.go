@@ -86,9 +86,18 @@ func (c *socket) refresh(ctx context.Context, m message) error {
 		return jobs.NewProblem(forbidden, "Another tenant", "These credentials belong to another tenant; open another connection with them.")
 	}
 	for id, sub := range c.cursor.All() {
-		if err := c.mayWatch(ctx, who, sub.Filter); err != nil && !errors.Is(err, jobs.ErrGone) && !errors.Is(err, jobs.ErrNotFound) {
+		on := filterTarget(sub.Filter)
+		if sub.Job != (jobs.ID{}) {
+			if job, _, err := c.Store.Job(ctx, who.Tenant, sub.Job); err == nil { // else it is past its retention
+				on = jobTarget(&job)
+			}
+		}
+		if !who.May(auth.Watch, on) {
 			return jobs.NewProblem(forbidden, "Not allowed", "These credentials are not good for the subscription %s. Unsubscribe first, or get others.", id)
 		}
+	}
+	if c.viewer != nil && !who.May(auth.Watch, auth.Target{}) {
+		return notAllowed(who, auth.Watch)
 	}
 	c.identified(who)
 	c.timer.Reset(c.nextBeat(time.Now()))
