@@ -81,6 +81,7 @@ func TestPacedEventsAreNotForgotten(t *testing.T) {
 		if got := given(t, c); got != nil {
 			t.Errorf("at once came %v", got)
 		}
+		c.awake()
 		from := time.Now()
 		<-c.woken
 		if got := given(t, c); !slices.Equal(got, []uint64{2}) || time.Since(from) != 50*time.Millisecond {
