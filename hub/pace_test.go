@@ -56,9 +56,9 @@ func TestPace(t *testing.T) {
 			{10 * time.Millisecond, jobs.JobProgress, nil},
 			{10 * time.Millisecond, jobs.JobOutput, nil},
 			{10 * time.Millisecond, jobs.JobProgress, nil}, // replaces 2
-			{20 * time.Millisecond, jobs.JobOutput, []uint64{3, 4, 5}},
-			{49 * time.Millisecond, jobs.JobOutput, nil},
-			{0, jobs.JobStarted, []uint64{6, 7}},
+			{25 * time.Millisecond, jobs.JobOutput, []uint64{3, 4}}, // which left 5 ms ago
+			{44 * time.Millisecond, jobs.JobOutput, nil},
+			{0, jobs.JobStarted, []uint64{5, 6, 7}},
 			{0, jobs.JobStarted, []uint64{8}},
 			{0, jobs.JobOutput, nil},
 			{time.Hour, jobs.QueuePaused, []uint64{9, 10}},
