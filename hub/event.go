@@ -47,6 +47,9 @@ type Lot struct {
 	}
 }
 
+// Size is the length of its events' JSON with a separator each.
+func (l *Lot) Size() int { return l.size + len(l.Events) }
+
 // Encoding is a form in which lots are sent.
 type Encoding int
 

@@ -7,49 +7,32 @@ import (
 )
 
 // WebSocket frames (RFC 6455 section 5.2), as far as the library does not see to them:
-// those that are built once for many connections, and the headers of what clients send.
+// control frames of ours, and the headers of what clients send.
 
 const (
-	opText  = 0x81 // with FIN
-	opClose = 0x88
+	opClose = 0x88 // with FIN
 	opPong  = 0x8a
-	maxHead = 10 // bytes of the header of an unmasked frame
 )
 
-// appendFrameHead appends the header of an unmasked frame.
-func appendFrameHead(b []byte, op byte, size int) []byte {
-	switch {
-	case size < 126:
-		return append(b, op, byte(size))
-	case size < 1<<16:
-		return binary.BigEndian.AppendUint16(append(b, op, 126), uint16(size))
-	}
-	return binary.BigEndian.AppendUint64(append(b, op, 127), uint64(size))
-}
-
-// framed puts a header before a payload that has room for one: payload begins at maxHead.
-func framed(b []byte) []byte {
-	var head [maxHead]byte
-	h := appendFrameHead(head[:0], opText, len(b)-maxHead)
-	start := maxHead - len(h)
-	copy(b[start:], h)
-	return b[start:]
-}
-
-// payload is what an unmasked frame carries.
-func payload(frame []byte) []byte {
-	switch frame[1] {
-	case 126:
-		return frame[4:]
-	case 127:
-		return frame[10:]
-	}
-	return frame[2:]
-}
+// controlFrame is an unmasked frame; data takes up to 125 bytes.
+func controlFrame(op byte, data []byte) []byte { return append([]byte{op, byte(len(data))}, data...) }
 
 func closeFrame(code websocket.StatusCode, reason string) []byte {
-	b := appendFrameHead(make([]byte, 0, 4+len(reason)), opClose, 2+len(reason))
-	return append(binary.BigEndian.AppendUint16(b, uint16(code)), reason...)
+	if code == websocket.StatusNoStatusRcvd {
+		return controlFrame(opClose, nil)
+	}
+	return controlFrame(opClose, append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...))
+}
+
+// frameSize is the size of an unmasked frame, of which b has the header.
+func frameSize(b []byte) int {
+	switch b[1] {
+	case 126:
+		return 4 + int(binary.BigEndian.Uint16(b[2:]))
+	case 127:
+		return 10 + int(binary.BigEndian.Uint64(b[2:]))
+	}
+	return 2 + int(b[1])
 }
 
 // inspector follows the frame headers of what a client sends and finds what the library

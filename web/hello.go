@@ -142,9 +142,8 @@ func (c *socket) beat() {
 		return
 	case !c.who.Expires.IsZero() && !c.warned && !now.Before(c.warnAt):
 		c.warned = true
-		b := append(make([]byte, maxHead, 64), `{"type":"expiring","in_ms":`...)
-		b = strconv.AppendInt(b, c.who.Expires.Sub(now).Milliseconds(), 10)
-		c.send(framed(append(b, '}')))
+		b := strconv.AppendInt([]byte(`{"type":"expiring","in_ms":`), c.who.Expires.Sub(now).Milliseconds(), 10)
+		c.send(append(b, '}'))
 	case now.Sub(c.quietSince()) >= pingEvery:
 		if c.Auth != nil {
 			if err := c.Auth.Check(c.who, now); err != nil {
@@ -152,9 +151,8 @@ func (c *socket) beat() {
 				return
 			}
 		}
-		b := append(make([]byte, maxHead, 64), `{"type":"ping","seq":`...)
-		b = strconv.AppendUint(b, c.cursor.Settle(), 10)
-		c.send(framed(append(b, '}')))
+		b := strconv.AppendUint([]byte(`{"type":"ping","seq":`), c.cursor.Settle(), 10)
+		c.send(append(b, '}'))
 	}
 	if !c.closing {
 		c.timer.Reset(c.nextBeat(now))

@@ -30,10 +30,7 @@ type Config struct {
 	Version string
 	Logger  *slog.Logger
 
-	// LibraryWrites sends WebSocket data through the library instead of past it. For
-	// connections that are not plain TCP that is so anyway.
-	LibraryWrites bool
-	StallLimit    time.Duration // a live client may take nothing for so long; 30 s
+	StallLimit time.Duration // a live client may take nothing for so long; 30 s
 }
 
 // Server answers all requests to the hub.

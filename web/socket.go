@@ -27,25 +27,22 @@ const (
 	closePatience = 5 * time.Second // for the other side's part of closing
 )
 
-// socket is one WebSocket connection. One goroutine reads frames and serves them; what
-// is live is sent by the hub's workers as long as that needs no waiting, and by a
-// goroutine of its own while the client is slower than its events:
+// socket is one WebSocket connection. One goroutine reads messages and serves them;
+// what is live is sent by another, which is there only while there is something to send:
 //
 //	run ─ handle ─ serve ─ subscribe …          (the block: subscribed … live)
-//	hub's worker ─ wake ─ give                   (lots of events, patches of a view)
-//	                      └ keepUp               (the client is behind)
-//	timer ─ beat                                 (ping)
+//	hub's worker ─ wake ─ deliver                (lots of events, patches of a view)
+//	timer ─ beat                                 (ping, what credentials call for)
 //
 // Whoever sends or moves the cursor holds mu.
 type socket struct {
 	subscriber
-	id      string
-	remote  string
-	since   time.Time
-	conn    *websocket.Conn
-	wire    *wire
-	library bool // data goes through the library's Write
-	timer   *time.Timer
+	id     string
+	remote string
+	since  time.Time
+	conn   *websocket.Conn
+	wire   *wire
+	timer  *time.Timer
 
 	due  atomic.Bool  // the hub has something
 	sent atomic.Int64 // when something was sent last, in Unix nanoseconds
@@ -84,7 +81,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment."))
 		return
 	}
-	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, since: time.Now(), library: s.LibraryWrites, waiting: waiting, first: first}
+	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, since: time.Now(), waiting: waiting, first: first}
 	c.replies.socket = c
 	c.subscriber = subscriber{Server: s, out: &c.replies}
 	c.identified(who)
@@ -112,7 +109,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 
 // accept makes a WebSocket of the request, or answers why not.
 func (c *socket) accept(w http.ResponseWriter, r *http.Request) (err error) {
-	c.wire = &wire{stall: c.StallLimit, slow: c.cursor.Suspend}
+	c.wire = &wire{stall: c.StallLimit, slow: c.cursor.Suspend, closed: c.Live.closed}
 	u := &upgrade{ResponseWriter: w, wire: c.wire}
 	c.conn, err = websocket.Accept(u, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol},
 		InsecureSkipVerify: true, // admit has checked Host and Origin, more strictly
@@ -123,12 +120,6 @@ func (c *socket) accept(w http.ResponseWriter, r *http.Request) (err error) {
 		return err
 	}
 	c.conn.SetReadLimit(maxMessage)
-	if c.wire.open(); c.wire.raw == nil {
-		c.library = true
-	}
-	if !c.library {
-		c.wire.control = c.control
-	}
 	return nil
 }
 

@@ -2,39 +2,30 @@ package web
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
-	"sync/atomic"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
 
-// wire is the connection under a WebSocket. The library reads from it and writes its
-// control frames to it; our data goes past the library, as frames that many
-// connections share.
+// wire is the connection under a WebSocket: it sees what the library reads and writes.
+// Each frame leaves in one write.
 type wire struct {
 	net.Conn
-	raw       syscall.RawConn // for writing without waiting; nil if that can't be done
-	rest      []byte          // read by net/http already
+	rest      []byte // read by net/http already
 	inspector inspector
 	verdict   websocket.StatusCode // what the inspector found
 	stall     time.Duration
-	control   func(frame []byte) // sends a control frame of the library's; nil if it may do so itself
-	slow      func()             // called when the client takes nothing for a while
-	data      atomic.Bool        // the library writes data: slow may be called
-
-	// One write without waiting. They are here so that it allocates nothing.
-	chunk []byte
-	n     int
-	err   error
-	once  func(fd uintptr) bool
+	slow      func()                     // called when the client takes no data for a while
+	closed    func(websocket.StatusCode) // called when a close frame goes out
+	begun     []byte                     // the first piece of a frame that the library writes in two
 }
 
 var (
@@ -79,18 +70,6 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return u.wire, bufio.NewReadWriter(bufio.NewReaderSize(u.wire, 1<<10), bufio.NewWriterSize(u.wire, 256)), nil
 }
 
-// open prepares writing without waiting, where the connection allows it.
-func (w *wire) open() {
-	tcp, ok := w.Conn.(*net.TCPConn)
-	if !ok {
-		return
-	}
-	tcp.SetWriteBuffer(64 << 10) // what the kernel holds for a client that reads nothing
-	if w.raw, _ = tcp.SyscallConn(); w.raw != nil {
-		w.once = w.attempt
-	}
-}
-
 // Read implements io.Reader for the library.
 func (w *wire) Read(b []byte) (n int, err error) {
 	if w.verdict != 0 {
@@ -110,58 +89,59 @@ func (w *wire) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Write implements io.Writer for the library.
+// Write implements io.Writer for the library. A frame that is larger than the library's
+// buffer comes in two pieces.
 func (w *wire) Write(b []byte) (int, error) {
-	if w.control != nil {
-		w.control(b)
+	switch {
+	case len(w.begun) > 0:
+		err := w.send(net.Buffers{w.begun, b}, w.slow)
+		w.begun = w.begun[:0]
+		return len(b), err
+	case b[0] == opClose: // its answer to a close frame
+		code := websocket.StatusNoStatusRcvd
+		if len(b) >= 4 {
+			code = websocket.StatusCode(binary.BigEndian.Uint16(b[2:]))
+		}
+		if len(b) > 4 && !utf8.Valid(b[4:]) { // RFC 6455 section 5.5.1
+			code = websocket.StatusInvalidFramePayloadData
+			w.closed(code)
+			return len(b), w.send(net.Buffers{closeFrame(code, "")}, nil)
+		}
+		w.closed(code)
+		return len(b), w.send(net.Buffers{b}, nil)
+	case len(b) < frameSize(b):
+		w.begun = append(w.begun, b...)
 		return len(b), nil
 	}
-	if !w.data.Load() && len(b) > 4 && b[0] == opClose && !utf8.Valid(b[4:]) { // its answer to a close frame
-		return len(b), w.send(closeFrame(websocket.StatusInvalidFramePayloadData, ""))
-	}
-	return len(b), w.send(b)
+	return len(b), w.send(net.Buffers{b}, w.slow)
 }
 
-// send writes all of b, as long as the other side takes some of it now and then. When
-// it does not, it is told so behind b, in case that it still wakes up.
-func (w *wire) send(b []byte) error {
+// send writes whole frames, as long as the other side takes some of it now and then. When
+// it does not, it is told so behind them, in case that it still wakes up. slow, if not
+// nil, is called when that takes long.
+func (w *wire) send(frames net.Buffers, slow func()) error {
 	defer w.SetWriteDeadline(time.Time{})
 	// The first look is early, so that nothing is kept for the client any more. Those of
 	// many clients are spread, as they all may have stopped at the same moment.
 	for took, look := time.Now(), min(time.Second, w.stall/6); ; look = w.stall / 2 {
 		look += rand.N(look / 4)
 		w.SetWriteDeadline(time.Now().Add(look))
-		n, err := w.Conn.Write(b)
-		if b = b[n:]; err == nil {
-			return nil
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		n, err := frames.WriteTo(w.Conn)
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		if w.control != nil || w.data.Load() {
-			w.slow()
+		if slow != nil {
+			slow()
 		}
 		if n > 0 {
 			took = time.Now()
 		} else if time.Since(took) >= w.stall {
-			if w.control != nil { // then b ends with a frame
-				w.SetWriteDeadline(time.Now().Add(w.stall / 6))
-				w.Conn.Write(append(b[:len(b):len(b)], closeFrame(statusStalled, "nothing was read for too long")...))
-			}
+			w.SetWriteDeadline(time.Now().Add(w.stall / 6))
+			frames = append(frames, closeFrame(statusStalled, "nothing was read for too long"))
+			frames.WriteTo(w.Conn)
 			return errStalled
 		}
 	}
-}
-
-// try writes what can be written without waiting.
-func (w *wire) try(b []byte) (n int, err error) {
-	w.chunk, w.n, w.err = b, 0, nil
-	err = w.raw.Write(w.once)
-	w.chunk = nil
-	if err == nil {
-		err = w.err
-	}
-	return w.n, err
 }
 
 // endWrites says that no more is to come, and reads on until the other side has said so

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,9 +23,6 @@ import (
 // patience bounds every wait, so that what never comes fails a test instead of
 // hanging it.
 const patience = 20 * time.Second
-
-// libraryWrites runs the tests on the second way in which sockets can be written.
-var libraryWrites = flag.Bool("library", false, "send WebSocket data through the library's Write")
 
 // world is a real hub on a store in a temporary folder, behind a real socket.
 type world struct {
@@ -79,7 +75,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if w.keys, err = auth.Open(dir); err != nil {
 		t.Fatal(err)
 	}
-	p := parts{web: web.Config{Store: w.store, Auth: w.keys, Version: "test", LibraryWrites: *libraryWrites}, hub: hub.Options{Log: w.store}}
+	p := parts{web: web.Config{Store: w.store, Auth: w.keys, Version: "test"}, hub: hub.Options{Log: w.store}}
 	if change != nil {
 		change(&p)
 	}

@@ -1,5 +1,0 @@
-//go:build !unix
-
-package web
-
-func (w *wire) attempt(uintptr) bool { return true } // then a goroutine writes all of it
