@@ -28,6 +28,10 @@ type wire struct {
 	begun     []byte                     // the first piece of a frame that the library writes in two
 }
 
+// kernelBuffer is how many bytes the kernel takes for a client that reads nothing (on
+// Linux twice that, with its own overhead); left alone it would take up to 4 MiB.
+const kernelBuffer = 32 << 10
+
 var (
 	errVerdict = errors.New("the client broke the protocol")
 	errStalled = errors.New("the client takes nothing")
@@ -67,6 +71,9 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		u.wire.rest = append([]byte(nil), some...)
 	}
 	u.wire.Conn = conn
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetWriteBuffer(kernelBuffer)
+	}
 	return u.wire, bufio.NewReadWriter(bufio.NewReaderSize(u.wire, 1<<10), bufio.NewWriterSize(u.wire, 256)), nil
 }
 
@@ -123,8 +130,8 @@ func (w *wire) send(frames net.Buffers, slow func()) error {
 	defer w.SetWriteDeadline(time.Time{})
 	// The first look is early, so that nothing is kept for the client any more. Those of
 	// many clients are spread, as they all may have stopped at the same moment.
-	for took, look := time.Now(), min(time.Second, w.stall/6); ; look = w.stall / 2 {
-		look += rand.N(look / 4)
+	for took, look := time.Now(), min(time.Second, w.stall/6); ; look = w.stall {
+		look += rand.N(look / 8)
 		w.SetWriteDeadline(time.Now().Add(look))
 		n, err := frames.WriteTo(w.Conn)
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
