@@ -157,7 +157,11 @@ func (c *socket) run() {
 func (c *socket) welcome() error {
 	c.say(appendWelcome(nil, c.id, c.Hub.Position()))
 	if c.first != nil {
-		if err := c.open(c.stopped, *c.first, true); err != nil {
+		err := c.open(c.stopped, *c.first, true)
+		if errors.Is(err, errGone) || c.stopped.Err() != nil {
+			return errGone
+		}
+		if err != nil {
 			c.refuse(*c.first, err)
 		}
 		c.first = nil
