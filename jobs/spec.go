@@ -54,6 +54,9 @@ var wellFormed = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 // WellFormedName reports whether name may be a kind or a queue.
 func WellFormedName(name string) bool { return wellFormed.MatchString(name) }
 
+// WellFormedTag reports whether tag may be a tag of a job.
+func WellFormedTag(tag string) bool { return tag != "" && len(tag) <= maxTag && plainText(tag) }
+
 // specDocument is the JSON of a submission (CONTRACT section 4).
 type specDocument struct {
 	Kind     string   `json:"kind"`
@@ -158,7 +161,7 @@ func (d *specDocument) spec() (Spec, error) {
 		return s, invalid("/tags", "at most %d tags", maxTags)
 	}
 	for i, tag := range s.Tags {
-		if !plainText(tag) || len(tag) == 0 || len(tag) > maxTag {
+		if !WellFormedTag(tag) {
 			return s, invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", maxTag)
 		}
 	}

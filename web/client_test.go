@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 
@@ -17,24 +18,30 @@ type client struct {
 	talk    []string
 }
 
-// dial connects, once the hub knows all that is stored, and takes the welcome.
-func (w *world) dial(query string) *client {
+// dial connects and takes the welcome.
+func (w *world) dial(query string, headers ...string) *client {
 	w.t.Helper()
-	if err := w.hub.Reach(w.t.Context(), w.store.Head().Seq); err != nil {
-		w.t.Fatal(err)
-	}
-	c := w.connect(query)
+	c := w.connect(query, headers...)
 	if m := c.next(); m["type"] != "welcome" {
 		w.t.Fatalf("first came %v", m)
 	}
 	return c
 }
 
-func (w *world) connect(query string) *client {
+// connect opens a WebSocket; headers are names and values by turns.
+func (w *world) connect(query string, headers ...string) *client {
 	w.t.Helper()
+	header, offered := http.Header{}, []string{"jobhub.v1"}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Sec-WebSocket-Protocol" {
+			offered = append(offered, headers[i+1])
+		} else {
+			header.Set(headers[i], headers[i+1])
+		}
+	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), w.patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, w.url+"/v1/ws"+query, &websocket.DialOptions{HTTPClient: w.client, Subprotocols: []string{"jobhub.v1"}})
+	conn, _, err := websocket.Dial(ctx, w.url+"/v1/ws"+query, &websocket.DialOptions{HTTPClient: w.client, HTTPHeader: header, Subprotocols: offered})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -190,12 +190,16 @@ func (s *Server) apiExample(name, status, media string, out *view.APIOperation, 
 		address = "'" + address + "?" + query.String()[1:] + "'"
 	}
 	verb := ""
-	if (out.Method == "POST") != strings.Contains(command.String(), " -d '") && (out.Method != "GET") && !(out.Method == "POST" && strings.Contains(command.String(), "--data")) {
+	if media == "text/event-stream" {
+		verb = " -N"
+	} else if (out.Method == "POST") != strings.Contains(command.String(), " -d '") && (out.Method != "GET") && !(out.Method == "POST" && strings.Contains(command.String(), "--data")) {
 		verb = " -X " + out.Method
 	}
 	e.Command = "curl" + verb + " " + address + command.String()
 	if strings.HasSuffix(media, "json") {
 		e.Answer = pretty(answer, "")
+	} else if text, ok := answer.value.(string); ok && media == "text/event-stream" {
+		e.Answer = strings.TrimSpace(text)
 	}
 	return e
 }

@@ -13,10 +13,7 @@ import (
 	"time"
 )
 
-// pendingPaths are in the pages' commands and not yet served.
-var pendingPaths = []string{"/v1/events"}
-
-var docsPaths = []string{"/docs", "/docs/protocol", "/docs/workers", "/docs/api", "/docs/errors"}
+var docsPaths = []string{"/docs", "/docs/protocol", "/docs/workers", "/docs/operate", "/docs/api", "/docs/errors"}
 
 // blocks are the code blocks of a page's source, for the server at url.
 func blocks(t *testing.T, page, url string) (all []block) {
@@ -33,13 +30,22 @@ func blocks(t *testing.T, page, url string) (all []block) {
 
 type block struct{ language, code string }
 
-// shell runs a script; a curl in it fails where the hub refuses.
+// shell runs a script; a curl in it fails where the hub refuses. One that has no end (-N)
+// is ended after a second, and must be live by then.
 func shell(t *testing.T, script string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sh", "-ec", `curl() { command curl --fail-with-body --max-time 20 "$@"; }`+"\n"+script)
+	cmd := exec.CommandContext(t.Context(), "sh", "-ec", `curl() {
+		case " $* " in
+		*" -N "*) command curl --fail-with-body --max-time 1 "$@" || [ $? = 28 ] ;; # 28: it took too long
+		*) command curl --fail-with-body --max-time 20 "$@" ;;
+		esac
+	}`+"\n"+script)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s\n%s", err, script, out)
+	}
+	if strings.Contains(script, "curl -N") && !strings.Contains(string(out), `"type":"live"`) {
+		t.Errorf("%s is not live:\n%s", script, out)
 	}
 	return string(out)
 }
@@ -61,8 +67,7 @@ func TestDocsCommands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := start(t)
 			for _, b := range blocks(t, name, w.url) {
-				if b.language != "sh" || !strings.Contains(b.code, "curl") || strings.HasPrefix(b.code, "#!") ||
-					slices.ContainsFunc(pendingPaths, func(p string) bool { return strings.Contains(b.code, p) }) {
+				if b.language != "sh" || !strings.Contains(b.code, "curl") || strings.HasPrefix(b.code, "#!") {
 					continue
 				}
 				ran++
@@ -136,7 +141,7 @@ func TestDocsAPICommands(t *testing.T) {
 	}
 	for _, m := range all {
 		operation, _, _ := strings.Cut(m[1], "-")
-		if later[operation] || later[m[1]] || operation == "socket" || operation == "events" {
+		if later[operation] || later[m[1]] || operation == "socket" {
 			continue
 		}
 		command := strings.ReplaceAll(html.UnescapeString(strings.ReplaceAll(m[2], "\x00", "\n")), "http://127.0.0.1:8080", w.url)

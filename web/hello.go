@@ -55,9 +55,13 @@ func (c *socket) hello(ctx context.Context, m message) error {
 			c.closeLocked(verdict(err))
 			return errGone
 		}
+		head := c.Store.Head().Seq // see follow
+		if err := c.Hub.Reach(ctx, head); err != nil {
+			return err
+		}
 		c.waiting = false
 		c.identified(who)
-		c.cursor.Skip(c.Hub.Position().Seq)
+		c.cursor.Skip(head)
 		if err := c.welcome(); err != nil {
 			return err
 		}

@@ -136,7 +136,7 @@ func TestRevokedKeyEndsItsConnections(t *testing.T) {
 		}
 		c := w.show("?all=1", text)
 		c.until("live")
-		stream := w.stream("?all=1", "Authorization", "Bearer "+text)
+		stream := w.stream("/v1/events?all=1", "Authorization", "Bearer "+text)
 		if _, err := w.keys.Revoke(key.ID, time.Now()); err != nil {
 			t.Fatal(err)
 		}

@@ -68,12 +68,18 @@ func (m *message) subscription(tenant string) (hub.Subscription, error) {
 		filters++
 	}
 	for _, named := range []struct {
-		text *string
-		to   *string
-	}{{m.Queue, &s.Queue}, {m.Kind, &s.Kind}, {m.Tag, &s.Tag}} {
+		text       *string
+		to         *string
+		wellFormed func(string) bool
+		otherwise  string
+	}{
+		{m.Queue, &s.Queue, jobs.WellFormedName, "queue takes 1 to 64 of the characters a-z, 0-9 and . _ -."},
+		{m.Kind, &s.Kind, jobs.WellFormedName, "kind takes 1 to 64 of the characters a-z, 0-9 and . _ -."},
+		{m.Tag, &s.Tag, jobs.WellFormedTag, "tag takes 1 to 128 bytes of text without control characters."},
+	} {
 		if named.text != nil {
-			if *named.text == "" {
-				return bad("a filter must not be empty.")
+			if !named.wellFormed(*named.text) {
+				return bad(named.otherwise)
 			}
 			*named.to = *named.text
 			filters++

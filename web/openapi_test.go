@@ -2,20 +2,24 @@ package web_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"jobhub/web/auth"
 )
 
 // pending are the operations, and examples of operations, that are described and not yet served.
 var pending = []string{"POST /batch", "POST /v1/batch", "POST /v1/jobs:bulk", "GET /v1/schedules", "GET /v1/schedules/{name}", "PUT /v1/schedules/{name}",
-	"DELETE /v1/schedules/{name}", "GET /v1/events", "POST /v1/tokens", "GET /metrics", "POST /v1/jobs called", "POST /v1/jobs fanned"}
+	"DELETE /v1/schedules/{name}", "POST /v1/jobs called", "POST /v1/jobs fanned"}
 
 func readOpenAPI(w *world) *document { return readDocument(w, "/openapi.json", jsonschema.Draft2020) }
 
@@ -63,10 +67,12 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 }
 
 // TestOpenAPIExamples sends every example to a hub and compares what it answers with
-// what the document says: status, headers, body.
+// what the document says: status, headers, body. Answers under x-keyed are those of a hub
+// with keys to who shows none.
 func TestOpenAPIExamples(t *testing.T) {
-	w := start(t)
-	doc := readOpenAPI(w)
+	open, keyed := start(t), start(t)
+	keyed.bearer = keyed.key(auth.Admin, "default")
+	doc := readOpenAPI(open)
 	doc.operations(func(name string, path, operation place) {
 		if slices.Contains(pending, name) {
 			return
@@ -76,8 +82,12 @@ func TestOpenAPIExamples(t *testing.T) {
 			good := false
 			for _, e := range examples {
 				good = good || e.status < 400 || name == "GET /v1/ws" // whose 101 the tests of frames see
+				w := open
+				if e.keyed() {
+					w = keyed
+				}
 				if !slices.Contains(pending, name+" "+e.name) {
-					t.Run(e.name, func(t *testing.T) { e.send(t, w, name, path, operation) })
+					t.Run(fmt.Sprint(e.status, " ", e.name), func(t *testing.T) { e.send(t, w, name, path, operation) })
 				}
 			}
 			if !good {
@@ -95,6 +105,8 @@ type example struct {
 	media  string
 	body   any // of the answer
 }
+
+func (e example) keyed() bool { return e.answer.at("x-keyed").value == true }
 
 // examplesOf are the examples of an operation, which have the names of those of its answers;
 // without any, the one call that is answered without a body.
@@ -165,7 +177,18 @@ func (e example) send(t *testing.T, w *world, name string, path, operation place
 	if media != "" {
 		headers = append(headers, "Content-Type", media)
 	}
-	r := w.do(method, target, stand.in(body), headers...)
+	body = stand.in(body)
+	if e.media == "text/event-stream" {
+		e.follow(t, w.stream(target, headers...))
+		return
+	}
+	send := w.do
+	if e.keyed() {
+		send = func(method, path, body string, headers ...string) reply {
+			return w.with("", method, path, body, headers...)
+		}
+	}
+	r := send(method, target, body, headers...)
 	r.t = t
 	r.want(e.status)
 	if e.media != "" && !strings.HasPrefix(r.header.Get("Content-Type"), e.media) {
@@ -192,6 +215,51 @@ func (e example) send(t *testing.T, w *world, name string, path, operation place
 	if at := unlike(e.body, got, ""); at != "" {
 		t.Errorf("the answer differs from the example at %s: %s", at, r.body)
 	}
+}
+
+// follow reads a stream until it is live, and compares what it has with the example.
+func (e example) follow(t *testing.T, s *eventSource) {
+	s.reply.t = t
+	s.want(e.status).has("Content-Type", e.media)
+	text := ""
+	for !strings.Contains(text, `"type":"live"`) {
+		text += s.block()
+	}
+	fields := regexp.MustCompile(`(?m)^(\w+): (?:\{("type":"[^"]+").*|.*)$`)
+	resumed := regexp.MustCompile(`"recovered".*`).FindString
+	want := fields.ReplaceAllString(e.body.(string), "$1 $2")
+	if got := fields.ReplaceAllString(text, "$1 $2"); got != want || resumed(text) != resumed(e.body.(string)) {
+		t.Errorf("the stream begins with\n%s, which is not like the example\n%s", text, e.body)
+	}
+}
+
+// TestOpenAPISecurity: the document says of each operation whether it needs a key, and
+// what is answered without a good one.
+func TestOpenAPISecurity(t *testing.T) {
+	patterns := strings.NewReplacer("{$}", "", "/static/", "/static/{file}")
+	who := map[string]string{}
+	for pattern, roles := range rights {
+		who[patterns.Replace(pattern)] = roles
+	}
+	readOpenAPI(start(t)).operations(func(name string, _, operation place) {
+		roles, served := who[name]
+		if !served {
+			return
+		}
+		none, given := operation.at("security").value.([]any)
+		if open := given && len(none) == 0; open != (roles == "all" && name != "GET /v1/ws") {
+			t.Errorf("%s is for %s, and its security is %v", name, roles, operation.at("security").value)
+		}
+		responses := operation.at("responses")
+		for _, status := range []string{"401", "403"} {
+			if strings.Contains(name, " /v1/") && responses.at(status).value == nil {
+				t.Errorf("%s says nothing of %s", name, status)
+			}
+		}
+		if name == "GET /metrics" && responses.at("401").value == nil || strings.HasPrefix(name, "GET /docs") && responses.at("303").value == nil {
+			t.Errorf("%s does not say what comes without a key", name)
+		}
+	})
 }
 
 // parameter is the example's value of a parameter; of a required one, else the first.

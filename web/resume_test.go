@@ -262,12 +262,11 @@ func (r *resumer) take(m map[string]any) {
 			r.pending = &span{from: seq, to: seq}
 			if r.snapshot {
 				r.pending.states = map[string]uint64{}
-			} else if !r.sse {
+			} else if r.sse && (r.pos == nil || *r.pos != jobs.Position{Epoch: epoch, Seq: seq}) {
+				r.t.Fatalf("after %v the last id is %v", m, r.pos)
+			} else {
 				r.at(epoch, seq) // safe to store at once
 			}
-		}
-		if r.sse && r.pos != nil && r.pending != nil && r.pos.Seq >= r.pending.from {
-			r.at(r.pos.Epoch, r.pos.Seq)
 		}
 	case "gap":
 		if r.pos == nil || m["reason"] != "expired" {

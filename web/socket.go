@@ -85,7 +85,11 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	c.replies.socket = c
 	c.subscriber = subscriber{Server: s, out: &c.replies}
 	c.identified(who)
-	c.cursor = s.Hub.Cursor(c.wake) // before the 101, so that nothing after it is missed
+	if c.cursor, err = s.follow(r.Context(), c.wake); err != nil { // before the 101, so that nothing after it is missed
+		s.fail(w, r, err)
+		s.sockets.Done()
+		return
+	}
 	c.mu.Lock()
 	if c.accept(w, r) != nil {
 		s.sockets.Done()
@@ -155,16 +159,16 @@ func (c *socket) run() {
 
 // welcome begins the conversation, with the subscription of the query if there is one.
 func (c *socket) welcome() error {
-	c.say(appendWelcome(nil, c.id, c.Hub.Position()))
-	if c.first != nil {
-		err := c.open(c.stopped, *c.first, true)
+	c.say(appendWelcome(nil, c.id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: c.cursor.Seq()}))
+	if first := c.first; first != nil {
+		c.first = nil
+		err := c.open(c.stopped, *first, true)
 		if errors.Is(err, errGone) || c.stopped.Err() != nil {
 			return errGone
 		}
 		if err != nil {
-			c.refuse(*c.first, err)
+			c.refuse(*first, err)
 		}
-		c.first = nil
 	}
 	return c.replies.flush()
 }

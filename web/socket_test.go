@@ -56,8 +56,14 @@ func TestMalformedSocketRequests(t *testing.T) {
 	w := start(t)
 	upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="}
 	for _, query := range []string{"bogus=1", "all=yes", "all=1&queue=q", "all=0", "snapshot=1", "queue=", "all=1&seq=-1", "all=1&epoch=e&seq=x", "all=1&progress=some",
-		"queue=a&queue=b", "all=1&snapshot=2", "queue=%zz", "token=jh_1&all=1"} {
+		"queue=a&queue=b", "all=1&snapshot=2", "queue=%zz", "token=jh_1&all=1",
+		"queue=a+b", "queue=Q", "kind=" + strings.Repeat("k", 65), "kind=a/b", "tag=", "tag=%00", "tag=" + strings.Repeat("t", 129)} {
 		w.do("GET", "/v1/ws?"+query, "", upgrade...).problem(http.StatusBadRequest, "bad_message")
+		w.do("GET", "/v1/events?"+query, "").problem(http.StatusBadRequest, "bad_message")
+	}
+	for _, query := range []string{"queue=" + strings.Repeat("q", 64), "kind=a.b_c-9", "tag=user:7", "tag=a+b", "tag=" + strings.Repeat("t", 128)} {
+		c := w.dial("?" + query)
+		c.block("q")
 	}
 	w.do("GET", "/v1/ws?all=1", "").has("Upgrade", "websocket").problem(http.StatusUpgradeRequired, "unsupported")
 }

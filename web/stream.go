@@ -55,14 +55,19 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 
 	woken := make(chan struct{}, 1)
-	e := &stream{body: w, control: http.NewResponseController(w), epoch: s.Hub.Epoch()}
-	e.subscriber = subscriber{Server: s, who: who, out: e, cursor: s.Hub.Cursor(func() {
+	cursor, err := s.follow(ctx, func() {
 		select {
 		case woken <- struct{}{}:
 		default:
 		}
-	})}
-	defer e.cursor.Close()
+	})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer cursor.Close()
+	e := &stream{body: w, control: http.NewResponseController(w), epoch: s.Hub.Epoch()}
+	e.subscriber = subscriber{Server: s, who: who, out: e, cursor: cursor}
 	if err := e.subscribe(ctx, *m, true); err != nil { // a long block is on its way by now
 		if !e.begun && !errors.Is(err, errGone) {
 			s.fail(w, r, err)

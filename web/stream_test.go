@@ -1,80 +1,17 @@
 package web_test
 
 import (
-	"bufio"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// stream is a client of server-sent events.
-type stream struct {
-	*world
-	res   *http.Response
-	lines *bufio.Reader
-}
-
-func (w *world) stream(query string, headers ...string) *stream {
-	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), "GET", w.url+"/v1/events"+query, nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := w.client.Transport.RoundTrip(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { res.Body.Close() })
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
-		w.t.Fatal(res.Status, res.Header)
-	}
-	return &stream{w, res, bufio.NewReader(res.Body)}
-}
-
-// next is the next block of lines: its id, and its data; both may be empty.
-func (s *stream) next() (id, data string) {
-	s.t.Helper()
-	for {
-		line, err := s.lines.ReadString('\n')
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		switch name {
-		case "":
-			return id, data
-		case "id":
-			id = value
-		case "data":
-			data = value
-		case "retry":
-		default:
-			s.t.Fatalf("a line %q", line)
-		}
-	}
-}
-
-// rest is what comes until the end.
-func (s *stream) rest() string {
-	s.t.Helper()
-	text, err := io.ReadAll(s.lines)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return string(text)
-}
-
 // A snapshot gives no position to resume from before it is complete.
 func TestStreamOfASnapshot(t *testing.T) {
 	w := start(t)
 	a := w.submit(`{"kind":"nobody"}`)
-	s := w.stream("?all=1&snapshot=1")
+	s := w.stream("/v1/events?all=1&snapshot=1")
 	epoch := w.hub.Epoch()
 	for i, want := range []struct{ id, kind string }{{"", "subscribed"}, {"", "state"}, {epoch + ":1", "live"}, {epoch + ":2", "job.queued"}, {epoch + ":3", "job.cancelled"}} {
 		switch i {
@@ -83,18 +20,18 @@ func TestStreamOfASnapshot(t *testing.T) {
 		case 4:
 			w.do("POST", "/v1/jobs/"+a+"/cancel", "").want(200)
 		}
-		if id, data := s.next(); id != want.id || decoded(t, data)["type"] != want.kind {
+		if id, data := s.part(); id != want.id || decoded(t, data)["type"] != want.kind {
 			t.Errorf("%d: got %q %s, want %v", i, id, data, want)
 		}
 	}
-	s = w.stream("?all=1", "Last-Event-ID", epoch+":1")
+	s = w.stream("/v1/events?all=1", "Last-Event-ID", epoch+":1")
 	for _, want := range []struct{ id, kind string }{{epoch + ":1", "subscribed"}, {epoch + ":2", "job.queued"}, {epoch + ":3", "job.cancelled"}, {epoch + ":3", "live"}} {
-		if id, data := s.next(); id != want.id || decoded(t, data)["type"] != want.kind {
+		if id, data := s.part(); id != want.id || decoded(t, data)["type"] != want.kind {
 			t.Errorf("resumed: got %q %s, want %v", id, data, want)
 		}
 	}
 	for _, id := range []string{"elsewhere:1", "rubbish", epoch + ":99", ":", epoch + ":-1"} {
-		_, data := w.stream("?all=1&epoch="+epoch+"&seq=1", "Last-Event-ID", id).next()
+		_, data := w.stream("/v1/events?all=1&epoch="+epoch+"&seq=1", "Last-Event-ID", id).part()
 		if m := decoded(t, data); m["recovered"] != false || m["reason"] == nil {
 			t.Errorf("from %q: %s", id, data)
 		}
@@ -117,12 +54,12 @@ func TestStreamsThatAreRefused(t *testing.T) {
 func TestQuietStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := startIn(t, t.TempDir(), func(p *parts) { p.listen = listenPiped() })
-		s := w.stream("?queue=quiet")
-		s.next()
-		s.next()
+		s := w.stream("/v1/events?queue=quiet")
+		s.part()
+		s.part()
 		w.submit(`{"kind":"nobody","queue":"loud"}`)
 		from := time.Now()
-		if id, data := s.next(); id != w.hub.Epoch()+":1" || data != "" || time.Since(from) != 25*time.Second {
+		if id, data := s.part(); id != w.hub.Epoch()+":1" || data != "" || time.Since(from) != 25*time.Second {
 			t.Errorf("after %s came %q %q", time.Since(from), id, data)
 		}
 		w.Drain()

@@ -38,6 +38,18 @@ type outlet interface {
 // nowhere is no position: inside of a snapshot, a client has yet to hear the rest.
 const nowhere = math.MaxUint64
 
+// follow returns a cursor at the log's end. The hub reads that far first: whoever connects
+// after a 202 is welcomed at a position that is not before the one in it.
+func (s *Server) follow(ctx context.Context, wake func()) (*hub.Cursor, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.stopped, cancel)()
+	if err := s.Hub.Reach(ctx, s.Store.Head().Seq); err != nil {
+		return nil, err
+	}
+	return s.Hub.Cursor(wake), nil
+}
+
 // subscribe opens a subscription. The block from subscribed to live is sent with
 // nothing in between, and what is live begins right behind it: events of the other
 // subscriptions up to that position go out before, all later ones after.

@@ -17,7 +17,6 @@ const (
 	defaultTTL = 15 * time.Minute
 	maxTTL     = 24 * time.Hour
 	maxGranted = 100 // jobs, queues and tags of one token
-	maxTagText = 256 // bytes
 )
 
 // createToken is POST /v1/tokens: a token for a browser, good for just what is listed.
@@ -95,7 +94,7 @@ func grantOf(ids, queues, tags []string, actions []auth.Action) (g auth.Grant, e
 		}
 	}
 	for i, tag := range tags {
-		if tag == "" || len(tag) > maxTagText {
+		if !jobs.WellFormedTag(tag) {
 			return g, invalidMember("/tags/"+strconv.Itoa(i), "must be a tag of a job")
 		}
 	}

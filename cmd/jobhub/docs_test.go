@@ -13,7 +13,7 @@ func TestPageDocs(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)
 	p := openBrowser(t)
-	for _, path := range []string{"/docs", "/docs/protocol", "/docs/workers", "/docs/api", "/docs/errors"} {
+	for _, path := range []string{"/docs", "/docs/protocol", "/docs/workers", "/docs/operate", "/docs/api", "/docs/errors"} {
 		for _, width := range []int64{1440, 390} {
 			show(p, width, 900, "light")
 			p.read(h.url + path)

@@ -365,15 +365,15 @@ func (f *follower) overSSE(ctx context.Context, c *http.Client, path string, tak
 		case "id":
 			id = value
 		case "":
-			if data != "" && !take([]byte(data)) {
-				return
-			}
-			if id != "" {
+			if id != "" { // first, as browsers do: whoever stops at an event has had it
 				at, err := client.ParsePosition(id)
 				if err != nil || at.Epoch != f.at.Epoch || at.Seq < f.at.Seq {
 					f.say("at %s came the id %q", f.at, id)
 				}
 				f.at = at
+			}
+			if data != "" && !take([]byte(data)) {
+				return
 			}
 			data, id = "", ""
 		}
