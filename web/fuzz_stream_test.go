@@ -34,21 +34,16 @@ func FuzzStream(f *testing.F) {
 		announced(fin|opText, 1<<40), announced(fin|opText, 1<<63), frame(fin|opPong, strings.Repeat("x", 126)), "\x81\x02{}", "\xff\xff\xff", closing(1005, ""), frame(fin|opClose, "\x03")} {
 		f.Add([]byte(seed))
 	}
-	worlds := make([]*world, len(writePaths))
-	for i, path := range writePaths {
-		worlds[i] = startIn(f, f.TempDir(), path.change)
-	}
+	w := start(f)
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		for i, w := range worlds {
-			conn, err := net.Dial("tcp", w.address())
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := &rawConn{t, conn.(*net.TCPConn), bufio.NewReader(conn)}
-			c.send(handshake(w.address(), "?all=1"))
-			if err := served(c, stream); err != nil {
-				t.Fatalf("%s: %v", writePaths[i].name, err)
-			}
+		conn, err := net.Dial("tcp", w.address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &rawConn{t, conn.(*net.TCPConn), bufio.NewReader(conn)}
+		c.send(handshake(w.address(), "?all=1"))
+		if err := served(c, stream); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

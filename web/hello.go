@@ -133,9 +133,17 @@ func (c *socket) beat() {
 	}
 	defer c.unlock()
 	now := time.Now()
-	switch {
-	case c.closing:
+	if c.closing {
 		return
+	}
+	if c.Auth != nil && !c.waiting && now.Sub(c.checked) >= pingEvery {
+		c.checked = now
+		if err := c.Auth.Check(c.who, now); err != nil {
+			c.closeLocked(verdict(err))
+			return
+		}
+	}
+	switch {
 	case c.waiting:
 		if now.Sub(c.since) >= helloWithin {
 			c.closeLocked(statusNoHello, "no hello within 10 s")
@@ -149,12 +157,6 @@ func (c *socket) beat() {
 		b := strconv.AppendInt([]byte(`{"type":"expiring","in_ms":`), c.who.Expires.Sub(now).Milliseconds(), 10)
 		c.send(append(b, '}'))
 	case now.Sub(c.quietSince()) >= pingEvery:
-		if c.Auth != nil {
-			if err := c.Auth.Check(c.who, now); err != nil {
-				c.closeLocked(verdict(err))
-				return
-			}
-		}
 		b := strconv.AppendUint([]byte(`{"type":"ping","seq":`), c.cursor.Settle(), 10)
 		c.send(append(b, '}'))
 	}
@@ -169,6 +171,9 @@ func (c *socket) nextBeat(now time.Time) time.Duration {
 		return max(0, c.since.Add(helloWithin).Sub(now))
 	}
 	next := c.quietSince().Add(pingEvery)
+	if check := c.checked.Add(pingEvery); c.Auth != nil && check.Before(next) {
+		next = check
+	}
 	if !c.who.Expires.IsZero() {
 		at := c.who.Expires
 		if !c.warned {
@@ -185,6 +190,6 @@ func (c *socket) quietSince() time.Time { return time.Unix(0, c.sent.Load()) }
 
 // identified takes over credentials that are good, from now on.
 func (c *socket) identified(who auth.Identity) {
-	c.who, c.warned = who, false
+	c.who, c.warned, c.checked = who, false, time.Now()
 	c.warnAt = who.Expires.Add(-min(warnBefore, time.Until(who.Expires)/2))
 }

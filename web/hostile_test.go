@@ -75,48 +75,44 @@ func TestHostileFrames(t *testing.T) {
 			want        int
 		}{fmt.Sprint("close with ", code), closing(code, ""), 1002})
 	}
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		w := startIn(t, t.TempDir(), change)
-		for _, test := range tests {
-			t.Run(test.name, func(t *testing.T) {
-				c := w.raw("?all=1")
-				c.t = t
-				if err := c.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
-					t.Fatal(err)
-				}
-				io.WriteString(c, test.bytes) // it may hang up before it has all
-				if code, reason := c.closed(); code != test.want {
-					t.Errorf("closed with %d (%q), want %d", code, reason, test.want)
-				} else if len(reason) > 123 {
-					t.Errorf("a reason of %d bytes", len(reason))
-				}
-			})
-		}
-		w.submit(`{"kind":"echo"}`)
-	})
+	w := start(t)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := w.raw("?all=1")
+			c.t = t
+			if err := c.SetDeadline(time.Now().Add(3 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(c, test.bytes) // it may hang up before it has all
+			if code, reason := c.closed(); code != test.want {
+				t.Errorf("closed with %d (%q), want %d", code, reason, test.want)
+			} else if len(reason) > 123 {
+				t.Errorf("a reason of %d bytes", len(reason))
+			}
+		})
+	}
+	w.submit(`{"kind":"echo"}`)
 }
 
 func TestCloseIsEchoed(t *testing.T) {
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		w := startIn(t, t.TempDir(), change)
-		for _, code := range []uint16{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999} {
-			c := w.raw("")
-			c.send(closing(code, "bye €"))
-			if got, _ := c.closed(); got != int(code) {
-				t.Errorf("a close with %d is answered with %d", code, got)
-			}
-		}
+	w := start(t)
+	for _, code := range []uint16{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999} {
 		c := w.raw("")
-		c.send(frame(fin|opClose, ""))
-		if got, _ := c.closed(); got != 0 && got != 1000 {
-			t.Errorf("a close without a code is answered with %d", got)
+		c.send(closing(code, "bye €"))
+		if got, _ := c.closed(); got != int(code) {
+			t.Errorf("a close with %d is answered with %d", code, got)
 		}
-		c = w.raw("")
-		c.send(closing(1000, "") + whole(`{"type":"submit","id":"m","job":{"kind":"nobody"}}`))
-		if got, _ := c.closed(); got != 1000 || w.store.Head().Seq != 0 {
-			t.Errorf("closed with %d; what stands behind a close was served: %v", got, w.log())
-		}
-	})
+	}
+	c := w.raw("")
+	c.send(frame(fin|opClose, ""))
+	if got, _ := c.closed(); got != 0 && got != 1000 {
+		t.Errorf("a close without a code is answered with %d", got)
+	}
+	c = w.raw("")
+	c.send(closing(1000, "") + whole(`{"type":"submit","id":"m","job":{"kind":"nobody"}}`))
+	if got, _ := c.closed(); got != 1000 || w.store.Head().Seq != 0 {
+		t.Errorf("closed with %d; what stands behind a close was served: %v", got, w.log())
+	}
 }
 
 // conversation sends bytes and checks the frames that come back, as "opcode payload".
@@ -145,83 +141,77 @@ func TestFramesInUnusualForms(t *testing.T) {
 	}
 	eachByte.WriteString(frame(fin|opContinuation, ""))
 	const pong = `1 {"type":"pong","t":`
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		w := startIn(t, t.TempDir(), change)
-		talk := func(name, bytes string, want ...string) {
-			t.Run(name, func(t *testing.T) {
-				c := w.raw("")
-				c.t = t
-				conversation(t, c, bytes, want...)
-				conversation(t, c, whole(`{"type":"ping","t":"end"}`), pong+`"end"}`)
-			})
-		}
-		talk("fragments around a ping", fragmented, "a beat", pong+`"€"}`)
-		talk("a fragment for each byte", eachByte.String(), pong+`"€"}`)
-		talk("the largest message", whole(largest), "1 "+strings.Replace(largest, "ping", "pong", 1))
-		talk("a small frame with a long header", "\x81\xff\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\n\n")
-		talk("the largest ping", frame(fin|opPing, strings.Repeat("x", 125)), "a "+strings.Repeat("x", 125))
-		talk("an empty ping", frame(fin|opPing, ""), "a ")
-		talk("a pong that nobody asked for", frame(fin|opPong, "x")+frame(fin|opPong, ""))
-		talk("an empty message", whole(""))
-		talk("blank lines", whole("\n \r\n\t\n"))
-		talk("a mask of zeros", "\x81\x8f\x00\x00\x00\x00"+`{"type":"ping"}`, pong+`null}`)
+	w := start(t)
+	talk := func(name, bytes string, want ...string) {
+		t.Run(name, func(t *testing.T) {
+			c := w.raw("")
+			c.t = t
+			conversation(t, c, bytes, want...)
+			conversation(t, c, whole(`{"type":"ping","t":"end"}`), pong+`"end"}`)
+		})
+	}
+	talk("fragments around a ping", fragmented, "a beat", pong+`"€"}`)
+	talk("a fragment for each byte", eachByte.String(), pong+`"€"}`)
+	talk("the largest message", whole(largest), "1 "+strings.Replace(largest, "ping", "pong", 1))
+	talk("a small frame with a long header", "\x81\xff\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\n\n")
+	talk("the largest ping", frame(fin|opPing, strings.Repeat("x", 125)), "a "+strings.Repeat("x", 125))
+	talk("an empty ping", frame(fin|opPing, ""), "a ")
+	talk("a pong that nobody asked for", frame(fin|opPong, "x")+frame(fin|opPong, ""))
+	talk("an empty message", whole(""))
+	talk("blank lines", whole("\n \r\n\t\n"))
+	talk("a mask of zeros", "\x81\x8f\x00\x00\x00\x00"+`{"type":"ping"}`, pong+`null}`)
 
-		t.Run("several objects in a frame", func(t *testing.T) {
-			c := w.raw("")
-			c.t = t
-			c.send(whole(`{"type":"ping","t":1}` + "\n" + `{"type":"bogus","id":"b"}` + "\r\n\n" + `{"type":"ping","t":2}` + "\n"))
-			var lines []string
-			for len(lines) < 3 {
-				_, payload := c.frame()
-				lines = append(lines, strings.Split(payload, "\n")...)
-			}
-			if lines[0] != `{"type":"pong","t":1}` || decoded(t, lines[1])["type"] != "error" || lines[2] != `{"type":"pong","t":2}` {
-				t.Errorf("got %q", lines)
-			}
-		})
-		t.Run("byte by byte", func(t *testing.T) {
-			c := w.raw("")
-			c.t = t
-			for _, b := range []byte(fragmented) {
-				c.send(string([]byte{b}))
-			}
-			conversation(t, c, "", "a beat", pong+`"€"}`)
-		})
+	t.Run("several objects in a frame", func(t *testing.T) {
+		c := w.raw("")
+		c.t = t
+		c.send(whole(`{"type":"ping","t":1}` + "\n" + `{"type":"bogus","id":"b"}` + "\r\n\n" + `{"type":"ping","t":2}` + "\n"))
+		var lines []string
+		for len(lines) < 3 {
+			_, payload := c.frame()
+			lines = append(lines, strings.Split(payload, "\n")...)
+		}
+		if lines[0] != `{"type":"pong","t":1}` || decoded(t, lines[1])["type"] != "error" || lines[2] != `{"type":"pong","t":2}` {
+			t.Errorf("got %q", lines)
+		}
+	})
+	t.Run("byte by byte", func(t *testing.T) {
+		c := w.raw("")
+		c.t = t
+		for _, b := range []byte(fragmented) {
+			c.send(string([]byte{b}))
+		}
+		conversation(t, c, "", "a beat", pong+`"€"}`)
 	})
 }
 
 // Frames may come in one packet with the handshake, or be cut anywhere by packets.
 func TestFramesBehindTheHandshake(t *testing.T) {
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		w := startIn(t, t.TempDir(), change)
-		for _, more := range []string{"", strings.Repeat(" ", 900), strings.Repeat(" ", 5000), strings.Repeat(" ", 70_000)} {
-			c := w.rawDial(handshake(w.address(), "?all=1") + whole(`{"type":"ping","t":1}`+more) + whole(`{"type":"ping","t":2}`))
-			c.upgraded()
-			var got []string
-			for len(got) < 5 {
-				_, payload := c.frame()
-				got = append(got, strings.Split(payload, "\n")...)
-			}
-			if decoded(t, got[0])["type"] != "welcome" || got[3] != `{"type":"pong","t":1}` || got[4] != `{"type":"pong","t":2}` {
-				t.Errorf("with %d bytes more: %q", len(more), got)
-			}
+	w := start(t)
+	for _, more := range []string{"", strings.Repeat(" ", 900), strings.Repeat(" ", 5000), strings.Repeat(" ", 70_000)} {
+		c := w.rawDial(handshake(w.address(), "?all=1") + whole(`{"type":"ping","t":1}`+more) + whole(`{"type":"ping","t":2}`))
+		c.upgraded()
+		var got []string
+		for len(got) < 5 {
+			_, payload := c.frame()
+			got = append(got, strings.Split(payload, "\n")...)
 		}
-	})
+		if decoded(t, got[0])["type"] != "welcome" || got[3] != `{"type":"pong","t":1}` || got[4] != `{"type":"pong","t":2}` {
+			t.Errorf("with %d bytes more: %q", len(more), got)
+		}
+	}
 }
 
 // A connection that is cut anywhere inside a frame ends, and takes its goroutines
 // and its place in the hub with it.
 func TestCutConnections(t *testing.T) {
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		w := startIn(t, t.TempDir(), change)
-		bytes := frame(opText, `{"type":"subscribe",`) + frame(fin|opContinuation, `"id":"s","all":true}`)
-		for n := range len(bytes) {
-			c := w.raw("")
-			c.send(bytes[:n])
-			c.Close()
-		}
-		w.submit(`{"kind":"echo"}`)
-	})
+	w := start(t)
+	bytes := frame(opText, `{"type":"subscribe",`) + frame(fin|opContinuation, `"id":"s","all":true}`)
+	for n := range len(bytes) {
+		c := w.raw("")
+		c.send(bytes[:n])
+		c.Close()
+	}
+	w.submit(`{"kind":"echo"}`)
 }
 
 // TestHostileMessages: what is wrong with a message is told and costs nothing else.
@@ -293,42 +283,38 @@ func TestHostileMessages(t *testing.T) {
 		{`{"id":"a","type":"Ping"}`, "a", "unsupported"},
 		{`{"id":"a","type":""}`, "a", "unsupported"},
 	}
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		w := startIn(t, t.TempDir(), change)
-		c := w.dial("")
-		for _, test := range tests {
-			c.send("%s", test.message)
-			m := c.next()
-			got, _ := m["id"].(string)
-			if m["type"] != "error" || m["code"] != test.code || m["retry"] != false || fmt.Sprint(m["message"]) == "" {
-				t.Errorf("%.200s\ngot %v, want %s", test.message, m, test.code)
-			} else if got != test.id {
-				t.Errorf("%.200s\nis answered as %q, want %q", test.message, got, test.id)
-			}
+	w := start(t)
+	c := w.dial("")
+	for _, test := range tests {
+		c.send("%s", test.message)
+		m := c.next()
+		got, _ := m["id"].(string)
+		if m["type"] != "error" || m["code"] != test.code || m["retry"] != false || fmt.Sprint(m["message"]) == "" {
+			t.Errorf("%.200s\ngot %v, want %s", test.message, m, test.code)
+		} else if got != test.id {
+			t.Errorf("%.200s\nis answered as %q, want %q", test.message, got, test.id)
 		}
-		c.quiet()
-		w.nothingStored()
-	})
+	}
+	c.quiet()
+	w.nothingStored()
 }
 
 // However many errors in a row: each is told, and the connection serves on.
 func TestManyErrorsInARow(t *testing.T) {
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		w := startIn(t, t.TempDir(), change)
-		c := w.dial("")
-		const many = 1000
-		for n := range many {
-			c.send(`{"type":"bogus","id":"e%d"}`, n)
+	w := start(t)
+	c := w.dial("")
+	const many = 1000
+	for n := range many {
+		c.send(`{"type":"bogus","id":"e%d"}`, n)
+	}
+	c.send("%s", strings.Repeat("{}\n", many))
+	for n := range 2 * many {
+		if m := c.next(); m["type"] != "error" || n < many && m["id"] != fmt.Sprint("e", n) {
+			t.Fatalf("error %d: %v", n, m)
 		}
-		c.send("%s", strings.Repeat("{}\n", many))
-		for n := range 2 * many {
-			if m := c.next(); m["type"] != "error" || n < many && m["id"] != fmt.Sprint("e", n) {
-				t.Fatalf("error %d: %v", n, m)
-			}
-		}
-		c.send(`{"type":"subscribe","id":"s","all":true}`)
-		c.block("s")
-		w.submit(`{"kind":"nobody"}`)
-		c.until("job.queued")
-	})
+	}
+	c.send(`{"type":"subscribe","id":"s","all":true}`)
+	c.block("s")
+	w.submit(`{"kind":"nobody"}`)
+	c.until("job.queued")
 }

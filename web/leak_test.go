@@ -38,51 +38,49 @@ func settled(but ...goleak.Option) (err error) {
 // TestAbruptConnections: whoever comes and goes, at whatever moment and however
 // rudely, leaves no goroutine and no subscription behind.
 func TestAbruptConnections(t *testing.T) {
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		w := startIn(t, t.TempDir(), change)
-		job := w.submit(`{"kind":"script","input":"a"}`)
-		w.await(job, "running")
-		a := w.script("a")
-		before := goleak.IgnoreCurrent()
-		queries := []string{"", "?all=1", "?all=1&snapshot=1", "?queue=default&seq=0&epoch=" + w.hub.Epoch(), "?job=" + job}
-		for n := range 200 {
-			query := queries[n%len(queries)]
-			request := handshake(w.address(), query)
-			var c *rawConn
-			switch n % 8 {
-			case 0: // says nothing
-				c = w.rawDial("")
-			case 1: // half a handshake
-				c = w.rawDial(request[:n%len(request)])
-			case 2: // does not wait for the answer
-				c = w.rawDial(request)
-			case 3: // a server-sent stream
-				c = w.rawDial(strings.Replace(request[:strings.Index(request, "Connection:")], "/v1/ws", "/v1/events", 1) + "\r\n")
-				c.r.ReadByte()
-			case 4: // many subscriptions in the same breath
-				c = w.raw(query)
-				for i := range 10 {
-					c.send(whole(fmt.Sprintf(`{"type":"subscribe","id":"s%d","all":true,"snapshot":true}`, i)))
-				}
-			case 5: // a view
-				c = w.raw(query)
-				c.send(whole(`{"type":"subscribe","id":"v","view":"overview"}`))
-			case 6: // within a frame
-				c = w.raw(query)
-				c.send(frame(opText, `{"type":`))
-			default: // while much is on its way
-				c = w.raw(query)
-				a.output(strings.Repeat("x", 10_000))
+	w := start(t)
+	job := w.submit(`{"kind":"script","input":"a"}`)
+	w.await(job, "running")
+	a := w.script("a")
+	before := goleak.IgnoreCurrent()
+	queries := []string{"", "?all=1", "?all=1&snapshot=1", "?queue=default&seq=0&epoch=" + w.hub.Epoch(), "?job=" + job}
+	for n := range 200 {
+		query := queries[n%len(queries)]
+		request := handshake(w.address(), query)
+		var c *rawConn
+		switch n % 8 {
+		case 0: // says nothing
+			c = w.rawDial("")
+		case 1: // half a handshake
+			c = w.rawDial(request[:n%len(request)])
+		case 2: // does not wait for the answer
+			c = w.rawDial(request)
+		case 3: // a server-sent stream
+			c = w.rawDial(strings.Replace(request[:strings.Index(request, "Connection:")], "/v1/ws", "/v1/events", 1) + "\r\n")
+			c.r.ReadByte()
+		case 4: // many subscriptions in the same breath
+			c = w.raw(query)
+			for i := range 10 {
+				c.send(whole(fmt.Sprintf(`{"type":"subscribe","id":"s%d","all":true,"snapshot":true}`, i)))
 			}
-			if n%2 == 0 {
-				c.SetLinger(0) // ends with a reset
-			}
-			c.Close()
+		case 5: // a view
+			c = w.raw(query)
+			c.send(whole(`{"type":"subscribe","id":"v","view":"overview"}`))
+		case 6: // within a frame
+			c = w.raw(query)
+			c.send(frame(opText, `{"type":`))
+		default: // while much is on its way
+			c = w.raw(query)
+			a.output(strings.Repeat("x", 10_000))
 		}
-		a.succeed("1")
-		w.await(job, "succeeded")
-		if err := settled(before); err != nil {
-			t.Error(err)
+		if n%2 == 0 {
+			c.SetLinger(0) // ends with a reset
 		}
-	})
+		c.Close()
+	}
+	a.succeed("1")
+	w.await(job, "succeeded")
+	if err := settled(before); err != nil {
+		t.Error(err)
+	}
 }

@@ -68,15 +68,13 @@ func (h *history) mayHaveForgotten(since uint64) bool {
 func TestCutWhileJobsRun(t *testing.T) {
 	for name, sse := range transports {
 		t.Run(name, func(t *testing.T) {
-			bothPaths(t, func(t *testing.T, change func(*parts)) {
-				for seed := range uint64(4) {
-					t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-						t.Parallel()
-						w := startIn(t, t.TempDir(), func(p *parts) { change(p); p.hub.RingBytes = []int{0, 1, 8 << 10, 64 << 10}[seed] })
-						cutWhileJobsRun(t, w, sse, seed, seed%2 == 1)
-					})
-				}
-			})
+			for seed := range uint64(4) {
+				t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+					t.Parallel()
+					w := startIn(t, t.TempDir(), func(p *parts) { p.hub.RingBytes = []int{0, 1, 8 << 10, 64 << 10}[seed] })
+					cutWhileJobsRun(t, w, sse, seed, seed%2 == 1)
+				})
+			}
 		})
 	}
 }
@@ -189,56 +187,54 @@ func (h *history) ids() (ids []string) {
 func TestResumeBehindATrim(t *testing.T) {
 	for name, sse := range transports {
 		t.Run(name, func(t *testing.T) {
-			bothPaths(t, func(t *testing.T, change func(*parts)) {
-				w := startIn(t, t.TempDir(), change)
-				ids := []string{w.submit(`{"kind":"busy","input":true,"queue":"q0"}`), w.submit(`{"kind":"busy","input":false,"queue":"q1"}`)}
-				settle(w, ids)
-				w.submit(`{"kind":"nobody","queue":"q0"}`)
-				log := w.log()
-				head := uint64(len(log))
-				epoch := w.hub.Epoch()
-				var floor uint64
-				for _, floor = range []uint64{1, head / 2} {
-					if _, err := w.store.Trim(t.Context(), jobs.Trim{Seq: floor}); err != nil {
-						t.Fatal(err)
-					}
-					for _, f := range []filter{
-						{`"all":true`, hub.Filter{All: true}}, {`"queue":"q0"`, hub.Filter{Queue: "q0"}}, {`"kind":"busy"`, hub.Filter{Kind: "busy"}},
-						{`"job":"` + ids[1] + `"`, hub.Filter{Job: jobID(ids[1])}},
-					} {
-						f.Tenant = jobs.DefaultTenant
-						for _, since := range append([]uint64{head + 1, head + 1e6, 1 << 53, 1<<64 - 1}, upTo(head)...) {
-							for _, of := range []string{epoch, "elsewhere"} {
-								if of != epoch && since%8 != 0 { // a few tell it all
-									continue
+			w := start(t)
+			ids := []string{w.submit(`{"kind":"busy","input":true,"queue":"q0"}`), w.submit(`{"kind":"busy","input":false,"queue":"q1"}`)}
+			settle(w, ids)
+			w.submit(`{"kind":"nobody","queue":"q0"}`)
+			log := w.log()
+			head := uint64(len(log))
+			epoch := w.hub.Epoch()
+			var floor uint64
+			for _, floor = range []uint64{1, head / 2} {
+				if _, err := w.store.Trim(t.Context(), jobs.Trim{Seq: floor}); err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range []filter{
+					{`"all":true`, hub.Filter{All: true}}, {`"queue":"q0"`, hub.Filter{Queue: "q0"}}, {`"kind":"busy"`, hub.Filter{Kind: "busy"}},
+					{`"job":"` + ids[1] + `"`, hub.Filter{Job: jobID(ids[1])}},
+				} {
+					f.Tenant = jobs.DefaultTenant
+					for _, since := range append([]uint64{head + 1, head + 1e6, 1 << 53, 1<<64 - 1}, upTo(head)...) {
+						for _, of := range []string{epoch, "elsewhere"} {
+							if of != epoch && since%8 != 0 { // a few tell it all
+								continue
+							}
+							r := &resumer{filter: f, w: w, t: t, sse: sse, progress: "all", pos: &jobs.Position{Epoch: of, Seq: since}, spans: []*span{{from: since, to: since}}}
+							want := ""
+							switch {
+							case of != epoch:
+								want = "epoch"
+							case since < floor:
+								want = "expired"
+							case since > head:
+								want = "future"
+							}
+							r.connect(func() bool { return r.replayed })
+							if want != "" {
+								if r.spans = slices.DeleteFunc(r.spans, func(s *span) bool { return s.states == nil }); len(r.spans) != 1 {
+									t.Fatalf("%s since %s:%d: %d snapshots", f.member, of, since, len(r.spans))
 								}
-								r := &resumer{filter: f, w: w, t: t, sse: sse, progress: "all", pos: &jobs.Position{Epoch: of, Seq: since}, spans: []*span{{from: since, to: since}}}
-								want := ""
-								switch {
-								case of != epoch:
-									want = "epoch"
-								case since < floor:
-									want = "expired"
-								case since > head:
-									want = "future"
-								}
-								r.connect(func() bool { return r.replayed })
-								if want != "" {
-									if r.spans = slices.DeleteFunc(r.spans, func(s *span) bool { return s.states == nil }); len(r.spans) != 1 {
-										t.Fatalf("%s since %s:%d: %d snapshots", f.member, of, since, len(r.spans))
-									}
-								}
-								if want == "" && len(r.resets) > 0 || want != "" && (len(r.resets) != 1 || r.resets[0].reason != want) {
-									t.Fatalf("%s since %s:%d, where the log begins at %d: %+v, want %q", f.member, of, since, floor, r.resets, want)
-								}
-								if r.check(log); r.live != head || t.Failed() {
-									t.Fatalf("%s since %s:%d, where the log begins at %d: %d was reached", f.member, of, since, floor, r.live)
-								}
+							}
+							if want == "" && len(r.resets) > 0 || want != "" && (len(r.resets) != 1 || r.resets[0].reason != want) {
+								t.Fatalf("%s since %s:%d, where the log begins at %d: %+v, want %q", f.member, of, since, floor, r.resets, want)
+							}
+							if r.check(log); r.live != head || t.Failed() {
+								t.Fatalf("%s since %s:%d, where the log begins at %d: %d was reached", f.member, of, since, floor, r.live)
 							}
 						}
 					}
 				}
-			})
+			}
 		})
 	}
 }

@@ -375,73 +375,71 @@ var transports = map[string]bool{"WebSocket": false, "SSE": true}
 func TestCutAtEveryByte(t *testing.T) {
 	for name, sse := range transports {
 		t.Run(name, func(t *testing.T) {
-			bothPaths(t, func(t *testing.T, change func(*parts)) {
-				t.Parallel()
-				w := startIn(t, t.TempDir(), change)
-				ids := []string{w.submit(`{"kind":"busy","input":true,"queue":"q0"}`), w.submit(`{"kind":"busy","input":false,"queue":"q1"}`)}
-				settle(w, ids)
-				for range 3 {
-					w.submit(`{"kind":"nobody","queue":"q0"}`)
+			t.Parallel()
+			w := start(t)
+			ids := []string{w.submit(`{"kind":"busy","input":true,"queue":"q0"}`), w.submit(`{"kind":"busy","input":false,"queue":"q1"}`)}
+			settle(w, ids)
+			for range 3 {
+				w.submit(`{"kind":"nobody","queue":"q0"}`)
+			}
+			log := w.log()
+			head := uint64(len(log))
+			if err := w.hub.Reach(t.Context(), head); err != nil {
+				t.Fatal(err)
+			}
+			begin := &jobs.Position{Epoch: w.hub.Epoch()}
+			all := filter{`"all":true`, hub.Filter{Tenant: jobs.DefaultTenant, All: true}}
+			for _, model := range []resumer{
+				{filter: all, pos: begin},
+				{filter: all, snapshot: true},
+				{filter: all},
+				{filter: all, pos: &jobs.Position{Epoch: "elsewhere", Seq: 3}},
+				{filter: filter{`"queue":"q0"`, hub.Filter{Tenant: jobs.DefaultTenant, Queue: "q0"}}, pos: begin, progress: "none"},
+				{filter: filter{`"job":"` + ids[0] + `"`, hub.Filter{Tenant: jobs.DefaultTenant, Job: jobID(ids[0])}}, pos: begin, progress: "all"},
+			} {
+				model.w, model.t, model.sse = w, t, sse
+				foreign := model.pos != nil && model.pos != begin
+				if model.pos == begin {
+					model.spans = []*span{{}}
 				}
-				log := w.log()
-				head := uint64(len(log))
-				if err := w.hub.Reach(t.Context(), head); err != nil {
-					t.Fatal(err)
-				}
-				begin := &jobs.Position{Epoch: w.hub.Epoch()}
-				all := filter{`"all":true`, hub.Filter{Tenant: jobs.DefaultTenant, All: true}}
-				for _, model := range []resumer{
-					{filter: all, pos: begin},
-					{filter: all, snapshot: true},
-					{filter: all},
-					{filter: all, pos: &jobs.Position{Epoch: "elsewhere", Seq: 3}},
-					{filter: filter{`"queue":"q0"`, hub.Filter{Tenant: jobs.DefaultTenant, Queue: "q0"}}, pos: begin, progress: "none"},
-					{filter: filter{`"job":"` + ids[0] + `"`, hub.Filter{Tenant: jobs.DefaultTenant, Job: jobID(ids[0])}}, pos: begin, progress: "all"},
-				} {
-					model.w, model.t, model.sse = w, t, sse
-					foreign := model.pos != nil && model.pos != begin
-					if model.pos == begin {
-						model.spans = []*span{{}}
+				// The log stays as it is, so the answer to a request does too.
+				answers := map[string][]byte{}
+				connect := func(r *resumer, bytes int) {
+					done := func() bool { return r.replayed && r.live >= head }
+					if answer, ok := answers[r.request()]; ok {
+						r.hear(strings.NewReader(string(answer)), bytes, done)
+						return
 					}
-					// The log stays as it is, so the answer to a request does too.
-					answers := map[string][]byte{}
-					connect := func(r *resumer, bytes int) {
-						done := func() bool { return r.replayed && r.live >= head }
-						if answer, ok := answers[r.request()]; ok {
-							r.hear(strings.NewReader(string(answer)), bytes, done)
-							return
-						}
-						request := r.request()
-						answers[request] = r.connect(done)
-					}
-					fresh := func() *resumer {
-						r := model
-						for i, s := range r.spans {
-							r.spans = slices.Clone(r.spans)
-							r.spans[i] = &span{from: s.from, to: s.to}
-						}
-						return &r
-					}
-					r := fresh()
 					request := r.request()
-					connect(r, uncut)
-					r.check(log)
-					for n := range answers[request] {
-						r = fresh()
-						connect(r, n)
-						connect(r, uncut)
-						if r.check(log); !foreign && len(r.resets) > 0 {
-							t.Errorf("reset %+v", r.resets)
-						}
-						if t.Failed() {
-							t.Fatalf("this was after a cut at byte %d of %d", n, len(answers[request]))
-						}
+					answers[request] = r.connect(done)
+				}
+				fresh := func() *resumer {
+					r := model
+					for i, s := range r.spans {
+						r.spans = slices.Clone(r.spans)
+						r.spans[i] = &span{from: s.from, to: s.to}
 					}
-					if len(answers) < 2 && !foreign && model.pos != nil {
-						t.Errorf("%s from %v: wherever it is cut, the client begins anew: this proves little; %d bytes", model.member, model.pos, len(answers[request]))
+					return &r
+				}
+				r := fresh()
+				request := r.request()
+				connect(r, uncut)
+				r.check(log)
+				for n := range answers[request] {
+					r = fresh()
+					connect(r, n)
+					connect(r, uncut)
+					if r.check(log); !foreign && len(r.resets) > 0 {
+						t.Errorf("reset %+v", r.resets)
+					}
+					if t.Failed() {
+						t.Fatalf("this was after a cut at byte %d of %d", n, len(answers[request]))
 					}
 				}
-			})
+				if len(answers) < 2 && !foreign && model.pos != nil {
+					t.Errorf("%s from %v: wherever it is cut, the client begins anew: this proves little; %d bytes", model.member, model.pos, len(answers[request]))
+				}
+			}
 		})
 	}
 }

@@ -54,6 +54,7 @@ type socket struct {
 	first   *message // the subscription of the query, for then
 	warned  bool     // that the credentials expire
 	warnAt  time.Time
+	checked time.Time // when the credentials were looked at
 	viewID  string
 	viewer  *hub.Viewer
 }

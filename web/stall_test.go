@@ -117,78 +117,74 @@ func (h *heard) take(t testing.TB, c *client, size int) {
 
 // A client that takes no byte for the limit is cut off, not earlier.
 func TestStalledReaderIsClosed(t *testing.T) {
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		t.Parallel()
-		const limit = time.Second
-		w := startIn(t, t.TempDir(), func(p *parts) { change(p); p.web.StallLimit = limit })
-		f := w.flood()
-		stalled, canary := w.narrow("?all=1"), w.dial("?all=1")
-		canary.until("live")
-		from := time.Now()
-		f.print(120, 60<<10)
-		var h heard
-		h.take(t, canary, f.size)
+	t.Parallel()
+	const limit = time.Second
+	w := startIn(t, t.TempDir(), func(p *parts) { p.web.StallLimit = limit })
+	f := w.flood()
+	stalled, canary := w.narrow("?all=1"), w.dial("?all=1")
+	canary.until("live")
+	from := time.Now()
+	f.print(120, 60<<10)
+	var h heard
+	h.take(t, canary, f.size)
 
-		// What is sent to a connection that the hub has closed fails, sooner or later.
-		pace := time.NewTicker(5 * time.Millisecond)
-		defer pace.Stop()
-		for {
-			if _, err := io.WriteString(stalled, frame(fin|opPong, "")); err != nil {
-				if errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Fatalf("still open %s after it stopped to read", time.Since(from))
-				}
-				break
-			}
-			if time.Since(from) > limit+10*time.Second {
+	// What is sent to a connection that the hub has closed fails, sooner or later.
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		if _, err := io.WriteString(stalled, frame(fin|opPong, "")); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("still open %s after it stopped to read", time.Since(from))
 			}
-			<-pace.C
+			break
 		}
-		if after := time.Since(from); after < limit {
-			t.Errorf("cut off after %s", after)
+		if time.Since(from) > limit+10*time.Second {
+			t.Fatalf("still open %s after it stopped to read", time.Since(from))
 		}
-		for { // what was on its way; the last frame may be torn
-			op, payload, err := readFrame(stalled.r)
-			if err != nil {
-				break
-			}
-			if op == opClose && binary.BigEndian.Uint16([]byte(payload)) != 4001 {
-				t.Errorf("closed with % x, want 4001", payload)
-			}
+		<-pace.C
+	}
+	if after := time.Since(from); after < limit {
+		t.Errorf("cut off after %s", after)
+	}
+	for { // what was on its way; the last frame may be torn
+		op, payload, err := readFrame(stalled.r)
+		if err != nil {
+			break
 		}
-		f.print(1, 1)
-		h.take(t, canary, f.size)
-	})
+		if op == opClose && binary.BigEndian.Uint16([]byte(payload)) != 4001 {
+			t.Errorf("closed with % x, want 4001", payload)
+		}
+	}
+	f.print(1, 1)
+	h.take(t, canary, f.size)
 }
 
 // A client that is slow but goes on reading is never cut off and misses nothing, though
 // what the hub could send fills all buffers for a multiple of the limit.
 func TestSlowReaderIsNotClosed(t *testing.T) {
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		t.Parallel()
-		const limit = 2 * time.Second
-		w := startIn(t, t.TempDir(), func(p *parts) { change(p); p.web.StallLimit = limit; p.hub.RingBytes = 1 << 20 })
-		f := w.flood()
-		slow := w.narrow("?job=" + f.id)
-		f.print(160, 60<<10)
-		pace := time.NewTicker(20 * time.Millisecond)
-		defer pace.Stop()
-		slow.r = bufio.NewReaderSize(&paced{slow.TCPConn, pace.C, time.Now().Add(3 * limit)}, 4096)
-		f.succeed("1")
-		var h heard
-		for h.last != "job.succeeded" {
-			op, payload, err := readFrame(slow.r)
-			if err != nil || op == opClose {
-				t.Fatalf("opcode %x %.50q %v, after %d of %d bytes", op, payload, err, h.size, f.size)
-			}
-			if op == opText {
-				h.frame(t, payload)
-			}
+	t.Parallel()
+	const limit = 2 * time.Second
+	w := startIn(t, t.TempDir(), func(p *parts) { p.web.StallLimit = limit; p.hub.RingBytes = 1 << 20 })
+	f := w.flood()
+	slow := w.narrow("?job=" + f.id)
+	f.print(160, 60<<10)
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
+	slow.r = bufio.NewReaderSize(&paced{slow.TCPConn, pace.C, time.Now().Add(3 * limit)}, 4096)
+	f.succeed("1")
+	var h heard
+	for h.last != "job.succeeded" {
+		op, payload, err := readFrame(slow.r)
+		if err != nil || op == opClose {
+			t.Fatalf("opcode %x %.50q %v, after %d of %d bytes", op, payload, err, h.size, f.size)
 		}
-		if h.size != f.size {
-			t.Errorf("heard %d of %d bytes", h.size, f.size)
+		if op == opText {
+			h.frame(t, payload)
 		}
-	})
+	}
+	if h.size != f.size {
+		t.Errorf("heard %d of %d bytes", h.size, f.size)
+	}
 }
 
 // paced reads at the pace of a ticker until a time, and then freely.
@@ -208,49 +204,47 @@ func (p *paced) Read(b []byte) (int, error) {
 // Clients that do not read at all cost a bounded amount of memory each, however much
 // they miss, and nobody else waits for them. When they are gone, it is free again.
 func TestStalledReadersCostLittle(t *testing.T) {
-	bothPaths(t, func(t *testing.T, change func(*parts)) {
-		const many, each = 50, 100 << 10
-		w := startOn(t, t.TempDir(), sqlite.Options{TailBytes: 1 << 20}, func(p *parts) { change(p); p.hub.RingBytes = 1 << 20 })
-		f := w.flood()
-		canary := w.dial("?all=1")
-		canary.until("live")
-		var h heard
-		round := func() time.Duration {
-			from := time.Now()
-			for range 20 {
-				f.print(50, 8<<10)
-				h.take(t, canary, f.size)
-			}
-			return time.Since(from)
+	const many, each = 50, 100 << 10
+	w := startOn(t, t.TempDir(), sqlite.Options{TailBytes: 1 << 20}, func(p *parts) { p.hub.RingBytes = 1 << 20 })
+	f := w.flood()
+	canary := w.dial("?all=1")
+	canary.until("live")
+	var h heard
+	round := func() time.Duration {
+		from := time.Now()
+		for range 20 {
+			f.print(50, 8<<10)
+			h.take(t, canary, f.size)
 		}
-		round()
-		alone, before := round(), heap()
-		stalled := make([]*rawConn, many)
-		for i := range stalled {
-			stalled[i] = w.narrow([]string{"?all=1", "?queue=default", "?kind=script", "?job=" + f.id}[i%4])
+		return time.Since(from)
+	}
+	round()
+	alone, before := round(), heap()
+	stalled := make([]*rawConn, many)
+	for i := range stalled {
+		stalled[i] = w.narrow([]string{"?all=1", "?queue=default", "?kind=script", "?job=" + f.id}[i%4])
+	}
+	crowded, during := round(), heap()
+	if grown := during - before; grown > many*each {
+		t.Errorf("%d stalled clients cost %d KB each", many, grown/many>>10)
+	}
+	if crowded > 3*alone+time.Second {
+		t.Errorf("the canary took %s, and %s alone", crowded, alone)
+	}
+	for _, c := range stalled {
+		c.Close()
+	}
+	for end := time.Now().Add(patience); ; {
+		left := heap() - before
+		if left < 1<<20 {
+			break
 		}
-		crowded, during := round(), heap()
-		if grown := during - before; grown > many*each {
-			t.Errorf("%d stalled clients cost %d KB each", many, grown/many>>10)
+		if time.Now().After(end) {
+			t.Errorf("%d KB stay after the clients went", left>>10)
+			break
 		}
-		if crowded > 3*alone+time.Second {
-			t.Errorf("the canary took %s, and %s alone", crowded, alone)
-		}
-		for _, c := range stalled {
-			c.Close()
-		}
-		for end := time.Now().Add(patience); ; {
-			left := heap() - before
-			if left < 1<<20 {
-				break
-			}
-			if time.Now().After(end) {
-				t.Errorf("%d KB stay after the clients went", left>>10)
-				break
-			}
-		}
-		t.Logf("alone %s, with %d stalled clients %s, which take %d KB each", alone, many, crowded, (during-before)/many>>10)
-	})
+	}
+	t.Logf("alone %s, with %d stalled clients %s, which take %d KB each", alone, many, crowded, (during-before)/many>>10)
 }
 
 // heap is the memory in use, in bytes.

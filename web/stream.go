@@ -98,7 +98,12 @@ func positionOf(id string) *since {
 func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 	ping := time.NewTimer(pingEvery)
 	defer ping.Stop()
-	for {
+	for checked := time.Now(); ; {
+		if now := time.Now(); e.Auth != nil && now.Sub(checked) >= pingEvery {
+			if checked = now; e.Auth.Check(e.who, now) != nil {
+				return errGone // and refused when it comes back
+			}
+		}
 		lot, err := e.cursor.Next(ctx)
 		switch {
 		case errors.Is(err, jobs.ErrTrimmed):
@@ -120,9 +125,6 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 		select {
 		case <-woken:
 		case <-ping.C:
-			if s := e.Server; s.Auth != nil && s.Auth.Check(e.who, time.Now()) != nil {
-				return errGone // and refused when it comes back
-			}
 			e.gathered = append(e.id(e.gathered, e.cursor.Settle()), '\n')
 		case <-e.drain:
 			after := rand.N(spreadReconnect).Milliseconds()
