@@ -132,6 +132,10 @@ func invalid(pointer, format string, args ...any) *Problem {
 	return p
 }
 
+// Invalid is the problem of a member that is well-formed JSON but can't be accepted;
+// pointer is its place (RFC 6901). Its status is 422.
+func Invalid(pointer, format string, args ...any) *Problem { return invalid(pointer, format, args...) }
+
 func (d *specDocument) spec() (Spec, error) {
 	if d.Callbacks != nil {
 		p := invalid("/callbacks", "not supported by this version; leave it out")

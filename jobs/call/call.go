@@ -3,7 +3,7 @@
 //
 // What it promises:
 //
-//   - Only public addresses are dialled, and those in Options.Allow. The check is made
+//   - Only public addresses are dialled, and those in Options.Allow (see egress). The check is made
 //     on the resolved address of every connection, so neither a redirect nor a name
 //     that changes its address gets around it.
 //   - One attempt sends a request that could have an effect at most once, redirects apart.
@@ -14,29 +14,21 @@
 package call
 
 import (
+	"cmp"
 	"context"
-	"net"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 // DefaultMaxBody is the largest body of an answer, in bytes, where Options says nothing.
 const DefaultMaxBody = 16 << 20
 
-const (
-	connectTimeout    = 10 * time.Second // and as much again for TLS
-	idleTimeout       = 4 * time.Second  // many servers hang up after 5 s, in the middle of the next request
-	maxResponseHeader = 256 << 10
-)
-
 // Options says what calls may do. The zero value reaches public addresses only.
 type Options struct {
-	// Allow lists ranges that may be reached although they are not public. Link-local
-	// and metadata addresses stay closed unless a prefix lies within their own range:
-	// 0.0.0.0/0 does not open 169.254.169.254, 169.254.169.254/32 does.
+	// Allow lists ranges that may be reached although they are not public (see egress.New).
 	Allow []netip.Prefix
 
 	// MaxBody is the largest body of an answer in bytes; DefaultMaxBody if 0.
@@ -63,32 +55,14 @@ type sink interface {
 
 // caller makes the calls of all jobs and shares connections between them.
 type caller struct {
-	guard     *guard
-	dialer    net.Dialer
+	guard     *egress.Guard
 	transport *http.Transport
 	maxBody   int64
 }
 
 func newCaller(o Options) *caller {
-	c := &caller{guard: newGuard(o.Allow), dialer: net.Dialer{Timeout: connectTimeout}, maxBody: o.MaxBody}
-	if c.maxBody == 0 {
-		c.maxBody = DefaultMaxBody
-	}
-	c.transport = &http.Transport{
-		Proxy: nil, // a proxy would dial for us, past the guard
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return c.guard.dial(ctx, c.dialer, network, address)
-		},
-		TLSHandshakeTimeout:    connectTimeout,
-		IdleConnTimeout:        idleTimeout,
-		MaxIdleConns:           256,
-		MaxIdleConnsPerHost:    64,
-		MaxResponseHeaderBytes: maxResponseHeader,
-		DisableCompression:     true, // the answer is kept byte for byte
-		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: connectTimeout},
-	}
-	return c
+	guard := egress.New(o.Allow)
+	return &caller{guard: guard, transport: guard.Transport(), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
 }
 
 // check looks at an input before its job is accepted.
@@ -101,11 +75,11 @@ func (c *caller) check(input jobs.Value) error {
 func (c *caller) run(ctx context.Context, job *jobs.Job, out sink) (jobs.Result, error) {
 	in, err := decode(job.Input, c.guard)
 	if err != nil {
-		return jobs.Result{}, never(err)
+		return jobs.Result{}, egress.Never(err)
 	}
 	req, err := in.request(ctx, job)
 	if err != nil { // decode let through what net/http does not take; the error may quote it
-		return jobs.Result{}, never(invalid("/input", "can't be sent as an HTTP request; check url and headers"))
+		return jobs.Result{}, egress.Never(jobs.Invalid("/input", "can't be sent as an HTTP request; check url and headers"))
 	}
 	trip := &trip{guard: c.guard, expect: in.expect, at: req.URL}
 	client := http.Client{Transport: c.transport, CheckRedirect: trip.redirect}

@@ -1,4 +1,4 @@
-package call
+package egress
 
 import (
 	"net/netip"
@@ -9,9 +9,29 @@ import (
 	"jobhub/jobs"
 )
 
-// refuses says why a URL is not called, or returns an empty code. It judges what is
+// Parse reads the URL of a call that is asked for in the member at pointer. Its error is a
+// *jobs.Problem with status 422.
+func (g *Guard) Parse(pointer, text string) (*url.URL, error) {
+	if text == "" {
+		return nil, jobs.Invalid(pointer, "is required")
+	}
+	u, err := url.Parse(text)
+	if err != nil { // the error quotes the URL, which may hold secrets
+		return nil, jobs.Invalid(pointer, "is not a valid URL")
+	}
+	if code, detail := g.Refuses(u); code != "" {
+		p := jobs.Invalid(pointer, "%s", detail)
+		if code == jobs.BlockedAddress {
+			p.Code, p.Type, p.Title = code, "urn:jobhub:problem:blocked_address", "Blocked address"
+		}
+		return nil, p
+	}
+	return u, nil
+}
+
+// Refuses says why a URL is not called, or returns an empty code. It judges what is
 // written there; names are judged when they are dialled.
-func (g *guard) refuses(u *url.URL) (code jobs.Code, detail string) {
+func (g *Guard) Refuses(u *url.URL) (code jobs.Code, detail string) {
 	host := u.Hostname()
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -56,11 +76,15 @@ func endsInNumber(host string) bool {
 	return strings.Trim(last, "0123456789") == ""
 }
 
-// origin is what credentials belong to: scheme, host and port.
-func origin(u *url.URL) string {
+// Origin is what credentials belong to: scheme, host and port.
+func Origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
