@@ -38,6 +38,32 @@ func (r *Run) Job() *Job { return &r.job }
 // newest is kept.
 func (r *Run) Progress(p Progress) { r.report(p, nil) }
 
+// Partial says what is known of the result already, and how far the attempt is. It is
+// stored at once: the next attempt finds it as the Result of its job, and so does whoever
+// reads the job. Faster than commits are made, only the newest is kept.
+func (r *Run) Partial(result Value, p Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.engine.commits
+	c.mu.Lock()
+	r.newest = &p
+	if o := r.progress; o != nil && !o.taken && !o.lazy {
+		more := len(result) - len(o.change.Job.Result)
+		o.change.Job.Progress, o.change.Job.Result = &p, result
+		o.bytes, c.bytes = o.bytes+more, c.bytes+more
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Unlock()
+	o := r.lazily(JobProgress, FieldProgress|FieldResult)
+	o.change.Job.Progress, o.change.Job.Result = &p, result
+	o.lazy = false
+	o.bytes += len(result)
+	o.prepare = func(ch *Change) { ch.Event.Data = appendAny(nil, false, ch.Job.Progress) }
+	r.progress = o
+	r.put(o)
+}
+
 // report stores progress and, if there is one, a checkpoint.
 func (r *Run) report(p Progress, checkpoint Value) *op {
 	if p.Data != nil {
