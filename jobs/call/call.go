@@ -1,5 +1,5 @@
-// Package call is the built-in handler of kind "http": it calls an HTTP API and
-// keeps the answer as it came.
+// Package call has the built-in handlers of kinds "http", which calls an HTTP API and
+// keeps the answer as it came, and "fanout", which calls several at once.
 //
 // What it promises:
 //
@@ -77,21 +77,27 @@ func (c *caller) run(ctx context.Context, job *jobs.Job, out sink) (jobs.Result,
 	if err != nil {
 		return jobs.Result{}, egress.Never(err)
 	}
-	req, err := in.request(ctx, job)
+	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), c.maxBody, out)
+	return jobs.Result{Response: kept}, err
+}
+
+// exchange sends a request and reads its answer, of up to limit bytes.
+func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, limit int64, out sink) (*jobs.Response, error) {
+	req, err := in.request(ctx, attempt, key)
 	if err != nil { // decode let through what net/http does not take; the error may quote it
-		return jobs.Result{}, egress.Never(jobs.Invalid("/input", "can't be sent as an HTTP request; check url and headers"))
+		return nil, egress.Never(jobs.Invalid("/input", "can't be sent as an HTTP request; check url and headers"))
 	}
 	trip := &trip{guard: c.guard, expect: in.expect, at: req.URL}
 	client := http.Client{Transport: c.transport, CheckRedirect: trip.redirect}
 	res, err := client.Do(req)
 	if err != nil {
-		return jobs.Result{}, broken(ctx, trip.at, err)
+		return nil, broken(ctx, trip.at, err)
 	}
 	defer res.Body.Close()
-	body, err := readBody(res, c.maxBody, out)
+	body, err := readBody(res, limit, out)
 	if err != nil {
-		return jobs.Result{}, broken(ctx, trip.at, err)
+		return nil, broken(ctx, trip.at, err)
 	}
 	kept := &jobs.Response{Status: res.StatusCode, Header: endToEnd(res.Header), Body: body}
-	return jobs.Result{Response: kept}, outcome(res, in.expect)
+	return kept, outcome(res, in.expect)
 }

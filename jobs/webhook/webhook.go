@@ -43,10 +43,15 @@ type Options struct {
 }
 
 // Handler returns the handler of deliveries.
-func Handler(o Options) jobs.Handler {
+func Handler(o Options) jobs.Handler { return newSender(o).handler() }
+
+func newSender(o Options) *sender {
 	guard := egress.New(o.Allow)
-	s := &sender{guard: guard, secrets: o.Secrets, client: http.Client{Transport: guard.Transport(),
+	return &sender{guard: guard, secrets: o.Secrets, client: http.Client{Transport: guard.Transport(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+func (s *sender) handler() jobs.Handler {
 	return jobs.Handler{
 		Check: s.check,
 		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
