@@ -56,7 +56,7 @@ type sink interface {
 // caller makes the calls of all jobs and shares connections between them.
 type caller struct {
 	guard     *egress.Guard
-	transport *http.Transport
+	transport http.RoundTripper
 	maxBody   int64
 }
 

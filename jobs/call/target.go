@@ -115,7 +115,8 @@ func (f *fan) restore(result jobs.Value) error {
 	}
 	f.repeated = known.Repeated
 	for _, t := range f.targets {
-		if k, ok := known.Targets[t.name]; ok {
+		switch k := known.Targets[t.name]; k.State {
+		case "running", "retrying", "succeeded", "failed", "cancelled":
 			t.found = k
 		}
 	}
