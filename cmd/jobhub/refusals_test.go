@@ -58,7 +58,7 @@ func TestRefusedSubmissions(t *testing.T) {
 		"callback secret":     {`{"kind":"a","callbacks":[{"url":"https://a.example","secret":"whsec_c2hvcnQ="}]}`, isJSON, 422, "", "/callbacks/0/secret"},
 		"delivery by hand":    {`{"kind":"webhook","input":{"url":"https://a.example"}}`, isJSON, 422, "", "/kind"},
 		"fan-out of none":     {`{"kind":"fanout","input":{"targets":[]}}`, isJSON, 422, "", "/input/targets"},
-		"fan-out blocked":     {`{"kind":"fanout","input":{"targets":[{"name":"a","url":"http://127.0.0.1/"}]}}`, isJSON, 422, "blocked_address", "/input/targets/0/url"},
+		"fan-out blocked":     {`{"kind":"fanout","input":{"targets":[{"name":"a","url":"http://10.0.0.1/"}]}}`, isJSON, 422, "blocked_address", "/input/targets/0/url"},
 		"another type":        {`{"kind":"a"}`, plain, 415, "", "application/json"},
 		"a form":              {`kind=a`, "Content-Type: application/x-www-form-urlencoded", 415, "", "application/json"},
 		"over 2 MiB":          {`{"kind":"a","input":"` + strings.Repeat("x", 2<<20) + `"}`, isJSON, 413, "too_large", "2097152"},
