@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -273,9 +274,12 @@ func readLog(t *testing.T, s jobs.Store) (all []*jobs.Event) {
 func TestCallbacksOfAQueue(t *testing.T) {
 	inWorld(t, func(w *world) {
 		t := w.T
+		var mu sync.Mutex // protects signed
 		var signed []string
 		w.open(handlers{"k": {Run: script}, jobs.KindWebhook: {Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
 			c, err := run.Callback(ctx)
+			mu.Lock()
+			defer mu.Unlock()
 			signed = append(signed, fmt.Sprint(c.URL, " ", c.Disabled))
 			for _, s := range c.Secrets {
 				signed[len(signed)-1] += " " + string(s)
@@ -477,5 +481,21 @@ func TestCallbackOfAnInterruptedJob(t *testing.T) {
 		defer w.close(time.Second)
 		w.expect("end", w.get(a.Job.ID).Reason, jobs.WorkerLost)
 		w.expect("told", w.types(a.Job.ID), "job.failed")
+	})
+}
+
+// Slow jobs, though they have all slots, do not hold callbacks up.
+func TestCallbacksHaveSlotsOfTheirOwn(t *testing.T) {
+	inWorld(t, func(w *world) {
+		t := w.T
+		w.open(withCallbacks, 1)
+		defer w.close(time.Second)
+		w.submit(jobs.Spec{Kind: "k", Input: jobs.Value(`"hang"`)})
+		began := time.Now()
+		j := w.submit(jobs.Spec{Kind: "k", Callbacks: callbacks(t, `[{"url":"https://a.example","events":["job.queued"]}]`)})
+		w.expect("delivered", w.await(w.told(j.ID)[0].ID).State, "succeeded")
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %s", took)
+		}
 	})
 }

@@ -25,7 +25,6 @@ type Engine struct {
 	store    Store
 	log      *slog.Logger
 	handlers map[string]Handler
-	kinds    []string
 	commits  *committer
 	failed   chan struct{} // closed when the store failed
 	loops    sync.WaitGroup
@@ -40,8 +39,7 @@ type Engine struct {
 	configuring sync.Mutex // one change of settings at a time
 
 	mu       sync.Mutex // protects the fields below
-	free     int        // slots for handlers
-	slots    *claimer   // takes jobs for them
+	slots    [2]*pool   // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
 	claimers []*claimer // all, in the order in which they came
 	draining bool
 	drained  chan struct{}   // closed when draining
@@ -58,7 +56,7 @@ type Engine struct {
 type Options struct {
 	Store    Store
 	Handlers map[string]Handler // by kind
-	Slots    int                // attempts at the same time in this process; 64
+	Slots    int                // attempts at the same time in this process, and as many of deliveries; 64
 	Lease    time.Duration      // how long an outside worker may be silent; 30 s
 	LogAge   time.Duration      // how long events are kept; 24 h
 	Logger   *slog.Logger
@@ -69,18 +67,25 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: o.Handlers, free: cmp.Or(o.Slots, 64), log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+	e := &Engine{store: o.Store, handlers: o.Handlers, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
 		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
 		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
+	var kinds [2][]string
 	for kind := range o.Handlers {
-		e.kinds = append(e.kinds, kind)
+		which := 0
+		if kind == KindWebhook {
+			which = 1
+		}
+		kinds[which] = append(kinds[which], kind)
 	}
-	e.slots = &claimer{kinds: e.kinds, prefix: inProcess, want: func() int { return e.free }, take: e.takeSlots, hungry: true}
-	e.claimers = []*claimer{e.slots}
+	for i := range e.slots {
+		e.slots[i] = e.newPool(kinds[i], cmp.Or(o.Slots, 64))
+		e.claimers = append(e.claimers, e.slots[i].claimer)
+	}
 	queues, _, err := o.Store.Queues(ctx, "")
 	if err != nil {
 		return nil, err

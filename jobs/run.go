@@ -19,6 +19,7 @@ const maxOutputEvent = 32 << 10
 // several goroutines until the handler returns.
 type Run struct {
 	engine *Engine
+	slots  *pool // whose slot it has; nil of an outside worker
 	job    Job
 	cancel context.CancelCauseFunc
 
@@ -257,9 +258,9 @@ func incompleteRune(p []byte) int {
 }
 
 // startLocked begins an attempt in this process.
-func (e *Engine) startLocked(job Job) {
+func (e *Engine) startLocked(job Job, slots *pool) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	r := &Run{engine: e, job: job, cancel: cancel, held: map[string][]byte{}}
+	r := &Run{engine: e, slots: slots, job: job, cancel: cancel, held: map[string][]byte{}}
 	e.runs[job.Lease] = r
 	go e.execute(ctx, r)
 }
@@ -278,7 +279,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 		o.bytes += len(res.Response.Body)
 	}
 	err = e.commits.put(context.Background(), o)
-	e.freeSlot()
+	e.freeSlot(r.slots)
 	if err == nil {
 		err = o.wait(context.Background())
 	}
@@ -302,10 +303,10 @@ func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
 	return e.handlers[r.job.Kind].Run(ctx, r)
 }
 
-func (e *Engine) freeSlot() {
+func (e *Engine) freeSlot(p *pool) {
 	e.mu.Lock()
-	e.free++
-	more := e.slots.hungry && !e.draining
+	p.free++
+	more := p.hungry && !e.draining
 	e.mu.Unlock()
 	if more {
 		e.commits.kick(true)
