@@ -28,6 +28,8 @@ Usage: jobhub-bench COMMAND [flags]
   idle      what an empty hub uses, and how long it takes to start
   cycle     the engine in process: submit, claim, 2 progress, finish
   pickup    how long a worker in another process waits for a job
+  fanout-http
+            a fan-out to two targets of 300 ms, until its result is there
   scale     the same with up to a million jobs in the store, and what it takes to open that
   all       all but scale, as one Markdown table
 
@@ -38,14 +40,15 @@ jobhub-bench COMMAND --help shows the flags of a command.
 type command func(ctx context.Context, args []string, o *output) ([]figure, error)
 
 var commands = map[string]command{
-	"submit": runSubmit,
-	"finish": runFinish,
-	"idle":   runIdle,
-	"cycle":  runCycle,
-	"scale":  runScale,
-	"pickup": runPickup,
-	"all":    runAll,
-	"hub":    runStandIn, // started by submit --cpuprofile
+	"submit":      runSubmit,
+	"finish":      runFinish,
+	"idle":        runIdle,
+	"cycle":       runCycle,
+	"scale":       runScale,
+	"pickup":      runPickup,
+	"fanout-http": runFanout,
+	"all":         runAll,
+	"hub":         runStandIn, // started by submit --cpuprofile
 }
 
 func main() {
