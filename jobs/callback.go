@@ -374,8 +374,8 @@ func hostOf(text string) string {
 	return u.Host[:min(len(u.Host), maxTag)]
 }
 
-// appendCallbacks appends callbacks as they are shown: without their secrets.
-func appendCallbacks(b []byte, list []Callback) []byte {
+// AppendCallbacks appends callbacks as they are shown: without their secrets.
+func AppendCallbacks(b []byte, list []Callback) []byte {
 	b = append(b, '[')
 	for i, c := range list {
 		if i > 0 {

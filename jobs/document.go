@@ -44,7 +44,7 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = appendID(append(b, `,"retry_of":`...), j.RetryOf)
 	b = appendID(append(b, `,"parent":`...), j.Parent)
 	if len(j.Callbacks) > 0 && j.Kind != KindWebhook {
-		b = appendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
+		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
 	}
 	b = strconv.AppendUint(append(b, `,"version":`...), j.Version, 10)
 	b = appendString(append(b, `,"epoch":`...), pos.Epoch)
@@ -132,7 +132,7 @@ func (j *Job) acceptedData() Value {
 		b = appendID(append(b, `,"parent":`...), j.Parent)
 	}
 	if len(j.Callbacks) > 0 && j.Kind != KindWebhook {
-		b = appendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
+		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
 	}
 	b = appendValue(append(b, `,"input":`...), j.Input)
 	return append(b, '}')

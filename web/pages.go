@@ -27,6 +27,7 @@ const (
 	overviewView  = "overview"
 	jobViewPrefix = "job:"
 	newestJobs    = 12
+	mostChildren  = 20
 )
 
 func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
@@ -205,7 +206,11 @@ func (s *Server) jobModel(ctx context.Context, id jobs.ID) (view.JobModel, jobs.
 		return view.JobModel{}, pos, err
 	}
 	m := view.JobModel{Job: job, At: time.Now(), Origin: s.Origin}
-	m.Events, m.Cut, err = s.history(ctx, job)
+	if m.Events, m.Cut, err = s.history(ctx, job); err != nil {
+		return m, pos, err
+	}
+	children, err := s.Store.List(ctx, jobs.Filter{Tenant: jobs.DefaultTenant, Parent: id, Limit: mostChildren})
+	m.Children, m.MoreChildren = children.Jobs, children.Next > 0
 	return m, pos, err
 }
 
@@ -261,6 +266,9 @@ func (s *Server) render(ctx context.Context, name string) (out hub.Rendered, err
 		}
 		out.Filter.Job = id
 		parts = view.JobFragments(model)
+		if slices.ContainsFunc(model.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
+			out.Again = hub.BucketWidth // they change without an event of this job
+		}
 	} else {
 		model, _, err := s.overview(ctx)
 		if err != nil {
