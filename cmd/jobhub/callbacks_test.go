@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -330,5 +332,64 @@ func TestFanoutSurvivesKill(t *testing.T) {
 	// A part of it is repeated over HTTP.
 	if a := h.call("POST", "/v1/jobs/"+j.ID+"/retry", `{"targets":["none"]}`, isJSON); a.status != http.StatusUnprocessableEntity || !strings.Contains(string(a.body), "/targets/0") {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// TestCallbacksOfManyKilled: the hub is killed in the middle of many jobs; in the end each
+// that it had accepted has one end and one delivery, which came with one id.
+func TestCallbacksOfManyKilled(t *testing.T) {
+	t.Parallel()
+	const most = 200
+	h := startHub(t)
+	var mu sync.Mutex
+	ids := map[string]map[string]bool{} // webhook-ids by job
+	rec := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Data struct {
+				ID string `json:"id"`
+			} `json:"data"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			return // the hub died while it sent this
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if ids[body.Data.ID] == nil {
+			ids[body.Data.ID] = map[string]bool{}
+		}
+		ids[body.Data.ID][r.Header.Get("webhook-id")] = true
+	}))
+	upstream := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Duration(rand.IntN(5)) * time.Millisecond) }))
+	body := httpJob(upstream.URL, fmt.Sprintf(`,"retry":{"initial":"50ms"},"callbacks":[{"url":%q}]`, rec.URL))
+	b := &book{bodies: map[string]string{}, ids: map[string]string{}}
+	var clients sync.WaitGroup
+	var next, accepted atomic.Int64
+	for range 4 {
+		clients.Go(func() {
+			for n := next.Add(1); n <= most; n = next.Add(1) {
+				if b.submit(t.Context(), h, fmt.Sprint("job-", n), body) && accepted.Add(1) == most/2 {
+					h.signal(syscall.SIGKILL)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	h.wait()
+	h = h.restart()
+	if len(b.ids) < most/2 {
+		t.Fatalf("only %d jobs were accepted", len(b.ids))
+	}
+	for _, id := range b.ids {
+		h.await(id, inState("succeeded"))
+		list := h.children(id)
+		if len(list) != 1 {
+			t.Fatalf("job %s has %d deliveries", id, len(list))
+		}
+		h.await(list[0].ID, inState("succeeded"))
+		mu.Lock()
+		if got := ids[id]; len(got) != 1 || !got["msg_"+list[0].ID] {
+			t.Errorf("job %s was told with %v", id, got)
+		}
+		mu.Unlock()
 	}
 }

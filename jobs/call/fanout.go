@@ -79,7 +79,11 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 		if over, ok := f.decided(); over {
 			recall(false)
 			f.cancelRest()
-			out.Progress(f.progress())
+			p := f.progress()
+			if ok {
+				*p.Percent = 100
+			}
+			out.Progress(p)
 			return jobs.Result{Value: f.result()}, f.verdict(ok)
 		}
 		due := f.launch(func(t *target) {
