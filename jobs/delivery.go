@@ -1,10 +1,155 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"net/url"
+	"regexp"
 	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
 )
+
+// This file makes deliveries of events, and tells their handler where they go:
+//
+//	committer → follow → Store.Commit → Change.Follow → deliveries
+
+// follow makes the deliveries that a batch causes part of it.
+func (e *Engine) follow(b *Batch) {
+	if _, ok := e.handlers[KindWebhook]; !ok {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range b.Changes {
+		t := c.Event.Type
+		if t != 0 && t.Lasting() && len(e.toldLocked(&c.Job, t)) > 0 {
+			c.Follow = func(job *Job) []*Change { return e.deliveries(job, t, b.Now) }
+		}
+	}
+	for _, c := range b.Claims {
+		c.Follow = func(job *Job) []*Change { return e.deliveries(job, JobStarted, b.Now) }
+	}
+}
+
+// toldLocked are the callbacks to which an event of a job goes.
+func (e *Engine) toldLocked(job *Job, t EventType) (list []Callback) {
+	if job.Kind == KindWebhook {
+		return nil
+	}
+	for _, c := range job.Callbacks {
+		if c.wants(t) {
+			list = append(list, c)
+		}
+	}
+	for _, c := range e.settings[QueueName{job.Tenant, job.Queue}].Callbacks {
+		if c.wants(t) && !slices.ContainsFunc(job.Callbacks, func(own Callback) bool { return own.URL == c.URL }) {
+			c.Queue, c.Secrets = job.Queue, nil // those are looked up when it is sent
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// deliveries are the insertions that tell of an event of a job, as the job is with it.
+func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change) {
+	e.mu.Lock()
+	told := e.toldLocked(job, t)
+	e.mu.Unlock()
+	if len(told) == 0 {
+		return nil
+	}
+	body := callbackBody(job, t, at, e.epoch)
+	trace := traceOf(job.Input)
+	for _, c := range told {
+		id := uuid.Must(uuid.NewV7())
+		delivery := accept(Job{ID: id, Tenant: job.Tenant, Kind: KindWebhook, Queue: CallbackQueue, State: Queued, Key: hostOf(c.URL),
+			Input: appendDelivery(nil, "msg_"+id.String(), &c, trace, body), Parent: job.ID, Callbacks: []Callback{c},
+			MaxAttempts: len(CallbackRetries) + 1, Backoff: Backoff{Exponential, CallbackRetries[0], CallbackRetries[len(CallbackRetries)-1]},
+			Timeout: deliveryTimeout, Retention: DefaultRetention, CreatedAt: at})
+		delivery.Event.bound()
+		list = append(list, &delivery)
+	}
+	return list
+}
+
+// appendDelivery appends the input of a delivery.
+func appendDelivery(b []byte, id string, c *Callback, trace string, body Value) Value {
+	b = appendString(append(b, `{"id":`...), id)
+	b = appendString(append(b, `,"url":`...), c.URL)
+	if trace != "" {
+		b = appendString(append(b, `,"traceparent":`...), trace)
+	}
+	return append(append(append(b, `,"body":`...), body...), '}')
+}
+
+// callbackBody is what a delivery sends: {"type","timestamp","data"}, data being the job
+// document. Over MaxEventData its input and then its result are null, and
+// "truncated":true says that they are to be fetched.
+func callbackBody(job *Job, t EventType, at time.Time, epoch string) Value {
+	write := func(j *Job, truncated bool) Value {
+		b := appendString(append(make([]byte, 0, 1024+len(j.Input)+len(j.Result)), `{"type":`...), t.String())
+		b = appendTime(append(b, `,"timestamp":`...), at)
+		b = j.AppendMembers(append(b, `,"data":{`...), Position{epoch, j.Seq})
+		if truncated {
+			b = append(b, `,"truncated":true`...)
+		}
+		return append(AppendLinks(append(b, `,"links":`...), j.ID), "}}"...)
+	}
+	cut := *job
+	if len(cut.Input) > MaxEventData { // do not write what is not kept
+		cut.Input = nil
+	}
+	if len(cut.Result) > MaxEventData || cut.Response != nil && len(cut.Response.Body) > MaxEventData {
+		cut.Result, cut.Response = nil, nil
+	}
+	whole := (cut.Input != nil) == (job.Input != nil) && (cut.Result != nil) == (job.Result != nil) && (cut.Response != nil) == (job.Response != nil)
+	b := write(&cut, !whole)
+	if len(b) > MaxEventData {
+		cut.Input = nil
+		b = write(&cut, true)
+	}
+	if len(b) > MaxEventData {
+		cut.Result, cut.Response = nil, nil
+		b = write(&cut, true)
+	}
+	return b
+}
+
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// traceOf is the traceparent (W3C Trace Context) among the headers of an input, if there is one.
+func traceOf(input Value) string {
+	if !bytes.Contains(input, []byte("traceparent")) && !bytes.Contains(input, []byte("Traceparent")) {
+		return ""
+	}
+	var in struct {
+		Headers map[string]Value `json:"headers"`
+	}
+	if json.Unmarshal(input, &in) != nil {
+		return ""
+	}
+	for name, value := range in.Headers {
+		var text string
+		if strings.EqualFold(name, "traceparent") && json.Unmarshal(value, &text) == nil && traceparent.MatchString(text) {
+			return text
+		}
+	}
+	return ""
+}
+
+// hostOf is whose turn a delivery takes among the others.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Host[:min(len(u.Host), maxTag)]
+}
 
 // Callback is where this attempt, at a delivery, goes as of now. It is disabled if its
 // receiver is gone or its queue no longer has it, unless somebody asked for this delivery
