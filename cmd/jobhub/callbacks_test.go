@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -325,11 +326,18 @@ func TestFanoutSurvivesKill(t *testing.T) {
 		t.Errorf("%s", done.Raw)
 	}
 	mu.Lock()
-	defer mu.Unlock()
 	if calls["/fast"] != 1 || calls["/slow"] != 2 {
 		t.Errorf("calls %v", calls)
 	}
-	// A part of it is repeated over HTTP.
+	mu.Unlock()
+	code, stdout, stderr := run(t, "retry", "--server", h.url, "--targets", "fast", j.ID)
+	again := regexp.MustCompile(`again as (\S+)`).FindStringSubmatch(stdout)
+	if code != 0 || again == nil {
+		t.Fatalf("%d %s%s", code, stdout, stderr)
+	}
+	if now := h.await(again[1], inState("succeeded")); now.RetryOf != j.ID || !strings.Contains(string(now.Result), `"body":"/slow"`) || !strings.HasSuffix(string(now.Result), `"repeated":["fast"]}`) {
+		t.Errorf("%s", now.Raw)
+	}
 	if a := h.call("POST", "/v1/jobs/"+j.ID+"/retry", `{"targets":["none"]}`, isJSON); a.status != http.StatusUnprocessableEntity || !strings.Contains(string(a.body), "/targets/0") {
 		t.Errorf("%d %s", a.status, a.body)
 	}
