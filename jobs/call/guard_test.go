@@ -21,8 +21,8 @@ func TestRebinding(t *testing.T) {
 	}{{"closed", onlyTwo, 0}, {"control", loopback, 1}} {
 		t.Run(tc.name, func(t *testing.T) {
 			hangUp := func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }
-			outer, outerHits := serveOn(t, "127.0.0.2:0", hangUp)
-			_, port, _ := net.SplitHostPort(outer.Listener.Addr().String())
+			port := portOfBoth(t)
+			_, outerHits := serveOn(t, "127.0.0.2:"+port, hangUp)
 			_, innerHits := serveOn(t, "127.0.0.1:"+port, hangUp)
 
 			c := newCaller(Options{Allow: tc.allow})
@@ -53,6 +53,26 @@ func TestRebinding(t *testing.T) {
 			}
 		})
 	}
+}
+
+// portOfBoth is a port that is free on both addresses.
+func portOfBoth(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		outer, err := net.Listen("tcp", "127.0.0.2:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(outer.Addr().String())
+		inner, err := net.Listen("tcp", "127.0.0.1:"+port)
+		outer.Close()
+		if err == nil {
+			inner.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free on both addresses")
+	return ""
 }
 
 // A blocked address gives the same error whether something listens there or not,
