@@ -200,10 +200,20 @@ func (e *Engine) spendLocked(b *Batch, limited bool) {
 	}
 }
 
-// takeSlots starts the handlers of what was claimed for this process.
-func (e *Engine) takeSlots(jobs []Job) {
-	e.free -= len(jobs)
-	for _, job := range jobs {
-		e.startLocked(job)
+// pool is a number of slots for handlers in this process.
+type pool struct {
+	*claimer     // takes jobs for them
+	free     int // slots; protected by Engine.mu
+}
+
+func (e *Engine) newPool(kinds []string, slots int) *pool {
+	p := &pool{free: slots}
+	p.claimer = &claimer{kinds: kinds, prefix: inProcess, hungry: true, want: func() int { return p.free }}
+	p.take = func(jobs []Job) {
+		p.free -= len(jobs)
+		for _, job := range jobs {
+			e.startLocked(job, p)
+		}
 	}
+	return p
 }

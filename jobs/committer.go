@@ -34,7 +34,11 @@ func (o *op) finish(err error) {
 }
 
 func newOp(c Change) *op {
-	return &op{change: c, bytes: 256 + len(c.Job.Input) + len(c.Event.Data), done: make(chan struct{})}
+	bytes := 256 + len(c.Job.Input) + len(c.Event.Data)
+	if t := c.Event.Type; t != 0 && t.Lasting() { // each may be told the job as it is then
+		bytes += len(c.Job.Callbacks) * min(1024+2*bytes, 2*MaxEventData)
+	}
+	return &op{change: c, bytes: bytes, done: make(chan struct{})}
 }
 
 // committer turns changes into batches: what arrives while a commit is under way
@@ -43,6 +47,7 @@ func newOp(c Change) *op {
 type committer struct {
 	store  Store
 	claim  func(b *Batch)            // adds claims to a batch about to be stored
+	follow func(b *Batch)            // completes a batch about to be stored with what follows from it
 	stored func(b *Batch, err error) // sees every batch after its ops were answered
 	filled func(err error)           // told when the disk is full, and with nil when it no longer is
 
@@ -169,12 +174,11 @@ func (c *committer) commit(ops []*op) {
 		if o.prepare != nil {
 			o.prepare(&o.change)
 		}
-		if e := &o.change.Event; len(e.Data) > MaxEventData {
-			e.Data, e.Truncated = nil, true
-		}
+		o.change.Event.bound()
 		b.Changes = append(b.Changes, &o.change)
 	}
 	c.claim(b)
+	c.follow(b)
 	if len(b.Changes)+len(b.Claims)+len(b.Queues) == 0 && !c.isFull() {
 		return
 	}

@@ -25,7 +25,6 @@ type Engine struct {
 	store    Store
 	log      *slog.Logger
 	handlers map[string]Handler
-	kinds    []string
 	commits  *committer
 	failed   chan struct{} // closed when the store failed
 	loops    sync.WaitGroup
@@ -34,13 +33,13 @@ type Engine struct {
 	tending  alarm              // for leases, rates and retention: what a restart sets anew
 	lease    time.Duration
 	logAge   time.Duration
+	epoch    string
 	tidyAt   time.Time // when retention is looked at next; only tend uses it
 
 	configuring sync.Mutex // one change of settings at a time
 
 	mu       sync.Mutex // protects the fields below
-	free     int        // slots for handlers
-	slots    *claimer   // takes jobs for them
+	slots    [2]*pool   // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
 	claimers []*claimer // all, in the order in which they came
 	draining bool
 	drained  chan struct{}   // closed when draining
@@ -57,7 +56,7 @@ type Engine struct {
 type Options struct {
 	Store    Store
 	Handlers map[string]Handler // by kind
-	Slots    int                // attempts at the same time in this process; 64
+	Slots    int                // attempts at the same time in this process, and as many of deliveries; 64
 	Lease    time.Duration      // how long an outside worker may be silent; 30 s
 	LogAge   time.Duration      // how long events are kept; 24 h
 	Logger   *slog.Logger
@@ -68,18 +67,25 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: o.Handlers, free: cmp.Or(o.Slots, 64), log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
-		logAge: cmp.Or(o.LogAge, 24*time.Hour), failed: make(chan struct{}), waking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
+	e := &Engine{store: o.Store, handlers: o.Handlers, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
 		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
+	var kinds [2][]string
 	for kind := range o.Handlers {
-		e.kinds = append(e.kinds, kind)
+		which := 0
+		if kind == KindWebhook {
+			which = 1
+		}
+		kinds[which] = append(kinds[which], kind)
 	}
-	e.slots = &claimer{kinds: e.kinds, prefix: inProcess, want: func() int { return e.free }, take: e.takeSlots, hungry: true}
-	e.claimers = []*claimer{e.slots}
+	for i := range e.slots {
+		e.slots[i] = e.newPool(kinds[i], cmp.Or(o.Slots, 64))
+		e.claimers = append(e.claimers, e.slots[i].claimer)
+	}
 	queues, _, err := o.Store.Queues(ctx, "")
 	if err != nil {
 		return nil, err
@@ -91,7 +97,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.commits = newCommitter(o.Store)
-	e.commits.claim, e.commits.stored, e.commits.filled = e.addClaims, e.stored, e.filled
+	e.commits.claim, e.commits.follow, e.commits.stored, e.commits.filled = e.addClaims, e.follow, e.stored, e.filled
 	background, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.loops.Go(e.commits.run)
@@ -122,6 +128,7 @@ func (e *Engine) recover(ctx context.Context) error {
 			b.Changes = append(b.Changes, &c)
 		}
 		if len(b.Changes) > 0 {
+			e.follow(b)
 			if err := e.store.Commit(ctx, b); err != nil {
 				return fmt.Errorf("queueing interrupted jobs again: %w", err)
 			}
@@ -143,6 +150,9 @@ type Accepted struct {
 // ErrConflict with status 422 if the idempotency key stands for another request.
 func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	job, err := e.newJob(s)
+	if err == nil {
+		err = e.limitDeliveries(ctx, job.Tenant, len(job.Callbacks))
+	}
 	if err != nil {
 		return Accepted{}, err
 	}
@@ -167,9 +177,16 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
 }
 
-// Retry submits a job like one that has ended, perhaps with another input. The old one
-// stays as it is. ErrConflict if it has not ended.
-func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value, key *Key) (Accepted, error) {
+// Again says how a job is to be repeated. The zero value is: as it was.
+type Again struct {
+	Input   Value    // another input
+	Targets []string // only these targets; the others keep what came of them
+	Key     *Key     // idempotency key, if the caller sent one
+}
+
+// Retry submits a job like one that has ended. The old one stays as it is. ErrConflict if
+// it has not ended.
+func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (Accepted, error) {
 	old, _, err := e.store.Job(ctx, tenant, id)
 	if err != nil {
 		return Accepted{}, err
@@ -177,18 +194,54 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value, k
 	if !old.State.Final() {
 		return Accepted{}, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
 	}
-	if input == nil {
-		input = old.Input
-	} else if err := input.Compact(); err != nil {
-		return Accepted{}, invalid("/input", "%s", err)
+	input := old.Input
+	if again.Input != nil {
+		if old.Kind == KindWebhook { // else a callback's secret would sign anything
+			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
+		}
+		input = again.Input
+		if err := input.Compact(); err != nil {
+			return Accepted{}, invalid("/input", "%s", err)
+		}
 	}
-	return e.Submit(ctx, Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
+	var result Value
+	if again.Targets != nil {
+		if again.Input != nil {
+			return Accepted{}, invalid("/targets", "give input or targets, not both")
+		}
+		repeat := e.handlers[old.Kind].Repeat
+		if repeat == nil {
+			return Accepted{}, invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
+		}
+		if result, err = repeat(&old, again.Targets); err != nil {
+			return Accepted{}, err
+		}
+	}
+	callbacks := slices.Clone(old.Callbacks)
+	for i := range callbacks {
+		callbacks[i].Disabled = false
+	}
+	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Key: key})
+		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Key: again.Key, Callbacks: callbacks, result: result}
+	if s.delivery = old.Kind == KindWebhook; s.delivery {
+		s.Parent = old.Parent
+	}
+	return e.Submit(ctx, s)
 }
 
 func (e *Engine) newJob(s Spec) (Job, error) {
 	s = s.withDefaults()
+	if s.Kind == KindWebhook && !s.delivery {
+		if _, ok := e.handlers[KindWebhook]; ok {
+			return Job{}, invalid("/kind", "deliveries are made by the hub; give a job callbacks, or retry a delivery")
+		}
+	}
+	if !s.delivery {
+		if err := e.checkCallbacks("/callbacks", s.Callbacks); err != nil {
+			return Job{}, err
+		}
+	}
 	if h, ok := e.handlers[s.Kind]; ok && h.Check != nil {
 		if err := h.Check(s.Input); err != nil {
 			return Job{}, err
@@ -201,7 +254,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input,
 		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
-		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, CreatedAt: now}
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Callbacks: s.Callbacks, Result: s.result, CreatedAt: now}
 	if j.QueueTimeout == 0 {
 		e.mu.Lock()
 		j.QueueTimeout = time.Duration(e.settings[QueueName{j.Tenant, j.Queue}].QueueTimeout)

@@ -92,7 +92,7 @@ type Job struct {
 	Key         string // shares its queue fairly with other keys, and has its limit
 
 	Input    Value
-	Result   Value     // JSON result of a handler; nil where there is none
+	Result   Value     // JSON result of a handler, of an unfinished job what is known of it; nil where there is none
 	Response *Response // answer of an upstream HTTP API, kept byte for byte
 	Error    *Problem
 	Progress *Progress
@@ -117,6 +117,9 @@ type Job struct {
 	ParentFailed    bool // a job that this one waits for did not succeed
 	RetryOf         ID
 	Parent          ID
+
+	// Callbacks are told of the job's changes; of a delivery, the one it goes to.
+	Callbacks []Callback
 
 	Lease    string // token of the running attempt
 	Settled  string // lease and verb of the attempt that ended last
@@ -157,6 +160,7 @@ const (
 	FieldSettled
 	FieldReported
 	FieldExpires
+	FieldCallbacks
 )
 
 // Has reports whether all of want are in f.

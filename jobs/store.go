@@ -107,6 +107,9 @@ type QueueSettings struct {
 	Rate         Rate     `json:"rate,omitzero"`          // of starts
 	QueueTimeout Duration `json:"queue_timeout,omitzero"` // of jobs that do not name one
 	Paused       *Pause   `json:"paused,omitzero"`
+
+	// Callbacks are told of all jobs of the queue, besides those that a job names.
+	Callbacks []Callback `json:"callbacks,omitzero"`
 }
 
 // Rate is so many in a period.
@@ -143,7 +146,12 @@ type Change struct {
 	Job    Job
 	If     Guard
 	Fields Field
-	Event  Event // Type and Data; the store sets the rest
+	Event  Event // Type and Data; the store sets the rest. With no Type nothing is told
+
+	// Follow, if set, is called when the change has been applied, with the whole job as it
+	// now is. The insertions that it returns are part of the same transaction; no
+	// capacity refuses them.
+	Follow func(job *Job) []*Change
 
 	// With an insert only:
 	Key   *Key // bound to the job in the same transaction
@@ -182,6 +190,9 @@ type Claim struct {
 	Queues []string // empty for all
 	Leases []string
 	Allow  map[QueueName]int // at most so many of these queues; the store counts down
+
+	// Follow, if set, is called for each job that is taken, as Change.Follow is.
+	Follow func(job *Job) []*Change
 
 	Jobs    []Job // outcome, with inputs
 	Limited bool  // outcome: there are ready jobs that a limit held back

@@ -107,7 +107,7 @@ func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Location", "/v1/jobs/"+id.String()+"/response")
 	w.Header().Set("Retry-After", "1")
-	b := append([]byte(`{"id":"`+id.String()+`","progress":"`+progressState(&job)+`","links":`), appendLinks(nil, id)...)
+	b := append([]byte(`{"id":"`+id.String()+`","progress":"`+progressState(&job)+`","links":`), jobs.AppendLinks(nil, id)...)
 	writeJSON(w, http.StatusAccepted, append(b, '}'))
 }
 

@@ -28,6 +28,7 @@ const (
 	overviewView  = "overview"
 	jobViewPrefix = "job:"
 	newestJobs    = 12
+	mostChildren  = 20
 )
 
 func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
@@ -71,7 +72,7 @@ func (s *Server) retryForm(w http.ResponseWriter, r *http.Request) {
 	id, err := jobID(r)
 	var accepted jobs.Accepted
 	if err == nil {
-		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, nil, nil)
+		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{})
 	}
 	if err != nil {
 		s.failPage(w, r, err)
@@ -210,7 +211,11 @@ func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID) (view.
 		return view.JobModel{}, pos, err
 	}
 	m := view.JobModel{Job: job, At: time.Now(), Origin: s.Origin}
-	m.Events, m.Cut, err = s.history(ctx, job)
+	if m.Events, m.Cut, err = s.history(ctx, job); err != nil {
+		return m, pos, err
+	}
+	children, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Parent: id, Limit: mostChildren})
+	m.Children, m.MoreChildren = children.Jobs, children.Next > 0
 	return m, pos, err
 }
 
@@ -280,6 +285,9 @@ func (s *Server) render(ctx context.Context, full string) (out hub.Rendered, err
 		}
 		out.Filter.Job = id
 		parts = view.JobFragments(model)
+		if slices.ContainsFunc(model.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
+			out.Again = hub.BucketWidth // they change without an event of this job
+		}
 	} else {
 		model, _, err := s.overview(ctx, tenant)
 		if err != nil {

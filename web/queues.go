@@ -61,10 +61,14 @@ func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) []byte {
 			Out    float64 `json:"out"`
 			Failed float64 `json:"failed"`
 		} `json:"rates"`
-		Limits limits `json:"limits"`
+		Limits    limits     `json:"limits"`
+		Callbacks jobs.Value `json:"callbacks,omitzero"`
 	}{Name: q.Name, Paused: q.Settings.Paused != nil, Pause: q.Settings.Paused, States: map[string]int64{}, Limits: limitsOf(q.Settings)}
 	for _, state := range jobs.States {
 		doc.States[state.String()] = q.Counts[state]
+	}
+	if list := q.Settings.Callbacks; len(list) > 0 {
+		doc.Callbacks = jobs.AppendCallbacks(nil, list)
 	}
 	if !q.OldestAt.IsZero() {
 		ms := now.Sub(q.OldestAt).Milliseconds()

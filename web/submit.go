@@ -101,7 +101,7 @@ func (s *Server) acceptedBody(a jobs.Accepted) []byte {
 	b = append(b, `,"progress_state":"`+progressState(&a.Job)+`","queue_position":`...)
 	b = strconv.AppendInt(b, a.Position, 10)
 	b = append(b, `,"links":`...)
-	return append(appendLinks(b, a.Job.ID), '}')
+	return append(jobs.AppendLinks(b, a.Job.ID), '}')
 }
 
 // progressState is the word of CONTRACT section 5 for an unfinished job.

@@ -21,6 +21,7 @@ func runAll(ctx context.Context, args []string, o *output) ([]figure, error) {
 	submit := submitOptions{place: p, n: 2000, warmup: 200, inRow: 20, crowdOptions: crowdOptions{conns: 64, length: 5 * time.Second}}
 	finish := finishOptions{place: p, n: 500, warmup: 50, pause: 5 * time.Millisecond}
 	pickup := pickupOptions{place: p, n: 500, warmup: 50}
+	fanoutHTTP := fanoutHTTPOptions{place: p, n: 30, warmup: 3, targets: 2, each: 300 * time.Millisecond}
 	idle := idleOptions{place: p, length: 10 * time.Second, starts: 10, jobs: 10_000}
 	cycle := cycleOptions{place: p, clients: 256, slots: 256, length: 10 * time.Second}
 	fanout := fanoutOptions{place: p, conns: 10_000, length: 4 * time.Second, stall: 35 * time.Second, patience: time.Minute}
@@ -28,12 +29,13 @@ func runAll(ctx context.Context, args []string, o *output) ([]figure, error) {
 		submit.n, submit.warmup, submit.length = 50, 10, time.Second
 		finish.n, finish.warmup = 20, 5
 		pickup.n, pickup.warmup = 20, 5
+		fanoutHTTP.n, fanoutHTTP.warmup = 3, 1
 		idle.length, idle.starts, idle.jobs = time.Second, 2, 500
 		cycle.length = time.Second
 		fanout.conns, fanout.length, fanout.stall, fanout.patience = 100, 200*time.Millisecond, time.Second, time.Second
 	}
 	var figures []figure
-	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, finish.run, pickup.run, idle.run, cycle.run, fanout.run} {
+	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, finish.run, pickup.run, fanoutHTTP.run, idle.run, cycle.run, fanout.run} {
 		part, err := run(ctx, o)
 		if err != nil {
 			return nil, err

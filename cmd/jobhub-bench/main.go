@@ -29,6 +29,8 @@ Usage: jobhub-bench COMMAND [flags]
   cycle     the engine in process: submit, claim, 2 progress, finish
   fanout    events to up to 10,000 WebSocket clients: crowd, narrow, idle, store, stalled
   pickup    how long a worker in another process waits for a job
+  fanout-http
+            a fan-out to two targets of 300 ms, until its result is there
   scale     the same with up to a million jobs in the store, and what it takes to open that
   all       all but scale, as one Markdown table
 
@@ -39,16 +41,17 @@ jobhub-bench COMMAND --help shows the flags of a command.
 type command func(ctx context.Context, args []string, o *output) ([]figure, error)
 
 var commands = map[string]command{
-	"submit": runSubmit,
-	"finish": runFinish,
-	"idle":   runIdle,
-	"cycle":  runCycle,
-	"scale":  runScale,
-	"pickup": runPickup,
-	"fanout": runFanout,
-	"all":    runAll,
-	"hub":    runStandIn, // started by submit --cpuprofile
-	"peer":   runPeer,    // started by fanout
+	"submit":      runSubmit,
+	"finish":      runFinish,
+	"idle":        runIdle,
+	"cycle":       runCycle,
+	"scale":       runScale,
+	"pickup":      runPickup,
+	"fanout-http": runFanoutHTTP,
+	"fanout":      runFanout,
+	"all":         runAll,
+	"hub":         runStandIn, // started by submit --cpuprofile
+	"peer":        runPeer,    // started by fanout
 }
 
 func main() {

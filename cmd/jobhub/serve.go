@@ -20,6 +20,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/call"
 	"jobhub/jobs/sqlite"
+	"jobhub/jobs/webhook"
 	"jobhub/web"
 	"jobhub/web/auth"
 )
@@ -31,6 +32,7 @@ type serveOptions struct {
 	Store       string
 	Hosts       []string // names that callers may use, besides loopback ones
 	EgressAllow []netip.Prefix
+	Secrets     []jobs.Secret // sign callbacks that have none
 	Lease       time.Duration
 	Grace       time.Duration
 	Logger      *slog.Logger
@@ -44,7 +46,8 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store and the keys; it is created")
 	fs.Var((*names)(&o.Hosts), "hosts", "`names` by which callers may reach the hub, besides loopback ones and an IP address in --addr, like hub.example.com")
 	fs.StringVar(&o.Store, "store", "", "where jobs are kept, sqlite:`PATH` (default: in the data folder)")
-	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http jobs may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
+	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http and fanout jobs and callbacks may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
+	fs.Var((*secrets)(&o.Secrets), "webhook-secret", "`secret` that signs callbacks without one of their own, whsec_…; two with a comma while one is replaced. Better set as JOBHUB_WEBHOOK_SECRET: others can see flags")
 	fs.DurationVar(&o.Lease, "lease", 30*time.Second, "how long a worker may be silent before its jobs run elsewhere")
 	fs.DurationVar(&o.Grace, "grace", 10*time.Second, "how long running jobs may finish when the hub is told to stop")
 	if err := parseFlags(fs, args); err != nil {
@@ -122,7 +125,9 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.hub, err = hub.New(ctx, hub.Options{Log: h.store, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
-	handlers := map[string]jobs.Handler{"http": call.HTTP(call.Options{Allow: o.EgressAllow})}
+	calls := call.Options{Allow: o.EgressAllow}
+	handlers := map[string]jobs.Handler{"http": call.HTTP(calls), "fanout": call.Fanout(calls),
+		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Secrets: o.Secrets})}
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func FuzzCheck(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.request(t.Context(), &jobs.Job{}); err != nil {
+		if _, err := in.request(t.Context(), 1, "key"); err != nil {
 			t.Fatalf("%s: accepted but can't be sent: %v", input, err)
 		}
 		var doc struct {

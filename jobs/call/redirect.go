@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 const maxRedirects = 5
@@ -18,7 +19,7 @@ var (
 
 // trip is the way of one attempt from one URL to the next.
 type trip struct {
-	guard  *guard
+	guard  *egress.Guard
 	expect []int
 	at     *url.URL // of the newest request
 }
@@ -31,18 +32,18 @@ func (t *trip) redirect(next *http.Request, done []*http.Request) error {
 	if len(done) > maxRedirects {
 		return errRedirects
 	}
-	switch code, _ := t.guard.refuses(next.URL); code {
+	switch code, _ := t.guard.Refuses(next.URL); code {
 	case "":
 	case jobs.BlockedAddress:
-		return errBlocked
+		return egress.ErrBlocked
 	default:
 		return errLocation
 	}
 	t.at = next.URL
 	// net/http copies headers from the first request anew on every hop, so those
 	// that an earlier hop took off must go again.
-	home := origin(done[0].URL)
-	away := func(r *http.Request) bool { return origin(r.URL) != home }
+	home := egress.Origin(done[0].URL)
+	away := func(r *http.Request) bool { return egress.Origin(r.URL) != home }
 	if away(next) || slices.ContainsFunc(done, away) {
 		for name := range next.Header {
 			if !harmless(name) {

@@ -46,11 +46,12 @@ func (s *Store) Job(ctx context.Context, tenant string, id jobs.ID) (job jobs.Jo
 	found, gone := false, false
 	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		err := sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
-			if job, err = s.scanJob(st, 0); err != nil {
+			far := false
+			if job, far, err = s.scanJob(st, 0); err != nil {
 				return err
 			}
 			found = job.Tenant == tenant
-			return loadPayloads(conn, &job)
+			return loadPayloads(conn, &job, far)
 		}})
 		if err != nil || found {
 			return err
@@ -83,7 +84,7 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err er
 			sql := "SELECT " + jobColumns + " FROM " + part.from + " WHERE " + strings.Join(append(part.where, "jobs.n<?"), " AND ") +
 				" ORDER BY jobs.n DESC LIMIT ?"
 			err := sqlitex.ExecuteTransient(conn, sql, &sqlitex.ExecOptions{Args: append(part.args, before, limit+1), ResultFunc: func(st *sqlite.Stmt) error {
-				job, err := s.scanJob(st, 0)
+				job, _, err := s.scanJob(st, 0)
 				page.Jobs = append(page.Jobs, job)
 				return err
 			}})
@@ -169,7 +170,7 @@ func (s *Store) matching(f jobs.Filter) (queues []queue, all bool) {
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) (due []jobs.Job, next time.Time, err error) {
 	_, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		return sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE wake IS NOT NULL ORDER BY wake LIMIT ?", &sqlitex.ExecOptions{Args: []any{limit + 1}, ResultFunc: func(st *sqlite.Stmt) error {
-			job, err := s.scanJob(st, 0)
+			job, _, err := s.scanJob(st, 0)
 			if err != nil {
 				return err
 			}

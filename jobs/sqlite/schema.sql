@@ -61,10 +61,11 @@ CREATE TABLE jobs (
   seq             INTEGER NOT NULL,     -- its newest event
   progress        BLOB,
   error           BLOB,
-  input           BLOB,                 -- up to 1 KiB; larger ones are in payloads
+  input           BLOB,                 -- up to 1 KiB; of larger ones, in payloads, nothing: a blob of no bytes
   result          BLOB,
   response        BLOB,
-  checkpoint      BLOB
+  checkpoint      BLOB,
+  callbacks       BLOB                  -- JSON, with secrets
 );
 CREATE INDEX jobs_ready  ON jobs (q, kind, priority DESC, ready) WHERE ready IS NOT NULL;
 CREATE INDEX jobs_wake   ON jobs (wake) WHERE wake IS NOT NULL;

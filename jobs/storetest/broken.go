@@ -24,6 +24,9 @@ var Broken = []struct {
 	{"the key is stored outside the transaction", "Key", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return &keysApart{Store: s, keys: map[string]*jobs.Change{}} }
 	}},
+	{"what follows is stored afterwards", "Follow", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return followsLater{s} }
+	}},
 	{"trimming leaves no trace", "Trim", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return noTrace{s} }
 	}},
@@ -96,6 +99,23 @@ func (s *keysApart) Commit(ctx context.Context, b *jobs.Batch) error {
 		c.Key = keys[i]
 	}
 	return err
+}
+
+// followsLater stores what follows from changes in a commit of its own.
+type followsLater struct{ jobs.Store }
+
+func (s followsLater) Commit(ctx context.Context, b *jobs.Batch) error {
+	later := &jobs.Batch{Now: b.Now}
+	for _, c := range b.Changes {
+		if follow := c.Follow; follow != nil {
+			c.Follow = nil
+			later.Changes = append(later.Changes, follow(&c.Job)...)
+		}
+	}
+	if err := s.Store.Commit(ctx, b); err != nil || len(later.Changes) == 0 {
+		return err
+	}
+	return s.Store.Commit(ctx, later)
 }
 
 // noTrace gives what is left where something is missing.

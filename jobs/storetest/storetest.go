@@ -66,6 +66,9 @@ var Checks = []Check{
 	{"Pause", checkPause},
 	{"After", checkAfter},
 	{"Retention", checkRetention},
+	{"Follow", checkFollow},
+	{"Callbacks", checkCallbacks},
+	{"Partial", checkPartial},
 }
 
 // epochStart is some time with millisecond precision.

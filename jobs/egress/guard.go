@@ -1,4 +1,14 @@
-package call
+// Package egress is the way out for the hub's own HTTP calls: jobs of kind http and
+// fanout, and callbacks.
+//
+// What it promises:
+//
+//   - Only public addresses are dialled, and those that the operator opened. The check is
+//     made on the resolved address of every connection, so neither a redirect nor a name
+//     that changes its address gets around it.
+//   - No proxy is taken from the environment: it would dial past the check.
+//   - No query, header or resolved address of a call is in an error.
+package egress
 
 import (
 	"context"
@@ -11,10 +21,10 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// errBlocked says that an address was refused, and deliberately nothing else.
-var errBlocked = errors.New("the address is blocked")
+// ErrBlocked says that an address was refused, and deliberately nothing else.
+var ErrBlocked = errors.New("the address is blocked")
 
-// closed are the ranges that a wider prefix in Options.Allow does not open: whoever
+// closed are the ranges that a wider prefix does not open: whoever
 // reaches them can act as the machine. Not all of them are private addresses.
 var closed = []netip.Prefix{
 	netip.MustParsePrefix("169.254.0.0/16"),     // link-local, most clouds' metadata
@@ -31,14 +41,19 @@ var (
 	sixToFour = netip.MustParsePrefix("2002::/16")
 )
 
-// guard decides which addresses may be dialled.
-type guard struct {
+// Guard decides which addresses may be dialled.
+type Guard struct {
+	Dialer net.Dialer // dials what is open
+
 	public *ssrf.Guardian
 	allow  []netip.Prefix
 }
 
-func newGuard(allow []netip.Prefix) *guard {
-	g := &guard{public: ssrf.New(ssrf.WithAnyPort())}
+// New returns a guard that opens the ranges in allow, besides public addresses. Link-local
+// and metadata addresses stay closed unless a prefix lies within their own range:
+// 0.0.0.0/0 does not open 169.254.169.254, 169.254.169.254/32 does.
+func New(allow []netip.Prefix) *Guard {
+	g := &Guard{Dialer: net.Dialer{Timeout: connectTimeout}, public: ssrf.New(ssrf.WithAnyPort())}
 	for _, p := range allow {
 		if p.Addr().Is4In6() && p.Bits() >= 96 {
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
@@ -49,7 +64,7 @@ func newGuard(allow []netip.Prefix) *guard {
 }
 
 // open reports whether ip may be dialled.
-func (g *guard) open(ip netip.Addr) bool {
+func (g *Guard) open(ip netip.Addr) bool {
 	if ip.Zone() != "" { // no prefix contains such an address, so no rule below would see it
 		return false
 	}
@@ -66,7 +81,7 @@ func (g *guard) open(ip netip.Addr) bool {
 }
 
 // allowed reports whether the operator opened ip with a prefix of at least that length.
-func (g *guard) allowed(ip netip.Addr, bits int) bool {
+func (g *Guard) allowed(ip netip.Addr, bits int) bool {
 	for _, p := range g.allow {
 		if p.Bits() >= bits && p.Contains(ip) {
 			return true
@@ -89,18 +104,19 @@ func carried(ip netip.Addr) (netip.Addr, bool) {
 
 // dial connects only to open addresses. A name with several addresses that can't be
 // reached is blocked if one of them is: the outcome must not depend on their order.
-func (g *guard) dial(ctx context.Context, d net.Dialer, network, address string) (net.Conn, error) {
+func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := g.Dialer
 	var blocked atomic.Bool
 	d.Control = func(_, resolved string, _ syscall.RawConn) error {
 		if ip, err := netip.ParseAddrPort(resolved); err == nil && g.open(ip.Addr()) {
 			return nil
 		}
 		blocked.Store(true)
-		return errBlocked
+		return ErrBlocked
 	}
 	conn, err := d.DialContext(ctx, network, address)
 	if err != nil && blocked.Load() {
-		return nil, errBlocked
+		return nil, ErrBlocked
 	}
 	return conn, err
 }
