@@ -184,13 +184,13 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value, k
 	}
 	return e.Submit(ctx, Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Key: key})
+		Retention: old.Retention, RetryOf: old.ID, Via: old.Via, Tenant: tenant, Key: key})
 }
 
 func (e *Engine) newJob(s Spec) (Job, error) {
 	s = s.withDefaults()
 	if h, ok := e.handlers[s.Kind]; ok && h.Check != nil {
-		if err := h.Check(s.Input); err != nil {
+		if err := h.Check(s.Input, s.Via); err != nil {
 			return Job{}, err
 		}
 	}
@@ -201,7 +201,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input,
 		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
-		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, CreatedAt: now}
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Via: s.Via, CreatedAt: now}
 	if j.QueueTimeout == 0 {
 		e.mu.Lock()
 		j.QueueTimeout = time.Duration(e.settings[QueueName{j.Tenant, j.Queue}].QueueTimeout)

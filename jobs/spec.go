@@ -36,6 +36,7 @@ type Spec struct {
 	Retention    time.Duration // after the end
 
 	RetryOf ID
+	Via     Via
 	Tenant  string
 	Key     *Key // idempotency key, if the caller sent one
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"jobhub/hub"
@@ -103,7 +104,7 @@ func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if job.State.Final() {
-		s.writeOutcome(w, &job, pos)
+		s.writeOutcome(w, r, &job, pos)
 		return
 	}
 	w.Header().Set("Location", "/v1/jobs/"+id.String()+"/response")
@@ -115,18 +116,26 @@ func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
 // writeOutcome answers as the synchronous call would have: with the upstream's answer
 // where there is one, with the result as JSON, or with the problem of the failure.
 // AsyncResult tells such an answer from one about the polling itself.
-func (s *Server) writeOutcome(w http.ResponseWriter, job *jobs.Job, pos jobs.Position) {
+func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.Job, pos jobs.Position) {
 	h := w.Header()
 	if resp := job.Response; resp != nil {
+		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
 		for name, values := range resp.Header {
-			if name != "Set-Cookie" && name != "Date" {
+			switch {
+			case name == "Date", name == "Set-Cookie" && !ofRoute, cors && strings.HasPrefix(name, "Access-Control-"):
+			case name == "Vary":
+				h[name] = append(h[name], values...)
+			default:
 				h[name] = values
 			}
 		}
 		h.Set("Content-Security-Policy", "sandbox")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("AsyncResult", strconv.Itoa(resp.Status))
-		if resp.Status != http.StatusNoContent && resp.Status != http.StatusNotModified {
+		if length := h.Get("Content-Length"); length != "" && r.Method != http.MethodHead { // of an answer to HEAD
+			h.Del("Content-Length")
+		}
+		if resp.Status != http.StatusNoContent && resp.Status != http.StatusNotModified && h.Get("Content-Length") == "" {
 			h.Set("Content-Length", strconv.Itoa(len(resp.Body)))
 		}
 		if _, typed := resp.Header["Content-Type"]; !typed {
@@ -299,6 +308,33 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, []byte(`{"status":"ok","version":"`+s.Version+`"}`))
 }
 
+// readyBody also tells of a configuration file that could not be taken over: the hub
+// goes on with the old one, so it is ready all the same.
+func (s *Server) readyBody() []byte {
+	type config struct {
+		LoadedAt time.Time  `json:"loaded_at"`
+		FailedAt *time.Time `json:"failed_at,omitzero"`
+		Error    *string    `json:"error"`
+	}
+	var doc struct {
+		Status string  `json:"status"`
+		Config *config `json:"config,omitzero"`
+	}
+	doc.Status = "ok"
+	if c := s.config.Load(); c != nil {
+		doc.Config = &config{LoadedAt: c.LoadedAt.UTC().Truncate(time.Millisecond)}
+		if c.Err != nil {
+			text, at := strings.ToValidUTF8(c.Err.Error(), "\ufffd"), c.FailedAt.UTC().Truncate(time.Millisecond)
+			doc.Config.Error, doc.Config.FailedAt = &text, &at
+		}
+	}
+	b, err := json.Marshal(doc)
+	if err != nil { // texts and times only
+		panic(err)
+	}
+	return b
+}
+
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := s.Engine.Err(); err != nil {
 		s.fail(w, r, jobs.Unavailable("Not ready", "The hub does not accept jobs; its log says why."))
@@ -308,6 +344,6 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	case <-s.drain:
 		s.fail(w, r, jobs.Unavailable("Not ready", "The hub is shutting down."))
 	default:
-		writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
+		writeJSON(w, http.StatusOK, s.readyBody())
 	}
 }

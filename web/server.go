@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"jobhub/hub"
 	"jobhub/jobs"
@@ -27,13 +28,17 @@ type Config struct {
 type Server struct {
 	Config
 	mux     *http.ServeMux
+	own     *http.ServeMux // the paths of mux, for any method
+	live    atomic.Pointer[live]
+	config  atomic.Pointer[ConfigState]
 	drain   chan struct{} // closed when connections should go elsewhere
 	stopped context.Context
 	stop    context.CancelFunc
 
-	mu       sync.Mutex // protects draining, and that no socket is added after it was set
+	mu       sync.Mutex // protects draining, and that nothing is counted in after it was set
 	draining bool
 	sockets  sync.WaitGroup
+	passing  sync.WaitGroup // requests of routes on their way through
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views.
@@ -41,8 +46,9 @@ func New(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), drain: make(chan struct{})}
+	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{})}
 	s.stopped, s.stop = context.WithCancel(context.Background())
+	s.Apply(Live{Hosts: c.Hosts, Origins: c.Origins})
 	s.routes()
 	c.Hub.Draw(s.render)
 	return s
@@ -58,7 +64,31 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.mux.ServeHTTP(w, r)
+	if s.cors(w, r) {
+		return
+	}
+	route, err := s.routeOf(r)
+	switch {
+	case err != nil:
+		s.fail(w, r, err)
+	case route != nil:
+		s.routed(w, r, route)
+	default:
+		s.mux.ServeHTTP(w, r)
+	}
+}
+
+// Passed waits until no request of a route is on its way through, or ctx ends.
+func (s *Server) Passed(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		s.passing.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // Drain tells every WebSocket connection to come back later and ends it, and ends
@@ -73,13 +103,15 @@ func (s *Server) Drain() {
 }
 
 // enter counts a connection in; false when the server drains.
-func (s *Server) enter() bool {
+func (s *Server) enter() bool { return s.count(&s.sockets) }
+
+func (s *Server) count(in *sync.WaitGroup) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
 		return false
 	}
-	s.sockets.Add(1)
+	in.Add(1)
 	return true
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/call"
 	"jobhub/jobs/sqlite"
 	"jobhub/web"
 )
@@ -71,7 +72,7 @@ func startIn(t *testing.T, dir string, change func(*parts)) *world {
 	if w.hub, err = hub.New(ctx, p.hub); err != nil {
 		t.Fatal(err)
 	}
-	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}}
+	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}, "http": call.HTTP(call.Options{})}
 	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: w.store, Handlers: handlers}); err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func busy(_ context.Context, run *jobs.Run) (jobs.Result, error) {
 	return jobs.Result{}, &jobs.Failure{Problem: jobs.NewProblem("tired", "Tired", "It was too much."), Never: true}
 }
 
-func picky(input jobs.Value) error {
+func picky(input jobs.Value, _ jobs.Via) error {
 	if string(input) != `"yes"` {
 		return jobs.NewProblem(jobs.BlockedAddress, "No", "This handler takes yes only.")
 	}

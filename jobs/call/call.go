@@ -39,6 +39,9 @@ type Options struct {
 	// 0.0.0.0/0 does not open 169.254.169.254, 169.254.169.254/32 does.
 	Allow []netip.Prefix
 
+	// Opened is further ranges, which may change while calls are made; none if nil.
+	Opened *Ranges
+
 	// MaxBody is the largest body of an answer in bytes; DefaultMaxBody if 0.
 	MaxBody int64
 }
@@ -66,19 +69,26 @@ type caller struct {
 	guard     *guard
 	dialer    net.Dialer
 	transport *http.Transport
+	upstreams *http.Transport // for origins that the operator wrote: not under the guard
 	maxBody   int64
 }
 
 func newCaller(o Options) *caller {
-	c := &caller{guard: newGuard(o.Allow), dialer: net.Dialer{Timeout: connectTimeout}, maxBody: o.MaxBody}
+	c := &caller{guard: newGuard(o.Allow, o.Opened), dialer: net.Dialer{Timeout: connectTimeout}, maxBody: o.MaxBody}
 	if c.maxBody == 0 {
 		c.maxBody = DefaultMaxBody
 	}
-	c.transport = &http.Transport{
-		Proxy: nil, // a proxy would dial for us, past the guard
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return c.guard.dial(ctx, c.dialer, network, address)
-		},
+	c.transport = newTransport(func(ctx context.Context, network, address string) (net.Conn, error) {
+		return c.guard.dial(ctx, c.dialer, network, address)
+	})
+	c.upstreams = newTransport(c.dialer.DialContext)
+	return c
+}
+
+func newTransport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		Proxy:                  nil, // a proxy would dial for us, past the guard
+		DialContext:            dial,
 		TLSHandshakeTimeout:    connectTimeout,
 		IdleConnTimeout:        idleTimeout,
 		MaxIdleConns:           256,
@@ -88,18 +98,17 @@ func newCaller(o Options) *caller {
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: connectTimeout},
 	}
-	return c
 }
 
 // check looks at an input before its job is accepted.
-func (c *caller) check(input jobs.Value) error {
-	_, err := decode(input, c.guard)
+func (c *caller) check(input jobs.Value, via jobs.Via) error {
+	_, err := decode(input, c.guard, via)
 	return err
 }
 
 // run makes one attempt: decode → request → (redirect …) → readBody → outcome.
 func (c *caller) run(ctx context.Context, job *jobs.Job, out sink) (jobs.Result, error) {
-	in, err := decode(job.Input, c.guard)
+	in, err := decode(job.Input, c.guard, job.Via)
 	if err != nil {
 		return jobs.Result{}, never(err)
 	}
@@ -107,8 +116,8 @@ func (c *caller) run(ctx context.Context, job *jobs.Job, out sink) (jobs.Result,
 	if err != nil { // decode let through what net/http does not take; the error may quote it
 		return jobs.Result{}, never(invalid("/input", "can't be sent as an HTTP request; check url and headers"))
 	}
-	trip := &trip{guard: c.guard, expect: in.expect, at: req.URL}
-	client := http.Client{Transport: c.transport, CheckRedirect: trip.redirect}
+	trip := &trip{caller: c, via: job.Via, expect: in.expect, at: req.URL}
+	client := http.Client{Transport: trip, CheckRedirect: trip.redirect}
 	res, err := client.Do(req)
 	if err != nil {
 		return jobs.Result{}, broken(ctx, trip.at, err)
@@ -119,5 +128,8 @@ func (c *caller) run(ctx context.Context, job *jobs.Job, out sink) (jobs.Result,
 		return jobs.Result{}, broken(ctx, trip.at, err)
 	}
 	kept := &jobs.Response{Status: res.StatusCode, Header: endToEnd(res.Header), Body: body}
-	return jobs.Result{Response: kept}, outcome(res, in.expect)
+	if length := res.Header.Get("Content-Length"); length != "" && in.method == http.MethodHead {
+		kept.Header.Set("Content-Length", length) // says something of what is not there
+	}
+	return jobs.Result{Response: kept}, outcome(res, in.expect, job.Via)
 }

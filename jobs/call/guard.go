@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -35,17 +36,44 @@ var (
 type guard struct {
 	public *ssrf.Guardian
 	allow  []netip.Prefix
+	opened *Ranges
 }
 
-func newGuard(allow []netip.Prefix) *guard {
-	g := &guard{public: ssrf.New(ssrf.WithAnyPort())}
-	for _, p := range allow {
+func newGuard(allow []netip.Prefix, opened *Ranges) *guard {
+	if opened == nil {
+		opened = new(Ranges)
+	}
+	return &guard{public: ssrf.New(ssrf.WithAnyPort()), allow: unmapped(allow), opened: opened}
+}
+
+// Ranges is a list of address ranges that may be replaced at any time. The zero value
+// is empty.
+type Ranges struct {
+	list atomic.Pointer[[]netip.Prefix]
+}
+
+// Set replaces the list; connections that are open stay.
+func (r *Ranges) Set(list []netip.Prefix) {
+	list = unmapped(list)
+	r.list.Store(&list)
+}
+
+func (r *Ranges) get() []netip.Prefix {
+	if list := r.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// unmapped writes ranges of mapped IPv4 addresses as what they are dialled as.
+func unmapped(list []netip.Prefix) (out []netip.Prefix) {
+	for _, p := range list {
 		if p.Addr().Is4In6() && p.Bits() >= 96 {
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
-		g.allow = append(g.allow, p)
+		out = append(out, p)
 	}
-	return g
+	return out
 }
 
 // open reports whether ip may be dialled.
@@ -67,12 +95,8 @@ func (g *guard) open(ip netip.Addr) bool {
 
 // allowed reports whether the operator opened ip with a prefix of at least that length.
 func (g *guard) allowed(ip netip.Addr, bits int) bool {
-	for _, p := range g.allow {
-		if p.Bits() >= bits && p.Contains(ip) {
-			return true
-		}
-	}
-	return false
+	open := func(p netip.Prefix) bool { return p.Bits() >= bits && p.Contains(ip) }
+	return slices.ContainsFunc(g.allow, open) || slices.ContainsFunc(g.opened.get(), open)
 }
 
 // carried returns the IPv4 address to which a gateway would pass on packets for ip.

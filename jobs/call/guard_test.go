@@ -39,7 +39,7 @@ func TestGuard(t *testing.T) {
 				allow = append(allow, netip.MustParsePrefix(p))
 			}
 		}
-		g := newGuard(allow)
+		g := newGuard(allow, nil)
 		for a := range strings.FieldsSeq(tc.open) {
 			if !g.open(netip.MustParseAddr(a)) {
 				t.Errorf("with %q open: %s is blocked", tc.allow, a)

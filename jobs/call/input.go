@@ -17,9 +17,9 @@ import (
 
 // document is the input of a job of kind http, as JSON.
 type document struct {
-	Method  string             `json:"method"`
-	URL     string             `json:"url"`
-	Headers map[string]*string `json:"headers"`
+	Method  string                `json:"method"`
+	URL     string                `json:"url"`
+	Headers map[string]jobs.Value `json:"headers"` // each a string, or an array of them for a header that is sent several times
 
 	// Body: a string is sent as it is, {"base64":"…"} as its bytes, any other value as
 	// JSON. null is no body.
@@ -40,7 +40,7 @@ type input struct {
 }
 
 // decode reads and checks an input. Its error is a *jobs.Problem with status 422.
-func decode(data jobs.Value, g *guard) (*input, error) {
+func decode(data jobs.Value, g *guard, via jobs.Via) (*input, error) {
 	var doc document
 	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
 		p := jobs.DecodeProblem(err)
@@ -52,7 +52,7 @@ func decode(data jobs.Value, g *guard) (*input, error) {
 	}
 	in := &input{expect: doc.Expect}
 	var err error
-	if in.url, err = decodeURL(doc.URL, g); err != nil {
+	if in.url, err = decodeURL(doc.URL, g, via); err != nil {
 		return nil, err
 	}
 	if in.header, err = decodeHeaders(doc.Headers); err != nil {
@@ -75,7 +75,7 @@ func decode(data jobs.Value, g *guard) (*input, error) {
 	return in, nil
 }
 
-func decodeURL(text string, g *guard) (*url.URL, error) {
+func decodeURL(text string, g *guard, via jobs.Via) (*url.URL, error) {
 	if text == "" {
 		return nil, invalid("/input/url", "is required")
 	}
@@ -83,7 +83,7 @@ func decodeURL(text string, g *guard) (*url.URL, error) {
 	if err != nil { // the error quotes the URL, which may hold secrets
 		return nil, invalid("/input/url", "is not a valid URL")
 	}
-	if code, detail := g.refuses(u); code != "" {
+	if code, detail := g.refuses(u); code != "" && !(code == jobs.BlockedAddress && trusted(via, u)) {
 		p := invalid("/input/url", "%s", detail)
 		if code == jobs.BlockedAddress {
 			p.Code, p.Type, p.Title = code, "urn:jobhub:problem:blocked_address", "Blocked address"
@@ -93,11 +93,11 @@ func decodeURL(text string, g *guard) (*url.URL, error) {
 	return u, nil
 }
 
-func decodeHeaders(headers map[string]*string) (http.Header, error) {
+func decodeHeaders(headers map[string]jobs.Value) (http.Header, error) {
 	header := make(http.Header, len(headers)+4)
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		pointer := string(jsontext.Pointer("/input/headers").AppendToken(name))
-		value := headers[name]
+		values, ok := decodeHeader(headers[name])
 		switch {
 		case !isToken(name):
 			return nil, invalid(pointer, "is not a valid header name")
@@ -105,12 +105,26 @@ func decodeHeaders(headers map[string]*string) (http.Header, error) {
 			return nil, invalid(pointer, "is set by the hub or belongs to one connection; leave it out")
 		case has(header, name):
 			return nil, invalid(pointer, "is there twice, in different case")
-		case value == nil || !isFieldValue(*value):
-			return nil, invalid(pointer, "must be a string without line breaks and control characters")
+		case !ok:
+			return nil, invalid(pointer, "must be a string without line breaks and control characters, or an array of them")
 		}
-		header.Set(name, *value)
+		header[http.CanonicalHeaderKey(name)] = values
 	}
 	return header, nil
+}
+
+func decodeHeader(v jobs.Value) (values []string, ok bool) {
+	values = make([]string, 1)
+	var err error
+	switch v.Kind() {
+	case jsontext.KindString:
+		err = json.Unmarshal(v, &values[0])
+	case jsontext.KindBeginArray:
+		err = json.Unmarshal(v, &values)
+	default:
+		return nil, false
+	}
+	return values, err == nil && !slices.ContainsFunc(values, func(v string) bool { return !isFieldValue(v) })
 }
 
 // decodeBody sets the body, and the method and content type that follow from it.

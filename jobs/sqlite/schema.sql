@@ -64,7 +64,8 @@ CREATE TABLE jobs (
   input           BLOB,                 -- up to 1 KiB; larger ones are in payloads
   result          BLOB,
   response        BLOB,
-  checkpoint      BLOB
+  checkpoint      BLOB,
+  via             TEXT                  -- JSON of jobs.Via
 );
 CREATE INDEX jobs_ready  ON jobs (q, kind, priority DESC, ready) WHERE ready IS NOT NULL;
 CREATE INDEX jobs_wake   ON jobs (wake) WHERE wake IS NOT NULL;
