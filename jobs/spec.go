@@ -249,7 +249,7 @@ func (d *specDocument) retry(s *Spec) (err error) {
 	}
 	if r.Backoff != nil {
 		i := -1
-		for k, name := range backoffNames {
+		for k, name := range BackoffNames {
 			if name == *r.Backoff {
 				i = k
 			}

@@ -28,6 +28,7 @@ Usage: jobhub COMMAND [flags]
   cancel    cancel jobs
   retry     submit jobs again that have ended
   queues    list queues; pause, resume and limit them
+  check     check a configuration file
   digest    hash and compress a file, as the demo's worker does
   version   print the version
 
@@ -45,6 +46,7 @@ var commands = map[string]func(ctx context.Context, args []string, stdout, stder
 	"cancel": runCancel,
 	"retry":  runRetry,
 	"queues": runQueues,
+	"check":  runCheck,
 	"digest": runDigest,
 	"version": func(_ context.Context, _ []string, stdout, _ io.Writer) int {
 		fmt.Fprintln(stdout, "jobhub", programVersion(), runtime.Version())
