@@ -34,4 +34,4 @@ screenshots: tools
 	SCREENSHOTS=$(CURDIR)/web/view/screenshots go test -count=1 -run TestScreenshots ./cmd/jobhub
 
 tools:
-	@.ci/tools chromium strace python3 curl node:nodejs
+	@.ci/tools chromium strace python3 curl node:nodejs nginx

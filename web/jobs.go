@@ -132,11 +132,12 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 		h.Set("Content-Security-Policy", "sandbox")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("AsyncResult", strconv.Itoa(resp.Status))
-		if length := h.Get("Content-Length"); length != "" && r.Method != http.MethodHead { // of an answer to HEAD
+		switch length := strconv.Itoa(len(resp.Body)); {
+		case r.Method == http.MethodHead && len(resp.Body) == 0: // an answer to HEAD has the length of what is not there
+		case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
 			h.Del("Content-Length")
-		}
-		if resp.Status != http.StatusNoContent && resp.Status != http.StatusNotModified && h.Get("Content-Length") == "" {
-			h.Set("Content-Length", strconv.Itoa(len(resp.Body)))
+		default:
+			h.Set("Content-Length", length)
 		}
 		if _, typed := resp.Header["Content-Type"]; !typed {
 			h["Content-Type"] = nil // else the server would guess one
