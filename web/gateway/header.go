@@ -3,6 +3,7 @@ package gateway
 import (
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -70,13 +71,19 @@ func dropNamed(h http.Header, connection []string) {
 	}
 }
 
+// isKey reports whether a value of Authorization ends in a key of the hub.
+func isKey(value string) bool {
+	words := strings.Fields(value)
+	return len(words) > 0 && strings.HasPrefix(words[len(words)-1], "jh_")
+}
+
 // hideCredentials takes out what the caller shows to the hub and not to the upstream: keys
 // and the dashboard's cookies. Any other Authorization is the upstream's.
 func hideCredentials(h http.Header) {
-	if scheme, key, _ := strings.Cut(h.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") && strings.HasPrefix(strings.TrimSpace(key), "jh_") {
+	if slices.ContainsFunc(h["Authorization"], isKey) {
 		h.Del("Authorization")
 	}
-	lines := h["Cookie"]
+	lines := h["Cookie"] // a copy, made by outgoing
 	for i := 0; i < len(lines); i++ {
 		if !strings.Contains(lines[i], "jobhub") {
 			continue

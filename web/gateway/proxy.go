@@ -44,6 +44,7 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL = join(r.Upstream, r.Strip, p.In.URL, r.Async != Never)
 			p.Out.Host = ""
+			p.Out.Trailer = p.In.Trailer // the same map: its values come with the end of the body
 			trailers := p.Out.Header.Get("Te")
 			p.Out.Header = outgoing(p.In)
 			if trailers != "" { // set by ReverseProxy: the client understands trailers
@@ -88,6 +89,8 @@ func (r *Route) Pass(w http.ResponseWriter, req *http.Request, amend func(http.H
 	}
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &watched{ReadCloser: req.Body}
+		// An error only says that the protocol needs no such permission.
+		http.NewResponseController(w).EnableFullDuplex() // else the body is read to its end before the answer begins
 	}
 	r.proxy.ServeHTTP(&interim{w}, req)
 }
