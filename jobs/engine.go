@@ -177,14 +177,18 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value, k
 	if !old.State.Final() {
 		return Accepted{}, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
 	}
+	via := old.Via
 	if input == nil {
 		input = old.Input
-	} else if err := input.Compact(); err != nil {
-		return Accepted{}, invalid("/input", "%s", err)
+	} else {
+		via.Upstreams = nil // the operator opened them for requests of the route, not for what a caller writes
+		if err := input.Compact(); err != nil {
+			return Accepted{}, invalid("/input", "%s", err)
+		}
 	}
 	return e.Submit(ctx, Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Via: old.Via, Tenant: tenant, Key: key})
+		Retention: old.Retention, RetryOf: old.ID, Via: via, Tenant: tenant, Key: key})
 }
 
 func (e *Engine) newJob(s Spec) (Job, error) {

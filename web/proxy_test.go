@@ -39,7 +39,12 @@ func (w *world) exchange(text string) string {
 // TestSmuggling is S10: what two servers could read differently is refused, and the
 // upstream sees no request that the client did not mean.
 func TestSmuggling(t *testing.T) {
-	up := newUpstream(t, sample)
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/hidden" {
+			t.Error("the upstream got the hidden request")
+		}
+		sample(w, r)
+	})
 	w := startRoutes(t, up.route("/api/"))
 	head := "POST /api/x HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n"
 	const hidden = "GET /api/hidden HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -66,13 +71,12 @@ func TestSmuggling(t *testing.T) {
 		"bad chunk":           head + "Transfer-Encoding: chunked\r\n\r\nzz\r\na\r\n0\r\n\r\n" + hidden,
 		"bad chunk as a job":  strings.Replace(head, "/api/x", "/api/x?async=true", 1) + "Transfer-Encoding: chunked\r\n\r\nzz\r\na\r\n0\r\n\r\n" + hidden,
 	} {
-		before := up.hits.Load()
 		if got := w.exchange(text); strings.Count(got, "HTTP/1.1 ") != 1 {
 			t.Errorf("%s: %q", name, got)
 		}
-		if n := up.hits.Load() - before; n > 1 {
-			t.Errorf("%s: the upstream got %d requests", name, n)
-		}
+	}
+	if n := up.hits.Load(); n > 4 {
+		t.Errorf("the upstream got %d requests", n)
 	}
 	w.nothingStored()
 }

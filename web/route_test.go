@@ -402,7 +402,9 @@ func TestOwnPathsWin(t *testing.T) {
 	id := done.text("id")
 	w.await(id, "succeeded")
 	w.do("POST", "/v1/jobs/"+id+"/retry", "{}").want(202)
-	w.do("POST", "/v1/jobs/"+id+"/retry", `{"input":{"url":"http://127.0.0.1:1/"}}`).problem(422, "blocked_address")
+	for _, other := range []string{"http://127.0.0.1:1/", up.URL + "/secret"} {
+		w.do("POST", "/v1/jobs/"+id+"/retry", `{"input":{"url":"`+other+`"}}`).problem(422, "blocked_address")
+	}
 }
 
 // TestLongestPrefix and paths that two readers take for different routes.

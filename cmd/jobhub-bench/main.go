@@ -29,6 +29,7 @@ Usage: jobhub-bench COMMAND [flags]
   cycle     the engine in process: submit, claim, 2 progress, finish
   pickup    how long a worker in another process waits for a job
   scale     the same with up to a million jobs in the store, and what it takes to open that
+  routes    requests through a route, beside Go's own reverse proxy and POST /v1/jobs
   all       all but scale, as one Markdown table
 
 jobhub-bench COMMAND --help shows the flags of a command.
@@ -44,8 +45,10 @@ var commands = map[string]command{
 	"cycle":  runCycle,
 	"scale":  runScale,
 	"pickup": runPickup,
+	"routes": runRoutes,
 	"all":    runAll,
-	"hub":    runStandIn, // started by submit --cpuprofile
+	"hub":    runStandIn,    // started by submit --cpuprofile
+	"proxy":  runPlainProxy, // started by routes
 }
 
 func main() {

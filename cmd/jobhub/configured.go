@@ -30,6 +30,9 @@ type configured struct {
 	egress *call.Ranges
 	log    *slog.Logger
 
+	// callbacks sets those of a queue; nil where the hub can't send any.
+	callbacks func(ctx context.Context, queue string, list []config.Callback) error
+
 	now   *config.Config
 	seen  []byte // the newest content, good or not
 	state web.ConfigState
@@ -156,10 +159,13 @@ func (c *configured) apply(ctx context.Context, next *config.Config) error {
 		if old, was := c.now.Queues[name]; was && reflect.DeepEqual(old, queue) {
 			continue // what was changed in the meantime over HTTP stays
 		}
+		if err := c.callBack(ctx, name, queue.Callbacks); err != nil {
+			return err
+		}
 		set := c.engine.Settings(jobs.DefaultTenant, name)
 		want := set
 		queue.Set(&want)
-		if want == set {
+		if reflect.DeepEqual(want, set) {
 			continue
 		}
 		if err := c.engine.Configure(ctx, jobs.DefaultTenant, name, func(s *jobs.QueueSettings) error { queue.Set(s); return nil }); err != nil {
@@ -180,5 +186,16 @@ func (c *configured) apply(ctx context.Context, next *config.Config) error {
 	c.web.Apply(web.Live{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes})
 	c.now, c.state = next, web.ConfigState{LoadedAt: time.Now()}
 	c.web.ReportConfig(c.state)
+	return nil
+}
+
+// callBack sets the callbacks of a queue.
+func (c *configured) callBack(ctx context.Context, queue string, list []config.Callback) error {
+	switch {
+	case c.callbacks != nil:
+		return c.callbacks(ctx, queue, list)
+	case len(list) > 0:
+		return errors.New("queues." + queue + ".callbacks: this version sends no callbacks; delete them")
+	}
 	return nil
 }
