@@ -78,7 +78,7 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 		return
 	}
 	spec.Tenant = owner
-	if spec.Key, err = idempotencyKey(r, append([]byte(r.URL.RawQuery+"\n"), body...)); err != nil {
+	if spec.Key, err = idempotencyKey(r, append([]byte(gateway.Query(r.URL)+"\n"), body...)); err != nil {
 		s.fail(w, r, err)
 		return
 	}

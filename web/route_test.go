@@ -366,6 +366,7 @@ func TestRouteKeys(t *testing.T) {
 	if again.body != `"k1"` || !strings.HasSuffix(again.header.Get("Operation-Location"), first.text("id")) {
 		t.Errorf("%q %v", again.body, again.header)
 	}
+	w.do("POST", "/api/x", "{}", "Idempotency-Key", "k1", "Prefer", "respond-async").want(202).has("Idempotency-Replayed", "true")
 	w.do("POST", "/api/x?async=true", "{ }", "Idempotency-Key", "k1").problem(422, "conflict")
 	w.do("POST", "/api/x?async=true&other=1", "{}", "Idempotency-Key", "k1").problem(422, "conflict")
 	if up.hits.Load() != 1 {

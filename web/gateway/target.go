@@ -46,5 +46,11 @@ func cutAsync(query string) (rest, word string) {
 	return strings.Join(kept, "&"), word
 }
 
+// Query is what the upstream gets of a URL's query.
+func Query(u *url.URL) string {
+	rest, _ := cutAsync(u.RawQuery)
+	return rest
+}
+
 // origin is scheme and host of a URL, as jobs.Via has it.
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
