@@ -14,6 +14,14 @@ import (
 	"jobhub/jobs"
 )
 
+// TestMain is also the program that routes starts as a plain proxy.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "proxy" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
 // onDisk is a temporary folder that is not kept in memory.
 func onDisk(t *testing.T) string {
 	dir := t.TempDir()
