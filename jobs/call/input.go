@@ -113,18 +113,25 @@ func decodeHeaders(headers map[string]jobs.Value) (http.Header, error) {
 	return header, nil
 }
 
+// decodeHeader reads one string, or several.
 func decodeHeader(v jobs.Value) (values []string, ok bool) {
-	values = make([]string, 1)
+	texts := make([]*string, 1)
 	var err error
 	switch v.Kind() {
 	case jsontext.KindString:
-		err = json.Unmarshal(v, &values[0])
+		err = json.Unmarshal(v, &texts[0])
 	case jsontext.KindBeginArray:
-		err = json.Unmarshal(v, &values)
+		err = json.Unmarshal(v, &texts)
 	default:
 		return nil, false
 	}
-	return values, err == nil && !slices.ContainsFunc(values, func(v string) bool { return !isFieldValue(v) })
+	for _, text := range texts {
+		if err != nil || text == nil || !isFieldValue(*text) {
+			return nil, false
+		}
+		values = append(values, *text)
+	}
+	return values, true
 }
 
 // decodeBody sets the body, and the method and content type that follow from it.
