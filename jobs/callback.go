@@ -184,7 +184,7 @@ func (e *Engine) checkCallbacks(pointer string, list []Callback) error {
 		if h.Check == nil {
 			continue
 		}
-		err := h.Check(appendDelivery(nil, "", &c, "", Value("null")))
+		err := h.Check(appendDelivery(nil, "", &c, "", Value("null")), Via{})
 		if p, ok := errors.AsType[*Problem](err); ok {
 			at := *p
 			at.Errors = slices.Clone(p.Errors)

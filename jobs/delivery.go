@@ -64,7 +64,7 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 		return nil
 	}
 	body := callbackBody(job, t, at, e.epoch)
-	trace := traceOf(job.Input)
+	trace := traceOf(job)
 	for _, c := range told {
 		id := uuid.Must(uuid.NewV7())
 		delivery := accept(Job{ID: id, Tenant: job.Tenant, Kind: KindWebhook, Queue: CallbackQueue, State: Queued, Key: hostOf(c.URL),
@@ -122,16 +122,18 @@ func callbackBody(job *Job, t EventType, at time.Time, epoch string) Value {
 
 var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
-// traceOf is the traceparent (W3C Trace Context) among the headers of an input, if there is one.
-func traceOf(input Value) string {
-	if !bytes.Contains(input, []byte("traceparent")) && !bytes.Contains(input, []byte("Traceparent")) {
-		return ""
+// traceOf is the traceparent (W3C Trace Context) that a job belongs to: the one among the
+// headers of its input goes before that of its submission, as it does when it is sent.
+func traceOf(job *Job) string {
+	submitted, _, _ := strings.Cut(job.Via.Trace, " ")
+	if !bytes.Contains(job.Input, []byte("traceparent")) && !bytes.Contains(job.Input, []byte("Traceparent")) {
+		return submitted
 	}
 	var in struct {
 		Headers map[string]Value `json:"headers"`
 	}
-	if json.Unmarshal(input, &in) != nil {
-		return ""
+	if json.Unmarshal(job.Input, &in) != nil {
+		return submitted
 	}
 	for name, value := range in.Headers {
 		var text string
@@ -139,7 +141,7 @@ func traceOf(input Value) string {
 			return text
 		}
 	}
-	return ""
+	return submitted
 }
 
 // hostOf is whose turn a delivery takes among the others.

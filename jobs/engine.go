@@ -194,12 +194,13 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 	if !old.State.Final() {
 		return Accepted{}, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
 	}
-	input := old.Input
+	input, via := old.Input, old.Via
 	if again.Input != nil {
 		if old.Kind == KindWebhook { // else a callback's secret would sign anything
 			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
 		}
 		input = again.Input
+		via.Upstreams = nil // the operator opened them for requests of the route, not for what a caller writes
 		if err := input.Compact(); err != nil {
 			return Accepted{}, invalid("/input", "%s", err)
 		}
@@ -223,7 +224,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 	}
 	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Key: again.Key, Callbacks: callbacks, result: result}
+		Retention: old.Retention, RetryOf: old.ID, Via: via, Tenant: tenant, Key: again.Key, Callbacks: callbacks, result: result}
 	if s.delivery = old.Kind == KindWebhook; s.delivery {
 		s.Parent = old.Parent
 	}
@@ -243,7 +244,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 		}
 	}
 	if h, ok := e.handlers[s.Kind]; ok && h.Check != nil {
-		if err := h.Check(s.Input); err != nil {
+		if err := h.Check(s.Input, s.Via); err != nil {
 			return Job{}, err
 		}
 	}
@@ -254,7 +255,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input,
 		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
-		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Callbacks: s.Callbacks, Result: s.result, CreatedAt: now}
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, CreatedAt: now}
 	if j.QueueTimeout == 0 {
 		e.mu.Lock()
 		j.QueueTimeout = time.Duration(e.settings[QueueName{j.Tenant, j.Queue}].QueueTimeout)

@@ -10,7 +10,7 @@ import (
 type Handler struct {
 	// Check, if set, looks at the input of a job before it is accepted. Its *Problem
 	// becomes the answer to the submission.
-	Check func(input Value) error
+	Check func(input Value, via Via) error
 
 	// Run does the work of one attempt. It must return soon after ctx ends;
 	// context.Cause(ctx) then is ErrCancelRequested, ErrTimeout or ErrDraining.

@@ -117,6 +117,7 @@ type Job struct {
 	ParentFailed    bool // a job that this one waits for did not succeed
 	RetryOf         ID
 	Parent          ID
+	Via             Via
 
 	// Callbacks are told of the job's changes; of a delivery, the one it goes to.
 	Callbacks []Callback
@@ -130,6 +131,21 @@ type Job struct {
 	Version uint64 // number of its state changes
 	Seq     uint64 // its newest event
 }
+
+// Via is how a job came in, as far as its attempts must know. Only the hub sets it; no
+// caller can.
+type Via struct {
+	// Upstreams are the origins, like http://127.0.0.1:9000, that the operator wrote in the
+	// route by which the job came. Its calls may reach them whatever their address.
+	Upstreams []string `json:"upstreams,omitzero"`
+
+	// Trace is the W3C trace context that the job belongs to: the value of traceparent, and
+	// behind a space that of tracestate if there is one.
+	Trace string `json:"trace,omitzero"`
+}
+
+// Empty reports whether nothing is known.
+func (v Via) Empty() bool { return len(v.Upstreams) == 0 && v.Trace == "" }
 
 // Progress is what a handler last said of how far it is.
 type Progress struct {

@@ -39,6 +39,7 @@ type Spec struct {
 
 	RetryOf ID
 	Parent  ID
+	Via     Via
 	Tenant  string
 	Key     *Key // idempotency key, if the caller sent one
 
@@ -256,7 +257,7 @@ func (d *specDocument) retry(s *Spec) (err error) {
 	}
 	if r.Backoff != nil {
 		i := -1
-		for k, name := range backoffNames {
+		for k, name := range BackoffNames {
 			if name == *r.Backoff {
 				i = k
 			}

@@ -112,12 +112,6 @@ type QueueSettings struct {
 	Callbacks []Callback `json:"callbacks,omitzero"`
 }
 
-// Rate is so many in a period.
-type Rate struct {
-	N   int      `json:"n"`
-	Per Duration `json:"per"`
-}
-
 // Duration is a time.Duration that is written in JSON as Go writes it: "1m30s".
 type Duration time.Duration
 

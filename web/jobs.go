@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"jobhub/hub"
@@ -102,7 +103,7 @@ func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if job.State.Final() {
-		s.writeOutcome(w, &job, pos)
+		s.writeOutcome(w, r, &job, pos)
 		return
 	}
 	w.Header().Set("Location", "/v1/jobs/"+id.String()+"/response")
@@ -114,19 +115,28 @@ func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
 // writeOutcome answers as the synchronous call would have: with the upstream's answer
 // where there is one, with the result as JSON, or with the problem of the failure.
 // AsyncResult tells such an answer from one about the polling itself.
-func (s *Server) writeOutcome(w http.ResponseWriter, job *jobs.Job, pos jobs.Position) {
+func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.Job, pos jobs.Position) {
 	h := w.Header()
 	if resp := job.Response; resp != nil {
+		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
 		for name, values := range resp.Header {
-			if name != "Set-Cookie" && name != "Date" {
+			switch {
+			case name == "Date", name == "Set-Cookie" && !ofRoute, cors && strings.HasPrefix(name, "Access-Control-"):
+			case name == "Vary":
+				h[name] = append(h[name], values...)
+			default:
 				h[name] = values
 			}
 		}
 		h.Set("Content-Security-Policy", "sandbox")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("AsyncResult", strconv.Itoa(resp.Status))
-		if resp.Status != http.StatusNoContent && resp.Status != http.StatusNotModified {
-			h.Set("Content-Length", strconv.Itoa(len(resp.Body)))
+		switch length := strconv.Itoa(len(resp.Body)); {
+		case r.Method == http.MethodHead && len(resp.Body) == 0: // an answer to HEAD has the length of what is not there
+		case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
+			h.Del("Content-Length")
+		default:
+			h.Set("Content-Length", length)
 		}
 		if _, typed := resp.Header["Content-Type"]; !typed {
 			h["Content-Type"] = nil // else the server would guess one
@@ -298,6 +308,33 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, []byte(`{"status":"ok","version":"`+s.Version+`"}`))
 }
 
+// readyBody also tells of a configuration file that could not be taken over: the hub
+// goes on with the old one, so it is ready all the same.
+func (s *Server) readyBody() []byte {
+	type config struct {
+		LoadedAt time.Time  `json:"loaded_at"`
+		FailedAt *time.Time `json:"failed_at,omitzero"`
+		Error    *string    `json:"error"`
+	}
+	var doc struct {
+		Status string  `json:"status"`
+		Config *config `json:"config,omitzero"`
+	}
+	doc.Status = "ready"
+	if c := s.config.Load(); c != nil {
+		doc.Config = &config{LoadedAt: c.LoadedAt.UTC().Truncate(time.Millisecond)}
+		if c.Err != nil {
+			text, at := strings.ToValidUTF8(c.Err.Error(), "\ufffd"), c.FailedAt.UTC().Truncate(time.Millisecond)
+			doc.Config.Error, doc.Config.FailedAt = &text, &at
+		}
+	}
+	b, err := json.Marshal(doc)
+	if err != nil { // texts and times only
+		panic(err)
+	}
+	return b
+}
+
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := s.Engine.Err(); err != nil {
 		s.fail(w, r, jobs.Unavailable("Not ready", "The hub does not accept jobs; its log says why."))
@@ -307,6 +344,6 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	case <-s.drain:
 		s.fail(w, r, jobs.Unavailable("Not ready", "The hub is shutting down."))
 	default:
-		writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
+		writeJSON(w, http.StatusOK, s.readyBody())
 	}
 }

@@ -134,7 +134,7 @@ func (s *Server) overview(ctx context.Context, tenant string) (view.Overview, jo
 		rates := view.Rates(hub.RatesOf(buckets))
 		o.Queues = append(o.Queues, view.Queue{QueueInfo: q, Paused: q.Settings.Paused != nil, Rates: &rates, Series: series(buckets, now)})
 	}
-	o.Attention = attention(o.Queues, now)
+	o.Attention = append(s.configAttention(), attention(o.Queues, now)...)
 	return o, newest.Pos, nil
 }
 
@@ -187,6 +187,19 @@ func attention(queues []view.Queue, now time.Time) (out []view.Attention) {
 	}
 	slices.SortStableFunc(out, func(a, b view.Attention) int { return cmp.Compare(b.Level, a.Level) })
 	return out
+}
+
+// configAttention is what is wrong with the newest configuration file.
+func (s *Server) configAttention() []view.Attention {
+	c := s.config.Load()
+	if c == nil || c.Err == nil {
+		return nil
+	}
+	detail, more, _ := strings.Cut(c.Err.Error(), "\n")
+	if more != "" {
+		detail += " … and more, see the log"
+	}
+	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt}}
 }
 
 func wait(n int64) string {
@@ -295,7 +308,7 @@ func (s *Server) render(ctx context.Context, full string) (out hub.Rendered, err
 		}
 		out.Filter.All = true
 		parts = view.OverviewFragments(model)
-		if busy(model) {
+		if busy(model) || s.config.Load() != nil {
 			out.Again = hub.BucketWidth // rates and waiting times go on without events
 		}
 	}

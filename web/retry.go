@@ -42,5 +42,5 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 	if accepted.Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
-	s.writeAccepted(w, accepted)
+	s.writeAccepted(w, accepted, s.acceptedBody)
 }

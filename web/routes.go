@@ -8,10 +8,10 @@ import (
 	"jobhub/web/auth"
 )
 
-// routes is the table of all there is to ask for, and of what a caller must be allowed
-// to do to ask for it.
-func (s *Server) routes() {
-	for pattern, handler := range map[string]http.HandlerFunc{
+// table is all there is to ask for, and what a caller must be allowed to do to ask for
+// it.
+func (s *Server) table() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
 		"POST /v1/jobs":              s.may(auth.Submit, s.submit),
 		"GET /v1/jobs":               s.may(auth.Watch, s.listJobs),
 		"GET /v1/jobs/{id}":          s.may(auth.Watch, s.getJob),
@@ -61,11 +61,24 @@ func (s *Server) routes() {
 		"POST /login":            s.login,
 		"POST /logout":           s.logout,
 		"GET /static/":           s.staticFiles,
-	} {
+	}
+}
+
+// routes sets up the table.
+func (s *Server) routes() {
+	seen := map[string]bool{}
+	for pattern, handler := range s.table() {
 		s.mux.HandleFunc(pattern, handler)
+		if path := pathOf(pattern); !seen[path] {
+			seen[path] = true
+			s.own.HandleFunc(path, handler)
+		}
 	}
 	s.mux.HandleFunc("/", s.nothing)
 }
+
+// pathOf is a pattern without its method.
+func pathOf(pattern string) string { return pattern[strings.IndexByte(pattern, '/'):] }
 
 // nothing answers what no route takes: with the methods that the path knows, if any.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jobhub/hub"
@@ -41,6 +42,8 @@ type Server struct {
 	Config
 	mux     *http.ServeMux
 	docs    documents
+	own     *http.ServeMux // the paths of mux, for any method
+	config  atomic.Pointer[ConfigState]
 	drain   chan struct{} // closed when connections should go elsewhere
 	stopped context.Context
 	stop    context.CancelFunc
@@ -51,7 +54,10 @@ type Server struct {
 	churn    int // sockets that came or went since memory was given back
 
 	sockets sync.WaitGroup // none is added after draining was set
+	passing sync.WaitGroup // requests of routes on their way through; likewise
 	Live    *live
+
+	settings atomic.Pointer[settings]
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views.
@@ -62,9 +68,10 @@ func New(c Config) *Server {
 	if c.StallLimit == 0 {
 		c.StallLimit = 30 * time.Second
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
+	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
 	s.Live = newLive(s)
 	s.stopped, s.stop = context.WithCancel(context.Background())
+	s.Apply(Settings{})
 	s.docs = s.documents()
 	s.routes()
 	c.Hub.Draw(s.render)
@@ -81,7 +88,31 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.mux.ServeHTTP(w, r)
+	if s.cors(w, r) {
+		return
+	}
+	route, err := s.routeOf(r)
+	switch {
+	case err != nil:
+		s.fail(w, r, err)
+	case route != nil:
+		s.routed(route)(w, r)
+	default:
+		s.mux.ServeHTTP(w, r)
+	}
+}
+
+// Passed waits until no request of a route is on its way through, or ctx ends.
+func (s *Server) Passed(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		s.passing.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // Drain tells every WebSocket connection to come back later, not all at the same
@@ -100,13 +131,15 @@ func (s *Server) Drain() {
 }
 
 // enter counts a connection in; false when the server drains.
-func (s *Server) enter() bool {
+func (s *Server) enter() bool { return s.count(&s.sockets) }
+
+func (s *Server) count(in *sync.WaitGroup) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
 		return false
 	}
-	s.sockets.Add(1)
+	in.Add(1)
 	return true
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/call"
 	"jobhub/jobs/sqlite"
 	"jobhub/web"
 	"jobhub/web/auth"
@@ -86,7 +87,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if w.hub, err = hub.New(ctx, p.hub); err != nil {
 		t.Fatal(err)
 	}
-	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}}
+	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}, "http": call.HTTP(call.Options{})}
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
@@ -138,7 +139,7 @@ func busy(_ context.Context, run *jobs.Run) (jobs.Result, error) {
 	return jobs.Result{}, &jobs.Failure{Problem: jobs.NewProblem("tired", "Tired", "It was too much."), Never: true}
 }
 
-func picky(input jobs.Value) error {
+func picky(input jobs.Value, _ jobs.Via) error {
 	if string(input) != `"yes"` {
 		return jobs.NewProblem(jobs.BlockedAddress, "No", "This handler takes yes only.")
 	}

@@ -34,8 +34,12 @@ func runAll(ctx context.Context, args []string, o *output) ([]figure, error) {
 		cycle.length = time.Second
 		fanout.conns, fanout.length, fanout.stall, fanout.patience = 100, 200*time.Millisecond, time.Second, time.Second
 	}
+	routes := routesOptions{place: p, n: 3000, warmup: 300, conns: 32, length: 2 * time.Second, bytes: 1 << 30}
+	if *short {
+		routes.n, routes.warmup, routes.length, routes.bytes = 40, 20, 100*time.Millisecond, 8<<20
+	}
 	var figures []figure
-	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, finish.run, pickup.run, fanoutHTTP.run, idle.run, cycle.run, fanout.run} {
+	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, finish.run, pickup.run, fanoutHTTP.run, idle.run, cycle.run, fanout.run, routes.run} {
 		part, err := run(ctx, o)
 		if err != nil {
 			return nil, err

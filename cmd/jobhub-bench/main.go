@@ -32,6 +32,7 @@ Usage: jobhub-bench COMMAND [flags]
   fanout-http
             a fan-out to two targets of 300 ms, until its result is there
   scale     the same with up to a million jobs in the store, and what it takes to open that
+  routes    requests through a route, beside Go's own reverse proxy and POST /v1/jobs
   all       all but scale, as one Markdown table
 
 jobhub-bench COMMAND --help shows the flags of a command.
@@ -49,9 +50,11 @@ var commands = map[string]command{
 	"pickup":      runPickup,
 	"fanout-http": runFanoutHTTP,
 	"fanout":      runFanout,
+	"routes":      runRoutes,
 	"all":         runAll,
-	"hub":         runStandIn, // started by submit --cpuprofile
-	"peer":        runPeer,    // started by fanout
+	"hub":         runStandIn,    // started by submit --cpuprofile
+	"peer":        runPeer,       // started by fanout
+	"proxy":       runPlainProxy, // started by routes
 }
 
 func main() {

@@ -31,6 +31,9 @@ type Options struct {
 	// Allow lists ranges that may be reached although they are not public (see egress.New).
 	Allow []netip.Prefix
 
+	// Opened is further ranges, which may change while calls are made; none if nil.
+	Opened *egress.Ranges
+
 	// MaxBody is the largest body of an answer in bytes; DefaultMaxBody if 0.
 	MaxBody int64
 }
@@ -57,23 +60,24 @@ type sink interface {
 type caller struct {
 	guard     *egress.Guard
 	transport http.RoundTripper
+	upstreams http.RoundTripper // for origins that the operator wrote: not under the guard
 	maxBody   int64
 }
 
 func newCaller(o Options) *caller {
-	guard := egress.New(o.Allow)
-	return &caller{guard: guard, transport: guard.Transport(), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
+	guard := egress.New(o.Allow, o.Opened)
+	return &caller{guard: guard, transport: guard.Transport(), upstreams: egress.Unguarded(), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
 }
 
 // check looks at an input before its job is accepted.
-func (c *caller) check(input jobs.Value) error {
-	_, err := decode(input, c.guard)
+func (c *caller) check(input jobs.Value, via jobs.Via) error {
+	_, err := decode(input, c.guard, via)
 	return err
 }
 
 // run makes one attempt: decode → request → (redirect …) → readBody → outcome.
 func (c *caller) run(ctx context.Context, job *jobs.Job, out sink) (jobs.Result, error) {
-	in, err := decode(job.Input, c.guard)
+	in, err := decode(job.Input, c.guard, job.Via)
 	if err != nil {
 		return jobs.Result{}, egress.Never(err)
 	}
@@ -87,8 +91,8 @@ func (c *caller) exchange(ctx context.Context, in *input, attempt int, key strin
 	if err != nil { // decode let through what net/http does not take; the error may quote it
 		return nil, egress.Never(jobs.Invalid("/input", "can't be sent as an HTTP request; check url and headers"))
 	}
-	trip := &trip{guard: c.guard, expect: in.expect, at: req.URL}
-	client := http.Client{Transport: c.transport, CheckRedirect: trip.redirect}
+	trip := &trip{caller: c, via: in.via, expect: in.expect, at: req.URL}
+	client := http.Client{Transport: trip, CheckRedirect: trip.redirect}
 	res, err := client.Do(req)
 	if err != nil {
 		return nil, broken(ctx, trip.at, err)
@@ -99,5 +103,8 @@ func (c *caller) exchange(ctx context.Context, in *input, attempt int, key strin
 		return nil, broken(ctx, trip.at, err)
 	}
 	kept := &jobs.Response{Status: res.StatusCode, Header: endToEnd(res.Header), Body: body}
-	return kept, outcome(res, in.expect)
+	if length := res.Header.Get("Content-Length"); length != "" && in.method == http.MethodHead {
+		kept.Header.Set("Content-Length", length) // says something of what is not there
+	}
+	return kept, outcome(res, in.expect, in.via)
 }

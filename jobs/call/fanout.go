@@ -30,7 +30,7 @@ var errTargetTimeout = errors.New("the attempt at the target ran longer than its
 func Fanout(o Options) jobs.Handler {
 	c := newCaller(o)
 	return jobs.Handler{
-		Check: func(input jobs.Value) error { _, err := decodeFan(input, c.guard); return err },
+		Check: func(input jobs.Value, via jobs.Via) error { _, err := decodeFan(input, c.guard, via); return err },
 		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
 			return c.fanOut(ctx, run.Job(), run)
 		},
@@ -55,7 +55,7 @@ type answer struct {
 // fanOut makes one attempt at the job: launch → land … → decided, or put off until a
 // target is due again. It alone writes to the fan.
 func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Result, error) {
-	f, err := decodeFan(job.Input, c.guard)
+	f, err := decodeFan(job.Input, c.guard, job.Via)
 	if err == nil {
 		err = f.restore(job.Result)
 	}

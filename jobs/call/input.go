@@ -18,9 +18,9 @@ import (
 
 // document is the input of a job of kind http, as JSON.
 type document struct {
-	Method  string             `json:"method"`
-	URL     string             `json:"url"`
-	Headers map[string]*string `json:"headers"`
+	Method  string                `json:"method"`
+	URL     string                `json:"url"`
+	Headers map[string]jobs.Value `json:"headers"` // each a string, or an array of them for a header that is sent several times
 
 	// Body: a string is sent as it is, {"base64":"…"} as its bytes, any other value as
 	// JSON. null is no body.
@@ -38,22 +38,23 @@ type input struct {
 	header http.Header
 	body   []byte
 	expect []int
+	via    jobs.Via // of the job
 }
 
 // decode reads and checks an input. Its error is a *jobs.Problem with status 422.
-func decode(data jobs.Value, g *egress.Guard) (*input, error) {
+func decode(data jobs.Value, g *egress.Guard, via jobs.Via) (*input, error) {
 	var doc document
 	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
 		return nil, inputProblem(err)
 	}
-	return doc.input("/input", g)
+	return doc.input("/input", g, via)
 }
 
 // input checks a document that stands at a place.
-func (doc *document) input(at string, g *egress.Guard) (*input, error) {
-	in := &input{expect: doc.Expect}
+func (doc *document) input(at string, g *egress.Guard, via jobs.Via) (*input, error) {
+	in := &input{expect: doc.Expect, via: via}
 	var err error
-	if in.url, err = g.Parse(at+"/url", doc.URL); err != nil {
+	if in.url, err = g.Parse(at+"/url", doc.URL, via.Upstreams); err != nil {
 		return nil, err
 	}
 	if in.header, err = decodeHeaders(at+"/headers", doc.Headers); err != nil {
@@ -76,11 +77,11 @@ func (doc *document) input(at string, g *egress.Guard) (*input, error) {
 	return in, nil
 }
 
-func decodeHeaders(at string, headers map[string]*string) (http.Header, error) {
+func decodeHeaders(at string, headers map[string]jobs.Value) (http.Header, error) {
 	header := make(http.Header, len(headers)+4)
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		pointer := string(jsontext.Pointer(at).AppendToken(name))
-		value := headers[name]
+		values, ok := decodeHeader(headers[name])
 		switch {
 		case !isToken(name):
 			return nil, jobs.Invalid(pointer, "is not a valid header name")
@@ -88,12 +89,33 @@ func decodeHeaders(at string, headers map[string]*string) (http.Header, error) {
 			return nil, jobs.Invalid(pointer, "is set by the hub or belongs to one connection; leave it out")
 		case has(header, name):
 			return nil, jobs.Invalid(pointer, "is there twice, in different case")
-		case value == nil || !isFieldValue(*value):
-			return nil, jobs.Invalid(pointer, "must be a string without line breaks and control characters")
+		case !ok:
+			return nil, jobs.Invalid(pointer, "must be a string without line breaks and control characters, or an array of them")
 		}
-		header.Set(name, *value)
+		header[http.CanonicalHeaderKey(name)] = values
 	}
 	return header, nil
+}
+
+// decodeHeader reads one string, or several.
+func decodeHeader(v jobs.Value) (values []string, ok bool) {
+	texts := make([]*string, 1)
+	var err error
+	switch v.Kind() {
+	case jsontext.KindString:
+		err = json.Unmarshal(v, &texts[0])
+	case jsontext.KindBeginArray:
+		err = json.Unmarshal(v, &texts)
+	default:
+		return nil, false
+	}
+	for _, text := range texts {
+		if err != nil || text == nil || !isFieldValue(*text) {
+			return nil, false
+		}
+		values = append(values, *text)
+	}
+	return values, true
 }
 
 // decodeBody sets the body, and the method and content type that follow from it.

@@ -15,9 +15,9 @@ import (
 )
 
 // outcome is the verdict on a complete answer: nil for success, else a *jobs.Failure.
-func outcome(res *http.Response, expect []int) error {
+func outcome(res *http.Response, expect []int, via jobs.Via) error {
 	status := res.StatusCode
-	if status >= 200 && status <= 299 || slices.Contains(expect, status) {
+	if status >= 200 && status <= 299 || slices.Contains(expect, status) || routed(via) && status >= 300 && status <= 399 {
 		return nil
 	}
 	answered := strings.TrimSpace(fmt.Sprintf("The upstream answered %d %s", status, http.StatusText(status)))

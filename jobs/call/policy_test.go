@@ -84,7 +84,7 @@ func TestFanoutInputs(t *testing.T) {
 		target("")[:len(target(""))-1] + `,"policy":"quorum:2"}`:                                       "/input/policy",
 		target("")[:len(target(""))-1] + `,"policy":"quorum:99999999999999999999"}`:                    "/input/policy",
 	} {
-		_, err := decodeFan(jobs.Value(input), c.guard)
+		_, err := decodeFan(jobs.Value(input), c.guard, jobs.Via{})
 		p, refused := errors.AsType[*jobs.Problem](err)
 		if refused != (pointer != "") || refused && (p.Status != 422 || p.Errors[0].Pointer != pointer) {
 			t.Errorf("%s: %v, want a problem at %q", input, err, pointer)
@@ -96,9 +96,9 @@ func TestFanoutInputs(t *testing.T) {
 // sent, written as a result and read again.
 func FuzzFan(f *testing.F) {
 	f.Add(`{"targets":[{"name":"a","url":"https://a.example","headers":{"A":"b"},"body":"x","timeout":"1s"}],"policy":"quorum:1"}`, `{"targets":{"a":{"state":"failed","status":500,"attempts":2}}}`)
-	guard := egress.New(nil)
+	guard := egress.New(nil, nil)
 	f.Fuzz(func(t *testing.T, input, known string) {
-		fan, err := decodeFan(jobs.Value(input), guard)
+		fan, err := decodeFan(jobs.Value(input), guard, jobs.Via{})
 		if err != nil {
 			if p, ok := errors.AsType[*jobs.Problem](err); !ok || p.Status != 422 {
 				t.Fatalf("refused with %#v", err)

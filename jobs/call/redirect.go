@@ -19,20 +19,34 @@ var (
 
 // trip is the way of one attempt from one URL to the next.
 type trip struct {
-	guard  *egress.Guard
+	caller *caller
+	via    jobs.Via
 	expect []int
 	at     *url.URL // of the newest request
 }
 
+// RoundTrip sends the request of one hop. Only that to an upstream of the job's route goes
+// past the guard, and on connections that no other request shares.
+func (t *trip) RoundTrip(req *http.Request) (*http.Response, error) {
+	if egress.Listed(t.via.Upstreams, req.URL) {
+		return t.caller.upstreams.RoundTrip(req)
+	}
+	return t.caller.transport.RoundTrip(req)
+}
+
+// routed reports whether the job came by a route. Then a redirect is an answer like any
+// other, as it would be without the job.
+func routed(via jobs.Via) bool { return len(via.Upstreams) > 0 }
+
 // redirect decides about the next hop, as http.Client.CheckRedirect.
 func (t *trip) redirect(next *http.Request, done []*http.Request) error {
-	if slices.Contains(t.expect, next.Response.StatusCode) {
+	if slices.Contains(t.expect, next.Response.StatusCode) || routed(t.via) {
 		return http.ErrUseLastResponse
 	}
 	if len(done) > maxRedirects {
 		return errRedirects
 	}
-	switch code, _ := t.guard.Refuses(next.URL); code {
+	switch code, _ := t.caller.guard.Refuses(next.URL); code {
 	case "":
 	case jobs.BlockedAddress:
 		return egress.ErrBlocked

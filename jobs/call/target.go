@@ -47,15 +47,15 @@ type found struct {
 }
 
 // decodeFan reads and checks the input of a job of kind fanout.
-func decodeFan(data jobs.Value, g *egress.Guard) (*fan, error) {
+func decodeFan(data jobs.Value, g *egress.Guard, via jobs.Via) (*fan, error) {
 	var doc struct {
 		Targets []struct {
-			Name    string             `json:"name"`
-			Method  string             `json:"method"`
-			URL     string             `json:"url"`
-			Headers map[string]*string `json:"headers"`
-			Body    jobs.Value         `json:"body"`
-			Timeout *string            `json:"timeout"`
+			Name    string                `json:"name"`
+			Method  string                `json:"method"`
+			URL     string                `json:"url"`
+			Headers map[string]jobs.Value `json:"headers"`
+			Body    jobs.Value            `json:"body"`
+			Timeout *string               `json:"timeout"`
 		} `json:"targets"`
 		Policy string `json:"policy"`
 	}
@@ -76,7 +76,7 @@ func decodeFan(data jobs.Value, g *egress.Guard) (*fan, error) {
 			return nil, jobs.Invalid(at+"/name", "is there twice; each target needs a name of its own")
 		}
 		var err error
-		if t.in, err = (&document{Method: d.Method, URL: d.URL, Headers: d.Headers, Body: d.Body}).input(at, g); err != nil {
+		if t.in, err = (&document{Method: d.Method, URL: d.URL, Headers: d.Headers, Body: d.Body}).input(at, g, via); err != nil {
 			return nil, err
 		}
 		if d.Timeout != nil {
@@ -125,7 +125,7 @@ func (f *fan) restore(result jobs.Value) error {
 
 // repeat is what is known of a job that calls only these targets of an old one again.
 func repeat(old *jobs.Job, names []string, g *egress.Guard) (jobs.Value, error) {
-	f, err := decodeFan(old.Input, g)
+	f, err := decodeFan(old.Input, g, old.Via)
 	if err != nil {
 		return nil, err
 	}

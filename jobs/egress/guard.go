@@ -15,6 +15,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -47,20 +48,48 @@ type Guard struct {
 
 	public *ssrf.Guardian
 	allow  []netip.Prefix
+	opened *Ranges
 }
 
-// New returns a guard that opens the ranges in allow, besides public addresses. Link-local
-// and metadata addresses stay closed unless a prefix lies within their own range:
-// 0.0.0.0/0 does not open 169.254.169.254, 169.254.169.254/32 does.
-func New(allow []netip.Prefix) *Guard {
-	g := &Guard{Dialer: net.Dialer{Timeout: connectTimeout}, public: ssrf.New(ssrf.WithAnyPort())}
-	for _, p := range allow {
+// New returns a guard that opens the ranges in allow, and those in opened as they change,
+// besides public addresses; opened may be nil. Link-local and metadata addresses stay
+// closed unless a prefix lies within their own range: 0.0.0.0/0 does not open
+// 169.254.169.254, 169.254.169.254/32 does.
+func New(allow []netip.Prefix, opened *Ranges) *Guard {
+	if opened == nil {
+		opened = new(Ranges)
+	}
+	return &Guard{Dialer: net.Dialer{Timeout: connectTimeout}, public: ssrf.New(ssrf.WithAnyPort()), allow: unmapped(allow), opened: opened}
+}
+
+// Ranges is a list of address ranges that may be replaced at any time. The zero value
+// is empty.
+type Ranges struct {
+	list atomic.Pointer[[]netip.Prefix]
+}
+
+// Set replaces the list; connections that are open stay.
+func (r *Ranges) Set(list []netip.Prefix) {
+	list = unmapped(list)
+	r.list.Store(&list)
+}
+
+func (r *Ranges) get() []netip.Prefix {
+	if list := r.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// unmapped writes ranges of mapped IPv4 addresses as what they are dialled as.
+func unmapped(list []netip.Prefix) (out []netip.Prefix) {
+	for _, p := range list {
 		if p.Addr().Is4In6() && p.Bits() >= 96 {
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
-		g.allow = append(g.allow, p)
+		out = append(out, p)
 	}
-	return g
+	return out
 }
 
 // open reports whether ip may be dialled.
@@ -82,12 +111,8 @@ func (g *Guard) open(ip netip.Addr) bool {
 
 // allowed reports whether the operator opened ip with a prefix of at least that length.
 func (g *Guard) allowed(ip netip.Addr, bits int) bool {
-	for _, p := range g.allow {
-		if p.Bits() >= bits && p.Contains(ip) {
-			return true
-		}
-	}
-	return false
+	open := func(p netip.Prefix) bool { return p.Bits() >= bits && p.Contains(ip) }
+	return slices.ContainsFunc(g.allow, open) || slices.ContainsFunc(g.opened.get(), open)
 }
 
 // carried returns the IPv4 address to which a gateway would pass on packets for ip.

@@ -33,7 +33,7 @@ func TestGuard(t *testing.T) {
 				allow = append(allow, netip.MustParsePrefix(p))
 			}
 		}
-		g := New(allow)
+		g := New(allow, nil)
 		for a := range strings.FieldsSeq(tc.open) {
 			if !g.open(netip.MustParseAddr(a)) {
 				t.Errorf("with %q open: %s is blocked", tc.allow, a)

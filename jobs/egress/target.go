@@ -3,15 +3,17 @@ package egress
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"jobhub/jobs"
 )
 
-// Parse reads the URL of a call that is asked for in the member at pointer. Its error is a
+// Parse reads the URL of a call that is asked for in the member at pointer. Those of the
+// upstreams may be called although their addresses are not public. Its error is a
 // *jobs.Problem with status 422.
-func (g *Guard) Parse(pointer, text string) (*url.URL, error) {
+func (g *Guard) Parse(pointer, text string, upstreams []string) (*url.URL, error) {
 	if text == "" {
 		return nil, jobs.Invalid(pointer, "is required")
 	}
@@ -19,7 +21,7 @@ func (g *Guard) Parse(pointer, text string) (*url.URL, error) {
 	if err != nil { // the error quotes the URL, which may hold secrets
 		return nil, jobs.Invalid(pointer, "is not a valid URL")
 	}
-	if code, detail := g.Refuses(u); code != "" {
+	if code, detail := g.Refuses(u); code != "" && !(code == jobs.BlockedAddress && Listed(upstreams, u)) {
 		p := jobs.Invalid(pointer, "%s", detail)
 		if code == jobs.BlockedAddress {
 			p.Code, p.Type, p.Title = code, "urn:jobhub:problem:blocked_address", "Blocked address"
@@ -83,6 +85,15 @@ func Origin(u *url.URL) string {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+}
+
+// Listed reports whether a URL has the origin of one of the upstreams, which the operator
+// wrote: such calls are not under the guard.
+func Listed(upstreams []string, u *url.URL) bool {
+	return slices.ContainsFunc(upstreams, func(upstream string) bool {
+		up, err := url.Parse(upstream)
+		return err == nil && Origin(up) == Origin(u)
+	})
 }
 
 func isAlphanumeric(c byte) bool {

@@ -1,6 +1,8 @@
 package egress
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"time"
 )
@@ -13,10 +15,18 @@ const (
 
 // Transport returns a transport that dials past the guard only. It is to be shared, as
 // it keeps connections.
-func (g *Guard) Transport() *http.Transport {
+func (g *Guard) Transport() *http.Transport { return transport(g.dial) }
+
+// Unguarded returns a transport for upstreams that the operator wrote, whatever their
+// addresses.
+func Unguarded() *http.Transport {
+	return transport((&net.Dialer{Timeout: connectTimeout}).DialContext)
+}
+
+func transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
 	return &http.Transport{
 		Proxy:                  nil, // a proxy would dial for us, past the guard
-		DialContext:            g.dial,
+		DialContext:            dial,
 		TLSHandshakeTimeout:    connectTimeout,
 		IdleConnTimeout:        idleTimeout,
 		MaxIdleConns:           256,

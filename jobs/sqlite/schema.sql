@@ -65,6 +65,7 @@ CREATE TABLE jobs (
   result          BLOB,
   response        BLOB,
   checkpoint      BLOB,
+  via             TEXT,                 -- JSON of jobs.Via
   callbacks       BLOB                  -- JSON, with secrets
 );
 CREATE INDEX jobs_ready  ON jobs (q, kind, priority DESC, ready) WHERE ready IS NOT NULL;

@@ -29,7 +29,7 @@ import (
 var schema string
 
 // schemaVersion rises with every change of schema.sql.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // Options of a store. The zero value means the defaults.
 type Options struct {

@@ -20,6 +20,7 @@ func checkInsert(t T, h Harness) {
 		c.Job.Tags, c.Job.Priority, c.Job.Input = []string{"b", "a"}, -7, jobs.Value(`{"n":12345678901234567890.10}`)
 		c.Job.ExpiresAt, c.Job.WakeAt = epochStart.Add(time.Minute), epochStart.Add(time.Minute)
 		c.Job.RetryOf, c.Job.Parent = c.Job.ID, c.Job.ID
+		c.Job.Via = jobs.Via{Upstreams: []string{"http://127.0.0.1:9000"}, Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 	})
 	big := newJob(func(c *jobs.Change) { c.Job.Input = large })
 	must(t, s, small, big)

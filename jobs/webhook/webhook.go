@@ -39,6 +39,7 @@ const (
 // Options of deliveries. The zero value reaches public addresses only.
 type Options struct {
 	Allow   []netip.Prefix // ranges that may be reached although they are not public (see egress.New)
+	Opened  *egress.Ranges // further ranges, which may change meanwhile; none if nil
 	Secrets []jobs.Secret  // sign where a callback has none
 }
 
@@ -46,7 +47,7 @@ type Options struct {
 func Handler(o Options) jobs.Handler { return newSender(o).handler() }
 
 func newSender(o Options) *sender {
-	guard := egress.New(o.Allow)
+	guard := egress.New(o.Allow, o.Opened)
 	return &sender{guard: guard, secrets: o.Secrets, client: http.Client{Transport: guard.Transport(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
@@ -80,12 +81,12 @@ type delivery struct {
 	Body        jobs.Value `json:"body"`
 }
 
-func (s *sender) check(input jobs.Value) error {
+func (s *sender) check(input jobs.Value, _ jobs.Via) error {
 	var d delivery
 	if err := json.Unmarshal(input, &d, json.RejectUnknownMembers(true)); err != nil {
 		return jobs.DecodeProblem(err)
 	}
-	_, err := s.guard.Parse("/input/url", d.URL)
+	_, err := s.guard.Parse("/input/url", d.URL, nil)
 	return err
 }
 
@@ -95,7 +96,7 @@ func (s *sender) run(ctx context.Context, job *jobs.Job, to receiver) (jobs.Resu
 	if err := json.Unmarshal(job.Input, &d); err != nil {
 		return jobs.Result{}, egress.Never(jobs.DecodeProblem(err))
 	}
-	url, err := s.guard.Parse("/input/url", d.URL)
+	url, err := s.guard.Parse("/input/url", d.URL, nil)
 	if err != nil {
 		return jobs.Result{}, egress.Never(err)
 	}
