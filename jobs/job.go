@@ -117,6 +117,7 @@ type Job struct {
 	ParentFailed    bool // a job that this one waits for did not succeed
 	RetryOf         ID
 	Parent          ID
+	Caller          string // in whose name it was submitted, as Spec.Caller had it
 
 	Lease    string // token of the running attempt
 	Settled  string // lease and verb of the attempt that ended last

@@ -37,7 +37,10 @@ type Spec struct {
 
 	RetryOf ID
 	Tenant  string
-	Key     *Key // idempotency key, if the caller sent one
+	Caller  string // in whose name; kept with the job for handlers that act for their caller
+	Key     *Key   // idempotency key, if the caller sent one
+
+	inside bool // made by the engine itself: of a kind that callers can't submit
 }
 
 // Limits of a submission.

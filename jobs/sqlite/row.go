@@ -198,7 +198,7 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.backoff, jobs.backoff_initial, jobs.backoff_max, jobs.timeout, jobs.created, jobs.scheduled, jobs.started, jobs.finished,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
 	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
-	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout`
+	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller`
 
 // scanJob reads jobColumns from column first on. Large payloads are left out.
 func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
@@ -241,7 +241,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
 	j.Retention, j.RetainedUntil = r.duration(), r.time()
 	j.ParentFailed, j.Checkpoint = r.int() != 0, r.blob()
 	j.Settled, j.Reported = r.text(), uint64(r.int())
-	j.QueueTimeout = r.duration()
+	j.QueueTimeout, j.Caller = r.duration(), r.text()
 	return j, err
 }
 
@@ -284,7 +284,7 @@ func (c *commit) savePayload(n uint64, p payload) error {
 
 // loadPayloads adds the parts that do not stand in the row of the job.
 func loadPayloads(conn *sqlite.Conn, j *jobs.Job) error {
-	if j.Input != nil && (!j.State.Final() || j.Result != nil || j.Response != nil) {
+	if j.Input != nil && (j.Result != nil || j.Response != nil || !j.State.Final() && j.Progress == nil) { // what is unfinished has a result only with progress
 		return nil
 	}
 	st := conn.Prep("SELECT id, data FROM payloads WHERE id BETWEEN ? AND ?")
@@ -303,7 +303,9 @@ func loadPayloads(conn *sqlite.Conn, j *jobs.Job) error {
 		case partInput:
 			j.Input = data
 		case partResult:
-			j.Result = data
+			if j.Result == nil { // else an older, larger one
+				j.Result = data
+			}
 		case partResponse:
 			j.Response = new(jobs.Response)
 			if err := j.Response.UnmarshalBinary(bytes.Clone(data)); err != nil {
