@@ -22,23 +22,23 @@ import (
 //	handler outcome ┼→ committer → Store.Commit → the log → readers
 //	waker (timers) ─┘      └→ claims → execute → Handler.Run
 type Engine struct {
-	store    Store
-	log      *slog.Logger
-	handlers map[string]Handler
-	kinds    []string
-	commits  *committer
-	failed   chan struct{} // closed when the store failed
-	loops    sync.WaitGroup
-	stop     context.CancelFunc // ends the alarms
-	waking   alarm              // for jobs whose WakeAt comes: what the store has to remember
-	tending  alarm              // for leases, rates and retention: what a restart sets anew
-	lease    time.Duration
-	logAge   time.Duration
-	tidyAt   time.Time // when retention is looked at next; only tend uses it
+	store   Store
+	log     *slog.Logger
+	commits *committer
+	failed  chan struct{} // closed when the store failed
+	loops   sync.WaitGroup
+	stop    context.CancelFunc // ends the alarms
+	waking  alarm              // for jobs whose WakeAt comes: what the store has to remember
+	ticking alarm              // for schedules
+	tending alarm              // for leases, rates and retention: what a restart sets anew
+	lease   time.Duration
+	logAge  time.Duration
+	tidyAt  time.Time // when retention is looked at next; only tend uses it
 
 	configuring sync.Mutex // one change of settings at a time
 
 	mu       sync.Mutex // protects the fields below
+	handlers map[string]Handler
 	free     int        // slots for handlers
 	slots    *claimer   // takes jobs for them
 	claimers []*claimer // all, in the order in which they came
@@ -68,18 +68,19 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: o.Handlers, free: cmp.Or(o.Slots, 64), log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
-		logAge: cmp.Or(o.LogAge, 24*time.Hour), failed: make(chan struct{}), waking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
+	e := &Engine{store: o.Store, handlers: map[string]Handler{}, free: cmp.Or(o.Slots, 64), log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+		logAge: cmp.Or(o.LogAge, 24*time.Hour), failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
 		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	for kind := range o.Handlers {
-		e.kinds = append(e.kinds, kind)
-	}
-	e.slots = &claimer{kinds: e.kinds, prefix: inProcess, want: func() int { return e.free }, take: e.takeSlots, hungry: true}
+	e.slots = &claimer{prefix: inProcess, want: func() int { return e.free }, take: e.takeSlots, hungry: true}
 	e.claimers = []*claimer{e.slots}
+	e.handleLocked(kindBulk, Handler{Run: e.runBulk})
+	for kind, h := range o.Handlers {
+		e.handleLocked(kind, h)
+	}
 	queues, _, err := o.Store.Queues(ctx, "")
 	if err != nil {
 		return nil, err
@@ -96,9 +97,33 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e.stop = stop
 	e.loops.Go(e.commits.run)
 	e.loops.Go(func() { e.waking.run(background, e.wakeDue) })
+	e.loops.Go(func() { e.ticking.run(background, e.fireDue) })
 	e.loops.Go(func() { e.tending.run(background, e.tend) })
 	e.commits.kick(true)
 	return e, nil
+}
+
+// Handle adds the handler of a kind, or replaces it. Jobs of the kind are run from now on.
+func (e *Engine) Handle(kind string, h Handler) {
+	e.mu.Lock()
+	e.handleLocked(kind, h)
+	e.mu.Unlock()
+	e.commits.kick(true)
+}
+
+func (e *Engine) handleLocked(kind string, h Handler) {
+	if _, known := e.handlers[kind]; !known {
+		e.slots.kinds = append(slices.Clip(e.slots.kinds), kind) // claims may hold the old slice
+	}
+	e.handlers[kind] = h
+	e.slots.hungry = true
+}
+
+func (e *Engine) handler(kind string) (Handler, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, ok := e.handlers[kind]
+	return h, ok
 }
 
 // recover looks at what ran when the last process ended. Its own handlers died with it:
@@ -148,7 +173,7 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	}
 	o := newOp(accept(job))
 	o.change.Key, o.change.After = s.Key, s.After
-	err = e.commits.do(ctx, o)
+	err = e.commits.submit(ctx, o)
 	if unknown, ok := errors.AsType[*UnknownParent](err); ok {
 		i := slices.Index(s.After, unknown.ID)
 		return Accepted{}, invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
@@ -169,7 +194,8 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 
 // Retry submits a job like one that has ended, perhaps with another input. The old one
 // stays as it is. ErrConflict if it has not ended.
-func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value, key *Key) (Accepted, error) {
+// The new job is in the name of caller.
+func (e *Engine) Retry(ctx context.Context, tenant, caller string, id ID, input Value, key *Key) (Accepted, error) {
 	old, _, err := e.store.Job(ctx, tenant, id)
 	if err != nil {
 		return Accepted{}, err
@@ -184,12 +210,17 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value, k
 	}
 	return e.Submit(ctx, Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Key: key})
+		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Caller: caller, Key: key})
 }
 
 func (e *Engine) newJob(s Spec) (Job, error) {
 	s = s.withDefaults()
-	if h, ok := e.handlers[s.Kind]; ok && h.Check != nil {
+	if s.Kind == kindBulk && !s.inside {
+		p := invalid("/kind", "is made by POST /v1/jobs:bulk only")
+		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
+		return Job{}, p
+	}
+	if h, ok := e.handler(s.Kind); ok && h.Check != nil {
 		if err := h.Check(s.Input); err != nil {
 			return Job{}, err
 		}
@@ -201,7 +232,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input,
 		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
-		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, CreatedAt: now}
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Caller: s.Caller, CreatedAt: now}
 	if j.QueueTimeout == 0 {
 		e.mu.Lock()
 		j.QueueTimeout = time.Duration(e.settings[QueueName{j.Tenant, j.Queue}].QueueTimeout)

@@ -184,7 +184,7 @@ func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Rep
 		var o *op
 		switch {
 		case report.Progress != nil:
-			o = r.report(*report.Progress, nil)
+			o = r.report(*report.Progress, nil, nil)
 		case report.Checkpoint != nil:
 			o = r.checkpoint(report.Checkpoint)
 		default:

@@ -36,10 +36,15 @@ func (r *Run) Job() *Job { return &r.job }
 
 // Progress says how far the attempt is. Faster than the log is written, only the
 // newest is kept.
-func (r *Run) Progress(p Progress) { r.report(p, nil) }
+func (r *Run) Progress(p Progress) { r.report(p, nil, nil) }
 
-// report stores progress and, if there is one, a checkpoint.
-func (r *Run) report(p Progress, checkpoint Value) *op {
+// Partial is Progress with what there is of the result already. Readers of the job see
+// it, it survives a restart, and the next attempt finds it in its Job. It is written
+// whole each time, so that a large one should not come often.
+func (r *Run) Partial(p Progress, result Value) { r.report(p, nil, result) }
+
+// report stores progress and, if there are any, a checkpoint and a partial result.
+func (r *Run) report(p Progress, checkpoint, result Value) *op {
 	if p.Data != nil {
 		p.Data = append(Value(nil), p.Data...)
 		if p.Data.Compact() != nil {
@@ -51,7 +56,7 @@ func (r *Run) report(p Progress, checkpoint Value) *op {
 	c := r.engine.commits
 	c.mu.Lock()
 	r.newest = &p
-	if o := r.progress; o != nil && !o.taken && checkpoint == nil {
+	if o := r.progress; o != nil && !o.taken && checkpoint == nil && result == nil {
 		o.change.Job.Progress = &p
 		o.change.Job.Reported = r.reported
 		c.mu.Unlock()
@@ -64,6 +69,11 @@ func (r *Run) report(p Progress, checkpoint Value) *op {
 		o.change.Job.Checkpoint = checkpoint
 		o.change.Fields |= FieldCheckpoint
 		o.bytes += len(checkpoint)
+	}
+	if result != nil {
+		o.change.Job.Result = result
+		o.change.Fields |= FieldResult
+		o.bytes += len(result)
 	}
 	o.prepare = func(ch *Change) { ch.Event.Data = appendAny(nil, false, ch.Job.Progress) }
 	r.progress = o
@@ -86,7 +96,7 @@ func (r *Run) checkpoint(data Value) *op {
 	if p == nil {
 		p = &Progress{}
 	}
-	return r.report(*p, data)
+	return r.report(*p, data, nil)
 }
 
 // Output adds bytes to one of the attempt's output streams. Nothing of it is lost
@@ -273,7 +283,8 @@ func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
 			err = fmt.Errorf("the handler panicked: %v", p)
 		}
 	}()
-	return e.handlers[r.job.Kind].Run(ctx, r)
+	h, _ := e.handler(r.job.Kind)
+	return h.Run(ctx, r)
 }
 
 func (e *Engine) freeSlot() {

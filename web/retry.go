@@ -27,7 +27,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, in.Input, key)
+	accepted, err := s.Engine.Retry(r.Context(), tenant(r), caller(r), id, in.Input, key)
 	if errors.Is(err, jobs.ErrQueueFull) {
 		if old, _, err := s.Store.Job(r.Context(), tenant(r), id); err == nil {
 			s.refuseFull(w, r, old.Tenant, old.Queue)
