@@ -229,4 +229,9 @@ func (s *Server) configure(w http.ResponseWriter, r *http.Request, edit func(*jo
 }
 
 // caller is who is named as the author of a change.
-func caller(*http.Request) string { return "local" }
+func caller(r *http.Request) string {
+	if job := callerOf(r.Context()); job != nil {
+		return job.Caller
+	}
+	return "local"
+}

@@ -18,6 +18,15 @@ func (s *Server) routes() {
 		"DELETE /v1/jobs/{id}":       s.cancel,
 		"POST /v1/jobs/{id}/retry":   s.retry,
 
+		"POST /v1/jobs:bulk": s.bulk,
+		"POST /v1/batch":     s.postBatch,
+		"POST /batch":        s.postBatch,
+
+		"GET /v1/schedules":           s.listSchedules,
+		"GET /v1/schedules/{name}":    s.getSchedule,
+		"PUT /v1/schedules/{name}":    s.putSchedule,
+		"DELETE /v1/schedules/{name}": s.deleteSchedule,
+
 		"GET /v1/queues":                s.listQueues,
 		"GET /v1/queues/{name}":         s.getQueue,
 		"PATCH /v1/queues/{name}":       s.patchQueue,
@@ -56,7 +65,7 @@ func (s *Server) routes() {
 // nothing answers what no route takes: with the methods that the path knows, if any.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	var known []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		if _, pattern := s.mux.Handler(&http.Request{Method: method, Host: r.Host, URL: r.URL}); pattern != "/" {
 			known = append(known, method)
 		}

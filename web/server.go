@@ -36,7 +36,8 @@ type Server struct {
 	sockets  sync.WaitGroup
 }
 
-// New returns a server; it also makes the hub draw the dashboard's views.
+// New returns a server; it also makes the hub draw the dashboard's views, and the engine
+// run batches.
 func New(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -45,6 +46,7 @@ func New(c Config) *Server {
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	s.routes()
 	c.Hub.Draw(s.render)
+	c.Engine.Handle(kindBatch, s.batchHandler())
 	return s
 }
 
@@ -54,6 +56,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	s.serve(w, r)
+}
+
+// serve answers a request from outside, or one that is an item of a batch.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err := s.admit(r); err != nil {
 		s.fail(w, r, err)
 		return
@@ -70,6 +77,15 @@ func (s *Server) Drain() {
 		s.draining = true
 		close(s.drain)
 	}
+}
+
+// ending is closed when the request of ctx should come to an end. What a job asks for
+// may go on as long as the job.
+func (s *Server) ending(ctx context.Context) <-chan struct{} {
+	if callerOf(ctx) != nil {
+		return nil
+	}
+	return s.drain
 }
 
 // enter counts a connection in; false when the server drains.

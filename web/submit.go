@@ -25,24 +25,30 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	wait, waiting, err := preferredWait(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
 	spec, err := jobs.DecodeSpec(body)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	if err := s.takesJobs(); err != nil {
+	spec.Tenant, spec.Caller, spec.Key = tenant(r), caller(r), key
+	s.accept(w, r, "", spec.Queue, func() (jobs.Accepted, error) { return s.Engine.Submit(r.Context(), spec) })
+}
+
+// accept submits a job and answers as CONTRACT section 5 has it, honouring Prefer: wait.
+// applied is what else of Prefer was honoured.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, applied, queue string, submit func() (jobs.Accepted, error)) {
+	wait, waiting, err := preferredWait(r)
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	spec.Tenant, spec.Key = tenant(r), key
-	accepted, err := s.Engine.Submit(r.Context(), spec)
+	if err := s.takesJobs(); err != nil && callerOf(r.Context()) == nil {
+		s.fail(w, r, err)
+		return
+	}
+	accepted, err := submit()
 	if errors.Is(err, jobs.ErrQueueFull) {
-		s.refuseFull(w, r, spec.Tenant, spec.Queue)
+		s.refuseFull(w, r, tenant(r), queue)
 		return
 	}
 	if err != nil {
@@ -54,9 +60,14 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	if accepted.Replayed {
 		h.Set("Idempotency-Replayed", "true")
 	}
+	if waiting {
+		applied = strings.TrimPrefix(applied+", wait="+strconv.Itoa(int(wait.Seconds())), ", ")
+	}
+	if applied != "" {
+		h.Set("Preference-Applied", applied)
+	}
 	job := accepted.Job
 	if waiting {
-		h.Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
 		now, pos, err := s.awaitFinal(r.Context(), job.Tenant, job.ID, wait)
 		if err == nil && now.State.Final() {
 			h.Set("Operation-Location", "/v1/jobs/"+job.ID.String())
@@ -223,4 +234,9 @@ func preferredWait(r *http.Request) (time.Duration, bool, error) {
 }
 
 // tenant is whose jobs the caller may see.
-func tenant(*http.Request) string { return jobs.DefaultTenant }
+func tenant(r *http.Request) string {
+	if job := callerOf(r.Context()); job != nil {
+		return job.Tenant
+	}
+	return jobs.DefaultTenant
+}
