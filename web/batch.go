@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ func decodeBatch(body []byte) ([]batchItem, error) {
 			}
 			ids[*item.ID] = i
 		}
-		if u, err := url.Parse(item.target()); err == nil && isBatch(u.Path) {
+		if isBatch(item.target()) {
 			return nil, badBatch(at+"/path", "a batch can't hold another one")
 		}
 	}
@@ -105,8 +106,12 @@ func badBatch(pointer, detail string) error {
 	return p
 }
 
-// isBatch reports whether a path is that of this very endpoint.
-func isBatch(path string) bool {
+// isBatch reports whether a path with a query leads to this very endpoint.
+func isBatch(target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	if strings.Contains(path, "%") {
+		path, _ = url.PathUnescape(path)
+	}
 	for strings.Contains(path, "//") {
 		path = strings.ReplaceAll(path, "//", "/")
 	}
@@ -232,7 +237,9 @@ func appendResponse(b []byte, item *batchItem, index, status int, header http.He
 	if item.ID != nil {
 		b = append(appendText(append(b, `"id":`...), *item.ID), ',')
 	}
-	b = fmt.Appendf(b, `"index":%d,"status":%d,"headers":{`, index, status)
+	b = strconv.AppendInt(append(b, `"index":`...), int64(index), 10)
+	b = strconv.AppendInt(append(b, `,"status":`...), int64(status), 10)
+	b = append(b, `,"headers":{`...)
 	first := true
 	for _, name := range sortedNames(header) {
 		if !first {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"jobhub/jobs"
 )
@@ -66,6 +67,7 @@ func (b *batch) run(ctx context.Context) {
 		index int
 		req   *http.Request
 		err   error
+		quick bool // only waits for its commit
 	}
 	var start []ready
 	var refused []int // of a batch that goes on: whose fate is known already
@@ -85,8 +87,9 @@ func (b *batch) run(ctx context.Context) {
 			refused = append(refused, i)
 		default:
 			req, err := b.request(i)
-			start = append(start, ready{i, req, err})
-			if submits(req) {
+			quick := submits(req)
+			start = append(start, ready{i, req, err, quick})
+			if quick {
 				members++
 			}
 		}
@@ -94,13 +97,14 @@ func (b *batch) run(ctx context.Context) {
 	b.mu.Unlock()
 	group := jobs.NewGroup(members)
 	for _, r := range start {
-		ctx, leave := ctx, func() {}
-		if submits(r.req) {
-			ctx, leave = group.Join(ctx)
-		}
 		b.workers.Go(func() {
+			if !r.quick {
+				b.serve(ctx, r.index, r.req, r.err)
+				return
+			}
+			ctx, leave := group.Join(ctx)
 			defer leave()
-			b.serve(ctx, r.index, r.req, r.err)
+			b.hand(ctx, r.index, r.req)
 		})
 	}
 	for _, i := range refused {
@@ -125,22 +129,33 @@ func submits(r *http.Request) bool {
 
 // serve answers one item, and then starts those that waited for it.
 func (b *batch) serve(ctx context.Context, i int, req *http.Request, err error) {
-	if !submits(req) {
-		select {
-		case b.slots <- struct{}{}:
-			defer func() { <-b.slots }()
-		case <-ctx.Done():
-			return
-		}
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	case <-ctx.Done():
+		return
 	}
-	itemCtx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w := &itemWriter{header: http.Header{}, room: &b.room, cancel: cancel}
+	w := &itemWriter{header: http.Header{}, room: &b.room}
 	if err != nil {
 		b.fail(w, i, err)
 	} else {
+		itemCtx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		w.cancel = cancel
 		b.ask(w, req.WithContext(itemCtx))
 	}
+	b.done(ctx, i, w)
+}
+
+// hand is serve for an item that hands in a job.
+func (b *batch) hand(ctx context.Context, i int, req *http.Request) {
+	w := &itemWriter{header: make(http.Header, 8), room: &b.room}
+	b.ask(w, req.WithContext(ctx))
+	b.done(ctx, i, w)
+}
+
+// done looks at how an item went.
+func (b *batch) done(ctx context.Context, i int, w *itemWriter) {
 	if ctx.Err() != nil { // it may have been cut short
 		return
 	}
@@ -337,7 +352,7 @@ type itemWriter struct {
 	body   []byte
 	over   bool          // more was written than there is room for
 	room   *atomic.Int64 // of the whole batch; nil for what the batch itself says
-	cancel func()        // ends the request
+	cancel func()        // ends the request; may be nil
 }
 
 func (w *itemWriter) Header() http.Header { return w.header }
@@ -352,12 +367,17 @@ func (w *itemWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	if w.room != nil && (w.over || len(w.body)+len(p) > maxAnswer || w.room.Add(-int64(len(p))) < 0) {
 		w.over, w.body = true, nil
-		w.cancel()
+		if w.cancel != nil {
+			w.cancel()
+		}
 		return 0, errTooLarge
 	}
 	w.body = append(w.body, p...)
 	return len(p), nil
 }
+
+// SetReadDeadline does nothing: the request is all there.
+func (w *itemWriter) SetReadDeadline(time.Time) error { return nil }
 
 // Flush does nothing: an answer is read when it is whole.
 func (w *itemWriter) Flush() {}

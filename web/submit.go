@@ -132,7 +132,11 @@ func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 func wantJSON(r *http.Request) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	contentType := r.Header.Get("Content-Type")
+	if contentType == "application/json" {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
 		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported media type", Code: jobs.Unsupported,
 			Status: http.StatusUnsupportedMediaType, Detail: "Send the body as JSON, with Content-Type: application/json."}

@@ -19,19 +19,21 @@ func runAll(ctx context.Context, args []string, o *output) ([]figure, error) {
 		return nil, err
 	}
 	submit := submitOptions{place: p, n: 2000, warmup: 200, inRow: 20, crowdOptions: crowdOptions{conns: 64, length: 5 * time.Second}}
+	batch := batchOptions{submitOptions: submitOptions{place: p, n: 60, warmup: 10, crowdOptions: crowdOptions{conns: 8, length: 5 * time.Second}}, sizes: []int{100, 1000}}
 	finish := finishOptions{place: p, n: 500, warmup: 50, pause: 5 * time.Millisecond}
 	pickup := pickupOptions{place: p, n: 500, warmup: 50}
 	idle := idleOptions{place: p, length: 10 * time.Second, starts: 10, jobs: 10_000}
 	cycle := cycleOptions{place: p, clients: 256, slots: 256, length: 10 * time.Second}
 	if *short {
 		submit.n, submit.warmup, submit.length = 50, 10, time.Second
+		batch.n, batch.warmup, batch.length = 3, 1, time.Second
 		finish.n, finish.warmup = 20, 5
 		pickup.n, pickup.warmup = 20, 5
 		idle.length, idle.starts, idle.jobs = time.Second, 2, 500
 		cycle.length = time.Second
 	}
 	var figures []figure
-	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, finish.run, pickup.run, idle.run, cycle.run} {
+	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, batch.run, finish.run, pickup.run, idle.run, cycle.run} {
 		part, err := run(ctx, o)
 		if err != nil {
 			return nil, err

@@ -51,7 +51,7 @@ func TestAll(t *testing.T) {
 			t.Errorf("the table has no line %q", f.What)
 		}
 	}
-	for _, key := range []string{"submit.disk", "submit.store", "submit.engine", "submit.http", "submit.ratio", "submit.crowd.rate", "finish", "finish.pickup", "idle.rss", "start.fresh", "start.again", "cycle.rate", "cycle.commits", "cycle.submit", "cycle.latency"} {
+	for _, key := range []string{"submit.disk", "submit.store", "submit.engine", "submit.http", "submit.ratio", "submit.crowd.rate", "batch.latency", "batch.commits", "batch.crowd.100.rate", "batch.crowd.1000.rate", "finish", "finish.pickup", "idle.rss", "start.fresh", "start.again", "cycle.rate", "cycle.commits", "cycle.submit", "cycle.latency"} {
 		if f, ok := got[key]; !ok || len(f.Values) == 0 || f.Values[0].Value <= 0 {
 			t.Errorf("%s: %+v", key, f)
 		}
