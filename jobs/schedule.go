@@ -32,9 +32,10 @@ type Schedule struct {
 }
 
 const (
-	kindSchedule = "schedule"
-	maxSchedules = 10_000      // of one tenant
-	glance       = time.Minute // the clock may have been set meanwhile
+	kindSchedule   = "schedule"
+	maxSchedules   = 1000        // of one tenant
+	maxScheduleJob = 64 << 10    // bytes of JSON
+	glance         = time.Minute // the clock may have been set meanwhile
 )
 
 // ScheduleTag is on every job that a schedule submits.
@@ -86,6 +87,9 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 	}
 	if err := s.Job.Compact(); err != nil {
 		return s, false, invalid("/job", "%s", err)
+	}
+	if len(s.Job) > maxScheduleJob {
+		return s, false, invalid("/job", "must be up to %d bytes; store large data elsewhere and send a link", maxScheduleJob)
 	}
 	spec, err := s.spec(tenant)
 	if err == nil {

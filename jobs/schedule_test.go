@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,6 +257,7 @@ func TestSchedulesThatAreRefused(t *testing.T) {
 			{jobs.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","other":1}`)}, "/job/other", jobs.BadMessage},
 			{jobs.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","run_at":"2030-01-01T00:00:00Z"}`)}, "/job/run_at", jobs.BadMessage},
 			{jobs.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","tags":[` + tags + `]}`)}, "/job/tags", jobs.BadMessage},
+			{jobs.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","input":"` + strings.Repeat("x", 64<<10) + `"}`)}, "/job", jobs.BadMessage},
 			{jobs.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"picky"}`)}, "", jobs.BlockedAddress},
 			{jobs.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"bulk"}`)}, "/job/kind", jobs.Unsupported},
 		} {
@@ -293,6 +295,27 @@ func TestSchedulesOfTenants(t *testing.T) {
 		if _, err := w.engine.Schedule(w.Context(), "a", "s"); !errors.Is(err, jobs.ErrNotFound) {
 			w.Errorf("another tenant's: %v", err)
 		}
+	})
+}
+
+func TestTooManySchedules(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.open(nil, 0)
+		defer w.close(0)
+		var all sync.WaitGroup
+		for i := range 1000 {
+			all.Go(func() {
+				if _, _, err := w.engine.PutSchedule(w.Context(), jobs.DefaultTenant, jobs.Schedule{Name: fmt.Sprint("s", i), Cron: "@daily", Job: jobs.Value(`{"kind":"k"}`)}); err != nil {
+					w.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		_, _, err := w.engine.PutSchedule(w.Context(), jobs.DefaultTenant, jobs.Schedule{Name: "more", Cron: "@daily", Job: jobs.Value(`{"kind":"k"}`)})
+		if !errors.Is(err, jobs.ErrConflict) {
+			w.Errorf("one more: %v", err)
+		}
+		w.schedule(jobs.Schedule{Name: "s7", Cron: "@hourly"})
 	})
 }
 

@@ -242,6 +242,14 @@ func TestBatchCommitsTogether(t *testing.T) {
 			t.Errorf("%d jobs in a batch: %d commits, want 1", n+1, got)
 		}
 	}
+	large := strings.Repeat(`{"method":"POST","path":"/v1/jobs","body":{"kind":"nobody","input":"`+strings.Repeat("x", 1900<<10)+`"}},`, 4)
+	before := commits(t, dir)
+	if got := statuses(w.batch(large + item)); got != "202 202 202 202 202" {
+		t.Fatalf("large ones: %s", got)
+	}
+	if got := commits(t, dir) - before; got != 1 {
+		t.Errorf("a batch of nearly 8 MiB: %d commits, want 1", got)
+	}
 	// The same with company that commits all the time.
 	done := make(chan struct{})
 	go func() {
