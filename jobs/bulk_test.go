@@ -127,12 +127,12 @@ func TestBulkGoesOnAfterARestart(t *testing.T) {
 		if err != nil {
 			w.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		w.expect("waiting for room", words(w.get(a.Job.ID).State, w.count(jobs.Filter{States: []jobs.State{jobs.Queued}})), "running 700")
 		w.close(0)
 		w.open(nil, 0)
-		time.Sleep(time.Minute)
+		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		w.expect("after a restart", words(w.get(a.Job.ID).State, w.count(jobs.Filter{States: []jobs.State{jobs.Queued}})), "running 700")
 		limit(0)

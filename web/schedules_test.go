@@ -48,7 +48,7 @@ func TestSchedulesThatAreWrong(t *testing.T) {
 		`{"cron":5,"job":{"kind":"k"}}`:                                        "/cron",
 		`{"cron":"@daily","time_zone":"Nowhere","job":{"kind":"k"}}`:           "/time_zone",
 		`{"cron":"@daily"}`:                                                    "/job",
-		`{"cron":"@daily","job":null}`: "/job/kind",
+		`{"cron":"@daily","job":null}`:                                         "/job/kind",
 		`{"cron":"@daily","job":[]}`:                                           "/job",
 		`{"cron":"@daily","job":{}}`:                                           "/job/kind",
 		`{"cron":"@daily","job":{"kind":"k","priority":1000}}`:                 "/job/priority",
