@@ -86,21 +86,18 @@ func (e *Engine) Count(ctx context.Context, b Bulk) (n int64, err error) {
 	return n, err
 }
 
-// Bulk submits the action as a job of its own.
-func (e *Engine) Bulk(ctx context.Context, b Bulk) (Accepted, error) {
+// Spec is the job that does it.
+func (b Bulk) Spec() (Spec, error) {
 	if err := b.narrow(); err != nil {
-		return Accepted{}, err
+		return Spec{}, err
 	}
 	in := bulkInput{b.Action, bulkFilter{Queue: b.Filter.Queue, Kind: b.Filter.Kind, Tag: b.Filter.Tag, Parent: b.Filter.Parent, Text: b.Filter.Text}}
 	for _, s := range b.Filter.States {
 		in.Filter.States = append(in.Filter.States, s.String())
 	}
 	input, err := json.Marshal(in)
-	if err != nil {
-		return Accepted{}, err
-	}
-	return e.Submit(ctx, Spec{Kind: kindBulk, Queue: kindBulk, Input: input, Timeout: bulkTimeout, MaxAttempts: bulkAttempts,
-		Tenant: b.Filter.Tenant, Caller: b.Caller, Key: b.Key, inside: true})
+	return Spec{Kind: kindBulk, Queue: kindBulk, Input: input, Timeout: bulkTimeout, MaxAttempts: bulkAttempts,
+		Tenant: b.Filter.Tenant, Caller: b.Caller, Key: b.Key, inside: true}, err
 }
 
 // each walks the jobs before a number, page by page and newest first, without bulk jobs.
@@ -217,7 +214,7 @@ func (e *Engine) cancelOne(ctx context.Context, bulk *Job, id ID) (bool, error) 
 func (e *Engine) retryOne(ctx context.Context, bulk *Job, id ID) (bool, error) {
 	for {
 		key := &Key{Scope: bulk.Tenant + " " + kindBulk, Key: bulk.ID.String() + " " + id.String(), Fingerprint: []byte(kindBulk), Until: time.Now().Add(2 * bulkAttempts * bulkTimeout)}
-		_, err := e.Retry(ctx, bulk.Tenant, bulk.Caller, id, nil, key)
+		_, err := e.Retry(ctx, bulk.Tenant, id, Again{Key: key, Caller: bulk.Caller})
 		if !errors.Is(err, ErrQueueFull) {
 			if gone(err) || errors.Is(err, ErrConflict) {
 				return false, nil

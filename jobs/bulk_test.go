@@ -18,11 +18,11 @@ func (w *world) bulk(b jobs.Bulk) jobs.Job {
 	if err != nil {
 		w.Fatal(err)
 	}
-	a, err := w.engine.Bulk(context.Background(), b)
+	spec, err := b.Spec()
 	if err != nil {
 		w.Fatal(err)
 	}
-	job := w.await(a.Job.ID)
+	job := w.await(w.submit(spec).ID)
 	var result struct{ Count, Done, Skipped int64 }
 	if err := json.Unmarshal(job.Result, &result); err != nil || job.State != jobs.Succeeded {
 		w.Fatalf("bulk: %s %s %v", job.State, job.Result, job.Error)
@@ -102,7 +102,7 @@ func TestBulkRetry(t *testing.T) {
 		w.bulk(jobs.Bulk{Action: jobs.RetryAll, Filter: jobs.Filter{States: []jobs.State{jobs.Succeeded}, Kind: "k"}}) // only if it is said
 		synctest.Wait()
 		w.expect("of kind k", w.count(jobs.Filter{Kind: "k"}), 90+60)
-		if _, err := w.engine.Retry(w.Context(), jobs.DefaultTenant, "me", w.bulk(jobs.Bulk{Action: jobs.CancelAll}).ID, nil, nil); err == nil {
+		if _, err := w.engine.Retry(w.Context(), jobs.DefaultTenant, w.bulk(jobs.Bulk{Action: jobs.CancelAll}).ID, jobs.Again{}); err == nil {
 			w.Error("a bulk job was retried like any other")
 		}
 	})
@@ -123,20 +123,21 @@ func TestBulkGoesOnAfterARestart(t *testing.T) {
 			}
 		}
 		limit(700)
-		a, err := w.engine.Bulk(w.Context(), jobs.Bulk{Action: jobs.RetryAll, Filter: jobs.Filter{Tenant: jobs.DefaultTenant}})
+		spec, err := jobs.Bulk{Action: jobs.RetryAll, Filter: jobs.Filter{Tenant: jobs.DefaultTenant}}.Spec()
 		if err != nil {
 			w.Fatal(err)
 		}
+		bulk := w.submit(spec)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		w.expect("waiting for room", words(w.get(a.Job.ID).State, w.count(jobs.Filter{States: []jobs.State{jobs.Queued}})), "running 700")
+		w.expect("waiting for room", words(w.get(bulk.ID).State, w.count(jobs.Filter{States: []jobs.State{jobs.Queued}})), "running 700")
 		w.close(0)
 		w.open(nil, 0)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		w.expect("after a restart", words(w.get(a.Job.ID).State, w.count(jobs.Filter{States: []jobs.State{jobs.Queued}})), "running 700")
+		w.expect("after a restart", words(w.get(bulk.ID).State, w.count(jobs.Filter{States: []jobs.State{jobs.Queued}})), "running 700")
 		limit(0)
-		job := w.await(a.Job.ID)
+		job := w.await(bulk.ID)
 		w.expect("in the end", words(job.State, string(job.Result), w.count(jobs.Filter{States: []jobs.State{jobs.Queued}})), `succeeded {"count":1100,"done":1100,"skipped":0} 1100`)
 		w.close(0)
 	})
@@ -154,14 +155,15 @@ func TestBulkCancelled(t *testing.T) {
 		if err := w.engine.Configure(w.Context(), jobs.DefaultTenant, "default", func(s *jobs.QueueSettings) error { s.Capacity = 1; return nil }); err != nil {
 			w.Fatal(err)
 		}
-		a, err := w.engine.Bulk(w.Context(), jobs.Bulk{Action: jobs.RetryAll, Filter: jobs.Filter{Tenant: jobs.DefaultTenant}})
+		spec, err := jobs.Bulk{Action: jobs.RetryAll, Filter: jobs.Filter{Tenant: jobs.DefaultTenant}}.Spec()
 		if err != nil {
 			w.Fatal(err)
 		}
+		bulk := w.submit(spec)
 		time.Sleep(time.Second)
-		if _, _, err := w.engine.Cancel(w.Context(), jobs.DefaultTenant, a.Job.ID); err != nil {
+		if _, _, err := w.engine.Cancel(w.Context(), jobs.DefaultTenant, bulk.ID); err != nil {
 			w.Fatal(err)
 		}
-		w.expect("a bulk job that waits and is cancelled", w.await(a.Job.ID).State, jobs.Cancelled)
+		w.expect("a bulk job that waits and is cancelled", w.await(bulk.ID).State, jobs.Cancelled)
 	})
 }

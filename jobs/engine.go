@@ -192,10 +192,16 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
 }
 
-// Retry submits a job like one that has ended, perhaps with another input. The old one
-// stays as it is. ErrConflict if it has not ended.
-// The new job is in the name of caller.
-func (e *Engine) Retry(ctx context.Context, tenant, caller string, id ID, input Value, key *Key) (Accepted, error) {
+// Again says how a job is to be repeated. The zero value is: as it was.
+type Again struct {
+	Input  Value  // another input
+	Key    *Key   // idempotency key, if the caller sent one
+	Caller string // in whose name
+}
+
+// Retry submits a job like one that has ended. The old one stays as it is. ErrConflict if
+// it has not ended.
+func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (Accepted, error) {
 	old, _, err := e.store.Job(ctx, tenant, id)
 	if err != nil {
 		return Accepted{}, err
@@ -203,14 +209,16 @@ func (e *Engine) Retry(ctx context.Context, tenant, caller string, id ID, input 
 	if !old.State.Final() {
 		return Accepted{}, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
 	}
-	if input == nil {
-		input = old.Input
-	} else if err := input.Compact(); err != nil {
+	input := old.Input
+	if again.Input != nil {
+		input = again.Input
+	}
+	if err := input.Compact(); err != nil {
 		return Accepted{}, invalid("/input", "%s", err)
 	}
 	return e.Submit(ctx, Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Caller: caller, Key: key})
+		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Caller: again.Caller, Key: again.Key})
 }
 
 func (e *Engine) newJob(s Spec) (Job, error) {

@@ -41,7 +41,7 @@ func (r *Run) Progress(p Progress) { r.report(p, nil, nil) }
 // Partial is Progress with what there is of the result already. Readers of the job see
 // it, it survives a restart, and the next attempt finds it in its Job. It is written
 // whole each time, so that a large one should not come often.
-func (r *Run) Partial(p Progress, result Value) { r.report(p, nil, result) }
+func (r *Run) Partial(result Value, p Progress) { r.report(p, nil, result) }
 
 // report stores progress and, if there are any, a checkpoint and a partial result.
 func (r *Run) report(p Progress, checkpoint, result Value) *op {

@@ -183,11 +183,11 @@ func (s *Server) postBatch(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	w.Header().Set("Vary", "Prefer")
 	if later {
 		s.submitBatch(w, r, body, key)
 		return
 	}
+	w.Header().Add("Vary", "Prefer")
 	b := newBatch(s, r, items, maxAnswers)
 	if key != nil { // a repeated batch finds the jobs of the first one
 		b.key = itemKeys(key.Key)
@@ -203,10 +203,13 @@ func (s *Server) submitBatch(w http.ResponseWriter, r *http.Request, body []byte
 		s.fail(w, r, jobs.DecodeProblem(err))
 		return
 	}
-	s.accept(w, r, "respond-async", kindBatch, func() (jobs.Accepted, error) {
-		return s.Engine.Submit(r.Context(), jobs.Spec{Kind: kindBatch, Queue: kindBatch, Input: input, Timeout: batchTimeout, MaxAttempts: batchAttempts,
-			Tenant: tenant(r), Caller: caller(r), Key: key})
-	})
+	wait, waiting, err := preferredWait(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.accept(w, r, jobs.Spec{Kind: kindBatch, Queue: kindBatch, Input: input, Timeout: batchTimeout, MaxAttempts: batchAttempts,
+		Tenant: tenant(r), Caller: caller(r), Key: key}, preferred{async: true, waiting: waiting, wait: wait, body: s.acceptedBody})
 }
 
 // wantsAsync reports whether a request asks to be answered later: by ?async=true or by
@@ -219,15 +222,7 @@ func wantsAsync(r *http.Request) (bool, error) {
 	default:
 		return false, jobs.NewProblem(jobs.BadMessage, "Malformed query", "async takes true or false.")
 	}
-	for _, line := range r.Header.Values("Prefer") {
-		for item := range strings.SplitSeq(line, ",") {
-			item, _, _ = strings.Cut(item, ";")
-			if strings.EqualFold(strings.TrimSpace(item), "respond-async") {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
+	return prefers(r.Header, "respond-async"), nil
 }
 
 // appendResponse appends the answer to an item. Headers with several values are joined

@@ -89,7 +89,7 @@ func (b *batch) tell(run *jobs.Run) int {
 	b.mu.Unlock()
 	result := b.document()
 	percent := 100 * float64(answered) / float64(max(len(b.items), 1))
-	run.Partial(jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", answered, len(b.items))}, result)
+	run.Partial(result, jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", answered, len(b.items))})
 	return len(result)
 }
 
@@ -147,7 +147,7 @@ func itemBody(v jobs.Value) (body []byte, contentType string, err error) {
 		}
 		if json.Unmarshal(v, &binary, json.RejectUnknownMembers(true)) == nil && binary.Base64 != nil {
 			if body, err = base64.StdEncoding.DecodeString(*binary.Base64); err != nil {
-				return nil, "", errors.New("body.base64 is not base64 (RFC 4648, with padding).")
+				return nil, "", errors.New("body.base64 is not base64 (RFC 4648, with padding)")
 			}
 			return body, "application/octet-stream", nil
 		}

@@ -315,7 +315,7 @@ func (b *batch) request(i int) (*http.Request, error) {
 	}
 	body, contentType, err := itemBody(item.Body)
 	if err != nil {
-		return bad(err.Error())
+		return bad(err.Error() + ".")
 	}
 	if contentType != "" && header["Content-Type"] == nil {
 		header["Content-Type"] = []string{contentType}

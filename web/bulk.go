@@ -62,5 +62,15 @@ func (s *Server) bulk(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.accept(w, r, "", "bulk", func() (jobs.Accepted, error) { return s.Engine.Bulk(r.Context(), b) })
+	wait, waiting, err := preferredWait(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	spec, err := b.Spec()
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.accept(w, r, spec, preferred{waiting: waiting, wait: wait, body: s.acceptedBody})
 }

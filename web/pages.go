@@ -70,7 +70,7 @@ func (s *Server) retryForm(w http.ResponseWriter, r *http.Request) {
 	id, err := jobID(r)
 	var accepted jobs.Accepted
 	if err == nil {
-		accepted, err = s.Engine.Retry(r.Context(), tenant(r), caller(r), id, nil, nil)
+		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Caller: caller(r)})
 	}
 	if err != nil {
 		s.failPage(w, r, err)
