@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -27,8 +28,35 @@ const (
 
 // batchDocument is the JSON of a batch.
 type batchDocument struct {
-	Requests       *[]batchItem `json:"requests"`
-	AtomicityGroup jobs.Value   `json:"atomicity_group"`
+	Requests       *batchItems `json:"requests"`
+	AtomicityGroup jobs.Value  `json:"atomicity_group"`
+}
+
+// batchItems stops reading at the first item too many.
+type batchItems []batchItem
+
+var errManyItems = errors.New("too many items")
+
+func (list *batchItems) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != jsontext.KindBeginArray {
+		return json.UnmarshalDecode(d, (*[]batchItem)(list))
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	*list = batchItems{}
+	for d.PeekKind() != jsontext.KindEndArray {
+		if len(*list) == maxItems {
+			return errManyItems
+		}
+		var item batchItem
+		if err := json.UnmarshalDecode(d, &item); err != nil {
+			return err
+		}
+		*list = append(*list, item)
+	}
+	_, err := d.ReadToken()
+	return err
 }
 
 // batchItem is one request of a batch. What is wrong with its own request is its own
@@ -52,16 +80,17 @@ func (i *batchItem) target() string { return i.Path + i.URL }
 // decodeBatch reads a batch. Its error is a *jobs.Problem.
 func decodeBatch(body []byte) ([]batchItem, error) {
 	var doc batchDocument
-	if err := json.Unmarshal(body, &doc, json.RejectUnknownMembers(true)); err != nil {
+	err := json.Unmarshal(body, &doc, json.RejectUnknownMembers(true))
+	if errors.Is(err, errManyItems) {
+		return nil, jobs.NewProblem(jobs.TooLarge, "Batch too large", "A batch takes up to %d requests; send several.", maxItems)
+	}
+	if err != nil {
 		return nil, jobs.DecodeProblem(err)
 	}
 	if doc.Requests == nil {
 		return nil, invalidMember("/requests", "is required: an array of requests")
 	}
 	items := *doc.Requests
-	if len(items) > maxItems {
-		return nil, jobs.NewProblem(jobs.TooLarge, "Batch too large", "A batch takes up to %d requests and this one has %d; send several.", maxItems, len(items))
-	}
 	if doc.AtomicityGroup != nil {
 		return nil, badBatch("/atomicity_group", "calls over HTTP can't be taken back, so there is no all or nothing; leave it out")
 	}

@@ -188,6 +188,11 @@ func TestBatchesThatAreWrong(t *testing.T) {
 			}
 		}
 	}
+	p := w.do("POST", "/batch", `{"requests":[`+post+`,{"method":"GET","path":"/","other":1}]}`).problem(422, "bad_message")
+	if at := p["errors"].([]any)[0].(map[string]any)["pointer"]; at != "/requests/1/other" {
+		t.Errorf("an unknown member is at %v", at)
+	}
+	w.do("POST", "/batch", `{"requests":[`+strings.Repeat("{},", 999_999)+`{}]}`).problem(413, "too_large")
 	w.do("POST", "/batch", `{"requests":[]}`, "Content-Type", "text/plain").problem(415, "unsupported")
 	w.do("POST", "/batch?async=maybe", `{"requests":[`+post+`]}`).problem(400, "bad_message")
 	w.nothingStored()
