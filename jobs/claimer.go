@@ -117,7 +117,7 @@ func (e *Engine) claimed(b *Batch, failed bool) {
 		if failed {
 			continue
 		}
-		c.hungry, c.limited = len(claim.Jobs) == len(claim.Leases), claim.Limited
+		c.hungry, c.limited = len(claim.Jobs) == len(claim.Leases) || len(claim.Kinds) < len(c.kinds), claim.Limited // a kind may have come meanwhile
 		limited = limited || claim.Limited
 		for _, j := range claim.Jobs {
 			ready[j.Kind]--
