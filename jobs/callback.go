@@ -174,7 +174,7 @@ func (e *Engine) checkCallbacks(pointer string, list []Callback) error {
 	if len(list) == 0 {
 		return nil
 	}
-	h, ok := e.handlers[KindWebhook]
+	h, ok := e.handler(KindWebhook)
 	if !ok {
 		p := invalid(pointer, "this hub sends no callbacks; leave it out")
 		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"

@@ -124,7 +124,7 @@ func (e *Engine) claimed(b *Batch, failed bool) {
 		if failed {
 			continue
 		}
-		c.hungry, c.limited = len(claim.Jobs) == len(claim.Leases), claim.Limited
+		c.hungry, c.limited = len(claim.Jobs) == len(claim.Leases) || len(claim.Kinds) < len(c.kinds), claim.Limited // a kind may have come meanwhile
 		limited = limited || claim.Limited
 		for _, j := range claim.Jobs {
 			ready[laneOf(j)]--
@@ -206,9 +206,9 @@ type pool struct {
 	free     int // slots; protected by Engine.mu
 }
 
-func (e *Engine) newPool(kinds []string, slots int) *pool {
+func (e *Engine) newPool(slots int) *pool {
 	p := &pool{free: slots}
-	p.claimer = &claimer{kinds: kinds, prefix: inProcess, hungry: true, want: func() int { return p.free }}
+	p.claimer = &claimer{prefix: inProcess, want: func() int { return p.free }}
 	p.take = func(jobs []Job) {
 		p.free -= len(jobs)
 		for _, job := range jobs {

@@ -22,23 +22,24 @@ import (
 //	handler outcome ┼→ committer → Store.Commit → the log → readers
 //	waker (timers) ─┘      └→ claims → execute → Handler.Run
 type Engine struct {
-	store    Store
-	log      *slog.Logger
-	handlers map[string]Handler
-	commits  *committer
-	failed   chan struct{} // closed when the store failed
-	loops    sync.WaitGroup
-	stop     context.CancelFunc // ends the alarms
-	waking   alarm              // for jobs whose WakeAt comes: what the store has to remember
-	tending  alarm              // for leases, rates and retention: what a restart sets anew
-	lease    time.Duration
-	logAge   time.Duration
-	epoch    string
-	tidyAt   time.Time // when retention is looked at next; only tend uses it
+	store   Store
+	log     *slog.Logger
+	commits *committer
+	failed  chan struct{} // closed when the store failed
+	loops   sync.WaitGroup
+	stop    context.CancelFunc // ends the alarms
+	waking  alarm              // for jobs whose WakeAt comes: what the store has to remember
+	ticking alarm              // for schedules
+	tending alarm              // for leases, rates and retention: what a restart sets anew
+	lease   time.Duration
+	logAge  time.Duration
+	epoch   string
+	tidyAt  time.Time // when retention is looked at next; only tend uses it
 
 	configuring sync.Mutex // one change of settings at a time
 
 	mu       sync.Mutex // protects the fields below
+	handlers map[string]Handler
 	slots    [2]*pool   // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
 	claimers []*claimer // all, in the order in which they came
 	draining bool
@@ -67,24 +68,20 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: o.Handlers, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
-		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
+	e := &Engine{store: o.Store, handlers: map[string]Handler{}, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
 		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	var kinds [2][]string
-	for kind := range o.Handlers {
-		which := 0
-		if kind == KindWebhook {
-			which = 1
-		}
-		kinds[which] = append(kinds[which], kind)
-	}
 	for i := range e.slots {
-		e.slots[i] = e.newPool(kinds[i], cmp.Or(o.Slots, 64))
+		e.slots[i] = e.newPool(cmp.Or(o.Slots, 64))
 		e.claimers = append(e.claimers, e.slots[i].claimer)
+	}
+	e.handleLocked(kindBulk, Handler{Run: e.runBulk})
+	for kind, h := range o.Handlers {
+		e.handleLocked(kind, h)
 	}
 	queues, _, err := o.Store.Queues(ctx, "")
 	if err != nil {
@@ -102,9 +99,37 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e.stop = stop
 	e.loops.Go(e.commits.run)
 	e.loops.Go(func() { e.waking.run(background, e.wakeDue) })
+	e.loops.Go(func() { e.ticking.run(background, e.fireDue) })
 	e.loops.Go(func() { e.tending.run(background, e.tend) })
 	e.commits.kick(true)
 	return e, nil
+}
+
+// Handle adds the handler of a kind, or replaces it. Jobs of the kind are run from now on.
+func (e *Engine) Handle(kind string, h Handler) {
+	e.mu.Lock()
+	e.handleLocked(kind, h)
+	e.mu.Unlock()
+	e.commits.kick(true)
+}
+
+func (e *Engine) handleLocked(kind string, h Handler) {
+	slots := e.slots[0]
+	if kind == KindWebhook {
+		slots = e.slots[1]
+	}
+	if _, known := e.handlers[kind]; !known {
+		slots.kinds = append(slices.Clip(slots.kinds), kind) // claims may hold the old slice
+	}
+	e.handlers[kind] = h
+	slots.hungry = true
+}
+
+func (e *Engine) handler(kind string) (Handler, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, ok := e.handlers[kind]
+	return h, ok
 }
 
 // recover looks at what ran when the last process ended. Its own handlers died with it:
@@ -158,7 +183,7 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	}
 	o := newOp(accept(job))
 	o.change.Key, o.change.After = s.Key, s.After
-	err = e.commits.do(ctx, o)
+	err = e.commits.submit(ctx, o)
 	if unknown, ok := errors.AsType[*UnknownParent](err); ok {
 		i := slices.Index(s.After, unknown.ID)
 		return Accepted{}, invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
@@ -182,6 +207,7 @@ type Again struct {
 	Input   Value    // another input
 	Targets []string // only these targets; the others keep what came of them
 	Key     *Key     // idempotency key, if the caller sent one
+	Caller  string   // in whose name
 }
 
 // Retry submits a job like one that has ended. The old one stays as it is. ErrConflict if
@@ -210,11 +236,11 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if again.Input != nil {
 			return Accepted{}, invalid("/targets", "give input or targets, not both")
 		}
-		repeat := e.handlers[old.Kind].Repeat
-		if repeat == nil {
+		h, _ := e.handler(old.Kind)
+		if h.Repeat == nil {
 			return Accepted{}, invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
 		}
-		if result, err = repeat(&old, again.Targets); err != nil {
+		if result, err = h.Repeat(&old, again.Targets); err != nil {
 			return Accepted{}, err
 		}
 	}
@@ -224,8 +250,8 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 	}
 	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Via: via, Tenant: tenant, Key: again.Key, Callbacks: callbacks, result: result}
-	if s.delivery = old.Kind == KindWebhook; s.delivery {
+		Retention: old.Retention, RetryOf: old.ID, Via: via, Tenant: tenant, Caller: again.Caller, Key: again.Key, Callbacks: callbacks, result: result}
+	if s.inside = old.Kind == KindWebhook; s.inside {
 		s.Parent = old.Parent
 	}
 	return e.Submit(ctx, s)
@@ -233,17 +259,22 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 
 func (e *Engine) newJob(s Spec) (Job, error) {
 	s = s.withDefaults()
-	if s.Kind == KindWebhook && !s.delivery {
-		if _, ok := e.handlers[KindWebhook]; ok {
+	if s.Kind == kindBulk && !s.inside {
+		p := invalid("/kind", "is made by POST /v1/jobs:bulk only")
+		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
+		return Job{}, p
+	}
+	if s.Kind == KindWebhook && !s.inside {
+		if _, ok := e.handler(KindWebhook); ok {
 			return Job{}, invalid("/kind", "deliveries are made by the hub; give a job callbacks, or retry a delivery")
 		}
 	}
-	if !s.delivery {
+	if !s.inside {
 		if err := e.checkCallbacks("/callbacks", s.Callbacks); err != nil {
 			return Job{}, err
 		}
 	}
-	if h, ok := e.handlers[s.Kind]; ok && h.Check != nil {
+	if h, ok := e.handler(s.Kind); ok && h.Check != nil {
 		if err := h.Check(s.Input, s.Via); err != nil {
 			return Job{}, err
 		}
@@ -255,7 +286,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input,
 		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
-		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, CreatedAt: now}
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Caller: s.Caller, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, CreatedAt: now}
 	if j.QueueTimeout == 0 {
 		e.mu.Lock()
 		j.QueueTimeout = time.Duration(e.settings[QueueName{j.Tenant, j.Queue}].QueueTimeout)

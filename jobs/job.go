@@ -117,6 +117,7 @@ type Job struct {
 	ParentFailed    bool // a job that this one waits for did not succeed
 	RetryOf         ID
 	Parent          ID
+	Caller          string // in whose name it was submitted, as Spec.Caller had it
 	Via             Via
 
 	// Callbacks are told of the job's changes; of a delivery, the one it goes to.

@@ -97,7 +97,10 @@ func BodyValue(contentType string, body []byte) Value {
 	if len(body) == 0 {
 		return Value("null")
 	}
-	media, _, _ := mime.ParseMediaType(contentType)
+	media := contentType
+	if media != "application/json" {
+		media, _, _ = mime.ParseMediaType(contentType)
+	}
 	if media == "application/json" || strings.HasSuffix(media, "+json") {
 		if v := Value(bytes.Clone(body)); v.Compact() == nil {
 			return v

@@ -300,7 +300,8 @@ func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
 			err = fmt.Errorf("the handler panicked: %v", p)
 		}
 	}()
-	return e.handlers[r.job.Kind].Run(ctx, r)
+	h, _ := e.handler(r.job.Kind)
+	return h.Run(ctx, r)
 }
 
 func (e *Engine) freeSlot(p *pool) {

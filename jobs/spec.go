@@ -41,10 +41,11 @@ type Spec struct {
 	Parent  ID
 	Via     Via
 	Tenant  string
-	Key     *Key // idempotency key, if the caller sent one
+	Caller  string // in whose name; kept with the job for handlers that act for their caller
+	Key     *Key   // idempotency key, if the caller sent one
 
-	delivery bool  // of a callback: only the engine makes these
-	result   Value // what is known of the result already
+	inside bool  // made by the engine itself: of a kind that callers can't submit
+	result Value // what is known of the result already
 }
 
 // Limits of a submission.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
@@ -78,7 +79,7 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 		case <-changed.C:
 		case <-timer.C:
 			return job, pos, nil
-		case <-s.drain:
+		case <-s.ending(ctx):
 			return job, pos, nil
 		case <-ctx.Done():
 			return job, pos, ctx.Err()
@@ -196,7 +197,8 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
 }
 
-// listJobs is GET /v1/jobs.
+// listJobs is GET /v1/jobs. With q each call looks at a bounded number of jobs, so that a
+// page may hold fewer than limit, or none, and still have a next_cursor.
 func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -233,13 +235,16 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, append(b, '}'))
 }
 
-var listParameters = []string{"state", "queue", "kind", "tag", "parent", "limit", "cursor"}
+var listParameters = []string{"state", "queue", "kind", "tag", "parent", "q", "limit", "cursor"}
 
 // formatCursor writes the place of a page, with a check: a damaged cursor must not look
 // like another place.
 func formatCursor(n uint64) string {
 	return strconv.FormatUint(n, 36) + "." + strconv.FormatUint(n%cursorCheck, 36)
 }
+
+// maxText is the longest text to search for, in bytes.
+const maxText = 256
 
 const cursorCheck = 1_000_003
 
@@ -289,6 +294,10 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 		case "parent":
 			if f.Parent, err = parseID(value); err != nil {
 				return f, bad(name, "takes the id of a job")
+			}
+		case "q":
+			if f.Text = value; len(value) > maxText || !utf8.ValidString(value) {
+				return f, bad(name, "takes up to 256 bytes of UTF-8")
 			}
 		case "limit":
 			if f.Limit, err = strconv.Atoi(value); err != nil || f.Limit < 1 || f.Limit > 500 {

@@ -72,7 +72,7 @@ func (s *Server) retryForm(w http.ResponseWriter, r *http.Request) {
 	id, err := jobID(r)
 	var accepted jobs.Accepted
 	if err == nil {
-		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{})
+		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Caller: caller(r)})
 	}
 	if err != nil {
 		s.failPage(w, r, err)

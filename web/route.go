@@ -82,7 +82,7 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 		s.fail(w, r, err)
 		return
 	}
-	spec.Tenant = owner
+	spec.Tenant, spec.Caller = owner, caller(r)
 	if spec.Key, err = idempotencyKey(r, append([]byte(gateway.Query(r.URL)+"\n"), body...)); err != nil {
 		s.fail(w, r, err)
 		return

