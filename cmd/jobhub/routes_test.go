@@ -149,6 +149,38 @@ func TestConfigAtStart(t *testing.T) {
 	}
 }
 
+// TestConfigCallbacks: the file names callbacks of a queue, which hear of its jobs signed
+// with both secrets and in the trace of the request; a changed file changes them, and one
+// whose callback may not be called is not in force.
+func TestConfigCallbacks(t *testing.T) {
+	t.Parallel()
+	rec := newReceiver(t, accept)
+	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	queue := "queues: {told: {callbacks: [{url: '" + rec.url + "', events: [job.queued], secret: [" + secretB + ", " + secretA + "]}]}}\n"
+	h, file := startConfigured(t, "egress: {allow: [127.0.0.0/8]}\n"+queue)
+	h.call("POST", "/v1/jobs", `{"kind":"nobody","queue":"told"}`, isJSON, "Traceparent: "+trace)
+	d := rec.next(t)
+	for _, secret := range []string{secretA, secretB} {
+		if got := verify(t, secret, d); got[0] != `{"standardwebhooks":"job.queued","svix":"job.queued"}` {
+			t.Errorf("%q", got)
+		}
+	}
+	if d.headers["traceparent"] != trace {
+		t.Errorf("traceparent %q", d.headers["traceparent"])
+	}
+	if a := h.call("GET", "/v1/queues/told", ""); !strings.Contains(string(a.body), rec.url) || strings.Contains(string(a.body), secretA[6:]) {
+		t.Errorf("%s", a.body)
+	}
+	write(t, file, strings.Replace(queue, "/hook", "/other", 1)) // without the range for it
+	h.eventually("/readyz", func(a answer) bool {
+		return strings.Contains(string(a.body), "queues.told") && !strings.Contains(string(a.body), secretA[6:])
+	})
+	h.call("POST", "/v1/jobs", `{"kind":"nobody","queue":"told"}`, isJSON)
+	rec.next(t) // the configuration before goes on
+	write(t, file, "queues: {told: {capacity: 5}}\n")
+	h.eventually("/v1/queues/told", func(a answer) bool { return !strings.Contains(string(a.body), rec.url) })
+}
+
 // TestDrainKeepsRequests: what is on its way through when the hub is told to stop arrives.
 func TestDrainKeepsRequests(t *testing.T) {
 	t.Parallel()
