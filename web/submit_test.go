@@ -232,7 +232,7 @@ func TestSubmissionsThatAreRefused(t *testing.T) {
 
 // A hub that could not deliver callbacks does not accept them.
 func TestCallbacksWithoutAHandler(t *testing.T) {
-	w := start(t)
+	w := startIn(t, t.TempDir(), func(p *parts) { p.mute = true })
 	w.do("POST", "/v1/jobs", `{"kind":"a","callbacks":[{"url":"https://example.com"}]}`).problem(http.StatusUnprocessableEntity, "unsupported")
 	w.nothingStored()
 }

@@ -61,6 +61,7 @@ type parts struct {
 	hub    hub.Options
 	listen *pipes // instead of a real socket
 	wrap   func(jobs.Store) jobs.Store
+	mute   bool // has no handler of deliveries
 }
 
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
@@ -90,6 +91,9 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	}
 	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}, "http": call.HTTP(call.Options{}),
 		"fanout": call.Fanout(call.Options{}), jobs.KindWebhook: webhook.Handler(webhook.Options{})}
+	if p.mute {
+		delete(handlers, jobs.KindWebhook)
+	}
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
