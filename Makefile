@@ -34,4 +34,4 @@ screenshots: tools
 	SCREENSHOTS=$(CURDIR)/web/view/screenshots go test -count=1 -run TestScreenshots ./cmd/jobhub
 
 tools:
-	@.ci/tools chromium strace python3 curl jq node:nodejs npm /usr/share/nodejs/ws:node-ws /usr/lib/python3/dist-packages/websockets:python3-websockets
+	@.ci/tools chromium strace python3 curl jq node:nodejs npm nginx /usr/share/nodejs/ws:node-ws /usr/lib/python3/dist-packages/websockets:python3-websockets

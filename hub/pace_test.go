@@ -55,7 +55,7 @@ func TestPace(t *testing.T) {
 			{0, jobs.JobProgress, []uint64{1}},
 			{10 * time.Millisecond, jobs.JobProgress, nil},
 			{10 * time.Millisecond, jobs.JobOutput, nil},
-			{10 * time.Millisecond, jobs.JobProgress, nil}, // replaces 2
+			{10 * time.Millisecond, jobs.JobProgress, nil},          // replaces 2
 			{25 * time.Millisecond, jobs.JobOutput, []uint64{3, 4}}, // which left 5 ms ago
 			{44 * time.Millisecond, jobs.JobOutput, nil},
 			{0, jobs.JobStarted, []uint64{5, 6, 7}},

@@ -124,7 +124,7 @@ func (e *Engine) claimed(b *Batch, failed bool) {
 		if failed {
 			continue
 		}
-		c.hungry, c.limited = len(claim.Jobs) == len(claim.Leases), claim.Limited
+		c.hungry, c.limited = len(claim.Jobs) == len(claim.Leases) || len(claim.Kinds) < len(c.kinds), claim.Limited // a kind may have come meanwhile
 		limited = limited || claim.Limited
 		for _, j := range claim.Jobs {
 			ready[laneOf(j)]--
@@ -200,10 +200,20 @@ func (e *Engine) spendLocked(b *Batch, limited bool) {
 	}
 }
 
-// takeSlots starts the handlers of what was claimed for this process.
-func (e *Engine) takeSlots(jobs []Job) {
-	e.free -= len(jobs)
-	for _, job := range jobs {
-		e.startLocked(job)
+// pool is a number of slots for handlers in this process.
+type pool struct {
+	*claimer     // takes jobs for them
+	free     int // slots; protected by Engine.mu
+}
+
+func (e *Engine) newPool(slots int) *pool {
+	p := &pool{free: slots}
+	p.claimer = &claimer{prefix: inProcess, want: func() int { return p.free }}
+	p.take = func(jobs []Job) {
+		p.free -= len(jobs)
+		for _, job := range jobs {
+			e.startLocked(job, p)
+		}
 	}
+	return p
 }

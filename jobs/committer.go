@@ -19,6 +19,9 @@ const (
 type op struct {
 	change  Change
 	queue   *QueueChange    // instead of the change
+	doc     *DocumentChange // instead of the change
+	group   *Group          // stored in one batch with the others of it; nil for none
+	into    *committer      // of an op that its group holds
 	lazy    bool            // may wait for company: progress and output
 	told    bool            // its caller can be told that there is no space; others are kept until there is
 	bytes   int             // share of the bounds above
@@ -34,7 +37,11 @@ func (o *op) finish(err error) {
 }
 
 func newOp(c Change) *op {
-	return &op{change: c, bytes: 256 + len(c.Job.Input) + len(c.Event.Data), done: make(chan struct{})}
+	bytes := 256 + len(c.Job.Input) + len(c.Event.Data)
+	if t := c.Event.Type; t != 0 && t.Lasting() { // each may be told the job as it is then
+		bytes += len(c.Job.Callbacks) * min(1024+2*bytes, 2*MaxEventData)
+	}
+	return &op{change: c, bytes: bytes, done: make(chan struct{})}
 }
 
 // committer turns changes into batches: what arrives while a commit is under way
@@ -43,6 +50,7 @@ func newOp(c Change) *op {
 type committer struct {
 	store  Store
 	claim  func(b *Batch)            // adds claims to a batch about to be stored
+	follow func(b *Batch)            // completes a batch about to be stored with what follows from it
 	stored func(b *Batch, err error) // sees every batch after its ops were answered
 	filled func(err error)           // told when the disk is full, and with nil when it no longer is
 
@@ -67,21 +75,28 @@ func newCommitter(store Store) *committer {
 }
 
 // put hands an op in. It blocks while too much is pending.
-func (c *committer) put(ctx context.Context, o *op) error {
+func (c *committer) put(ctx context.Context, o *op) error { return c.putAll(ctx, []*op{o}) }
+
+// putAll is put for ops that are alike: all of them follow one another.
+func (c *committer) putAll(ctx context.Context, ops []*op) error {
+	bytes := 0
+	for _, o := range ops {
+		bytes += o.bytes
+	}
 	for {
 		c.mu.Lock()
 		if c.failed != nil {
 			defer c.mu.Unlock()
 			return c.failed
 		}
-		if c.full != nil && o.told {
+		if c.full != nil && ops[0].told {
 			defer c.mu.Unlock()
 			return c.full
 		}
-		if c.bytes == 0 || c.bytes+o.bytes <= maxPendingBytes {
-			c.pending = append(c.pending, o)
-			c.bytes += o.bytes
-			c.urgent = c.urgent || !o.lazy
+		if c.bytes == 0 || c.bytes+bytes <= maxPendingBytes {
+			c.pending = append(c.pending, ops...)
+			c.bytes += bytes
+			c.urgent = c.urgent || !ops[0].lazy
 			c.mu.Unlock()
 			c.kick(false)
 			return nil
@@ -166,16 +181,19 @@ func (c *committer) commit(ops []*op) {
 			b.Queues = append(b.Queues, o.queue)
 			continue
 		}
+		if o.doc != nil {
+			b.Documents = append(b.Documents, o.doc)
+			continue
+		}
 		if o.prepare != nil {
 			o.prepare(&o.change)
 		}
-		if e := &o.change.Event; len(e.Data) > MaxEventData {
-			e.Data, e.Truncated = nil, true
-		}
+		o.change.Event.bound()
 		b.Changes = append(b.Changes, &o.change)
 	}
 	c.claim(b)
-	if len(b.Changes)+len(b.Claims)+len(b.Queues) == 0 && !c.isFull() {
+	c.follow(b)
+	if len(b.Changes)+len(b.Claims)+len(b.Queues)+len(b.Documents) == 0 && !c.isFull() {
 		return
 	}
 	err := c.store.Commit(context.Background(), b)
@@ -188,9 +206,12 @@ func (c *committer) commit(ops []*op) {
 		c.fail(err)
 	}
 	for _, o := range ops {
-		if err != nil {
+		switch {
+		case err != nil:
 			o.finish(err)
-		} else {
+		case o.doc != nil:
+			o.finish(o.doc.Err)
+		default:
 			o.finish(o.change.Err)
 		}
 	}
@@ -231,10 +252,18 @@ func (c *committer) gather() ([]*op, bool) {
 
 func (c *committer) takeLocked() []*op {
 	n, bytes := 0, 0
-	for n < len(c.pending) && n < maxBatchChanges && (n == 0 || bytes+c.pending[n].bytes <= maxBatchBytes) {
-		bytes += c.pending[n].bytes
-		c.pending[n].taken = true
-		n++
+	for n < len(c.pending) {
+		next, size := n+1, c.pending[n].bytes
+		for g := c.pending[n].group; g != nil && next < len(c.pending) && c.pending[next].group == g; next++ {
+			size += c.pending[next].bytes
+		}
+		if n > 0 && (next > maxBatchChanges || bytes+size > maxBatchBytes) {
+			break
+		}
+		n, bytes = next, bytes+size
+	}
+	for _, o := range c.pending[:n] {
+		o.taken = true
 	}
 	ops := c.pending[:n:n]
 	c.pending = c.pending[n:]

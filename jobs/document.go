@@ -43,9 +43,19 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = strconv.AppendBool(b, j.CancelRequested)
 	b = appendID(append(b, `,"retry_of":`...), j.RetryOf)
 	b = appendID(append(b, `,"parent":`...), j.Parent)
+	if len(j.Callbacks) > 0 && j.Kind != KindWebhook {
+		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
+	}
 	b = strconv.AppendUint(append(b, `,"version":`...), j.Version, 10)
 	b = appendString(append(b, `,"epoch":`...), pos.Epoch)
 	return strconv.AppendUint(append(b, `,"seq":`...), pos.Seq, 10)
+}
+
+// AppendLinks appends the links of the job with that id.
+func AppendLinks(b []byte, id ID) []byte {
+	self := "/v1/jobs/" + id.String()
+	b = append(b, `{"self":"`+self+`","response":"`+self+`/response","cancel":"`+self+`/cancel","events":"/v1/ws?job=`...)
+	return append(b, id.String()+`","html":"/jobs/`+id.String()+`"}`...)
 }
 
 // ResultValue is the result as JSON: of a response, its status, headers and body.
@@ -117,6 +127,12 @@ func (j *Job) acceptedData() Value {
 	}
 	if j.RetryOf != (ID{}) {
 		b = appendID(append(b, `,"retry_of":`...), j.RetryOf)
+	}
+	if j.Parent != (ID{}) {
+		b = appendID(append(b, `,"parent":`...), j.Parent)
+	}
+	if len(j.Callbacks) > 0 && j.Kind != KindWebhook {
+		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
 	}
 	b = appendValue(append(b, `,"input":`...), j.Input)
 	return append(b, '}')

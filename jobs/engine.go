@@ -22,25 +22,25 @@ import (
 //	handler outcome ┼→ committer → Store.Commit → the log → readers
 //	waker (timers) ─┘      └→ claims → execute → Handler.Run
 type Engine struct {
-	store    Store
-	log      *slog.Logger
-	handlers map[string]Handler
-	kinds    []string
-	commits  *committer
-	failed   chan struct{} // closed when the store failed
-	loops    sync.WaitGroup
-	stop     context.CancelFunc // ends the alarms
-	waking   alarm              // for jobs whose WakeAt comes: what the store has to remember
-	tending  alarm              // for leases, rates and retention: what a restart sets anew
-	lease    time.Duration
-	logAge   time.Duration
-	tidyAt   time.Time // when retention is looked at next; only tend uses it
+	store   Store
+	log     *slog.Logger
+	commits *committer
+	failed  chan struct{} // closed when the store failed
+	loops   sync.WaitGroup
+	stop    context.CancelFunc // ends the alarms
+	waking  alarm              // for jobs whose WakeAt comes: what the store has to remember
+	ticking alarm              // for schedules
+	tending alarm              // for leases, rates and retention: what a restart sets anew
+	lease   time.Duration
+	logAge  time.Duration
+	epoch   string
+	tidyAt  time.Time // when retention is looked at next; only tend uses it
 
 	configuring sync.Mutex // one change of settings at a time
 
 	mu       sync.Mutex // protects the fields below
-	free     int        // slots for handlers
-	slots    *claimer   // takes jobs for them
+	handlers map[string]Handler
+	slots    [2]*pool   // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
 	claimers []*claimer // all, in the order in which they came
 	draining bool
 	drained  chan struct{}   // closed when draining
@@ -57,7 +57,7 @@ type Engine struct {
 type Options struct {
 	Store    Store
 	Handlers map[string]Handler // by kind
-	Slots    int                // attempts at the same time in this process; 64
+	Slots    int                // attempts at the same time in this process, and as many of deliveries; 64
 	Lease    time.Duration      // how long an outside worker may be silent; 30 s
 	LogAge   time.Duration      // how long events are kept; 24 h
 	Logger   *slog.Logger
@@ -68,18 +68,21 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: o.Handlers, free: cmp.Or(o.Slots, 64), log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
-		logAge: cmp.Or(o.LogAge, 24*time.Hour), failed: make(chan struct{}), waking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
+	e := &Engine{store: o.Store, handlers: map[string]Handler{}, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
 		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	for kind := range o.Handlers {
-		e.kinds = append(e.kinds, kind)
+	for i := range e.slots {
+		e.slots[i] = e.newPool(cmp.Or(o.Slots, 64))
+		e.claimers = append(e.claimers, e.slots[i].claimer)
 	}
-	e.slots = &claimer{kinds: e.kinds, prefix: inProcess, want: func() int { return e.free }, take: e.takeSlots, hungry: true}
-	e.claimers = []*claimer{e.slots}
+	e.handleLocked(kindBulk, Handler{Run: e.runBulk})
+	for kind, h := range o.Handlers {
+		e.handleLocked(kind, h)
+	}
 	queues, _, err := o.Store.Queues(ctx, "")
 	if err != nil {
 		return nil, err
@@ -91,14 +94,42 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.commits = newCommitter(o.Store)
-	e.commits.claim, e.commits.stored, e.commits.filled = e.addClaims, e.stored, e.filled
+	e.commits.claim, e.commits.follow, e.commits.stored, e.commits.filled = e.addClaims, e.follow, e.stored, e.filled
 	background, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.loops.Go(e.commits.run)
 	e.loops.Go(func() { e.waking.run(background, e.wakeDue) })
+	e.loops.Go(func() { e.ticking.run(background, e.fireDue) })
 	e.loops.Go(func() { e.tending.run(background, e.tend) })
 	e.commits.kick(true)
 	return e, nil
+}
+
+// Handle adds the handler of a kind, or replaces it. Jobs of the kind are run from now on.
+func (e *Engine) Handle(kind string, h Handler) {
+	e.mu.Lock()
+	e.handleLocked(kind, h)
+	e.mu.Unlock()
+	e.commits.kick(true)
+}
+
+func (e *Engine) handleLocked(kind string, h Handler) {
+	slots := e.slots[0]
+	if kind == KindWebhook {
+		slots = e.slots[1]
+	}
+	if _, known := e.handlers[kind]; !known {
+		slots.kinds = append(slices.Clip(slots.kinds), kind) // claims may hold the old slice
+	}
+	e.handlers[kind] = h
+	slots.hungry = true
+}
+
+func (e *Engine) handler(kind string) (Handler, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	h, ok := e.handlers[kind]
+	return h, ok
 }
 
 // recover looks at what ran when the last process ended. Its own handlers died with it:
@@ -122,6 +153,7 @@ func (e *Engine) recover(ctx context.Context) error {
 			b.Changes = append(b.Changes, &c)
 		}
 		if len(b.Changes) > 0 {
+			e.follow(b)
 			if err := e.store.Commit(ctx, b); err != nil {
 				return fmt.Errorf("queueing interrupted jobs again: %w", err)
 			}
@@ -143,12 +175,15 @@ type Accepted struct {
 // ErrConflict with status 422 if the idempotency key stands for another request.
 func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	job, err := e.newJob(s)
+	if err == nil {
+		err = e.limitDeliveries(ctx, job.Tenant, len(job.Callbacks))
+	}
 	if err != nil {
 		return Accepted{}, err
 	}
 	o := newOp(accept(job))
 	o.change.Key, o.change.After = s.Key, s.After
-	err = e.commits.do(ctx, o)
+	err = e.commits.submit(ctx, o)
 	if unknown, ok := errors.AsType[*UnknownParent](err); ok {
 		i := slices.Index(s.After, unknown.ID)
 		return Accepted{}, invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
@@ -167,9 +202,17 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
 }
 
-// Retry submits a job like one that has ended, perhaps with another input. The old one
-// stays as it is. ErrConflict if it has not ended.
-func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value, key *Key) (Accepted, error) {
+// Again says how a job is to be repeated. The zero value is: as it was.
+type Again struct {
+	Input   Value    // another input
+	Targets []string // only these targets; the others keep what came of them
+	Key     *Key     // idempotency key, if the caller sent one
+	Caller  string   // in whose name
+}
+
+// Retry submits a job like one that has ended. The old one stays as it is. ErrConflict if
+// it has not ended.
+func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (Accepted, error) {
 	old, _, err := e.store.Job(ctx, tenant, id)
 	if err != nil {
 		return Accepted{}, err
@@ -177,20 +220,62 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, input Value, k
 	if !old.State.Final() {
 		return Accepted{}, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
 	}
-	if input == nil {
-		input = old.Input
-	} else if err := input.Compact(); err != nil {
-		return Accepted{}, invalid("/input", "%s", err)
+	input, via := old.Input, old.Via
+	if again.Input != nil {
+		if old.Kind == KindWebhook { // else a callback's secret would sign anything
+			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
+		}
+		input = again.Input
+		via.Upstreams = nil // the operator opened them for requests of the route, not for what a caller writes
+		if err := input.Compact(); err != nil {
+			return Accepted{}, invalid("/input", "%s", err)
+		}
 	}
-	return e.Submit(ctx, Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
+	var result Value
+	if again.Targets != nil {
+		if again.Input != nil {
+			return Accepted{}, invalid("/targets", "give input or targets, not both")
+		}
+		h, _ := e.handler(old.Kind)
+		if h.Repeat == nil {
+			return Accepted{}, invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
+		}
+		if result, err = h.Repeat(&old, again.Targets); err != nil {
+			return Accepted{}, err
+		}
+	}
+	callbacks := slices.Clone(old.Callbacks)
+	for i := range callbacks {
+		callbacks[i].Disabled = false
+	}
+	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Tenant: tenant, Key: key})
+		Retention: old.Retention, RetryOf: old.ID, Via: via, Tenant: tenant, Caller: again.Caller, Key: again.Key, Callbacks: callbacks, result: result}
+	if s.inside = old.Kind == KindWebhook; s.inside {
+		s.Parent = old.Parent
+	}
+	return e.Submit(ctx, s)
 }
 
 func (e *Engine) newJob(s Spec) (Job, error) {
 	s = s.withDefaults()
-	if h, ok := e.handlers[s.Kind]; ok && h.Check != nil {
-		if err := h.Check(s.Input); err != nil {
+	if s.Kind == kindBulk && !s.inside {
+		p := invalid("/kind", "is made by POST /v1/jobs:bulk only")
+		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
+		return Job{}, p
+	}
+	if s.Kind == KindWebhook && !s.inside {
+		if _, ok := e.handler(KindWebhook); ok {
+			return Job{}, invalid("/kind", "deliveries are made by the hub; give a job callbacks, or retry a delivery")
+		}
+	}
+	if !s.inside {
+		if err := e.checkCallbacks("/callbacks", s.Callbacks); err != nil {
+			return Job{}, err
+		}
+	}
+	if h, ok := e.handler(s.Kind); ok && h.Check != nil {
+		if err := h.Check(s.Input, s.Via); err != nil {
 			return Job{}, err
 		}
 	}
@@ -201,7 +286,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input,
 		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
-		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, CreatedAt: now}
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Caller: s.Caller, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, CreatedAt: now}
 	if j.QueueTimeout == 0 {
 		e.mu.Lock()
 		j.QueueTimeout = time.Duration(e.settings[QueueName{j.Tenant, j.Queue}].QueueTimeout)

@@ -476,3 +476,45 @@ func TestCloseWaitsForWhatWasJustClaimed(t *testing.T) {
 		w.close(time.Second)
 	}
 }
+
+// hooked calls a function in the middle of commits that claim.
+type hooked struct {
+	jobs.Store
+	claiming func()
+}
+
+func (s *hooked) Commit(ctx context.Context, b *jobs.Batch) error {
+	err := s.Store.Commit(ctx, b)
+	if len(b.Claims) > 0 {
+		s.claiming()
+	}
+	return err
+}
+
+// TestHandlerAddedDuringAClaim: jobs that wait for a handler start when it comes, also if
+// the engine is just asking for others.
+func TestHandlerAddedDuringAClaim(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.open(nil, 0)
+		job := w.submit(jobs.Spec{Kind: "late"})
+		if err := w.engine.Close(context.Background()); err != nil {
+			w.Fatal(err)
+		}
+		opened, added := make(chan struct{}), make(chan struct{}, 100)
+		store := &hooked{w.store, func() {
+			<-opened
+			if len(added) == 0 {
+				w.engine.Handle("late", jobs.Handler{Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }})
+			}
+			added <- struct{}{}
+		}}
+		var err error
+		if w.engine, err = jobs.Open(context.Background(), jobs.Options{Store: store}); err != nil {
+			w.Fatal(err)
+		}
+		close(opened)
+		synctest.Wait()
+		w.expect("the job that waited", w.get(job.ID).State, jobs.Succeeded)
+		w.close(0)
+	})
+}

@@ -70,6 +70,13 @@ type Event struct {
 // MaxEventData is the largest Data of an event in bytes; more is not kept.
 const MaxEventData = 64 << 10
 
+// bound keeps no more of the data than MaxEventData.
+func (e *Event) bound() {
+	if len(e.Data) > MaxEventData {
+		e.Data, e.Truncated = nil, true
+	}
+}
+
 // Size is the event's share of bounded memory, in bytes.
 func (e *Event) Size() int {
 	n := 160 + len(e.Data) + len(e.Queue) + len(e.Kind)

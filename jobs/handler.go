@@ -10,7 +10,7 @@ import (
 type Handler struct {
 	// Check, if set, looks at the input of a job before it is accepted. Its *Problem
 	// becomes the answer to the submission.
-	Check func(input Value) error
+	Check func(input Value, via Via) error
 
 	// Run does the work of one attempt. It must return soon after ctx ends;
 	// context.Cause(ctx) then is ErrCancelRequested, ErrTimeout or ErrDraining.
@@ -19,6 +19,10 @@ type Handler struct {
 	// is then repeated as the job's retry policy says; a *Failure may say otherwise. The
 	// result of a failed attempt is kept if the job fails with it.
 	Run func(ctx context.Context, run *Run) (Result, error)
+
+	// Repeat, if set, is what is known of the result of a job that repeats only these
+	// targets of an old one. Its *Problem becomes the answer to the retry.
+	Repeat func(old *Job, targets []string) (Value, error)
 }
 
 // Result is what an attempt produced: a JSON value, or the answer of an HTTP API.
@@ -37,6 +41,12 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Problem.Error() }
 func (f *Failure) Unwrap() error { return f.Problem }
+
+// Snooze is the error of an attempt that goes on later: the job is put off, gives up its
+// slot, and no attempt is spent.
+type Snooze struct{ Delay time.Duration }
+
+func (s *Snooze) Error() string { return "goes on in " + s.Delay.String() }
 
 // Why the context of a Run ended.
 var (

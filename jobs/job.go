@@ -92,7 +92,7 @@ type Job struct {
 	Key         string // shares its queue fairly with other keys, and has its limit
 
 	Input    Value
-	Result   Value     // JSON result of a handler; nil where there is none
+	Result   Value     // JSON result of a handler, of an unfinished job what is known of it; nil where there is none
 	Response *Response // answer of an upstream HTTP API, kept byte for byte
 	Error    *Problem
 	Progress *Progress
@@ -117,6 +117,11 @@ type Job struct {
 	ParentFailed    bool // a job that this one waits for did not succeed
 	RetryOf         ID
 	Parent          ID
+	Caller          string // in whose name it was submitted, as Spec.Caller had it
+	Via             Via
+
+	// Callbacks are told of the job's changes; of a delivery, the one it goes to.
+	Callbacks []Callback
 
 	Lease    string // token of the running attempt
 	Settled  string // lease and verb of the attempt that ended last
@@ -127,6 +132,21 @@ type Job struct {
 	Version uint64 // number of its state changes
 	Seq     uint64 // its newest event
 }
+
+// Via is how a job came in, as far as its attempts must know. Only the hub sets it; no
+// caller can.
+type Via struct {
+	// Upstreams are the origins, like http://127.0.0.1:9000, that the operator wrote in the
+	// route by which the job came. Its calls may reach them whatever their address.
+	Upstreams []string `json:"upstreams,omitzero"`
+
+	// Trace is the W3C trace context that the job belongs to: the value of traceparent, and
+	// behind a space that of tracestate if there is one.
+	Trace string `json:"trace,omitzero"`
+}
+
+// Empty reports whether nothing is known.
+func (v Via) Empty() bool { return len(v.Upstreams) == 0 && v.Trace == "" }
 
 // Progress is what a handler last said of how far it is.
 type Progress struct {
@@ -157,6 +177,7 @@ const (
 	FieldSettled
 	FieldReported
 	FieldExpires
+	FieldCallbacks
 )
 
 // Has reports whether all of want are in f.

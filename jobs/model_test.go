@@ -7,10 +7,12 @@ package jobs_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -23,8 +25,9 @@ import (
 )
 
 // The model test drives an engine with random steps and holds it against a small model
-// of what workers and callers have seen. Three things must never happen: two live
-// leases of one job, a settlement by an old lease, an accepted job that is lost.
+// of what workers and callers have seen. Four things must never happen: two live
+// leases of one job, a settlement by an old lease, an accepted job that is lost, a change
+// that its callbacks are not told of, or twice.
 
 // step is one thing that somebody does; a and b choose among what there is.
 type step struct {
@@ -103,7 +106,7 @@ func (m *model) open() {
 	if m.store, err = sqlite.Open(bg, m.dir, sqlite.Options{}); err != nil {
 		panic(err)
 	}
-	if m.engine, err = jobs.Open(bg, jobs.Options{Store: m.store, Lease: modelLease, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if m.engine, err = jobs.Open(bg, jobs.Options{Store: m.store, Lease: modelLease, Handlers: map[string]jobs.Handler{jobs.KindWebhook: {Run: deliver}}, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		panic(err)
 	}
 	m.workers = nil
@@ -136,6 +139,9 @@ func (m *model) step(s step) {
 			if len(m.accepted) > 0 {
 				spec.After = []jobs.ID{m.accepted[s.a%len(m.accepted)].ID}
 			}
+		}
+		if (s.a+s.b)%3 == 0 {
+			spec.Callbacks = []jobs.Callback{{URL: "https://all.example", Events: modelEvents}, {URL: "https://ends.example"}}
 		}
 		a, err := m.engine.Submit(bg, spec)
 		if err != nil {
@@ -326,5 +332,45 @@ func (m *model) finish() {
 			now := m.get(j.ID)
 			m.failf("job %s (ordering key %q, key %q) is lost: %s since version %d, attempt %d", j.ID, j.OrderingKey, j.Key, now.State, now.Version, now.Attempt)
 		}
+		m.told(j)
+	}
+}
+
+var modelEvents = []string{"job.scheduled", "job.queued", "job.started", "job.retrying", "job.waiting", "job.cancel_requested", "job.succeeded", "job.failed", "job.cancelled"}
+
+// told checks that each state change of a job was told once, and each end where only that
+// was asked for.
+func (m *model) told(j jobs.Job) {
+	var want, got []string
+	if len(j.Callbacks) > 0 {
+		events, err := m.store.Read(bg, jobs.ReadQuery{Job: j.ID})
+		if err != nil {
+			m.failf("the events of job %s: %v", j.ID, err)
+		}
+		for _, e := range events {
+			if e.Type.Lasting() {
+				want = append(want, fmt.Sprint(e.Seq, " https://all.example"))
+			}
+			if e.Type >= jobs.JobSucceeded {
+				want = append(want, fmt.Sprint(e.Seq, " https://ends.example"))
+			}
+		}
+	}
+	page, err := m.store.List(bg, jobs.Filter{Tenant: jobs.DefaultTenant, Parent: j.ID, Limit: 1000})
+	if err != nil {
+		m.failf("the deliveries of job %s: %v", j.ID, err)
+	}
+	for _, d := range page.Jobs {
+		var in struct {
+			Body struct{ Data struct{ Seq uint64 } }
+		}
+		if err := json.Unmarshal(m.get(d.ID).Input, &in); err != nil {
+			m.failf("delivery %s: %v", d.ID, err)
+		}
+		got = append(got, fmt.Sprint(in.Body.Data.Seq, " ", d.Callbacks[0].URL))
+	}
+	slices.Sort(want)
+	if slices.Sort(got); !slices.Equal(got, want) {
+		m.failf("of job %s was told %v, want %v", j.ID, got, want)
 	}
 }

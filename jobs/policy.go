@@ -103,6 +103,9 @@ func settle(job Job, res Result, err, cause error) Change {
 	if errors.Is(cause, ErrDraining) {
 		return interrupt(job)
 	}
+	if later, ok := errors.AsType[*Snooze](err); ok && cause == nil {
+		return snooze(job, later.Delay)
+	}
 	var failure *Failure
 	if errors.Is(cause, ErrTimeout) {
 		failure = &Failure{Problem: newProblem("timeout", "Timed out", "The attempt ran longer than its timeout of %s.", job.Timeout)}

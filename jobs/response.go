@@ -3,8 +3,10 @@ package jobs
 import (
 	"bytes"
 	"encoding/base64"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -20,12 +22,30 @@ type Response struct {
 	Body   []byte
 }
 
+// responseHead is a response without its body. HTTP allows header values of any bytes
+// from 0x80 on and JSON does not, so headers with such values stand in Raw.
+type responseHead struct {
+	Status int                 `json:"s"`
+	Header http.Header         `json:"h"`
+	Raw    map[string][][]byte `json:"r,omitzero"`
+}
+
 // MarshalBinary encodes the response as its head in JSON, a newline, and the body.
 func (r *Response) MarshalBinary() ([]byte, error) {
-	head, err := json.Marshal(struct {
-		Status int         `json:"s"`
-		Header http.Header `json:"h"`
-	}{r.Status, r.Header}, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	h := responseHead{Status: r.Status, Header: r.Header}
+	for name, values := range r.Header {
+		if !slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+			continue
+		}
+		if h.Raw == nil {
+			h.Raw, h.Header = map[string][][]byte{}, maps.Clone(r.Header)
+		}
+		delete(h.Header, name)
+		for _, v := range values {
+			h.Raw[name] = append(h.Raw[name], []byte(v))
+		}
+	}
+	head, err := json.Marshal(h, json.Deterministic(true))
 	if err != nil {
 		return nil, err
 	}
@@ -35,33 +55,40 @@ func (r *Response) MarshalBinary() ([]byte, error) {
 // UnmarshalBinary decodes what MarshalBinary wrote. The body shares memory with data.
 func (r *Response) UnmarshalBinary(data []byte) error {
 	head, body, _ := bytes.Cut(data, []byte{'\n'})
-	var h struct {
-		Status int         `json:"s"`
-		Header http.Header `json:"h"`
-	}
-	if err := json.Unmarshal(head, &h, jsontext.AllowInvalidUTF8(true)); err != nil {
+	var h responseHead
+	if err := json.Unmarshal(head, &h); err != nil {
 		return err
+	}
+	for name, values := range h.Raw {
+		for _, v := range values {
+			h.Header[name] = append(h.Header[name], string(v))
+		}
 	}
 	r.Status, r.Header, r.Body = h.Status, h.Header, body
 	return nil
 }
 
 // JSON is the response as the result of a job: {"status","headers","body"}, the body
-// as BodyValue has it. Headers with several values are joined with commas.
+// as BodyValue has it and the headers as FlatHeader has them.
 func (r *Response) JSON() Value {
-	flat := make(map[string]string, len(r.Header))
-	for name, values := range r.Header {
-		flat[strings.ToLower(name)] = strings.ToValidUTF8(strings.Join(values, ", "), "\ufffd")
-	}
 	v, err := json.Marshal(struct {
 		Status  int               `json:"status"`
 		Headers map[string]string `json:"headers"`
 		Body    Value             `json:"body"`
-	}{r.Status, flat, BodyValue(r.Header.Get("Content-Type"), r.Body)}, json.Deterministic(true))
+	}{r.Status, r.FlatHeader(), BodyValue(r.Header.Get("Content-Type"), r.Body)}, json.Deterministic(true))
 	if err != nil { // nothing in it can fail: the texts are valid and the body is JSON
 		panic(err)
 	}
 	return v
+}
+
+// FlatHeader are the headers by their names in lower case, several values joined with commas.
+func (r *Response) FlatHeader() map[string]string {
+	flat := make(map[string]string, len(r.Header))
+	for name, values := range r.Header {
+		flat[strings.ToLower(name)] = strings.ToValidUTF8(strings.Join(values, ", "), "\ufffd")
+	}
+	return flat
 }
 
 // BodyValue is a body as a JSON value: as it is when its type is JSON, a string when
@@ -70,7 +97,10 @@ func BodyValue(contentType string, body []byte) Value {
 	if len(body) == 0 {
 		return Value("null")
 	}
-	media, _, _ := mime.ParseMediaType(contentType)
+	media := contentType
+	if media != "application/json" {
+		media, _, _ = mime.ParseMediaType(contentType)
+	}
 	if media == "application/json" || strings.HasSuffix(media, "+json") {
 		if v := Value(bytes.Clone(body)); v.Compact() == nil {
 			return v

@@ -14,7 +14,8 @@ const (
 	Fixed                          // always initial
 )
 
-var backoffNames = [...]string{"exponential", "linear", "fixed"}
+// BackoffNames are the words for the kinds of a Backoff, by BackoffKind.
+var BackoffNames = []string{"exponential", "linear", "fixed"}
 
 // Backoff says how long a job waits between attempts.
 type Backoff struct {

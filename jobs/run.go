@@ -19,6 +19,7 @@ const maxOutputEvent = 32 << 10
 // several goroutines until the handler returns.
 type Run struct {
 	engine *Engine
+	slots  *pool // whose slot it has; nil of an outside worker
 	job    Job
 	cancel context.CancelCauseFunc
 
@@ -37,6 +38,32 @@ func (r *Run) Job() *Job { return &r.job }
 // Progress says how far the attempt is. Faster than the log is written, only the
 // newest is kept.
 func (r *Run) Progress(p Progress) { r.report(p, nil) }
+
+// Partial says what is known of the result already, and how far the attempt is. It is
+// stored at once: the next attempt finds it as the Result of its job, and so does whoever
+// reads the job. Faster than commits are made, only the newest is kept.
+func (r *Run) Partial(result Value, p Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.engine.commits
+	c.mu.Lock()
+	r.newest = &p
+	if o := r.progress; o != nil && !o.taken && !o.lazy {
+		more := len(result) - len(o.change.Job.Result)
+		o.change.Job.Progress, o.change.Job.Result = &p, result
+		o.bytes, c.bytes = o.bytes+more, c.bytes+more
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Unlock()
+	o := r.lazily(JobProgress, FieldProgress|FieldResult)
+	o.change.Job.Progress, o.change.Job.Result = &p, result
+	o.lazy = false
+	o.bytes += len(result)
+	o.prepare = func(ch *Change) { ch.Event.Data = appendAny(nil, false, ch.Job.Progress) }
+	r.progress = o
+	r.put(o)
+}
 
 // report stores progress and, if there is one, a checkpoint.
 func (r *Run) report(p Progress, checkpoint Value) *op {
@@ -231,9 +258,9 @@ func incompleteRune(p []byte) int {
 }
 
 // startLocked begins an attempt in this process.
-func (e *Engine) startLocked(job Job) {
+func (e *Engine) startLocked(job Job, slots *pool) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	r := &Run{engine: e, job: job, cancel: cancel, held: map[string][]byte{}}
+	r := &Run{engine: e, slots: slots, job: job, cancel: cancel, held: map[string][]byte{}}
 	e.runs[job.Lease] = r
 	go e.execute(ctx, r)
 }
@@ -252,7 +279,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 		o.bytes += len(res.Response.Body)
 	}
 	err = e.commits.put(context.Background(), o)
-	e.freeSlot()
+	e.freeSlot(r.slots)
 	if err == nil {
 		err = o.wait(context.Background())
 	}
@@ -273,13 +300,14 @@ func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
 			err = fmt.Errorf("the handler panicked: %v", p)
 		}
 	}()
-	return e.handlers[r.job.Kind].Run(ctx, r)
+	h, _ := e.handler(r.job.Kind)
+	return h.Run(ctx, r)
 }
 
-func (e *Engine) freeSlot() {
+func (e *Engine) freeSlot(p *pool) {
 	e.mu.Lock()
-	e.free++
-	more := e.slots.hungry && !e.draining
+	p.free++
+	more := p.hungry && !e.draining
 	e.mu.Unlock()
 	if more {
 		e.commits.kick(true)

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,7 @@ func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*
 	old := e.settings[queue]
 	e.mu.Unlock()
 	set := old
+	set.Callbacks = slices.Clone(old.Callbacks)
 	if err := edit(&set); err != nil {
 		return err
 	}

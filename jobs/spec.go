@@ -35,9 +35,17 @@ type Spec struct {
 	NeverRerun   bool          // fail as worker_lost rather than run again after a lost attempt
 	Retention    time.Duration // after the end
 
+	Callbacks []Callback // told of the job's changes
+
 	RetryOf ID
+	Parent  ID
+	Via     Via
 	Tenant  string
-	Key     *Key // idempotency key, if the caller sent one
+	Caller  string // in whose name; kept with the job for handlers that act for their caller
+	Key     *Key   // idempotency key, if the caller sent one
+
+	inside bool  // made by the engine itself: of a kind that callers can't submit
+	result Value // what is known of the result already
 }
 
 // Limits of a submission.
@@ -79,9 +87,7 @@ type specDocument struct {
 	Rerun        string   `json:"rerun"`
 	After        []string `json:"after"`
 	Retention    *string  `json:"retention"`
-
-	// Known to the contract, not to this version: refused, so that nobody relies on it.
-	Callbacks Value `json:"callbacks"`
+	Callbacks    Value    `json:"callbacks"`
 }
 
 // DecodeSpec reads a submission. Its error is a *Problem: with status 400 for what
@@ -135,12 +141,11 @@ func invalid(pointer, format string, args ...any) *Problem {
 	return p
 }
 
+// Invalid is the problem of a member that is well-formed JSON but can't be accepted;
+// pointer is its place (RFC 6901). Its status is 422.
+func Invalid(pointer, format string, args ...any) *Problem { return invalid(pointer, format, args...) }
+
 func (d *specDocument) spec() (Spec, error) {
-	if d.Callbacks != nil {
-		p := invalid("/callbacks", "not supported by this version; leave it out")
-		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
-		return Spec{}, p
-	}
 	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.withDefaults()
 	if !WellFormedName(s.Kind) {
 		return s, invalid("/kind", "must be 1 to 64 of a-z 0-9 . _ -")
@@ -194,6 +199,11 @@ func (d *specDocument) spec() (Spec, error) {
 	}
 	if d.Retry != nil {
 		if err := d.retry(&s); err != nil {
+			return s, err
+		}
+	}
+	if d.Callbacks != nil {
+		if s.Callbacks, err = DecodeCallbacks("/callbacks", d.Callbacks); err != nil {
 			return s, err
 		}
 	}
@@ -251,7 +261,7 @@ func (d *specDocument) retry(s *Spec) (err error) {
 	}
 	if r.Backoff != nil {
 		i := -1
-		for k, name := range backoffNames {
+		for k, name := range BackoffNames {
 			if name == *r.Backoff {
 				i = k
 			}

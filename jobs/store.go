@@ -33,12 +33,14 @@ type Store interface {
 	// read. ErrNotFound if the tenant has no such job.
 	Job(ctx context.Context, tenant string, id ID) (Job, Position, error)
 
-	// List returns jobs newest first, without payloads over SmallPayload.
+	// List returns jobs newest first, without payloads over SmallPayload. With Text it
+	// looks at a bounded number of jobs, so that a page may hold fewer than Limit, or none,
+	// and still have a Next. With Due, see there.
 	List(ctx context.Context, f Filter) (Page, error)
 
-	// Due returns up to limit jobs whose WakeAt is not after now, earliest first, and
-	// the earliest WakeAt that remains (zero if none).
-	Due(ctx context.Context, now time.Time, limit int) ([]Job, time.Time, error)
+	// Documents returns the documents of one kind by tenant and name; of all tenants if
+	// the tenant is empty.
+	Documents(ctx context.Context, tenant, kind string) ([]Document, error)
 
 	// Queues returns the queues of a tenant by name, with their counters; of all tenants
 	// if it is empty.
@@ -68,10 +70,11 @@ const SmallPayload = 1 << 10
 
 // Batch is what one Commit stores. Claims see the changes before them.
 type Batch struct {
-	Now     time.Time
-	Queues  []*QueueChange
-	Changes []*Change
-	Claims  []*Claim
+	Now       time.Time
+	Queues    []*QueueChange
+	Documents []*DocumentChange
+	Changes   []*Change
+	Claims    []*Claim
 
 	Woken bool         // outcome: the WakeAt of further jobs was set to Now
 	Ready map[Lane]int // outcome: how many jobs became ready
@@ -107,12 +110,9 @@ type QueueSettings struct {
 	Rate         Rate     `json:"rate,omitzero"`          // of starts
 	QueueTimeout Duration `json:"queue_timeout,omitzero"` // of jobs that do not name one
 	Paused       *Pause   `json:"paused,omitzero"`
-}
 
-// Rate is so many in a period.
-type Rate struct {
-	N   int      `json:"n"`
-	Per Duration `json:"per"`
+	// Callbacks are told of all jobs of the queue, besides those that a job names.
+	Callbacks []Callback `json:"callbacks,omitzero"`
 }
 
 // Duration is a time.Duration that is written in JSON as Go writes it: "1m30s".
@@ -143,16 +143,39 @@ type Change struct {
 	Job    Job
 	If     Guard
 	Fields Field
-	Event  Event // Type and Data; the store sets the rest
+	Event  Event // Type and Data; the store sets the rest. With no Type nothing is told
+
+	// Follow, if set, is called when the change has been applied, with the whole job as it
+	// now is. The insertions that it returns are part of the same transaction; no
+	// capacity refuses them.
+	Follow func(job *Job) []*Change
 
 	// With an insert only:
-	Key   *Key // bound to the job in the same transaction
-	After []ID // the job waits until these have succeeded: its WakeAt is set when it is known
+	Key   *Key            // bound to the job in the same transaction
+	After []ID            // the job waits until these have succeeded: its WakeAt is set when it is known
+	With  *DocumentChange // written together with the job: neither is stored without the other
 
 	output *outputPiece // of an output event that is still growing
 
 	Err      error // outcome: nil, ErrConflict, ErrQueueFull, *KeyTaken or *UnknownParent
 	Position int64 // outcome of an insert: its place in its queue, 0 if it is not queued
+}
+
+// Document is a small record beside the jobs, like a schedule.
+type Document struct {
+	Tenant string
+	Kind   string
+	Name   string
+	Data   Value
+}
+
+// DocumentChange is one compare-and-set on a document: it applies if the stored data are
+// still the same bytes as Was (nil: there must be none). Data of nil delete the document.
+type DocumentChange struct {
+	Document
+	Was Value
+
+	Err error // outcome: nil or ErrConflict
 }
 
 // Guard is what must be true of a job for a change to apply.
@@ -183,6 +206,9 @@ type Claim struct {
 	Leases []string
 	Allow  map[QueueName]int // at most so many of these queues; the store counts down
 
+	// Follow, if set, is called for each job that is taken, as Change.Follow is.
+	Follow func(job *Job) []*Change
+
 	Jobs    []Job // outcome, with inputs
 	Limited bool  // outcome: there are ready jobs that a limit held back
 }
@@ -195,15 +221,24 @@ type Filter struct {
 	Kind   string
 	Tag    string
 	Parent ID
+	Text   string // only jobs with this text, in any case, in their input, tags, kind, id or error
 	Before uint64 // only jobs with a smaller N; 0 for no bound
 	Limit  int
+
+	// Due selects jobs whose WakeAt is not after it, earliest first; all but Limit is then
+	// ignored.
+	Due time.Time
 }
+
+// MaxSearched is how many jobs one List with Text looks at.
+const MaxSearched = 10_000
 
 // Page is one page of a list and the position at which it was read.
 type Page struct {
 	Jobs []Job
 	Next uint64 // Filter.Before of the next page, 0 if this is the last
 	Pos  Position
+	Wake time.Time // with Filter.Due: the earliest WakeAt that remains, zero if none
 }
 
 // QueueInfo is a queue with its maintained counters.

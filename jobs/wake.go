@@ -56,7 +56,7 @@ func (a alarm) run(ctx context.Context, ring func(context.Context) time.Time) {
 func (e *Engine) wakeDue(ctx context.Context) time.Time {
 	for {
 		now := time.Now()
-		jobs, next, err := e.store.Due(ctx, now, maxBatchChanges)
+		page, err := e.store.List(ctx, Filter{Due: now, Limit: maxBatchChanges})
 		if err != nil {
 			if ctx.Err() == nil {
 				e.log.Error("looking for due jobs", "error", err)
@@ -64,7 +64,7 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 			return now.Add(time.Second)
 		}
 		var ops []*op
-		for _, job := range jobs {
+		for _, job := range page.Jobs {
 			if c, ok := due(job, now); ok {
 				o := newOp(c)
 				if e.commits.put(ctx, o) == nil {
@@ -84,8 +84,8 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 				e.tell(o.change.If.Lease, errRevoked)
 			}
 		}
-		if len(jobs) == 0 {
-			return next
+		if len(page.Jobs) == 0 {
+			return page.Wake
 		}
 		if len(ops) == 0 { // nothing could be done about them: do not spin
 			return now.Add(time.Second)

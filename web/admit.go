@@ -15,7 +15,7 @@ import (
 // another site that resolves to this address still carries its own name.
 func (s *Server) admit(r *http.Request) error {
 	host := hostname(r.Host)
-	if !isLoopback(host) && !slices.ContainsFunc(s.Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+	if !isLoopback(host) && !slices.ContainsFunc(s.settings.Load().Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
 		return &jobs.Problem{Type: "urn:jobhub:problem:misdirected", Title: "Misdirected request", Code: forbidden, Status: http.StatusMisdirectedRequest,
 			Detail: "This hub is not called " + host + ". Add the name to hosts in its configuration if it should be."}
 	}
@@ -26,7 +26,7 @@ func (s *Server) admit(r *http.Request) error {
 		}
 		return nil
 	}
-	if !strings.EqualFold(origin, ownOrigin(r)) && !slices.Contains(s.Origins, origin) {
+	if !strings.EqualFold(origin, ownOrigin(r)) && !slices.Contains(s.settings.Load().Origins, origin) {
 		return foreign(origin)
 	}
 	return nil

@@ -95,11 +95,5 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 func appendJob(b []byte, j *jobs.Job, pos jobs.Position) []byte {
 	b = j.AppendMembers(append(b, '{'), pos)
 	b = append(b, `,"links":`...)
-	return append(appendLinks(b, j.ID), '}')
-}
-
-func appendLinks(b []byte, id jobs.ID) []byte {
-	self := "/v1/jobs/" + id.String()
-	b = append(b, `{"self":"`+self+`","response":"`+self+`/response","cancel":"`+self+`/cancel","events":"/v1/ws?job=`...)
-	return append(b, id.String()+`","html":"/jobs/`+id.String()+`"}`...)
+	return append(jobs.AppendLinks(b, j.ID), '}')
 }

@@ -61,6 +61,13 @@ var rights = map[string]string{
 	"POST /v1/jobs/{id}/cancel":        "admin operator submitter job",
 	"DELETE /v1/jobs/{id}":             "admin operator submitter job",
 	"POST /v1/jobs/{id}/retry":         "admin operator submitter",
+	"POST /v1/jobs:bulk":               "admin operator",
+	"POST /v1/batch":                   "admin operator submitter",
+	"POST /batch":                      "admin operator submitter",
+	"GET /v1/schedules":                "admin operator submitter worker viewer",
+	"GET /v1/schedules/{name}":         "admin operator submitter worker viewer",
+	"PUT /v1/schedules/{name}":         "admin operator",
+	"DELETE /v1/schedules/{name}":      "admin operator",
 	"GET /v1/queues":                   "admin operator submitter worker viewer",
 	"GET /v1/queues/{name}":            "admin operator submitter worker viewer",
 	"PATCH /v1/queues/{name}":          "admin operator",
@@ -121,7 +128,7 @@ func TestWhoMayUseARoute(t *testing.T) {
 			return c.route == pattern && (c.status < 400 || pattern == "GET /v1/ws" || pattern == "GET /v1/events")
 		})
 		good := routeCases[at]
-		page := !strings.Contains(pattern, " /v1/") && pattern != "GET /metrics"
+		page := !strings.Contains(pattern, " /v1/") && pattern != "GET /metrics" && pattern != "POST /batch"
 		for caller, bearer := range callers {
 			t.Run(pattern+" by "+caller, func(t *testing.T) {
 				w.bearer = admin

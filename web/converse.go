@@ -125,7 +125,7 @@ func (c *socket) submit(ctx context.Context, m message) error {
 	if err != nil {
 		return err
 	}
-	spec.Tenant = c.who.Tenant
+	spec.Tenant, spec.Caller = c.who.Tenant, callerText(c.who)
 	if m.Key != "" {
 		if spec.Key, err = socketKey(c.who.Tenant, m); err != nil {
 			return err

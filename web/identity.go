@@ -30,6 +30,9 @@ const tokenProtocol = "jobhub.token."
 // identify returns who sends a request: by Authorization, an offered subprotocol or the
 // dashboard's cookie, whichever comes first. Without keys it is everybody's auth.Local.
 func (s *Server) identify(r *http.Request) (auth.Identity, error) {
+	if job := callerOf(r.Context()); job != nil {
+		return actor(job), nil
+	}
 	now := time.Now()
 	if !s.keyed(now) {
 		return auth.Local, nil
@@ -115,6 +118,20 @@ func identity(r *http.Request) auth.Identity { return r.Context().Value(identity
 
 // tenant is whose jobs the caller may see.
 func tenant(r *http.Request) string { return identity(r).Tenant }
+
+// caller is in whose name a request makes jobs.
+func caller(r *http.Request) string { return callerText(identity(r)) }
+
+// callerText is what jobs.Spec.Caller says of somebody: role and name, and nothing that
+// opens the hub.
+func callerText(who auth.Identity) string { return string(who.Role) + " " + who.Name }
+
+// actor is who a job acts for when it asks the hub for something: what its caller was
+// allowed to do when handing it in. One without a caller may do nothing.
+func actor(job *jobs.Job) auth.Identity {
+	role, name, _ := strings.Cut(job.Caller, " ")
+	return auth.Identity{Tenant: job.Tenant, Role: auth.Role(role), Name: name}
+}
 
 // may lets those call a handler who may do a thing to everything, and holders of a
 // token who may do it to the job in the path.

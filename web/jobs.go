@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 
 	"jobhub/hub"
@@ -77,7 +79,7 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 		case <-changed.C:
 		case <-timer.C:
 			return job, pos, nil
-		case <-s.drain:
+		case <-s.ending(ctx):
 			return job, pos, nil
 		case <-ctx.Done():
 			return job, pos, ctx.Err()
@@ -102,31 +104,40 @@ func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if job.State.Final() {
-		s.writeOutcome(w, &job, pos)
+		s.writeOutcome(w, r, &job, pos)
 		return
 	}
 	w.Header().Set("Location", "/v1/jobs/"+id.String()+"/response")
 	w.Header().Set("Retry-After", "1")
-	b := append([]byte(`{"id":"`+id.String()+`","progress":"`+progressState(&job)+`","links":`), appendLinks(nil, id)...)
+	b := append([]byte(`{"id":"`+id.String()+`","progress":"`+progressState(&job)+`","links":`), jobs.AppendLinks(nil, id)...)
 	writeJSON(w, http.StatusAccepted, append(b, '}'))
 }
 
 // writeOutcome answers as the synchronous call would have: with the upstream's answer
 // where there is one, with the result as JSON, or with the problem of the failure.
 // AsyncResult tells such an answer from one about the polling itself.
-func (s *Server) writeOutcome(w http.ResponseWriter, job *jobs.Job, pos jobs.Position) {
+func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.Job, pos jobs.Position) {
 	h := w.Header()
 	if resp := job.Response; resp != nil {
+		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
 		for name, values := range resp.Header {
-			if name != "Set-Cookie" && name != "Date" {
+			switch {
+			case name == "Date", name == "Set-Cookie" && !ofRoute, cors && strings.HasPrefix(name, "Access-Control-"):
+			case name == "Vary":
+				h[name] = append(h[name], values...)
+			default:
 				h[name] = values
 			}
 		}
 		h.Set("Content-Security-Policy", "sandbox")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("AsyncResult", strconv.Itoa(resp.Status))
-		if resp.Status != http.StatusNoContent && resp.Status != http.StatusNotModified {
-			h.Set("Content-Length", strconv.Itoa(len(resp.Body)))
+		switch length := strconv.Itoa(len(resp.Body)); {
+		case r.Method == http.MethodHead && len(resp.Body) == 0: // an answer to HEAD has the length of what is not there
+		case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
+			h.Del("Content-Length")
+		default:
+			h.Set("Content-Length", length)
 		}
 		if _, typed := resp.Header["Content-Type"]; !typed {
 			h["Content-Type"] = nil // else the server would guess one
@@ -186,7 +197,8 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
 }
 
-// listJobs is GET /v1/jobs.
+// listJobs is GET /v1/jobs. With q each call looks at a bounded number of jobs, so that a
+// page may hold fewer than limit, or none, and still have a next_cursor.
 func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -223,13 +235,16 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, append(b, '}'))
 }
 
-var listParameters = []string{"state", "queue", "kind", "tag", "parent", "limit", "cursor"}
+var listParameters = []string{"state", "queue", "kind", "tag", "parent", "q", "limit", "cursor"}
 
 // formatCursor writes the place of a page, with a check: a damaged cursor must not look
 // like another place.
 func formatCursor(n uint64) string {
 	return strconv.FormatUint(n, 36) + "." + strconv.FormatUint(n%cursorCheck, 36)
 }
+
+// maxText is the longest text to search for, in bytes.
+const maxText = 256
 
 const cursorCheck = 1_000_003
 
@@ -280,6 +295,10 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 			if f.Parent, err = parseID(value); err != nil {
 				return f, bad(name, "takes the id of a job")
 			}
+		case "q":
+			if f.Text = value; len(value) > maxText || !utf8.ValidString(value) {
+				return f, bad(name, "takes up to 256 bytes of UTF-8")
+			}
 		case "limit":
 			if f.Limit, err = strconv.Atoi(value); err != nil || f.Limit < 1 || f.Limit > 500 {
 				return f, bad(name, "takes a number from 1 to 500")
@@ -298,6 +317,33 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, []byte(`{"status":"ok","version":"`+s.Version+`"}`))
 }
 
+// readyBody also tells of a configuration file that could not be taken over: the hub
+// goes on with the old one, so it is ready all the same.
+func (s *Server) readyBody() []byte {
+	type config struct {
+		LoadedAt time.Time  `json:"loaded_at"`
+		FailedAt *time.Time `json:"failed_at,omitzero"`
+		Error    *string    `json:"error"`
+	}
+	var doc struct {
+		Status string  `json:"status"`
+		Config *config `json:"config,omitzero"`
+	}
+	doc.Status = "ready"
+	if c := s.config.Load(); c != nil {
+		doc.Config = &config{LoadedAt: c.LoadedAt.UTC().Truncate(time.Millisecond)}
+		if c.Err != nil {
+			text, at := strings.ToValidUTF8(c.Err.Error(), "\ufffd"), c.FailedAt.UTC().Truncate(time.Millisecond)
+			doc.Config.Error, doc.Config.FailedAt = &text, &at
+		}
+	}
+	b, err := json.Marshal(doc)
+	if err != nil { // texts and times only
+		panic(err)
+	}
+	return b
+}
+
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := s.Engine.Err(); err != nil {
 		s.fail(w, r, jobs.Unavailable("Not ready", "The hub does not accept jobs; its log says why."))
@@ -307,6 +353,6 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	case <-s.drain:
 		s.fail(w, r, jobs.Unavailable("Not ready", "The hub is shutting down."))
 	default:
-		writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
+		writeJSON(w, http.StatusOK, s.readyBody())
 	}
 }

@@ -28,6 +28,7 @@ const (
 	overviewView  = "overview"
 	jobViewPrefix = "job:"
 	newestJobs    = 12
+	mostChildren  = 20
 )
 
 func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
@@ -71,7 +72,7 @@ func (s *Server) retryForm(w http.ResponseWriter, r *http.Request) {
 	id, err := jobID(r)
 	var accepted jobs.Accepted
 	if err == nil {
-		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, nil, nil)
+		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Caller: caller(r)})
 	}
 	if err != nil {
 		s.failPage(w, r, err)
@@ -133,7 +134,7 @@ func (s *Server) overview(ctx context.Context, tenant string) (view.Overview, jo
 		rates := view.Rates(hub.RatesOf(buckets))
 		o.Queues = append(o.Queues, view.Queue{QueueInfo: q, Paused: q.Settings.Paused != nil, Rates: &rates, Series: series(buckets, now)})
 	}
-	o.Attention = attention(o.Queues, now)
+	o.Attention = append(s.configAttention(), attention(o.Queues, now)...)
 	return o, newest.Pos, nil
 }
 
@@ -188,6 +189,19 @@ func attention(queues []view.Queue, now time.Time) (out []view.Attention) {
 	return out
 }
 
+// configAttention is what is wrong with the newest configuration file.
+func (s *Server) configAttention() []view.Attention {
+	c := s.config.Load()
+	if c == nil || c.Err == nil {
+		return nil
+	}
+	detail, more, _ := strings.Cut(c.Err.Error(), "\n")
+	if more != "" {
+		detail += " … and more, see the log"
+	}
+	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt}}
+}
+
 func wait(n int64) string {
 	if n == 1 {
 		return "1 job waits"
@@ -210,7 +224,11 @@ func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID) (view.
 		return view.JobModel{}, pos, err
 	}
 	m := view.JobModel{Job: job, At: time.Now(), Origin: s.Origin}
-	m.Events, m.Cut, err = s.history(ctx, job)
+	if m.Events, m.Cut, err = s.history(ctx, job); err != nil {
+		return m, pos, err
+	}
+	children, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Parent: id, Limit: mostChildren})
+	m.Children, m.MoreChildren = children.Jobs, children.Next > 0
 	return m, pos, err
 }
 
@@ -280,6 +298,9 @@ func (s *Server) render(ctx context.Context, full string) (out hub.Rendered, err
 		}
 		out.Filter.Job = id
 		parts = view.JobFragments(model)
+		if slices.ContainsFunc(model.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
+			out.Again = hub.BucketWidth // they change without an event of this job
+		}
 	} else {
 		model, _, err := s.overview(ctx, tenant)
 		if err != nil {
@@ -287,7 +308,7 @@ func (s *Server) render(ctx context.Context, full string) (out hub.Rendered, err
 		}
 		out.Filter.All = true
 		parts = view.OverviewFragments(model)
-		if busy(model) {
+		if busy(model) || s.config.Load() != nil {
 			out.Again = hub.BucketWidth // rates and waiting times go on without events
 		}
 	}

@@ -3,7 +3,6 @@ package web
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -61,10 +60,14 @@ func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) []byte {
 			Out    float64 `json:"out"`
 			Failed float64 `json:"failed"`
 		} `json:"rates"`
-		Limits limits `json:"limits"`
+		Limits    limits     `json:"limits"`
+		Callbacks jobs.Value `json:"callbacks,omitzero"`
 	}{Name: q.Name, Paused: q.Settings.Paused != nil, Pause: q.Settings.Paused, States: map[string]int64{}, Limits: limitsOf(q.Settings)}
 	for _, state := range jobs.States {
 		doc.States[state.String()] = q.Counts[state]
+	}
+	if list := q.Settings.Callbacks; len(list) > 0 {
+		doc.Callbacks = jobs.AppendCallbacks(nil, list)
 	}
 	if !q.OldestAt.IsZero() {
 		ms := now.Sub(q.OldestAt).Milliseconds()
@@ -96,7 +99,7 @@ func limitsOf(s jobs.QueueSettings) (l limits) {
 	}
 	l.Concurrency, l.Capacity, l.PerKey = number(s.Concurrency), number(s.Capacity), number(s.PerKey)
 	if s.Rate.N > 0 {
-		text := formatRate(s.Rate)
+		text := s.Rate.String()
 		l.Rate = &text
 	}
 	if s.QueueTimeout > 0 {
@@ -104,33 +107,6 @@ func limitsOf(s jobs.QueueSettings) (l limits) {
 		l.QueueTimeout = &text
 	}
 	return l
-}
-
-var ratePeriods = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
-
-// formatRate writes a rate as 10/s, 100/m or 1000/h, and with another period as 5/30s.
-func formatRate(r jobs.Rate) string {
-	for unit, per := range ratePeriods {
-		if time.Duration(r.Per) == per {
-			return strconv.Itoa(r.N) + "/" + unit
-		}
-	}
-	return strconv.Itoa(r.N) + "/" + time.Duration(r.Per).String()
-}
-
-func parseRate(text string) (r jobs.Rate, ok bool) {
-	count, unit, _ := strings.Cut(text, "/")
-	n, err := strconv.Atoi(count)
-	if err != nil || n < 1 || n > 1_000_000 {
-		return r, false
-	}
-	per, known := ratePeriods[unit]
-	if !known {
-		if per, err = time.ParseDuration(unit); err != nil || per <= 0 || per > 24*time.Hour {
-			return r, false
-		}
-	}
-	return jobs.Rate{N: n, Per: jobs.Duration(per)}, true
 }
 
 // patchQueue is PATCH /v1/queues/{name}: the limits flat, null to lift one.
@@ -170,7 +146,7 @@ func (s *Server) patchQueue(w http.ResponseWriter, r *http.Request) {
 				return invalidMember("/rate", `must be like "10/s", "100/m" or "5/30s", or null for no limit`)
 			}
 			if text != nil {
-				rate, ok := parseRate(*text)
+				rate, ok := jobs.ParseRate(*text)
 				if !ok {
 					return invalidMember("/rate", `must be like "10/s", "100/m" or "5/30s", or null for no limit`)
 				}

@@ -15,7 +15,8 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var in struct {
-		Input jobs.Value `json:"input"`
+		Input   jobs.Value `json:"input"`
+		Targets []string   `json:"targets"`
 	}
 	body, err := decodeBody(w, r, jobs.MaxInput, &in)
 	if err != nil {
@@ -27,7 +28,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, in.Input, key)
+	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Input: in.Input, Targets: in.Targets, Key: key, Caller: caller(r)})
 	if errors.Is(err, jobs.ErrQueueFull) {
 		if old, _, err := s.Store.Job(r.Context(), tenant(r), id); err == nil {
 			s.refuseFull(w, r, old.Tenant, old.Queue)
@@ -41,5 +42,5 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 	if accepted.Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
-	s.writeAccepted(w, accepted)
+	s.writeAccepted(w, accepted, s.acceptedBody)
 }

@@ -8,10 +8,10 @@ import (
 	"jobhub/web/auth"
 )
 
-// routes is the table of all there is to ask for, and of what a caller must be allowed
-// to do to ask for it.
-func (s *Server) routes() {
-	for pattern, handler := range map[string]http.HandlerFunc{
+// table is all there is to ask for, and what a caller must be allowed to do to ask for
+// it.
+func (s *Server) table() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
 		"POST /v1/jobs":              s.may(auth.Submit, s.submit),
 		"GET /v1/jobs":               s.may(auth.Watch, s.listJobs),
 		"GET /v1/jobs/{id}":          s.may(auth.Watch, s.getJob),
@@ -19,6 +19,15 @@ func (s *Server) routes() {
 		"POST /v1/jobs/{id}/cancel":  s.may(auth.Cancel, s.cancel),
 		"DELETE /v1/jobs/{id}":       s.may(auth.Cancel, s.cancel),
 		"POST /v1/jobs/{id}/retry":   s.may(auth.Submit, s.retry),
+
+		"POST /v1/jobs:bulk": s.may(auth.Operate, s.bulk),
+		"POST /v1/batch":     s.may(auth.Submit, s.postBatch),
+		"POST /batch":        s.may(auth.Submit, s.postBatch),
+
+		"GET /v1/schedules":           s.may(auth.Watch, s.listSchedules),
+		"GET /v1/schedules/{name}":    s.may(auth.Watch, s.getSchedule),
+		"PUT /v1/schedules/{name}":    s.may(auth.Operate, s.putSchedule),
+		"DELETE /v1/schedules/{name}": s.may(auth.Operate, s.deleteSchedule),
 
 		"GET /v1/queues":                s.may(auth.Watch, s.listQueues),
 		"GET /v1/queues/{name}":         s.may(auth.Watch, s.getQueue),
@@ -61,16 +70,29 @@ func (s *Server) routes() {
 		"POST /login":            s.login,
 		"POST /logout":           s.logout,
 		"GET /static/":           s.staticFiles,
-	} {
+	}
+}
+
+// routes sets up the table.
+func (s *Server) routes() {
+	seen := map[string]bool{}
+	for pattern, handler := range s.table() {
 		s.mux.HandleFunc(pattern, handler)
+		if path := pathOf(pattern); !seen[path] {
+			seen[path] = true
+			s.own.HandleFunc(path, handler)
+		}
 	}
 	s.mux.HandleFunc("/", s.nothing)
 }
 
+// pathOf is a pattern without its method.
+func pathOf(pattern string) string { return pattern[strings.IndexByte(pattern, '/'):] }
+
 // nothing answers what no route takes: with the methods that the path knows, if any.
 func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 	var known []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		if _, pattern := s.mux.Handler(&http.Request{Method: method, Host: r.Host, URL: r.URL}); pattern != "/" {
 			known = append(known, method)
 		}

@@ -31,6 +31,11 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 		w.do("DELETE", "/v1/jobs/"+id, "").want(200)
 		request = strings.Replace(request, "DONE", id, 1)
 	}
+	if strings.Contains(request, "MADE") {
+		w.do("PUT", "/v1/schedules/made", `{"cron":"@daily","job":{"kind":"k"}}`)
+		request = strings.Replace(request, "MADE", "made", 1)
+	}
+	request = strings.Replace(request, "NEW", id, 1)
 	if strings.Contains(request, "WORKER") || strings.Contains(request, "TOKEN") {
 		k := w.worker(1, "leased")
 		w.submit(`{"kind":"leased"}`)
@@ -59,6 +64,22 @@ var routeCases = []routeCase{
 	{"POST /v1/jobs/{id}/retry", "POST /v1/jobs/DONE/retry", "", 202, "application/json"},
 	{"POST /v1/jobs/{id}/retry", "POST /v1/jobs/ID/retry", "", 409, "application/problem+json"},
 	{"POST /v1/jobs/{id}/retry", "POST /v1/jobs/" + unknownID + "/retry", "", 404, "application/problem+json"},
+	{"POST /v1/jobs:bulk", "POST /v1/jobs:bulk", `{"action":"cancel","filter":{}}`, 202, "application/json"},
+	{"POST /v1/jobs:bulk", "POST /v1/jobs:bulk", `{"action":"cancel","filter":{},"dry_run":true}`, 200, "application/json"},
+	{"POST /v1/jobs:bulk", "POST /v1/jobs:bulk", `{"action":"cancel"}`, 422, "application/problem+json"},
+	{"POST /v1/batch", "POST /v1/batch", `{"requests":[]}`, 200, "application/json"},
+	{"POST /v1/batch", "POST /v1/batch?async=true", `{"requests":[]}`, 202, "application/json"},
+	{"POST /v1/batch", "POST /v1/batch", `{}`, 422, "application/problem+json"},
+	{"POST /batch", "POST /batch", `{"requests":[]}`, 200, "application/json"},
+	{"PUT /v1/schedules/{name}", "PUT /v1/schedules/NEW", `{"cron":"@daily","job":{"kind":"k"}}`, 201, "application/json"},
+	{"PUT /v1/schedules/{name}", "PUT /v1/schedules/MADE", `{"cron":"@daily","job":{"kind":"k"}}`, 200, "application/json"},
+	{"PUT /v1/schedules/{name}", "PUT /v1/schedules/s", `{"cron":"","job":{"kind":"k"}}`, 422, "application/problem+json"},
+	{"PUT /v1/schedules/{name}", "PUT /v1/schedules/S", `{"cron":"@daily","job":{"kind":"k"}}`, 404, "application/problem+json"},
+	{"GET /v1/schedules", "GET /v1/schedules", "", 200, "application/json"},
+	{"GET /v1/schedules/{name}", "GET /v1/schedules/MADE", "", 200, "application/json"},
+	{"GET /v1/schedules/{name}", "GET /v1/schedules/t", "", 404, "application/problem+json"},
+	{"DELETE /v1/schedules/{name}", "DELETE /v1/schedules/MADE", "", 204, ""},
+	{"DELETE /v1/schedules/{name}", "DELETE /v1/schedules/t", "", 404, "application/problem+json"},
 	{"GET /v1/queues", "GET /v1/queues", "", 200, "application/json"},
 	{"GET /v1/queues/{name}", "GET /v1/queues/default", "", 200, "application/json"},
 	{"GET /v1/queues/{name}", "GET /v1/queues/nothing", "", 404, "application/problem+json"},
@@ -212,6 +233,8 @@ func TestMethodsThatAPathDoesNotTake(t *testing.T) {
 		"GET /v1/jobs/" + unknownID + "/cancel": "POST",
 		"POST /healthz":                         "GET, HEAD",
 		"OPTIONS /v1/queues":                    "GET, HEAD",
+		"POST /v1/schedules/s":                  "GET, HEAD, PUT, DELETE",
+		"GET /batch":                            "POST",
 		"POST /":                                "GET, HEAD",
 	} {
 		method, path, _ := strings.Cut(request, " ")

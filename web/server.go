@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"jobhub/hub"
@@ -38,6 +39,8 @@ type Server struct {
 	Config
 	mux     *http.ServeMux
 	docs    documents
+	own     *http.ServeMux // the paths of mux, for any method
+	config  atomic.Pointer[ConfigState]
 	drain   chan struct{} // closed when connections should go elsewhere
 	stopped context.Context
 	stop    context.CancelFunc
@@ -48,10 +51,14 @@ type Server struct {
 	churn    int // sockets that came or went since memory was given back
 
 	sockets sync.WaitGroup // none is added after draining was set
+	passing sync.WaitGroup // requests of routes on their way through; likewise
 	Live    *live
+
+	settings atomic.Pointer[settings]
 }
 
-// New returns a server; it also makes the hub draw the dashboard's views.
+// New returns a server; it also makes the hub draw the dashboard's views, and the engine
+// run batches.
 func New(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -59,12 +66,14 @@ func New(c Config) *Server {
 	if c.StallLimit == 0 {
 		c.StallLimit = 30 * time.Second
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
+	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
 	s.Live = newLive(s)
 	s.stopped, s.stop = context.WithCancel(context.Background())
+	s.Apply(Settings{})
 	s.docs = s.documents()
 	s.routes()
 	c.Hub.Draw(s.render)
+	c.Engine.Handle(kindBatch, s.batchHandler())
 	return s
 }
 
@@ -74,11 +83,40 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	s.serve(w, r)
+}
+
+// serve answers a request from outside, or one that is an item of a batch.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err := s.admit(r); err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	s.mux.ServeHTTP(w, r)
+	if s.cors(w, r) {
+		return
+	}
+	route, err := s.routeOf(r)
+	switch {
+	case err != nil:
+		s.fail(w, r, err)
+	case route != nil:
+		s.routed(route)(w, r)
+	default:
+		s.mux.ServeHTTP(w, r)
+	}
+}
+
+// Passed waits until no request of a route is on its way through, or ctx ends.
+func (s *Server) Passed(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		s.passing.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // Drain tells every WebSocket connection to come back later, not all at the same
@@ -96,14 +134,25 @@ func (s *Server) Drain() {
 	}
 }
 
+// ending is closed when the request of ctx should come to an end. What a job asks for
+// may go on as long as the job.
+func (s *Server) ending(ctx context.Context) <-chan struct{} {
+	if callerOf(ctx) != nil {
+		return nil
+	}
+	return s.drain
+}
+
 // enter counts a connection in; false when the server drains.
-func (s *Server) enter() bool {
+func (s *Server) enter() bool { return s.count(&s.sockets) }
+
+func (s *Server) count(in *sync.WaitGroup) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
 		return false
 	}
-	s.sockets.Add(1)
+	in.Add(1)
 	return true
 }
 

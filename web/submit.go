@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/web/gateway"
 )
 
 // submit is POST /v1/jobs.
@@ -35,11 +36,36 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if err := s.takesJobs(); err != nil {
+	spec.Tenant, spec.Caller, spec.Key = tenant(r), caller(r), key
+	spec.Via.Trace = gateway.Trace(r.Header)
+	s.accept(w, r, spec, preferred{waiting: waiting, wait: wait, body: s.acceptedBody})
+}
+
+// preferred is how the caller wants to hear of a job that was accepted.
+type preferred struct {
+	async   bool // Prefer: respond-async
+	waiting bool // Prefer: wait
+	wait    time.Duration
+	body    func(jobs.Accepted) []byte // of the 202
+}
+
+func (p preferred) applied() string {
+	var words []string
+	if p.async {
+		words = append(words, "respond-async")
+	}
+	if p.waiting {
+		words = append(words, "wait="+strconv.Itoa(int(p.wait.Seconds())))
+	}
+	return strings.Join(words, ", ")
+}
+
+// accept submits a job and answers.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, p preferred) {
+	if err := s.takesJobs(); err != nil && callerOf(r.Context()) == nil {
 		s.fail(w, r, err)
 		return
 	}
-	spec.Tenant, spec.Key = tenant(r), key
 	accepted, err := s.Engine.Submit(r.Context(), spec)
 	if errors.Is(err, jobs.ErrQueueFull) {
 		s.refuseFull(w, r, spec.Tenant, spec.Queue)
@@ -50,21 +76,23 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	h.Set("Vary", "Prefer")
+	h.Add("Vary", "Prefer")
 	if accepted.Replayed {
 		h.Set("Idempotency-Replayed", "true")
 	}
+	if applied := p.applied(); applied != "" {
+		h.Set("Preference-Applied", applied)
+	}
 	job := accepted.Job
-	if waiting {
-		h.Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
-		now, pos, err := s.awaitFinal(r.Context(), job.Tenant, job.ID, wait)
+	if p.waiting {
+		now, pos, err := s.awaitFinal(r.Context(), job.Tenant, job.ID, p.wait)
 		if err == nil && now.State.Final() {
 			h.Set("Operation-Location", "/v1/jobs/"+job.ID.String())
-			s.writeOutcome(w, &now, pos)
+			s.writeOutcome(w, r, &now, pos)
 			return
 		}
 	}
-	s.writeAccepted(w, accepted)
+	s.writeAccepted(w, accepted, p.body)
 }
 
 // refuseFull answers for a full queue (draft-ietf-httpapi-ratelimit-headers).
@@ -84,13 +112,13 @@ func (s *Server) takesJobs() error {
 	}
 }
 
-func (s *Server) writeAccepted(w http.ResponseWriter, a jobs.Accepted) {
+func (s *Server) writeAccepted(w http.ResponseWriter, a jobs.Accepted, body func(jobs.Accepted) []byte) {
 	self := "/v1/jobs/" + a.Job.ID.String()
 	h := w.Header()
 	h.Set("Location", self+"/response")
 	h.Set("Operation-Location", self)
 	h.Set("Retry-After", "1")
-	writeJSON(w, http.StatusAccepted, s.acceptedBody(a))
+	writeJSON(w, http.StatusAccepted, body(a))
 }
 
 // acceptedBody is the job as accepted; also the reply to a submit over WebSocket.
@@ -101,7 +129,7 @@ func (s *Server) acceptedBody(a jobs.Accepted) []byte {
 	b = append(b, `,"progress_state":"`+progressState(&a.Job)+`","queue_position":`...)
 	b = strconv.AppendInt(b, a.Position, 10)
 	b = append(b, `,"links":`...)
-	return append(appendLinks(b, a.Job.ID), '}')
+	return append(jobs.AppendLinks(b, a.Job.ID), '}')
 }
 
 // progressState is the word of CONTRACT section 5 for an unfinished job.
@@ -121,7 +149,11 @@ func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 func wantJSON(r *http.Request) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	contentType := r.Header.Get("Content-Type")
+	if contentType == "application/json" {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
 		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported media type", Code: jobs.Unsupported,
 			Status: http.StatusUnsupportedMediaType, Detail: "Send the body as JSON, with Content-Type: application/json."}
@@ -198,26 +230,4 @@ func parseKey(values []string) (string, bool) {
 		}
 	}
 	return key, key != "" && len(key) <= 255
-}
-
-// maxWait is the longest a request is held for Prefer: wait.
-const maxWait = 60 * time.Second
-
-// preferredWait is the wait=N of a Prefer header (RFC 7240), in whole seconds.
-func preferredWait(r *http.Request) (time.Duration, bool, error) {
-	for _, line := range r.Header.Values("Prefer") {
-		for item := range strings.SplitSeq(line, ",") {
-			item, _, _ = strings.Cut(item, ";")
-			name, value, _ := strings.Cut(item, "=")
-			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
-				continue
-			}
-			n, err := strconv.Atoi(strings.Trim(strings.TrimSpace(value), `"`))
-			if err != nil || n < 0 {
-				return 0, false, jobs.NewProblem(jobs.BadMessage, "Malformed Prefer", "wait takes whole seconds, like Prefer: wait=10.")
-			}
-			return min(time.Duration(min(n, 3600))*time.Second, maxWait), true, nil
-		}
-	}
-	return 0, false, nil
 }

@@ -230,12 +230,11 @@ func TestSubmissionsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestMembersOfLaterVersions(t *testing.T) {
-	w := start(t)
-	for _, member := range []string{`"callbacks":[]`, `"callbacks":null`, `"callbacks":[{"url":"https://example.com"}]`} {
-		w.do("POST", "/v1/jobs", `{"kind":"a",`+member+`}`).problem(http.StatusUnprocessableEntity, "unsupported")
-		w.nothingStored()
-	}
+// A hub that could not deliver callbacks does not accept them.
+func TestCallbacksWithoutAHandler(t *testing.T) {
+	w := startIn(t, t.TempDir(), func(p *parts) { p.mute = true })
+	w.do("POST", "/v1/jobs", `{"kind":"a","callbacks":[{"url":"https://example.com"}]}`).problem(http.StatusUnprocessableEntity, "unsupported")
+	w.nothingStored()
 }
 
 func TestBodies(t *testing.T) {

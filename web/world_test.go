@@ -15,7 +15,9 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/call"
 	"jobhub/jobs/sqlite"
+	"jobhub/jobs/webhook"
 	"jobhub/web"
 	"jobhub/web/auth"
 )
@@ -55,6 +57,7 @@ type parts struct {
 	hub    hub.Options
 	listen *pipes // instead of a real socket
 	wrap   func(jobs.Store) jobs.Store
+	mute   bool // has no handler of deliveries
 }
 
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
@@ -82,7 +85,11 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if w.hub, err = hub.New(ctx, p.hub); err != nil {
 		t.Fatal(err)
 	}
-	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}}
+	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}, "http": call.HTTP(call.Options{}),
+		"fanout": call.Fanout(call.Options{}), jobs.KindWebhook: webhook.Handler(webhook.Options{})}
+	if p.mute {
+		delete(handlers, jobs.KindWebhook)
+	}
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
@@ -134,7 +141,7 @@ func busy(_ context.Context, run *jobs.Run) (jobs.Result, error) {
 	return jobs.Result{}, &jobs.Failure{Problem: jobs.NewProblem("tired", "Tired", "It was too much."), Never: true}
 }
 
-func picky(input jobs.Value) error {
+func picky(input jobs.Value, _ jobs.Via) error {
 	if string(input) != `"yes"` {
 		return jobs.NewProblem(jobs.BlockedAddress, "No", "This handler takes yes only.")
 	}

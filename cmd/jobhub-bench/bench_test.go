@@ -14,9 +14,9 @@ import (
 	"jobhub/jobs"
 )
 
-// The peers are this program in another process; in a test it is the test's.
+// The peers, and the plain proxy of routes, are this program in another process; in a test it is the test's.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "peer" {
+	if len(os.Args) > 1 && (os.Args[1] == "peer" || os.Args[1] == "proxy") {
 		main()
 	}
 	os.Exit(m.Run())
@@ -59,8 +59,9 @@ func TestAll(t *testing.T) {
 			t.Errorf("the table has no line %q", f.What)
 		}
 	}
-	for _, key := range []string{"submit.disk", "submit.store", "submit.engine", "submit.http", "submit.ratio", "submit.crowd.rate", "finish", "finish.pickup", "idle.rss", "start.fresh", "start.again", "cycle.rate", "cycle.commits", "cycle.submit", "cycle.latency",
-		"fanout.crowd.10", "fanout.crowd.100.ratio", "fanout.narrow.1", "fanout.narrow.100", "fanout.idle.rss", "fanout.store", "fanout.stalled.beside", "fanout.stalled.memory"} {
+	for _, key := range []string{"submit.disk", "submit.store", "submit.engine", "submit.http", "submit.ratio", "submit.crowd.rate", "batch.latency", "batch.commits", "batch.crowd.100.rate", "batch.crowd.1000.rate", "finish", "finish.pickup", "fanout-http", "idle.rss", "start.fresh", "start.again", "cycle.rate", "cycle.commits", "cycle.submit", "cycle.latency",
+		"fanout.crowd.10", "fanout.crowd.100.ratio", "fanout.narrow.1", "fanout.narrow.100", "fanout.idle.rss", "fanout.store", "fanout.stalled.beside", "fanout.stalled.memory",
+		"routes.pass", "routes.async.ratio", "routes.rate.ratio", "routes.stream.rate"} {
 		if f, ok := got[key]; !ok || len(f.Values) == 0 || f.Values[0].Value <= 0 {
 			t.Errorf("%s: %+v", key, f)
 		}

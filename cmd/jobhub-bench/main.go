@@ -24,12 +24,16 @@ const usage = `jobhub-bench measures jobhub and checks that the work was done.
 Usage: jobhub-bench COMMAND [flags]
 
   submit    durable submits over HTTP, against one append + fdatasync
+  batch     durable submits over HTTP, up to 1,000 in one request
   finish    the end of a job to its event at a WebSocket client, when idle
   idle      what an empty hub uses, and how long it takes to start
   cycle     the engine in process: submit, claim, 2 progress, finish
   fanout    events to up to 10,000 WebSocket clients: crowd, narrow, idle, store, stalled
   pickup    how long a worker in another process waits for a job
+  fanout-http
+            a fan-out to two targets of 300 ms, until its result is there
   scale     the same with up to a million jobs in the store, and what it takes to open that
+  routes    requests through a route, beside Go's own reverse proxy and POST /v1/jobs
   all       all but scale, as one Markdown table
 
 jobhub-bench COMMAND --help shows the flags of a command.
@@ -39,16 +43,20 @@ jobhub-bench COMMAND --help shows the flags of a command.
 type command func(ctx context.Context, args []string, o *output) ([]figure, error)
 
 var commands = map[string]command{
-	"submit": runSubmit,
-	"finish": runFinish,
-	"idle":   runIdle,
-	"cycle":  runCycle,
-	"scale":  runScale,
-	"pickup": runPickup,
-	"fanout": runFanout,
-	"all":    runAll,
-	"hub":    runStandIn, // started by submit --cpuprofile
-	"peer":   runPeer,    // started by fanout
+	"submit":      runSubmit,
+	"batch":       runBatch,
+	"finish":      runFinish,
+	"idle":        runIdle,
+	"cycle":       runCycle,
+	"scale":       runScale,
+	"pickup":      runPickup,
+	"fanout-http": runFanoutHTTP,
+	"fanout":      runFanout,
+	"routes":      runRoutes,
+	"all":         runAll,
+	"hub":         runStandIn,    // started with --cpuprofile
+	"peer":        runPeer,       // started by fanout
+	"proxy":       runPlainProxy, // started by routes
 }
 
 func main() {

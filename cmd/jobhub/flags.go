@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"jobhub/jobs"
 )
 
 // ofOneCall are flags that no variable sets: jobhub work sets these variables for its
@@ -30,6 +32,9 @@ func parseFlags(fs *flag.FlagSet, args []string) error {
 			return
 		}
 		if err := fs.Set(f.Name, value); err != nil {
+			if _, secret := f.Value.(*secrets); secret {
+				value = "…"
+			}
 			errs = append(errs, fmt.Errorf("%s: the variable %s=%q is not a good --%s: %w (see --help)", fs.Name(), name, value, f.Name, err))
 		}
 	})
@@ -77,6 +82,23 @@ func (n *names) Set(text string) error {
 		if part = strings.TrimSpace(part); part != "" {
 			*n = append(*n, part)
 		}
+	}
+	return nil
+}
+
+// secrets is a flag of signing secrets with commas between them.
+type secrets []jobs.Secret
+
+func (s *secrets) String() string { return "" }
+
+func (s *secrets) Set(text string) error {
+	*s = nil
+	for part := range strings.SplitSeq(text, ",") {
+		secret := jobs.Secret(strings.TrimSpace(part))
+		if _, err := secret.Key(); err != nil {
+			return err
+		}
+		*s = append(*s, secret)
 	}
 	return nil
 }

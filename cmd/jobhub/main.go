@@ -29,6 +29,7 @@ Usage: jobhub COMMAND [flags]
   retry     submit jobs again that have ended
   queues    list queues; pause, resume and limit them
   token     make, list and revoke the keys of callers
+  check     check a configuration file
   digest    hash and compress a file, as the demo's worker does
   version   print the version
 
@@ -47,6 +48,7 @@ var commands = map[string]func(ctx context.Context, args []string, stdout, stder
 	"retry":  runRetry,
 	"queues": runQueues,
 	"token":  runToken,
+	"check":  runCheck,
 	"digest": runDigest,
 	"version": func(_ context.Context, _ []string, stdout, _ io.Writer) int {
 		fmt.Fprintln(stdout, "jobhub", programVersion(), runtime.Version())

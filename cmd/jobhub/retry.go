@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
+
+	"jobhub/web/client"
 )
 
 const retryUsage = `Usage: jobhub retry ID… [flags]
@@ -15,6 +18,7 @@ that of the old one; the old one stays as it is.
 
 func runRetry(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs, c := clientFlags("retry", retryUsage, stderr)
+	targets := fs.String("targets", "", "of a fan-out, call only these `targets` again, with commas between them")
 	ids, code, ok := parseClient(fs, args)
 	if !ok {
 		return code
@@ -24,7 +28,11 @@ func runRetry(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		return 2
 	}
 	for _, id := range ids {
-		j, err := c.Retry(ctx, id, nil)
+		retry := func() (client.Job, error) { return c.Retry(ctx, id, nil) }
+		if *targets != "" {
+			retry = func() (client.Job, error) { return c.RetryTargets(ctx, id, strings.Split(*targets, ",")) }
+		}
+		j, err := retry()
 		if err != nil {
 			code = fail(stderr, "retry "+printable(id), c.Base, err)
 			continue

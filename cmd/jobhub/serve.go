@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,9 +21,12 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/call"
+	"jobhub/jobs/egress"
 	"jobhub/jobs/sqlite"
+	"jobhub/jobs/webhook"
 	"jobhub/web"
 	"jobhub/web/auth"
+	"jobhub/web/config"
 )
 
 // serveOptions is what a hub is started with.
@@ -30,8 +35,11 @@ type serveOptions struct {
 	Data        string
 	Store       string
 	Hosts       []string // names that callers may use, besides loopback ones
+	Config      string   // path of the configuration file; none if empty
 	EgressAllow []netip.Prefix
+	Secrets     []jobs.Secret // sign callbacks that have none
 	Lease       time.Duration
+	Pinned      pinned
 	Grace       time.Duration
 	Logger      *slog.Logger
 }
@@ -44,7 +52,9 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store and the keys; it is created")
 	fs.Var((*names)(&o.Hosts), "hosts", "`names` by which callers may reach the hub, besides loopback ones and an IP address in --addr, like hub.example.com")
 	fs.StringVar(&o.Store, "store", "", "where jobs are kept, sqlite:`PATH` (default: in the data folder)")
-	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http jobs may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
+	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http and fanout jobs and callbacks may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
+	fs.Var((*secrets)(&o.Secrets), "webhook-secret", "`secret` that signs callbacks without one of their own, whsec_…; two with a comma while one is replaced. Better set as JOBHUB_WEBHOOK_SECRET: others can see flags")
+	fs.StringVar(&o.Config, "config", "", "configuration `file`, reloaded when it changes and on SIGHUP")
 	fs.DurationVar(&o.Lease, "lease", 30*time.Second, "how long a worker may be silent before its jobs run elsewhere")
 	fs.DurationVar(&o.Grace, "grace", 10*time.Second, "how long running jobs may finish when the hub is told to stop")
 	if err := parseFlags(fs, args); err != nil {
@@ -57,7 +67,16 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		fmt.Fprintf(stderr, "jobhub serve: unexpected %q; it takes only flags\n", fs.Arg(0))
 		return 2
 	}
+	fs.Visit(func(f *flag.Flag) {
+		o.Pinned.egress = o.Pinned.egress || f.Name == "egress-allow"
+		o.Pinned.lease = o.Pinned.lease || f.Name == "lease"
+	})
 	o.Logger = slog.New(slog.NewTextHandler(stderr, nil))
+	reload := make(chan os.Signal, 1)
+	if o.Config != "" {
+		signal.Notify(reload, syscall.SIGHUP)
+		defer signal.Stop(reload)
+	}
 	h, err := startHub(ctx, o)
 	if err != nil {
 		fmt.Fprintln(stderr, "jobhub serve:", err)
@@ -65,11 +84,17 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	}
 	fmt.Fprintf(stdout, "jobhub is ready at %s\n", h.URL())
 	code := 0
-	select {
-	case <-ctx.Done():
-		o.Logger.Info("stopping", "grace", o.Grace)
-	case <-h.engine.Failed():
-		code = 1 // only opening the store again tells what it holds
+	for running := true; running; {
+		running = false
+		select {
+		case <-reload:
+			h.configured.reload()
+			running = true
+		case <-ctx.Done():
+			o.Logger.Info("stopping", "grace", o.Grace)
+		case <-h.engine.Failed():
+			code = 1 // only opening the store again tells what it holds
+		}
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Grace)
 	defer cancel()
@@ -89,12 +114,27 @@ type hubServer struct {
 	web    *web.Server
 	http   *http.Server
 	served chan error
+
+	configured *configured // nil without a configuration file
 }
 
 // startHub starts a hub that answers when it returns. Nothing is left behind on an error.
 func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	var conf *config.Config
+	if o.Config != "" {
+		var notes []string
+		if conf, notes, err = loadConfig(o.Config); err != nil {
+			return nil, fmt.Errorf("the configuration is not good:\n%w", err)
+		}
+		for _, note := range notes {
+			o.Logger.Warn(note)
+		}
+		if conf.Lease > 0 && !o.Pinned.lease {
+			o.Lease = conf.Lease
+		}
 	}
 	folder, err := storeFolder(o)
 	if err != nil {
@@ -122,11 +162,20 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.hub, err = hub.New(ctx, hub.Options{Log: h.store, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
-	handlers := map[string]jobs.Handler{"http": call.HTTP(call.Options{Allow: o.EgressAllow})}
+	opened := new(egress.Ranges)
+	calls := call.Options{Allow: o.EgressAllow, Opened: opened}
+	handlers := map[string]jobs.Handler{"http": call.HTTP(calls), "fanout": call.Fanout(calls),
+		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Secrets: o.Secrets})}
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
 	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: h.url, Version: programVersion(), Logger: o.Logger})
+	if conf != nil {
+		h.configured = &configured{path: o.Config, pinned: o.Pinned, engine: h.engine, web: h.web, egress: opened, log: o.Logger}
+		if err := h.configured.start(ctx, conf); err != nil {
+			return nil, err
+		}
+	}
 	h.http = &http.Server{Handler: h.web, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
 	go func() { h.served <- h.http.Serve(listener) }()
@@ -196,6 +245,7 @@ const frontTime = time.Second
 // Close stops the hub: no new jobs; connections are told to come back; running jobs
 // may finish until ctx ends and go back to their queue then.
 func (h *hubServer) Close(ctx context.Context) error {
+	h.configured.close()
 	h.web.Drain()
 	var front sync.WaitGroup
 	front.Go(func() {
@@ -203,6 +253,7 @@ func (h *hubServer) Close(ctx context.Context) error {
 		defer cancel()
 		h.web.Close(soon)
 		if h.http.Shutdown(soon) != nil {
+			h.web.Passed(ctx)
 			h.http.Close()
 		}
 	})
@@ -216,6 +267,7 @@ func (h *hubServer) Close(ctx context.Context) error {
 }
 
 func (h *hubServer) closeParts(ctx context.Context) (err error) {
+	h.configured.close()
 	if h.engine != nil {
 		err = h.engine.Close(ctx)
 	}

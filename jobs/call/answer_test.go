@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 func TestAnswerKept(t *testing.T) {
@@ -111,7 +112,7 @@ func TestAnswerIncomplete(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url := raw(t, answer)
 			res, err := attempt(t, newCaller(Options{Allow: loopback}), map[string]any{"url": url + "/?s3cret", "body": "x"})
-			if mustFail(t, err, UpstreamUnreachable, false); res.Response != nil {
+			if mustFail(t, err, egress.UpstreamUnreachable, false); res.Response != nil {
 				t.Errorf("part of an answer was kept: %+v", res.Response)
 			}
 		})
@@ -121,7 +122,7 @@ func TestAnswerIncomplete(t *testing.T) {
 		io.Copy(io.Discard, c)
 	})
 	_, err := attempt(t, newCaller(Options{Allow: loopback}), map[string]any{"url": switched})
-	mustFail(t, err, UpstreamStatus, true)
+	mustFail(t, err, egress.UpstreamStatus, true)
 }
 
 func TestStreamingAnswer(t *testing.T) {

@@ -1,9 +1,9 @@
-// Package call is the built-in handler of kind "http": it calls an HTTP API and
-// keeps the answer as it came.
+// Package call has the built-in handlers of kinds "http", which calls an HTTP API and
+// keeps the answer as it came, and "fanout", which calls several at once.
 //
 // What it promises:
 //
-//   - Only public addresses are dialled, and those in Options.Allow. The check is made
+//   - Only public addresses are dialled, and those in Options.Allow (see egress). The check is made
 //     on the resolved address of every connection, so neither a redirect nor a name
 //     that changes its address gets around it.
 //   - One attempt sends a request that could have an effect at most once, redirects apart.
@@ -14,30 +14,25 @@
 package call
 
 import (
+	"cmp"
 	"context"
-	"net"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 // DefaultMaxBody is the largest body of an answer, in bytes, where Options says nothing.
 const DefaultMaxBody = 16 << 20
 
-const (
-	connectTimeout    = 10 * time.Second // and as much again for TLS
-	idleTimeout       = 4 * time.Second  // many servers hang up after 5 s, in the middle of the next request
-	maxResponseHeader = 256 << 10
-)
-
 // Options says what calls may do. The zero value reaches public addresses only.
 type Options struct {
-	// Allow lists ranges that may be reached although they are not public. Link-local
-	// and metadata addresses stay closed unless a prefix lies within their own range:
-	// 0.0.0.0/0 does not open 169.254.169.254, 169.254.169.254/32 does.
+	// Allow lists ranges that may be reached although they are not public (see egress.New).
 	Allow []netip.Prefix
+
+	// Opened is further ranges, which may change while calls are made; none if nil.
+	Opened *egress.Ranges
 
 	// MaxBody is the largest body of an answer in bytes; DefaultMaxBody if 0.
 	MaxBody int64
@@ -63,61 +58,53 @@ type sink interface {
 
 // caller makes the calls of all jobs and shares connections between them.
 type caller struct {
-	guard     *guard
-	dialer    net.Dialer
-	transport *http.Transport
+	guard     *egress.Guard
+	transport http.RoundTripper
+	upstreams http.RoundTripper // for origins that the operator wrote: not under the guard
 	maxBody   int64
 }
 
 func newCaller(o Options) *caller {
-	c := &caller{guard: newGuard(o.Allow), dialer: net.Dialer{Timeout: connectTimeout}, maxBody: o.MaxBody}
-	if c.maxBody == 0 {
-		c.maxBody = DefaultMaxBody
-	}
-	c.transport = &http.Transport{
-		Proxy: nil, // a proxy would dial for us, past the guard
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return c.guard.dial(ctx, c.dialer, network, address)
-		},
-		TLSHandshakeTimeout:    connectTimeout,
-		IdleConnTimeout:        idleTimeout,
-		MaxIdleConns:           256,
-		MaxIdleConnsPerHost:    64,
-		MaxResponseHeaderBytes: maxResponseHeader,
-		DisableCompression:     true, // the answer is kept byte for byte
-		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: connectTimeout},
-	}
-	return c
+	guard := egress.New(o.Allow, o.Opened)
+	return &caller{guard: guard, transport: guard.Transport(), upstreams: egress.Unguarded(), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
 }
 
 // check looks at an input before its job is accepted.
-func (c *caller) check(input jobs.Value) error {
-	_, err := decode(input, c.guard)
+func (c *caller) check(input jobs.Value, via jobs.Via) error {
+	_, err := decode(input, c.guard, via)
 	return err
 }
 
 // run makes one attempt: decode → request → (redirect …) → readBody → outcome.
 func (c *caller) run(ctx context.Context, job *jobs.Job, out sink) (jobs.Result, error) {
-	in, err := decode(job.Input, c.guard)
+	in, err := decode(job.Input, c.guard, job.Via)
 	if err != nil {
-		return jobs.Result{}, never(err)
+		return jobs.Result{}, egress.Never(err)
 	}
-	req, err := in.request(ctx, job)
+	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), c.maxBody, out)
+	return jobs.Result{Response: kept}, err
+}
+
+// exchange sends a request and reads its answer, of up to limit bytes.
+func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, limit int64, out sink) (*jobs.Response, error) {
+	req, err := in.request(ctx, attempt, key)
 	if err != nil { // decode let through what net/http does not take; the error may quote it
-		return jobs.Result{}, never(invalid("/input", "can't be sent as an HTTP request; check url and headers"))
+		return nil, egress.Never(jobs.Invalid("/input", "can't be sent as an HTTP request; check url and headers"))
 	}
-	trip := &trip{guard: c.guard, expect: in.expect, at: req.URL}
-	client := http.Client{Transport: c.transport, CheckRedirect: trip.redirect}
+	trip := &trip{caller: c, via: in.via, expect: in.expect, at: req.URL}
+	client := http.Client{Transport: trip, CheckRedirect: trip.redirect}
 	res, err := client.Do(req)
 	if err != nil {
-		return jobs.Result{}, broken(ctx, trip.at, err)
+		return nil, broken(ctx, trip.at, err)
 	}
 	defer res.Body.Close()
-	body, err := readBody(res, c.maxBody, out)
+	body, err := readBody(res, limit, out)
 	if err != nil {
-		return jobs.Result{}, broken(ctx, trip.at, err)
+		return nil, broken(ctx, trip.at, err)
 	}
 	kept := &jobs.Response{Status: res.StatusCode, Header: endToEnd(res.Header), Body: body}
-	return jobs.Result{Response: kept}, outcome(res, in.expect)
+	if length := res.Header.Get("Content-Length"); length != "" && in.method == http.MethodHead {
+		kept.Header.Set("Content-Length", length) // says something of what is not there
+	}
+	return kept, outcome(res, in.expect, in.via)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 func TestRequest(t *testing.T) {
@@ -73,7 +74,7 @@ func TestNoProxyFromEnvironment(t *testing.T) {
 	s, hits := serveOn(t, "127.0.0.1:0", func(http.ResponseWriter, *http.Request) {})
 	target := strings.Replace(s.URL, "127.0.0.1", "upstream.test", 1)
 	c := newCaller(Options{Allow: loopback})
-	c.dialer.Resolver = resolver(func() []string { return []string{"127.0.0.1"} })
+	c.guard.Dialer.Resolver = resolver(func() []string { return []string{"127.0.0.1"} })
 	if _, err := attempt(t, c, map[string]any{"url": target}); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func TestNoHiddenRepetition(t *testing.T) {
 	if err := post("/"); err != nil {
 		t.Fatal(err)
 	}
-	mustFail(t, post("/break"), UpstreamUnreachable, false)
+	mustFail(t, post("/break"), egress.UpstreamUnreachable, false)
 	if n := hits.Load(); n != 2 {
 		t.Errorf("the upstream got %d requests, want 2", n)
 	}
@@ -130,7 +131,7 @@ func TestHTTP2(t *testing.T) {
 	defer s.Close()
 	in := map[string]any{"url": s.URL, "headers": map[string]string{"Idempotency-Key": "k"}}
 
-	f := mustFail(t, second(attempt(t, newCaller(Options{Allow: loopback}), in)), UpstreamUnreachable, false)
+	f := mustFail(t, second(attempt(t, newCaller(Options{Allow: loopback}), in)), egress.UpstreamUnreachable, false)
 	if !strings.Contains(f.Problem.Detail, "certificate") {
 		t.Errorf("an unknown issuer: got %q", f.Problem.Detail)
 	}
@@ -138,7 +139,7 @@ func TestHTTP2(t *testing.T) {
 	tls := s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	tls.RootCAs = x509.NewCertPool()
 	tls.RootCAs.AddCert(s.Certificate())
-	c.transport.TLSClientConfig = tls
+	c.transport.(*http.Transport).TLSClientConfig = tls
 	if _, err := attempt(t, c, in); err != nil {
 		t.Fatal(err)
 	}

@@ -23,18 +23,18 @@ func FuzzCheck(f *testing.F) {
 	f.Add(`{"url":"http://127.0.0.1\\@a/"}`)
 	c := newCaller(Options{})
 	f.Fuzz(func(t *testing.T, input string) {
-		if err := c.check(jobs.Value(input)); err != nil {
+		if err := c.check(jobs.Value(input), jobs.Via{}); err != nil {
 			p, ok := errors.AsType[*jobs.Problem](err)
 			if !ok || p.Status != 422 {
 				t.Fatalf("%s: refused with %#v", input, err)
 			}
 			return
 		}
-		in, err := decode(jobs.Value(input), c.guard)
+		in, err := decode(jobs.Value(input), c.guard, jobs.Via{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := in.request(t.Context(), &jobs.Job{}); err != nil {
+		if _, err := in.request(t.Context(), 1, "key"); err != nil {
 			t.Fatalf("%s: accepted but can't be sent: %v", input, err)
 		}
 		var doc struct {

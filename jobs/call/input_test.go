@@ -91,7 +91,7 @@ func TestCheck(t *testing.T) {
 		{`{"url":"http://a.example/","expect":[200,600]}`, "/input/expect/1", "bad_message"},
 		{`{"url":"http://a.example/","expect":[200.5]}`, "/input/expect/0", "bad_message"},
 	} {
-		err := check(jobs.Value(tc.input))
+		err := check(jobs.Value(tc.input), jobs.Via{})
 		if tc.pointer == "" {
 			if err != nil {
 				t.Errorf("%s: %v", tc.input, err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"jobhub/jobs/egress"
 )
 
 func TestOutcome(t *testing.T) {
@@ -35,7 +37,7 @@ func TestOutcome(t *testing.T) {
 			}
 			continue
 		}
-		f := mustFail(t, err, UpstreamStatus, want == "never")
+		f := mustFail(t, err, egress.UpstreamStatus, want == "never")
 		wantAfter := 7 * time.Second
 		if f.Never {
 			wantAfter = 0
@@ -49,22 +51,6 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "120": 2 * time.Minute, " 5 ": 5 * time.Second, "3600": time.Hour, "3601": time.Hour,
-		"99999999999999999999999": time.Hour, "9223372036854775807": time.Hour, "-5": 0, "+5": 0, "1.5": 0, "soon": 0,
-		"Thu, 01 Jan 2026 12:00:30 GMT":    30 * time.Second,
-		"Thu, 01 Jan 2026 11:00:00 GMT":    0,
-		"Fri, 01 Jan 2027 12:00:00 GMT":    time.Hour,
-		"Thursday, 01-Jan-26 12:01:00 GMT": time.Minute,
-	} {
-		if got := retryAfter(value, now); got != want {
-			t.Errorf("%q: got %s, want %s", value, got, want)
-		}
-	}
-}
-
 func TestUnreachable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,14 +60,14 @@ func TestUnreachable(t *testing.T) {
 	l.Close()
 	plain := strings.TrimPrefix(serve(t, func(http.ResponseWriter, *http.Request) {}).URL, "http://")
 	c := newCaller(Options{Allow: loopback})
-	c.dialer.Resolver = resolver(func() []string { return nil })
+	c.guard.Dialer.Resolver = resolver(func() []string { return nil })
 	for url, want := range map[string]string{
 		"http://" + refused:    "refused the connection",
 		"https://" + plain:     "does not speak TLS",
 		"http://missing.test/": "could not be resolved",
 	} {
 		res, err := attempt(t, c, map[string]any{"url": url + "?s3cret", "headers": map[string]string{"Authorization": "s3cret"}})
-		f := mustFail(t, err, UpstreamUnreachable, false)
+		f := mustFail(t, err, egress.UpstreamUnreachable, false)
 		if !strings.Contains(f.Problem.Detail, want) || res.Response != nil {
 			t.Errorf("%s: got %q", url, f.Problem.Detail)
 		}

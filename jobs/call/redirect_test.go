@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 func TestRedirectToBlocked(t *testing.T) {
@@ -28,7 +29,7 @@ func TestRedirectToBlocked(t *testing.T) {
 	} {
 		for _, allow := range [][]netip.Prefix{onlyTwo, loopback} {
 			c := newCaller(Options{Allow: allow})
-			c.dialer.Resolver = resolver(func() []string { return []string{"127.0.0.1"} })
+			c.guard.Dialer.Resolver = resolver(func() []string { return []string{"127.0.0.1"} })
 			hits.Store(0)
 			res, err := attempt(t, c, map[string]any{"url": outer.URL + "/?to=http://" + strings.ReplaceAll(tc.host, "%", "%25") + ":" + port + "/", "body": "x"})
 			want := int64(0)
@@ -62,7 +63,7 @@ func TestRedirectRefused(t *testing.T) {
 			}
 			continue
 		}
-		mustFail(t, err, UpstreamStatus, true)
+		mustFail(t, err, egress.UpstreamStatus, true)
 	}
 	res, err := attempt(t, c, map[string]any{"url": s.URL + "/?to=http://127.1/", "expect": []int{302}})
 	if err != nil || res.Response.Status != 302 || string(res.Response.Body) != "moved" {
@@ -86,7 +87,7 @@ func TestRedirectLimit(t *testing.T) {
 		t.Errorf("5 redirects: %+v %v", res.Response, err)
 	}
 	_, err = attempt(t, c, map[string]any{"url": s.URL + "/6"})
-	mustFail(t, err, UpstreamStatus, true)
+	mustFail(t, err, egress.UpstreamStatus, true)
 }
 
 func TestRedirectHeaders(t *testing.T) {

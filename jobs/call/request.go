@@ -6,23 +6,28 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-
-	"jobhub/jobs"
 )
 
-// request builds the first request of an attempt.
-func (in *input) request(ctx context.Context, job *jobs.Job) (*http.Request, error) {
+// request builds the first request of an attempt; key is its Idempotency-Key if the input
+// names none.
+func (in *input) request(ctx context.Context, attempt int, key string) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, in.method, in.url.String(), bytes.NewReader(in.body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header = in.header.Clone()
-	req.Header.Set("Jobhub-Attempt", strconv.Itoa(job.Attempt))
+	req.Header.Set("Jobhub-Attempt", strconv.Itoa(attempt))
 	if !has(req.Header, "User-Agent") {
 		req.Header.Set("User-Agent", "jobhub")
 	}
 	if !has(req.Header, "Idempotency-Key") {
-		req.Header.Set("Idempotency-Key", job.ID.String())
+		req.Header.Set("Idempotency-Key", key)
+	}
+	if parent, state, _ := strings.Cut(in.via.Trace, " "); parent != "" && !has(req.Header, "Traceparent") {
+		req.Header.Set("Traceparent", parent)
+		if state != "" {
+			req.Header.Set("Tracestate", state)
+		}
 	}
 	// net/http repeats a POST that has one of these headers when a kept connection breaks.
 	// A repetition is an attempt and the engine counts those, so the headers go

@@ -1,66 +1,248 @@
 package call
 
 import (
-	"net/netip"
-	"net/url"
-	"strconv"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
-// refuses says why a URL is not called, or returns an empty code. It judges what is
-// written there; names are judged when they are dialled.
-func (g *guard) refuses(u *url.URL) (code jobs.Code, detail string) {
-	host := u.Hostname()
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
-		return jobs.BadMessage, "must be an absolute http or https URL"
-	case host == "":
-		return jobs.BadMessage, "has no host"
-	case u.User != nil:
-		return jobs.BadMessage, "must not hold a user name or a password; send an Authorization header instead"
-	case strings.Contains(host, "%"):
-		return jobs.BlockedAddress, "is an address with a zone, which is never called"
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return jobs.BadMessage, "must have a port from 1 to 65535"
-		}
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		if !g.open(ip) {
-			return jobs.BlockedAddress, "is not a public address; ask the operator to open its range with --egress-allow"
-		}
-		return "", ""
-	}
-	if endsInNumber(host) {
-		return jobs.BlockedAddress, "must have a name, or an IPv4 address as four decimal numbers, as its host"
-	}
-	for i := range len(host) {
-		if c := host[i]; !isAlphanumeric(c) && c != '-' && c != '.' && c != '_' {
-			return jobs.BadMessage, "must have a host of letters, digits, '-', '_' and '.'; write other names in their ASCII form (xn--…)"
-		}
-	}
-	return "", ""
+const maxTargets = 100
+
+var targetName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+
+// fan is a job of kind fanout: its targets in declared order, and what came of them.
+type fan struct {
+	policy   policy
+	targets  []*target
+	repeated []string // the only ones that are called, if this repeats a part of another job
 }
 
-// endsInNumber reports whether resolvers may take host for an IPv4 address: they
-// also read octal, hexadecimal, and fewer than four parts (2130706433, 0x7f.1).
-func endsInNumber(host string) bool {
-	host = strings.ToLower(strings.TrimRight(host, "."))
-	last := host[strings.LastIndexByte(host, '.')+1:]
-	if hex, ok := strings.CutPrefix(last, "0x"); ok {
-		return strings.Trim(hex, "0123456789abcdef") == ""
-	}
-	return strings.Trim(last, "0123456789") == ""
+// target is one API that a fan-out calls.
+type target struct {
+	name    string
+	in      *input
+	timeout time.Duration // of one attempt; 0 for none but that of the job
+	found   found
+	flying  bool
 }
 
-// origin is what credentials belong to: scheme, host and port.
-func origin(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+// found is what is known of a target, as it stands in the result of the job.
+type found struct {
+	State    string            `json:"state"` // running, retrying, succeeded, failed or cancelled
+	Status   *int              `json:"status"`
+	Headers  map[string]string `json:"headers"`
+	Body     jobs.Value        `json:"body"`
+	Attempts int               `json:"attempts"`
+	MS       *int64            `json:"ms"` // of its last attempt
+	Error    *jobs.Problem     `json:"error,omitzero"`
+	RetryAt  time.Time         `json:"retry_at,omitzero"`
+}
+
+// decodeFan reads and checks the input of a job of kind fanout.
+func decodeFan(data jobs.Value, g *egress.Guard, via jobs.Via) (*fan, error) {
+	var doc struct {
+		Targets []struct {
+			Name    string                `json:"name"`
+			Method  string                `json:"method"`
+			URL     string                `json:"url"`
+			Headers map[string]jobs.Value `json:"headers"`
+			Body    jobs.Value            `json:"body"`
+			Timeout *string               `json:"timeout"`
+		} `json:"targets"`
+		Policy string `json:"policy"`
 	}
-	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
+		return nil, inputProblem(err)
+	}
+	if len(doc.Targets) < 1 || len(doc.Targets) > maxTargets {
+		return nil, jobs.Invalid("/input/targets", "must be 1 to %d targets", maxTargets)
+	}
+	f := &fan{}
+	for i, d := range doc.Targets {
+		at := fmt.Sprintf("/input/targets/%d", i)
+		t := &target{name: d.Name, found: found{State: "running"}}
+		switch {
+		case !targetName.MatchString(d.Name):
+			return nil, jobs.Invalid(at+"/name", "must be a letter a-z and up to 63 of a-z 0-9 _ -")
+		case f.find(d.Name) != nil:
+			return nil, jobs.Invalid(at+"/name", "is there twice; each target needs a name of its own")
+		}
+		var err error
+		if t.in, err = (&document{Method: d.Method, URL: d.URL, Headers: d.Headers, Body: d.Body}).input(at, g, via); err != nil {
+			return nil, err
+		}
+		if d.Timeout != nil {
+			if t.timeout, err = time.ParseDuration(*d.Timeout); err != nil || t.timeout < time.Millisecond || t.timeout > 24*time.Hour {
+				return nil, jobs.Invalid(at+"/timeout", `must be a duration like "30s", from 1ms to 24h`)
+			}
+		}
+		f.targets = append(f.targets, t)
+	}
+	var err error
+	f.policy, err = parsePolicy(doc.Policy, len(f.targets))
+	return f, err
+}
+
+func (f *fan) find(name string) *target {
+	for _, t := range f.targets {
+		if t.name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// restore takes over what is known already: of an attempt that was interrupted or put
+// off, or of the job that this one repeats in part.
+func (f *fan) restore(result jobs.Value) error {
+	if result == nil {
+		return nil
+	}
+	var known struct {
+		Targets  map[string]found `json:"targets"`
+		Repeated []string         `json:"repeated"`
+	}
+	if err := json.Unmarshal(result, &known); err != nil {
+		return err
+	}
+	f.repeated = known.Repeated
+	for _, t := range f.targets {
+		switch k := known.Targets[t.name]; k.State {
+		case "running", "retrying", "succeeded", "failed", "cancelled":
+			t.found = k
+		}
+	}
+	return nil
+}
+
+// repeat is what is known of a job that calls only these targets of an old one again.
+func repeat(old *jobs.Job, names []string, g *egress.Guard) (jobs.Value, error) {
+	f, err := decodeFan(old.Input, g, old.Via)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.restore(old.Result); err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return nil, jobs.Invalid("/targets", "must name the targets to repeat")
+	}
+	for i, name := range names {
+		if f.find(name) == nil {
+			return nil, jobs.Invalid(fmt.Sprintf("/targets/%d", i), "the job has no such target")
+		}
+		if slices.Contains(names[:i], name) {
+			return nil, jobs.Invalid(fmt.Sprintf("/targets/%d", i), "is there twice")
+		}
+	}
+	f.repeated = names
+	for _, t := range f.targets {
+		if slices.Contains(names, t.name) {
+			t.found = found{State: "running"}
+		} else if !t.ended() {
+			t.cancel()
+		}
+	}
+	return f.result(), nil
+}
+
+func (t *target) ended() bool { return t.found.State == "succeeded" || t.found.State == "failed" }
+
+// cancel ends a target without an answer.
+func (t *target) cancel() {
+	t.found = found{State: "cancelled", Attempts: t.found.Attempts}
+}
+
+// count is how many targets have ended how; one that is not called counts as failed.
+func (f *fan) count() (succeeded, failed, cancelled int) {
+	for _, t := range f.targets {
+		switch t.found.State {
+		case "succeeded":
+			succeeded++
+		case "failed":
+			failed++
+		case "cancelled":
+			cancelled++
+		}
+	}
+	return succeeded, failed, cancelled
+}
+
+// decided reports whether the fan-out is over, and whether it succeeded.
+func (f *fan) decided() (over, ok bool) {
+	for _, name := range f.repeated { // these were asked for, whatever the others say
+		if t := f.find(name); t != nil && !t.ended() {
+			return false, false
+		}
+	}
+	succeeded, failed, cancelled := f.count()
+	return f.policy.decided(succeeded, failed+cancelled, len(f.targets))
+}
+
+// result is what is known so far, in declared order.
+func (f *fan) result() jobs.Value {
+	return f.document(func(k found) any { return k })
+}
+
+// summary is the result without headers and bodies.
+func (f *fan) summary() jobs.Value {
+	return f.document(func(k found) any {
+		return struct {
+			State    string `json:"state"`
+			Status   *int   `json:"status"`
+			Attempts int    `json:"attempts"`
+			MS       *int64 `json:"ms"`
+		}{k.State, k.Status, k.Attempts, k.MS}
+	})
+}
+
+func (f *fan) document(part func(found) any) jobs.Value {
+	b := []byte(`{"targets":{`)
+	for i, t := range f.targets {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, '"'), t.name+`":`...) // names need no escapes
+		v, err := json.Marshal(part(t.found), json.Deterministic(true))
+		if err != nil { // texts, numbers and valid JSON
+			panic(err)
+		}
+		b = append(b, v...)
+	}
+	succeeded, failed, _ := f.count()
+	b = fmt.Appendf(b, `},"completed":%d,"total":%d`, succeeded+failed, len(f.targets))
+	if len(f.repeated) > 0 {
+		b = append(append(b, `,"repeated":["`...), strings.Join(f.repeated, `","`)+`"]`...)
+	}
+	return append(b, '}')
+}
+
+// take notes how an attempt at a target ended.
+func (t *target) take(res *jobs.Response, err error, took time.Duration, job *jobs.Job) {
+	ms := took.Milliseconds()
+	t.found = found{State: "succeeded", Attempts: t.found.Attempts + 1, MS: &ms}
+	if res != nil {
+		t.found.Status, t.found.Headers, t.found.Body = &res.Status, res.FlatHeader(), jobs.BodyValue(res.Header.Get("Content-Type"), res.Body)
+	}
+	if err == nil {
+		return
+	}
+	failure, ok := errors.AsType[*jobs.Failure](err)
+	if !ok {
+		failure = egress.Never(err)
+	}
+	t.found.State, t.found.Error = "failed", failure.Problem
+	if failure.Never || t.found.Attempts >= job.MaxAttempts {
+		return
+	}
+	t.found.State, t.found.Headers, t.found.Body = "retrying", nil, nil
+	t.found.RetryAt = time.Now().UTC().Add(max(failure.After, job.Backoff.Delay(t.found.Attempts))).Add(time.Millisecond - 1).Truncate(time.Millisecond)
 }

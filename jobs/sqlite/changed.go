@@ -15,6 +15,7 @@ type changed struct {
 	ready   bool
 	readyAt uint64
 	dirty   bool // something changed
+	far     bool // a large result stands elsewhere
 }
 
 // row is a job as of the changes so far; nil if there is none.
@@ -24,12 +25,12 @@ func (c *commit) row(n uint64) (*changed, error) {
 	}
 	// To look first and update then is cheaper than UPDATE … RETURNING, and as safe:
 	// nobody else writes.
-	st := c.write.Prep("SELECT state, lease, version, seq FROM jobs WHERE n=?")
+	st := c.write.Prep("SELECT state, lease, version, seq, length(result)=0 FROM jobs WHERE n=?")
 	st.BindInt64(1, int64(n))
 	found, err := st.Step()
 	var r *changed
 	if found {
-		r = &changed{job: jobs.Job{N: n, State: jobs.State(st.ColumnInt(0)), Lease: st.ColumnText(1), Version: uint64(st.ColumnInt64(2)), Seq: uint64(st.ColumnInt64(3))}}
+		r = &changed{far: st.ColumnInt(4) != 0, job: jobs.Job{N: n, State: jobs.State(st.ColumnInt(0)), Lease: st.ColumnText(1), Version: uint64(st.ColumnInt64(2)), Seq: uint64(st.ColumnInt64(3))}}
 		c.rows[n] = r
 		c.order = append(c.order, r)
 	}
@@ -63,6 +64,11 @@ func (c *commit) update(r *changed) error {
 	p.int(int64(r.job.N))
 	if err := run(st); err != nil {
 		return err
+	}
+	if r.far && r.fields.Has(jobs.FieldResult) { // what was known of the result gives way to more, or to all of it
+		if err := c.do("DELETE FROM payloads WHERE id=?", int64(r.job.N)*4+partResult); err != nil {
+			return err
+		}
 	}
 	for _, l := range large {
 		if err := c.savePayload(r.job.N, l); err != nil {
@@ -143,5 +149,8 @@ func assign(to, from *jobs.Job, f jobs.Field) {
 	}
 	if f.Has(jobs.FieldExpires) {
 		to.ExpiresAt = from.ExpiresAt
+	}
+	if f.Has(jobs.FieldCallbacks) {
+		to.Callbacks = from.Callbacks
 	}
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"cmp"
-	"errors"
 	"math"
 	"slices"
 	"time"
@@ -31,7 +30,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 				cl.Limited = true
 				continue
 			}
-			job, err := c.take(b.n, cl.Leases[len(cl.Jobs)])
+			job, err := c.take(b.n, cl.Leases[len(cl.Jobs)], cl.Follow)
 			if err != nil {
 				return err
 			}
@@ -116,14 +115,8 @@ func (c *commit) candidates(l lane, limit int) (found []candidate, err error) {
 }
 
 // take starts an attempt.
-func (c *commit) take(n int64, lease string) (job jobs.Job, err error) {
-	look := c.write.Prep("SELECT " + jobColumns + " FROM jobs WHERE n=?")
-	look.BindInt64(1, n)
-	found, err := look.Step()
-	if found {
-		job, err = c.scanJob(look, 0)
-	}
-	if err := errors.Join(err, look.Reset()); err != nil {
+func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
+	if job, err = c.job(n); err != nil {
 		return job, err
 	}
 	prev := job.Seq
@@ -140,14 +133,16 @@ func (c *commit) take(n int64, lease string) (job jobs.Job, err error) {
 	if err := run(st); err != nil {
 		return job, err
 	}
-	if err := loadPayloads(c.write, &job); err != nil {
-		return job, err
-	}
 	e := jobs.Event{Type: jobs.JobStarted, Prev: prev, Data: job.ChangedData(jobs.FieldState | jobs.FieldAttempt | jobs.FieldStarted)}
 	c.move(c.queue(job.Tenant, job.Queue), jobs.Queued, jobs.Running)
 	c.tell(&job, &e)
 	if job.Key != "" {
-		return job, c.promote(c.queue(job.Tenant, job.Queue), job.Key)
+		if err := c.promote(c.queue(job.Tenant, job.Queue), job.Key); err != nil {
+			return job, err
+		}
 	}
-	return job, nil
+	if follow == nil {
+		return job, nil
+	}
+	return job, c.insertAll(follow(&job))
 }

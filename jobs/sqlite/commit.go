@@ -97,6 +97,11 @@ func (c *commit) transact(b *jobs.Batch) (err error) {
 			return storeError(err)
 		}
 	}
+	for _, d := range b.Documents {
+		if d.Err, err = c.document(d); err != nil {
+			return storeError(err)
+		}
+	}
 	for _, ch := range b.Changes {
 		if ch.Err, err = c.change(ch); err != nil {
 			return storeError(err)
@@ -139,7 +144,7 @@ func storeError(err error) error {
 // one of the database.
 func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if ch.If.State == 0 {
-		return c.insert(ch)
+		return c.insert(ch, true)
 	}
 	r, err := c.row(ch.Job.N)
 	if err != nil {
@@ -148,16 +153,18 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if r == nil || fenced && (r.job.State != ch.If.State || r.job.Lease != ch.If.Lease) {
 		return jobs.ErrConflict, nil
 	}
-	if ch.Event.Type.Lasting() {
-		r.job.Version++
-	}
-	ch.Event.Prev, r.job.Seq = r.job.Seq, c.seq+1
 	assign(&r.job, &ch.Job, ch.Fields)
 	r.fields, r.dirty = r.fields|ch.Fields, true
-	ch.Job.Version = r.job.Version
-	c.tell(&ch.Job, &ch.Event)
+	if ch.Event.Type != 0 {
+		if ch.Event.Type.Lasting() {
+			r.job.Version++
+		}
+		ch.Event.Prev, r.job.Seq = r.job.Seq, c.seq+1
+		ch.Job.Version = r.job.Version
+		c.tell(&ch.Job, &ch.Event)
+	}
 	if !ch.Fields.Has(jobs.FieldState) {
-		return nil, nil
+		return nil, c.follow(ch)
 	}
 	q := c.queue(ch.Job.Tenant, ch.Job.Queue)
 	c.move(q, ch.If.State, ch.Job.State)
@@ -165,10 +172,54 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 		r.readyAt = c.seq
 		c.open(q, ch.Job.Kind)
 	}
-	return nil, c.passOn(q, &ch.Job)
+	if err := c.passOn(q, &ch.Job); err != nil {
+		return nil, err
+	}
+	return nil, c.follow(ch)
 }
 
-func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
+// follow inserts what follows from a change.
+func (c *commit) follow(ch *jobs.Change) error {
+	if ch.Follow == nil {
+		return nil
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	job, err := c.job(int64(ch.Job.N))
+	if err != nil {
+		return err
+	}
+	return c.insertAll(ch.Follow(&job))
+}
+
+// insertAll inserts what follows from something else: it is not refused.
+func (c *commit) insertAll(list []*jobs.Change) error {
+	for _, ch := range list {
+		outcome, err := c.insert(ch, false)
+		if err := errors.Join(outcome, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// job reads a whole job as of the changes that were written.
+func (c *commit) job(n int64) (job jobs.Job, err error) {
+	st := c.write.Prep("SELECT " + jobColumns + " FROM jobs WHERE n=?")
+	st.BindInt64(1, n)
+	far := false
+	found, err := st.Step()
+	if found {
+		job, far, err = c.scanJob(st, 0)
+	}
+	if err := errors.Join(err, st.Reset()); err != nil {
+		return job, err
+	}
+	return job, loadPayloads(c.write, &job, far)
+}
+
+func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	j := &ch.Job
 	if ch.Key != nil || len(ch.After) > 0 {
 		if err := c.flush(); err != nil {
@@ -178,6 +229,11 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 	if ch.Key != nil {
 		if taken, err := c.bindKey(ch.Key); err != nil || taken != nil {
 			return taken, err
+		}
+	}
+	if ch.With != nil {
+		if same, err := c.unchanged(ch.With); err != nil || !same {
+			return jobs.ErrConflict, err
 		}
 	}
 	parents, failed, err := c.parents(j.Tenant, ch.After)
@@ -191,7 +247,7 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if most := c.settings(q).Capacity; most > 0 && c.waiting(q) >= int64(most) {
+	if most := c.settings(q).Capacity; bounded && most > 0 && c.waiting(q) >= int64(most) {
 		return jobs.ErrQueueFull, nil
 	}
 	if len(ch.After) > 0 && (failed || len(parents) == 0) {
@@ -200,8 +256,8 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 	j.N, j.Version = c.seq+1, 1
 	st := c.write.Prep(`INSERT INTO jobs (version, seq, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
 		backoff_max, timeout, created, scheduled, expires, wake, ready, ordering_key, key, never_rerun, retention, parent_failed, queue_timeout, cancel, lost,
-		retry_of, parent, input)
-		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)`)
+		retry_of, caller, parent, via, callbacks, result, input)
+		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)`)
 	p := binder{Stmt: st}
 	p.int(int64(j.N))
 	p.int(int64(j.N))
@@ -233,14 +289,23 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 	p.bool(failed)
 	p.int(j.QueueTimeout.Milliseconds())
 	p.id(j.RetryOf)
+	p.optional(j.Caller)
 	p.id(j.Parent)
-	input := p.payload(partInput, j.Input)
+	if j.Via.Empty() {
+		p.null()
+	} else {
+		p.json(j.Via)
+	}
+	p.callbacks(j.Callbacks)
+	result, input := p.payload(partResult, j.Result), p.payload(partInput, j.Input)
 	if err := run(st); err != nil {
 		return nil, err
 	}
-	if input != nil {
-		if err := c.savePayload(j.N, *input); err != nil {
-			return nil, err
+	for _, large := range []*payload{result, input} {
+		if large != nil {
+			if err := c.savePayload(j.N, *large); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, parent := range parents {
@@ -259,6 +324,11 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 			return nil, err
 		}
 	}
+	if ch.With != nil {
+		if err := c.writeDocument(ch.With); err != nil {
+			return nil, err
+		}
+	}
 	c.move(q, 0, j.State)
 	c.tell(j, &ch.Event)
 	if ready {
@@ -270,27 +340,32 @@ func (c *commit) insert(ch *jobs.Change) (outcome, err error) {
 			return nil, err
 		}
 	}
-	return nil, nil
+	if ch.Follow == nil {
+		return nil, nil
+	}
+	return nil, c.insertAll(ch.Follow(j))
 }
 
 // bindKey returns a *jobs.KeyTaken if the key stands for an earlier job still: for
 // its time, and as long as that job is not final.
 func (c *commit) bindKey(k *jobs.Key) (taken, err error) {
+	far := false
 	err = sqlitex.Execute(c.write, "SELECT k.fingerprint, k.until, "+jobColumns+" FROM keys k JOIN jobs USING (n) WHERE k.scope=? AND k.key=?",
 		&sqlitex.ExecOptions{Args: []any{k.Scope, k.Key}, ResultFunc: func(st *sqlite.Stmt) error {
 			fingerprint := make([]byte, st.ColumnLen(0))
 			st.ColumnBytes(0, fingerprint)
-			j, err := c.scanJob(st, 2)
+			j, large, err := c.scanJob(st, 2)
 			if err != nil {
 				return err
 			}
+			far = large
 			if st.ColumnInt64(1) > c.now.UnixMilli() || !j.State.Final() {
 				taken = &jobs.KeyTaken{Job: j, Same: string(fingerprint) == string(k.Fingerprint)}
 			}
 			return nil
 		}})
 	if t, ok := taken.(*jobs.KeyTaken); ok && err == nil {
-		err = loadPayloads(c.write, &t.Job)
+		err = loadPayloads(c.write, &t.Job, far)
 	}
 	return taken, err
 }

@@ -46,11 +46,12 @@ func (s *Store) Job(ctx context.Context, tenant string, id jobs.ID) (job jobs.Jo
 	found, gone := false, false
 	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		err := sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
-			if job, err = s.scanJob(st, 0); err != nil {
+			far := false
+			if job, far, err = s.scanJob(st, 0); err != nil {
 				return err
 			}
 			found = job.Tenant == tenant
-			return loadPayloads(conn, &job)
+			return loadPayloads(conn, &job, far)
 		}})
 		if err != nil || found {
 			return err
@@ -70,20 +71,26 @@ func (s *Store) Job(ctx context.Context, tenant string, id jobs.ID) (job jobs.Jo
 // List implements jobs.Store. Each queue and state is a run of the index in the order
 // of acceptance; the newest of them all are the page.
 func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err error) {
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 50
+	}
 	before := int64(math.MaxInt64)
 	if f.Before > 0 && f.Before < math.MaxInt64 {
 		before = int64(f.Before)
 	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = 50
+	switch {
+	case !f.Due.IsZero():
+		return s.due(ctx, f)
+	case f.Text != "":
+		return s.search(ctx, f, before, limit)
 	}
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		for _, part := range s.parts(f) {
 			sql := "SELECT " + jobColumns + " FROM " + part.from + " WHERE " + strings.Join(append(part.where, "jobs.n<?"), " AND ") +
 				" ORDER BY jobs.n DESC LIMIT ?"
 			err := sqlitex.ExecuteTransient(conn, sql, &sqlitex.ExecOptions{Args: append(part.args, before, limit+1), ResultFunc: func(st *sqlite.Stmt) error {
-				job, err := s.scanJob(st, 0)
+				job, _, err := s.scanJob(st, 0)
 				page.Jobs = append(page.Jobs, job)
 				return err
 			}})
@@ -124,7 +131,7 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 		base = and(base, "tag=?", f.Tag)
 	}
 	queues, all := s.matching(f)
-	if f.Tag == "" && f.Parent == (jobs.ID{}) && (!all || len(f.States) > 0) {
+	if f.Text == "" && f.Tag == "" && f.Parent == (jobs.ID{}) && (!all || len(f.States) > 0) {
 		states := f.States
 		if len(states) == 0 {
 			states = jobs.States
@@ -141,14 +148,14 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 		for i, q := range queues {
 			ids[i] = q.id
 		}
-		base = and(base, "q IN (0"+strings.Repeat(",?", len(ids))+")", ids...)
+		base = and(base, "+q IN (0"+strings.Repeat(",?", len(ids))+")", ids...)
 	}
 	if len(f.States) > 0 {
 		states := make([]any, len(f.States))
 		for i, state := range f.States {
 			states[i] = int(state)
 		}
-		base = and(base, "state IN (0"+strings.Repeat(",?", len(states))+")", states...)
+		base = and(base, "+state IN (0"+strings.Repeat(",?", len(states))+")", states...)
 	}
 	return []part{base}
 }
@@ -165,23 +172,23 @@ func (s *Store) matching(f jobs.Filter) (queues []queue, all bool) {
 	return queues, len(queues) == len(s.queues)
 }
 
-// Due implements jobs.Store.
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) (due []jobs.Job, next time.Time, err error) {
-	_, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
-		return sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE wake IS NOT NULL ORDER BY wake LIMIT ?", &sqlitex.ExecOptions{Args: []any{limit + 1}, ResultFunc: func(st *sqlite.Stmt) error {
-			job, err := s.scanJob(st, 0)
+// due lists the jobs whose time has come, earliest first.
+func (s *Store) due(ctx context.Context, f jobs.Filter) (page jobs.Page, err error) {
+	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
+		return sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE wake IS NOT NULL ORDER BY wake LIMIT ?", &sqlitex.ExecOptions{Args: []any{f.Limit + 1}, ResultFunc: func(st *sqlite.Stmt) error {
+			job, _, err := s.scanJob(st, 0)
 			if err != nil {
 				return err
 			}
-			if len(due) < limit && !job.WakeAt.After(now) {
-				due = append(due, job)
-			} else if next.IsZero() {
-				next = job.WakeAt
+			if len(page.Jobs) < f.Limit && !job.WakeAt.After(f.Due) {
+				page.Jobs = append(page.Jobs, job)
+			} else if page.Wake.IsZero() {
+				page.Wake = job.WakeAt
 			}
 			return nil
 		}})
 	})
-	return due, next, err
+	return page, err
 }
 
 // Queues implements jobs.Store.

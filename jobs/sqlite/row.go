@@ -33,6 +33,7 @@ var fields = []struct {
 	{jobs.FieldSettled, "settled"},
 	{jobs.FieldReported, "reported"},
 	{jobs.FieldExpires, "expires"},
+	{jobs.FieldCallbacks, "callbacks"},
 }
 
 // binder binds parameters one after another.
@@ -78,9 +79,17 @@ func (p *binder) tags(tags []string) {
 	p.json(tags)
 }
 
+func (p *binder) callbacks(list []jobs.Callback) {
+	if len(list) == 0 {
+		p.null()
+		return
+	}
+	p.json(list)
+}
+
 func (p *binder) json(v any) {
 	b, err := json.Marshal(v)
-	if err != nil { // tags, progress and problems hold texts, numbers and valid JSON only
+	if err != nil { // tags, progress, callbacks and problems hold texts, numbers and valid JSON only
 		panic(err)
 	}
 	p.text(string(b))
@@ -99,16 +108,18 @@ type payload struct {
 	data []byte
 }
 
-// payload binds a part, or returns it if it is too large for the row of the job.
+// payload binds a part, or returns it if it is too large for the row of the job, where
+// no bytes then stand for it.
 func (p *binder) payload(part int, data []byte) *payload {
-	if len(data) == 0 || len(data) > jobs.SmallPayload {
+	switch {
+	case len(data) == 0:
 		p.null()
-		if len(data) > 0 {
-			return &payload{part, data}
-		}
-		return nil
+	case len(data) > jobs.SmallPayload:
+		p.blob(nil)
+		return &payload{part, data}
+	default:
+		p.blob(data)
 	}
-	p.blob(data)
 	return nil
 }
 
@@ -188,6 +199,9 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 	if f.Has(jobs.FieldExpires) {
 		p.time(j.ExpiresAt)
 	}
+	if f.Has(jobs.FieldCallbacks) {
+		p.callbacks(j.Callbacks)
+	}
 	return large
 }
 
@@ -198,10 +212,11 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.backoff, jobs.backoff_initial, jobs.backoff_max, jobs.timeout, jobs.created, jobs.scheduled, jobs.started, jobs.finished,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
 	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
-	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout`
+	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks`
 
-// scanJob reads jobColumns from column first on. Large payloads are left out.
-func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
+// scanJob reads jobColumns from column first on. Large payloads are left out; far says
+// that there are some.
+func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err error) {
 	r := row{st, first - 1}
 	j.N = uint64(r.int())
 	st.ColumnBytes(r.next(), j.ID[:])
@@ -231,8 +246,16 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
 	if b := r.blob(); b != nil && err == nil {
 		err = json.Unmarshal(b, &j.Error)
 	}
-	j.Input, j.Result = r.blob(), r.blob()
-	if b := r.blob(); b != nil && err == nil {
+	near := func() []byte {
+		b := r.blob()
+		if b != nil && len(b) == 0 {
+			far = true
+			return nil
+		}
+		return b
+	}
+	j.Input, j.Result = near(), near()
+	if b := near(); b != nil && err == nil {
 		j.Response = new(jobs.Response)
 		err = j.Response.UnmarshalBinary(b)
 	}
@@ -241,8 +264,14 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, err error) {
 	j.Retention, j.RetainedUntil = r.duration(), r.time()
 	j.ParentFailed, j.Checkpoint = r.int() != 0, r.blob()
 	j.Settled, j.Reported = r.text(), uint64(r.int())
-	j.QueueTimeout = r.duration()
-	return j, err
+	j.QueueTimeout, j.Caller = r.duration(), r.text()
+	if b := r.blob(); b != nil && err == nil {
+		err = json.Unmarshal(b, &j.Via)
+	}
+	if b := r.blob(); b != nil && err == nil {
+		err = json.Unmarshal(b, &j.Callbacks)
+	}
+	return j, far, err
 }
 
 // row reads columns one after another.
@@ -283,8 +312,8 @@ func (c *commit) savePayload(n uint64, p payload) error {
 }
 
 // loadPayloads adds the parts that do not stand in the row of the job.
-func loadPayloads(conn *sqlite.Conn, j *jobs.Job) error {
-	if j.Input != nil && (!j.State.Final() || j.Result != nil || j.Response != nil) {
+func loadPayloads(conn *sqlite.Conn, j *jobs.Job, far bool) error {
+	if !far {
 		return nil
 	}
 	st := conn.Prep("SELECT id, data FROM payloads WHERE id BETWEEN ? AND ?")
@@ -303,7 +332,9 @@ func loadPayloads(conn *sqlite.Conn, j *jobs.Job) error {
 		case partInput:
 			j.Input = data
 		case partResult:
-			j.Result = data
+			if j.Result == nil { // else this is an older, larger one
+				j.Result = data
+			}
 		case partResponse:
 			j.Response = new(jobs.Response)
 			if err := j.Response.UnmarshalBinary(bytes.Clone(data)); err != nil {

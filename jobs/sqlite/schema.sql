@@ -56,15 +56,18 @@ CREATE TABLE jobs (
   retained        INTEGER,              -- kept until then
   parent_failed   INTEGER NOT NULL,
   retry_of        BLOB,
+  caller          TEXT,                 -- in whose name it was submitted
   parent          BLOB,
   version         INTEGER NOT NULL,
   seq             INTEGER NOT NULL,     -- its newest event
   progress        BLOB,
   error           BLOB,
-  input           BLOB,                 -- up to 1 KiB; larger ones are in payloads
+  input           BLOB,                 -- up to 1 KiB; of larger ones, in payloads, nothing: a blob of no bytes
   result          BLOB,
   response        BLOB,
-  checkpoint      BLOB
+  checkpoint      BLOB,
+  via             TEXT,                 -- JSON of jobs.Via
+  callbacks       BLOB                  -- JSON, with secrets
 );
 CREATE INDEX jobs_ready  ON jobs (q, kind, priority DESC, ready) WHERE ready IS NOT NULL;
 CREATE INDEX jobs_wake   ON jobs (wake) WHERE wake IS NOT NULL;
@@ -79,6 +82,15 @@ CREATE TABLE tags (
   tag TEXT NOT NULL,
   n   INTEGER NOT NULL,
   PRIMARY KEY (tag, n)
+) WITHOUT ROWID;
+
+-- Small records beside the jobs, like schedules.
+CREATE TABLE documents (
+  kind   TEXT NOT NULL,
+  tenant TEXT NOT NULL,
+  name   TEXT NOT NULL,
+  data   BLOB NOT NULL,
+  PRIMARY KEY (kind, tenant, name)
 ) WITHOUT ROWID;
 
 -- Who waits for whom: a row for each job waited for that has not succeeded yet.

@@ -29,7 +29,7 @@ import (
 var schema string
 
 // schemaVersion rises with every change of schema.sql.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // Options of a store. The zero value means the defaults.
 type Options struct {
@@ -47,6 +47,8 @@ type Store struct {
 	epoch epoch
 	tail  tail
 	read  *sqlitex.Pool
+
+	searching chan struct{} // held by the search that is under way
 
 	writing sync.Mutex // serialises Commit, Trim and Close; protects the fields below
 	write   *sqlite.Conn
@@ -80,7 +82,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the data folder %s: %w; choose another with --data", dir, err)
 	}
-	s := &Store{path: filepath.Join(dir, "jobs.db"), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
+	s := &Store{path: filepath.Join(dir, "jobs.db"), searching: make(chan struct{}, 1), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
 		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}}
 	s.tail.limit, s.tail.grown = o.TailBytes, make(chan struct{})
 	if o.TailBytes == 0 {

@@ -24,8 +24,14 @@ var Broken = []struct {
 	{"the key is stored outside the transaction", "Key", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return &keysApart{Store: s, keys: map[string]*jobs.Change{}} }
 	}},
+	{"what follows is stored afterwards", "Follow", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return followsLater{s} }
+	}},
 	{"trimming leaves no trace", "Trim", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return noTrace{s} }
+	}},
+	{"documents are written whatever they are by then", "Documents", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return blindDocuments{s} }
 	}},
 	{"the epoch is kept after a loss", "Epoch", func() func(jobs.Store) jobs.Store {
 		var first string
@@ -67,6 +73,31 @@ func (s noGuard) Commit(ctx context.Context, b *jobs.Batch) error {
 	return s.Store.Commit(ctx, b)
 }
 
+// blindDocuments takes every document to be what it is.
+type blindDocuments struct{ jobs.Store }
+
+func (s blindDocuments) Commit(ctx context.Context, b *jobs.Batch) error {
+	all := b.Documents
+	for _, c := range b.Changes {
+		if c.With != nil {
+			all = append(all, c.With)
+		}
+	}
+	for _, d := range all {
+		stored, err := s.Documents(ctx, d.Tenant, d.Kind)
+		if err != nil {
+			return err
+		}
+		d.Was = nil
+		for _, other := range stored {
+			if other.Name == d.Name {
+				d.Was = other.Data
+			}
+		}
+	}
+	return s.Store.Commit(ctx, b)
+}
+
 // keysApart remembers keys beside the store.
 type keysApart struct {
 	jobs.Store
@@ -96,6 +127,23 @@ func (s *keysApart) Commit(ctx context.Context, b *jobs.Batch) error {
 		c.Key = keys[i]
 	}
 	return err
+}
+
+// followsLater stores what follows from changes in a commit of its own.
+type followsLater struct{ jobs.Store }
+
+func (s followsLater) Commit(ctx context.Context, b *jobs.Batch) error {
+	later := &jobs.Batch{Now: b.Now}
+	for _, c := range b.Changes {
+		if follow := c.Follow; follow != nil {
+			c.Follow = nil
+			later.Changes = append(later.Changes, follow(&c.Job)...)
+		}
+	}
+	if err := s.Store.Commit(ctx, b); err != nil || len(later.Changes) == 0 {
+		return err
+	}
+	return s.Store.Commit(ctx, later)
 }
 
 // noTrace gives what is left where something is missing.

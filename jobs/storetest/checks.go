@@ -20,6 +20,7 @@ func checkInsert(t T, h Harness) {
 		c.Job.Tags, c.Job.Priority, c.Job.Input = []string{"b", "a"}, -7, jobs.Value(`{"n":12345678901234567890.10}`)
 		c.Job.ExpiresAt, c.Job.WakeAt = epochStart.Add(time.Minute), epochStart.Add(time.Minute)
 		c.Job.RetryOf, c.Job.Parent = c.Job.ID, c.Job.ID
+		c.Job.Via = jobs.Via{Upstreams: []string{"http://127.0.0.1:9000"}, Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 	})
 	big := newJob(func(c *jobs.Change) { c.Job.Input = large })
 	must(t, s, small, big)
@@ -170,19 +171,28 @@ func checkKey(t T, h Harness) {
 	}
 }
 
+func dueJobs(t T, s jobs.Store, at time.Time, limit int) jobs.Page {
+	t.Helper()
+	page, err := s.List(t.Context(), jobs.Filter{Due: at, Limit: limit})
+	if err != nil {
+		t.Fatalf("listing due jobs: %v", err)
+	}
+	return page
+}
+
 func checkDue(t T, h Harness) {
 	s := h.Open()
 	a, b, c := newJob(scheduled(epochStart.Add(3*time.Second))), newJob(scheduled(epochStart.Add(time.Second))), newJob(scheduled(epochStart.Add(2*time.Second)))
 	must(t, s, a, b, c, newJob())
-	due, next, err := s.Due(t.Context(), epochStart.Add(2*time.Second), 10)
-	if err != nil || len(due) != 2 || due[0].ID != b.Job.ID || due[1].ID != c.Job.ID || !next.Equal(epochStart.Add(3*time.Second)) {
-		t.Fatalf("Due: %+v, next %v, %v", due, next, err)
+	page := dueJobs(t, s, epochStart.Add(2*time.Second), 10)
+	if due := page.Jobs; len(due) != 2 || due[0].ID != b.Job.ID || due[1].ID != c.Job.ID || !page.Wake.Equal(epochStart.Add(3*time.Second)) {
+		t.Fatalf("due: %+v, then %v", due, page.Wake)
 	}
-	ch := &jobs.Change{Job: due[0], If: jobs.Guard{State: jobs.Scheduled}, Fields: jobs.FieldState | jobs.FieldWake, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
+	ch := &jobs.Change{Job: page.Jobs[0], If: jobs.Guard{State: jobs.Scheduled}, Fields: jobs.FieldState | jobs.FieldWake, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
 	ch.Job.State, ch.Job.WakeAt = jobs.Queued, time.Time{}
 	must(t, s, ch)
-	if due, next, _ = s.Due(t.Context(), epochStart.Add(2*time.Second), 1); len(due) != 1 || due[0].ID != c.Job.ID || !next.Equal(epochStart.Add(3*time.Second)) {
-		t.Errorf("after one was queued: %+v, next %v", due, next)
+	if page = dueJobs(t, s, epochStart.Add(2*time.Second), 1); len(page.Jobs) != 1 || page.Jobs[0].ID != c.Job.ID || !page.Wake.Equal(epochStart.Add(3*time.Second)) {
+		t.Errorf("after one was queued: %+v, then %v", page.Jobs, page.Wake)
 	}
 	if got := claim(t, s, []string{"k"}, "l1", "l2", "l3"); len(got) != 2 {
 		t.Errorf("ready: %d jobs, want 2", len(got))

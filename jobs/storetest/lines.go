@@ -211,11 +211,7 @@ func checkAfter(t T, h Harness) {
 	both, one := waiting(a, b), waiting(a)
 	must(t, s, both, one)
 	due := func() (list []jobs.ID) {
-		jobsDue, _, err := s.Due(t.Context(), epochStart, 10)
-		if err != nil {
-			t.Fatalf("Due: %v", err)
-		}
-		for _, j := range jobsDue {
+		for _, j := range dueJobs(t, s, epochStart, 10).Jobs {
 			list = append(list, j.ID)
 			if want := j.ID == both.Job.ID && b.Job.State == jobs.Failed; j.ParentFailed != want {
 				t.Errorf("job %s: a parent failed: %v", j.ID, j.ParentFailed)

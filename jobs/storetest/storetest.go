@@ -51,6 +51,9 @@ var Checks = []Check{
 	{"Key", checkKey},
 	{"Due", checkDue},
 	{"List", checkList},
+	{"Search", checkSearch},
+	{"Documents", checkDocuments},
+	{"PartialResult", checkPartialResult},
 	{"Counters", checkCounters},
 	{"OrderOfEvents", checkOrderOfEvents},
 	{"EventsOfOneJob", checkEventsOfOneJob},
@@ -66,6 +69,9 @@ var Checks = []Check{
 	{"Pause", checkPause},
 	{"After", checkAfter},
 	{"Retention", checkRetention},
+	{"Follow", checkFollow},
+	{"Callbacks", checkCallbacks},
+	{"Partial", checkPartial},
 }
 
 // epochStart is some time with millisecond precision.

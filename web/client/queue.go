@@ -95,9 +95,20 @@ func (c *Client) changeQueue(ctx context.Context, method, name, verb string, in 
 // Retry submits a job like one that has ended, with the same input or, if that is not
 // nil, another.
 func (c *Client) Retry(ctx context.Context, id string, input jsontext.Value) (Job, error) {
-	in := struct {
+	return c.retry(ctx, id, struct {
 		Input jsontext.Value `json:"input,omitzero"`
-	}{input}
+	}{input})
+}
+
+// RetryTargets submits a fan-out again that has ended, but calls these targets only; the
+// others keep what came of them.
+func (c *Client) RetryTargets(ctx context.Context, id string, targets []string) (Job, error) {
+	return c.retry(ctx, id, struct {
+		Targets []string `json:"targets"`
+	}{targets})
+}
+
+func (c *Client) retry(ctx context.Context, id string, in any) (Job, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return Job{}, err

@@ -25,6 +25,14 @@ func (m JobModel) why() string {
 	return reasonText(m.Job.Reason)
 }
 
+// childText says what a job is there for that belongs to another.
+func childText(j jobs.Job) string {
+	if j.Kind == jobs.KindWebhook && len(j.Callbacks) > 0 {
+		return "callback to " + shorten(j.Callbacks[0].URL)
+	}
+	return j.Kind
+}
+
 func coord(f float64) string { return strconv.FormatFloat(math.Round(f*10)/10, 'f', -1, 64) }
 
 // timelineText says in words what the timeline draws.

@@ -96,6 +96,10 @@ type JobModel struct {
 	Job    jobs.Job
 	Events []*jobs.Event // of this job, oldest first, progress and output included
 	Cut    bool          // older events exist but are not in Events
+
+	Children     []jobs.Job // whose parent it is, newest first: deliveries of its callbacks
+	MoreChildren bool       // there are older ones
+
 	At     time.Time
 	Origin string
 }
@@ -119,5 +123,6 @@ func JobFragments(m JobModel) []Fragment {
 		{"job-timeline", jobTimeline(m)},
 		{"job-output", jobOutput(m)},
 		{"job-data", jobData(m)},
+		{"job-children", jobChildren(m)},
 	}
 }

@@ -121,6 +121,12 @@ func sampleFailed() JobModel {
 			event(18, jobs.JobStarted, s(28), `{"state":"running","attempt":3}`),
 			event(19, jobs.JobFailed, s(37), `{"state":"failed","reason":"exhausted","error":`+problem+`}`),
 		},
+		Children: []jobs.Job{
+			{ID: sampleID(8), Kind: jobs.KindWebhook, Queue: jobs.CallbackQueue, State: jobs.Retrying, Attempt: 1, MaxAttempts: 7, Callbacks: []jobs.Callback{{URL: "https://shop.example/hooks?<b>", Secrets: []jobs.Secret{"whsec_hidden"}}},
+				Error: &jobs.Problem{Title: "Delivery failed", Code: "upstream_status"}},
+			{ID: sampleID(7), Kind: "shell", Queue: "orders", State: jobs.Succeeded, Attempt: 1, MaxAttempts: 5, FinishedAt: s(36)},
+		},
+		MoreChildren: true,
 	}
 }
 

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"jobhub/web"
+	"jobhub/web/config"
+)
+
+const checkUsage = `Usage: jobhub check CONFIG
+
+Reads a configuration file as serve does and reports all that is wrong with it, and
+where routes and the hub's own paths meet. Exits with 1 if there is an error.
+`
+
+func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("jobhub check", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { fmt.Fprint(stderr, checkUsage) }
+	if err := parseFlags(fs, args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	if fs.NArg() != 1 {
+		fmt.Fprint(stderr, checkUsage)
+		return 2
+	}
+	c, notes, err := loadConfig(fs.Arg(0))
+	for _, note := range notes {
+		fmt.Fprintln(stdout, "note:", note)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		if all, ok := errors.AsType[config.Errors](err); ok {
+			fmt.Fprintln(stderr, counted(len(all), "error"))
+		}
+		return 1
+	}
+	fmt.Fprintf(stdout, "%s is good: %s, %s\n", fs.Arg(0), counted(len(c.Routes), "route"), counted(len(c.Queues), "queue"))
+	return 0
+}
+
+// loadConfig reads a configuration file, and says what is worth knowing about it.
+func loadConfig(path string) (c *config.Config, notes []string, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return decodeConfig(path, data)
+}
+
+func decodeConfig(path string, data []byte) (c *config.Config, notes []string, err error) {
+	if c, err = config.Decode(path, data); err != nil {
+		return nil, nil, err
+	}
+	notes, wrong := c.Overlaps(web.OwnPaths())
+	if len(wrong) > 0 {
+		return nil, notes, wrong
+	}
+	return c, notes, nil
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

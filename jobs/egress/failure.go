@@ -1,0 +1,92 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// Codes of attempts that failed, besides those of package jobs.
+const (
+	UpstreamStatus      jobs.Code = "upstream_status"      // an answer that is not a success
+	UpstreamUnreachable jobs.Code = "upstream_unreachable" // no complete answer
+)
+
+// maxRetryAfter bounds how long an upstream can put off a job.
+const maxRetryAfter = time.Hour
+
+// RetryAfter reads a Retry-After header: seconds or a date. It is at most an hour.
+func RetryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	date, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(date.Sub(now), 0), maxRetryAfter)
+}
+
+// Retries reports whether an answer of that status may be another one the next time.
+func Retries(status int) bool {
+	return status == 408 || status == 425 || status == 429 || status >= 500 && status <= 599
+}
+
+// Broken is the verdict on an attempt without a complete answer: the cause why ctx ended,
+// or a *jobs.Failure. The texts of net/http hold URLs and addresses, so none is passed on.
+func Broken(ctx context.Context, at *url.URL, err error) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= 0 {
+		<-ctx.Done() // the dialer's timer may fire a moment before that of ctx
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, ErrBlocked) {
+		return Never(jobs.NewProblem(jobs.BlockedAddress, "Blocked address",
+			"%s leads to an address that is not public. Ask the operator to open its range with --egress-allow.", at.Host))
+	}
+	return &jobs.Failure{Problem: jobs.NewProblem(UpstreamUnreachable, "Upstream unreachable", "%s", reason(at.Host, err))}
+}
+
+// reason says in plain words why host gave no complete answer.
+func reason(host string, err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "The name in " + host + " could not be resolved. Check that it is right."
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "The TLS certificate of " + host + " could not be verified. Have it renewed or its issuer trusted."
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
+		return host + " does not speak TLS. Check scheme and port."
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return "No connection to " + host + " in time. Check that it is up."
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return host + " refused the connection. Check that it is up and the port is right."
+	}
+	return "The connection to " + host + " ended before its answer was complete."
+}
+
+// Never is the failure that is not retried.
+func Never(problem error) *jobs.Failure {
+	p, ok := errors.AsType[*jobs.Problem](problem)
+	if !ok {
+		p = jobs.NewProblem(jobs.Internal, "Internal error", "%s", problem)
+	}
+	return &jobs.Failure{Problem: p, Never: true}
+}

@@ -1,0 +1,347 @@
+package jobs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"jobhub/jobs/cron"
+)
+
+// Schedule submits a job whenever its time comes. At a tick the job and the schedule's new
+// times are one commit, guarded by what the schedule was before: there is one job per
+// tick, however many engines and restarts there are. Ticks that were missed are made
+// up for by one job. A tick whose job is refused, by a full queue for one, is skipped.
+type Schedule struct {
+	Name      string    `json:"-"`
+	Cron      string    `json:"cron"`
+	TimeZone  string    `json:"time_zone"` // IANA name; UTC if empty
+	Job       Value     `json:"job"`       // a submission
+	Paused    bool      `json:"paused"`
+	Caller    string    `json:"caller"`            // in whose name the jobs are
+	NextAt    time.Time `json:"next_at,omitzero"`  // zero while paused
+	LastAt    time.Time `json:"last_at,omitzero"`  // when it last submitted a job
+	LastJob   ID        `json:"last_job,omitzero"` // which
+	LastError *Problem  `json:"last_error,omitzero"`
+}
+
+const (
+	kindSchedule   = "schedule"
+	maxSchedules   = 1000        // of one tenant
+	maxScheduleJob = 64 << 10    // bytes of JSON
+	glance         = time.Minute // the clock may have been set meanwhile
+)
+
+// ScheduleTag is on every job that a schedule submits.
+func ScheduleTag(name string) string { return "schedule:" + name }
+
+// next is the first tick after t.
+func (s *Schedule) next(t time.Time) (time.Time, error) {
+	expr, err := cron.Parse(s.Cron)
+	if err != nil {
+		return t, invalid("/cron", "%s", err)
+	}
+	zone, err := time.LoadLocation(s.TimeZone)
+	if err != nil || s.TimeZone == "Local" {
+		return t, invalid("/time_zone", "must be a name like Europe/Berlin or UTC")
+	}
+	next := expr.Next(t.In(zone))
+	if next.IsZero() {
+		return t, invalid("/cron", "names no time within nine years")
+	}
+	return next.UTC(), nil
+}
+
+// job is what the schedule submits.
+func (s *Schedule) spec(tenant string) (Spec, error) {
+	spec, err := DecodeSpec(s.Job)
+	if err == nil && !spec.RunAt.IsZero() {
+		err = invalid("/run_at", "is what the schedule says; use delay to put the job off further")
+	}
+	if err == nil && len(spec.Tags) >= maxTags {
+		err = invalid("/tags", "at most %d tags, besides that of the schedule", maxTags-1)
+	}
+	spec.Tenant, spec.Caller, spec.Tags = tenant, s.Caller, append(spec.Tags, ScheduleTag(s.Name))
+	return spec, err
+}
+
+// PutSchedule makes a schedule, or replaces the one of that name: its members up to Caller
+// are taken. It tells whether it is new. The job is checked as its submission would be.
+func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ Schedule, made bool, err error) {
+	if !WellFormedName(s.Name) {
+		return s, false, noSchedule(s.Name)
+	}
+	s.TimeZone = cmp.Or(s.TimeZone, "UTC")
+	s.NextAt, s.LastAt, s.LastJob, s.LastError = time.Time{}, time.Time{}, ID{}, nil
+	if _, err := s.next(time.Now()); err != nil {
+		return s, false, err
+	}
+	if s.Job == nil {
+		return s, false, invalid("/job", "is required: a job as POST /v1/jobs takes it")
+	}
+	if err := s.Job.Compact(); err != nil {
+		return s, false, invalid("/job", "%s", err)
+	}
+	if len(s.Job) > maxScheduleJob {
+		return s, false, invalid("/job", "must be up to %d bytes; store large data elsewhere and send a link", maxScheduleJob)
+	}
+	spec, err := s.spec(tenant)
+	if err == nil {
+		_, err = e.newJob(spec)
+	}
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return s, false, within("/job", p)
+	}
+	if err != nil {
+		return s, false, err
+	}
+	for {
+		all, err := e.store.Documents(ctx, tenant, kindSchedule)
+		if err != nil {
+			return s, false, err
+		}
+		i := slices.IndexFunc(all, func(d Document) bool { return d.Name == s.Name })
+		if i < 0 && len(all) >= maxSchedules {
+			return s, false, newProblem(Conflict, "Too many schedules", "There are %d schedules; delete some first.", len(all))
+		}
+		var old Schedule
+		var was Value
+		if i >= 0 {
+			if old, err = decodeSchedule(all[i]); err != nil {
+				return s, false, err
+			}
+			was = all[i].Data
+		}
+		s.NextAt, s.LastAt, s.LastJob, s.LastError = time.Time{}, old.LastAt, old.LastJob, nil
+		switch {
+		case s.Paused:
+		case was != nil && !old.Paused && old.Cron == s.Cron && old.TimeZone == s.TimeZone:
+			s.NextAt = old.NextAt // it may be due this moment
+		default:
+			if s.NextAt, err = s.next(time.Now()); err != nil {
+				return s, false, err
+			}
+		}
+		err = e.commits.do(ctx, s.change(tenant, was))
+		if errors.Is(err, ErrConflict) {
+			continue // it has changed meanwhile: look again
+		}
+		if err != nil {
+			return s, false, e.unavailable(ctx, err)
+		}
+		if !s.NextAt.IsZero() {
+			e.ticking.by(s.NextAt)
+		}
+		return s, was == nil, nil
+	}
+}
+
+// within is a problem of a document that is a member of another one.
+func within(pointer string, p *Problem) *Problem {
+	inner := *p
+	inner.Errors = slices.Clone(p.Errors)
+	for i := range inner.Errors {
+		inner.Errors[i].Pointer = pointer + inner.Errors[i].Pointer
+	}
+	return &inner
+}
+
+func noSchedule(name string) error {
+	return newProblem(NotFound, "Not found", "There is no schedule %s; a name is 1 to 64 of a-z 0-9 . _ -", name)
+}
+
+// Schedules returns the schedules of a tenant by name.
+func (e *Engine) Schedules(ctx context.Context, tenant string) ([]Schedule, error) {
+	all, err := e.store.Documents(ctx, tenant, kindSchedule)
+	list := make([]Schedule, len(all))
+	for i := range all {
+		if list[i], err = decodeSchedule(all[i]); err != nil {
+			break
+		}
+	}
+	return list, err
+}
+
+// Schedule returns one schedule; a problem with NotFound if there is none.
+func (e *Engine) Schedule(ctx context.Context, tenant, name string) (Schedule, error) {
+	list, err := e.Schedules(ctx, tenant)
+	if err != nil {
+		return Schedule{}, err
+	}
+	if i := slices.IndexFunc(list, func(s Schedule) bool { return s.Name == name }); i >= 0 {
+		return list[i], nil
+	}
+	return Schedule{}, noSchedule(name)
+}
+
+// DeleteSchedule forgets a schedule; the jobs it has submitted stay.
+func (e *Engine) DeleteSchedule(ctx context.Context, tenant, name string) error {
+	for {
+		all, err := e.store.Documents(ctx, tenant, kindSchedule)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(d Document) bool { return d.Name == name })
+		if i < 0 {
+			return noSchedule(name)
+		}
+		o := newOp(Change{})
+		o.doc = &DocumentChange{Document: Document{Tenant: tenant, Kind: kindSchedule, Name: name}, Was: all[i].Data}
+		if err = e.commits.do(ctx, o); err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return e.unavailable(ctx, err)
+		}
+	}
+}
+
+func decodeSchedule(d Document) (s Schedule, err error) {
+	if err = json.Unmarshal(d.Data, &s); err != nil {
+		err = fmt.Errorf("schedule %s: %w", d.Name, err)
+	}
+	s.Name = d.Name
+	return s, err
+}
+
+// document is the schedule as it is to be stored, where was is stored.
+func (s *Schedule) document(tenant string, was Value) *DocumentChange {
+	data, err := json.Marshal(s)
+	if err != nil { // texts, times and valid JSON only
+		panic(err)
+	}
+	return &DocumentChange{Document: Document{Tenant: tenant, Kind: kindSchedule, Name: s.Name, Data: data}, Was: was}
+}
+
+func (s *Schedule) change(tenant string, was Value) *op {
+	o := newOp(Change{})
+	o.doc = s.document(tenant, was)
+	o.bytes += len(o.doc.Data)
+	return o
+}
+
+// fireDue submits the jobs of all schedules whose time has come, and returns when the next
+// one is.
+func (e *Engine) fireDue(ctx context.Context) (next time.Time) {
+	for {
+		now := time.Now()
+		all, err := e.store.Documents(ctx, "", kindSchedule)
+		if err != nil {
+			if ctx.Err() == nil {
+				e.log.Error("looking for schedules", "error", err)
+			}
+			return now.Add(time.Second)
+		}
+		next = now.Add(glance)
+		var fired []*tick
+		active := false
+		for _, d := range all {
+			s, err := decodeSchedule(d)
+			switch {
+			case err != nil:
+				e.log.Error("reading a schedule", "error", err)
+			case s.NextAt.IsZero():
+			case s.NextAt.After(now):
+				active, next = true, earlier(next, s.NextAt)
+			default:
+				fired = append(fired, &tick{Schedule: s, tenant: d.Tenant, was: d.Data})
+			}
+		}
+		if len(fired) == 0 {
+			if !active {
+				return time.Time{}
+			}
+			return next
+		}
+		if !e.fire(ctx, now, fired) {
+			return now.Add(time.Second)
+		}
+	}
+}
+
+// tick is a schedule whose time has come.
+type tick struct {
+	Schedule
+	tenant string
+	was    Value
+	op     *op
+}
+
+// fire submits the jobs of schedules, together. It returns false if that was not possible
+// and has to be tried again.
+func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done bool) {
+	for _, t := range due {
+		next, err := t.next(now)
+		if err != nil { // zones may have gone with an update of the machine
+			e.log.Error("a schedule can't go on and is paused", "schedule", t.Name, "error", err)
+			t.Paused = true
+		}
+		if t.NextAt = next; t.Paused {
+			t.NextAt = time.Time{}
+			t.refuse(err)
+			continue
+		}
+		spec, err := t.spec(t.tenant)
+		var job Job
+		if err == nil {
+			job, err = e.newJob(spec)
+		}
+		if err != nil {
+			t.refuse(err)
+			continue
+		}
+		fired := t.Schedule
+		fired.LastAt, fired.LastJob, fired.LastError = now.Truncate(time.Millisecond).UTC(), job.ID, nil
+		t.op = newOp(accept(job))
+		t.op.change.After, t.op.change.With = spec.After, fired.document(t.tenant, t.was)
+	}
+	if !e.handIn(ctx, due) {
+		return false
+	}
+	for _, t := range due {
+		err := t.op.wait(ctx)
+		if t.op.doc == nil && refused(err) {
+			e.log.Warn("a schedule's job was refused; its next chance is the next tick", "schedule", t.Name, "error", err)
+			t.refuse(err)
+			if err = e.commits.do(ctx, t.op); err == nil {
+				continue
+			}
+		}
+		if err != nil && !errors.Is(err, ErrConflict) { // else it was changed or fired elsewhere
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Engine) handIn(ctx context.Context, due []*tick) bool {
+	for _, t := range due {
+		if err := e.commits.put(ctx, t.op); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// refuse makes the tick end without a job.
+func (t *tick) refuse(err error) {
+	p, ok := errors.AsType[*Problem](err)
+	if !ok {
+		p = newProblem(Internal, "Not submitted", "%s", strings.ToValidUTF8(err.Error(), "\ufffd"))
+	}
+	t.LastError = p
+	t.op = t.change(t.tenant, t.was)
+}
+
+// refused reports whether a submission will not be taken as it is, or not now, by a store
+// that works.
+func refused(err error) bool {
+	_, unknown := errors.AsType[*UnknownParent](err)
+	return unknown || errors.Is(err, ErrQueueFull)
+}

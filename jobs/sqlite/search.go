@@ -1,0 +1,102 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"jobhub/jobs"
+)
+
+const (
+	searchTime = 100 * time.Millisecond // after which a search ends its page
+	searchSpan = 2_000                  // numbers of jobs (N) that one query of it covers
+)
+
+// search is List with a text: it looks at the jobs one by one, newest first, until the
+// page is full or it has looked at enough. One search at a time keeps the other readers
+// at work.
+func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit int) (page jobs.Page, err error) {
+	select {
+	case s.searching <- struct{}{}:
+		defer func() { <-s.searching }()
+	case <-ctx.Done():
+		return page, context.Cause(ctx)
+	}
+	p := s.parts(f)[0]
+	span := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<?", "jobs.n>=?"), " AND ") + " ORDER BY jobs.n DESC"
+	text := fold(f.Text)
+	end := time.Now().Add(searchTime)
+	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
+		newest := conn.Prep("SELECT max(n) FROM jobs WHERE n<?")
+		looked := 0
+		over := func() bool {
+			return len(page.Jobs) > limit || looked >= jobs.MaxSearched || page.Next > 0 && !time.Now().Before(end)
+		}
+		for !over() {
+			newest.BindInt64(1, before)
+			n, err := sqlitex.ResultInt64(newest)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				page.Next = 0
+				return nil
+			}
+			low, cut := max(n-searchSpan+1, 1), false
+			err = sqlitex.ExecuteTransient(conn, span, &sqlitex.ExecOptions{Args: append(p.args[:len(p.args):len(p.args)], before, low), ResultFunc: func(st *sqlite.Stmt) error {
+				if cut = cut || over(); cut {
+					return nil
+				}
+				looked++
+				job, far, err := s.scanJob(st, 0)
+				if err != nil {
+					return err
+				}
+				listed := job
+				if err := loadPayloads(conn, &job, far); err != nil {
+					return err
+				}
+				page.Next = job.N
+				if holds(&job, text) {
+					page.Jobs = append(page.Jobs, listed)
+				}
+				return nil
+			}})
+			if err != nil {
+				return err
+			}
+			if len(page.Jobs) > limit {
+				page.Jobs = page.Jobs[:limit]
+				page.Next = page.Jobs[limit-1].N
+				return nil
+			}
+			if !cut {
+				before, page.Next = low, uint64(low)
+			}
+		}
+		return nil
+	})
+	return page, err
+}
+
+// holds reports whether a job has the text, which is folded, in what is searched.
+func holds(j *jobs.Job, text []byte) bool {
+	in := func(b []byte) bool { return len(b) >= len(text) && bytes.Contains(fold(b), text) }
+	if in(j.Input) || in([]byte(j.Kind)) || in([]byte(j.ID.String())) {
+		return true
+	}
+	for _, tag := range j.Tags {
+		if in([]byte(tag)) {
+			return true
+		}
+	}
+	return j.Error != nil && (in([]byte(j.Error.Title)) || in([]byte(j.Error.Detail)))
+}
+
+// fold gives texts that differ only in case the same bytes.
+func fold[T ~string | ~[]byte](text T) []byte { return bytes.ToLower([]byte(text)) }

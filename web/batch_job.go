@@ -1,0 +1,166 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
+)
+
+// batchHandler runs asynchronous batches. Its items act for the caller of the batch. Their
+// answers are kept as they come; after a restart those without one are asked again, under
+// the same Idempotency-Key.
+func (s *Server) batchHandler() jobs.Handler {
+	return jobs.Handler{
+		Check: func(input jobs.Value, _ jobs.Via) error {
+			_, err := decodeBatch(input)
+			return err
+		},
+		Run: s.runBatch,
+	}
+}
+
+const (
+	publishEvery = 100 * time.Millisecond // partial results of up to publishBytes
+	publishBytes = 1 << 20
+)
+
+func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+	job := run.Job()
+	items, err := decodeBatch(job.Input)
+	if err != nil {
+		return jobs.Result{}, &jobs.Failure{Problem: err.(*jobs.Problem), Never: true}
+	}
+	b := newBatch(s, s.outerOf(job), items, maxResult)
+	b.key = itemKeys(job.ID.String())
+	b.restore(job.Result)
+	changed := make(chan struct{}, 1)
+	b.told = func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	var publisher sync.WaitGroup
+	publishing, stop := context.WithCancel(context.Background())
+	publisher.Go(func() { b.publish(publishing, run, changed) })
+	b.run(asCaller(ctx, job))
+	stop()
+	publisher.Wait()
+	if ctx.Err() != nil { // what there is stays with the job
+		b.tell(run)
+		return jobs.Result{}, context.Cause(ctx)
+	}
+	return jobs.Result{Value: b.document()}, nil
+}
+
+// publish shows the answers that came, until ctx ends; large ones less often.
+func (b *batch) publish(ctx context.Context, run *jobs.Run, changed <-chan struct{}) {
+	for {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+		size := b.tell(run)
+		select {
+		case <-time.After(publishEvery * time.Duration(1+size/publishBytes)):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tell makes the answers so far the partial result, and returns its size.
+func (b *batch) tell(run *jobs.Run) int {
+	b.mu.Lock()
+	answered := b.answered
+	b.mu.Unlock()
+	result := b.document()
+	percent := 100 * float64(answered) / float64(max(len(b.items), 1))
+	run.Partial(result, jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", answered, len(b.items))})
+	return len(result)
+}
+
+// restore takes over the answers that an earlier attempt got.
+func (b *batch) restore(result jobs.Value) {
+	var before struct {
+		Responses []jobs.Value `json:"responses"`
+	}
+	if result == nil || json.Unmarshal(result, &before) != nil || len(before.Responses) != len(b.items) {
+		return
+	}
+	for i, r := range before.Responses {
+		if r.Kind() != jsontext.KindNull {
+			b.responses[i] = r
+			b.answered++
+			b.room.Add(-int64(len(r)))
+		}
+	}
+}
+
+// outerOf stands in for the request that brought the batch, which is over.
+func (s *Server) outerOf(job *jobs.Job) *http.Request {
+	host := "localhost"
+	if u, err := url.Parse(s.Origin); err == nil && u.Host != "" {
+		host = u.Host
+	}
+	header := http.Header{"User-Agent": {"jobhub"}}
+	if parent, state, _ := strings.Cut(job.Via.Trace, " "); parent != "" {
+		header.Set("Traceparent", parent)
+		if state != "" {
+			header.Set("Tracestate", state)
+		}
+	}
+	return &http.Request{Header: header, Host: host, RemoteAddr: "127.0.0.1:0"}
+}
+
+type callerKey struct{}
+
+// asCaller is the context of requests that the hub makes to itself in the name of the
+// caller of a job.
+func asCaller(ctx context.Context, job *jobs.Job) context.Context {
+	return context.WithValue(ctx, callerKey{}, job)
+}
+
+// callerOf is the job in whose caller's name a request is made; nil for those from outside.
+func callerOf(ctx context.Context) *jobs.Job {
+	job, _ := ctx.Value(callerKey{}).(*jobs.Job)
+	return job
+}
+
+// itemBody is the body of an item's request and its type.
+func itemBody(v jobs.Value) (body []byte, contentType string, err error) {
+	switch v.Kind() {
+	case jsontext.KindInvalid, jsontext.KindNull:
+		return nil, "", nil
+	case jsontext.KindString:
+		text, err := jsontext.AppendUnquote(nil, v)
+		return text, "text/plain; charset=utf-8", err
+	case jsontext.KindBeginObject:
+		var binary struct {
+			Base64 *string `json:"base64"`
+		}
+		if json.Unmarshal(v, &binary, json.RejectUnknownMembers(true)) == nil && binary.Base64 != nil {
+			if body, err = base64.StdEncoding.DecodeString(*binary.Base64); err != nil {
+				return nil, "", errors.New("body.base64 is not base64 (RFC 4648, with padding)")
+			}
+			return body, "application/octet-stream", nil
+		}
+	}
+	return v, "application/json", nil
+}
+
+func sortedNames(h http.Header) []string { return slices.Sorted(maps.Keys(h)) }

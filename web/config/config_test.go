@@ -1,0 +1,130 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"jobhub/jobs"
+	"jobhub/web/gateway"
+)
+
+// TestContract: the example of section 9 as it stands there.
+func TestContract(t *testing.T) {
+	c, err := Decode("jobhub.yaml", []byte(`
+hosts: [hub.example.com]                 # besides loopback names
+origins: [https://app.example.com]
+egress: {allow: ["127.0.0.0/8"]}         # ranges that http jobs and callbacks may reach although they are not public; also --egress-allow
+workers: {lease: 30s}                    # also --lease; the beat is a third of it
+queues:
+  default: {concurrency: 64, capacity: 100000}
+  reports: {concurrency: 2, capacity: 50, queue_timeout: 30s}
+routes:
+  - path: /api/orders/                   # the longest prefix wins
+    upstream: http://127.0.0.1:9000      # the path is appended as it came
+    async: on-request                    # never | on-request | always
+    queue: orders
+    queue_timeout: 30s
+    timeout: 5m                          # max_attempts is 1 unless retry is set
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(c.Hosts, []string{"hub.example.com"}) || !reflect.DeepEqual(c.Origins, []string{"https://app.example.com"}) ||
+		!reflect.DeepEqual(c.EgressAllow, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}) || c.Lease != 30*time.Second {
+		t.Errorf("%+v", c)
+	}
+	want := map[string]Queue{"default": {Concurrency: 64, Capacity: 100000}, "reports": {Concurrency: 2, Capacity: 50, QueueTimeout: 30 * time.Second}}
+	if !reflect.DeepEqual(c.Queues, want) {
+		t.Errorf("queues %+v", c.Queues)
+	}
+	r := c.Routes[0]
+	if r.Path != "/api/orders/" || r.Upstream.String() != "http://127.0.0.1:9000" || r.Async != gateway.OnRequest || r.Queue != "orders" ||
+		r.QueueTimeout != 30*time.Second || r.Timeout != 5*time.Minute || r.MaxAttempts != 0 {
+		t.Errorf("route %+v", r)
+	}
+}
+
+func TestTargetsAndRetry(t *testing.T) {
+	data, err := os.ReadFile("../../cmd/jobhub/testdata/check/good.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Decode("good.yaml", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Routes[2]
+	if r.Async != gateway.Always || len(r.Targets) != 2 || r.Targets[1].Name != "south" || r.Targets[1].Timeout != 2*time.Second || r.Targets[1].Strip != "/quotes" || r.Policy != "quorum:1" {
+		t.Errorf("%+v", r)
+	}
+	if r.MaxAttempts != 3 || r.Backoff != (jobs.Backoff{Kind: 2, Initial: time.Second, Max: jobs.DefaultBackoff.Max}) {
+		t.Errorf("%+v", r)
+	}
+	if q := c.Queues["orders"].Callbacks; len(q) != 1 || q[0].URL != "https://hooks.example.com/jobhub" || len(q[0].Events) != 2 || len(q[0].Secrets) != 1 || !strings.HasPrefix(string(q[0].Secrets[0]), "whsec_") {
+		t.Errorf("%+v", q)
+	}
+	if q := c.Queues["reports"]; q.Rate != (jobs.Rate{N: 10, Per: jobs.Duration(time.Second)}) || q.PerKey != 1 {
+		t.Errorf("%+v", q)
+	}
+	var set jobs.QueueSettings
+	set.Capacity, set.Paused = 7, &jobs.Pause{}
+	c.Queues["reports"].Set(&set)
+	if set.Capacity != 50 || set.Concurrency != 2 || set.Paused == nil {
+		t.Errorf("%+v", set)
+	}
+}
+
+// TestSecretsAreNotQuoted: an error must not carry a secret into a log.
+func TestSecretsAreNotQuoted(t *testing.T) {
+	_, err := Decode("x", []byte("queues: {a: {callbacks: [{url: 'http://user:hunter2@x/', secret: hunter2}]}}\nroutes: [{path: /a/, upstream: 'http://user:hunter2@x/'}]\n"))
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Error(err)
+	}
+}
+
+// FuzzDecode: nothing makes it panic; an error is Errors with lines of the file, each
+// of one printable line; and what is accepted can be served.
+func FuzzDecode(f *testing.F) {
+	for _, name := range []string{"good", "bad", "alias", "overlap", "tab", "two"} {
+		data, err := os.ReadFile("../../cmd/jobhub/testdata/check/" + name + ".yaml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(data))
+	}
+	f.Add("a: &a [*a]")
+	f.Add("routes: [{path: /, upstream: 'http://[::1]:9/'}]")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := Decode("f", []byte(text))
+		if err != nil {
+			all, ok := errors.AsType[Errors](err)
+			if !ok || len(all) == 0 || c != nil {
+				t.Fatalf("%T %v", err, err)
+			}
+			for _, e := range all {
+				if e.Line < 0 || e.Line > strings.Count(text, "\n")+strings.Count(text, "\r")+2 || strings.ContainsAny(e.Error(), "\n\r\x1b") {
+					t.Errorf("%d %q", e.Line, e.Error())
+				}
+			}
+			return
+		}
+		c.Overlaps([]string{"/", "/{$}", "/v1/jobs/{id}", "/static/"})
+		table := gateway.NewTable(c.Routes, nil)
+		defer table.Close()
+		for _, r := range c.Routes {
+			for _, target := range r.Targets {
+				if target.Upstream == nil || target.Name == "" {
+					t.Errorf("target %+v", target)
+				}
+			}
+			if r.Path == "" || (r.Upstream == nil) == (len(r.Targets) == 0) {
+				t.Errorf("route %+v", r)
+			}
+		}
+	})
+}

@@ -1,0 +1,201 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"jobhub/jobs"
+)
+
+const (
+	year      = 365 * 24 * time.Hour
+	maxNumber = 1_000_000_000
+)
+
+// Decode reads a configuration; name is what errors call it.
+func Decode(name string, data []byte) (*Config, error) {
+	r := &reader{file: name}
+	c := &Config{Queues: map[string]Queue{}, Source: data, name: name, lines: map[string]int{}}
+	if doc := r.document(data); doc != nil {
+		r.mapping(doc, "", map[string]field{
+			"hosts":   r.texts(&c.Hosts, r.host),
+			"origins": r.texts(&c.Origins, r.origin),
+			"egress": func(n *yaml.Node, at string) {
+				r.mapping(n, at, map[string]field{"allow": func(n *yaml.Node, at string) { r.ranges(n, at, &c.EgressAllow) }})
+			},
+			"workers": func(n *yaml.Node, at string) {
+				r.mapping(n, at, map[string]field{"lease": func(n *yaml.Node, at string) { c.Lease, _ = r.duration(n, at, time.Second, time.Hour) }})
+			},
+			"queues": func(n *yaml.Node, at string) {
+				r.each(n, at, func(key, value *yaml.Node, at string) { c.Queues[key.Value] = r.queue(key, value, at) })
+			},
+			"routes": func(n *yaml.Node, at string) {
+				r.list(n, at, func(n *yaml.Node, at string) { r.route(n, at, c) })
+			},
+		})
+	}
+	if len(r.errs) > 0 {
+		r.errs.sort()
+		return nil, r.errs
+	}
+	return c, nil
+}
+
+// texts reads a list of different texts that check finds good.
+func (r *reader) texts(to *[]string, check func(n *yaml.Node, at, text string) bool) field {
+	return func(n *yaml.Node, at string) {
+		r.list(n, at, func(n *yaml.Node, at string) {
+			text, ok := r.text(n, at)
+			switch {
+			case !ok || !check(n, at, text):
+			case slices.Contains(*to, text):
+				r.fail(n, at, "%s stands there twice; keep one", text)
+			default:
+				*to = append(*to, text)
+			}
+		})
+	}
+}
+
+var hostName = regexp.MustCompile(`^[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*$`)
+
+func (r *reader) host(n *yaml.Node, at, text string) bool {
+	if net.ParseIP(text) == nil && (!hostName.MatchString(text) || len(text) > 253) {
+		r.fail(n, at, "must be a name like hub.example.com, without scheme and port, not %q", text)
+		return false
+	}
+	return true
+}
+
+func (r *reader) origin(n *yaml.Node, at, text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || text != u.Scheme+"://"+u.Host || text != strings.ToLower(text) || strings.Contains(text, "*") {
+		r.fail(n, at, "must be an origin as browsers send it, like https://app.example.com or http://localhost:3000, not %q", text)
+		return false
+	}
+	if port := u.Port(); port == "80" && u.Scheme == "http" || port == "443" && u.Scheme == "https" {
+		r.fail(n, at, "must be without :%s, as browsers leave it out", port)
+		return false
+	}
+	return true
+}
+
+func (r *reader) ranges(n *yaml.Node, at string, to *[]netip.Prefix) {
+	r.list(n, at, func(n *yaml.Node, at string) {
+		text, ok := r.text(n, at)
+		if !ok {
+			return
+		}
+		prefix, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil:
+			r.fail(n, at, "must be a range like 10.0.0.0/8 or 127.0.0.1/32, not %q", text)
+		case prefix != prefix.Masked():
+			r.fail(n, at, "has bits behind its length; write %s", prefix.Masked())
+		default:
+			*to = append(*to, prefix)
+		}
+	})
+}
+
+func (r *reader) queue(key, n *yaml.Node, at string) (q Queue) {
+	if !jobs.WellFormedName(key.Value) {
+		r.fail(key, at, "must have a name of 1 to 64 of a-z 0-9 . _ -")
+		return q
+	}
+	limit := func(to *int) field {
+		return func(n *yaml.Node, at string) { *to, _ = r.number(n, at, 1, maxNumber) }
+	}
+	fields := map[string]field{
+		"concurrency": limit(&q.Concurrency), "capacity": limit(&q.Capacity), "per_key": limit(&q.PerKey),
+		"rate": func(n *yaml.Node, at string) {
+			if text, ok := r.text(n, at); ok {
+				if q.Rate, ok = jobs.ParseRate(text); !ok {
+					r.fail(n, at, "must be like 10/s, 100/m or 5/30s, not %q", text)
+				}
+			}
+		},
+		"queue_timeout": func(n *yaml.Node, at string) { q.QueueTimeout, _ = r.duration(n, at, time.Millisecond, 10*year) },
+		"callbacks": func(n *yaml.Node, at string) {
+			r.list(n, at, func(n *yaml.Node, at string) { q.Callbacks = append(q.Callbacks, r.callback(n, at)) })
+		},
+	}
+	r.mapping(n, at, fields)
+	return q
+}
+
+func (r *reader) callback(n *yaml.Node, at string) (c jobs.Callback) {
+	r.mapping(n, at, map[string]field{
+		"url": func(n *yaml.Node, at string) {
+			if u, ok := r.url(n, at); ok {
+				c.URL = u.String()
+			}
+		},
+		"events": r.texts(&c.Events, func(n *yaml.Node, at, text string) bool {
+			for t := jobs.JobScheduled; t <= jobs.JobCancelled; t++ {
+				if text == t.String() && t.Lasting() {
+					return true
+				}
+			}
+			r.fail(n, at, "must be a change of a job's state, like job.succeeded or job.failed, not %q", text)
+			return false
+		}),
+		"secret": func(n *yaml.Node, at string) {
+			one := func(n *yaml.Node, at string) {
+				text, ok := r.text(n, at)
+				if !ok {
+					return
+				}
+				c.Secrets = append(c.Secrets, jobs.Secret(text))
+				if _, err := jobs.Secret(text).Key(); err != nil { // it is never quoted
+					r.fail(n, at, "%s, as from: echo whsec_$(openssl rand -base64 32)", err)
+				}
+			}
+			if n.Kind != yaml.SequenceNode {
+				one(n, at)
+				return
+			}
+			if r.list(n, at, one); len(n.Content) < 1 || len(n.Content) > 2 {
+				r.fail(n, at, "must be a secret, or a list of the new one and the one that it replaces")
+			}
+		},
+	})
+	if n.Kind == yaml.MappingNode && c.URL == "" && !r.failedIn(at) {
+		r.fail(n, at, "needs a url")
+	}
+	return c
+}
+
+// failedIn reports whether something below at is wrong already.
+func (r *reader) failedIn(at string) bool {
+	return slices.ContainsFunc(r.errs, func(e Error) bool { return strings.HasPrefix(e.At, at) })
+}
+
+// url reads the URL of an HTTP API.
+func (r *reader) url(n *yaml.Node, at string) (*url.URL, bool) {
+	text, ok := r.text(n, at)
+	if !ok {
+		return nil, false
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
+		r.fail(n, at, "must be a URL like http://127.0.0.1:9000")
+	case u.User != nil:
+		r.fail(n, at, "must be without user name and password; callers send an Authorization header")
+	case u.Fragment != "" || strings.HasSuffix(text, "#"):
+		r.fail(n, at, "must be without #")
+	case strings.HasSuffix(u.Host, ":"):
+		r.fail(n, at, "has no port behind the colon")
+	default:
+		return u, true
+	}
+	return nil, false
+}

@@ -1,0 +1,45 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Overlaps says which routes share paths with the hub, whose own paths win. own is
+// patterns as http.ServeMux has them. A route that is never reached is an error; the others
+// are worth knowing, but for the route of all other paths, which means to share.
+func (c *Config) Overlaps(own []string) (notes []string, errs Errors) {
+	for i, route := range c.Routes {
+		var shared []string
+		for _, pattern := range own {
+			path, exact := strings.CutSuffix(pattern, "{$}")
+			switch {
+			case pattern == "/":
+			case !exact && covers(path, route.Path):
+				errs = append(errs, Error{File: c.name, Line: c.lines[route.Path], At: fmt.Sprintf("routes[%d].path", i),
+					Text: fmt.Sprintf("is never reached: %s is the hub's own; choose another path", path)})
+			case strings.HasPrefix(path, route.Path) || !strings.HasSuffix(route.Path, "/") && path == route.Path:
+				shared = append(shared, path)
+			}
+		}
+		if len(shared) > 0 && route.Path != "/" {
+			slices.Sort(shared)
+			shared = slices.Compact(shared)
+			text := strings.Join(shared[:min(3, len(shared))], ", ")
+			if len(shared) > 3 {
+				text += ", …"
+			}
+			notes = append(notes, fmt.Sprintf("%s:%d: %s does not get the hub's own paths below it: %s", c.name, c.lines[route.Path], route.Path, text))
+		}
+	}
+	return notes, errs
+}
+
+// covers reports whether all paths of a route match an own pattern.
+func covers(pattern, route string) bool {
+	if strings.HasSuffix(pattern, "/") {
+		return pattern != "/" && strings.HasPrefix(route, pattern)
+	}
+	return !strings.HasSuffix(route, "/") && pattern == route
+}

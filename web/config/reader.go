@@ -1,0 +1,225 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// maxFile is the largest configuration in bytes.
+const maxFile = 4 << 20
+
+// reader walks a YAML document and gathers what is wrong with it.
+type reader struct {
+	file string
+	errs Errors
+}
+
+// field reads the value of one key.
+type field func(n *yaml.Node, at string)
+
+func (r *reader) fail(n *yaml.Node, at, format string, args ...any) {
+	e := Error{File: r.file, At: at, Text: fmt.Sprintf(format, args...)}
+	if n != nil {
+		e.Line = n.Line
+	}
+	r.errs = append(r.errs, e)
+}
+
+var lineOf = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// document parses data; nil if it is empty or wrong.
+func (r *reader) document(data []byte) *yaml.Node {
+	if len(data) > maxFile {
+		r.fail(nil, "", "is over %d bytes, which no configuration needs", maxFile)
+		return nil
+	}
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, more yaml.Node
+	err := d.Decode(&doc)
+	if err == io.EOF {
+		return nil
+	}
+	if err == nil {
+		if err = d.Decode(&more); err == nil {
+			r.fail(&more, "", "holds a second document; put all into one")
+			return nil
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		text := err.Error()
+		m := lineOf.FindStringSubmatch(text)
+		var at yaml.Node
+		if m != nil {
+			at.Line, _ = strconv.Atoi(m[1])
+			text = text[len(m[0]):]
+		}
+		r.fail(&at, "", "is not YAML: %s", printable(text))
+		return nil
+	}
+	if len(doc.Content) != 1 || empty(doc.Content[0]) {
+		return nil
+	}
+	return doc.Content[0]
+}
+
+func empty(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// mapping reads a mapping with the given keys only.
+func (r *reader) mapping(n *yaml.Node, at string, fields map[string]field) {
+	r.each(n, at, func(key, value *yaml.Node, at string) {
+		read, known := fields[key.Value]
+		switch {
+		case !known:
+			r.fail(key, at, "is not known here; known are: %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+		case empty(value):
+			r.fail(value, at, "has no value; give one or delete the line")
+		default:
+			read(value, at)
+		}
+	})
+}
+
+// each goes through a mapping.
+func (r *reader) each(n *yaml.Node, at string, do func(key, value *yaml.Node, at string)) {
+	if n.Kind != yaml.MappingNode {
+		r.fail(n, at, "must be a mapping, like key: value, and is %s", kindOf(n))
+		return
+	}
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		inner := strings.TrimPrefix(at+"."+printable(key.Value), ".")
+		switch line, twice := seen[key.Value]; {
+		case key.Kind != yaml.ScalarNode || key.Tag != "!!str":
+			r.fail(key, at, "has a key that is not a text; put it into quotes")
+		case twice:
+			r.fail(key, inner, "stands there twice, first in line %d; keep one", line)
+		default:
+			seen[key.Value] = key.Line
+			if r.direct(value, inner) {
+				do(key, value, inner)
+			}
+		}
+	}
+}
+
+// direct refuses what would have to be looked up elsewhere.
+func (r *reader) direct(n *yaml.Node, at string) bool {
+	if n.Kind == yaml.AliasNode {
+		r.fail(n, at, "is an alias, which is not supported; write the value out")
+		return false
+	}
+	return true
+}
+
+// list reads a sequence.
+func (r *reader) list(n *yaml.Node, at string, item field) {
+	if n.Kind != yaml.SequenceNode {
+		r.fail(n, at, "must be a list, like [a, b], and is %s", kindOf(n))
+		return
+	}
+	for i, value := range n.Content {
+		inner := fmt.Sprintf("%s[%d]", at, i)
+		if r.direct(value, inner) {
+			item(value, inner)
+		}
+	}
+}
+
+// text reads a text that is not empty.
+func (r *reader) text(n *yaml.Node, at string) (string, bool) {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
+		r.fail(n, at, "must be a text, and is %s", kindOf(n))
+		return "", false
+	}
+	if n.Value == "" || strings.ContainsFunc(n.Value, unicode.IsControl) {
+		r.fail(n, at, "must be a text of one line that is not empty")
+		return "", false
+	}
+	return n.Value, true
+}
+
+func (r *reader) number(n *yaml.Node, at string, least, most int) (int, bool) {
+	v, err := strconv.Atoi(n.Value)
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil || v < least || v > most {
+		r.fail(n, at, "must be a whole number from %d to %d", least, most)
+		return 0, false
+	}
+	return v, true
+}
+
+func (r *reader) duration(n *yaml.Node, at string, least, most time.Duration) (time.Duration, bool) {
+	if n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!float") {
+		r.fail(n, at, "must have a unit, like %ss", printable(n.Value))
+		return 0, false
+	}
+	text, ok := r.text(n, at)
+	if !ok {
+		return 0, false
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		r.fail(n, at, "must be a duration like 500ms, 30s or 1h30m, not %q", text)
+		return 0, false
+	}
+	if d < least || d > most {
+		r.fail(n, at, "must be from %s to %s", least, most)
+		return 0, false
+	}
+	return d, true
+}
+
+// word reads one of some words and returns its index.
+func (r *reader) word(n *yaml.Node, at string, words []string) (int, bool) {
+	i := slices.Index(words, n.Value)
+	if n.Kind != yaml.ScalarNode || i < 0 {
+		r.fail(n, at, "must be one of %s", strings.Join(words, ", "))
+		return 0, false
+	}
+	return i, true
+}
+
+func kindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.Tag {
+	case "!!int", "!!float":
+		return "a number"
+	case "!!bool":
+		return "true or false"
+	case "!!null":
+		return "empty"
+	case "!!str":
+		return "a text"
+	}
+	return "something else"
+}
+
+// printable is text that can be shown in a terminal.
+func printable(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return '\ufffd'
+	}, text)
+	if len(text) > 200 {
+		text = strings.ToValidUTF8(text[:200], "") + "…"
+	}
+	return text
+}

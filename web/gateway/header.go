@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// outgoing is the headers of a request as the upstream gets them.
+func outgoing(r *http.Request) http.Header {
+	h := make(http.Header, len(r.Header)+4)
+	for name, values := range r.Header {
+		if wellNamed(name) && !ofConnection(name) && !ofHub(name) {
+			h[name] = append([]string(nil), values...)
+		}
+	}
+	dropNamed(h, r.Header["Connection"])
+	hideCredentials(h)
+	if ip, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		h.Set("X-Forwarded-For", ip)
+	}
+	h.Set("X-Forwarded-Host", r.Host)
+	h.Set("X-Forwarded-Proto", "http")
+	if r.TLS != nil {
+		h.Set("X-Forwarded-Proto", "https")
+	}
+	if _, ok := h["User-Agent"]; !ok {
+		h.Set("User-Agent", "") // so that net/http does not set its own
+	}
+	return h
+}
+
+// wellNamed reports whether a header name reads the same everywhere. Many upstreams take
+// X_User or X.User for X-User, past whoever guards that.
+func wellNamed(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+// ofConnection reports whether a header is about one connection (RFC 9110, 7.6.1), or
+// would be taken for the name of a proxy (CVE-2016-5385).
+func ofConnection(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Proxy", "Http2-Settings":
+		return true
+	}
+	return strings.HasPrefix(name, "Proxy-")
+}
+
+// ofHub reports whether a header tells where a request came from or was meant for, which
+// a caller can't be believed.
+func ofHub(name string) bool {
+	switch name {
+	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Original-Host", "X-Rewrite-Url", "Jobhub-Attempt":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Forwarded-") || name == "X-Forwarded"
+}
+
+// dropNamed deletes the headers that Connection names.
+func dropNamed(h http.Header, connection []string) {
+	for _, list := range connection {
+		for name := range strings.SplitSeq(list, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+}
+
+// isKey reports whether a value of Authorization ends in a key or token of the hub.
+func isKey(value string) bool {
+	words := strings.Fields(value)
+	return len(words) > 0 && (strings.HasPrefix(words[len(words)-1], "jh_") || strings.HasPrefix(words[len(words)-1], "jht_"))
+}
+
+// hideCredentials takes out what the caller shows to the hub and not to the upstream: keys,
+// tokens and the dashboard's cookies. Any other Authorization is the upstream's.
+func hideCredentials(h http.Header) {
+	if slices.ContainsFunc(h["Authorization"], isKey) {
+		h.Del("Authorization")
+	}
+	h.Del("Sec-Websocket-Protocol") // nothing is upgraded, and it may hold a token
+	lines := h["Cookie"]            // a copy, made by outgoing
+	for i := 0; i < len(lines); i++ {
+		if !strings.Contains(lines[i], "jobhub") {
+			continue
+		}
+		var kept []string
+		for pair := range strings.SplitSeq(lines[i], ";") {
+			name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
+			if !strings.HasPrefix(name, "jobhub") && !strings.HasPrefix(name, "__Host-jobhub") {
+				kept = append(kept, strings.TrimSpace(pair))
+			}
+		}
+		lines[i] = strings.Join(kept, "; ")
+	}
+	if len(lines) > 0 && strings.Join(lines, "") == "" {
+		h.Del("Cookie")
+	}
+}

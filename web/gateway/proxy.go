@@ -1,0 +1,163 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"time"
+
+	"jobhub/jobs"
+)
+
+const (
+	connectTimeout = 10 * time.Second // and as much again for TLS
+	idleTimeout    = 30 * time.Second
+	maxIdle        = 256 // connections to one upstream
+	maxHeader      = 256 << 10
+)
+
+// prepare makes what passes requests of a route through.
+func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
+	dialer := net.Dialer{Timeout: connectTimeout}
+	r.transport = &http.Transport{
+		Proxy:                  nil, // what the environment says is for programs on this machine
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    connectTimeout,
+		ResponseHeaderTimeout:  cmp.Or(r.Timeout, jobs.DefaultTimeout),
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    maxIdle,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableCompression:     true, // the body is the client's, as it is
+		ForceAttemptHTTP2:      true,
+	}
+	r.proxy = &httputil.ReverseProxy{
+		Transport:  r.transport,
+		BufferPool: buffers,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL = join(r.Upstream, r.Strip, p.In.URL, r.Async != Never)
+			p.Out.Host = ""
+			p.Out.Trailer = p.In.Trailer // the same map: its values come with the end of the body
+			trailers := p.Out.Header.Get("Te")
+			p.Out.Header = outgoing(p.In)
+			if trailers != "" { // set by ReverseProxy: the client understands trailers
+				p.Out.Header.Set("Te", trailers)
+			}
+			if Trace(p.Out.Header) == "" {
+				p.Out.Header.Set("Traceparent", newTrace())
+				p.Out.Header.Del("Tracestate")
+			}
+		},
+		ModifyResponse: func(res *http.Response) error {
+			if amend, ok := res.Request.Context().Value(amendKey{}).(func(http.Header)); ok && amend != nil {
+				amend(res.Header)
+			}
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
+			body, _ := req.Body.(*watched)
+			switch {
+			case req.Context().Err() != nil: // nobody is there to hear of it
+				panic(http.ErrAbortHandler)
+			case body != nil && body.failed():
+				w.Header().Set("Connection", "close")
+				fail(w, req, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
+			default:
+				fail(w, req, r.problem(err))
+			}
+		},
+	}
+}
+
+type amendKey struct{}
+
+// Pass sends a request straight through. amend, if not nil, may change the headers of
+// the answer.
+func (r *Route) Pass(w http.ResponseWriter, req *http.Request, amend func(http.Header)) {
+	if amend != nil {
+		req = req.WithContext(context.WithValue(req.Context(), amendKey{}, amend))
+	} else {
+		shallow := *req
+		req = &shallow
+	}
+	if req.Body != nil && req.Body != http.NoBody {
+		req.Body = &watched{ReadCloser: req.Body}
+		// An error only says that the protocol needs no such permission.
+		http.NewResponseController(w).EnableFullDuplex() // else the body is read to its end before the answer begins
+	}
+	r.proxy.ServeHTTP(&interim{w}, req)
+}
+
+// problem is what a caller gets to see of an upstream that did not answer.
+func (r *Route) problem(err error) *jobs.Problem {
+	host := r.Upstream.Host
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		p := jobs.NewProblem("timeout", "Upstream timeout", "%s did not answer in time. Ask with Prefer: respond-async for what takes long, if the route allows it.", host)
+		p.Status = http.StatusGatewayTimeout
+		return p
+	}
+	p := jobs.NewProblem("upstream_unreachable", "Upstream unreachable", "%s gave no complete answer. Check that it is up; whether it did what was asked is unknown.", host)
+	p.Status = http.StatusBadGateway
+	return p
+}
+
+// interim passes 1xx responses on without their headers of one connection, which
+// net/http/httputil leaves there (golang.org/issue/81319), and keeps the server from
+// guessing a type where the upstream gave none.
+type interim struct{ http.ResponseWriter }
+
+func (w *interim) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *interim) WriteHeader(status int) {
+	h := w.Header()
+	if _, typed := h["Content-Type"]; !typed && status >= 200 {
+		h["Content-Type"] = nil
+	}
+	if status < 200 {
+		dropNamed(h, h["Connection"])
+		for name := range h {
+			if ofConnection(name) || strings.EqualFold(name, "Content-Length") {
+				delete(h, name)
+			}
+		}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// watched remembers that the client did not send the body as it should have.
+type watched struct {
+	io.ReadCloser
+	mu  sync.Mutex // protects err
+	err error
+}
+
+func (b *watched) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) {
+		b.mu.Lock()
+		b.err = err
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+func (b *watched) failed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err != nil
+}
+
+// pool is buffers for bodies on their way through.
+type pool struct{ sync.Pool }
+
+var buffers = &pool{sync.Pool{New: func() any { return new([32 << 10]byte) }}}
+
+func (p *pool) Get() []byte  { return p.Pool.Get().(*[32 << 10]byte)[:] }
+func (p *pool) Put(b []byte) { p.Pool.Put((*[32 << 10]byte)(b)) }

@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"cmp"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// Async says when a request of a route becomes a job.
+type Async uint8
+
+const (
+	OnRequest Async = iota // with ?async=true or Prefer: respond-async
+	Never
+	Always
+)
+
+// AsyncNames are the words of the configuration.
+var AsyncNames = []string{OnRequest: "on-request", Never: "never", Always: "always"}
+
+// Defaults of a Route.
+const (
+	DefaultQueueTimeout = 30 * time.Second
+	DefaultQueue        = "default"
+)
+
+// Route is a path prefix of the hub that stands for upstream HTTP APIs.
+type Route struct {
+	// Path is the prefix. One that ends in a slash takes what begins with it; another
+	// one takes itself and what continues with a slash.
+	Path string
+
+	Upstream *url.URL // the request's path is appended to its own
+	Targets  []Target // instead of Upstream: each request goes to all of them, as a fan-out job
+	Policy   string   // of the fan-out; empty for its default
+	Strip    string   // a prefix that the upstream does not get to see
+
+	Async        Async
+	Queue        string        // DefaultQueue if empty
+	QueueTimeout time.Duration // zero: that of the queue, or else DefaultQueueTimeout
+	Timeout      time.Duration // of one attempt, and until a synchronous answer begins; zero: jobs.DefaultTimeout
+	MaxAttempts  int           // 1 if zero
+	Backoff      jobs.Backoff
+
+	proxy     *httputil.ReverseProxy
+	transport *http.Transport
+}
+
+// Target is one of several upstreams of a route.
+type Target struct {
+	Name     string
+	Upstream *url.URL
+	Strip    string        // zero: that of the route
+	Timeout  time.Duration // of its attempt; zero: that of the route
+}
+
+// QueueName is where the jobs of the route wait.
+func (r *Route) QueueName() string { return cmp.Or(r.Queue, DefaultQueue) }
+
+// Wants reports whether a request is to become a job: asked is whether its preferences
+// say so.
+func (r *Route) Wants(query string, asked bool) bool {
+	switch r.Async {
+	case Never:
+		return false
+	case Always:
+		return true
+	}
+	_, word := cutAsync(query)
+	return word == "true" || word == "" && asked
+}
+
+// takes reports whether a path belongs to the route.
+func (r *Route) takes(path string) bool {
+	rest, ok := strings.CutPrefix(path, r.Path)
+	return ok && (strings.HasSuffix(r.Path, "/") || rest == "" || rest[0] == '/')
+}

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"cmp"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
+)
+
+// call is the input of a job of kind http, and what a target of a fan-out shares with it.
+type call struct {
+	Name    string                `json:"name,omitzero"`
+	Method  string                `json:"method"`
+	URL     string                `json:"url"`
+	Headers map[string]jobs.Value `json:"headers"`
+	Body    jobs.Value            `json:"body"`
+	Timeout string                `json:"timeout,omitzero"`
+}
+
+// Spec is the job that stands for a request with that body: of kind http, or fanout where
+// the route has several targets. queueTimeout is what the queue's jobs have by default.
+func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Spec, error) {
+	h := outgoing(req)
+	trace := cmp.Or(Trace(h), newTrace())
+	for _, name := range []string{"Traceparent", "Tracestate", "Expect", "Content-Length"} {
+		h.Del(name) // the first two are of the job; the others belong to this transmission
+	}
+	headers := make(map[string]jobs.Value, len(h))
+	for name, values := range h {
+		v, err := headerValue(values)
+		if err != nil {
+			return jobs.Spec{}, jobs.NewProblem(jobs.BadMessage, "Malformed header", "%s holds bytes that are not UTF-8. Such a header can't be kept in a job: send the request without async, or encode the value.", name)
+		}
+		headers[strings.ToLower(name)] = v
+	}
+	spec := jobs.Spec{Kind: "http", Queue: r.QueueName(), Timeout: r.Timeout, QueueTimeout: r.QueueTimeout,
+		MaxAttempts: max(r.MaxAttempts, 1), Backoff: r.Backoff, Via: jobs.Via{Trace: trace}}
+	if spec.QueueTimeout == 0 && !queueTimeout {
+		spec.QueueTimeout = DefaultQueueTimeout
+	}
+	one := func(upstream *url.URL, strip string) call {
+		if o := origin(upstream); len(spec.Via.Upstreams) == 0 || spec.Via.Upstreams[len(spec.Via.Upstreams)-1] != o {
+			spec.Via.Upstreams = append(spec.Via.Upstreams, o)
+		}
+		return call{Method: req.Method, URL: join(upstream, strip, req.URL, true).String(), Headers: headers, Body: bodyValue(body)}
+	}
+	var input any
+	if len(r.Targets) == 0 {
+		input = one(r.Upstream, r.Strip)
+	} else {
+		fanout := struct {
+			Targets []call `json:"targets"`
+			Policy  string `json:"policy,omitzero"`
+		}{Policy: r.Policy}
+		for _, t := range r.Targets {
+			c := one(t.Upstream, cmp.Or(t.Strip, r.Strip))
+			c.Name = t.Name
+			if t.Timeout > 0 {
+				c.Timeout = t.Timeout.String()
+			}
+			fanout.Targets = append(fanout.Targets, c)
+		}
+		spec.Kind, input = "fanout", fanout
+	}
+	var err error
+	spec.Input, err = json.Marshal(input, json.Deterministic(true))
+	return spec, err
+}
+
+func headerValue(values []string) (jobs.Value, error) {
+	if len(values) == 1 {
+		return jsontext.AppendQuote(nil, values[0])
+	}
+	return json.Marshal(values)
+}
+
+// bodyValue is a body as jobs of kind http take it, byte for byte.
+func bodyValue(body []byte) jobs.Value {
+	if utf8.Valid(body) {
+		v, _ := jsontext.AppendQuote(nil, body)
+		return v
+	}
+	v, _ := jsontext.AppendQuote([]byte(`{"base64":`), base64.StdEncoding.EncodeToString(body))
+	return append(v, '}')
+}

@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"jobhub/jobs"
+)
+
+// Table is all routes of a hub. A nil Table has none.
+type Table struct{ routes []*Route }
+
+// NewTable prepares routes, whose paths must differ. fail answers a request that could
+// not be passed through.
+func NewTable(routes []Route, fail func(http.ResponseWriter, *http.Request, error)) *Table {
+	t := &Table{}
+	for _, r := range routes {
+		r.prepare(fail)
+		t.routes = append(t.routes, &r)
+	}
+	slices.SortFunc(t.routes, func(a, b *Route) int {
+		return cmp.Or(cmp.Compare(len(b.Path), len(a.Path)), cmp.Compare(a.Path, b.Path))
+	})
+	return t
+}
+
+// Close lets go of connections that are not in use. Requests under way go on.
+func (t *Table) Close() {
+	if t != nil {
+		for _, r := range t.routes {
+			r.transport.CloseIdleConnections()
+		}
+	}
+}
+
+// Empty reports whether there are no routes.
+func (t *Table) Empty() bool { return t == nil || len(t.routes) == 0 }
+
+// Find returns the route with the longest prefix of a path, or nil. A path that might lead
+// somewhere else than it seems is an error.
+func (t *Table) Find(u *url.URL) (*Route, error) {
+	raw := u.EscapedPath()
+	route := t.longest(raw)
+	if plain(raw) {
+		return route, nil
+	}
+	if devious(u.Path) {
+		if route == nil {
+			return nil, nil
+		}
+		return nil, jobs.NewProblem(jobs.NotFound, "Not found",
+			"The path has a segment . or .. or a control character, and could lead out of its route. Send the path that is meant.")
+	}
+	if t.longest(cleaned(u.Path)) != route {
+		return nil, jobs.NewProblem(jobs.NotFound, "Not found", "The path can be read in two ways that belong to different routes. Send it without needless escapes and double slashes.")
+	}
+	return route, nil
+}
+
+func (t *Table) longest(path string) *Route {
+	for _, r := range t.routes {
+		if r.takes(path) {
+			return r
+		}
+	}
+	return nil
+}
+
+// plain reports whether everybody reads a path in the same way.
+func plain(raw string) bool {
+	return !strings.ContainsAny(raw, "%\\") && !strings.Contains(raw, "//") && !strings.Contains(raw, "/.")
+}
+
+// devious reports whether a decoded path has what no honest client sends: segments that
+// lead upwards, also as Windows and servlet containers read them, or control characters.
+func devious(decoded string) bool {
+	for i := range len(decoded) {
+		if decoded[i] < ' ' || decoded[i] == 0x7f {
+			return true
+		}
+	}
+	for segment := range strings.FieldsFuncSeq(decoded, func(c rune) bool { return c == '/' || c == '\\' }) {
+		if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// cleaned is a decoded path as a reader takes it that merges slashes.
+func cleaned(decoded string) string {
+	clean := path.Clean("/" + decoded)
+	if strings.HasSuffix(decoded, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean
+}

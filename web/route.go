@@ -1,0 +1,100 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+
+	"jobhub/jobs"
+	"jobhub/web/auth"
+	"jobhub/web/gateway"
+)
+
+// routeOf returns the route of a request. The hub's own paths are not for routes.
+func (s *Server) routeOf(r *http.Request) (*gateway.Route, error) {
+	table := s.settings.Load().table
+	if table.Empty() || s.owns(r) {
+		return nil, nil
+	}
+	return table.Find(r.URL)
+}
+
+// owns reports whether a path is the hub's own, whatever the method.
+func (s *Server) owns(r *http.Request) bool {
+	_, pattern := s.own.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: r.URL})
+	return pattern != ""
+}
+
+// OwnPaths are the patterns of the hub's own paths, as http.ServeMux has them: no route
+// can take what they match.
+func OwnPaths() (paths []string) {
+	for pattern := range (*Server)(nil).table() {
+		paths = append(paths, pathOf(pattern))
+	}
+	return paths
+}
+
+// routed answers a request of a route. Whoever may submit jobs may send requests through.
+func (s *Server) routed(route *gateway.Route) http.HandlerFunc {
+	return s.may(auth.Submit, func(w http.ResponseWriter, r *http.Request) { s.pass(w, r, route) })
+}
+
+func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Route) {
+	if route.Wants(r.URL.RawQuery, prefers(r.Header, "respond-async")) {
+		s.submitRouted(w, r, route)
+		return
+	}
+	if s.count(&s.passing) {
+		defer s.passing.Done()
+	}
+	amend := s.corsOfRoute(w)
+	clear(w.Header()) // the answer is the upstream's
+	route.Pass(w, r, amend)
+}
+
+// submitRouted makes a job of a request.
+func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) {
+	wait, waiting, err := preferredWait(r)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if r.ContentLength > jobs.MaxInput {
+		w.Header().Set("Connection", "close")
+		s.fail(w, r, tooLarge(jobs.MaxInput))
+		return
+	}
+	body, err := readBody(w, r, jobs.MaxInput)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	request := *r
+	request.Header = r.Header.Clone()
+	async := prefers(r.Header, "respond-async")
+	if others := otherPreferences(r.Header); others != "" {
+		request.Header.Set("Prefer", others)
+	} else {
+		request.Header.Del("Prefer")
+	}
+	owner := tenant(r)
+	spec, err := route.Spec(&request, body, s.Engine.Settings(owner, route.QueueName()).QueueTimeout > 0)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	spec.Tenant, spec.Caller = owner, caller(r)
+	if spec.Key, err = idempotencyKey(r, append([]byte(gateway.Query(r.URL)+"\n"), body...)); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.accept(w, r, spec, preferred{async: async, waiting: waiting, wait: wait, body: s.routedBody})
+}
+
+// routedBody is the short form of what was accepted.
+func (s *Server) routedBody(a jobs.Accepted) []byte {
+	b := append(make([]byte, 0, 512), `{"id":"`+a.Job.ID.String()+`","progress":"`+progressState(&a.Job)+`","queue_position":`...)
+	b = strconv.AppendInt(b, a.Position, 10)
+	b = append(b, `,"epoch":"`+s.Hub.Epoch()+`","seq":`...)
+	b = append(strconv.AppendUint(b, a.Job.Seq, 10), `,"links":`...)
+	return append(jobs.AppendLinks(b, a.Job.ID), '}')
+}

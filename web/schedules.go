@@ -1,0 +1,104 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"jobhub/jobs"
+)
+
+// listSchedules is GET /v1/schedules.
+func (s *Server) listSchedules(w http.ResponseWriter, r *http.Request) {
+	list, err := s.Engine.Schedules(r.Context(), tenant(r))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	b := []byte(`{"schedules":[`)
+	for i := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendSchedule(b, &list[i])
+	}
+	writeJSON(w, http.StatusOK, append(b, ']', '}'))
+}
+
+// getSchedule is GET /v1/schedules/{name}.
+func (s *Server) getSchedule(w http.ResponseWriter, r *http.Request) {
+	schedule, err := s.Engine.Schedule(r.Context(), tenant(r), r.PathValue("name"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, appendSchedule(nil, &schedule))
+}
+
+// putSchedule is PUT /v1/schedules/{name}: 201 if it is new, else 200.
+func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Cron     string     `json:"cron"`
+		TimeZone string     `json:"time_zone"`
+		Job      jobs.Value `json:"job"`
+		Paused   bool       `json:"paused"`
+	}
+	if _, err := decodeBody(w, r, jobs.MaxInput, &in); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	schedule, made, err := s.Engine.PutSchedule(r.Context(), tenant(r), jobs.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
+		Job: in.Job, Paused: in.Paused, Caller: caller(r)})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	status := http.StatusOK
+	if made {
+		status = http.StatusCreated
+		w.Header().Set("Location", "/v1/schedules/"+schedule.Name)
+	}
+	writeJSON(w, status, appendSchedule(nil, &schedule))
+}
+
+// deleteSchedule is DELETE /v1/schedules/{name}.
+func (s *Server) deleteSchedule(w http.ResponseWriter, r *http.Request) {
+	if err := s.Engine.DeleteSchedule(r.Context(), tenant(r), r.PathValue("name")); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func appendSchedule(b []byte, s *jobs.Schedule) []byte {
+	at := func(t time.Time) *string {
+		if t.IsZero() {
+			return nil
+		}
+		text := t.UTC().Format("2006-01-02T15:04:05.000Z")
+		return &text
+	}
+	doc := struct {
+		Name      string            `json:"name"`
+		Cron      string            `json:"cron"`
+		TimeZone  string            `json:"time_zone"`
+		Job       jobs.Value        `json:"job"`
+		Paused    bool              `json:"paused"`
+		NextAt    *string           `json:"next_at"`
+		LastAt    *string           `json:"last_at"`
+		LastJob   string            `json:"last_job"`
+		LastError *jobs.Problem     `json:"last_error"`
+		Links     map[string]string `json:"links"`
+	}{s.Name, s.Cron, s.TimeZone, s.Job, s.Paused, at(s.NextAt), at(s.LastAt), "", s.LastError,
+		map[string]string{"self": "/v1/schedules/" + s.Name, "jobs": "/v1/jobs?tag=schedule:" + s.Name}}
+	if s.LastJob != (jobs.ID{}) {
+		doc.LastJob = s.LastJob.String()
+		doc.Links["last_job"] = "/v1/jobs/" + doc.LastJob
+	}
+	text, err := json.Marshal(doc, json.Deterministic(true))
+	if err != nil { // texts and valid JSON only
+		panic(err)
+	}
+	return append(b, text...)
+}

@@ -1,0 +1,48 @@
+package web
+
+import (
+	"slices"
+	"time"
+
+	"jobhub/web/gateway"
+)
+
+// Settings is what may change while the server runs.
+type Settings struct {
+	Hosts   []string // besides those of Config
+	Origins []string // besides those of Config
+	Routes  []gateway.Route
+}
+
+type settings struct {
+	Settings
+	table *gateway.Table
+}
+
+// Apply replaces what may change. Requests under way end as they began.
+func (s *Server) Apply(set Settings) {
+	set.Hosts = slices.Concat(s.Hosts, set.Hosts)
+	set.Origins = slices.Concat(s.Origins, set.Origins)
+	old := s.settings.Swap(&settings{set, gateway.NewTable(set.Routes, s.fail)})
+	if old != nil {
+		old.table.Close()
+	}
+}
+
+// ConfigState is what became of the configuration file.
+type ConfigState struct {
+	LoadedAt time.Time // when the one in force was read
+	Err      error     // why a newer one is not in force; nil if there is none
+	FailedAt time.Time // when that was read
+}
+
+// ReportConfig tells callers and the dashboard about the configuration file.
+func (s *Server) ReportConfig(c ConfigState) { s.config.Store(&c) }
+
+// ConfigError is why the newest configuration file is not in force, or nil.
+func (s *Server) ConfigError() error {
+	if c := s.config.Load(); c != nil {
+		return c.Err
+	}
+	return nil
+}
