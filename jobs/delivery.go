@@ -20,11 +20,11 @@ import (
 
 // follow makes the deliveries that a batch causes part of it.
 func (e *Engine) follow(b *Batch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if _, ok := e.handlers[KindWebhook]; !ok {
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	for _, c := range b.Changes {
 		t := c.Event.Type
 		if t != 0 && t.Lasting() && len(e.toldLocked(&c.Job, t)) > 0 {
