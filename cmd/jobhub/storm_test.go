@@ -26,7 +26,7 @@ import (
 // storm is many subscribers whose connections are cut over and over, while jobs run and
 // the hub is killed under them.
 type storm struct {
-	*hub
+	*hub     // the first one: those after it have its address
 	upstream string
 	from     client.Position // where all begin
 	resumed  atomic.Int64    // connections that resumed
@@ -91,14 +91,11 @@ func reconnectStorm(t *testing.T, sse bool) {
 		followers[i] = f
 		following.Go(func() { f.run(ctx) })
 	}
-	began := time.Now()
+	began, running := time.Now(), s.hub
 	for kill := range stormKills {
 		s.until(ctx, int64(resumes*(kill+1)/(stormKills+1)))
-		s.signal(syscall.SIGKILL)
-		h := s.hub.restart()
-		s.mu.Lock()
-		s.hub = h
-		s.mu.Unlock()
+		running.signal(syscall.SIGKILL)
+		running = running.restart()
 	}
 	s.until(ctx, int64(resumes))
 	took := time.Since(began)
