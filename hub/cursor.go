@@ -118,6 +118,11 @@ func (c *Cursor) Suspend() { c.leave() }
 // enter makes the cursor a member of the feed of its subscriptions.
 func (c *Cursor) enter() {
 	if len(c.subs) == 0 || c.feed != nil {
+		if c.suspended && c.feed == nil {
+			c.hub.mu.Lock()
+			c.suspended = false
+			c.hub.mu.Unlock()
+		}
 		return
 	}
 	h := c.hub

@@ -262,6 +262,10 @@ func (f *feed) addLocked(c *Cursor) {
 	}
 	c.shard = &shard{feed: f, members: []*Cursor{c}}
 	f.shards = append(f.shards[:len(f.shards):len(f.shards)], c.shard)
+	if f.unbuilt { // the others are queued already, and what they cut concerns this one, too
+		f.sweeping++
+		f.hub.workers.add(f.shards[len(f.shards)-1:])
+	}
 }
 
 func (f *feed) removeLocked(c *Cursor) {

@@ -100,7 +100,11 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 		h.seq = head
 	}
 	for h.seq < head {
-		if err := h.follow(ctx); err != nil {
+		err := h.follow(ctx)
+		if errors.Is(err, jobs.ErrTrimmed) {
+			h.seq, err = head, nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

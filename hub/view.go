@@ -128,7 +128,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 		} else {
 			h.show(v, at, out.Fragments)
 		}
-		if out.Filter != filter {
+		if err == nil && out.Filter != filter {
 			filter = out.Filter
 			if signal != nil {
 				signal.Close()

@@ -92,7 +92,7 @@ var rights = map[string]string{
 	"GET /asyncapi.json":               "all",
 	"GET /docs":                        "admin operator submitter worker viewer",
 	"GET /docs/{page}":                 "admin operator submitter worker viewer",
-	"GET /metrics":                     "admin operator submitter worker viewer",
+	"GET /metrics":                     "admin",
 	"GET /healthz":                     "all",
 	"GET /readyz":                      "all",
 	"GET /{$}":                         "admin operator submitter worker viewer",

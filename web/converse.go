@@ -21,7 +21,14 @@ func (c *socket) handle(ctx context.Context, frame []byte) error {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
+		if c.closing { // the credentials may be no good any more
+			return errGone
+		}
 		m, err := decodeMessage(line)
+		if err != nil && c.waiting {
+			c.closeLocked(statusUnknown, "say hello first")
+			return errGone
+		}
 		if err == nil {
 			err = c.serve(ctx, m)
 		}
@@ -53,11 +60,12 @@ func (c *socket) refuse(m message, err error) {
 
 // serve serves one message. What is the client's fault is answered and ends nothing.
 func (c *socket) serve(ctx context.Context, m message) error {
+	if c.waiting && m.Type != "hello" { // nothing is sent to who has not said who they are
+		c.closeLocked(statusUnknown, "say hello first")
+		return errGone
+	}
 	if m.ID == "" && m.Type != "ping" && m.Type != "hello" {
 		return jobs.NewProblem(jobs.BadMessage, "Malformed message", "A message of type %q needs an id.", m.Type)
-	}
-	if c.waiting && m.Type != "hello" {
-		return errAnonymous
 	}
 	switch m.Type {
 	case "subscribe":

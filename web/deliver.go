@@ -74,7 +74,12 @@ func (c *socket) send(data []byte) error {
 	if c.closing {
 		return errGone
 	}
-	c.sent.Store(time.Now().UnixNano())
+	now := time.Now()
+	if code, reason := c.lapsed(now); code != 0 {
+		c.closeLocked(code, reason)
+		return errGone
+	}
+	c.sent.Store(now.UnixNano())
 	err := c.conn.Write(context.Background(), websocket.MessageText, data)
 	if errors.Is(err, errStalled) {
 		c.Live.closed(statusStalled)
@@ -121,9 +126,13 @@ func (c *socket) deliver() {
 	}
 }
 
-// keepUp sends what is due, however long the client takes.
+// keepUp sends what is due, however long the client takes. Now and then it lets others
+// have the connection in between: the client's own messages, a ping, the drain.
 func (c *socket) keepUp() {
-	for !c.closing {
+	for range 16 {
+		if c.closing {
+			return
+		}
 		lot, err := c.cursor.Next(c.stopped)
 		switch {
 		case errors.Is(err, jobs.ErrTrimmed):
@@ -143,6 +152,7 @@ func (c *socket) keepUp() {
 			return
 		}
 	}
+	c.due.Store(true)
 }
 
 // broken ends a connection after an error that is not the client's. It is locked.

@@ -44,7 +44,8 @@ func (c *socket) hello(ctx context.Context, m message) error {
 	}
 	if c.waiting {
 		if m.Token == "" {
-			return errAnonymous
+			c.closeLocked(statusUnknown, "hello needs a token")
+			return errGone
 		}
 		who, err := c.Auth.Authenticate(m.Token, time.Now())
 		if err != nil {
@@ -136,12 +137,9 @@ func (c *socket) beat() {
 	if c.closing {
 		return
 	}
-	if c.Auth != nil && !c.waiting && now.Sub(c.checked) >= pingEvery {
-		c.checked = now
-		if err := c.Auth.Check(c.who, now); err != nil {
-			c.closeLocked(verdict(err))
-			return
-		}
+	if code, reason := c.lapsed(now); code != 0 {
+		c.closeLocked(code, reason)
+		return
 	}
 	switch {
 	case c.waiting:
@@ -149,9 +147,6 @@ func (c *socket) beat() {
 			c.closeLocked(statusNoHello, "no hello within 10 s")
 			return
 		}
-	case !c.who.Expires.IsZero() && !now.Before(c.who.Expires):
-		c.closeLocked(statusExpired, "get a new token")
-		return
 	case !c.who.Expires.IsZero() && !c.warned && !now.Before(c.warnAt):
 		c.warned = true
 		b := strconv.AppendInt([]byte(`{"type":"expiring","in_ms":`), c.who.Expires.Sub(now).Milliseconds(), 10)
@@ -163,6 +158,22 @@ func (c *socket) beat() {
 	if !c.closing {
 		c.timer.Reset(c.nextBeat(now))
 	}
+}
+
+// lapsed returns the close code for credentials that are no good any more, or 0. Keys are
+// looked at now and then.
+func (c *socket) lapsed(now time.Time) (websocket.StatusCode, string) {
+	if c.waiting || c.Auth == nil {
+		return 0, ""
+	}
+	if expired := !c.who.Expires.IsZero() && !now.Before(c.who.Expires); !expired && now.Sub(c.checked) < pingEvery {
+		return 0, ""
+	}
+	c.checked = now
+	if err := c.Auth.Check(c.who, now); err != nil {
+		return verdict(err)
+	}
+	return 0, ""
 }
 
 // nextBeat is how long nothing will be due.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -37,9 +38,26 @@ type message struct {
 	T        jsontext.Value `json:"t"`
 }
 
+// since is a position; both members have to be there.
 type since struct {
 	Epoch string `json:"epoch"`
 	Seq   uint64 `json:"seq"`
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (s *since) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var m struct {
+		Epoch *string `json:"epoch"`
+		Seq   *uint64 `json:"seq"`
+	}
+	if err := json.UnmarshalDecode(d, &m, json.RejectUnknownMembers(true)); err != nil {
+		return err
+	}
+	if m.Epoch == nil || m.Seq == nil {
+		return errors.New("since takes epoch and seq")
+	}
+	s.Epoch, s.Seq = *m.Epoch, *m.Seq
+	return nil
 }
 
 // decodeMessage reads one message. On an error the message holds what could be read,

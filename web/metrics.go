@@ -65,7 +65,7 @@ func (q *queueMetrics) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (q *queueMetrics) Collect(to chan<- prometheus.Metric) {
-	queues, _, err := q.Store.Queues(q.stopped, jobs.DefaultTenant)
+	queues, _, err := q.Store.Queues(q.stopped, "")
 	if err != nil {
 		return // the next scrape tries again
 	}

@@ -55,7 +55,7 @@ func (s *Server) table() map[string]http.HandlerFunc {
 
 		"GET /healthz": s.healthz,
 		"GET /readyz":  s.readyz,
-		"GET /metrics": s.may(auth.Watch, s.serveMetrics),
+		"GET /metrics": s.may(auth.Administer, s.serveMetrics),
 
 		"GET /openapi.json":  s.openapi,
 		"GET /asyncapi.json": s.asyncapi,

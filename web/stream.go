@@ -19,6 +19,7 @@ type stream struct {
 	subscriber
 	body     http.ResponseWriter
 	control  *http.ResponseController
+	ctx      context.Context // of the request, and of the caller's credentials
 	epoch    string
 	begun    bool
 	gathered []byte
@@ -66,7 +67,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer cursor.Close()
-	e := &stream{body: w, control: http.NewResponseController(w), epoch: s.Hub.Epoch()}
+	e := &stream{ctx: ctx, body: w, control: http.NewResponseController(w), epoch: s.Hub.Epoch()}
+	defer context.AfterFunc(ctx, func() { e.control.SetWriteDeadline(time.Unix(1, 0)) })() // a write may wait for the client
 	e.subscriber = subscriber{Server: s, who: who, out: e, cursor: cursor}
 	if err := e.subscribe(ctx, *m, true); err != nil { // a long block is on its way by now
 		if !e.begun && !errors.Is(err, errGone) {
@@ -98,7 +100,7 @@ func positionOf(id string) *since {
 func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 	ping := time.NewTimer(pingEvery)
 	defer ping.Stop()
-	for checked := time.Now(); ; {
+	for checked := time.Now(); ctx.Err() == nil; {
 		if now := time.Now(); e.Auth != nil && now.Sub(checked) >= pingEvery {
 			if checked = now; e.Auth.Check(e.who, now) != nil {
 				return errGone // and refused when it comes back
@@ -115,6 +117,11 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 		if err != nil {
 			return err
 		}
+		select {
+		case <-e.drain:
+			return e.goAway()
+		default:
+		}
 		if lot != nil {
 			continue
 		}
@@ -127,14 +134,20 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 		case <-ping.C:
 			e.gathered = append(e.id(e.gathered, e.cursor.Settle()), '\n')
 		case <-e.drain:
-			after := rand.N(spreadReconnect).Milliseconds()
-			e.gathered = append(strconv.AppendInt(append(e.gathered, "retry: "...), after, 10), '\n')
-			e.line(append(strconv.AppendInt([]byte(`{"type":"reconnect","after_ms":`), after, 10), '}'), nowhere)
-			return e.flush()
+			return e.goAway()
 		case <-ctx.Done():
 			return errGone
 		}
 	}
+	return errGone
+}
+
+// goAway tells the client to come back later.
+func (e *stream) goAway() error {
+	after := rand.N(spreadReconnect).Milliseconds()
+	e.gathered = append(strconv.AppendInt(append(e.gathered, "retry: "...), after, 10), '\n')
+	e.line(append(strconv.AppendInt([]byte(`{"type":"reconnect","after_ms":`), after, 10), '}'), nowhere)
+	return e.flush()
 }
 
 func (e *stream) id(b []byte, seq uint64) []byte {
@@ -191,6 +204,9 @@ func (e *stream) write(b []byte) error {
 	}
 	for len(b) > 0 {
 		e.control.SetWriteDeadline(time.Now().Add(e.StallLimit))
+		if e.ctx.Err() != nil {
+			return errGone
+		}
 		n := min(piece, len(b))
 		if _, err := e.body.Write(b[:n]); err != nil {
 			return errGone

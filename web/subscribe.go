@@ -81,6 +81,7 @@ func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error
 		if err := c.bringTo(ctx, at); err != nil {
 			return err
 		}
+		at = c.cursor.Seq()
 	}
 	c.out.line(appendSubscribed(nil, m.ID, jobs.Position{Epoch: c.Hub.Epoch(), Seq: at}, false, false, ""), at)
 	c.out.line(appendLive(nil, m.ID, at, false), at)
@@ -122,6 +123,7 @@ func (c *subscriber) resume(ctx context.Context, id string, sub hub.Subscription
 	if err := c.bringTo(ctx, at); err != nil {
 		return err
 	}
+	at = c.cursor.Seq()
 	c.out.line(appendSubscribed(nil, id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: after}, true, true, ""), after)
 	err := c.Hub.Replay(ctx, sub, after, at, c.out.lot)
 	if errors.Is(err, jobs.ErrTrimmed) { // while it was replayed
@@ -139,10 +141,13 @@ func (c *subscriber) resume(ctx context.Context, id string, sub hub.Subscription
 // the position at which they were read.
 func (c *subscriber) snapshot(ctx context.Context, id string, sub hub.Subscription, head func(jobs.Position) []byte) error {
 	page, err := c.covered(ctx, sub.Filter)
-	if err != nil {
-		return err
+	for err == nil {
+		if err = c.bringTo(ctx, page.Pos.Seq); err != nil || c.cursor.Seq() == page.Pos.Seq {
+			break
+		}
+		page, err = c.covered(ctx, sub.Filter)
 	}
-	if err := c.bringTo(ctx, page.Pos.Seq); err != nil {
+	if err != nil {
 		return err
 	}
 	c.out.line(head(page.Pos), nowhere)
@@ -166,7 +171,12 @@ func (c *subscriber) gap(ctx context.Context) error {
 	c.cursor.Skip(c.Hub.Position().Seq)
 	c.Live.gaps.Inc()
 	for id, sub := range c.cursor.All() {
-		if err := c.snapshot(ctx, id, sub, func(pos jobs.Position) []byte { return appendGap(nil, id, from, pos.Seq, "expired") }); err != nil {
+		err := c.snapshot(ctx, id, sub, func(pos jobs.Position) []byte { return appendGap(nil, id, from, pos.Seq, "expired") })
+		if errors.Is(err, jobs.ErrGone) || errors.Is(err, jobs.ErrNotFound) { // a job past its retention has no state
+			at := c.cursor.Seq()
+			c.out.line(appendGap(nil, id, from, at, "expired"), nowhere)
+			c.out.line(appendLive(nil, id, at, false), at)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -183,11 +193,13 @@ func (c *subscriber) covered(ctx context.Context, f hub.Filter) (jobs.Page, erro
 	return c.Store.List(ctx, jobs.Filter{Tenant: c.who.Tenant, Queue: f.Queue, Kind: f.Kind, Tag: f.Tag, States: unfinished, Limit: maxSnapshot})
 }
 
-// bringTo sends what the other subscriptions select up to seq, and moves the cursor there.
+// bringTo sends what the other subscriptions select up to seq, and moves the cursor
+// there, or beyond if some of it is not to be had any more.
 func (c *subscriber) bringTo(ctx context.Context, seq uint64) error {
 	if err := c.Hub.Reach(ctx, seq); err != nil {
 		return err
 	}
+	c.cursor.Settle() // of a quiet subscription there is nothing to read
 	err := c.cursor.Until(ctx, seq, c.out.lot)
 	if errors.Is(err, jobs.ErrTrimmed) {
 		return c.gap(ctx)

@@ -16,8 +16,8 @@ func TestNodeClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	for transport, c := range map[string]struct{ messages, no string }{
-		"ws":   {`message subscribed\s+message job\.\w+ running\s(.*\s)*message job\.succeeded succeeded`, "gap|state"},
-		"sse":  {`message subscribed\s+message job\.\w+ running\s(.*\s)*message job\.succeeded succeeded`, "gap|state"},
+		"ws":   {`message subscribed\s(.*\s)*message job\.\w+ running\s(.*\s)*message job\.succeeded succeeded`, "gap|state"},
+		"sse":  {`message subscribed\s(.*\s)*message job\.\w+ running\s(.*\s)*message job\.succeeded succeeded`, "gap|state"},
 		"poll": {`message (gap|live)\s(.*\s)*message state succeeded`, "job\\."},
 	} {
 		t.Run(transport, func(t *testing.T) {
