@@ -64,11 +64,11 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 		return nil
 	}
 	body := callbackBody(job, t, at, e.epoch)
-	trace := traceOf(job)
+	trace, _, _ := strings.Cut(job.Trace(), " ")
 	for _, c := range told {
 		id := uuid.Must(uuid.NewV7())
 		delivery := accept(Job{ID: id, Tenant: job.Tenant, Kind: KindWebhook, Queue: CallbackQueue, State: Queued, Key: hostOf(c.URL),
-			Input: appendDelivery(nil, "msg_"+id.String(), &c, trace, body), Parent: job.ID, Callbacks: []Callback{c},
+			Input: appendDelivery(nil, "msg_"+id.String(), &c, trace, body), Parent: job.ID, Via: Via{Trace: trace}, Callbacks: []Callback{c},
 			MaxAttempts: len(CallbackRetries) + 1, Backoff: Backoff{Exponential, CallbackRetries[0], CallbackRetries[len(CallbackRetries)-1]},
 			Timeout: deliveryTimeout, Retention: DefaultRetention, CreatedAt: at})
 		delivery.Event.bound()
@@ -122,18 +122,17 @@ func callbackBody(job *Job, t EventType, at time.Time, epoch string) Value {
 
 var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
-// traceOf is the traceparent (W3C Trace Context) that a job belongs to: the one among the
+// Trace is the W3C trace context that a job belongs to, as in Via: a traceparent among the
 // headers of its input goes before that of its submission, as it does when it is sent.
-func traceOf(job *Job) string {
-	submitted, _, _ := strings.Cut(job.Via.Trace, " ")
+func (job *Job) Trace() string {
 	if !bytes.Contains(job.Input, []byte("traceparent")) && !bytes.Contains(job.Input, []byte("Traceparent")) {
-		return submitted
+		return job.Via.Trace
 	}
 	var in struct {
 		Headers map[string]Value `json:"headers"`
 	}
 	if json.Unmarshal(job.Input, &in) != nil {
-		return submitted
+		return job.Via.Trace
 	}
 	for name, value := range in.Headers {
 		var text string
@@ -141,7 +140,7 @@ func traceOf(job *Job) string {
 			return text
 		}
 	}
-	return submitted
+	return job.Via.Trace
 }
 
 // hostOf is whose turn a delivery takes among the others.

@@ -40,8 +40,9 @@ type Engine struct {
 
 	mu       sync.Mutex // protects the fields below
 	handlers map[string]Handler
-	slots    [2]*pool   // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
-	claimers []*claimer // all, in the order in which they came
+	wrap     func(kind string, h Handler) Handler // nil for none
+	slots    [2]*pool                             // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
+	claimers []*claimer                           // all, in the order in which they came
 	draining bool
 	drained  chan struct{}   // closed when draining
 	flushed  bool            // draining, and no claim is under way any more
@@ -56,10 +57,11 @@ type Engine struct {
 // Options of an Engine. The zero value of all but Store means a default.
 type Options struct {
 	Store    Store
-	Handlers map[string]Handler // by kind
-	Slots    int                // attempts at the same time in this process, and as many of deliveries; 64
-	Lease    time.Duration      // how long an outside worker may be silent; 30 s
-	LogAge   time.Duration      // how long events are kept; 24 h
+	Handlers map[string]Handler                   // by kind
+	Wrap     func(kind string, h Handler) Handler // is put around each handler; none if nil
+	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; 64
+	Lease    time.Duration                        // how long an outside worker may be silent; 30 s
+	LogAge   time.Duration                        // how long events are kept; 24 h
 	Logger   *slog.Logger
 }
 
@@ -68,7 +70,7 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: map[string]Handler{}, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
 		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
 		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
@@ -120,6 +122,9 @@ func (e *Engine) handleLocked(kind string, h Handler) {
 	}
 	if _, known := e.handlers[kind]; !known {
 		slots.kinds = append(slices.Clip(slots.kinds), kind) // claims may hold the old slice
+	}
+	if e.wrap != nil {
+		h = e.wrap(kind, h)
 	}
 	e.handlers[kind] = h
 	slots.hungry = true

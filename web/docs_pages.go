@@ -26,7 +26,7 @@ var docsPages = []view.DocsLink{
 	{Path: "/docs", Name: "Documentation"},
 	{Path: "/docs/protocol", Name: "Live protocol", About: "Every event over WebSocket or SSE, with resume and without gaps. Five minutes."},
 	{Path: "/docs/workers", Name: "Workers", About: "A worker in any language: three calls over HTTP, ten lines of shell, Python or Node."},
-	{Path: "/docs/operate", Name: "Operators", About: "Keys, health, and what each figure of /metrics means."},
+	{Path: "/docs/operate", Name: "Operators", About: "Keys, health, what each figure of /metrics means, and traces."},
 	{Path: "/docs/api", Name: "HTTP API", About: "Every request, what it takes, what it answers, and how to send it with curl."},
 	{Path: "/docs/errors", Name: "Errors", About: "Every code, what it means and what to do about it."},
 }

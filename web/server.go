@@ -100,6 +100,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		s.fail(w, r, err)
 	case route != nil:
+		r.Pattern = route.Path // as the mux does
 		s.routed(route)(w, r)
 	default:
 		s.mux.ServeHTTP(w, r)

@@ -186,6 +186,9 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 		if next.Lease != c.now.Lease && !c.pinned.lease {
 			c.log.Warn("workers.lease changed, which takes effect at the next start", "lease", next.Lease)
 		}
+		if next.Otel != c.now.Otel {
+			c.log.Warn("otel.endpoint changed, which takes effect at the next start", "endpoint", next.Otel)
+		}
 	}
 	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes})
 	c.now, c.state = next, web.ConfigState{LoadedAt: time.Now()}

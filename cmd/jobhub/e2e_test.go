@@ -107,7 +107,7 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 
 // cleanEnv is the environment without what would set flags of the program.
 func cleanEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "JOBHUB_") })
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "JOBHUB_") || strings.HasPrefix(v, "OTEL_") })
 }
 
 // matched waits for a match in what the process has printed and returns its groups.

@@ -19,10 +19,18 @@ import (
 // startConfigured starts a hub with a configuration file, and further arguments.
 func startConfigured(t *testing.T, config string, more ...string) (h *hub, file string) {
 	t.Helper()
+	return startConfiguredIn(t, nil, config, more...)
+}
+
+// startConfiguredIn does so with further variables of the environment.
+func startConfiguredIn(t *testing.T, env []string, config string, more ...string) (h *hub, file string) {
+	t.Helper()
 	file = filepath.Join(t.TempDir(), "jobhub.yaml")
 	write(t, file, config)
 	h = &hub{addr: freeAddr(t), data: t.TempDir()}
-	h.process = start(t, exec.Command(program, append([]string{"serve", "--addr", h.addr, "--data", h.data, "--grace", "5s", "--config", file}, more...)...))
+	cmd := exec.Command(program, append([]string{"serve", "--addr", h.addr, "--data", h.data, "--grace", "5s", "--config", file}, more...)...)
+	cmd.Env = env
+	h.process = start(t, cmd)
 	h.url = h.matched(h.stdout, `ready at (http://\S+)\n`)[1]
 	h.client = client.Client{Base: h.url}
 	return h, file

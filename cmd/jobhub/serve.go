@@ -27,6 +27,7 @@ import (
 	"jobhub/web"
 	"jobhub/web/auth"
 	"jobhub/web/config"
+	"jobhub/web/spans"
 )
 
 // serveOptions is what a hub is started with.
@@ -114,6 +115,7 @@ type hubServer struct {
 	web    *web.Server
 	http   *http.Server
 	served chan error
+	traces *spans.Tracer // nil if they go nowhere
 
 	configured *configured // nil without a configuration file
 }
@@ -162,11 +164,18 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.hub, err = hub.New(ctx, hub.Options{Log: h.store, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
+	tracing := spans.Options{Version: programVersion(), Logger: o.Logger}
+	if conf != nil {
+		tracing.Endpoint = conf.Otel
+	}
+	if h.traces, err = spans.Open(ctx, tracing); err != nil {
+		return nil, err
+	}
 	opened := new(egress.Ranges)
-	calls := call.Options{Allow: o.EgressAllow, Opened: opened}
+	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Wrap: h.traces.Calls}
 	handlers := map[string]jobs.Handler{"http": call.HTTP(calls), "fanout": call.Fanout(calls),
-		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Secrets: o.Secrets})}
-	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Lease: o.Lease, Logger: o.Logger}); err != nil {
+		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Secrets: o.Secrets, Wrap: h.traces.Calls})}
+	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
 	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: h.url, Version: programVersion(), Logger: o.Logger})
@@ -176,7 +185,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 			return nil, err
 		}
 	}
-	h.http = &http.Server{Handler: h.web, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	h.http = &http.Server{Handler: h.traces.Requests(h.web), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
 	go func() { h.served <- h.http.Serve(listener) }()
 	return h, nil
@@ -277,5 +286,7 @@ func (h *hubServer) closeParts(ctx context.Context) (err error) {
 	if h.store != nil {
 		err = errors.Join(err, h.store.Close())
 	}
+	// Jobs are safe by now. That spans were lost is logged and no failure of the hub.
+	h.traces.Close(ctx)
 	return err
 }

@@ -34,6 +34,9 @@ type Options struct {
 	// Opened is further ranges, which may change while calls are made; none if nil.
 	Opened *egress.Ranges
 
+	// Wrap, if not nil, is put around what sends requests.
+	Wrap func(http.RoundTripper) http.RoundTripper
+
 	// MaxBody is the largest body of an answer in bytes; DefaultMaxBody if 0.
 	MaxBody int64
 }
@@ -66,7 +69,11 @@ type caller struct {
 
 func newCaller(o Options) *caller {
 	guard := egress.New(o.Allow, o.Opened)
-	return &caller{guard: guard, transport: guard.Transport(), upstreams: egress.Unguarded(), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
+	wrap := o.Wrap
+	if wrap == nil {
+		wrap = func(t http.RoundTripper) http.RoundTripper { return t }
+	}
+	return &caller{guard: guard, transport: wrap(guard.Transport()), upstreams: wrap(egress.Unguarded()), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
 }
 
 // check looks at an input before its job is accepted.

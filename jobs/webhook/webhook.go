@@ -41,6 +41,9 @@ type Options struct {
 	Allow   []netip.Prefix // ranges that may be reached although they are not public (see egress.New)
 	Opened  *egress.Ranges // further ranges, which may change meanwhile; none if nil
 	Secrets []jobs.Secret  // sign where a callback has none
+
+	// Wrap, if not nil, is put around what sends requests.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // Handler returns the handler of deliveries.
@@ -48,7 +51,11 @@ func Handler(o Options) jobs.Handler { return newSender(o).handler() }
 
 func newSender(o Options) *sender {
 	guard := egress.New(o.Allow, o.Opened)
-	return &sender{guard: guard, secrets: o.Secrets, client: http.Client{Transport: guard.Transport(),
+	var transport http.RoundTripper = guard.Transport()
+	if o.Wrap != nil {
+		transport = o.Wrap(transport)
+	}
+	return &sender{guard: guard, secrets: o.Secrets, client: http.Client{Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 

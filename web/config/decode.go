@@ -33,6 +33,9 @@ func Decode(name string, data []byte) (*Config, error) {
 			"workers": func(n *yaml.Node, at string) {
 				r.mapping(n, at, map[string]field{"lease": func(n *yaml.Node, at string) { c.Lease, _ = r.duration(n, at, time.Second, time.Hour) }})
 			},
+			"otel": func(n *yaml.Node, at string) {
+				r.mapping(n, at, map[string]field{"endpoint": func(n *yaml.Node, at string) { c.Otel = r.collector(n, at) }})
+			},
 			"queues": func(n *yaml.Node, at string) {
 				r.each(n, at, func(key, value *yaml.Node, at string) { c.Queues[key.Value] = r.queue(key, value, at) })
 			},
@@ -171,6 +174,22 @@ func (r *reader) callback(n *yaml.Node, at string) (c jobs.Callback) {
 		r.fail(n, at, "needs a url")
 	}
 	return c
+}
+
+// collector reads the base URL of an OpenTelemetry collector.
+func (r *reader) collector(n *yaml.Node, at string) string {
+	text, ok := r.text(n, at)
+	u, err := url.Parse(text)
+	switch {
+	case !ok:
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || strings.HasSuffix(u.Host, ":"):
+		r.fail(n, at, "must be a URL like http://127.0.0.1:4318")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		r.fail(n, at, "must be without user name, password, ? and #; what the collector asks for goes into the variable OTEL_EXPORTER_OTLP_HEADERS")
+	default:
+		return text
+	}
+	return ""
 }
 
 // failedIn reports whether something below at is wrong already.
