@@ -173,43 +173,48 @@ func (p *peersOptions) measure(ctx context.Context, e entry) (rate float64, err 
 		return 0, err
 	}
 	defer w.kill()
+	whole := ctx
+	ctx, lost := context.WithCancelCause(whole)
+	defer lost(nil)
+	go func() { // until kill
+		<-w.done
+		lost(errors.New("the worker has ended"))
+	}()
 
-	failed := make([]error, e.clients)
 	var clients sync.WaitGroup
-	for i, submit := range submits {
+	for _, submit := range submits {
 		clients.Go(func() {
-			for failed[i] == nil && win.take(e.size) {
-				failed[i] = submit(e.size)
-			}
-			if failed[i] != nil {
-				win.end()
+			for win.take(e.size) {
+				if err := submit(e.size); err != nil {
+					lost(err)
+					return
+				}
 			}
 		})
 	}
-	stopped := context.AfterFunc(ctx, win.end)
-	defer stopped()
-	ahead := pause(ctx, p.length/4)
+	defer context.AfterFunc(ctx, win.end)()
+	pause(ctx, p.length/4)
 	begin, before := time.Now(), win.finished()
-	ahead = errors.Join(ahead, pause(ctx, p.length))
+	pause(ctx, p.length)
 	took, counted := time.Since(begin), win.finished()-before
 	win.end()
 	clients.Wait()
-	if err := errors.Join(append(failed, ahead)...); err != nil {
+	if err := context.Cause(ctx); err != nil {
 		return 0, err
 	}
 
 	waiting, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	for win.finished() < win.sent {
-		if err := pause(waiting, 10*time.Millisecond); err != nil {
-			return 0, fmt.Errorf("%d jobs were submitted, but after %s only %d are finished", win.sent, drainTime, win.finished())
+		if pause(waiting, 10*time.Millisecond) != nil {
+			return 0, fmt.Errorf("%d jobs were submitted, but only %d finished within %s: %w", win.sent, win.finished(), drainTime, context.Cause(waiting))
 		}
 	}
 	runs, err := w.stop()
 	if err != nil {
 		return 0, err
 	}
-	finished, others, err := b.kept(ctx)
+	finished, others, err := b.kept(whole)
 	if err == nil && (runs != win.sent || win.finished() != win.sent || finished != win.sent || others != 0) {
 		err = fmt.Errorf("%d jobs were submitted; the worker ran %d and saw %d finish; started again, the system says that %d are finished and %d are not",
 			win.sent, runs, win.finished(), finished, others)

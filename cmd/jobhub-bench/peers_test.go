@@ -87,3 +87,20 @@ func TestMissingSystems(t *testing.T) {
 		t.Error(err, &stdout)
 	}
 }
+
+// A hub that goes away must end the measurement at once, as a failure.
+func TestSystemThatDies(t *testing.T) {
+	p := peersOptions{place: place{folder: onDisk(t)}, length: time.Hour}
+	e := entry{hubSystem, load{4, 1, 4}}
+	e.open = func(ctx context.Context, p *place) (backend, error) {
+		b, err := openHub(ctx, p)
+		if err == nil {
+			hub := b.(*hubBackend).cmd.Process
+			time.AfterFunc(time.Second, func() { hub.Kill() })
+		}
+		return b, err
+	}
+	if rate, err := p.measure(t.Context(), e); err == nil {
+		t.Errorf("%v/s", rate)
+	}
+}

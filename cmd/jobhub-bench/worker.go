@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -111,14 +110,20 @@ func runWorker(ctx context.Context, args []string, o *output) (_ []figure, err e
 		return nil, err
 	}
 	told := make(chan error, 1)
-	ended := make(chan struct{})
-	var talk sync.WaitGroup
-	talk.Go(func() { told <- tell(o.stdout, s.finished, &runs, ended) })
-	io.Copy(io.Discard, os.Stdin)
-	err = s.stop()
-	close(ended)
-	talk.Wait()
-	return nil, errors.Join(err, <-told)
+	ended, over := make(chan struct{}), make(chan struct{})
+	go func() { told <- tell(o.stdout, s.finished, &runs, ended) }()
+	go func() { // as long as the process, if it fails
+		io.Copy(io.Discard, os.Stdin)
+		close(over)
+	}()
+	select {
+	case <-over:
+		err = s.stop()
+		close(ended)
+		return nil, errors.Join(err, <-told)
+	case err := <-told:
+		return nil, errors.Join(err, s.stop())
+	}
 }
 
 // tell writes how many jobs have finished and were run, when that has changed, and a
