@@ -40,8 +40,12 @@ func runAll(ctx context.Context, args []string, o *output) ([]figure, error) {
 	if *short {
 		routes.n, routes.warmup, routes.length, routes.bytes = 40, 20, 100*time.Millisecond, 8<<20
 	}
+	peers := peersOptions{place: p, length: 10 * time.Second, backlog: 10_000}
+	if *short {
+		peers.length, peers.backlog = time.Second, 2000
+	}
 	var figures []figure
-	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, batch.run, finish.run, pickup.run, fanoutHTTP.run, idle.run, cycle.run, fanout.run, routes.run} {
+	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, batch.run, finish.run, pickup.run, fanoutHTTP.run, idle.run, cycle.run, fanout.run, routes.run, peers.run} {
 		part, err := run(ctx, o)
 		if err != nil {
 			return nil, err

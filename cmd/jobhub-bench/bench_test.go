@@ -14,9 +14,9 @@ import (
 	"jobhub/jobs"
 )
 
-// The peers, and the plain proxy of routes, are this program in another process; in a test it is the test's.
+// The peers, their workers, and the plain proxy of routes, are this program in another process; in a test it is the test's.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "peer" || os.Args[1] == "proxy") {
+	if len(os.Args) > 1 && (os.Args[1] == "peer" || os.Args[1] == "proxy" || os.Args[1] == "worker") {
 		main()
 	}
 	os.Exit(m.Run())
@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 // onDisk is a temporary folder that is not kept in memory.
 func onDisk(t *testing.T) string {
 	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { // PostgreSQL may run as another user
+		t.Fatal(err)
+	}
 	if fileSystem(dir) == "tmpfs" {
 		t.Skip("the temporary folder is in memory; set TMPDIR to a folder on a disk")
 	}
@@ -59,9 +62,17 @@ func TestAll(t *testing.T) {
 			t.Errorf("the table has no line %q", f.What)
 		}
 	}
-	for _, key := range []string{"submit.disk", "submit.store", "submit.engine", "submit.http", "submit.ratio", "submit.crowd.rate", "batch.latency", "batch.commits", "batch.crowd.100.rate", "batch.crowd.1000.rate", "finish", "finish.pickup", "fanout-http", "idle.rss", "start.fresh", "start.again", "cycle.rate", "cycle.commits", "cycle.submit", "cycle.latency",
+	wanted := []string{"submit.disk", "submit.store", "submit.engine", "submit.http", "submit.ratio", "submit.crowd.rate", "batch.latency", "batch.commits", "batch.crowd.100.rate", "batch.crowd.1000.rate", "finish", "finish.pickup", "fanout-http", "idle.rss", "start.fresh", "start.again", "cycle.rate", "cycle.commits", "cycle.submit", "cycle.latency",
 		"fanout.crowd.10", "fanout.crowd.100.ratio", "fanout.narrow.1", "fanout.narrow.100", "fanout.idle.rss", "fanout.store", "fanout.stalled.beside", "fanout.stalled.memory",
-		"routes.pass", "routes.async.ratio", "routes.rate.ratio", "routes.stream.rate"} {
+		"routes.pass", "routes.async.ratio", "routes.rate.ratio", "routes.stream.rate",
+		"peers.one.jobhub.rate", "peers.one.jobhub.client.rate", "peers.many.jobhub.100.rate", "peers.many.jobhub.1000.rate"}
+	if missingRedis() == "" {
+		wanted = append(wanted, "peers.one.asynq.everysec.ratio", "peers.one.asynq.always.ratio", "peers.many.asynq.everysec.ratio", "peers.many.asynq.always.ratio")
+	}
+	if missingPostgres() == "" {
+		wanted = append(wanted, "peers.one.river.ratio", "peers.many.river.256.ratio")
+	}
+	for _, key := range wanted {
 		if f, ok := got[key]; !ok || len(f.Values) == 0 || f.Values[0].Value <= 0 {
 			t.Errorf("%s: %+v", key, f)
 		}

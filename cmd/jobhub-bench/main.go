@@ -34,6 +34,7 @@ Usage: jobhub-bench COMMAND [flags]
             a fan-out to two targets of 300 ms, until its result is there
   scale     the same with up to a million jobs in the store, and what it takes to open that
   routes    requests through a route, beside Go's own reverse proxy and POST /v1/jobs
+  peers     whole lives of jobs, beside Asynq on Redis and River on PostgreSQL
   all       all but scale, as one Markdown table
 
 jobhub-bench COMMAND --help shows the flags of a command.
@@ -53,10 +54,12 @@ var commands = map[string]command{
 	"fanout-http": runFanoutHTTP,
 	"fanout":      runFanout,
 	"routes":      runRoutes,
+	"peers":       runPeers,
 	"all":         runAll,
 	"hub":         runStandIn,    // started with --cpuprofile
 	"peer":        runPeer,       // started by fanout
 	"proxy":       runPlainProxy, // started by routes
+	"worker":      runWorker,     // started by peers
 }
 
 func main() {
