@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/web/auth"
 )
 
 // A quiet subscription has missed nothing, whatever was trimmed.
@@ -30,18 +31,33 @@ func TestSubscribeBesideAQuietSubscription(t *testing.T) {
 
 // After 4100 was sent, nothing that still comes is served.
 func TestNothingIsServedBehindAClose(t *testing.T) {
-	keyed(t, func(t *testing.T, w *world, _ string) {
-		id := w.submit(`{"kind":"nobody"}`)
-		c := w.show("", w.token(`{"jobs":["`+id+`"],"actions":["watch","cancel"],"ttl":"1s"}`))
-		c.until("welcome")
-		time.Sleep(2 * time.Second) // this client does not read the close
-		c.send(`{"type":"cancel","id":"x","job":"%s"}`, id)
-		time.Sleep(time.Minute)
-		if state := w.do("GET", "/v1/jobs/"+id, "").want(200).text("state"); state != "queued" {
-			t.Errorf("a token that has expired cancelled: %s", state)
+	w := start(t)
+	w.bearer = w.key(auth.Admin, "default")
+	id := w.submit(`{"kind":"nobody"}`)
+	c := w.show("", w.token(`{"jobs":["`+id+`"],"actions":["watch","cancel"],"ttl":"1s"}`))
+	w.measured("jobhub_live_closes_total{code=\"4100\"} 1") // which this client has not read
+	c.send(`{"type":"cancel","id":"x","job":"%s"}`, id)
+	if code := c.closed(); code != 4100 {
+		t.Errorf("closed with %d", code)
+	}
+	w.measured("jobhub_live_connections 0")
+	if state := w.do("GET", "/v1/jobs/"+id, "").want(200).text("state"); state != "queued" {
+		t.Errorf("a token that has expired cancelled: %s", state)
+	}
+}
+
+// measured waits until /metrics has a line.
+func (w *world) measured(line string) {
+	w.t.Helper()
+	for end := time.Now().Add(w.patience); ; {
+		text := w.do("GET", "/metrics", "").want(200).body
+		if strings.Contains(text, "\n"+line+"\n") {
+			return
 		}
-		c.conn.CloseNow()
-	})
+		if time.Now().After(end) {
+			w.t.Fatalf("no %s in\n%s", line, text)
+		}
+	}
 }
 
 // The end of the hub does not wait for a stream whose client takes nothing.
