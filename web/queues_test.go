@@ -157,7 +157,7 @@ func TestFullQueue(t *testing.T) {
 	w.submit(`{"kind":"k","queue":"q","delay":"1h"}`)
 	full := func(r reply) {
 		t.Helper()
-		p := r.has("Retry-After", "1", "RateLimit-Policy", `"capacity";q=2`, "RateLimit", `"capacity";r=0;t=1`, "Location", "", "AsyncResult", "").problem(http.StatusServiceUnavailable, "queue_full")
+		p := r.has("Retry-After", "1", "RateLimit-Policy", `"default";q=2;w=1`, "RateLimit", `"default";r=0;t=1`, "Location", "", "AsyncResult", "").problem(http.StatusServiceUnavailable, "queue_full")
 		if p["type"] != "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity" {
 			t.Errorf("type %v", p["type"])
 		}

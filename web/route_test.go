@@ -304,7 +304,7 @@ func TestCapacityRule(t *testing.T) {
 	if p.problem(503, "queue_full")["type"] != "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity" {
 		t.Error(p.body)
 	}
-	p.has("Retry-After", "1", "RateLimit-Policy", `"capacity";q=2`, "RateLimit", `"capacity";r=0;t=1`)
+	p.has("Retry-After", "1", "RateLimit-Policy", `"default";q=2;w=1`, "RateLimit", `"default";r=0;t=1`)
 	if n := len(w.do("GET", "/v1/jobs", "").json()["jobs"].([]any)); n != 2 || up.hits.Load() != 0 {
 		t.Errorf("%d jobs, %d requests", n, up.hits.Load())
 	}

@@ -97,8 +97,8 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 
 // refuseFull answers for a full queue (draft-ietf-httpapi-ratelimit-headers).
 func (s *Server) refuseFull(w http.ResponseWriter, r *http.Request, tenant, queue string) {
-	w.Header().Set("RateLimit-Policy", `"capacity";q=`+strconv.Itoa(s.Engine.Settings(tenant, queue).Capacity))
-	w.Header().Set("RateLimit", `"capacity";r=0;t=1`)
+	w.Header().Set("RateLimit-Policy", `"default";q=`+strconv.Itoa(s.Engine.Settings(tenant, queue).Capacity)+`;w=1`)
+	w.Header().Set("RateLimit", `"default";r=0;t=1`)
 	s.fail(w, r, jobs.ErrQueueFull)
 }
 

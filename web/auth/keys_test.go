@@ -191,6 +191,8 @@ func TestDamagedKeysLetNobodyIn(t *testing.T) {
 	k := open(t, dir)
 	_, text := create(t, k, Key{Name: "ci", Role: Viewer})
 	now := time.Now()
+	_, err := k.Authenticate(text, now) // it has been seen
+	is(t, "the key", err, nil)
 	path := filepath.Join(dir, "keys.json")
 	good, err := os.ReadFile(path)
 	is(t, "the file", err, nil)
