@@ -118,11 +118,6 @@ func (c *Cursor) Suspend() { c.leave() }
 // enter makes the cursor a member of the feed of its subscriptions.
 func (c *Cursor) enter() {
 	if len(c.subs) == 0 || c.feed != nil {
-		if c.suspended && c.feed == nil {
-			c.hub.mu.Lock()
-			c.suspended = false
-			c.hub.mu.Unlock()
-		}
 		return
 	}
 	h := c.hub
@@ -140,20 +135,19 @@ func (c *Cursor) enter() {
 }
 
 func (c *Cursor) leave() {
-	f := c.feed
+	h, f := c.hub, c.feed
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.feed, c.suspended = nil, len(c.subs) > 0
 	if f == nil {
 		return
 	}
-	h := c.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.removeLocked(c)
 	if len(f.shards) == 0 {
 		h.dropLocked(f)
 	}
-	c.feed, c.suspended = nil, len(c.subs) > 0
 }
 
 // Step returns the next lot without waiting for anything, nil if nothing is due. If

@@ -38,7 +38,7 @@ type Lot struct {
 	To     uint64    // all that was selected up to here has been given with this lot
 	Seen   time.Time // when the hub read the first of its events
 
-	size int // bytes of JSON
+	size int // bytes of JSON and separators
 	due  int // members in step that were not given it; guarded by feed.mu
 
 	encoded [2]struct {
@@ -48,7 +48,7 @@ type Lot struct {
 }
 
 // Size is the length of its events' JSON with a separator each.
-func (l *Lot) Size() int { return l.size + len(l.Events) }
+func (l *Lot) Size() int { return l.size }
 
 // Encoding is a form in which lots are sent.
 type Encoding int
@@ -99,7 +99,7 @@ func (h *Hub) selected(ctx context.Context, s *selection, seq, upTo uint64) (*Lo
 			if !s.selects(e.Event) {
 				continue
 			}
-			if n := len(e.JSON()); size > 0 && size+n > maxLot {
+			if n := len(e.JSON()) + 1; size > 0 && size+n > maxLot {
 				to = events[len(events)-1].Seq
 				size = maxLot
 				break

@@ -11,8 +11,8 @@ import (
 // This file writes the public JSON of jobs and events (CONTRACT sections 4 and 7).
 // It appends to a buffer because every event passes through it.
 
-// timeFormat is RFC 3339 in UTC with milliseconds, the precision that is stored.
-const timeFormat = "2006-01-02T15:04:05.000Z"
+// TimeFormat is RFC 3339 in UTC with milliseconds, the precision that is stored.
+const TimeFormat = "2006-01-02T15:04:05.000Z"
 
 // AppendMembers appends the members of the job document, without the braces around
 // them, so that a caller can add its own (the API adds links).
@@ -167,7 +167,7 @@ func appendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, "null"...)
 	}
-	return append(t.UTC().AppendFormat(append(b, '"'), timeFormat), '"')
+	return append(t.UTC().AppendFormat(append(b, '"'), TimeFormat), '"')
 }
 
 func appendID(b []byte, id ID) []byte {

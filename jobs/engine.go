@@ -262,20 +262,26 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 	return e.Submit(ctx, s)
 }
 
-func (e *Engine) newJob(s Spec) (Job, error) {
-	s = s.withDefaults()
-	if s.Kind == kindBulk && !s.inside {
+// checkOutside looks at what only the hub itself may ask for: deliveries, bulk actions,
+// and callbacks that were checked before.
+func (e *Engine) checkOutside(s *Spec) error {
+	switch s.Kind {
+	case kindBulk:
 		p := invalid("/kind", "is made by POST /v1/jobs:bulk only")
 		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
-		return Job{}, p
-	}
-	if s.Kind == KindWebhook && !s.inside {
+		return p
+	case KindWebhook:
 		if _, ok := e.handler(KindWebhook); ok {
-			return Job{}, invalid("/kind", "deliveries are made by the hub; give a job callbacks, or retry a delivery")
+			return invalid("/kind", "deliveries are made by the hub; give a job callbacks, or retry a delivery")
 		}
 	}
+	return e.checkCallbacks("/callbacks", s.Callbacks)
+}
+
+func (e *Engine) newJob(s Spec) (Job, error) {
+	s = s.withDefaults()
 	if !s.inside {
-		if err := e.checkCallbacks("/callbacks", s.Callbacks); err != nil {
+		if err := e.checkOutside(&s); err != nil {
 			return Job{}, err
 		}
 	}

@@ -187,7 +187,7 @@ func TestAsyncAPIIsComplete(t *testing.T) {
 			received = append(received, strings.Trim(word, `"`))
 		}
 	}
-	sent := slices.Concat(find(`"type":"([a-z]+)"`), find(`appendTyped\(\w+, "(\w+)"`), find(`"((?:job|queue)\.[a-z_]+)"`))
+	sent := slices.Concat(find(`"type":"([a-z]+)"`), find(`append(?:Typed|Number)\(\w+, "(\w+)"`), find(`"((?:job|queue)\.[a-z_]+)"`))
 	byClient, byHub := readAsyncAPI(start(t)).said()
 	for what, c := range map[string]struct {
 		described map[string][]place

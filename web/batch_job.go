@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -118,12 +117,7 @@ func (s *Server) outerOf(job *jobs.Job) *http.Request {
 		host = u.Host
 	}
 	header := http.Header{"User-Agent": {"jobhub"}}
-	if parent, state, _ := strings.Cut(job.Via.Trace, " "); parent != "" {
-		header.Set("Traceparent", parent)
-		if state != "" {
-			header.Set("Tracestate", state)
-		}
-	}
+	job.Via.SetTrace(header)
 	return &http.Request{Header: header, Host: host, RemoteAddr: "127.0.0.1:0"}
 }
 

@@ -193,7 +193,7 @@ func (b *batch) fail(w http.ResponseWriter, i int, err error) {
 // answer records the answer to an item.
 func (b *batch) answer(ctx context.Context, i int, w *itemWriter) {
 	for name := range w.header {
-		if name == "Content-Length" || strings.HasPrefix(name, http.TrailerPrefix) || hopByHop(name) {
+		if name == "Content-Length" || strings.HasPrefix(name, http.TrailerPrefix) || jobs.HopByHop(name) {
 			delete(w.header, name)
 		}
 	}
@@ -278,7 +278,7 @@ func (b *batch) request(i int) (*http.Request, error) {
 	}
 	method := strings.ToUpper(item.Method)
 	switch {
-	case !isToken(method) || method == http.MethodConnect || method == http.MethodTrace:
+	case !jobs.IsToken(method) || method == http.MethodConnect || method == http.MethodTrace:
 		return bad("method must be an HTTP method like GET or POST, and not CONNECT or TRACE.")
 	case item.Path != "" && item.URL != "":
 		return bad("Give path or url, not both.")
@@ -304,11 +304,11 @@ func (b *batch) request(i int) (*http.Request, error) {
 	for name, value := range item.Headers {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
-		case !isToken(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		case !jobs.IsToken(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 			return bad("headers holds one that HTTP does not allow.")
 		case slices.Contains(credentials, canonical) || strings.HasPrefix(canonical, "X-Forwarded-") || strings.HasPrefix(canonical, "Sec-"):
 			return bad(canonical + " is that of the batch; send it there.")
-		case hopByHop(canonical) || canonical == "Content-Length":
+		case jobs.HopByHop(canonical) || canonical == "Content-Length":
 		default:
 			header[canonical] = []string{value}
 		}
@@ -325,22 +325,6 @@ func (b *batch) request(i int) (*http.Request, error) {
 	}
 	return &http.Request{Method: method, URL: u, RequestURI: item.target(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Host: b.outer.Host, RemoteAddr: b.outer.RemoteAddr, TLS: b.outer.TLS}, nil
-}
-
-// hopByHop reports whether a header is about one connection only (RFC 9110, 7.6.1).
-func hopByHop(name string) bool {
-	switch name {
-	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-		return true
-	}
-	return strings.HasPrefix(name, "Proxy-")
-}
-
-// isToken reports whether s is a token (RFC 9110, 5.6.2).
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
 }
 
 var errTooLarge = errors.New("the answer is too large")

@@ -9,8 +9,8 @@ import (
 	"jobhub/web/auth"
 )
 
-// This file serves the messages of a client. All of it runs in the goroutine that reads
-// them.
+// This file serves the messages of a client, one after the other and with the connection
+// locked.
 
 // handle serves the messages of one frame, with the connection locked: an answer comes
 // before the events that it causes.
@@ -50,6 +50,13 @@ func (c *socket) handle(ctx context.Context, frame []byte) error {
 // say gathers one object of the answer to a message.
 func (c *socket) say(object []byte) { c.replies.line(object, nowhere) }
 
+// acknowledge answers a message of which there is nothing to tell.
+func (c *socket) acknowledge(m message) {
+	if m.ID != "" {
+		c.say(appendReply(nil, m.ID, []byte("{}")))
+	}
+}
+
 // refuse says why a message was not served.
 func (c *socket) refuse(m message, err error) {
 	if problemOf(err).Status >= 500 {
@@ -79,7 +86,7 @@ func (c *socket) serve(ctx context.Context, m message) error {
 		} else if !c.cursor.Unsubscribe(m.ID) {
 			return jobs.NewProblem(jobs.NotFound, "Not found", "There is no subscription %s.", m.ID)
 		}
-		c.say(appendReply(nil, m.ID, []byte("{}")))
+		c.acknowledge(m)
 	case "submit":
 		return c.submit(ctx, m)
 	case "cancel", "get":

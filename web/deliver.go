@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -209,8 +208,7 @@ func (c *socket) closeLocked(code websocket.StatusCode, reason string) {
 func (c *socket) goAway(after time.Duration) {
 	c.mu.Lock()
 	defer c.unlock()
-	b := strconv.AppendInt([]byte(`{"type":"reconnect","after_ms":`), after.Milliseconds(), 10)
-	if c.send(append(b, '}')) == nil {
+	if c.send(appendNumber(nil, "reconnect", "after_ms", after.Milliseconds())) == nil {
 		c.closeLocked(websocket.StatusServiceRestart, "the hub restarts")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/coder/websocket"
@@ -68,9 +67,7 @@ func (c *socket) hello(ctx context.Context, m message) error {
 		}
 		c.timer.Reset(c.nextBeat(time.Now()))
 	}
-	if m.ID != "" {
-		c.say(appendReply(nil, m.ID, []byte("{}")))
-	}
+	c.acknowledge(m)
 	return nil
 }
 
@@ -78,9 +75,7 @@ func (c *socket) hello(ctx context.Context, m message) error {
 // subscriptions are refused, and nothing changes.
 func (c *socket) refresh(ctx context.Context, m message) error {
 	if !c.keyed(time.Now()) {
-		if m.ID != "" {
-			c.say(appendReply(nil, m.ID, []byte("{}")))
-		}
+		c.acknowledge(m)
 		return nil
 	}
 	who, err := c.Auth.Authenticate(m.Token, time.Now())
@@ -106,9 +101,7 @@ func (c *socket) refresh(ctx context.Context, m message) error {
 	}
 	c.identified(who)
 	c.timer.Reset(c.nextBeat(time.Now()))
-	if m.ID != "" {
-		c.say(appendReply(nil, m.ID, []byte("{}")))
-	}
+	c.acknowledge(m)
 	return nil
 }
 
@@ -149,11 +142,9 @@ func (c *socket) beat() {
 		}
 	case !c.who.Expires.IsZero() && !c.warned && !now.Before(c.warnAt):
 		c.warned = true
-		b := strconv.AppendInt([]byte(`{"type":"expiring","in_ms":`), c.who.Expires.Sub(now).Milliseconds(), 10)
-		c.send(append(b, '}'))
+		c.send(appendNumber(nil, "expiring", "in_ms", c.who.Expires.Sub(now).Milliseconds()))
 	case now.Sub(c.quietSince()) >= pingEvery:
-		b := strconv.AppendUint([]byte(`{"type":"ping","seq":`), c.cursor.Settle(), 10)
-		c.send(append(b, '}'))
+		c.send(appendNumber(nil, "ping", "seq", int64(c.cursor.Settle())))
 	}
 	if !c.closing {
 		c.timer.Reset(c.nextBeat(now))

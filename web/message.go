@@ -156,6 +156,12 @@ func appendText(b []byte, text string) []byte {
 	return b
 }
 
+// appendNumber appends a message that says one number.
+func appendNumber(b []byte, kind, member string, n int64) []byte {
+	b = append(b, `{"type":"`+kind+`","`+member+`":`...)
+	return append(strconv.AppendInt(b, n, 10), '}')
+}
+
 // appendSubscribed: reason and recovered stand there only in answer to a since.
 func appendSubscribed(b []byte, id string, pos jobs.Position, resumed, recovered bool, reason string) []byte {
 	b = appendPosition(appendTyped(b, "subscribed", id), pos)

@@ -76,7 +76,7 @@ func appendSchedule(b []byte, s *jobs.Schedule) []byte {
 		if t.IsZero() {
 			return nil
 		}
-		text := t.UTC().Format("2006-01-02T15:04:05.000Z")
+		text := t.UTC().Format(jobs.TimeFormat)
 		return &text
 	}
 	doc := struct {

@@ -111,7 +111,6 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 		case errors.Is(err, jobs.ErrTrimmed):
 			err = e.gap(ctx)
 		case err == nil && lot != nil:
-			e.Live.sent(lot)
 			err = e.lot(lot)
 		}
 		if err != nil {
@@ -146,7 +145,7 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 func (e *stream) goAway() error {
 	after := rand.N(spreadReconnect).Milliseconds()
 	e.gathered = append(strconv.AppendInt(append(e.gathered, "retry: "...), after, 10), '\n')
-	e.line(append(strconv.AppendInt([]byte(`{"type":"reconnect","after_ms":`), after, 10), '}'), nowhere)
+	e.line(appendNumber(nil, "reconnect", "after_ms", after), nowhere)
 	return e.flush()
 }
 
@@ -179,6 +178,7 @@ func (e *stream) lot(lot *hub.Lot) error {
 	if err := e.flush(); err != nil {
 		return err
 	}
+	e.Live.sent(lot)
 	return e.write(lot.Encoded(hub.Stream, func(lot *hub.Lot) (b []byte) {
 		for _, event := range lot.Events {
 			b = e.id(b, event.Seq)

@@ -209,7 +209,7 @@ func (w *witness) ServeHTTP(res http.ResponseWriter, req *http.Request) {
 	if err != nil {
 		return // it did not arrive whole, so it is not the body that was submitted
 	}
-	n, _ := strconv.Atoi(strings.TrimPrefix(req.URL.Path, "/work/"))
+	n, _ := strconv.Atoi(strings.TrimPrefix(req.URL.Path, "/step/"))
 	attempt, _ := strconv.Atoi(req.Header.Get("Jobhub-Attempt"))
 	w.begin(n, req.Header.Get("Idempotency-Key"), attempt, hashOf(body))
 	defer w.end()
@@ -467,7 +467,7 @@ func (m *torment) plan(random *rand.Rand) *deed {
 	switch p := random.IntN(100); {
 	case p < 70:
 		d.kind = "http"
-		d.body = fmt.Sprintf(`{"kind":"http","input":{"method":"POST","url":"%s/work/%d","body":%s}%s}`, m.upstream, d.n, quotedPayload, more)
+		d.body = fmt.Sprintf(`{"kind":"http","input":{"method":"POST","url":"%s/step/%d","body":%s}%s}`, m.upstream, d.n, quotedPayload, more)
 	case p < 95 || d.ordering != "":
 		d.kind = "outside"
 		d.body = fmt.Sprintf(`{"kind":"outside","timeout":"1h","input":{"n":%d,"payload":%s}%s}`, d.n, quotedPayload, more)

@@ -2,7 +2,8 @@ package call
 
 import (
 	"net/http"
-	"strings"
+
+	"jobhub/jobs"
 )
 
 // has reports whether h has the header, even with an empty value.
@@ -11,22 +12,13 @@ func has(h http.Header, name string) bool {
 	return ok
 }
 
-// hopByHop reports whether a header is about one connection only.
-func hopByHop(name string) bool {
-	switch name = http.CanonicalHeaderKey(name); name {
-	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-		return true
-	}
-	return strings.HasPrefix(name, "Proxy-")
-}
-
 // reserved reports whether a caller may not set the header.
 func reserved(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Host", "Content-Length", "Jobhub-Attempt":
 		return true
 	}
-	return hopByHop(name)
+	return jobs.HopByHop(name)
 }
 
 // harmless reports whether a header may follow a redirect to another origin. Any
@@ -43,27 +35,13 @@ func harmless(name string) bool {
 // endToEnd returns the headers of an answer that are kept with it.
 func endToEnd(h http.Header) http.Header {
 	kept := h.Clone()
-	for _, list := range h.Values("Connection") {
-		for name := range strings.SplitSeq(list, ",") {
-			kept.Del(strings.TrimSpace(name))
-		}
-	}
+	jobs.DropNamed(kept, h.Values("Connection"))
 	for name := range kept {
-		if hopByHop(name) || name == "Content-Length" {
+		if jobs.HopByHop(name) || name == "Content-Length" {
 			delete(kept, name)
 		}
 	}
 	return kept
-}
-
-// isToken reports whether s is a token (RFC 9110, 5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		if !isAlphanumeric(s[i]) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(s[i])) {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // isFieldValue reports whether s can be the value of a header.
@@ -74,8 +52,4 @@ func isFieldValue(s string) bool {
 		}
 	}
 	return true
-}
-
-func isAlphanumeric(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }

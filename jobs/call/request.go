@@ -23,12 +23,7 @@ func (in *input) request(ctx context.Context, attempt int, key string) (*http.Re
 	if !has(req.Header, "Idempotency-Key") {
 		req.Header.Set("Idempotency-Key", key)
 	}
-	if parent, state, _ := strings.Cut(in.via.Trace, " "); parent != "" && !has(req.Header, "Traceparent") {
-		req.Header.Set("Traceparent", parent)
-		if state != "" {
-			req.Header.Set("Tracestate", state)
-		}
-	}
+	in.via.SetTrace(req.Header)
 	// net/http repeats a POST that has one of these headers when a kept connection breaks.
 	// A repetition is an attempt and the engine counts those, so the headers go
 	// under a spelling that net/http does not know; for HTTP it is the same.

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"jobhub/jobs"
 )
 
 // outgoing is the headers of a request as the upstream gets them.
@@ -15,7 +17,7 @@ func outgoing(r *http.Request) http.Header {
 			h[name] = append([]string(nil), values...)
 		}
 	}
-	dropNamed(h, r.Header["Connection"])
+	jobs.DropNamed(h, r.Header["Connection"])
 	hideCredentials(h)
 	if ip, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		h.Set("X-Forwarded-For", ip)
@@ -45,11 +47,7 @@ func wellNamed(name string) bool {
 // ofConnection reports whether a header is about one connection (RFC 9110, 7.6.1), or
 // would be taken for the name of a proxy (CVE-2016-5385).
 func ofConnection(name string) bool {
-	switch name {
-	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Proxy", "Http2-Settings":
-		return true
-	}
-	return strings.HasPrefix(name, "Proxy-")
+	return name == "Proxy" || name == "Http2-Settings" || jobs.HopByHop(name)
 }
 
 // ofHub reports whether a header tells where a request came from or was meant for, which
@@ -60,15 +58,6 @@ func ofHub(name string) bool {
 		return true
 	}
 	return strings.HasPrefix(name, "X-Forwarded-") || name == "X-Forwarded"
-}
-
-// dropNamed deletes the headers that Connection names.
-func dropNamed(h http.Header, connection []string) {
-	for _, list := range connection {
-		for name := range strings.SplitSeq(list, ",") {
-			h.Del(strings.TrimSpace(name))
-		}
-	}
 }
 
 // isKey reports whether a value of Authorization ends in a key or token of the hub.

@@ -121,7 +121,7 @@ func (w *interim) WriteHeader(status int) {
 		h["Content-Type"] = nil
 	}
 	if status < 200 {
-		dropNamed(h, h["Connection"])
+		jobs.DropNamed(h, h["Connection"])
 		for name := range h {
 			if ofConnection(name) || strings.EqualFold(name, "Content-Length") {
 				delete(h, name)

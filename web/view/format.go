@@ -82,7 +82,7 @@ func span(d time.Duration) string {
 	return whole(d/(24*time.Hour), " d ") + whole(d%(24*time.Hour)/time.Hour, " h")
 }
 
-func iso(t time.Time) string     { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func iso(t time.Time) string     { return t.UTC().Format(jobs.TimeFormat) }
 func clock(t time.Time) string   { return t.UTC().Format("15:04:05") }
 func precise(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 func minute(t time.Time) string  { return t.UTC().Format("15:04") }

@@ -1,0 +1,48 @@
+package jobs
+
+import (
+	"net/http"
+	"strings"
+)
+
+// IsToken reports whether s is a token, like the name of a header or method (RFC 9110,
+// section 5.6.2).
+func IsToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// HopByHop reports whether a header is about one connection only (RFC 9110, section 7.6.1).
+func HopByHop(name string) bool {
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return strings.HasPrefix(name, "Proxy-")
+}
+
+// DropNamed deletes the headers that values of Connection name.
+func DropNamed(h http.Header, connection []string) {
+	for _, list := range connection {
+		for name := range strings.SplitSeq(list, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+}
+
+// SetTrace sets the headers of the trace context, unless there is a traceparent.
+func (v Via) SetTrace(h http.Header) {
+	parent, state, _ := strings.Cut(v.Trace, " ")
+	if _, own := h["Traceparent"]; own || parent == "" {
+		return
+	}
+	h.Set("Traceparent", parent)
+	if state != "" {
+		h.Set("Tracestate", state)
+	}
+}
