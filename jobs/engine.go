@@ -26,6 +26,7 @@ type Engine struct {
 	log      *slog.Logger
 	handlers map[string]Handler
 	kinds    []string
+	size     int // slots for handlers in all
 	commits  *committer
 	failed   chan struct{} // closed when the store failed
 	loops    sync.WaitGroup
@@ -68,7 +69,7 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: o.Handlers, free: cmp.Or(o.Slots, 64), log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+	e := &Engine{store: o.Store, handlers: o.Handlers, size: cmp.Or(o.Slots, 64), free: cmp.Or(o.Slots, 64), log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
 		logAge: cmp.Or(o.LogAge, 24*time.Hour), failed: make(chan struct{}), waking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
 		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}

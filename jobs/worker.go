@@ -97,6 +97,15 @@ func (e *Engine) Workers(tenant string) (list []WorkerInfo) {
 	return list
 }
 
+// Handlers describes what runs in this process itself: the kinds it takes, by name, how
+// many attempts it runs at the same time at most, and how many of them run.
+func (e *Engine) Handlers() (kinds []string, slots, busy int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	kinds = slices.Sorted(slices.Values(e.kinds))
+	return kinds, e.size, e.size - e.free
+}
+
 // Direct gives a worker a directive, which it hears at once if a call of it waits.
 func (e *Engine) Direct(tenant, id string, d Directive) error {
 	e.mu.Lock()

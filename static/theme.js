@@ -10,6 +10,11 @@
   root.dataset.theme = theme;
   root.dataset.script = "on";
 
+  // The keys come with the first one pressed.
+  let keys;
+  const press = (e) => (keys ??= import("./keys.js")).then((m) => m.press(e));
+  addEventListener("keydown", press);
+
   addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
     const show = () => {
@@ -27,5 +32,8 @@
     });
     show();
     button.hidden = false;
+    const list = document.querySelector("[data-keys]");
+    list?.addEventListener("click", press);
+    if (list) list.hidden = false;
   });
 })();

@@ -213,11 +213,13 @@ func (c *socket) patch() []byte {
 	if c.viewer == nil {
 		return nil
 	}
-	fragments, seq := c.viewer.Next()
-	if len(fragments) == 0 {
+	p, _ := c.viewer.Next()
+	if p == nil || len(p.Fragments) == 0 {
 		return nil
 	}
-	return framed(appendPatch(make([]byte, maxHead), c.viewID, seq, fragments))
+	return p.Encoded(c.viewID, func(p *hub.Patch) []byte {
+		return framed(appendPatch(make([]byte, maxHead), c.viewID, p.Seq, p.Fragments))
+	})
 }
 
 // pong answers a ping frame, in place of the library, which would do so in the middle

@@ -53,14 +53,24 @@ func (s *Server) routes() {
 		"GET /docs":          s.mayPage(auth.Watch, s.docsPage),
 		"GET /docs/{page}":   s.mayPage(auth.Watch, s.docsPage),
 
-		"GET /{$}":               s.mayPage(auth.Watch, s.overviewPage),
-		"GET /jobs/{id}":         s.mayPage(auth.Watch, s.jobPage),
-		"POST /jobs/{id}/cancel": s.mayPage(auth.Cancel, s.cancelForm),
-		"POST /jobs/{id}/retry":  s.mayPage(auth.Submit, s.retryForm),
-		"GET /login":             s.loginPage,
-		"POST /login":            s.login,
-		"POST /logout":           s.logout,
-		"GET /static/":           s.staticFiles,
+		"GET /{$}":                     s.mayPage(auth.Watch, s.overviewPage),
+		"GET /jobs/{id}":               s.mayPage(auth.Watch, s.jobPage),
+		"POST /jobs/{id}/cancel":       s.mayPage(auth.Cancel, s.cancelForm),
+		"POST /jobs/{id}/retry":        s.mayPage(auth.Submit, s.retryForm),
+		"GET /queues":                  s.mayPage(auth.Watch, s.queuesPage),
+		"GET /queues/{name}":           s.mayPage(auth.Watch, s.queuePage),
+		"POST /queues/{name}":          s.mayPage(auth.Operate, s.limitsForm),
+		"POST /queues/{name}/pause":    s.mayPage(auth.Operate, s.pauseForm),
+		"POST /queues/{name}/resume":   s.mayPage(auth.Operate, s.resumeForm),
+		"GET /workers":                 s.mayPage(auth.Watch, s.workersPage),
+		"POST /workers/{id}/quiet":     s.mayPage(auth.Operate, s.directForm(jobs.Quiet)),
+		"POST /workers/{id}/terminate": s.mayPage(auth.Operate, s.directForm(jobs.Terminate)),
+		"GET /hub":                     s.mayPage(auth.Administer, s.hubPage),
+
+		"GET /login":   s.loginPage,
+		"POST /login":  s.login,
+		"POST /logout": s.logout,
+		"GET /static/": s.staticFiles,
 	} {
 		s.mux.HandleFunc(pattern, handler)
 	}

@@ -30,6 +30,9 @@ type Config struct {
 	Version string
 	Logger  *slog.Logger
 
+	// Faults says what is wrong with the configuration, for the overview; nil for nothing.
+	Faults func() []string
+
 	// LibraryWrites sends WebSocket data through the library instead of past it. For
 	// connections that are not plain TCP that is so anyway.
 	LibraryWrites bool
