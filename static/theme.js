@@ -10,10 +10,13 @@
   root.dataset.theme = theme;
   root.dataset.script = "on";
 
-  // The keys come with the first one pressed.
-  let keys;
-  const press = (e) => (keys ??= import("./keys.js")).then((m) => m.press(e));
+  // What few need comes when it is needed first: keys, and the buttons that copy.
+  const press = (e) => import("./keys.js").then((m) => m.press(e));
   addEventListener("keydown", press);
+  addEventListener("click", ({ target }) => {
+    const button = target.closest("[data-copy]");
+    if (button) import("./copy.js").then((m) => m.press(button));
+  });
 
   addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");

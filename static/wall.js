@@ -26,13 +26,13 @@ export function start(hub) {
     }
     const height = lanes.values().next().value?.height ?? 100;
     unit = Math.max(10, Math.min(26, height / 5));
-    const style = getComputedStyle(document.documentElement);
-    for (const name of ["queued", "running", "retrying", "succeeded", "failed", "faint"]) colours[name] = style.getPropertyValue(`--${name}`);
+    for (const tile of document.querySelectorAll("#wall-rail .tile")) colours[tile.dataset.state] = getComputedStyle(tile, "::after").backgroundColor;
     wake();
   }
 
-  // Where everything belongs: heaps fill from the right of their zone, in columns.
-  function place() {
+  // Where everything belongs: what waits fills its zone from the right, in columns; what
+  // runs is as far as its progress, or slower and slower on its way if it tells none.
+  function place(now) {
     const heaps = new Map();
     for (const s of shapes.values()) {
       const lane = lanes.get(s.queue);
@@ -45,7 +45,7 @@ export function start(hub) {
       const row = n % rows, column = Math.floor(n / rows);
       s.over = column >= columns;
       s.ty = lane.top + lane.height / 2 + (row - (Math.min(rows, 99) - 1) / 2) * unit * 1.35;
-      s.tx = zone === 0 ? cell.right - unit * (1.5 + column * 1.35) : cell.left + unit * 6 + room * (s.part ?? Math.min(.9, column / columns));
+      s.tx = zone === 0 ? cell.right - unit * (1.5 + column * 1.35) : cell.left + unit * 6 + room * (s.part ?? (still.matches ? Math.min(.9, column / columns) : .8 * (1 - Math.exp((s.since - now) / 9000))));
     }
   }
 
@@ -65,7 +65,7 @@ export function start(hub) {
     const step = still.matches ? 1 : 1 - Math.exp(-Math.min(100, now - before) / 130);
     before = now;
     pen.clearRect(0, 0, canvas.width, canvas.height);
-    place();
+    place(now);
     let moving = false;
     for (const [id, s] of shapes) {
       const lane = lanes.get(s.queue), gone = ends.has(s.state);
@@ -83,9 +83,9 @@ export function start(hub) {
       if (s.x === undefined) [s.x, s.y] = [still.matches ? s.tx : lane.cells[0].left, s.ty];
       s.x += (s.tx - s.x) * step;
       s.y += (s.ty - s.y) * step;
-      moving ||= Math.abs(s.tx - s.x) + Math.abs(s.ty - s.y) > .5;
+      moving ||= (s.state === "running" && s.part === undefined && !still.matches) || Math.abs(s.tx - s.x) + Math.abs(s.ty - s.y) > .5;
       pen.globalAlpha = alpha;
-      pen.fillStyle = pen.strokeStyle = colours[s.state] ?? colours[s.state === "cancelled" ? "faint" : "queued"];
+      pen.fillStyle = pen.strokeStyle = colours[s.state] ?? colours.queued;
       shape(s, s.x, s.y, unit / 2);
     }
     pen.globalAlpha = 1;
@@ -95,23 +95,23 @@ export function start(hub) {
 
   const wake = () => { frame ||= requestAnimationFrame(draw); };
 
-  function see(id, queue, state, progress, late) {
+  function see(id, queue, state, progress) {
     if (!state) return;
     let s = shapes.get(id);
     if (!s) {
       if (shapes.size >= MOST || ends.has(state)) return;
       shapes.set(id, s = { queue, since: 0 });
-      if (late) s.part = undefined;
     }
     if (s.state !== state) s.since = performance.now();
     s.state = state;
-    s.part = state === "running" && progress?.percent !== undefined && progress?.percent !== null ? progress.percent / 100 * .9 : state === "running" ? s.part : undefined;
+    if (state !== "running") s.part = undefined;
+    else if (typeof progress?.percent === "number") s.part = progress.percent / 100 * .9;
     wake();
   }
 
   hub.subscribe({ all: true, snapshot: true, progress: "latest" }, (m) => {
     if (m.type === "gap" || (m.type === "subscribed" && m.recovered === false)) shapes.clear();
-    else if (m.type === "state") see(m.job, m.data.queue, m.data.state, m.data.progress, true);
+    else if (m.type === "state") see(m.job, m.data.queue, m.data.state, m.data.progress);
     else if (m.type === "job.progress") see(m.job, m.queue, "running", m.data);
     else if (m.type?.startsWith("job.")) see(m.job, m.queue, m.data?.state, m.data?.progress);
   });

@@ -191,7 +191,7 @@ func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (ou
 	slices.SortStableFunc(order, func(a, b *group) int { return cmp.Compare(b.n, a.n) })
 	for _, g := range order[:min(mostGroups, len(order))] {
 		if g.n >= few {
-			out = append(out, view.Attention{Level: view.Warning, Text: fmt.Sprintf("%s: %d × %s", g.what, g.n, g.why), Detail: "of the newest failures, in the last five minutes", Link: g.link})
+			out = append(out, view.Attention{Level: view.Notice, Text: fmt.Sprintf("%s: %d × %s", g.what, g.n, g.why), Detail: "of the newest failures, in the last five minutes", Link: g.link})
 		}
 	}
 	return out, nil
