@@ -1,6 +1,7 @@
 // The moving part of the wall: a shape for each job, which travels from queued over
 // running to done. Events move it; the figures beside come with the view. Never more
-// than MOST shapes: what is beyond stands as a number at the end of its heap.
+// than MOST shapes: what runs or ends takes the place of one that waits, and the figures
+// tell the rest.
 const MOST = 300, LEAVE = 1400, DROP = 1100; // ms that one that has ended is seen
 const waits = new Set(["scheduled", "queued", "retrying", "waiting"]);
 const ends = new Set(["succeeded", "failed", "cancelled"]);
@@ -56,6 +57,7 @@ export function start(hub) {
       case "retrying": pen.moveTo(x, y - r * 1.15); pen.lineTo(x + r * 1.15, y); pen.lineTo(x, y + r * 1.15); pen.lineTo(x - r * 1.15, y); pen.closePath(); return pen.fill();
       case "succeeded": pen.arc(x, y, r, 0, 7); return pen.fill();
       case "failed": pen.lineWidth = r * .6; pen.moveTo(x - r * .8, y - r * .8); pen.lineTo(x + r * .8, y + r * .8); pen.moveTo(x + r * .8, y - r * .8); pen.lineTo(x - r * .8, y + r * .8); return pen.stroke();
+      case "cancelled": return pen.fillRect(x - r, y - r * .28, r * 2, r * .56);
       default: pen.lineWidth = r * .5; pen.rect(x - r * .75, y - r * .75, r * 1.5, r * 1.5); return pen.stroke();
     }
   }
@@ -66,7 +68,7 @@ export function start(hub) {
     before = now;
     pen.clearRect(0, 0, canvas.width, canvas.height);
     place(now);
-    let moving = false;
+    let moving = false, running = 0;
     for (const [id, s] of shapes) {
       const lane = lanes.get(s.queue), gone = ends.has(s.state);
       if (!lane) { if (gone) shapes.delete(id); continue; }
@@ -80,6 +82,7 @@ export function start(hub) {
         else { s.tx = lane.cells[2].left + unit * 2; s.ty = lane.top + lane.height - unit; }
       }
       if (s.over) continue;
+      if (s.state === "running") running++;
       if (s.x === undefined) [s.x, s.y] = [still.matches ? s.tx : lane.cells[0].left, s.ty];
       s.x += (s.tx - s.x) * step;
       s.y += (s.ty - s.y) * step;
@@ -90,16 +93,23 @@ export function start(hub) {
     }
     pen.globalAlpha = 1;
     canvas.dataset.shapes = shapes.size;
+    canvas.dataset.running = running;
     if (moving) wake();
   }
 
   const wake = () => { frame ||= requestAnimationFrame(draw); };
 
+  function makeRoom(state) {
+    if (waits.has(state)) return false;
+    for (const [id, s] of shapes) if (waits.has(s.state)) return shapes.delete(id);
+    return false;
+  }
+
   function see(id, queue, state, progress) {
     if (!state) return;
     let s = shapes.get(id);
     if (!s) {
-      if (shapes.size >= MOST || ends.has(state)) return;
+      if (ends.has(state) || (shapes.size >= MOST && !makeRoom(state))) return;
       shapes.set(id, s = { queue, since: 0 });
     }
     if (s.state !== state) s.since = performance.now();

@@ -1577,7 +1577,7 @@ func overviewTimes(o Overview) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var78 string
-			templ_7745c5c3_Var78, templ_7745c5c3_Err = templ.JoinStringErrs(span(c.Top))
+			templ_7745c5c3_Var78, templ_7745c5c3_Err = templ.JoinStringErrs(edge(c.Top))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/overview.templ`, Line: 274, Col: 22}
 			}

@@ -2,6 +2,7 @@ package view
 
 import (
 	"math"
+	"strings"
 	"time"
 )
 
@@ -17,6 +18,9 @@ type Quantiles struct{ Wait50, Wait95, Run50, Run95 time.Duration }
 
 // timesLeast is the lower edge of the scale, which is logarithmic.
 const timesLeast = time.Millisecond
+
+// timesTops are its upper edges, which can be said in a word.
+var timesTops = []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}
 
 type timesChart struct {
 	Wait, Run string // paths
@@ -43,9 +47,10 @@ func (t Times) chart() (c timesChart) {
 	if !c.Known {
 		return c
 	}
-	c.Top = timesLeast
-	for c.Top < most {
-		c.Top *= 10
+	for _, c.Top = range timesTops {
+		if c.Top >= most {
+			break
+		}
 	}
 	line := func(of func(Quantiles) time.Duration) string {
 		var b []byte
@@ -62,7 +67,7 @@ func (t Times) chart() (c timesChart) {
 				x = float64(i) / float64(n-1) * chartWidth
 			}
 			b = appendCoord(append(b, pen), x)
-			y := chartHeight * (1 - math.Log10(max(1, float64(d)/float64(timesLeast)))/math.Log10(float64(c.Top)/float64(timesLeast)))
+			y := chartHeight * (1 - math.Log10(min(max(1, float64(d)/float64(timesLeast)), float64(c.Top)/float64(timesLeast)))/math.Log10(float64(c.Top)/float64(timesLeast)))
 			b = appendCoord(append(b, ' '), y)
 			if pen == 'M' { // a point alone is a dot
 				b = append(b, "h.1"...)
@@ -74,6 +79,11 @@ func (t Times) chart() (c timesChart) {
 	c.Wait = line(func(q Quantiles) time.Duration { return q.Wait95 })
 	c.Run = line(func(q Quantiles) time.Duration { return q.Run95 })
 	return c
+}
+
+// edge writes a round time of the scale.
+func edge(d time.Duration) string {
+	return strings.NewReplacer(".0 s", " s", " min 0 s", " min", "1 h 0 min", "1 h", "1 d 0 h", "1 d").Replace(span(d))
 }
 
 // middle is the time at half of the height.
