@@ -51,6 +51,7 @@ type Hub struct {
 	limit  int
 	pace   time.Duration
 	Meter  Meter
+	Times  Latencies
 	Stats  Stats
 
 	background context.Context
@@ -187,6 +188,7 @@ func (h *Hub) follow(ctx context.Context) error {
 		h.ring = append(h.ring, &added[i])
 		h.bytes += 2 * e.Size() // the event and, in time, its JSON
 		h.Meter.count(e)
+		h.Times.count(e)
 		for t := range func(yield func(topic) bool) { topicsOf(e, yield) } {
 			for l := range h.topics[t] {
 				l.hear(&added[i])

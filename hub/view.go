@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -37,7 +38,37 @@ type view struct {
 	version   uint64
 	seq       uint64
 	fragments []Fragment
-	changed   []Fragment // of version against the one before
+	whole     *Patch
+	changed   *Patch // of version against the one before
+}
+
+// Patch is what brings a view up to date. All who need the same are given the same one.
+type Patch struct {
+	Fragments []Fragment
+	Seq       uint64 // the position they show
+
+	mu     sync.Mutex        // protects frames
+	frames map[string][]byte // by key, the first maxFrames
+}
+
+// maxFrames bounds the forms of one patch that are kept.
+const maxFrames = 8
+
+// Encoded returns a form of the patch, which is built once for all who ask with the same key.
+func (p *Patch) Encoded(key string, build func(*Patch) []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if b, ok := p.frames[key]; ok {
+		return b
+	}
+	b := build(p)
+	if p.frames == nil {
+		p.frames = map[string][]byte{}
+	}
+	if len(p.frames) < maxFrames {
+		p.frames[key] = b
+	}
+	return b
 }
 
 // Viewer watches one view. Its owner is woken and then asks Next.
@@ -68,9 +99,9 @@ func (h *Hub) View(name string, wake func()) *Viewer {
 	return w
 }
 
-// Next returns the fragments that changed since the last call, and the position they
-// show. Of several states only the newest is given.
-func (w *Viewer) Next() (fragments []Fragment, seq uint64) {
+// Next returns what changed since the last call, nil if nothing did, and the position of
+// the view. Of several states only the newest is given.
+func (w *Viewer) Next() (p *Patch, seq uint64) {
 	w.hub.mu.RLock()
 	defer w.hub.mu.RUnlock()
 	v := w.view
@@ -84,7 +115,7 @@ func (w *Viewer) Next() (fragments []Fragment, seq uint64) {
 			return v.changed, v.seq
 		}
 	}
-	return v.fragments, v.seq
+	return v.whole, v.seq
 }
 
 // Close ends watching. The last to leave ends the rendering.
@@ -177,6 +208,7 @@ func (h *Hub) change(v *view, seq uint64, fragments []Fragment) (viewers []*View
 		return nil
 	}
 	v.version++
-	v.fragments, v.changed = fragments, changed
+	v.fragments = fragments
+	v.whole, v.changed = &Patch{Fragments: fragments, Seq: seq}, &Patch{Fragments: changed, Seq: seq}
 	return slices.Collect(maps.Keys(v.viewers))
 }

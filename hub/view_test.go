@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -72,10 +73,11 @@ func (e *easel) viewer(name string) *viewer {
 
 // shown is what a viewer gets next, or nothing.
 func shown(w *viewer) string {
-	fragments, _ := w.Next()
 	var b strings.Builder
-	for _, f := range fragments {
-		b.Write(f.HTML)
+	if p, _ := w.Next(); p != nil {
+		for _, f := range p.Fragments {
+			b.Write(f.HTML)
+		}
 	}
 	return b.String()
 }
@@ -161,8 +163,8 @@ func TestLatestStateWins(t *testing.T) {
 		if got := shown(w); got != "" {
 			t.Errorf("and then %q", got)
 		}
-		if fragments, seq := w.Next(); fragments != nil || seq != 5 {
-			t.Errorf("asked without need, Next gave %v and seq %d", fragments, seq)
+		if p, seq := w.Next(); p != nil || seq != 5 {
+			t.Errorf("asked without need, Next gave %v and seq %d", p, seq)
 		}
 	})
 }
@@ -246,6 +248,39 @@ func TestFailedRenderingIsRepeated(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := shown(w); got != "<b>0</b><i>v</i>" {
 			t.Errorf("after the failures got %q", got)
+		}
+	})
+}
+
+// A crowd that is up to date is sent the very same bytes, made once.
+func TestPatchIsEncodedOnceForAll(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		viewers := make([]*viewer, 1000)
+		for i := range viewers {
+			viewers[i] = e.viewer("v")
+			defer viewers[i].Close()
+		}
+		builds := 0
+		for round := range 3 {
+			synctest.Wait()
+			var first []byte
+			for i, w := range viewers {
+				p, _ := w.Next()
+				if p == nil {
+					t.Fatalf("round %d: viewer %d has nothing to show", round, i)
+				}
+				b := p.Encoded("1", func(p *hub.Patch) []byte { builds++; return bytes.Clone(p.Fragments[0].HTML) })
+				if i == 0 {
+					first = b
+				} else if &b[0] != &first[0] {
+					t.Fatalf("round %d: viewer %d got bytes of its own", round, i)
+				}
+			}
+			if builds != round+1 {
+				t.Errorf("encoded %d times for %d updates", builds, round+1)
+			}
+			e.log.commit(event(1, jobs.JobStarted))
+			time.Sleep(time.Second)
 		}
 	})
 }

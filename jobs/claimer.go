@@ -203,11 +203,12 @@ func (e *Engine) spendLocked(b *Batch, limited bool) {
 // pool is a number of slots for handlers in this process.
 type pool struct {
 	*claimer     // takes jobs for them
-	free     int // slots; protected by Engine.mu
+	size     int // slots in all
+	free     int // protected by Engine.mu
 }
 
 func (e *Engine) newPool(slots int) *pool {
-	p := &pool{free: slots}
+	p := &pool{size: slots, free: slots}
 	p.claimer = &claimer{prefix: inProcess, want: func() int { return p.free }}
 	p.take = func(jobs []Job) {
 		p.free -= len(jobs)

@@ -97,6 +97,19 @@ func (e *Engine) Workers(tenant string) (list []WorkerInfo) {
 	return list
 }
 
+// Handlers describes what runs in this process itself: the kinds it takes, by name, how
+// many attempts it runs at the same time at most, and how many of them run.
+func (e *Engine) Handlers() (kinds []string, slots, busy int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range e.slots {
+		kinds = append(kinds, p.kinds...)
+		slots, busy = slots+p.size, busy+p.size-p.free
+	}
+	slices.Sort(kinds)
+	return kinds, slots, busy
+}
+
 // Direct gives a worker a directive, which it hears at once if a call of it waits.
 func (e *Engine) Direct(tenant, id string, d Directive) error {
 	e.mu.Lock()

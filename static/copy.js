@@ -1,11 +1,9 @@
-// The buttons that copy a command.
-document.addEventListener("click", async (e) => {
-  const button = e.target.closest("[data-copy]");
-  if (!button) return;
+// What the buttons do that copy a command.
+export async function press(button) {
   const element = document.getElementById(button.dataset.copy);
   button.textContent = await copy(element) ? "copied" : "press Ctrl C";
   setTimeout(() => { button.textContent = "copy"; }, 1500);
-});
+}
 
 // Without the clipboard (plain HTTP on another host) the text is left selected.
 async function copy(element) {

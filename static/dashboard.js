@@ -6,6 +6,7 @@ import { tick } from "./time.js";
 
 const POLL = 3000; // ms between looks at the page where no WebSocket opens
 const view = document.body.dataset.view;
+const parts = `[id^=${view.split(":")[0]}-]`; // what is live
 const policy = globalThis.trustedTypes?.createPolicy("jobhub", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
 // A page that somebody looks at is to be live again soon after the hub is.
 const hub = new JobHub(new URL("..", import.meta.url), { minDelay: 250, maxDelay: 1500 });
@@ -32,6 +33,7 @@ function apply() {
   }
   due.clear();
   document.body.dataset.seq = seq;
+  dispatchEvent(new Event("patched"));
   tick();
 }
 
@@ -142,7 +144,7 @@ async function poll() {
     const answer = await fetch(location.href);
     if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
     const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
-    receive([...page.querySelectorAll("[id^=overview-],[id^=job-]")].filter((e) => !e.parentElement.closest("[id^=overview-],[id^=job-]")), page.body.dataset.seq);
+    receive([...page.querySelectorAll(parts)].filter((e) => !e.parentElement.closest(parts)), page.body.dataset.seq);
     fresh("live by polling");
   } catch (e) {
     old("stale", `not live: ${e.message} · figures of ${hms(heard)}`);
@@ -175,4 +177,6 @@ if (view) {
   follow(document);
   tick();
   setInterval(tick, 1000);
+  const { module } = document.body.dataset;
+  if (module) import(`./${module}.js`).then((m) => m.start(hub));
 }

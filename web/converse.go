@@ -17,6 +17,7 @@ import (
 func (c *socket) handle(ctx context.Context, frame []byte) error {
 	c.mu.Lock()
 	defer c.unlock()
+	defer c.describe()
 	for line := range bytes.SplitSeq(frame, []byte{'\n'}) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
@@ -182,6 +183,9 @@ func (c *socket) watch(ctx context.Context, m message) error {
 	}
 	if !c.who.May(auth.Watch, auth.Target{}) {
 		return notAllowed(c.who, auth.Watch)
+	}
+	if *m.View == hubView && !c.who.May(auth.Administer, auth.Target{}) {
+		return notAllowed(c.who, auth.Administer)
 	}
 	name := viewName(c.who.Tenant, *m.View)
 	if err := c.findView(ctx, c.who.Tenant, name); err != nil {

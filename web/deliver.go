@@ -167,11 +167,11 @@ func (c *socket) patch() error {
 	if c.viewer == nil {
 		return nil
 	}
-	fragments, seq := c.viewer.Next()
-	if len(fragments) == 0 {
+	p, _ := c.viewer.Next()
+	if p == nil || len(p.Fragments) == 0 {
 		return nil
 	}
-	return c.send(appendPatch(nil, c.viewID, seq, fragments))
+	return c.send(p.Encoded(c.viewID, func(p *hub.Patch) []byte { return appendPatch(nil, c.viewID, p.Seq, p.Fragments) }))
 }
 
 // pong answers a ping frame, in place of the library, which would give up after 5 s.

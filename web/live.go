@@ -12,11 +12,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"jobhub/hub"
+	"jobhub/web/view"
 )
 
 // live counts what happens on the live connections.
 type live struct {
 	metrics http.Handler
+	own     *prometheus.Registry // of what follows
 
 	opened  *prometheus.CounterVec // by transport
 	closes  *prometheus.CounterVec // by code
@@ -51,6 +53,8 @@ func newLive(s *Server) *live {
 			Help:    "From the hub reading a committed event to handing it to a connection's socket.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 18)}),
 	}
+	l.own = prometheus.NewRegistry()
+	l.own.MustRegister(l.opened, l.closes, l.resumes, l.gaps, l.events, l.delay)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(l.opened, l.closes, l.resumes, l.gaps, l.frames, l.events, l.delay,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -79,4 +83,43 @@ func (l *live) sent(lot *hub.Lot) {
 	if !lot.Seen.IsZero() {
 		l.delay.Observe(time.Since(lot.Seen).Seconds())
 	}
+}
+
+// tell copies the counters for the page of the hub.
+func (l *live) tell(m *view.HubModel) error {
+	families, err := l.own.Gather()
+	if err != nil {
+		return err
+	}
+	for _, f := range families {
+		var all []view.Tally
+		for _, one := range f.Metric {
+			t := view.Tally{N: int64(one.GetCounter().GetValue())}
+			for _, label := range one.Label {
+				t.Name = label.GetValue()
+			}
+			all = append(all, t)
+			var before uint64
+			for _, b := range one.GetHistogram().GetBucket() {
+				m.Delays = append(m.Delays, view.Delay{Most: time.Duration(b.GetUpperBound() * float64(time.Second)), N: int64(b.GetCumulativeCount() - before)})
+				before = b.GetCumulativeCount()
+			}
+			if h := one.GetHistogram(); h != nil {
+				m.Delays = append(m.Delays, view.Delay{N: int64(h.GetSampleCount() - before)})
+			}
+		}
+		switch f.GetName() {
+		case "jobhub_live_connections_opened_total":
+			m.Opened = all
+		case "jobhub_live_closes_total":
+			m.Closes = all
+		case "jobhub_live_resumes_total":
+			m.Resumes = all
+		case "jobhub_live_gaps_total":
+			m.Gaps = all[0].N
+		case "jobhub_live_events_sent_total":
+			m.Sent = all[0].N
+		}
+	}
+	return nil
 }

@@ -30,9 +30,13 @@ func (s *Server) worstLag() (worst time.Duration) {
 type Connection struct {
 	ID     string
 	Remote string
+	Tenant string // empty until it has said who calls
+	Name   string // of its key
 	Since  time.Time
 	Seq    uint64        // the position up to which it was given what it watches
 	Lag    time.Duration // age of the oldest event that it was not given
+
+	Watches string // what it has subscribed to, in words
 }
 
 // Connections lists the open WebSockets.
@@ -41,7 +45,11 @@ func (s *Server) Connections() (all []Connection) {
 	defer s.mu.Unlock()
 	for c := range s.joined {
 		seq, lag := c.cursor.Lag()
-		all = append(all, Connection{c.id, c.remote, c.since, seq, lag})
+		on := Connection{ID: c.id, Remote: c.remote, Since: c.since, Seq: seq, Lag: lag}
+		if about := c.about.Load(); about != nil {
+			on.Tenant, on.Name, on.Watches = about.tenant, about.name, about.watches
+		}
+		all = append(all, on)
 	}
 	return all
 }

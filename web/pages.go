@@ -2,10 +2,8 @@ package web
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,7 +35,11 @@ func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, err)
 		return
 	}
-	s.page(w, r, http.StatusOK, view.OverviewPage(s.shell(r, pos), model))
+	page := view.OverviewPage
+	if r.URL.Query().Get("view") == wallView {
+		page = view.WallPage
+	}
+	s.page(w, r, http.StatusOK, page(s.shell(r, pos), model))
 }
 
 func (s *Server) jobPage(w http.ResponseWriter, r *http.Request) {
@@ -88,8 +90,12 @@ func (s *Server) staticFiles(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) shell(r *http.Request, pos jobs.Position) view.Shell {
 	shell := view.Shell{Epoch: pos.Epoch, Seq: pos.Seq, At: time.Now(), Version: s.Version, Asset: static.Path}
-	if who, ok := r.Context().Value(identityKey{}).(auth.Identity); ok && who.Key != "" {
+	who, ok := r.Context().Value(identityKey{}).(auth.Identity)
+	if ok && who.Key != "" {
 		shell.User, shell.ReadOnly = who.Name, !who.May(auth.Cancel, auth.Target{})
+	}
+	if ok {
+		shell.Operator, shell.Admin = who.May(auth.Operate, auth.Target{}), who.May(auth.Administer, auth.Target{})
 	}
 	return shell
 }
@@ -130,11 +136,12 @@ func (s *Server) overview(ctx context.Context, tenant string) (view.Overview, jo
 	}
 	o.Now = newest.Jobs
 	for _, q := range queues {
-		buckets := s.Hub.Meter.Series(tenant, q.Name, now)
-		rates := view.Rates(hub.RatesOf(buckets))
-		o.Queues = append(o.Queues, view.Queue{QueueInfo: q, Paused: q.Settings.Paused != nil, Rates: &rates, Series: series(buckets, now)})
+		o.Queues = append(o.Queues, s.queueOf(q, now))
 	}
-	o.Attention = append(s.configAttention(), attention(o.Queues, now)...)
+	o.Times = s.times(tenant, now)
+	if o.Attention, err = s.attention(ctx, tenant, o.Queues, now); err != nil {
+		return o, newest.Pos, err
+	}
 	return o, newest.Pos, nil
 }
 
@@ -147,75 +154,6 @@ func series(buckets []hub.Bucket, now time.Time) view.Series {
 		out.Buckets[i] = view.Bucket{Succeeded: int(b.Done), Failed: int(b.Failed)}
 	}
 	return out
-}
-
-// attention is what a person should look at, the most urgent first: queues where much
-// fails, where nothing moves, which refuse jobs, or which somebody paused.
-func attention(queues []view.Queue, now time.Time) (out []view.Attention) {
-	const (
-		longWait      = 30 * time.Second
-		recent        = int(5 * time.Minute / hub.BucketWidth)
-		few           = 3     // failures that may happen to anybody
-		seldom, often = 20, 2 // one in so many jobs that ended
-	)
-	for _, q := range queues {
-		queued, running := q.Counts[jobs.Queued], q.Counts[jobs.Running]
-		var done, failed int
-		for _, b := range q.Series.Buckets[max(0, len(q.Series.Buckets)-recent):] {
-			done, failed = done+b.Succeeded, failed+b.Failed
-		}
-		add := func(level view.Level, since time.Time, detail, format string, args ...any) {
-			out = append(out, view.Attention{Level: level, Text: q.Name + ": " + fmt.Sprintf(format, args...), Detail: detail, Since: since})
-		}
-		if ended := done + failed; failed >= few && failed*seldom >= ended {
-			level := view.Warning
-			if failed*often >= ended {
-				level = view.Failure
-			}
-			add(level, time.Time{}, "in the last five minutes", "%d of %d jobs failed", failed, ended)
-		}
-		if pause := q.Settings.Paused; pause != nil {
-			if queued > 0 {
-				add(view.Notice, pause.At, pausedBy(pause), "paused, %s", wait(queued))
-			}
-		} else if queued > 0 && running == 0 && now.Sub(q.OldestAt) > longWait {
-			add(view.Failure, time.Time{}, "No worker takes their kind, or none is free", "%s and none runs", wait(queued))
-		}
-		if limit := int64(q.Settings.Capacity); limit > 0 && q.Backlog() >= limit {
-			add(view.Warning, time.Time{}, "New jobs are refused until some have run", "full, %d of %d", q.Backlog(), limit)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b view.Attention) int { return cmp.Compare(b.Level, a.Level) })
-	return out
-}
-
-// configAttention is what is wrong with the newest configuration file.
-func (s *Server) configAttention() []view.Attention {
-	c := s.config.Load()
-	if c == nil || c.Err == nil {
-		return nil
-	}
-	detail, more, _ := strings.Cut(c.Err.Error(), "\n")
-	if more != "" {
-		detail += " … and more, see the log"
-	}
-	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt}}
-}
-
-func wait(n int64) string {
-	if n == 1 {
-		return "1 job waits"
-	}
-	return fmt.Sprintf("%d jobs wait", n)
-}
-
-// pausedBy says who paused a queue, and why.
-func pausedBy(p *jobs.Pause) string {
-	text := "by " + cmp.Or(p.By, "a caller")
-	if p.Reason != "" {
-		text += ": " + p.Reason
-	}
-	return text
 }
 
 func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID) (view.JobModel, jobs.Position, error) {
@@ -268,7 +206,7 @@ func splitView(full string) (tenant, name string) {
 // findView returns an error unless a tenant has a view of that name.
 func (s *Server) findView(ctx context.Context, tenant, full string) error {
 	of, name := splitView(full)
-	if of == tenant && name == overviewView {
+	if of == tenant && (name == overviewView || s.operationView(name)) {
 		return nil
 	}
 	text, ok := strings.CutPrefix(name, jobViewPrefix)
@@ -300,6 +238,11 @@ func (s *Server) render(ctx context.Context, full string) (out hub.Rendered, err
 		parts = view.JobFragments(model)
 		if slices.ContainsFunc(model.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
 			out.Again = hub.BucketWidth // they change without an event of this job
+		}
+	} else if s.operationView(name) {
+		out.Filter, out.Again, parts, err = s.drawOperation(ctx, tenant, name)
+		if err != nil {
+			return out, err
 		}
 	} else {
 		model, _, err := s.overview(ctx, tenant)

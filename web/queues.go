@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -109,62 +110,104 @@ func limitsOf(s jobs.QueueSettings) (l limits) {
 	return l
 }
 
-// patchQueue is PATCH /v1/queues/{name}: the limits flat, null to lift one.
-func (s *Server) patchQueue(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		Concurrency  jobs.Value `json:"concurrency"`
-		Rate         jobs.Value `json:"rate"`
-		Capacity     jobs.Value `json:"capacity"`
-		PerKey       jobs.Value `json:"per_key"`
-		QueueTimeout jobs.Value `json:"queue_timeout"`
-	}
-	if _, err := decodeBody(w, r, maxReport, &in); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.configure(w, r, func(set *jobs.QueueSettings) error {
-		for _, limit := range []struct {
-			pointer string
-			value   jobs.Value
-			to      *int
-		}{{"/concurrency", in.Concurrency, &set.Concurrency}, {"/capacity", in.Capacity, &set.Capacity}, {"/per_key", in.PerKey, &set.PerKey}} {
-			if limit.value == nil {
-				continue
-			}
+// limitsPatch is what is to change: the limits flat, null to lift one.
+type limitsPatch struct {
+	Concurrency  jobs.Value `json:"concurrency"`
+	Rate         jobs.Value `json:"rate"`
+	Capacity     jobs.Value `json:"capacity"`
+	PerKey       jobs.Value `json:"per_key"`
+	QueueTimeout jobs.Value `json:"queue_timeout"`
+}
+
+// edits are its members, each with how it changes the settings; an error says what it
+// must be.
+func (in *limitsPatch) edits() []limitEdit {
+	number := func(to func(*jobs.QueueSettings) *int) func(jobs.Value, *jobs.QueueSettings) string {
+		return func(v jobs.Value, set *jobs.QueueSettings) string {
 			var n *int
-			if err := json.Unmarshal(limit.value, &n); err != nil || (n != nil && (*n < 1 || *n > 1_000_000_000)) {
-				return invalidMember(limit.pointer, "must be a whole number from 1, or null for no limit")
+			if err := json.Unmarshal(v, &n); err != nil || (n != nil && (*n < 1 || *n > 1_000_000_000)) {
+				return "must be a whole number from 1, or null for no limit"
 			}
-			if *limit.to = 0; n != nil {
-				*limit.to = *n
+			if *to(set) = 0; n != nil {
+				*to(set) = *n
 			}
+			return ""
 		}
-		if in.Rate != nil {
+	}
+	return []limitEdit{
+		{"concurrency", in.Concurrency, number(func(s *jobs.QueueSettings) *int { return &s.Concurrency })},
+		{"capacity", in.Capacity, number(func(s *jobs.QueueSettings) *int { return &s.Capacity })},
+		{"per_key", in.PerKey, number(func(s *jobs.QueueSettings) *int { return &s.PerKey })},
+		{"rate", in.Rate, func(v jobs.Value, set *jobs.QueueSettings) string {
 			var text *string
-			set.Rate = jobs.Rate{}
-			if err := json.Unmarshal(in.Rate, &text); err != nil {
-				return invalidMember("/rate", `must be like "10/s", "100/m" or "5/30s", or null for no limit`)
+			rate, ok := jobs.Rate{}, true
+			err := json.Unmarshal(v, &text)
+			if err == nil && text != nil {
+				rate, ok = jobs.ParseRate(*text)
 			}
-			if text != nil {
-				rate, ok := jobs.ParseRate(*text)
-				if !ok {
-					return invalidMember("/rate", `must be like "10/s", "100/m" or "5/30s", or null for no limit`)
-				}
-				set.Rate = rate
+			if err != nil || !ok {
+				return `must be like "10/s", "100/m" or "5/30s", or null for no limit`
 			}
-		}
-		if in.QueueTimeout != nil {
+			set.Rate = rate
+			return ""
+		}},
+		{"queue_timeout", in.QueueTimeout, func(v jobs.Value, set *jobs.QueueSettings) string {
 			var d *jobs.Duration
-			if err := json.Unmarshal(in.QueueTimeout, &d); err != nil || (d != nil && (time.Duration(*d) < time.Millisecond || time.Duration(*d) > maxDelay)) {
-				return invalidMember("/queue_timeout", `must be a duration like "30s", from 1ms to ten years, or null for none`)
+			if err := json.Unmarshal(v, &d); err != nil || (d != nil && (time.Duration(*d) < time.Millisecond || time.Duration(*d) > maxDelay)) {
+				return `must be a duration like "30s", from 1ms to ten years, or null for none`
 			}
 			if set.QueueTimeout = 0; d != nil {
 				set.QueueTimeout = *d
 			}
-		}
-		return nil
-	})
+			return ""
+		}},
+	}
 }
+
+type limitEdit struct {
+	name  string
+	value jobs.Value // nil for no change
+	edit  func(jobs.Value, *jobs.QueueSettings) (fault string)
+}
+
+func (in *limitsPatch) apply(set *jobs.QueueSettings) error {
+	for _, e := range in.edits() {
+		if e.value == nil {
+			continue
+		}
+		if fault := e.edit(e.value, set); fault != "" {
+			return invalidMember("/"+e.name, fault)
+		}
+	}
+	return nil
+}
+
+// faults is all that is wrong with it, by member, in the words of a form.
+func (in *limitsPatch) faults() map[string]string {
+	all, set := map[string]string{}, jobs.QueueSettings{}
+	for _, e := range in.edits() {
+		if e.value == nil {
+			continue
+		}
+		if fault := e.edit(e.value, &set); fault != "" {
+			fault, _, _ = strings.Cut(fault, ", or null")
+			all[e.name] = strings.ReplaceAll(fault, `"`, "")
+		}
+	}
+	return all
+}
+
+// patchQueue is PATCH /v1/queues/{name}.
+func (s *Server) patchQueue(w http.ResponseWriter, r *http.Request) {
+	var in limitsPatch
+	if _, err := decodeBody(w, r, maxReport, &in); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.configure(w, r, in.apply)
+}
+
+const maxReason = 1000 // bytes
 
 // pauseQueue is POST /v1/queues/{name}/pause; resumeQueue …/resume.
 func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) {
@@ -175,16 +218,11 @@ func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if len(in.Reason) > 1000 {
+	if len(in.Reason) > maxReason {
 		s.fail(w, r, invalidMember("/reason", "must be up to 1000 bytes"))
 		return
 	}
-	s.configure(w, r, func(set *jobs.QueueSettings) error {
-		if set.Paused == nil {
-			set.Paused = &jobs.Pause{At: time.Now().Truncate(time.Millisecond).UTC(), By: identity(r).Name, Reason: in.Reason}
-		}
-		return nil
-	})
+	s.configure(w, r, pausing(identity(r).Name, in.Reason))
 }
 
 func (s *Server) resumeQueue(w http.ResponseWriter, r *http.Request) {

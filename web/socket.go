@@ -44,8 +44,9 @@ type socket struct {
 	wire   *wire
 	timer  *time.Timer
 
-	due  atomic.Bool  // the hub has something
-	sent atomic.Int64 // when something was sent last, in Unix nanoseconds
+	due   atomic.Bool // the hub has something
+	about atomic.Pointer[about]
+	sent  atomic.Int64 // when something was sent last, in Unix nanoseconds
 
 	mu      sync.Mutex // protects the fields below, the cursor, and sending
 	replies framer     // empty whenever the connection is let go
@@ -103,6 +104,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	} else if !waiting {
 		c.welcome() // here, as its stack is deep and run's stays with the connection
 	}
+	c.describe()
 	c.timer = time.AfterFunc(time.Hour, c.beat)
 	c.timer.Reset(c.nextBeat(time.Now()))
 	c.unlock()

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"strings"
@@ -88,6 +89,15 @@ func precise(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 func minute(t time.Time) string  { return t.UTC().Format("15:04") }
 func day(t time.Time) string     { return t.UTC().Format("2006-01-02 15:04") }
 func full(t time.Time) string    { return t.UTC().Format("2006-01-02 15:04:05.000 UTC") }
+
+// PausedBy says who paused a queue, and why.
+func PausedBy(p *jobs.Pause) string {
+	text := "by " + cmp.Or(p.By, "a caller")
+	if p.Reason != "" {
+		text += ": " + p.Reason
+	}
+	return text
+}
 
 // size writes a number of bytes.
 func size(n int) string {

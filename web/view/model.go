@@ -26,6 +26,8 @@ type Shell struct {
 	Asset   func(name string) string // the URL of a file of package static; nil for /static/<name>
 
 	ReadOnly bool // the user may not change anything
+	Operator bool // the user may change queues and direct workers
+	Admin    bool // the user may see the hub from inside
 }
 
 func (s Shell) asset(name string) string {
@@ -46,8 +48,9 @@ type Overview struct {
 	At         time.Time
 	Origin     string // "http://host:port" of this hub, for commands to copy
 	Queues     []Queue
-	Throughput Series      // of all queues
-	Now        []jobs.Job  // the newest jobs, newest first
+	Throughput Series     // of all queues
+	Now        []jobs.Job // the newest jobs, newest first
+	Times      Times
 	Attention  []Attention // most urgent first
 }
 
@@ -111,6 +114,7 @@ func OverviewFragments(o Overview) []Fragment {
 		{"overview-attention", overviewAttention(o)},
 		{"overview-queues", overviewQueues(o)},
 		{"overview-chart", overviewChart(o)},
+		{"overview-times", overviewTimes(o)},
 		{"overview-now", overviewNow(o)},
 	}
 }

@@ -58,15 +58,18 @@ func (q Queue) ofLimit() string {
 	return text
 }
 
-func (o Overview) shownQueues() []Queue {
-	if len(o.Queues) <= maxQueues {
+func (o Overview) shownQueues() []Queue { return o.busiest(maxQueues) }
+
+// busiest are the n queues with the most unfinished jobs, by name.
+func (o Overview) busiest(n int) []Queue {
+	if len(o.Queues) <= n {
 		return o.Queues
 	}
 	shown := slices.Clone(o.Queues)
 	slices.SortStableFunc(shown, func(a, b Queue) int {
 		return cmp.Or(cmp.Compare(b.Backlog()+b.Counts[jobs.Running], a.Backlog()+a.Counts[jobs.Running]), strings.Compare(a.Name, b.Name))
 	})
-	shown = shown[:maxQueues]
+	shown = shown[:n]
 	slices.SortFunc(shown, func(a, b Queue) int { return strings.Compare(a.Name, b.Name) })
 	return shown
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,22 +54,28 @@ func TestGolden(t *testing.T) {
 		"overview-fragments": fragments(t, OverviewFragments(sampleOverview())),
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := filepath.Join("testdata", name+".golden.html")
-			// One element a line, so that a difference can be read.
-			got = strings.ReplaceAll(got, "><", ">\n<") + "\n"
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("differs from %s; look at the change and run with -update if it is meant:\n%s", file, firstDifference(got, string(want)))
-			}
+			golden(t, name, got)
 		})
+	}
+}
+
+// golden compares a page with its file, or writes that anew.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden.html")
+	// One element a line, so that a difference can be read.
+	got = strings.ReplaceAll(got, "><", ">\n<") + "\n"
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s; look at the change and run with -update if it is meant:\n%s", file, firstDifference(got, string(want)))
 	}
 }
 
@@ -99,6 +107,19 @@ func TestPageRendersItsFragments(t *testing.T) {
 	for _, o := range []Overview{sampleOverview(), {}} {
 		check(render(t, OverviewPage(shell(), o)), OverviewFragments(o))
 	}
+	for _, m := range []QueueModel{sampleQueue(), samplePaused(), {}} {
+		check(render(t, QueuePage(shell(), m, QueueForm{})), QueueFragments(m))
+	}
+	for _, m := range []WorkersModel{sampleWorkers(), {}} {
+		check(render(t, WorkersPage(shell(), m)), WorkersFragments(m))
+	}
+	for _, m := range []HubModel{sampleHub(), {}} {
+		check(render(t, HubPage(shell(), m)), HubFragments(m))
+	}
+	for _, o := range []Overview{sampleOverview(), {}} {
+		check(render(t, WallPage(shell(), o)), WallFragments(o))
+		check(render(t, QueuesPage(shell(), QueuesModel{Queues: o.Queues})), QueuesFragments(QueuesModel{Queues: o.Queues}))
+	}
 	for _, m := range []JobModel{sampleFailed(), sampleRunning(), sampleWaiting(), {Job: jobs.Job{State: jobs.Queued}}} {
 		check(render(t, JobPage(shell(), m)), JobFragments(m))
 	}
@@ -107,8 +128,9 @@ func TestPageRendersItsFragments(t *testing.T) {
 // The pages are served under a policy that allows nothing inline.
 func TestNothingInline(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script>|https?://(?:cdn|fonts)`)
-	for _, page := range []string{render(t, OverviewPage(shell(), sampleOverview())), render(t, JobPage(shell(), sampleFailed())), render(t, JobPage(shell(), sampleRunning())),
-		render(t, LoginPage(shell(), Login{Next: "/", Error: "No."})), render(t, JobPage(viewerShell(), sampleFailed()))} {
+	pages := slices.Collect(maps.Values(operationPages(t)))
+	for _, page := range append(pages, render(t, OverviewPage(shell(), sampleOverview())), render(t, JobPage(shell(), sampleFailed())), render(t, JobPage(shell(), sampleRunning())),
+		render(t, LoginPage(shell(), Login{Next: "/", Error: "No."})), render(t, JobPage(viewerShell(), sampleFailed()))) {
 		if found := inline.FindString(page); found != "" {
 			t.Errorf("found %q", found)
 		}
@@ -136,6 +158,12 @@ func TestScriptsAreText(t *testing.T) {
 	pages := map[string]string{
 		"overview": render(t, OverviewPage(shell(), Overview{Origin: evil, Now: []jobs.Job{j, result}, Queues: []Queue{{QueueInfo: jobs.QueueInfo{Name: evil}}},
 			Attention: []Attention{{Level: Failure, Text: evil, Detail: evil, Link: "javascript:alert(1)"}}})),
+		"queue": render(t, QueuePage(shell(), QueueModel{Queue: Queue{QueueInfo: jobs.QueueInfo{Name: evil, Settings: jobs.QueueSettings{Paused: &jobs.Pause{By: evil, Reason: evil}}}},
+			Kinds: []string{evil}, Failures: []jobs.Job{j}}, QueueForm{Values: map[string]string{"rate": evil}, Errors: map[string]string{"rate": evil}})),
+		"workers": render(t, WorkersPage(shell(), WorkersModel{Origin: evil, Kinds: []string{evil}, Workers: []Worker{{WorkerInfo: jobs.WorkerInfo{ID: evil, Directive: jobs.Go,
+			WorkerSpec: jobs.WorkerSpec{Name: evil, Kinds: []string{evil}, Queues: []string{evil}}}}}})),
+		"hub":    render(t, HubPage(shell(), HubModel{Conns: []Connection{{ID: evil, Remote: evil, Who: evil, Watches: evil}}, Closes: []Tally{{evil, 1}}})),
+		"wall":   render(t, WallPage(shell(), Overview{Queues: []Queue{{QueueInfo: jobs.QueueInfo{Name: evil}}}})),
 		"empty":  render(t, OverviewPage(shell(), Overview{Origin: evil})),
 		"answer": render(t, JobPage(shell(), JobModel{Job: j, Events: events, Origin: evil})),
 		"result": render(t, JobPage(shell(), JobModel{Job: result, Events: events})),

@@ -1,0 +1,239 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// The rules that pages are checked against, in the version they are checked with.
+const checker = "axe-core@4.14.1"
+
+// axe is the text of the checker's script.
+func axe(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", dir, checker)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("npm install %s: %v\n%s", checker, err, out)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "node_modules/axe-core/axe.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestPagesAreAccessible checks the pages for operators against WCAG 2.2 AA, on a screen
+// and on a phone, light and dark, empty and with something on them.
+func TestPagesAreAccessible(t *testing.T) {
+	t.Parallel()
+	script := axe(t)
+	h, p := startHub(t), openBrowser(t)
+	paths := []string{"/", "/queues", "/workers", "/hub", "/?view=wall"}
+	check := func(path string) {
+		for _, c := range []struct {
+			width, height int64
+			scheme        string
+		}{{1440, 900, "light"}, {1440, 900, "dark"}, {390, 844, "light"}, {390, 844, "dark"}} {
+			show(p, c.width, c.height, c.scheme)
+			p.open(h.url + path)
+			found := p.evaluate(script + `;axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
+				.then((r) => r.violations.map((v) => v.id + " " + v.nodes.map((n) => n.html).join(" ")).join("\n"))`)
+			if found != "" {
+				t.Errorf("%s at %d px, %s:\n%s", path, c.width, c.scheme, found)
+			}
+			if p.evaluate(`String(document.documentElement.scrollWidth > innerWidth)`) == "true" {
+				t.Errorf("%s is wider than %d px", path, c.width)
+			}
+		}
+	}
+	for _, path := range paths {
+		check(path)
+	}
+	h.submit(`{"kind":"nobody","queue":"reports"}`)
+	for _, path := range append(paths, "/queues/reports") {
+		check(path)
+	}
+	for _, c := range p.heard() {
+		t.Errorf("the browser complains: %s", c)
+	}
+}
+
+// TestPageKeys goes through the pages with the keyboard alone.
+func TestPageKeys(t *testing.T) {
+	t.Parallel()
+	h, p := startHub(t), openBrowser(t)
+	p.open(h.url + "/")
+	p.press("?")
+	p.until(`document.getElementById("keys").open`)
+	p.press("Escape")
+	p.until(`!document.getElementById("keys").open`)
+	// What is typed into a field is text.
+	h.submit(`{"kind":"nobody","queue":"reports"}`)
+	p.open(h.url + "/queues/reports")
+	p.evaluate(`void document.getElementById("pause-reason").focus()`)
+	p.press("g", "o")
+	if at := p.evaluate(`location.pathname + document.getElementById("pause-reason").value`); at != "/queues/reportsgo" {
+		t.Errorf("typed into a field, the keys led to %s", at)
+	}
+	// Switched off, they are just keys (WCAG 2.1.4).
+	p.evaluate(`void document.activeElement.blur()`)
+	p.press("?")
+	p.until(`document.getElementById("keys").open`)
+	p.evaluate(`void document.getElementById("keys-off").click()`)
+	p.press("Escape")
+	p.until(`!document.getElementById("keys").open`)
+	p.press("?")
+	if p.evaluate(`String(document.getElementById("keys").open)`) != "false" {
+		t.Error("keys that were switched off do something")
+	}
+}
+
+// press presses keys, once the page was painted: before, browsers drop what is pressed.
+func (p *page) press(keys ...string) {
+	p.t.Helper()
+	p.evaluate(`new Promise((done) => {
+		const look = () => performance.getEntriesByName("first-contentful-paint").length ? requestAnimationFrame(() => setTimeout(done)) : requestAnimationFrame(look);
+		look();
+	})`)
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	for _, key := range keys {
+		if key == "Escape" {
+			key = "\u001b"
+		}
+		if err := chromedp.Do(ctx, chromedp.KeyEvent(key)); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+}
+
+// TestPageQueue pauses a queue, sets a limit and sees both at once in another tab.
+func TestPageQueue(t *testing.T) {
+	t.Parallel()
+	h, p := startHub(t), openBrowser(t)
+	h.submit(`{"kind":"nobody","queue":"reports"}`)
+	p.open(h.url + "/queues/reports")
+	p.shows("#queue-rail .tile.queued b", "1")
+	p.evaluate(`void (document.getElementById("limit-rate").value = "5/s", document.getElementById("limit-rate").focus())`)
+	p.evaluate(`fetch("/v1/queues/reports/pause", {method: "POST", headers: {"Content-Type": "application/json"}, body: '{"reason":"by hand"}'}).then(() => undefined)`)
+	p.shows("#queue-control", "by hand")
+	p.shows("#queue-head", "paused")
+	if got := p.evaluate(`document.activeElement.id + document.activeElement.value`); got != "limit-rate5/s" {
+		t.Errorf("while the page changed, the field became %q", got)
+	}
+	h.submit(`{"kind":"nobody","queue":"reports"}`)
+	p.shows("#queue-rail .tile.queued b", "2")
+	p.unmoved("POST /v1/queues/reports/pause")
+
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	res, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS("#limits button")))
+	if err != nil || res.Status != 200 {
+		t.Fatalf("the form leads to %+v, %v", res, err)
+	}
+	p.until(live)
+	if got := p.evaluate(`fetch("/v1/queues/reports").then((r) => r.json()).then((q) => q.limits.rate)`); got != "5/s" {
+		t.Errorf("the rate is %q", got)
+	}
+}
+
+// TestPageHub shows the page's own connection, and taps messages until it is told to stop.
+func TestPageHub(t *testing.T) {
+	t.Parallel()
+	h, p := startHub(t), openBrowser(t)
+	p.open(h.url + "/hub")
+	p.shows("#hub-connections tbody", "all, the dashboard")
+	h.submit(`{"kind":"nobody"}`)
+	p.shows("#tap-lines", "job.queued")
+	p.evaluate(`void document.getElementById("tap-pause").click()`)
+	before := p.evaluate(`document.getElementById("tap-lines").textContent`)
+	h.submit(`{"kind":"nobody"}`)
+	p.shows("#tap-note", "paused, 1 since")
+	if p.evaluate(`document.getElementById("tap-lines").textContent`) != before {
+		t.Error("the tap went on while it was paused")
+	}
+	p.unmoved()
+}
+
+// TestWall fits the screen without scrolling, in letters that can be read from afar, and
+// is live again within two seconds of a restart, with what the API says.
+func TestWall(t *testing.T) {
+	t.Parallel()
+	h, p := startHub(t), openBrowser(t)
+	for i := range 8 {
+		h.submit(fmt.Sprintf(`{"kind":"nobody","queue":"queue-%d"}`, i))
+	}
+	for _, size := range [][2]int64{{1920, 1080}, {1280, 720}} {
+		show(p, size[0], size[1], "dark")
+		p.open(h.url + "/?view=wall")
+		if got := p.evaluate(`String([document.documentElement.scrollHeight > innerHeight, document.documentElement.scrollWidth > innerWidth])`); got != "false,false" {
+			t.Errorf("at %v it is larger than the screen: %s", size, got)
+		}
+		small := p.evaluate(`[...document.querySelectorAll("body *")].filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()) && e.checkVisibility() && parseFloat(getComputedStyle(e).fontSize) < 28)
+			.map((e) => e.outerHTML).join("\n")`)
+		if small != "" {
+			t.Errorf("at %v there is text below 28 px:\n%s", size, small)
+		}
+	}
+	if got := p.evaluate(`getComputedStyle(document.body).cursor`); got != "none" {
+		t.Errorf("the cursor is %s", got)
+	}
+	p.until(`document.getElementById("stage").dataset.shapes === "8"`)
+	p.shows("#wall-ledger", "8 accepted")
+	p.unmoved()
+
+	h.signal(syscall.SIGKILL)
+	p.until(notLive)
+	before := p.evaluate(`document.getElementById("main").innerText`)
+	h = h.restart()
+	up := time.Now()
+	if p.evaluate(`document.getElementById("main").innerText`) != before {
+		t.Error("while the hub was gone the wall changed")
+	}
+	p.until(live)
+	if took := time.Since(up); took > 2*time.Second {
+		t.Errorf("live again %v after the restart", took)
+	}
+	h.submit(`{"kind":"nobody","queue":"queue-0"}`)
+	p.shows("#wall-ledger", "9 accepted")
+	p.until(`document.getElementById("stage").dataset.shapes === "9"`)
+	for range 320 { // more than there are shapes for
+		h.submit(`{"kind":"nobody","queue":"queue-0"}`)
+	}
+	p.shows("#wall-ledger", "329 accepted")
+	p.until(`document.getElementById("stage").dataset.shapes === "300"`)
+	g := newGate(t)
+	h.submit(httpJob(g.URL+"/held/1", "")) // what runs takes the place of one that waits
+	soon(t, g.arrived)
+	p.shows("#wall-rail .tile.running b", "1")
+	p.until(`document.getElementById("stage").dataset.running === "1"`)
+	close(g.opened)
+	p.forgive(h)
+	p.unmoved()
+}
+
+// TestPagesWithoutScript reads and acts on the pages for operators with forms alone.
+func TestPagesWithoutScript(t *testing.T) {
+	t.Parallel()
+	h := startHub(t)
+	h.submit(`{"kind":"nobody","queue":"reports"}`)
+	for path, text := range map[string]string{"/": "reports", "/queues": "reports", "/queues/reports": "Set limits", "/workers": "No outside worker", "/hub": "Connections", "/?view=wall": "1</b> accepted"} {
+		body := string(h.call("GET", path, "").body)
+		if !strings.Contains(body, text) {
+			t.Errorf("%s does not show %q", path, text)
+		}
+		if !strings.Contains(body, `<noscript><meta http-equiv="refresh"`) {
+			t.Errorf("%s does not renew itself without a script", path)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package hub
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jobhub/jobs"
+)
+
+func TestLatencies(t *testing.T) {
+	var l Latencies
+	start := time.Unix(1_800_000_000, 0)
+	tell := func(id jobs.ID, typ jobs.EventType, after time.Duration) {
+		l.count(&jobs.Event{Type: typ, Tenant: "t", Job: id, At: start.Add(after)})
+	}
+	for i := range 100 {
+		id := jobs.ID(uuid.New())
+		tell(id, jobs.JobQueued, 0)
+		tell(id, jobs.JobStarted, time.Duration(i+1)*10*time.Millisecond)
+		tell(id, jobs.JobProgress, time.Second)
+		tell(id, jobs.JobSucceeded, time.Duration(i+1)*10*time.Millisecond+4*time.Second)
+	}
+	cancelled, retried := jobs.ID(uuid.New()), jobs.ID(uuid.New())
+	tell(cancelled, jobs.JobQueued, 0)
+	tell(cancelled, jobs.JobCancelled, 9*time.Hour) // it never started, so that it has no wait
+	tell(retried, jobs.JobStarted, 9*time.Hour)
+	if len(l.since) != 1 {
+		t.Errorf("%d jobs are tracked, want the one that runs", len(l.since))
+	}
+	series := l.Series("t", Buckets, start.Add(9*time.Hour))
+	if q := series[0]; q.Wait50 != -1 || q.Run50 != -1 {
+		t.Errorf("nine hours later: %v", q)
+	}
+	l = Latencies{}
+	for i := range 100 {
+		id := jobs.ID(uuid.New())
+		tell(id, jobs.JobQueued, 0)
+		tell(id, jobs.JobStarted, time.Duration(i+1)*10*time.Millisecond)
+		tell(id, jobs.JobFailed, time.Duration(i+1)*10*time.Millisecond+4*time.Second)
+	}
+	q := l.Series("t", Buckets, start.Add(6*time.Second))[0]
+	near := func(name string, got, want time.Duration) {
+		t.Helper()
+		if got < want/2 || got > want*2 { // what a histogram of powers of two can tell
+			t.Errorf("%s is %v, want about %v", name, got, want)
+		}
+	}
+	near("the median wait", q.Wait50, 500*time.Millisecond)
+	near("the 95th wait", q.Wait95, 950*time.Millisecond)
+	near("the median run", q.Run50, 4*time.Second)
+	if q := l.Series("other", Buckets, start)[0]; q.Wait95 != -1 {
+		t.Errorf("another tenant sees %v", q)
+	}
+}
+
+func TestLatenciesAreBounded(t *testing.T) {
+	var l Latencies
+	for range maxTracked + 10 {
+		l.count(&jobs.Event{Type: jobs.JobQueued, Job: jobs.ID(uuid.New()), At: time.Now()})
+	}
+	if len(l.since) != maxTracked {
+		t.Errorf("%d jobs are tracked", len(l.since))
+	}
+}

@@ -1,0 +1,45 @@
+// The tap of the hub's page: every message as it is sent, the newest first, at most 200.
+const MOST = 200;
+
+export function start(hub) {
+  const list = document.getElementById("tap-lines"), note = document.getElementById("tap-note");
+  const pause = document.getElementById("tap-pause"), clear = document.getElementById("tap-clear");
+  let paused = false, waiting = [], missed = 0, frame = 0, seen = 0;
+
+  function line(m) {
+    const li = document.createElement("li");
+    const at = document.createElement("time"), text = document.createElement("span");
+    at.textContent = m.seq ?? "";
+    const { type, job, queue, data } = m;
+    text.textContent = [type, queue, job?.slice?.(-8), data === undefined ? "" : JSON.stringify(data).slice(0, 200)].filter(Boolean).join("  ");
+    li.append(at, text);
+    return li;
+  }
+
+  function draw() {
+    frame = 0;
+    list.prepend(...waiting.splice(0).reverse().map(line));
+    while (list.childElementCount > MOST) list.lastElementChild.remove();
+    note.textContent = `${seen} messages`;
+  }
+
+  hub.subscribe({ all: true }, (m) => {
+    if (paused) {
+      note.textContent = `paused, ${++missed} since`;
+      return;
+    }
+    seen++;
+    waiting.push(m);
+    if (waiting.length > MOST) waiting.shift();
+    frame ||= requestAnimationFrame(draw);
+  });
+
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    missed = 0;
+    pause.textContent = paused ? "Go on" : "Pause";
+    pause.setAttribute("aria-pressed", String(paused));
+  });
+  clear.addEventListener("click", () => list.replaceChildren());
+  pause.hidden = clear.hidden = false;
+}

@@ -1,0 +1,227 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/view"
+)
+
+const (
+	longWait      = 30 * time.Second
+	attentionSpan = 5 * time.Minute
+	few           = 3     // failures that may happen to anybody
+	seldom, often = 20, 2 // one in so many jobs that ended
+	slowLag       = 5 * time.Second
+	looked        = 100 // newest failures, or jobs in line, that are looked at
+	mostGroups    = 3
+)
+
+// attention is what a person should look at, the most urgent first: queues where much
+// fails, where nothing moves, which refuse jobs, or which somebody paused; what fails
+// most; who is slow to take events; and a configuration that is not in force.
+func (s *Server) attention(ctx context.Context, tenant string, queues []view.Queue, now time.Time) (out []view.Attention, err error) {
+	failing := false
+	for _, q := range queues {
+		if done, failed := endedLately(q); failed > 0 {
+			failing = true
+			if ended := done + failed; failed >= few && failed*seldom >= ended {
+				level := view.Warning
+				if failed*often >= ended {
+					level = view.Failure
+				}
+				out = append(out, view.Attention{Level: level, Text: fmt.Sprintf("%s: %d of %d jobs failed", q.Name, failed, ended),
+					Detail: "in the last five minutes", Link: "/queues/" + q.Name})
+			}
+		}
+		a, err := s.stuck(ctx, tenant, q, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a...)
+	}
+	if failing {
+		groups, err := s.failures(ctx, tenant, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, groups...)
+	}
+	slow, worst := 0, time.Duration(0)
+	for _, c := range s.Connections() {
+		if c.Tenant == tenant && c.Lag > slowLag {
+			slow, worst = slow+1, max(worst, c.Lag)
+		}
+	}
+	if slow > 0 {
+		out = append(out, view.Attention{Level: view.Warning, Text: fmt.Sprintf("%s %s events late", connections(slow), takes(slow)),
+			Detail: "the slowest by " + worst.Truncate(time.Second).String() + "; nobody else waits for it", Link: "/hub"})
+	}
+	out = append(out, s.configAttention()...)
+	slices.SortStableFunc(out, func(a, b view.Attention) int { return cmp.Compare(b.Level, a.Level) })
+	return out, nil
+}
+
+func connections(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
+}
+
+func takes(n int) string {
+	if n == 1 {
+		return "takes"
+	}
+	return "take"
+}
+
+func endedLately(q view.Queue) (done, failed int) {
+	recent := int(attentionSpan / hub.BucketWidth)
+	for _, b := range q.Series.Buckets[max(0, len(q.Series.Buckets)-recent):] {
+		done, failed = done+b.Succeeded, failed+b.Failed
+	}
+	return done, failed
+}
+
+// stuck is what keeps the jobs of a queue from running.
+func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, now time.Time) (out []view.Attention, err error) {
+	queued, running := q.Counts[jobs.Queued], q.Counts[jobs.Running]
+	add := func(level view.Level, since time.Time, detail, text string) {
+		out = append(out, view.Attention{Level: level, Text: q.Name + ": " + text, Detail: detail, Since: since, Link: "/queues/" + q.Name})
+	}
+	if pause := q.Settings.Paused; pause != nil {
+		if queued > 0 {
+			add(view.Notice, pause.At, view.PausedBy(pause), "paused, "+wait(queued))
+		}
+	} else if queued > 0 && now.Sub(q.OldestAt) > longWait {
+		alone, err := s.unserved(ctx, tenant, q.Name)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(alone) > 0:
+			add(view.Failure, q.OldestAt, "Start one with jobhub work --kind "+alone[0], wait(queued)+", no worker takes "+strings.Join(alone, ", "))
+		case running == 0:
+			add(view.Failure, q.OldestAt, "No worker of this queue is free", wait(queued)+" and none runs")
+		default:
+			add(view.Warning, q.OldestAt, fmt.Sprintf("%d run", running), wait(queued)+", the oldest for long")
+		}
+	}
+	if limit := int64(q.Settings.Capacity); limit > 0 && q.Backlog() >= limit {
+		add(view.Warning, time.Time{}, "New jobs are refused until some have run", fmt.Sprintf("full, %d of %d", q.Backlog(), limit))
+	}
+	return out, nil
+}
+
+// unserved are the kinds of jobs in line that neither the hub nor a worker takes.
+func (s *Server) unserved(ctx context.Context, tenant, queue string) (kinds []string, err error) {
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: queue, States: []jobs.State{jobs.Queued}, Limit: looked})
+	if err != nil {
+		return nil, err
+	}
+	own, _, _ := s.Engine.Handlers()
+	served := map[string]bool{}
+	for _, k := range own {
+		served[k] = true
+	}
+	for _, w := range s.Engine.Workers(tenant) {
+		if serves(w, queue) && w.Directive == jobs.Go {
+			for _, k := range w.Kinds {
+				served[k] = true
+			}
+		}
+	}
+	for _, j := range page.Jobs {
+		if !served[j.Kind] && !slices.Contains(kinds, j.Kind) {
+			kinds = append(kinds, j.Kind)
+		}
+	}
+	slices.Sort(kinds)
+	return kinds, nil
+}
+
+func serves(w jobs.WorkerInfo, queue string) bool {
+	return len(w.Queues) == 0 || slices.Contains(w.Queues, queue)
+}
+
+// failures are the kinds of jobs, and the upstreams, that failed most lately.
+func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (out []view.Attention, err error) {
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, States: []jobs.State{jobs.Failed}, Limit: looked})
+	if err != nil {
+		return nil, err
+	}
+	type group struct {
+		what, why, link string
+		n               int
+	}
+	groups := map[[2]string]*group{}
+	var order []*group
+	for i := range page.Jobs {
+		j := &page.Jobs[i]
+		if now.Sub(j.FinishedAt) > attentionSpan {
+			continue
+		}
+		what, why := j.Kind, string(j.Reason)
+		if host := upstream(j); host != "" {
+			what = "upstream " + host
+		}
+		if j.Error != nil {
+			why = cmp.Or(j.Error.Title, why)
+		}
+		g := groups[[2]string{what, why}]
+		if g == nil {
+			g = &group{what, why, "/jobs?state=failed&kind=" + url.QueryEscape(j.Kind), 0}
+			groups[[2]string{what, why}] = g
+			order = append(order, g)
+		}
+		g.n++
+	}
+	slices.SortStableFunc(order, func(a, b *group) int { return cmp.Compare(b.n, a.n) })
+	for _, g := range order[:min(mostGroups, len(order))] {
+		if g.n >= few {
+			out = append(out, view.Attention{Level: view.Notice, Text: fmt.Sprintf("%s: %d × %s", g.what, g.n, g.why), Detail: "of the newest failures, in the last five minutes", Link: g.link})
+		}
+	}
+	return out, nil
+}
+
+// upstream is the host that an http job calls.
+func upstream(j *jobs.Job) string {
+	var in struct{ URL string }
+	if j.Kind != "http" || json.Unmarshal(j.Input, &in) != nil {
+		return ""
+	}
+	u, err := url.Parse(in.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// configAttention is what is wrong with the newest configuration file.
+func (s *Server) configAttention() []view.Attention {
+	c := s.config.Load()
+	if c == nil || c.Err == nil {
+		return nil
+	}
+	detail, more, _ := strings.Cut(c.Err.Error(), "\n")
+	if more != "" {
+		detail += " … and more, see the log"
+	}
+	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt}}
+}
+
+func wait(n int64) string {
+	if n == 1 {
+		return "1 job waits"
+	}
+	return fmt.Sprintf("%d jobs wait", n)
+}

@@ -1,0 +1,64 @@
+package view
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// delayChart is a histogram of the known part of m.Delays.
+type delayChart struct {
+	Bars    []delayBar
+	Summary string
+}
+
+type delayBar struct{ Path, Label string }
+
+func (m HubModel) delays() (c delayChart) {
+	first, last := -1, -1
+	var most, total int64
+	for i, d := range m.Delays {
+		if d.N > 0 {
+			if first < 0 {
+				first = i
+			}
+			last = i
+		}
+		most, total = max(most, d.N), total+d.N
+	}
+	if first < 0 {
+		return c
+	}
+	for _, d := range m.Delays[first : last+1] {
+		h := 100 * float64(d.N) / float64(most)
+		if d.N > 0 {
+			h = math.Max(h, 1)
+		}
+		c.Bars = append(c.Bars, delayBar{string(appendBar(nil, 0, 100-h, 10, h)), fine(d.Most)})
+	}
+	within := func(q float64) string {
+		var n int64
+		for _, d := range m.Delays {
+			if n += d.N; float64(n) >= q*float64(total) {
+				return fine(d.Most)
+			}
+		}
+		return dash
+	}
+	c.Summary = "Half of " + count(total) + " deliveries took up to " + within(.5) + ", 99 of 100 up to " + within(.99) + "."
+	return c
+}
+
+// fine writes a duration also below a millisecond.
+func fine(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "more"
+	case d < time.Millisecond:
+		return strconv.Itoa(int(d/time.Microsecond)) + " µs"
+	case d < 10*time.Millisecond:
+		return strings.TrimSuffix(strconv.FormatFloat(d.Seconds()*1000, 'f', 1, 64), ".0") + " ms"
+	}
+	return span(d)
+}

@@ -1,0 +1,47 @@
+package view
+
+import "strings"
+
+// link is an entry of the navigation; Key is pressed after g.
+type link struct{ View, Path, Name, Key string }
+
+var links = []link{
+	{"overview", "/", "Overview", "o"}, {"jobs", "/jobs", "Jobs", "j"}, {"queues", "/queues", "Queues", "q"},
+	{"workers", "/workers", "Workers", "w"}, {"hub", "/hub", "Hub", "h"}, {"docs", "/docs", "Docs", "d"},
+}
+
+// links are the pages that the user may see.
+func (s Shell) links() []link {
+	if s.Admin {
+		return links
+	}
+	var all []link
+	for _, l := range links {
+		if l.View != "hub" {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// section is the part of the navigation that a view belongs to.
+func section(view string) string {
+	name, _, _ := strings.Cut(view, ":")
+	switch name {
+	case "job":
+		return "jobs"
+	case "queue":
+		return "queues"
+	}
+	return name
+}
+
+func (s Shell) section(view string) string {
+	if s.Docs {
+		return "docs"
+	}
+	return section(view)
+}
+
+// modules are the scripts that single pages need besides those of all.
+var modules = map[string]string{"hub": "tap", "wall": "wall"}

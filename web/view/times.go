@@ -1,0 +1,101 @@
+package view
+
+import (
+	"math"
+	"strings"
+	"time"
+)
+
+// Times is how long jobs waited and ran, oldest first.
+type Times struct {
+	End    time.Time
+	Step   time.Duration
+	Points []Quantiles
+}
+
+// Quantiles are of one step; negative where nothing is known.
+type Quantiles struct{ Wait50, Wait95, Run50, Run95 time.Duration }
+
+// timesLeast is the lower edge of the scale, which is logarithmic.
+const timesLeast = time.Millisecond
+
+// timesTops are its upper edges, which can be said in a word.
+var timesTops = []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}
+
+type timesChart struct {
+	Wait, Run string // paths
+	Top       time.Duration
+	Newest    Quantiles
+	Known     bool
+	First     int // the first point about which something is known
+}
+
+func (t Times) chart() (c timesChart) {
+	c.Newest = Quantiles{-1, -1, -1, -1}
+	most := 10 * time.Millisecond
+	c.First = -1
+	for i, p := range t.Points {
+		if p.Wait95 < 0 && p.Run95 < 0 {
+			continue
+		}
+		if c.First < 0 {
+			c.First = i
+		}
+		c.Known, c.Newest = true, p
+		most = max(most, p.Wait95, p.Run95)
+	}
+	if !c.Known {
+		return c
+	}
+	for _, c.Top = range timesTops {
+		if c.Top >= most {
+			break
+		}
+	}
+	line := func(of func(Quantiles) time.Duration) string {
+		var b []byte
+		pen := byte('M')
+		n := len(t.Points) - c.First
+		for i, p := range t.Points[c.First:] {
+			d := of(p)
+			if d < 0 {
+				pen = 'M'
+				continue
+			}
+			x := chartWidth / 2.0
+			if n > 1 {
+				x = float64(i) / float64(n-1) * chartWidth
+			}
+			b = appendCoord(append(b, pen), x)
+			y := chartHeight * (1 - math.Log10(min(max(1, float64(d)/float64(timesLeast)), float64(c.Top)/float64(timesLeast)))/math.Log10(float64(c.Top)/float64(timesLeast)))
+			b = appendCoord(append(b, ' '), y)
+			if pen == 'M' { // a point alone is a dot
+				b = append(b, "h.1"...)
+			}
+			pen = 'L'
+		}
+		return string(b)
+	}
+	c.Wait = line(func(q Quantiles) time.Duration { return q.Wait95 })
+	c.Run = line(func(q Quantiles) time.Duration { return q.Run95 })
+	return c
+}
+
+// edge writes a round time of the scale.
+func edge(d time.Duration) string {
+	return strings.NewReplacer(".0 s", " s", " min 0 s", " min", "1 h 0 min", "1 h", "1 d 0 h", "1 d").Replace(span(d))
+}
+
+// middle is the time at half of the height.
+func (c timesChart) middle() time.Duration {
+	return time.Duration(math.Sqrt(float64(c.Top) * float64(timesLeast)))
+}
+
+func (c timesChart) spanText(t Times) string {
+	return span(time.Duration(len(t.Points)-c.First) * t.Step)
+}
+
+func (c timesChart) summary(t Times) string {
+	return "In the last " + c.spanText(t) + ", most lately: 95 of 100 jobs waited up to " + span(c.Newest.Wait95) + " and ran up to " + span(c.Newest.Run95) +
+		"; half of them waited up to " + span(c.Newest.Wait50) + " and ran up to " + span(c.Newest.Run50) + "."
+}
