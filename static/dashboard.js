@@ -10,6 +10,12 @@ const policy = globalThis.trustedTypes?.createPolicy("jobhub", { createHTML: (ht
 // A page that somebody looks at is to be live again soon after the hub is.
 const hub = new JobHub(new URL("..", import.meta.url), { minDelay: 250, maxDelay: 1500 });
 
+const parse = (html) => new DOMParser().parseFromString(policy.createHTML(html), "text/html");
+
+// What only some pages have is in modules that these name. They get the parts that the
+// page does not hold yet, and are told when a frame's patches are in.
+const modules = await Promise.all([...document.querySelectorAll("link[data-module]")].map((link) => import(link.href)));
+
 // ---- patches
 
 const due = new Map();  // id → newest element, to be fitted in with the next frame
@@ -26,41 +32,29 @@ function apply() {
   frame = 0;
   for (const [id, next] of due) {
     const old = document.getElementById(id);
-    if (!old) continue;
-    if (held(old, next)) keep(old, next);
+    if (!old) for (const m of modules) m.part?.(next);
+    else if (held(old, next)) keep(old, next);
     else fit(old, next);
   }
   due.clear();
+  for (const m of modules) m.settled?.();
   document.body.dataset.seq = seq;
   tick();
 }
 
 function fit(old, next) {
   kept.delete(old.id);
-  const logs = [...old.querySelectorAll("[data-follow]")].filter(atEnd);
   morph(old, next);
-  for (const log of logs) log.scrollTop = log.scrollHeight;
-  follow(old);
 }
 
 function morph(old, next) {
   Idiomorph.morph(old, next, {
     callbacks: {
-      // What the viewer did stays: an open branch stays open, a formatted time formatted.
-      beforeAttributeUpdated: (name, node) => !name.startsWith("data-local") && !(name === "open" && node.localName === "details"),
+      // What the viewer did stays: an open branch stays open, a checked row checked, a formatted time formatted.
+      beforeAttributeUpdated: (name, node) => !name.startsWith("data-local") && name !== "checked" && !(name === "open" && node.localName === "details"),
       beforeNodeMorphed: (a, b) => !(a.localName === "time" && b.localName === "time" && a.dateTime === b.dateTime && a.dataset.rel === b.dataset.rel),
     },
   });
-}
-
-const atEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 8;
-
-// A log that was not there before starts at its end.
-function follow(root) {
-  for (const log of root.querySelectorAll("[data-follow]:not([data-local-followed])")) {
-    log.dataset.localFollowed = "";
-    log.scrollTop = log.scrollHeight;
-  }
 }
 
 // ---- lists that do not move under the pointer
@@ -141,7 +135,7 @@ async function poll() {
   try {
     const answer = await fetch(location.href);
     if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
-    const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
+    const page = parse(await answer.text());
     receive([...page.querySelectorAll("[id^=overview-],[id^=job-]")].filter((e) => !e.parentElement.closest("[id^=overview-],[id^=job-]")), page.body.dataset.seq);
     fresh("live by polling");
   } catch (e) {
@@ -170,9 +164,16 @@ document.addEventListener("click", (e) => {
   }
 });
 
+// Some forms first ask the server what they would do.
+document.addEventListener("submit", async (e) => {
+  if (!e.target.matches("[data-ask]")) return;
+  e.preventDefault();
+  (await import("./ask.js")).ask(e.target, e.submitter, parse);
+});
+
 if (view) {
   hub.subscribe({ view }, hear);
-  follow(document);
+  for (const m of modules) m.start({ parse, morph, tick });
   tick();
   setInterval(tick, 1000);
 }

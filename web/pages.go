@@ -45,39 +45,12 @@ func (s *Server) jobPage(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, err)
 		return
 	}
-	model, pos, err := s.jobModel(r.Context(), tenant(r), id)
+	model, pos, _, err := s.jobModel(r.Context(), tenant(r), id, nil)
 	if err != nil {
 		s.failPage(w, r, err)
 		return
 	}
 	s.page(w, r, http.StatusOK, view.JobPage(s.shell(r, pos), model))
-}
-
-// cancelForm is the button of the job page, which works without scripts.
-func (s *Server) cancelForm(w http.ResponseWriter, r *http.Request) {
-	id, err := jobID(r)
-	if err == nil {
-		_, _, err = s.Engine.Cancel(r.Context(), tenant(r), id)
-	}
-	if err != nil {
-		s.failPage(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "/jobs/"+id.String(), http.StatusSeeOther)
-}
-
-// retryForm is the button of the page of a job that has ended: it leads to the new job.
-func (s *Server) retryForm(w http.ResponseWriter, r *http.Request) {
-	id, err := jobID(r)
-	var accepted jobs.Accepted
-	if err == nil {
-		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, nil, nil)
-	}
-	if err != nil {
-		s.failPage(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "/jobs/"+accepted.Job.ID.String(), http.StatusSeeOther)
 }
 
 func (s *Server) staticFiles(w http.ResponseWriter, r *http.Request) {
@@ -204,16 +177,6 @@ func pausedBy(p *jobs.Pause) string {
 	return text
 }
 
-func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID) (view.JobModel, jobs.Position, error) {
-	job, pos, err := s.Store.Job(ctx, tenant, id)
-	if err != nil {
-		return view.JobModel{}, pos, err
-	}
-	m := view.JobModel{Job: job, At: time.Now(), Origin: s.Origin}
-	m.Events, m.Cut, err = s.history(ctx, job)
-	return m, pos, err
-}
-
 // history is what the log still has of a job; cut says that it had more.
 func (s *Server) history(ctx context.Context, job jobs.Job) (events []*jobs.Event, cut bool, err error) {
 	events, err = s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID})
@@ -253,6 +216,10 @@ func (s *Server) findView(ctx context.Context, tenant, full string) error {
 	if of == tenant && name == overviewView {
 		return nil
 	}
+	if query, ok := strings.CutPrefix(name, jobsViewPrefix); ok && of == tenant {
+		_, err := s.tableOf(tenant, query)
+		return err
+	}
 	text, ok := strings.CutPrefix(name, jobViewPrefix)
 	if !ok || of != tenant {
 		return jobs.NewProblem(jobs.NotFound, "Not found", "There is no view %s.", name)
@@ -265,40 +232,41 @@ func (s *Server) findView(ctx context.Context, tenant, full string) error {
 }
 
 // render is the hub's renderer: the live parts of the pages.
-func (s *Server) render(ctx context.Context, full string) (out hub.Rendered, err error) {
+func (s *Server) render(ctx context.Context, full string, last any) (out hub.Rendered, err error) {
 	tenant, name := splitView(full)
-	out.Filter = hub.Filter{Tenant: tenant}
-	var parts []view.Fragment
+	if query, ok := strings.CutPrefix(name, jobsViewPrefix); ok {
+		return s.renderTable(ctx, tenant, query, last)
+	}
 	if text, ok := strings.CutPrefix(name, jobViewPrefix); ok {
 		id, err := parseID(text)
 		if err != nil {
 			return out, err
 		}
-		model, _, err := s.jobModel(ctx, tenant, id)
-		if err != nil {
-			return out, err
-		}
-		out.Filter.Job = id
-		parts = view.JobFragments(model)
-	} else {
-		model, _, err := s.overview(ctx, tenant)
-		if err != nil {
-			return out, err
-		}
-		out.Filter.All = true
-		parts = view.OverviewFragments(model)
-		if busy(model) {
-			out.Again = hub.BucketWidth // rates and waiting times go on without events
-		}
+		return s.renderJob(ctx, tenant, id, last)
 	}
-	for _, p := range parts {
+	model, _, err := s.overview(ctx, tenant)
+	if err != nil {
+		return out, err
+	}
+	out.Filter = hub.Filter{Tenant: tenant, All: true}
+	if busy(model) {
+		out.Again = hub.BucketWidth // rates and waiting times go on without events
+	}
+	out.Fragments, err = draw(ctx, view.OverviewFragments(model))
+	return out, err
+}
+
+// draw renders the parts of a view.
+func draw(ctx context.Context, parts []view.Fragment) ([]hub.Fragment, error) {
+	all := make([]hub.Fragment, len(parts))
+	for i, p := range parts {
 		var b bytes.Buffer
 		if err := p.Component.Render(ctx, &b); err != nil {
-			return out, err
+			return nil, err
 		}
-		out.Fragments = append(out.Fragments, hub.Fragment{ID: p.ID, HTML: b.Bytes()})
+		all[i] = hub.Fragment{ID: p.ID, HTML: b.Bytes()}
 	}
-	return out, nil
+	return all, nil
 }
 
 // busy reports whether the overview changes with time alone.

@@ -53,14 +53,19 @@ func (s *Server) routes() {
 		"GET /docs":          s.mayPage(auth.Watch, s.docsPage),
 		"GET /docs/{page}":   s.mayPage(auth.Watch, s.docsPage),
 
-		"GET /{$}":               s.mayPage(auth.Watch, s.overviewPage),
-		"GET /jobs/{id}":         s.mayPage(auth.Watch, s.jobPage),
-		"POST /jobs/{id}/cancel": s.mayPage(auth.Cancel, s.cancelForm),
-		"POST /jobs/{id}/retry":  s.mayPage(auth.Submit, s.retryForm),
-		"GET /login":             s.loginPage,
-		"POST /login":            s.login,
-		"POST /logout":           s.logout,
-		"GET /static/":           s.staticFiles,
+		"GET /{$}":                s.mayPage(auth.Watch, s.overviewPage),
+		"GET /jobs":               s.mayPage(auth.Watch, s.jobsPage),
+		"GET /jobs/export.csv":    s.mayPage(auth.Watch, s.export("text/csv; charset=utf-8; header=present", "jobs.csv", table)),
+		"GET /jobs/export.ndjson": s.mayPage(auth.Watch, s.export("application/x-ndjson", "jobs.ndjson", ndjson)),
+		"POST /jobs/bulk":         s.mayPage(auth.Watch, s.bulkForm), // which looks at what is to be done
+		"GET /jobs/{id}":          s.mayPage(auth.Watch, s.jobPage),
+		"GET /jobs/{id}/edit":     s.mayPage(auth.Submit, s.editPage),
+		"POST /jobs/{id}/cancel":  s.mayPage(auth.Cancel, s.cancelForm),
+		"POST /jobs/{id}/retry":   s.mayPage(auth.Submit, s.retryForm),
+		"GET /login":              s.loginPage,
+		"POST /login":             s.login,
+		"POST /logout":            s.logout,
+		"GET /static/":            s.staticFiles,
 	} {
 		s.mux.HandleFunc(pattern, handler)
 	}

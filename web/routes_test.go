@@ -105,6 +105,15 @@ var routeCases = []routeCase{
 	{"GET /docs/{page}", "GET /docs/protocol", "", 200, "text/html; charset=utf-8"},
 	{"GET /docs/{page}", "GET /docs/nothing", "", 404, "text/html; charset=utf-8"},
 	{"GET /{$}", "GET /", "", 200, "text/html; charset=utf-8"},
+	{"GET /jobs", "GET /jobs?state=queued&q=x", "", 200, "text/html; charset=utf-8"},
+	{"GET /jobs", "GET /jobs?since=x", "", 400, "text/html; charset=utf-8"},
+	{"GET /jobs/export.csv", "GET /jobs/export.csv", "", 200, "text/csv; charset=utf-8; header=present"},
+	{"GET /jobs/export.csv", "GET /jobs/export.csv?cursor=x", "", 400, "application/problem+json"},
+	{"GET /jobs/export.ndjson", "GET /jobs/export.ndjson", "", 200, "application/x-ndjson"},
+	{"POST /jobs/bulk", "POST /jobs/bulk", "do=cancel+selected&id=ID", 303, ""},
+	{"POST /jobs/bulk", "POST /jobs/bulk", "do=paint+matching", 400, "text/html; charset=utf-8"},
+	{"GET /jobs/{id}/edit", "GET /jobs/DONE/edit", "", 200, "text/html; charset=utf-8"},
+	{"GET /jobs/{id}/edit", "GET /jobs/ID/edit", "", 409, "text/html; charset=utf-8"},
 	{"GET /jobs/{id}", "GET /jobs/ID", "", 200, "text/html; charset=utf-8"},
 	{"GET /jobs/{id}", "GET /jobs/" + unknownID, "", 404, "text/html; charset=utf-8"},
 	{"GET /jobs/{id}", "GET /jobs/x", "", 404, "text/html; charset=utf-8"},
@@ -164,7 +173,11 @@ func TestRoutes(t *testing.T) {
 				t.Errorf("there is no route %s any more", c.route)
 			}
 			method, path, body := w.prepare(c)
-			r := w.do(method, path, body)
+			var headers []string
+			if strings.HasPrefix(path, "/jobs/") {
+				headers = []string{"Content-Type", "application/x-www-form-urlencoded"}
+			}
+			r := w.do(method, path, body, headers...)
 			r.t = t
 			referrer := "no-referrer"
 			if strings.HasPrefix(c.contentType, "text/html") {

@@ -26,7 +26,10 @@ type Shell struct {
 	Asset   func(name string) string // the URL of a file of package static; nil for /static/<name>
 
 	ReadOnly bool // the user may not change anything
+	Steady   bool // the page holds forms: without script it is not loaded anew
 }
+
+func (s Shell) steady() Shell { s.Steady = true; return s }
 
 func (s Shell) asset(name string) string {
 	if s.Asset == nil {
@@ -93,11 +96,11 @@ const (
 
 // JobModel is one job and all that is known of its way.
 type JobModel struct {
-	Job    jobs.Job
-	Events []*jobs.Event // of this job, oldest first, progress and output included
-	Cut    bool          // older events exist but are not in Events
-	At     time.Time
-	Origin string
+	Job      jobs.Job
+	Way      Way
+	Watchers int // subscribers and pages that follow it
+	At       time.Time
+	Origin   string
 }
 
 // OverviewFragments lists the live parts of the overview.
@@ -111,13 +114,20 @@ func OverviewFragments(o Overview) []Fragment {
 	}
 }
 
-// JobFragments lists the live parts of a job's page.
+// JobFragments lists the live parts of a job's page. Each line of output is one, so that
+// a line is sent once.
 func JobFragments(m JobModel) []Fragment {
-	return []Fragment{
+	lines, before := m.output()
+	all := []Fragment{
 		{"job-head", jobHead(m)},
 		{"job-progress", jobProgress(m)},
+		{"job-targets", jobTargets(m)},
 		{"job-timeline", jobTimeline(m)},
-		{"job-output", jobOutput(m)},
+		{"job-output", jobOutput(m, len(lines), before)},
 		{"job-data", jobData(m)},
 	}
+	for _, l := range lines {
+		all = append(all, Fragment{"job-line-" + l.Key, jobLine(l)})
+	}
+	return all
 }

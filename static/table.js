@@ -1,0 +1,115 @@
+// The page of jobs: new rows wait behind a pill, rows are selected, keys move.
+
+const MOST = 500, WAITING = 200; // rows on the page, and new ones that wait
+const $ = (id) => document.getElementById(id);
+const rows = $("job-rows-body"), pill = $("new"), form = $("bulk"), keys = $("keys");
+const boxes = () => [...rows.querySelectorAll("input[name=id]")];
+const order = (row) => Number(row.dataset.n);
+const waiting = new Map(); // id → newest element
+let tools, last;           // last: the box that was clicked before
+
+// ---- new rows
+
+export function part(next) {
+  if (!next.id.startsWith("job-row-") || $("rows").hasAttribute("data-cursor")) return;
+  const top = rows.firstElementChild;
+  if (top && order(next) < order(top)) return; // older than what is read here
+  waiting.set(next.id, next);
+  if (waiting.size > WAITING) waiting.delete(waiting.keys().next().value);
+}
+
+export function settled() {
+  if (!rows.firstElementChild && waiting.size) show();
+  pill.hidden = !waiting.size;
+  pill.textContent = `${waiting.size}${waiting.size >= WAITING ? "+" : ""} new`;
+}
+
+function show() {
+  if (waiting.size >= WAITING) return location.reload();
+  const fresh = [...waiting.values()].sort((a, b) => order(b) - order(a));
+  if (document.activeElement === pill) setTimeout(() => fresh[0].querySelector("a").focus());
+  waiting.clear();
+  rows.prepend(...fresh);
+  for (const row of [...rows.children].slice(MOST)) if (!row.querySelector(":checked")) row.remove();
+  $("showing").textContent = `${rows.children.length} jobs, the newest first`;
+  tools.tick();
+  settled();
+}
+
+// ---- selection
+
+function count() {
+  const all = boxes(), n = all.filter((box) => box.checked).length;
+  if (!$("picked")) return;
+  $("picked").textContent = n ? `${n} selected` : "None selected";
+  for (const button of form.querySelectorAll("[data-picked]")) button.disabled = !n;
+  $("pick-all").checked = n > 0 && n === all.length;
+  $("pick-all").indeterminate = n > 0 && n < all.length;
+}
+
+function pick(box, range) {
+  const all = boxes(), from = all.indexOf(last), to = all.indexOf(box);
+  if (range && from >= 0) for (let i = Math.min(from, to); i <= Math.max(from, to); i++) all[i].checked = box.checked;
+  last = box;
+  count();
+}
+
+// ---- keys
+
+const read = (key, otherwise) => { try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; } };
+const write = (key, value) => { try { localStorage.setItem(key, JSON.stringify(value)); } catch { /* private mode: for this page only */ } };
+
+function move(step) {
+  const row = document.activeElement.closest("tr[data-n]");
+  const next = row ? (step > 0 ? row.nextElementSibling : row.previousElementSibling) : rows.firstElementChild;
+  next?.querySelector("a").focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+function tap(range) {
+  const box = document.activeElement.closest("tr[data-n]")?.querySelector("input");
+  if (!box) return;
+  box.checked = range || !box.checked;
+  pick(box, range);
+}
+
+const press = (action) => form.querySelector(`[value="${action} selected"]:enabled`)?.click();
+const bound = {
+  j: () => move(1), k: () => move(-1), x: () => tap(false), X: () => tap(true), c: () => press("cancel"), r: () => press("retry"),
+  ".": () => waiting.size && show(), "/": () => $("search").focus(), "?": () => keys.showModal(),
+};
+
+function key(e) {
+  if (e.ctrlKey || e.metaKey || e.altKey || document.querySelector("dialog[open]")) return;
+  const typing = e.target.matches("textarea, select, input:not([type=checkbox])");
+  if (e.key === "Escape" && typing) e.target.blur();
+  if (typing || !bound[e.key] || !$("keys-on").checked) return;
+  e.preventDefault();
+  bound[e.key]();
+}
+
+export function start(given) {
+  tools = given;
+  rows.addEventListener("click", (e) => e.target.name === "id" && pick(e.target, e.shiftKey));
+  pill.addEventListener("click", show);
+  document.addEventListener("keydown", key);
+  for (const button of document.querySelectorAll("[data-keys]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => keys.showModal());
+  }
+  $("keys-on").checked = read("keys", true);
+  $("keys-on").addEventListener("change", (e) => write("keys", e.target.checked));
+  const views = (save) => import("./views.js").then((m) => m.start(save));
+  $("save-view").hidden = Boolean(document.querySelector("#views [aria-current]"));
+  $("save-view").addEventListener("click", () => views(true));
+  if (read("views")) views();
+  if ($("pick-all")) {
+    $("pick-all").hidden = false;
+    $("pick-all").addEventListener("change", (e) => { for (const box of boxes()) box.checked = e.target.checked; count(); });
+  }
+  // The chips act at once; Enter in a field, or the button, does the rest.
+  for (const control of $("filter").querySelectorAll("[name=state], select")) control.addEventListener("change", () => $("filter").requestSubmit());
+  // Fields that are empty do not belong in the address.
+  $("filter").addEventListener("formdata", (e) => { for (const [name, value] of [...e.formData]) if (!value) e.formData.delete(name); });
+  count();
+}
