@@ -147,7 +147,7 @@ function hear(message) {
   if (message.type === "patch") {
     const template = document.createElement("template");
     template.innerHTML = policy.createHTML(message.html);
-    receive(template.content.children, message.seq);
+    receive([...template.content.children].flatMap((e) => e.localName === "table" ? [...e.rows] : e), message.seq);
     fresh("live");
   } else if (message.type === "error") {
     old("stale", `${message.message} · figures of ${hms(heard)}`);

@@ -2,7 +2,7 @@
 
 const MOST = 500, WAITING = 200; // rows on the page, and new ones that wait
 const $ = (id) => document.getElementById(id);
-const rows = $("job-rows-body"), pill = $("new"), form = $("bulk"), keys = $("keys");
+const rows = $("rows-body"), pill = $("new"), form = $("bulk"), keys = $("keys");
 const boxes = () => [...rows.querySelectorAll("input[name=id]")];
 const order = (row) => Number(row.dataset.n);
 const waiting = new Map(); // id → newest element

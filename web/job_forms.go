@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
@@ -111,11 +112,11 @@ func editedInput(text string) (jobs.Value, error) {
 	if len(text) > jobs.MaxInput {
 		return nil, jobs.NewProblem(jobs.TooLarge, "Too large", "An input takes 2 MiB at most.")
 	}
-	input := jobs.Value(text)
-	if err := input.Compact(); err != nil {
+	var input jobs.Value
+	if err := json.Unmarshal([]byte(text), &input); err != nil {
 		return nil, jobs.DecodeProblem(err)
 	}
-	return input, nil
+	return input, nil // which the engine writes in one line
 }
 
 func (s *Server) editAgain(w http.ResponseWriter, r *http.Request, id jobs.ID, text string, err error) {
