@@ -41,6 +41,14 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 	return method, path, strings.Replace(c.body, "ID", id, 1)
 }
 
+// formHeaders are those of what the pages send.
+func formHeaders(path string) []string {
+	if strings.HasPrefix(path, "/jobs/") {
+		return []string{"Content-Type", "application/x-www-form-urlencoded"}
+	}
+	return nil
+}
+
 // routeCases has cases for every route.
 var routeCases = []routeCase{
 	{"POST /v1/jobs", "POST /v1/jobs", `{"kind":"nobody"}`, 202, "application/json"},
@@ -173,11 +181,7 @@ func TestRoutes(t *testing.T) {
 				t.Errorf("there is no route %s any more", c.route)
 			}
 			method, path, body := w.prepare(c)
-			var headers []string
-			if strings.HasPrefix(path, "/jobs/") {
-				headers = []string{"Content-Type", "application/x-www-form-urlencoded"}
-			}
-			r := w.do(method, path, body, headers...)
+			r := w.do(method, path, body, formHeaders(path)...)
 			r.t = t
 			referrer := "no-referrer"
 			if strings.HasPrefix(c.contentType, "text/html") {
