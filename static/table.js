@@ -7,6 +7,7 @@ const boxes = () => [...rows.querySelectorAll("input[name=id]")];
 const order = (row) => Number(row.dataset.n);
 const waiting = new Map(); // id → newest element
 let tools, last;           // last: the box that was clicked before
+let came = 0, more = false; // more: others came too fast to be seen here
 
 // ---- new rows
 
@@ -14,18 +15,21 @@ export function part(next) {
   if (!next.id.startsWith("job-row-") || $("rows").hasAttribute("data-cursor")) return;
   const top = rows.firstElementChild;
   if (top && order(next) < order(top)) return; // older than what is read here
+  if (!waiting.has(next.id)) came++;
   waiting.set(next.id, next);
-  if (waiting.size > WAITING) waiting.delete(waiting.keys().next().value);
+  if (waiting.size > WAITING) more = waiting.delete(waiting.keys().next().value);
 }
 
 export function settled() {
+  more ||= came >= Number($("rows").dataset.limit); // a whole page at once
+  came = 0;
   if (!rows.firstElementChild && waiting.size) show();
   pill.hidden = !waiting.size;
-  pill.textContent = `${waiting.size}${waiting.size >= WAITING ? "+" : ""} new`;
+  pill.textContent = `${waiting.size}${more ? "+" : ""} new`;
 }
 
 function show() {
-  if (waiting.size >= WAITING) return location.reload();
+  if (more) return location.reload();
   const fresh = [...waiting.values()].sort((a, b) => order(b) - order(a));
   if (document.activeElement === pill) setTimeout(() => fresh[0].querySelector("a").focus());
   waiting.clear();

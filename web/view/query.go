@@ -9,6 +9,9 @@ import (
 	"jobhub/jobs"
 )
 
+// DefaultLimit is how many rows a page has where the query does not say.
+const DefaultLimit = 50
+
 // Query is what the page of jobs shows: the parameters of its URL. The zero value is the
 // newest of all jobs.
 type Query struct {
