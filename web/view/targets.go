@@ -62,6 +62,12 @@ func (m JobModel) targets() (all []fanTarget, longest time.Duration) {
 	return all, longest
 }
 
+// fans reports whether what the job says of its progress is drawn as targets.
+func (m JobModel) fans() bool {
+	all, _ := m.targets()
+	return len(all) > 0
+}
+
 // targetState is the word of the fan-out, or what follows from the status.
 func (m JobModel) targetState(word, status string) jobs.State {
 	if state, ok := jobs.ParseState(word); ok {
