@@ -12,8 +12,8 @@ const hub = new JobHub(new URL("..", import.meta.url), { minDelay: 250, maxDelay
 
 const parse = (html) => new DOMParser().parseFromString(policy.createHTML(html), "text/html");
 
-// What only some pages have is in modules that these name. They get the parts that the
-// page does not hold yet, and are told when a frame's patches are in.
+// What only some pages have is in modules that these name. They see each part with the
+// element that it is for, if there is one, and are told when a frame's patches are in.
 const modules = await Promise.all([...document.querySelectorAll("link[data-module]")].map((link) => import(link.href)));
 
 // ---- patches
@@ -32,8 +32,9 @@ function apply() {
   frame = 0;
   for (const [id, next] of due) {
     const old = document.getElementById(id);
-    if (!old) for (const m of modules) m.part?.(next);
-    else if (held(old, next)) keep(old, next);
+    for (const m of modules) m.part?.(next, old);
+    if (!old) continue;
+    if (held(old, next)) keep(old, next);
     else fit(old, next);
   }
   due.clear();
@@ -120,6 +121,7 @@ function fresh(text) {
 
 hub.addEventListener("status", ({ detail: { state, transport, since, reason } }) => {
   clearInterval(polling);
+  if (state !== "live") for (const m of modules) m.lost?.();
   if (state === "stopped") old("stale", `stopped: ${reason} · figures of ${hms(heard)}`);
   else if (state === "stale") old("stale", `not live · figures of ${hms(heard)}`);
   else if (state === "resuming") old("reconnecting", `reconnecting since ${hms(since)}`);
@@ -173,7 +175,7 @@ document.addEventListener("submit", async (e) => {
 
 if (view) {
   hub.subscribe({ view }, hear);
-  for (const m of modules) m.start({ parse, morph, tick });
+  for (const m of modules) m.start({ parse, fit, tick });
   tick();
   setInterval(tick, 1000);
 }

@@ -9,8 +9,8 @@ let following = true, missed = 0;
 const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 8;
 const selecting = () => !getSelection().isCollapsed && log.contains(getSelection().anchorNode);
 
-export function part(next) {
-  if (!next.id.startsWith("job-line-")) return;
+export function part(next, old) {
+  if (old || !next.id.startsWith("job-line-")) return;
   const last = log.lastElementChild;
   const n = Number(next.dataset.n), gap = n - 1 - Number(last?.dataset.n ?? n - 1);
   if (gap < 0) return; // let go before

@@ -91,7 +91,8 @@ func TestPackage(t *testing.T) {
 var everyPage = []string{"theme.js", "copy.js", "vendor/idiomorph.min.js", "dashboard.js", "jobhub.js", "time.js"}
 
 // TestScriptBudget: all that a page loads, as it is sent, until somebody wants more:
-// views.js and ask.js come with the first view kept and the first question. No page needs
+// views.js and ask.js come with the first view kept and the first question, left.js after
+// a lost connection. No page needs
 // fallback.js, which is for subscriptions to jobs.
 func TestScriptBudget(t *testing.T) {
 	server := httptest.NewServer(static.Handler())

@@ -8,11 +8,13 @@ const order = (row) => Number(row.dataset.n);
 const waiting = new Map(); // id → newest element
 let tools, last;           // last: the box that was clicked before
 let came = 0, more = false; // more: others came too fast to be seen here
+let told = new Set();       // ids in the first patches of a connection, which are all there is
 
 // ---- new rows
 
-export function part(next) {
-  if (!next.id.startsWith("job-row-") || $("rows").hasAttribute("data-cursor")) return;
+export function part(next, old) {
+  told?.add(next.id);
+  if (old || !next.id.startsWith("job-row-") || $("rows").hasAttribute("data-cursor")) return;
   const top = rows.firstElementChild;
   if (top && order(next) < order(top)) return; // older than what is read here
   if (!waiting.has(next.id)) came++;
@@ -20,7 +22,14 @@ export function part(next) {
   if (waiting.size > WAITING) more = waiting.delete(waiting.keys().next().value);
 }
 
+export const lost = () => { told = new Set(); };
+
 export function settled() {
+  if (told?.size) {
+    const known = told, there = [...rows.children];
+    told = null;
+    if (there.some((row) => !known.has(row.id))) import("./left.js").then((m) => m.catchUp(there, known, tools));
+  }
   more ||= came >= Number($("rows").dataset.limit); // a whole page at once
   came = 0;
   if (!rows.firstElementChild && waiting.size) show();

@@ -35,8 +35,8 @@ func (s *Server) bulkForm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q, err := parseTable(tenant(r), values)
-	if err == nil && scope == "matching" && q.since > 0 {
-		err = jobs.NewProblem(jobs.BadMessage, "A limit of time", "All that match can be cancelled or retried only without a limit of time.")
+	if err == nil && scope == "matching" && (q.since > 0 || len(q.ids) > 0) {
+		err = jobs.NewProblem(jobs.BadMessage, "Not for all", "All that match can be cancelled or retried only without a limit of time and a choice of ids.")
 	}
 	if err == nil && scope == "matching" {
 		q.Cursor, q.filter.Before, q.filter.Limit = "", 0, 0

@@ -28,6 +28,7 @@ type tableQuery struct {
 	view.Query
 	filter jobs.Filter
 	since  time.Duration // 0 for any time
+	ids    []jobs.ID     // only these, newest first
 	bulk   jobs.ID
 }
 
@@ -41,7 +42,7 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 		return text
 	}
 	q.Query = view.Query{Queue: values.Get("queue"), Kind: values.Get("kind"), Tag: values.Get("tag"), Parent: values.Get("parent"),
-		Text: strings.TrimSpace(take("q")), Since: take("since"), Cursor: values.Get("cursor"), Bulk: take("bulk")}
+		Text: strings.TrimSpace(take("q")), Since: take("since"), Cursor: values.Get("cursor"), IDs: take("id"), Bulk: take("bulk")}
 	for _, own := range []string{"did", "done", "skipped"} { // what was done before, see bulkForm
 		values.Del(own)
 	}
@@ -60,6 +61,16 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 	}
 	if len(q.Text) > maxSearch || strings.ToValidUTF8(q.Text, "") != q.Text {
 		bad("q", "takes up to 256 bytes of text")
+	}
+	for text := range strings.SplitSeq(q.IDs, ",") {
+		if q.IDs == "" {
+			break
+		}
+		id, unknown := parseID(text)
+		if q.ids = append(q.ids, id); unknown != nil || len(q.ids) > maxPicked {
+			bad("id", "takes up to 500 ids of jobs, with commas between them")
+			break
+		}
 	}
 	if q.Bulk != "" {
 		var unknown error
@@ -146,6 +157,9 @@ func (s *Server) bulkJob(ctx context.Context, q tableQuery) (*jobs.Job, error) {
 // tablePage is a page of what a query selects. Jobs are listed in the order in which they
 // were accepted, so that a limit of age ends the list.
 func (s *Server) tablePage(ctx context.Context, q tableQuery) (jobs.Page, error) {
+	if len(q.ids) > 0 {
+		return s.named(ctx, q)
+	}
 	page, err := s.search(ctx, q.filter, q.Text)
 	if err != nil || q.since == 0 {
 		return page, err
@@ -153,6 +167,22 @@ func (s *Server) tablePage(ctx context.Context, q tableQuery) (jobs.Page, error)
 	oldest := time.Now().Add(-q.since)
 	if i := slices.IndexFunc(page.Jobs, func(j jobs.Job) bool { return j.CreatedAt.Before(oldest) }); i >= 0 {
 		page.Jobs, page.Next = page.Jobs[:i], 0
+	}
+	return page, nil
+}
+
+// named is the jobs of these ids, as far as they exist.
+func (s *Server) named(ctx context.Context, q tableQuery) (page jobs.Page, err error) {
+	page.Pos = s.Hub.Position()
+	for _, id := range q.ids {
+		job, pos, err := s.Store.Job(ctx, q.filter.Tenant, id)
+		if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return page, err
+		}
+		page.Jobs, page.Pos = append(page.Jobs, job), pos
 	}
 	return page, nil
 }

@@ -76,6 +76,18 @@ func TestTableSearches(t *testing.T) {
 	}
 }
 
+func TestTableOfNamedJobs(t *testing.T) {
+	w := start(t)
+	a, b := w.submit(`{"kind":"nobody"}`), w.submit(`{"kind":"nobody"}`)
+	w.submit(`{"kind":"nobody"}`)
+	if got := w.do("GET", "/jobs?id="+b+","+unknownID+","+a, "").rows(); !slices.Equal(got, []string{b, a}) {
+		t.Errorf("got %v", got)
+	}
+	w.do("GET", "/jobs?id="+b+",x", "").want(400)
+	w.bulk(url.Values{"do": {"cancel matching"}, "back": {"id=" + a}}).want(400)
+	w.await(b, "queued")
+}
+
 func TestTableByAge(t *testing.T) {
 	w := start(t)
 	id := w.submit(`{"kind":"nobody"}`)

@@ -24,6 +24,7 @@ type Query struct {
 	Since  string // how long ago a job was accepted at most, as Go writes durations
 	Limit  int    // rows of a page; 0 for the default
 	Cursor string // where the page begins; empty for the newest
+	IDs    string // only these jobs, with commas between them
 	Bulk   string // id of a bulk job whose progress is shown
 }
 
@@ -31,7 +32,7 @@ type Query struct {
 func (q Query) Values() url.Values {
 	v := url.Values{}
 	for name, value := range map[string]string{"state": q.states(), "queue": q.Queue, "kind": q.Kind, "tag": q.Tag, "parent": q.Parent,
-		"q": q.Text, "since": q.Since, "cursor": q.Cursor, "bulk": q.Bulk} {
+		"q": q.Text, "since": q.Since, "cursor": q.Cursor, "id": q.IDs, "bulk": q.Bulk} {
 		if value != "" {
 			v.Set(name, value)
 		}
@@ -55,11 +56,11 @@ func (q Query) states() string {
 
 // Filters reports whether any job could be left out.
 func (q Query) Filters() bool {
-	return len(q.States) > 0 || q.Queue+q.Kind+q.Tag+q.Parent+q.Text+q.Since != ""
+	return len(q.States) > 0 || q.Queue+q.Kind+q.Tag+q.Parent+q.Text+q.Since+q.IDs != ""
 }
 
 // Counted reports whether the hub keeps the number of jobs that the query selects.
-func (q Query) Counted() bool { return q.Kind+q.Tag+q.Parent+q.Text+q.Since == "" }
+func (q Query) Counted() bool { return q.Kind+q.Tag+q.Parent+q.Text+q.Since+q.IDs == "" }
 
 // selects is the query without the place in it.
 func (q Query) selects() Query { q.Cursor, q.Bulk, q.Limit = "", "", 0; return q }
