@@ -106,20 +106,14 @@ export function start(given) {
   rows.addEventListener("click", (e) => e.target.name === "id" && pick(e.target, e.shiftKey));
   pill.addEventListener("click", show);
   document.addEventListener("keydown", key);
-  for (const button of document.querySelectorAll("[data-keys]")) {
-    button.hidden = false;
-    button.addEventListener("click", () => keys.showModal());
-  }
+  document.querySelector("[data-keys]").addEventListener("click", bound["?"]);
   $("keys-on").checked = read("keys", true);
   $("keys-on").addEventListener("change", (e) => write("keys", e.target.checked));
   const views = (save) => import("./views.js").then((m) => m.start(save));
   $("save-view").hidden = Boolean(document.querySelector("#views [aria-current]"));
   $("save-view").addEventListener("click", () => views(true));
   if (read("views")) views();
-  if ($("pick-all")) {
-    $("pick-all").hidden = false;
-    $("pick-all").addEventListener("change", (e) => { for (const box of boxes()) box.checked = e.target.checked; count(); });
-  }
+  $("pick-all").addEventListener("change", (e) => { for (const box of boxes()) box.checked = e.target.checked; count(); });
   // The chips act at once; Enter in a field, or the button, does the rest.
   for (const control of $("filter").querySelectorAll("[name=state], select")) control.addEventListener("change", () => $("filter").requestSubmit());
   // Fields that are empty do not belong in the address.

@@ -816,7 +816,7 @@ func jobTable(s Shell, m Jobs) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 75, "\"><table class=\"jobs\"><thead><tr><th scope=\"col\" class=\"pick\"><input id=\"pick-all\" type=\"checkbox\" aria-label=\"Select all jobs on this page\" hidden></th><th scope=\"col\">state</th><th scope=\"col\">job</th><th scope=\"col\" class=\"wide\">queue</th><th scope=\"col\" class=\"stands\">where it stands</th><th scope=\"col\" class=\"num wide\" title=\"Attempts, of at most\">tries</th><th scope=\"col\" class=\"num wide\">accepted</th><th scope=\"col\" class=\"num\">time</th></tr></thead> <tbody id=\"rows-body\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 75, "\"><table class=\"jobs\"><thead><tr><th scope=\"col\" class=\"pick\"><input id=\"pick-all\" type=\"checkbox\" aria-label=\"Select all jobs on this page\"></th><th scope=\"col\">state</th><th scope=\"col\">job</th><th scope=\"col\" class=\"wide\">queue</th><th scope=\"col\" class=\"stands\">where it stands</th><th scope=\"col\" class=\"num wide\" title=\"Attempts, of at most\">tries</th><th scope=\"col\" class=\"num wide\">accepted</th><th scope=\"col\" class=\"num\">time</th></tr></thead> <tbody id=\"rows-body\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -975,7 +975,7 @@ func bulkTools(s Shell, m Jobs) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 92, "\" download>Export as NDJSON</a></div></details> <button class=\"quiet\" type=\"button\" data-keys hidden>Keys <kbd>?</kbd></button></div>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 92, "\" download>Export as NDJSON</a></div></details> <button class=\"quiet\" type=\"button\" data-keys>Keys <kbd>?</kbd></button></div>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
