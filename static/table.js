@@ -1,14 +1,19 @@
 // The page of jobs: new rows wait behind a pill, rows are selected, keys move.
 
-const MOST = 500, WAITING = 200; // rows on the page, and new ones that wait
+// Rows on the page, and new ones that wait.
+const MOST = 500, WAITING = 200;
 const $ = (id) => document.getElementById(id);
 const rows = $("rows-body"), pill = $("new"), form = $("bulk"), keys = $("keys");
 const boxes = () => [...rows.querySelectorAll("input[name=id]")];
 const order = (row) => Number(row.dataset.n);
-const waiting = new Map(); // id → newest element
-let tools, last;           // last: the box that was clicked before
-let came = 0, more = false; // more: others came too fast to be seen here
-let told = new Set();       // ids in the first patches of a connection, which are all there is
+// Id → newest element.
+const waiting = new Map();
+// The box in last is the one that was clicked before.
+let tools, last;
+// More says that others came too fast to be seen here.
+let came = 0, more = false;
+// Ids in the first patches of a connection, which are all there is.
+let told = new Set();
 
 // ---- new rows
 
@@ -16,7 +21,8 @@ export function part(next, old) {
   told?.add(next.id);
   if (old || !next.id.startsWith("job-row-") || $("rows").hasAttribute("data-cursor")) return;
   const top = rows.firstElementChild;
-  if (top && order(next) < order(top)) return; // older than what is read here
+  // Older than what is read here.
+  if (top && order(next) < order(top)) return;
   if (!waiting.has(next.id)) came++;
   waiting.set(next.id, next);
   if (waiting.size > WAITING) more = waiting.delete(waiting.keys().next().value);
@@ -30,7 +36,8 @@ export function settled() {
     told = null;
     if (there.some((row) => !known.has(row.id))) import("./left.js").then((m) => m.catchUp(there, known, tools));
   }
-  more ||= came >= Number($("rows").dataset.limit); // a whole page at once
+  // A whole page at once.
+  more ||= came >= Number($("rows").dataset.limit);
   came = 0;
   if (!rows.firstElementChild && waiting.size) show();
   pill.hidden = !waiting.size;
@@ -70,7 +77,7 @@ function pick(box, range) {
 // ---- keys
 
 const read = (key, otherwise) => { try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; } };
-const write = (key, value) => { try { localStorage.setItem(key, JSON.stringify(value)); } catch { /* private mode: for this page only */ } };
+const write = (key, value) => { try { localStorage.setItem(key, JSON.stringify(value)); } catch { } };
 
 function move(step) {
   const row = document.activeElement.closest("tr[data-n]");
