@@ -15,14 +15,16 @@ type Fragment struct {
 	HTML []byte
 }
 
-// Renderer renders a view of that name, as of the hub's position.
-type Renderer func(ctx context.Context, name string) (Rendered, error)
+// Renderer renders a view of that name, as of the hub's position. last is what the
+// rendering before it left in Rendered.Memory; nil at first.
+type Renderer func(ctx context.Context, name string, last any) (Rendered, error)
 
 // Rendered is a view in one state.
 type Rendered struct {
 	Filter    Filter // whose events change it
 	Fragments []Fragment
 	Again     time.Duration // render once more after this, also without an event; 0 if not needed
+	Memory    any           // for the next rendering, which thus need not read all again
 }
 
 // renderPause is the least time between two renderings of a view.
@@ -118,6 +120,16 @@ func (w *Viewer) Next() (p *Patch, seq uint64) {
 	return v.whole, v.seq
 }
 
+// Viewers is how many watch a view.
+func (h *Hub) Viewers(name string) int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if v := h.views[name]; v != nil {
+		return len(v.viewers)
+	}
+	return 0
+}
+
 // Close ends watching. The last to leave ends the rendering.
 func (w *Viewer) Close() {
 	w.hub.mu.Lock()
@@ -134,6 +146,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 	var filter Filter
 	var changed <-chan struct{}
 	var signal *Signal
+	var memory any
 	defer func() {
 		if signal != nil {
 			signal.Close()
@@ -149,7 +162,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			return
 		}
 		at := h.Position().Seq
-		out, err := h.render(ctx, v.name)
+		out, err := h.render(ctx, v.name, memory)
 		if ctx.Err() != nil {
 			return
 		}
@@ -157,6 +170,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			h.log.Error("rendering a view", "view", v.name, "error", err)
 			out.Again = time.Second
 		} else {
+			memory = out.Memory
 			h.show(v, at, out.Fragments)
 		}
 		if err == nil && out.Filter != filter {

@@ -23,6 +23,7 @@ type easel struct {
 	renders  atomic.Int64
 	again    time.Duration
 	failures atomic.Int64 // renderings that fail from now on
+	drawn    atomic.Int64 // successful renderings of a view that the newest one was told of
 }
 
 // inBubble runs a test with a clock of its own.
@@ -41,8 +42,10 @@ func inBubble(t *testing.T, run func(t *testing.T, e *easel)) {
 	})
 }
 
-func (e *easel) render(_ context.Context, name string) (hub.Rendered, error) {
+func (e *easel) render(_ context.Context, name string, last any) (hub.Rendered, error) {
 	e.renders.Add(1)
+	drawn, _ := last.(int)
+	e.drawn.Store(int64(drawn))
 	if e.failures.Add(-1) >= 0 {
 		return hub.Rendered{}, errors.New("no paint")
 	}
@@ -52,7 +55,8 @@ func (e *easel) render(_ context.Context, name string) (hub.Rendered, error) {
 			{ID: "head", HTML: fmt.Appendf(nil, "<b>%d</b>", e.Position().Seq)},
 			{ID: "frame", HTML: []byte("<i>" + name + "</i>")},
 		},
-		Again: e.again,
+		Again:  e.again,
+		Memory: drawn + 1,
 	}, nil
 }
 
@@ -230,6 +234,9 @@ func TestViewWithoutChangeIsNotSent(t *testing.T) {
 		if n := e.renders.Load(); n != 11 {
 			t.Errorf("rendered %d times, want again every second", n)
 		}
+		if n := e.drawn.Load(); n != 10 {
+			t.Errorf("the eleventh rendering was given the memory of the %dth", n)
+		}
 		if got := shown(w); got != "" {
 			t.Errorf("got %q though nothing changed", got)
 		}
@@ -248,6 +255,23 @@ func TestFailedRenderingIsRepeated(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := shown(w); got != "<b>0</b><i>v</i>" {
 			t.Errorf("after the failures got %q", got)
+		}
+		if n := e.drawn.Load(); n != 0 {
+			t.Errorf("failed renderings left a memory: %d", n)
+		}
+	})
+}
+
+func TestViewersAreCounted(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		first, second := e.viewer("v"), e.viewer("v")
+		if n, none := e.Viewers("v"), e.Viewers("w"); n != 2 || none != 0 {
+			t.Errorf("counted %d of two, and %d of none", n, none)
+		}
+		first.Close()
+		second.Close()
+		if n := e.Viewers("v"); n != 0 {
+			t.Errorf("counted %d that are gone", n)
 		}
 	})
 }

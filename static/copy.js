@@ -11,6 +11,7 @@ async function copy(element) {
     await navigator.clipboard.writeText(element.textContent.trim());
     return true;
   } catch {
+    element.closest("details")?.setAttribute("open", "");
     getSelection().selectAllChildren(element);
     return false;
   }

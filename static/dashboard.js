@@ -11,6 +11,12 @@ const policy = globalThis.trustedTypes?.createPolicy("jobhub", { createHTML: (ht
 // A page that somebody looks at is to be live again soon after the hub is.
 const hub = new JobHub(new URL("..", import.meta.url), { minDelay: 250, maxDelay: 1500 });
 
+const parse = (html) => new DOMParser().parseFromString(policy.createHTML(html), "text/html");
+
+// What only some pages have is in modules that these name. They see each part with the
+// element that it is for, if there is one, and are told when a frame's patches are in.
+const modules = await Promise.all([...document.querySelectorAll("link[data-module]")].map((link) => import(link.href)));
+
 // ---- patches
 
 const due = new Map();  // id → newest element, to be fitted in with the next frame
@@ -27,42 +33,30 @@ function apply() {
   frame = 0;
   for (const [id, next] of due) {
     const old = document.getElementById(id);
+    for (const m of modules) m.part?.(next, old);
     if (!old) continue;
     if (held(old, next)) keep(old, next);
     else fit(old, next);
   }
   due.clear();
+  for (const m of modules) m.settled?.();
   document.body.dataset.seq = seq;
-  dispatchEvent(new Event("patched"));
   tick();
 }
 
 function fit(old, next) {
   kept.delete(old.id);
-  const logs = [...old.querySelectorAll("[data-follow]")].filter(atEnd);
   morph(old, next);
-  for (const log of logs) log.scrollTop = log.scrollHeight;
-  follow(old);
 }
 
 function morph(old, next) {
   Idiomorph.morph(old, next, {
     callbacks: {
-      // What the viewer did stays: an open branch stays open, a formatted time formatted.
-      beforeAttributeUpdated: (name, node) => !name.startsWith("data-local") && !(name === "open" && node.localName === "details"),
+      // What the viewer did stays: an open branch stays open, a checked row checked, a formatted time formatted.
+      beforeAttributeUpdated: (name, node) => !name.startsWith("data-local") && name !== "checked" && !(name === "open" && node.localName === "details"),
       beforeNodeMorphed: (a, b) => !(a.localName === "time" && b.localName === "time" && a.dateTime === b.dateTime && a.dataset.rel === b.dataset.rel),
     },
   });
-}
-
-const atEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 8;
-
-// A log that was not there before starts at its end.
-function follow(root) {
-  for (const log of root.querySelectorAll("[data-follow]:not([data-local-followed])")) {
-    log.dataset.localFollowed = "";
-    log.scrollTop = log.scrollHeight;
-  }
 }
 
 // ---- lists that do not move under the pointer
@@ -128,6 +122,7 @@ function fresh(text) {
 
 hub.addEventListener("status", ({ detail: { state, transport, since, reason } }) => {
   clearInterval(polling);
+  if (state !== "live") for (const m of modules) m.lost?.();
   if (state === "stopped") old("stale", `stopped: ${reason} · figures of ${hms(heard)}`);
   else if (state === "stale") old("stale", `not live · figures of ${hms(heard)}`);
   else if (state === "resuming") old("reconnecting", `reconnecting since ${hms(since)}`);
@@ -143,7 +138,7 @@ async function poll() {
   try {
     const answer = await fetch(location.href);
     if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
-    const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
+    const page = parse(await answer.text());
     receive([...page.querySelectorAll(parts)].filter((e) => !e.parentElement.closest(parts)), page.body.dataset.seq);
     fresh("live by polling");
   } catch (e) {
@@ -155,7 +150,7 @@ function hear(message) {
   if (message.type === "patch") {
     const template = document.createElement("template");
     template.innerHTML = policy.createHTML(message.html);
-    receive(template.content.children, message.seq);
+    receive([...template.content.children].flatMap((e) => e.localName === "table" ? [...e.rows] : e), message.seq);
     fresh("live");
   } else if (message.type === "error") {
     old("stale", `${message.message} · figures of ${hms(heard)}`);
@@ -172,11 +167,16 @@ document.addEventListener("click", (e) => {
   }
 });
 
+// Some forms first ask the server what they would do.
+document.addEventListener("submit", async (e) => {
+  if (!e.target.matches("[data-ask]")) return;
+  e.preventDefault();
+  (await import("./ask.js")).ask(e.target, e.submitter, parse);
+});
+
 if (view) {
   hub.subscribe({ view }, hear);
-  follow(document);
+  for (const m of modules) m.start({ hub, parse, fit, tick });
   tick();
   setInterval(tick, 1000);
-  const { module } = document.body.dataset;
-  if (module) import(`./${module}.js`).then((m) => m.start(hub));
 }

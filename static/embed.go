@@ -3,12 +3,21 @@
 package static
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"io/fs"
 	"net/http"
+	"path"
 	"strings"
+	"sync"
+	"time"
+
+	"github.com/tdewolff/minify/v2"
+	"github.com/tdewolff/minify/v2/css"
+	"github.com/tdewolff/minify/v2/js"
 )
 
 //go:embed *.css *.js *.svg vendor/*.js
@@ -16,16 +25,21 @@ var FS embed.FS
 
 const prefix = "/static/"
 
-// versions holds the short content hash of every file.
-var versions = func() map[string]string {
-	all := map[string]string{}
+// file is a file as it is served.
+type file struct {
+	version string // short hash of the content
+	forms   func() (plain, zipped []byte)
+}
+
+var files = func() map[string]file {
+	all := map[string]file{}
 	err := fs.WalkDir(FS, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		data, err := FS.ReadFile(name)
-		sum := sha256.Sum256(data)
-		all[name] = hex.EncodeToString(sum[:6])
+		source, err := FS.ReadFile(name)
+		sum := sha256.Sum256(source)
+		all[name] = file{hex.EncodeToString(sum[:6]), sync.OnceValues(func() (plain, zipped []byte) { return forms(name, source) })}
 		return err
 	})
 	if err != nil { // the files are in the program
@@ -34,26 +48,70 @@ var versions = func() map[string]string {
 	return all
 }()
 
+// small writes our files without what only their readers need.
+var small = func() *minify.M {
+	m := minify.New()
+	m.AddFunc(".css", css.Minify)
+	m.AddFunc(".js", js.Minify)
+	return m
+}()
+
+// forms are a file as it is sent, and the same compressed, nil if that is not smaller.
+func forms(name string, source []byte) (plain, zipped []byte) {
+	plain = source
+	if path.Dir(name) == "." { // others came that way
+		if shorter, err := small.Bytes(path.Ext(name), source); err == nil { // else there is no shorter form
+			plain = shorter
+		}
+	}
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is known
+	w.Write(plain)                                        // to memory, as Close
+	if w.Close(); b.Len() < len(plain) {
+		zipped = b.Bytes()
+	}
+	return plain, zipped
+}
+
 // Path is the URL path of a file, with its version: what it names never changes.
-func Path(name string) string { return prefix + name + "?v=" + versions[name] }
+func Path(name string) string { return prefix + name + "?v=" + files[name].version }
 
 // Handler serves the files below /static/. A URL with the right version may be kept
 // for good; any other is asked for again and answered 304 while it is the same.
 func Handler() http.Handler {
-	files := http.StripPrefix(prefix, http.FileServerFS(FS))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		version, known := versions[strings.TrimPrefix(r.URL.Path, prefix)]
+		name := strings.TrimPrefix(r.URL.Path, prefix)
+		f, known := files[name]
 		if !known {
 			http.NotFound(w, r)
 			return
 		}
 		h := w.Header()
-		h.Set("ETag", `"`+version+`"`)
 		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Vary", "Accept-Encoding")
 		h.Set("Cache-Control", "no-cache")
-		if r.URL.Query().Get("v") == version {
+		if r.URL.Query().Get("v") == f.version {
 			h.Set("Cache-Control", "public, max-age=31536000, immutable")
 		}
-		files.ServeHTTP(w, r)
+		plain, zipped := f.forms()
+		content, tag := plain, f.version
+		if zipped != nil && r.Header.Get("Range") == "" && takesGzip(r.Header.Get("Accept-Encoding")) {
+			content, tag = zipped, f.version+"-gz"
+			h.Set("Content-Encoding", "gzip")
+		}
+		h.Set("ETag", `"`+tag+`"`)
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
 	})
+}
+
+// takesGzip reads an Accept-Encoding header (RFC 9110, section 12.5.3).
+func takesGzip(accept string) bool {
+	for item := range strings.SplitSeq(accept, ",") {
+		coding, weight, _ := strings.Cut(item, ";")
+		if strings.TrimSpace(coding) == "gzip" {
+			q, ok := strings.CutPrefix(strings.ReplaceAll(weight, " ", ""), "q=")
+			return !ok || strings.Trim(q, "0.") != ""
+		}
+	}
+	return false
 }

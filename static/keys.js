@@ -1,24 +1,36 @@
-// Keys that lead to the pages: g and a letter; ? lists them. They do nothing while
-// somebody writes, with Ctrl, Alt or Meta, or when switched off (WCAG 2.1.4).
-const dialog = document.getElementById("keys");
-const box = document.getElementById("keys-off");
-const read = () => { try { return localStorage.getItem("keys") === "off"; } catch { return box.checked; } };
-let before = "", wait = 0;
+// Keys: g and a letter lead to the pages, ? lists all; a page's own are added with bind.
+// They do nothing while somebody writes, with Ctrl, Alt or Meta, while a dialog is open, or
+// when switched off (WCAG 2.1.4).
+const dialog = document.getElementById("shortcuts"), box = document.getElementById("keys-on");
+const off = () => { try { return localStorage.getItem("keys") === "off"; } catch { return !box.checked; } };
+// How long g waits for its letter, in ms.
+const WAIT = 1500;
+let leading = 0;
 
-if (box) {
-  box.checked = read();
-  box.addEventListener("change", () => { try { localStorage.setItem("keys", box.checked ? "off" : "on"); } catch { /* private mode: for this page only */ } });
-}
+const bound = {
+  g: (e) => { leading = e.timeStamp; },
+  t: () => document.getElementById("theme").click(),
+  "?": () => dialog.showModal(),
+};
 
-export function press(e) {
-  if (!dialog) return;
-  if (e.type === "click") return dialog.showModal();
-  if (e.ctrlKey || e.altKey || e.metaKey || e.repeat || e.target.closest?.("input, textarea, select, [contenteditable]") || read()) return;
-  const { key } = e;
-  if (key === "?") dialog.open ? dialog.close() : dialog.showModal();
-  else if (before === "g") document.querySelector(`nav [data-key="${CSS.escape(key)}"]`)?.click();
-  else if (key === "t") document.getElementById("theme").click();
-  clearTimeout(wait);
-  before = key;
-  wait = setTimeout(() => { before = ""; }, 1500);
+export const bind = (keys) => Object.assign(bound, keys);
+
+document.addEventListener("keydown", (e) => {
+  if (e.ctrlKey || e.altKey || e.metaKey || document.querySelector("dialog[open]")) return;
+  const typing = e.target.matches("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio])");
+  if (typing && e.key === "Escape") e.target.blur();
+  if (typing || off()) return;
+  const led = leading && e.timeStamp - leading < WAIT;
+  leading = 0;
+  const act = led ? () => document.querySelector(`nav [data-key="${CSS.escape(e.key)}"]`)?.click() : Object.hasOwn(bound, e.key) && bound[e.key];
+  if (!act) return;
+  e.preventDefault();
+  act(e);
+});
+
+for (const button of document.querySelectorAll("[data-keys]")) {
+  button.addEventListener("click", bound["?"]);
+  button.hidden = false;
 }
+box.checked = !off();
+box.addEventListener("change", () => { try { localStorage.setItem("keys", box.checked ? "on" : "off"); } catch { /* private mode: for this page only */ } });

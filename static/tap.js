@@ -1,7 +1,7 @@
 // The tap of the hub's page: every message as it is sent, the newest first, at most 200.
 const MOST = 200;
 
-export function start(hub) {
+export function start({ hub }) {
   const list = document.getElementById("tap-lines"), note = document.getElementById("tap-note");
   const pause = document.getElementById("tap-pause"), clear = document.getElementById("tap-clear");
   let paused = false, waiting = [], missed = 0, frame = 0, seen = 0;

@@ -10,9 +10,7 @@
   root.dataset.theme = theme;
   root.dataset.script = "on";
 
-  // What few need comes when it is needed first: keys, and the buttons that copy.
-  const press = (e) => import("./keys.js").then((m) => m.press(e));
-  addEventListener("keydown", press);
+  // What few need comes when it is needed first.
   addEventListener("click", ({ target }) => {
     const button = target.closest("[data-copy]");
     if (button) import("./copy.js").then((m) => m.press(button));
@@ -35,8 +33,5 @@
     });
     show();
     button.hidden = false;
-    const list = document.querySelector("[data-keys]");
-    list?.addEventListener("click", press);
-    if (list) list.hidden = false;
   });
 })();

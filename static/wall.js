@@ -6,13 +6,16 @@ const MOST = 300, LEAVE = 1400, DROP = 1100; // ms that one that has ended is se
 const waits = new Set(["scheduled", "queued", "retrying", "waiting"]);
 const ends = new Set(["succeeded", "failed", "cancelled"]);
 
-export function start(hub) {
+let measure;
+export const settled = () => measure?.();
+
+export function start({ hub }) {
   const canvas = document.getElementById("stage"), pen = canvas.getContext("2d");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const shapes = new Map(); // id → { queue, state, x, y, tx, ty, since, part }
   let lanes = new Map(), colours = {}, unit = 16, frame = 0, before = 0;
 
-  function measure() {
+  measure = () => {
     const box = canvas.parentElement.getBoundingClientRect(), ratio = devicePixelRatio || 1;
     if (canvas.width !== Math.round(box.width * ratio) || canvas.height !== Math.round(box.height * ratio)) {
       canvas.width = Math.round(box.width * ratio);
@@ -29,7 +32,7 @@ export function start(hub) {
     unit = Math.max(10, Math.min(26, height / 5));
     for (const tile of document.querySelectorAll("#wall-rail .tile")) colours[tile.dataset.state] = getComputedStyle(tile, "::after").backgroundColor;
     wake();
-  }
+  };
 
   // Where everything belongs: what waits fills its zone from the right, in columns; what
   // runs is as far as its progress, or slower and slower on its way if it tells none.
@@ -126,7 +129,6 @@ export function start(hub) {
     else if (m.type?.startsWith("job.")) see(m.job, m.queue, m.data?.state, m.data?.progress);
   });
 
-  addEventListener("patched", measure);
   addEventListener("resize", measure);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", measure);
   measure();

@@ -96,7 +96,12 @@ var rights = map[string]string{
 	"GET /healthz":                     "all",
 	"GET /readyz":                      "all",
 	"GET /{$}":                         "admin operator submitter worker viewer",
+	"GET /jobs":                        "admin operator submitter worker viewer",
+	"GET /jobs/export.csv":             "admin operator submitter worker viewer",
+	"GET /jobs/export.ndjson":          "admin operator submitter worker viewer",
+	"POST /jobs/bulk":                  "admin operator submitter",
 	"GET /jobs/{id}":                   "admin operator submitter worker viewer",
+	"GET /jobs/{id}/edit":              "admin operator submitter",
 	"POST /jobs/{id}/cancel":           "admin operator submitter",
 	"POST /jobs/{id}/retry":            "admin operator submitter",
 	"GET /queues":                      "admin operator submitter worker viewer",
@@ -142,7 +147,7 @@ func TestWhoMayUseARoute(t *testing.T) {
 			t.Run(pattern+" by "+caller, func(t *testing.T) {
 				w.bearer = admin
 				method, path, body := w.prepare(good)
-				r := w.with(bearer, method, path, body)
+				r := w.with(bearer, method, path, body, formHeaders(path)...)
 				r.t = t
 				switch {
 				case allowed == "all":
@@ -177,7 +182,7 @@ func TestWhoMayUseARoute(t *testing.T) {
 				id = parts[3]
 			}
 			token := w.token(`{"jobs":["` + id + `"],"queues":["q"],"tags":["t"],"actions":["watch","cancel"]}`)
-			r := w.with(token, method, path, body)
+			r := w.with(token, method, path, body, formHeaders(path)...)
 			r.t = t
 			switch {
 			case allowed == "all":

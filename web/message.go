@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 
@@ -217,11 +218,17 @@ func appendError(b []byte, id string, err error) []byte {
 	return append(b, `,"retry":false}`...)
 }
 
+// appendPatch appends the parts of a view that changed. Parsers drop a row that stands
+// outside a table, so that each gets one, which the page takes off.
 func appendPatch(b []byte, id string, seq uint64, fragments []hub.Fragment) []byte {
 	b = strconv.AppendUint(append(appendTyped(b, "patch", id), `,"seq":`...), seq, 10)
 	var html []byte
 	for _, f := range fragments {
-		html = append(html, f.HTML...)
+		if bytes.HasPrefix(f.HTML, []byte("<tr ")) {
+			html = append(append(append(html, "<table>"...), f.HTML...), "</table>"...)
+		} else {
+			html = append(html, f.HTML...)
+		}
 	}
 	b = append(b, `,"html":`...)
 	b, _ = jsontext.AppendQuote(b, html)

@@ -12,54 +12,64 @@ import (
 	"jobhub/web/view"
 )
 
-// The pages for operators, as views; their models are read in this file.
-const (
-	wallView        = "wall"
-	queuesView      = "queues"
-	queueViewPrefix = "queue:"
-	workersView     = "workers"
-	hubView         = "hub"
-)
-
 const (
 	failuresShown = 8
 	workersPause  = time.Second // between looks at what tells no event
 	hubPause      = 500 * time.Millisecond
 )
 
-// operationView reports whether there is such a view for operators.
-func (s *Server) operationView(name string) bool {
-	if queue, ok := strings.CutPrefix(name, queueViewPrefix); ok {
-		return jobs.WellFormedName(queue)
+// everything is what changes the views of all queues.
+func everything(tenant string) hub.Filter { return hub.Filter{Tenant: tenant, All: true} }
+
+// whileBusy is when a view of queues is to be drawn again without an event.
+func whileBusy(o view.Overview) time.Duration {
+	if busy(o) {
+		return hub.BucketWidth
 	}
-	return name == wallView || name == queuesView || name == workersView || name == hubView
+	return 0
 }
 
-// drawOperation draws one of them: by which events it changes, and after what time without.
-func (s *Server) drawOperation(ctx context.Context, tenant, name string) (f hub.Filter, again time.Duration, parts []view.Fragment, err error) {
-	f = hub.Filter{Tenant: tenant, All: true}
-	switch name {
-	case wallView:
-		model, _, err := s.overview(ctx, tenant)
-		if busy(model) {
-			again = hub.BucketWidth
-		}
-		return f, again, view.WallFragments(model), err
-	case queuesView:
-		model, _, err := s.queuesModel(ctx, tenant)
-		if busy(view.Overview{Queues: model.Queues}) {
-			again = hub.BucketWidth
-		}
-		return f, again, view.QueuesFragments(model), err
-	case workersView:
-		return f, workersPause, view.WorkersFragments(s.workersModel(tenant)), nil
-	case hubView:
-		model, err := s.hubModel(tenant)
-		return hub.Filter{}, hubPause, view.HubFragments(model), err
+func (s *Server) drawWall(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
+	model, _, err := s.overview(ctx, tenant)
+	if err != nil {
+		return hub.Rendered{}, err
 	}
-	queue := strings.TrimPrefix(name, queueViewPrefix)
-	model, _, err := s.queueModel(ctx, tenant, queue)
-	return hub.Filter{Tenant: tenant, Queue: queue}, workersPause, view.QueueFragments(model), err
+	return rendered(ctx, everything(tenant), whileBusy(model), view.WallFragments(model))
+}
+
+func (s *Server) drawQueues(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
+	model, _, err := s.queuesModel(ctx, tenant)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	return rendered(ctx, everything(tenant), whileBusy(view.Overview{Queues: model.Queues}), view.QueuesFragments(model))
+}
+
+func findQueue(_ context.Context, _, name string) error {
+	if !jobs.WellFormedName(name) {
+		return noView("queue:" + name)
+	}
+	return nil
+}
+
+func (s *Server) drawQueue(ctx context.Context, tenant, name string, _ any) (hub.Rendered, error) {
+	model, _, err := s.queueModel(ctx, tenant, name)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	return rendered(ctx, hub.Filter{Tenant: tenant, Queue: name}, workersPause, view.QueueFragments(model))
+}
+
+func (s *Server) drawWorkers(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
+	return rendered(ctx, everything(tenant), workersPause, view.WorkersFragments(s.workersModel(tenant)))
+}
+
+func (s *Server) drawHub(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
+	model, err := s.hubModel(tenant)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	return rendered(ctx, hub.Filter{}, hubPause, view.HubFragments(model))
 }
 
 // times are the latencies of a tenant's jobs, a point for each half minute.

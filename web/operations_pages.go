@@ -57,7 +57,7 @@ func formOf(set jobs.QueueSettings) map[string]string {
 // limitsForm is the form of a queue's page: PATCH for those without scripts. One member
 // after the other is looked at, so that all that is wrong is said at once.
 func (s *Server) limitsForm(w http.ResponseWriter, r *http.Request) {
-	if err := parseForm(w, r); err != nil {
+	if err := readForm(w, r, maxForm); err != nil {
 		s.failPage(w, r, err)
 		return
 	}
@@ -94,7 +94,7 @@ func (s *Server) limitsForm(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) pauseForm(w http.ResponseWriter, r *http.Request) {
-	if err := parseForm(w, r); err != nil {
+	if err := readForm(w, r, maxForm); err != nil {
 		s.failPage(w, r, err)
 		return
 	}
@@ -122,14 +122,6 @@ func (s *Server) configureForm(w http.ResponseWriter, r *http.Request, edit func
 		return
 	}
 	seeOther(w, "/queues/"+name)
-}
-
-func parseForm(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if r.ParseForm() != nil {
-		return jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form can't be read.")
-	}
-	return nil
 }
 
 func (s *Server) workersPage(w http.ResponseWriter, r *http.Request) {

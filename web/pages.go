@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -22,12 +21,7 @@ import (
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types jobhub"
 
-const (
-	overviewView  = "overview"
-	jobViewPrefix = "job:"
-	newestJobs    = 12
-	mostChildren  = 20
-)
+const newestJobs = 12
 
 func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
 	model, pos, err := s.overview(r.Context(), tenant(r))
@@ -36,7 +30,7 @@ func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := view.OverviewPage
-	if r.URL.Query().Get("view") == wallView {
+	if r.URL.Query().Get("view") == "wall" {
 		page = view.WallPage
 	}
 	s.page(w, r, http.StatusOK, page(s.shell(r, pos), model))
@@ -48,39 +42,12 @@ func (s *Server) jobPage(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, err)
 		return
 	}
-	model, pos, err := s.jobModel(r.Context(), tenant(r), id)
+	model, pos, _, err := s.jobModel(r.Context(), tenant(r), id, nil)
 	if err != nil {
 		s.failPage(w, r, err)
 		return
 	}
 	s.page(w, r, http.StatusOK, view.JobPage(s.shell(r, pos), model))
-}
-
-// cancelForm is the button of the job page, which works without scripts.
-func (s *Server) cancelForm(w http.ResponseWriter, r *http.Request) {
-	id, err := jobID(r)
-	if err == nil {
-		_, _, err = s.Engine.Cancel(r.Context(), tenant(r), id)
-	}
-	if err != nil {
-		s.failPage(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "/jobs/"+id.String(), http.StatusSeeOther)
-}
-
-// retryForm is the button of the page of a job that has ended: it leads to the new job.
-func (s *Server) retryForm(w http.ResponseWriter, r *http.Request) {
-	id, err := jobID(r)
-	var accepted jobs.Accepted
-	if err == nil {
-		accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Caller: caller(r)})
-	}
-	if err != nil {
-		s.failPage(w, r, err)
-		return
-	}
-	http.Redirect(w, r, "/jobs/"+accepted.Job.ID.String(), http.StatusSeeOther)
 }
 
 func (s *Server) staticFiles(w http.ResponseWriter, r *http.Request) {
@@ -156,20 +123,6 @@ func series(buckets []hub.Bucket, now time.Time) view.Series {
 	return out
 }
 
-func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID) (view.JobModel, jobs.Position, error) {
-	job, pos, err := s.Store.Job(ctx, tenant, id)
-	if err != nil {
-		return view.JobModel{}, pos, err
-	}
-	m := view.JobModel{Job: job, At: time.Now(), Origin: s.Origin}
-	if m.Events, m.Cut, err = s.history(ctx, job); err != nil {
-		return m, pos, err
-	}
-	children, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Parent: id, Limit: mostChildren})
-	m.Children, m.MoreChildren = children.Jobs, children.Next > 0
-	return m, pos, err
-}
-
 // history is what the log still has of a job; cut says that it had more.
 func (s *Server) history(ctx context.Context, job jobs.Job) (events []*jobs.Event, cut bool, err error) {
 	events, err = s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID})
@@ -191,78 +144,16 @@ func (s *Server) history(ctx context.Context, job jobs.Job) (events []*jobs.Even
 	return events, true, nil
 }
 
-// viewName is how the hub calls a view of a tenant, which is drawn for those of that
-// tenant only.
-func viewName(tenant, name string) string { return tenant + " " + name }
-
-// splitView is the opposite of viewName; a name alone is of the default tenant.
-func splitView(full string) (tenant, name string) {
-	if tenant, name, ok := strings.Cut(full, " "); ok {
-		return tenant, name
+func (s *Server) drawOverview(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
+	model, _, err := s.overview(ctx, tenant)
+	if err != nil {
+		return hub.Rendered{}, err
 	}
-	return jobs.DefaultTenant, full
-}
-
-// findView returns an error unless a tenant has a view of that name.
-func (s *Server) findView(ctx context.Context, tenant, full string) error {
-	of, name := splitView(full)
-	if of == tenant && (name == overviewView || s.operationView(name)) {
-		return nil
+	again := whileBusy(model)
+	if s.config.Load() != nil { // whose file may be mended, or spoiled
+		again = hub.BucketWidth
 	}
-	text, ok := strings.CutPrefix(name, jobViewPrefix)
-	if !ok || of != tenant {
-		return jobs.NewProblem(jobs.NotFound, "Not found", "There is no view %s.", name)
-	}
-	id, err := parseID(text)
-	if err == nil {
-		_, _, err = s.Store.Job(ctx, tenant, id)
-	}
-	return err
-}
-
-// render is the hub's renderer: the live parts of the pages.
-func (s *Server) render(ctx context.Context, full string) (out hub.Rendered, err error) {
-	tenant, name := splitView(full)
-	out.Filter = hub.Filter{Tenant: tenant}
-	var parts []view.Fragment
-	if text, ok := strings.CutPrefix(name, jobViewPrefix); ok {
-		id, err := parseID(text)
-		if err != nil {
-			return out, err
-		}
-		model, _, err := s.jobModel(ctx, tenant, id)
-		if err != nil {
-			return out, err
-		}
-		out.Filter.Job = id
-		parts = view.JobFragments(model)
-		if slices.ContainsFunc(model.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
-			out.Again = hub.BucketWidth // they change without an event of this job
-		}
-	} else if s.operationView(name) {
-		out.Filter, out.Again, parts, err = s.drawOperation(ctx, tenant, name)
-		if err != nil {
-			return out, err
-		}
-	} else {
-		model, _, err := s.overview(ctx, tenant)
-		if err != nil {
-			return out, err
-		}
-		out.Filter.All = true
-		parts = view.OverviewFragments(model)
-		if busy(model) || s.config.Load() != nil {
-			out.Again = hub.BucketWidth // rates and waiting times go on without events
-		}
-	}
-	for _, p := range parts {
-		var b bytes.Buffer
-		if err := p.Component.Render(ctx, &b); err != nil {
-			return out, err
-		}
-		out.Fragments = append(out.Fragments, hub.Fragment{ID: p.ID, HTML: b.Bytes()})
-	}
-	return out, nil
+	return rendered(ctx, everything(tenant), again, view.OverviewFragments(model))
 }
 
 // busy reports whether the overview changes with time alone.

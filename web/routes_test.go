@@ -46,6 +46,14 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 	return method, path, strings.Replace(c.body, "ID", id, 1)
 }
 
+// formHeaders are those of what the pages send.
+func formHeaders(path string) []string {
+	if strings.HasPrefix(path, "/jobs/") {
+		return []string{"Content-Type", "application/x-www-form-urlencoded"}
+	}
+	return nil
+}
+
 // routeCases has cases for every route.
 var routeCases = []routeCase{
 	{"POST /v1/jobs", "POST /v1/jobs", `{"kind":"nobody"}`, 202, "application/json"},
@@ -126,6 +134,15 @@ var routeCases = []routeCase{
 	{"GET /docs/{page}", "GET /docs/protocol", "", 200, "text/html; charset=utf-8"},
 	{"GET /docs/{page}", "GET /docs/nothing", "", 404, "text/html; charset=utf-8"},
 	{"GET /{$}", "GET /", "", 200, "text/html; charset=utf-8"},
+	{"GET /jobs", "GET /jobs?state=queued&q=x", "", 200, "text/html; charset=utf-8"},
+	{"GET /jobs", "GET /jobs?since=x", "", 400, "text/html; charset=utf-8"},
+	{"GET /jobs/export.csv", "GET /jobs/export.csv", "", 200, "text/csv; charset=utf-8; header=present"},
+	{"GET /jobs/export.csv", "GET /jobs/export.csv?cursor=x", "", 400, "application/problem+json"},
+	{"GET /jobs/export.ndjson", "GET /jobs/export.ndjson", "", 200, "application/x-ndjson"},
+	{"POST /jobs/bulk", "POST /jobs/bulk", "do=cancel+selected&id=ID", 303, ""},
+	{"POST /jobs/bulk", "POST /jobs/bulk", "do=paint+matching", 400, "text/html; charset=utf-8"},
+	{"GET /jobs/{id}/edit", "GET /jobs/DONE/edit", "", 200, "text/html; charset=utf-8"},
+	{"GET /jobs/{id}/edit", "GET /jobs/ID/edit", "", 409, "text/html; charset=utf-8"},
 	{"GET /jobs/{id}", "GET /jobs/ID", "", 200, "text/html; charset=utf-8"},
 	{"GET /jobs/{id}", "GET /jobs/" + unknownID, "", 404, "text/html; charset=utf-8"},
 	{"GET /jobs/{id}", "GET /jobs/x", "", 404, "text/html; charset=utf-8"},
@@ -201,7 +218,7 @@ func TestRoutes(t *testing.T) {
 				t.Errorf("there is no route %s any more", c.route)
 			}
 			method, path, body := w.prepare(c)
-			r := w.do(method, path, body)
+			r := w.do(method, path, body, formHeaders(path)...)
 			r.t = t
 			referrer := "no-referrer"
 			if strings.HasPrefix(c.contentType, "text/html") {

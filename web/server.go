@@ -40,6 +40,7 @@ type Server struct {
 	mux     *http.ServeMux
 	docs    documents
 	own     *http.ServeMux // the paths of mux, for any method
+	views   map[string]liveView
 	config  atomic.Pointer[ConfigState]
 	drain   chan struct{} // closed when connections should go elsewhere
 	stopped context.Context
@@ -72,6 +73,7 @@ func New(c Config) *Server {
 	s.Apply(Settings{})
 	s.docs = s.documents()
 	s.routes()
+	s.views = s.liveViews()
 	c.Hub.Draw(s.render)
 	c.Engine.Handle(kindBatch, s.batchHandler())
 	return s

@@ -3,9 +3,6 @@ package main_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,29 +11,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// The rules that pages are checked against, in the version they are checked with.
-const checker = "axe-core@4.14.1"
-
-// axe is the text of the checker's script.
-func axe(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", dir, checker)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm install %s: %v\n%s", checker, err, out)
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "node_modules/axe-core/axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 // TestPagesAreAccessible checks the pages for operators against WCAG 2.2 AA, on a screen
 // and on a phone, light and dark, empty and with something on them.
 func TestPagesAreAccessible(t *testing.T) {
 	t.Parallel()
-	script := axe(t)
 	h, p := startHub(t), openBrowser(t)
 	paths := []string{"/", "/queues", "/workers", "/hub", "/?view=wall"}
 	check := func(path string) {
@@ -46,11 +24,7 @@ func TestPagesAreAccessible(t *testing.T) {
 		}{{1440, 900, "light"}, {1440, 900, "dark"}, {390, 844, "light"}, {390, 844, "dark"}} {
 			show(p, c.width, c.height, c.scheme)
 			p.open(h.url + path)
-			found := p.evaluate(script + `;axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] })
-				.then((r) => r.violations.map((v) => v.id + " " + v.nodes.map((n) => n.html).join(" ")).join("\n"))`)
-			if found != "" {
-				t.Errorf("%s at %d px, %s:\n%s", path, c.width, c.scheme, found)
-			}
+			p.accessible(fmt.Sprintf("%s at %d px, %s", path, c.width, c.scheme))
 			if p.evaluate(`String(document.documentElement.scrollWidth > innerWidth)`) == "true" {
 				t.Errorf("%s is wider than %d px", path, c.width)
 			}
@@ -74,9 +48,9 @@ func TestPageKeys(t *testing.T) {
 	h, p := startHub(t), openBrowser(t)
 	p.open(h.url + "/")
 	p.press("?")
-	p.until(`document.getElementById("keys").open`)
+	p.until(`document.getElementById("shortcuts").open`)
 	p.press("Escape")
-	p.until(`!document.getElementById("keys").open`)
+	p.until(`!document.getElementById("shortcuts").open`)
 	// What is typed into a field is text.
 	h.submit(`{"kind":"nobody","queue":"reports"}`)
 	p.open(h.url + "/queues/reports")
@@ -88,32 +62,13 @@ func TestPageKeys(t *testing.T) {
 	// Switched off, they are just keys (WCAG 2.1.4).
 	p.evaluate(`void document.activeElement.blur()`)
 	p.press("?")
-	p.until(`document.getElementById("keys").open`)
-	p.evaluate(`void document.getElementById("keys-off").click()`)
+	p.until(`document.getElementById("shortcuts").open`)
+	p.evaluate(`void document.getElementById("keys-on").click()`)
 	p.press("Escape")
-	p.until(`!document.getElementById("keys").open`)
+	p.until(`!document.getElementById("shortcuts").open`)
 	p.press("?")
-	if p.evaluate(`String(document.getElementById("keys").open)`) != "false" {
+	if p.evaluate(`String(document.getElementById("shortcuts").open)`) != "false" {
 		t.Error("keys that were switched off do something")
-	}
-}
-
-// press presses keys, once the page was painted: before, browsers drop what is pressed.
-func (p *page) press(keys ...string) {
-	p.t.Helper()
-	p.evaluate(`new Promise((done) => {
-		const look = () => performance.getEntriesByName("first-contentful-paint").length ? requestAnimationFrame(() => setTimeout(done)) : requestAnimationFrame(look);
-		look();
-	})`)
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	for _, key := range keys {
-		if key == "Escape" {
-			key = "\u001b"
-		}
-		if err := chromedp.Do(ctx, chromedp.KeyEvent(key)); err != nil {
-			p.t.Fatal(err)
-		}
 	}
 }
 
@@ -222,8 +177,8 @@ func TestWall(t *testing.T) {
 	p.unmoved()
 }
 
-// TestPagesWithoutScript reads and acts on the pages for operators with forms alone.
-func TestPagesWithoutScript(t *testing.T) {
+// TestOperatorsPagesRenewThemselves reads and acts on the pages for operators with forms alone.
+func TestOperatorsPagesRenewThemselves(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)
 	h.submit(`{"kind":"nobody","queue":"reports"}`)

@@ -21,6 +21,9 @@ func count(n int64) string {
 	return s
 }
 
+// Plural writes a number with what it counts.
+func Plural(n int64, one, many string) string { return plural(n, one, many) }
+
 func plural(n int64, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -28,7 +28,17 @@ type Shell struct {
 	ReadOnly bool // the user may not change anything
 	Operator bool // the user may change queues and direct workers
 	Admin    bool // the user may see the hub from inside
+	Steady   bool // the page holds forms: without script it is not loaded anew
+
+	keys []key // of this page
 }
+
+func (s Shell) steady() Shell { s.Steady = true; return s }
+
+// key is what a key of the keyboard does.
+type key struct{ Name, Does string }
+
+func (s Shell) with(keys []key) Shell { s.keys = keys; return s }
 
 func (s Shell) asset(name string) string {
 	if s.Asset == nil {
@@ -96,9 +106,9 @@ const (
 
 // JobModel is one job and all that is known of its way.
 type JobModel struct {
-	Job    jobs.Job
-	Events []*jobs.Event // of this job, oldest first, progress and output included
-	Cut    bool          // older events exist but are not in Events
+	Job      jobs.Job
+	Way      Way
+	Watchers int // subscribers and pages that follow it
 
 	Children     []jobs.Job // whose parent it is, newest first: deliveries of its callbacks
 	MoreChildren bool       // there are older ones
@@ -119,14 +129,21 @@ func OverviewFragments(o Overview) []Fragment {
 	}
 }
 
-// JobFragments lists the live parts of a job's page.
+// JobFragments lists the live parts of a job's page. Each line of output is one, so that
+// a line is sent once.
 func JobFragments(m JobModel) []Fragment {
-	return []Fragment{
+	lines, before := m.output()
+	all := []Fragment{
 		{"job-head", jobHead(m)},
 		{"job-progress", jobProgress(m)},
+		{"job-targets", jobTargets(m)},
 		{"job-timeline", jobTimeline(m)},
-		{"job-output", jobOutput(m)},
+		{"job-output", jobOutput(m, len(lines), before)},
 		{"job-data", jobData(m)},
 		{"job-children", jobChildren(m)},
 	}
+	for _, l := range lines {
+		all = append(all, Fragment{"job-line-" + l.Key, jobLine(l)})
+	}
+	return all
 }

@@ -43,5 +43,5 @@ func (s Shell) section(view string) string {
 	return section(view)
 }
 
-// modules are the scripts that single pages need besides those of all.
-var modules = map[string]string{"hub": "tap", "wall": "wall"}
+// commonKeys are those of every page, besides the letters after g.
+var commonKeys = []key{{"t", "Colours: as the system, light, dark"}, {"?", "This list"}, {"Esc", "Leave a field, or close"}}

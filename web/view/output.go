@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,19 +28,18 @@ type line struct {
 	Text    string
 	Raw     string // what it was, where Text says it shorter
 	Note    bool   // said by the hub, not by the job
+	N       int    // from 1, of all that is known
+	Turn    bool   // another attempt than the line before
 	open    bool   // its end has not been written yet
 }
 
 // output is the end of what a job wrote, and how many lines stand before it.
 func (m JobModel) output() (lines []line, before int) {
-	for _, e := range m.Events {
-		if e.Type == jobs.JobOutput {
-			lines = appendOutput(lines, e)
-		}
-	}
-	before = max(0, len(lines)-maxLines)
-	lines = lines[before:]
+	from := max(0, len(m.Way.lines)-maxLines)
+	lines, before = slices.Clone(m.Way.lines[from:]), m.Way.before+from
 	for i := range lines {
+		lines[i].N = before + i + 1
+		lines[i].Turn = lines[i].Attempt > 1 && from+i > 0 && m.Way.lines[from+i-1].Attempt != lines[i].Attempt
 		if !lines[i].Note {
 			lines[i].Text = plain(lines[i].Text)
 			if short := report(lines[i].Text); short != "" {

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +52,7 @@ func TestTreeKeepsEveryDigitAndItsLimits(t *testing.T) {
 
 func TestStepsWithoutEvents(t *testing.T) {
 	m := sampleFailed()
-	m.Events, m.Cut = nil, true
+	m.Way = Way{Cut: true}
 	steps := m.steps()
 	if len(steps) != 2 || steps[0].State != jobs.Running || steps[0].took(noon) != 9*time.Second || steps[1].State != jobs.Failed {
 		t.Errorf("got %+v", steps)
@@ -76,10 +77,10 @@ func TestOutputLines(t *testing.T) {
 	out := func(seq uint64, stream, text string) *jobs.Event {
 		return event(seq, jobs.JobOutput, noon, fmt.Sprintf(`{"attempt":1,"stream":%q,"text":%q}`, stream, text))
 	}
-	m := JobModel{Events: []*jobs.Event{
+	m := JobModel{Way: wayOf(false,
 		out(1, "stdout", "a\nb"), out(2, "stdout", "c\n\n"), out(3, "stderr", "e"), out(4, "stdout", "f\r\n"),
-		{Type: jobs.JobOutput, Seq: 5, Truncated: true, At: noon},
-	}}
+		&jobs.Event{Type: jobs.JobOutput, Seq: 5, Truncated: true, At: noon},
+	)}
 	lines, before := m.output()
 	var got []string
 	for _, l := range lines {
@@ -87,6 +88,59 @@ func TestOutputLines(t *testing.T) {
 	}
 	if want := "a|bc||e|f|more than 64 KiB at once, not kept here"; strings.Join(got, "|") != want || before != 0 {
 		t.Errorf("got %q", got)
+	}
+}
+
+// However much a job writes, a bounded number of lines is kept, and each has the number
+// and the key that it had before.
+func TestWayForgetsOldLines(t *testing.T) {
+	var w Way
+	seen := map[int]string{}
+	for i := range 3000 {
+		w.Add(slices.Values([]*jobs.Event{event(uint64(i+1), jobs.JobOutput, noon, fmt.Sprintf(`{"attempt":1,"stream":"stdout","text":"line %d\n"}`, i+1))}))
+		lines, before := JobModel{Way: w}.output()
+		if len(w.lines) > 2*maxLines || len(lines) != min(i+1, maxLines) || before+len(lines) != i+1 {
+			t.Fatalf("after %d lines %d are kept, %d shown, %d before", i+1, len(w.lines), len(lines), before)
+		}
+		for _, l := range lines {
+			if was, ok := seen[l.N]; ok && was != l.Key || l.Text != fmt.Sprintf("line %d", l.N) {
+				t.Fatalf("line %d is %q with key %s, before it was %s", l.N, l.Text, l.Key, was)
+			}
+			seen[l.N] = l.Key
+		}
+	}
+}
+
+func TestTargets(t *testing.T) {
+	all, longest := sampleFanout().targets()
+	if len(all) != 4 || longest != 30*time.Second {
+		t.Fatalf("got %+v, the longest %s", all, longest)
+	}
+	for i, want := range []fanTarget{
+		{"prices", jobs.Succeeded, "200", "1", 412500 * time.Microsecond}, {"stock", jobs.Running, dash, "2", 30 * time.Second},
+		{"crm", jobs.Failed, "503", "3", 9 * time.Second}, {"old", jobs.Queued, dash, dash, -1},
+	} {
+		if all[i] != want {
+			t.Errorf("got %+v, want %+v", all[i], want)
+		}
+	}
+	if text := fanText(all); text != "1 queued, 1 running, 1 succeeded, 1 failed" {
+		t.Errorf("got %q", text)
+	}
+	for _, other := range []string{`{}`, `{"targets":[]}`, `{"targets":{"a":1}}`, `[]`, `null`, `"targets"`, ``} {
+		if all, _ := (JobModel{Job: jobs.Job{Result: jobs.Value(other)}}).targets(); len(all) > 0 {
+			t.Errorf("of %s: %+v", other, all)
+		}
+	}
+}
+
+func TestQueryIsWrittenOneWay(t *testing.T) {
+	a, b := Query{States: []jobs.State{jobs.Failed, jobs.Queued}, Tag: "a b&c"}, Query{States: []jobs.State{jobs.Queued, jobs.Failed}, Tag: "a b&c"}
+	if a.String() != b.String() || a.String() != "state=queued%2Cfailed&tag=a+b%26c" {
+		t.Errorf("%s and %s", a, b)
+	}
+	if (Query{}).Filters() || (Query{Cursor: "1.1", Limit: 5, Bulk: "x"}).Filters() || !(Query{Since: "1h"}).Filters() || (Query{Tag: "x"}).Counted() || !(Query{Queue: "x"}).Counted() {
+		t.Error("what filters, or is counted, is not told right")
 	}
 }
 

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +98,13 @@ func event(seq uint64, t jobs.EventType, when time.Time, data string) *jobs.Even
 	return &jobs.Event{Type: t, Seq: seq, At: when, Data: jobs.Value(data)}
 }
 
+// wayOf is what is known of a job from these events.
+func wayOf(cut bool, events ...*jobs.Event) Way {
+	w := Way{Cut: cut}
+	w.Add(slices.Values(events))
+	return w
+}
+
 // sampleFailed is a job that failed three times.
 func sampleFailed() JobModel {
 	problem := `{"title":"Bad gateway","status":502,"detail":"billing.internal answered 502: upstream connect error","code":"upstream"}`
@@ -110,7 +118,7 @@ func sampleFailed() JobModel {
 			Attempt: 3, MaxAttempts: 3, CreatedAt: s(0), StartedAt: s(28), FinishedAt: s(37), RetainedUntil: s(37).Add(7 * 24 * time.Hour),
 			Response: &jobs.Response{Status: 502, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}, "Server": {"envoy"}, "X-Request-Id": {"8f3a"}}, Body: []byte("upstream connect error or disconnect/reset before headers")},
 		},
-		Events: []*jobs.Event{
+		Way: wayOf(false,
 			event(11, jobs.JobQueued, s(0), `{"state":"queued"}`),
 			event(12, jobs.JobStarted, s(1.2), `{"state":"running","attempt":1}`),
 			event(13, jobs.JobRetrying, s(6.4), `{"state":"retrying","error":`+problem+`}`),
@@ -119,8 +127,7 @@ func sampleFailed() JobModel {
 			event(16, jobs.JobRetrying, s(19.8), `{"state":"retrying","error":`+problem+`}`),
 			event(17, jobs.JobQueued, s(27.9), `{"state":"queued"}`),
 			event(18, jobs.JobStarted, s(28), `{"state":"running","attempt":3}`),
-			event(19, jobs.JobFailed, s(37), `{"state":"failed","reason":"exhausted","error":`+problem+`}`),
-		},
+			event(19, jobs.JobFailed, s(37), `{"state":"failed","reason":"exhausted","error":`+problem+`}`)),
 		Children: []jobs.Job{
 			{ID: sampleID(8), Kind: jobs.KindWebhook, Queue: jobs.CallbackQueue, State: jobs.Retrying, Attempt: 1, MaxAttempts: 7, Callbacks: []jobs.Callback{{URL: "https://shop.example/hooks?<b>", Secrets: []jobs.Secret{"whsec_hidden"}}},
 				Error: &jobs.Problem{Title: "Delivery failed", Code: "upstream_status"}},
@@ -133,7 +140,7 @@ func sampleFailed() JobModel {
 // sampleWaiting is a job that others keep from starting.
 func sampleWaiting() JobModel {
 	return JobModel{
-		At: noon, Origin: "http://127.0.0.1:8080", Cut: true,
+		At: noon, Origin: "http://127.0.0.1:8080", Way: Way{Cut: true},
 		Job: jobs.Job{ID: sampleID(1), Kind: "merge", Queue: "reports", State: jobs.Waiting, MaxAttempts: 5, CreatedAt: ago(4 * time.Minute), Input: jobs.Value(`{}`), Checkpoint: jobs.Value(`{"secret":1}`)},
 	}
 }
@@ -147,23 +154,25 @@ func sampleRunning() JobModel {
 			Input:    jobs.Value(`{"customer":"Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft","pages":50,"empty":{},"none":[]}`),
 			Progress: &jobs.Progress{Percent: at(62.4), Message: "page 31 of 50", Data: jobs.Value(`{"page":31,"bytes":9007199254740993}`)},
 		},
-		Events: []*jobs.Event{
-			event(1, jobs.JobQueued, ago(40*time.Second), `{"state":"queued"}`),
-			event(2, jobs.JobStarted, ago(38*time.Second), `{"state":"running","attempt":1}`),
-			event(3, jobs.JobOutput, ago(37*time.Second), `{"attempt":1,"off":0,"stream":"stdout","text":"first attempt\n"}`),
-			event(4, jobs.JobQueued, ago(32*time.Second), `{"state":"queued"}`),
-			event(5, jobs.JobStarted, ago(30*time.Second), `{"state":"running","attempt":2}`),
-		},
+	}
+	events := []*jobs.Event{
+		event(1, jobs.JobQueued, ago(40*time.Second), `{"state":"queued"}`),
+		event(2, jobs.JobStarted, ago(38*time.Second), `{"state":"running","attempt":1}`),
+		event(3, jobs.JobOutput, ago(37*time.Second), `{"attempt":1,"off":0,"stream":"stdout","text":"first attempt\n"}`),
+		event(4, jobs.JobQueued, ago(32*time.Second), `{"state":"queued"}`),
+		event(5, jobs.JobStarted, ago(30*time.Second), `{"state":"running","attempt":2}`),
 	}
 	for i := range 240 {
-		m.Events = append(m.Events, event(uint64(6+i), jobs.JobOutput, ago(30*time.Second).Add(time.Duration(i)*110*time.Millisecond),
+		events = append(events, event(uint64(6+i), jobs.JobOutput, ago(30*time.Second).Add(time.Duration(i)*110*time.Millisecond),
 			fmt.Sprintf(`{"attempt":2,"off":%d,"stream":"stdout","text":"rendered page %d in %d ms\n"}`, i*28, i/8+1, 90+i*37%83)))
 	}
-	m.Events = append(m.Events,
+	events = append(events,
 		event(299, jobs.JobOutput, ago(2*time.Second), `{"attempt":2,"off":8900,"stream":"stdout","text":"{\"percent\":62.4,\"message\":\"page 31 of 50\"}\n{\"percent\":62.4,\"rows\":7}\n"}`),
 		event(300, jobs.JobOutput, ago(time.Second), `{"attempt":2,"off":9000,"stream":"stderr","text":"\u001b[31mwarning\u001b[0m: font missing, using fallback\n10 %\r20 %\r30 %"}`),
 		event(301, jobs.JobOutput, ago(time.Second/2), `{"attempt":2,"off":9060,"stream":"stderr","text":" done\n"}`),
 		event(302, jobs.JobOutput, ago(time.Second/4), `{"attempt":2,"off":9066,"stream":"stdout","base64":"`+strings.Repeat("AAAA", 300)+`"}`))
+	m.Way = wayOf(false, events...)
+	m.Watchers = 2
 	return m
 }
 
@@ -184,4 +193,33 @@ func sampleAPI() Docs {
 		Schemas: []APISchema{{Name: "Job", HTML: "<p>A job.</p>", Members: []APIMember{{Name: "id", Type: APIType{Text: "string"}}}}, {Name: "Problem", Type: APIType{Text: "any"}}},
 	}
 	return Docs{Title: "API", Path: "/docs/api", API: api, Contents: api.Contents(), Pages: samplePages}
+}
+
+func sampleJobs() Jobs {
+	o := sampleOverview()
+	running := jobs.Job{ID: sampleID(20), Kind: "thumbnail", Queue: "thumbnails", State: jobs.Running, Attempt: 1, MaxAttempts: 5, CreatedAt: ago(time.Second), StartedAt: ago(time.Second), Tags: []string{"a", "kunde:4711", "c", "d"}, CancelRequested: true}
+	m := Jobs{At: noon, Origin: o.Origin, Jobs: append([]jobs.Job{running}, o.Now...), Next: "7.7", Queues: []string{"default", "orders"}, Counts: &Counts{jobs.Running: 2, jobs.Failed: 3214}}
+	for i := range m.Jobs {
+		m.Jobs[i].N = uint64(100 - i)
+		m.Jobs[i].Queue = "default"
+	}
+	return m
+}
+
+// sampleFiltered is a page further back, after something was done.
+func sampleFiltered() Jobs {
+	m := sampleJobs()
+	m.Query = Query{States: []jobs.State{jobs.Failed, jobs.Running}, Queue: "orders", Kind: "sync.crm", Tag: "kunde:4711 & Söhne", Parent: sampleID(1).String(), Text: `"a<b`, Since: "36h", Cursor: "5.5", Bulk: sampleID(3).String()}
+	m.Jobs, m.Next, m.Counts = m.Jobs[:1], "", nil
+	m.Bulk = &jobs.Job{ID: sampleID(3), Kind: "bulk", State: jobs.Running, Progress: &jobs.Progress{Percent: at(37.5), Message: "1204 of 3214"}}
+	m.Did = &Did{Action: "cancel", Done: 1, Skipped: 2}
+	return m
+}
+
+// sampleFanout is a fan-out of which one call is still out.
+func sampleFanout() JobModel {
+	m := sampleRunning()
+	m.Way, m.Job.Kind, m.Job.Progress = Way{}, "fanout", nil
+	m.Job.Result = jobs.Value(`{"targets":{"prices":{"state":"succeeded","status":200,"headers":{},"body":[],"attempts":1,"ms":412.5},"stock":{"state":"running","status":null,"attempts":2,"ms":null},"crm":{"status":503,"attempts":3,"ms":9000},"old":{"state":"queued"}},"completed":2,"total":4}`)
+	return m
 }

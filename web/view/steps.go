@@ -3,6 +3,8 @@ package view
 import (
 	"cmp"
 	"encoding/json"
+	"iter"
+	"slices"
 	"time"
 
 	"jobhub/jobs"
@@ -32,28 +34,49 @@ var stateOf = map[jobs.EventType]jobs.State{
 	jobs.JobWaiting: jobs.Waiting, jobs.JobSucceeded: jobs.Succeeded, jobs.JobFailed: jobs.Failed, jobs.JobCancelled: jobs.Cancelled,
 }
 
-// steps is the way of the job through its states, from its events, or as much of it
-// as the job itself still tells.
-func (m JobModel) steps() []step {
-	var steps []step
-	for _, e := range m.Events {
+// Way is what is known of a job's way: its states, and the end of what it wrote. Events
+// are added as they come, and only what is shown of them is kept.
+type Way struct {
+	Cut bool // it began earlier than what was added
+
+	steps  []step
+	lines  []line
+	before int // lines that are no longer kept
+}
+
+// Add takes in events, oldest first.
+func (w *Way) Add(events iter.Seq[*jobs.Event]) {
+	for e := range events {
+		if e.Type == jobs.JobOutput {
+			if w.lines = appendOutput(w.lines, e); len(w.lines) > 2*maxLines {
+				n := len(w.lines) - maxLines
+				w.lines, w.before = slices.Delete(w.lines, 0, n), w.before+n
+			}
+			continue
+		}
 		state, ok := stateOf[e.Type]
 		if !ok {
 			continue
 		}
-		if n := len(steps); n > 0 {
-			steps[n-1].To = e.At
+		if n := len(w.steps); n > 0 {
+			w.steps[n-1].To = e.At
 		}
 		var data struct {
 			Attempt int           `json:"attempt"`
 			Error   *jobs.Problem `json:"error"`
 		}
 		_ = json.Unmarshal(e.Data, &data) // what is not there stays unknown
-		steps = append(steps, step{State: state, From: e.At, Attempt: data.Attempt, Error: data.Error})
+		w.steps = append(w.steps, step{State: state, From: e.At, Attempt: data.Attempt, Error: data.Error})
 	}
-	if len(steps) > 0 {
-		return steps
+}
+
+// steps is the way of the job through its states, or as much of it as the job itself
+// still tells.
+func (m JobModel) steps() []step {
+	if len(m.Way.steps) > 0 {
+		return m.Way.steps
 	}
+	var steps []step
 	j := m.Job
 	if !j.StartedAt.IsZero() {
 		steps = append(steps, step{State: jobs.Running, From: j.StartedAt, To: j.FinishedAt, Attempt: j.Attempt})

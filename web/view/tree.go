@@ -35,8 +35,10 @@ const (
 
 // parse reads as much of v as is shown. It stops reading at the limits, so that a
 // large document costs no more than a small one.
-func parse(v jobs.Value) node {
-	p := parser{dec: json.NewDecoder(bytes.NewReader(v)), left: maxNodes}
+func parse(v jobs.Value) node { return parseUpTo(v, maxNodes) }
+
+func parseUpTo(v jobs.Value, nodes int) node {
+	p := parser{dec: json.NewDecoder(bytes.NewReader(v)), left: nodes}
 	p.dec.UseNumber()
 	return p.value(0)
 }

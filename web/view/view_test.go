@@ -51,6 +51,14 @@ func TestGolden(t *testing.T) {
 		"job-viewer":         render(t, JobPage(viewerShell(), sampleFailed())),
 		"docs":               render(t, DocsPage(shell(), Docs{Title: "Protocol", Path: "/docs/protocol", HTML: "<h1>Protocol</h1>", Contents: []Heading{{"a", "A", 2}}, Pages: samplePages})),
 		"docs-api":           render(t, DocsPage(shell(), sampleAPI())),
+		"jobs":               render(t, JobsPage(shell(), sampleJobs())),
+		"jobs-filtered":      render(t, JobsPage(viewerShell(), sampleFiltered())),
+		"jobs-empty":         render(t, JobsPage(shell(), Jobs{Origin: "http://127.0.0.1:8080", Counts: &Counts{}})),
+		"jobs-none":          render(t, JobsPage(shell(), Jobs{Query: Query{Text: "nothing"}, Next: "5.5"})),
+		"jobs-malformed":     render(t, JobsPage(shell(), Jobs{Query: Query{Since: "x"}, Problem: &jobs.Problem{Title: "Malformed query", Detail: "The parameter since takes a time like 24h."}})),
+		"job-fanout":         fragments(t, JobFragments(sampleFanout())),
+		"confirm":            render(t, ConfirmPage(shell(), Confirm{Title: "Cancel 3 jobs?", Text: "Of those selected.", Action: "/jobs/bulk", Fields: [][2]string{{"do", "cancel selected"}}, Button: "Cancel 3 jobs", Back: "/jobs?state=failed"})),
+		"edit":               render(t, EditPage(shell(), Edit{Job: sampleFailed().Job, Input: "{\n", Problem: &jobs.Problem{Title: "Malformed request", Detail: "It ends too early.", Code: jobs.BadMessage}})),
 		"overview-fragments": fragments(t, OverviewFragments(sampleOverview())),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +128,10 @@ func TestPageRendersItsFragments(t *testing.T) {
 		check(render(t, WallPage(shell(), o)), WallFragments(o))
 		check(render(t, QueuesPage(shell(), QueuesModel{Queues: o.Queues})), QueuesFragments(QueuesModel{Queues: o.Queues}))
 	}
-	for _, m := range []JobModel{sampleFailed(), sampleRunning(), sampleWaiting(), {Job: jobs.Job{State: jobs.Queued}}} {
+	for _, m := range []Jobs{sampleJobs(), sampleFiltered(), {}} {
+		check(render(t, JobsPage(shell(), m)), JobsFragments(m))
+	}
+	for _, m := range []JobModel{sampleFailed(), sampleRunning(), sampleWaiting(), sampleFanout(), {Job: jobs.Job{State: jobs.Queued}}} {
 		check(render(t, JobPage(shell(), m)), JobFragments(m))
 	}
 }
@@ -130,7 +141,8 @@ func TestNothingInline(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script>|https?://(?:cdn|fonts)`)
 	pages := slices.Collect(maps.Values(operationPages(t)))
 	for _, page := range append(pages, render(t, OverviewPage(shell(), sampleOverview())), render(t, JobPage(shell(), sampleFailed())), render(t, JobPage(shell(), sampleRunning())),
-		render(t, LoginPage(shell(), Login{Next: "/", Error: "No."})), render(t, JobPage(viewerShell(), sampleFailed()))) {
+		render(t, LoginPage(shell(), Login{Next: "/", Error: "No."})), render(t, JobPage(viewerShell(), sampleFailed())),
+		render(t, JobsPage(shell(), sampleFiltered())), render(t, ConfirmPage(shell(), Confirm{})), render(t, EditPage(shell(), Edit{}))) {
 		if found := inline.FindString(page); found != "" {
 			t.Errorf("found %q", found)
 		}
@@ -162,14 +174,19 @@ func TestScriptsAreText(t *testing.T) {
 			Kinds: []string{evil}, Failures: []jobs.Job{j}}, QueueForm{Values: map[string]string{"rate": evil}, Errors: map[string]string{"rate": evil}})),
 		"workers": render(t, WorkersPage(shell(), WorkersModel{Origin: evil, Kinds: []string{evil}, Workers: []Worker{{WorkerInfo: jobs.WorkerInfo{ID: evil, Directive: jobs.Go,
 			WorkerSpec: jobs.WorkerSpec{Name: evil, Kinds: []string{evil}, Queues: []string{evil}}}}}})),
-		"hub":    render(t, HubPage(shell(), HubModel{Conns: []Connection{{ID: evil, Remote: evil, Who: evil, Watches: evil}}, Closes: []Tally{{evil, 1}}})),
-		"wall":   render(t, WallPage(shell(), Overview{Queues: []Queue{{QueueInfo: jobs.QueueInfo{Name: evil}}}})),
-		"empty":  render(t, OverviewPage(shell(), Overview{Origin: evil})),
-		"answer": render(t, JobPage(shell(), JobModel{Job: j, Events: events, Origin: evil})),
-		"result": render(t, JobPage(shell(), JobModel{Job: result, Events: events})),
-		"error":  render(t, ErrorPage(shell(), 404, evil, evil)),
-		"login":  render(t, LoginPage(shell(), Login{Next: evil, Error: evil})),
-		"user":   render(t, ErrorPage(Shell{User: evil}, 404, evil, evil)),
+		"hub":       render(t, HubPage(shell(), HubModel{Conns: []Connection{{ID: evil, Remote: evil, Who: evil, Watches: evil}}, Closes: []Tally{{evil, 1}}})),
+		"wall":      render(t, WallPage(shell(), Overview{Queues: []Queue{{QueueInfo: jobs.QueueInfo{Name: evil}}}})),
+		"empty":     render(t, OverviewPage(shell(), Overview{Origin: evil})),
+		"answer":    render(t, JobPage(shell(), JobModel{Job: j, Way: wayOf(false, events...), Origin: evil})),
+		"result":    render(t, JobPage(shell(), JobModel{Job: result, Way: wayOf(false, events...)})),
+		"jobs":      render(t, JobsPage(shell(), Jobs{Query: Query{Queue: evil, Kind: evil, Tag: evil, Parent: evil, Text: evil, Since: evil, Cursor: evil, Bulk: evil}, Jobs: []jobs.Job{j, result}, Queues: []string{evil}, Next: evil, Bulk: &result})),
+		"no jobs":   render(t, JobsPage(shell(), Jobs{Origin: evil})),
+		"malformed": render(t, JobsPage(shell(), Jobs{Problem: &jobs.Problem{Title: evil, Detail: evil}})),
+		"confirm":   render(t, ConfirmPage(shell(), Confirm{Title: evil, Text: evil, Action: "javascript:" + evil, Fields: [][2]string{{evil, evil}}, Button: evil, Back: "javascript:" + evil})),
+		"edit":      render(t, EditPage(shell(), Edit{Job: j, Input: evil, Problem: &jobs.Problem{Title: evil, Detail: evil}})),
+		"error":     render(t, ErrorPage(shell(), 404, evil, evil)),
+		"login":     render(t, LoginPage(shell(), Login{Next: evil, Error: evil})),
+		"user":      render(t, ErrorPage(Shell{User: evil}, 404, evil, evil)),
 	}
 	for name, page := range pages {
 		for _, bad := range []string{"<script>alert", "<img", `"'>`, "javascript:"} {

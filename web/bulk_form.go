@@ -1,0 +1,189 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"jobhub/jobs"
+	"jobhub/web/auth"
+	"jobhub/web/view"
+)
+
+// maxPicked is how many jobs can be selected by hand: as many as a page can have.
+const maxPicked = 500
+
+const maxBulkForm = 64 << 10 // bytes
+
+// bulkForm is POST /jobs/bulk: it cancels or retries the jobs that are selected on the
+// page, or all that match its filter. Where the form says ask, it first says how many.
+func (s *Server) bulkForm(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(w, r, maxBulkForm); err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	action, scope, _ := strings.Cut(r.PostForm.Get("do"), " ")
+	need, known := mayBulk[action]
+	values, err := url.ParseQuery(r.PostForm.Get("back"))
+	if !known || err != nil || scope != "selected" && scope != "matching" || len(r.PostForm["id"]) > maxPicked {
+		s.failPage(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form does not say what to do, or with what."))
+		return
+	}
+	if who := identity(r); !who.May(need, auth.Target{}) {
+		s.failPage(w, r, notAllowed(who, need))
+		return
+	}
+	q, err := parseTable(tenant(r), values)
+	if err == nil && scope == "matching" && (q.since > 0 || len(q.ids) > 0) {
+		err = jobs.NewProblem(jobs.BadMessage, "Not for all", "All that match can be cancelled or retried only without a limit of time and a choice of ids.")
+	}
+	if err == nil && scope == "matching" {
+		q.Cursor, q.filter.Before, q.filter.Limit = "", 0, 0
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	switch {
+	case r.PostForm.Get("ask") != "":
+		err = s.askBulk(w, r, action, scope, q)
+	case scope == "matching":
+		err = s.startBulk(w, r, action, q)
+	default:
+		var done, skipped int64
+		if done, skipped, err = s.bulkPicked(r, action); err == nil {
+			values := q.Values()
+			values.Set("did", action)
+			values.Set("done", strconv.FormatInt(done, 10))
+			values.Set("skipped", strconv.FormatInt(skipped, 10))
+			seeOther(w, "/jobs?"+values.Encode())
+		}
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+	}
+}
+
+// askBulk is the dry run.
+func (s *Server) askBulk(w http.ResponseWriter, r *http.Request, action, scope string, q tableQuery) error {
+	var n, rest int64
+	var err error
+	fields := [][2]string{{"do", action + " " + scope}, {"back", q.String()}}
+	if scope == "matching" {
+		n, err = s.Engine.Count(r.Context(), bulkOf(r, action, q))
+		if err != nil && problemOf(err).Status == http.StatusUnprocessableEntity { // no job in these states could be meant
+			n, err = 0, nil
+		}
+	} else {
+		for _, text := range r.PostForm["id"] {
+			var id jobs.ID
+			if id, err = parseID(text); err != nil {
+				return err
+			}
+			job, _, err := s.Store.Job(r.Context(), q.filter.Tenant, id)
+			if err != nil && problemOf(err).Status >= 500 {
+				return err
+			}
+			if err != nil || job.State.Final() != (action == "retry") {
+				rest++
+				continue
+			}
+			fields = append(fields, [2]string{"id", text})
+			n++
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s.page(w, r, http.StatusOK, view.ConfirmPage(s.shell(r, s.Hub.Position()), bulkQuestion(action, scope, n, rest, fields, q)))
+	return nil
+}
+
+func bulkQuestion(action, scope string, n, rest int64, fields [][2]string, q tableQuery) view.Confirm {
+	c := view.Confirm{Action: "/jobs/bulk", Fields: fields, Back: "/jobs?" + q.String()}
+	verb, whole := map[string]string{"cancel": "Cancel", "retry": "Retry"}[action], "those selected"
+	if scope == "matching" {
+		whole = "all that match"
+	}
+	if n == 0 {
+		c.Title = "Nothing to " + action
+		c.Text = map[string]string{"cancel": "Each of these jobs has ended already.", "retry": "None of these jobs has ended; only those that have can be retried."}[action]
+		if scope == "selected" && rest == 0 {
+			c.Text = "Select some jobs first."
+		} else if scope == "matching" {
+			c.Text = map[string]string{"cancel": "No job that matches is unfinished.", "retry": "No job that matches has ended; where no state is chosen, only those are meant that failed or were cancelled."}[action]
+		}
+		return c
+	}
+	jobsText := view.Plural(n, "job", "jobs")
+	c.Title, c.Button = fmt.Sprintf("%s %s?", verb, jobsText), fmt.Sprintf("%s %s", verb, jobsText)
+	if action == "cancel" {
+		c.Text = "Of " + whole + ", these are unfinished. Those that run are told to stop; the rest never start. This can't be undone."
+	} else {
+		c.Text = "Of " + whole + ", these have ended. Each is submitted once more as a new job; the old ones stay as they are."
+	}
+	if rest > 0 {
+		c.Text += fmt.Sprintf(" %s left out, in another state.", map[bool]string{true: "1 is", false: strconv.FormatInt(rest, 10) + " are"}[rest == 1])
+	}
+	return c
+}
+
+func (s *Server) bulkPicked(r *http.Request, action string) (done, skipped int64, err error) {
+	for _, text := range r.PostForm["id"] {
+		id, err := parseID(text)
+		if err != nil {
+			return done, skipped, err
+		}
+		ok, err := s.act(r, action, id)
+		if err != nil {
+			return done, skipped, err
+		}
+		if ok {
+			done++
+		} else {
+			skipped++
+		}
+	}
+	return done, skipped, nil
+}
+
+// bulkOf is an action on all that a query selects.
+func bulkOf(r *http.Request, action string, q tableQuery) jobs.Bulk {
+	return jobs.Bulk{Action: jobs.Action(action), Filter: q.filter, Caller: caller(r)}
+}
+
+// startBulk submits the job that acts on all that match, and goes back to the page, which
+// shows how far it is.
+func (s *Server) startBulk(w http.ResponseWriter, r *http.Request, action string, q tableQuery) error {
+	spec, err := bulkOf(r, action, q).Spec()
+	if err != nil {
+		return err
+	}
+	accepted, err := s.Engine.Submit(r.Context(), spec)
+	if err != nil {
+		return err
+	}
+	values := q.Values()
+	values.Set("bulk", accepted.Job.ID.String())
+	seeOther(w, "/jobs?"+values.Encode())
+	return nil
+}
+
+// act cancels or retries one job; false if its state, or the job itself, is not for that.
+func (s *Server) act(r *http.Request, action string, id jobs.ID) (bool, error) {
+	var err error
+	if action == "cancel" {
+		var job jobs.Job
+		if job, _, err = s.Engine.Cancel(r.Context(), tenant(r), id); err == nil {
+			return job.State == jobs.Cancelled || job.CancelRequested, nil
+		}
+	} else if _, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Caller: caller(r)}); err == nil {
+		return true, nil
+	}
+	if problemOf(err).Status < 500 {
+		return false, nil
+	}
+	return false, err
+}

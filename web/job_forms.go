@@ -1,0 +1,138 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
+	"jobhub/web/view"
+)
+
+// This file is the buttons of a job's page. All of them are forms that work without scripts.
+
+// maxInputForm bounds a form with an input, which grows by escaping.
+const maxInputForm = 3*jobs.MaxInput + 1<<10
+
+// cancelForm is POST /jobs/{id}/cancel. Where the form says ask, it first asks.
+func (s *Server) cancelForm(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	if err == nil {
+		err = readForm(w, r, maxForm)
+	}
+	if err == nil && r.PostForm.Get("ask") != "" {
+		var job jobs.Job
+		var pos jobs.Position
+		if job, pos, err = s.Store.Job(r.Context(), tenant(r), id); err == nil {
+			s.page(w, r, http.StatusOK, view.ConfirmPage(s.shell(r, pos), cancelQuestion(job)))
+			return
+		}
+	}
+	if err == nil {
+		_, _, err = s.Engine.Cancel(r.Context(), tenant(r), id)
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	seeOther(w, "/jobs/"+id.String())
+}
+
+func cancelQuestion(job jobs.Job) view.Confirm {
+	path := "/jobs/" + job.ID.String()
+	c := view.Confirm{Title: "Cancel this job?", Button: "Cancel the job", Action: path + "/cancel", Back: path}
+	switch {
+	case job.State.Final():
+		c.Title, c.Text, c.Button = "Nothing to cancel", "The job has "+job.State.String()+" already.", ""
+		if job.State == jobs.Cancelled {
+			c.Text = "The job is cancelled already."
+		}
+	case job.State == jobs.Running:
+		c.Text = "It runs: it is told to stop, and what it completes within " + jobs.CancelGrace.String() + " still counts. This can't be undone."
+	default:
+		c.Text = "It is " + job.State.String() + " and will not run. This can't be undone."
+	}
+	return c
+}
+
+// editPage is GET /jobs/{id}/edit: a form with the input of a job that has ended.
+func (s *Server) editPage(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	var job jobs.Job
+	if err == nil {
+		job, _, err = s.Store.Job(r.Context(), tenant(r), id)
+	}
+	if err == nil && !job.State.Final() {
+		err = jobs.NewProblem(jobs.Conflict, "Not finished", "The job is %s; only a finished job can be retried.", job.State)
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	input := job.Input.Clone()
+	if err := input.Indent(jsontext.WithIndent("  ")); err != nil { // what is stored is JSON
+		input = job.Input
+	}
+	s.page(w, r, http.StatusOK, view.EditPage(s.shell(r, s.Hub.Position()), view.Edit{Job: job, Input: string(input)}))
+}
+
+// retryForm is POST /jobs/{id}/retry: it leads to the new job. With another input that
+// can't be taken, it shows what is wrong with it.
+func (s *Server) retryForm(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	if err == nil {
+		err = readForm(w, r, maxInputForm)
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	var input jobs.Value
+	if text := r.PostForm.Get("input"); r.PostForm.Has("input") {
+		if input, err = editedInput(text); err != nil {
+			s.editAgain(w, r, id, text, err)
+			return
+		}
+	}
+	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Input: input, Caller: caller(r)})
+	if err != nil && input != nil {
+		s.editAgain(w, r, id, r.PostForm.Get("input"), err)
+		return
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	seeOther(w, "/jobs/"+accepted.Job.ID.String())
+}
+
+// editedInput is JSON as a person wrote it.
+func editedInput(text string) (jobs.Value, error) {
+	if len(text) > jobs.MaxInput {
+		return nil, jobs.NewProblem(jobs.TooLarge, "Too large", "An input takes 2 MiB at most.")
+	}
+	var input jobs.Value
+	if err := json.Unmarshal([]byte(text), &input); err != nil {
+		return nil, jobs.DecodeProblem(err)
+	}
+	return input, nil // which the engine writes in one line
+}
+
+func (s *Server) editAgain(w http.ResponseWriter, r *http.Request, id jobs.ID, text string, err error) {
+	p := problemOf(err)
+	job, _, readErr := s.Store.Job(r.Context(), tenant(r), id)
+	if p.Status >= 500 && p.Code == jobs.Internal || readErr != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	s.page(w, r, p.Status, view.EditPage(s.shell(r, s.Hub.Position()), view.Edit{Job: job, Input: text, Problem: &p}))
+}
+
+func readForm(w http.ResponseWriter, r *http.Request, most int64) error {
+	r.Body = http.MaxBytesReader(w, r.Body, most)
+	if err := r.ParseForm(); err != nil {
+		return jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form can't be read, or is too large.")
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/view"
+)
+
+const (
+	watchersPause = 5 * time.Second // after it the page of an unfinished job looks again who watches
+	mostChildren  = 20
+)
+
+// jobMemory is what the live view of a job knows from one rendering to the next: its way
+// so far, so that each event is read once.
+type jobMemory struct {
+	at  uint64 // seq of the newest event in it
+	way view.Way
+}
+
+func (s *Server) findJob(ctx context.Context, tenant, of string) error {
+	id, err := parseID(of)
+	if err == nil {
+		_, _, err = s.Store.Job(ctx, tenant, id)
+	}
+	return err
+}
+
+// renderJob renders the live parts of a job's page.
+func (s *Server) renderJob(ctx context.Context, tenant, of string, last any) (out hub.Rendered, err error) {
+	id, err := parseID(of)
+	if err != nil {
+		return out, err
+	}
+	memory, _ := last.(*jobMemory)
+	m, _, memory, err := s.jobModel(ctx, tenant, id, memory)
+	if err != nil {
+		return out, err
+	}
+	again := time.Duration(0)
+	if slices.ContainsFunc(m.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
+		again = hub.BucketWidth // they change without an event of this job
+	} else if !m.Job.State.Final() {
+		again = watchersPause
+	}
+	out, err = rendered(ctx, hub.Filter{Tenant: tenant, Job: id}, again, view.JobFragments(m))
+	out.Memory = memory
+	return out, err
+}
+
+// jobModel reads a job, and of its way what is not in memory yet.
+func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID, memory *jobMemory) (view.JobModel, jobs.Position, *jobMemory, error) {
+	job, pos, err := s.Store.Job(ctx, tenant, id)
+	if err != nil {
+		return view.JobModel{}, pos, memory, err
+	}
+	if memory, err = s.extend(ctx, job, memory); err != nil {
+		return view.JobModel{}, pos, memory, err
+	}
+	m := view.JobModel{Job: job, Way: memory.way, At: time.Now(), Origin: s.Origin}
+	m.Watchers = s.Hub.Watchers(hub.Filter{Tenant: tenant, Job: id}) + s.Hub.Viewers(viewName(tenant, "job:"+id.String()))
+	children, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Parent: id, Limit: mostChildren})
+	m.Children, m.MoreChildren = children.Jobs, children.Next > 0
+	return m, pos, memory, err
+}
+
+// extend reads the events that memory lacks.
+func (s *Server) extend(ctx context.Context, job jobs.Job, memory *jobMemory) (*jobMemory, error) {
+	if memory != nil {
+		events, err := s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID, After: memory.at})
+		if err == nil {
+			memory.add(events)
+			return memory, nil
+		}
+		if !errors.Is(err, jobs.ErrTrimmed) {
+			return memory, err
+		}
+	}
+	events, cut, err := s.history(ctx, job)
+	memory = &jobMemory{way: view.Way{Cut: cut}}
+	memory.add(events)
+	return memory, err
+}
+
+func (m *jobMemory) add(events []*jobs.Event) {
+	if len(events) > 0 {
+		m.at = events[len(events)-1].Seq
+		m.way.Add(slices.Values(events))
+	}
+}

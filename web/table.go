@@ -1,0 +1,199 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+	"jobhub/web/auth"
+	"jobhub/web/view"
+)
+
+// This file is the page of jobs: the list of the API with a form in front.
+
+// tableQuery is what the page of jobs, its live view and its exports select.
+type tableQuery struct {
+	view.Query
+	filter jobs.Filter
+	since  time.Duration // 0 for any time
+	ids    []jobs.ID     // only these, newest first
+	bulk   jobs.ID
+}
+
+// parseTable reads the parameters of the page: those of the list, and its own. What it
+// could read of a malformed query, it returns as well, for the form.
+func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
+	values = maps.Clone(values)
+	take := func(name string) string {
+		text := values.Get(name)
+		values.Del(name)
+		return text
+	}
+	q.Query = view.Query{Queue: values.Get("queue"), Kind: values.Get("kind"), Tag: values.Get("tag"), Parent: values.Get("parent"),
+		Text: strings.TrimSpace(values.Get("q")), Since: take("since"), Cursor: values.Get("cursor"), IDs: take("id"), Bulk: take("bulk")}
+	for _, own := range []string{"did", "done", "skipped"} { // what was done before, see bulkForm
+		values.Del(own)
+	}
+	values.Set("q", q.Text)
+	q.filter, err = listFilter(values)
+	q.filter.Tenant = tenant
+	q.States, q.Limit = q.filter.States, q.filter.Limit
+	bad := func(name, detail string) {
+		if err == nil {
+			err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, detail)
+		}
+	}
+	if q.Since != "" {
+		if q.since, _ = time.ParseDuration(q.Since); q.since <= 0 {
+			bad("since", "takes a time like 24h")
+		}
+	}
+	for text := range strings.SplitSeq(q.IDs, ",") {
+		if q.IDs == "" {
+			break
+		}
+		id, unknown := parseID(text)
+		if q.ids = append(q.ids, id); unknown != nil || len(q.ids) > maxPicked {
+			bad("id", "takes up to 500 ids of jobs, with commas between them")
+			break
+		}
+	}
+	if q.Bulk != "" {
+		var unknown error
+		if q.bulk, unknown = parseID(q.Bulk); unknown != nil {
+			bad("bulk", "takes the id of a job")
+		}
+	}
+	return q, err
+}
+
+func (s *Server) jobsPage(w http.ResponseWriter, r *http.Request) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		s.failPage(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err))
+		return
+	}
+	q, err := parseTable(tenant(r), values)
+	m := view.Jobs{Query: q.Query, At: time.Now(), Origin: s.Origin}
+	pos, status := s.Hub.Position(), http.StatusOK
+	if err == nil {
+		m.Did = didBefore(values)
+		pos, err = s.fillTable(r.Context(), q, &m)
+	}
+	if err != nil {
+		p := problemOf(err)
+		if p.Status >= 500 {
+			s.failPage(w, r, err)
+			return
+		}
+		m.Problem, status = &p, p.Status
+	}
+	s.page(w, r, status, view.JobsPage(s.shell(r, pos), m))
+}
+
+func (s *Server) fillTable(ctx context.Context, q tableQuery, m *view.Jobs) (jobs.Position, error) {
+	page, err := s.tablePage(ctx, q)
+	if err != nil {
+		return page.Pos, err
+	}
+	m.Jobs = page.Jobs
+	if page.Next > 0 {
+		m.Next = formatCursor(page.Next)
+	}
+	queues, _, err := s.Store.Queues(ctx, q.filter.Tenant)
+	if err != nil {
+		return page.Pos, err
+	}
+	for _, info := range queues[:min(len(queues), 200)] {
+		m.Queues = append(m.Queues, info.Name)
+	}
+	m.Counts = countsOf(q, queues)
+	m.Bulk, err = s.bulkJob(ctx, q)
+	return page.Pos, err
+}
+
+// countsOf are the hub's own numbers; nothing is ever counted for a page.
+func countsOf(q tableQuery, queues []jobs.QueueInfo) *view.Counts {
+	if !q.Counted() {
+		return nil
+	}
+	var c view.Counts
+	for _, info := range queues {
+		if q.Queue == "" || info.Name == q.Queue {
+			for _, state := range jobs.States {
+				c[state] += info.Counts[state]
+			}
+		}
+	}
+	return &c
+}
+
+// bulkJob is the job whose progress the page shows; nil if there is none.
+func (s *Server) bulkJob(ctx context.Context, q tableQuery) (*jobs.Job, error) {
+	if q.bulk == (jobs.ID{}) {
+		return nil, nil
+	}
+	job, _, err := s.Store.Job(ctx, q.filter.Tenant, q.bulk)
+	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
+		return nil, nil
+	}
+	return &job, err
+}
+
+// tablePage is a page of what a query selects. Jobs are listed in the order in which they
+// were accepted, so that a limit of age ends the list.
+func (s *Server) tablePage(ctx context.Context, q tableQuery) (jobs.Page, error) {
+	if len(q.ids) > 0 {
+		return s.named(ctx, q)
+	}
+	page, err := s.Store.List(ctx, q.filter)
+	if err != nil || q.since == 0 {
+		return page, err
+	}
+	oldest := time.Now().Add(-q.since)
+	if i := slices.IndexFunc(page.Jobs, func(j jobs.Job) bool { return j.CreatedAt.Before(oldest) }); i >= 0 {
+		page.Jobs, page.Next = page.Jobs[:i], 0
+	}
+	return page, nil
+}
+
+// named is the jobs of these ids, as far as they exist.
+func (s *Server) named(ctx context.Context, q tableQuery) (page jobs.Page, err error) {
+	page.Pos = s.Hub.Position()
+	for _, id := range q.ids {
+		job, pos, err := s.Store.Job(ctx, q.filter.Tenant, id)
+		if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return page, err
+		}
+		page.Jobs, page.Pos = append(page.Jobs, job), pos
+	}
+	return page, nil
+}
+
+// mayBulk is what an action needs.
+var mayBulk = map[string]auth.Action{"cancel": auth.Cancel, "retry": auth.Submit}
+
+// didBefore is what the page says of an action that has just led to it.
+func didBefore(values url.Values) *view.Did {
+	did := view.Did{Action: values.Get("did")}
+	if _, known := mayBulk[did.Action]; !known {
+		return nil
+	}
+	var err, err2 error
+	did.Done, err = strconv.ParseInt(values.Get("done"), 10, 64)
+	did.Skipped, err2 = strconv.ParseInt(values.Get("skipped"), 10, 64)
+	if err != nil || err2 != nil || did.Done < 0 || did.Skipped < 0 {
+		return nil
+	}
+	return &did
+}

@@ -1,0 +1,135 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"net/url"
+	"slices"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/view"
+)
+
+const (
+	tablePause  = time.Second     // between two looks at which jobs a table has
+	searchPause = 5 * time.Second // the same where each look is a search
+	maxLeft     = 100             // jobs that are followed after they left a table
+)
+
+// tableMemory is what the live view of a table knows from one rendering to the next.
+type tableMemory struct {
+	looked time.Time  // when it was last asked which jobs there are
+	rows   []jobs.Job // those there were then, and those that had left by then; newest first
+	counts *view.Counts
+}
+
+// renderTable renders the rows of a table, each a fragment of its own, so that only those
+// that changed are sent. Which jobs belong to it is asked once a second at most; a job that
+// no longer does is followed for a while, as somebody may look at its row.
+func (s *Server) renderTable(ctx context.Context, tenant, query string, last any) (out hub.Rendered, err error) {
+	q, err := s.tableOf(tenant, query)
+	if err != nil {
+		return out, err
+	}
+	m, _ := last.(tableMemory)
+	pause := tablePause
+	if q.Text != "" {
+		pause = searchPause
+	}
+	if since := time.Since(m.looked); since < pause {
+		m.rows = slices.Clone(m.rows)
+		out.Again = pause - since
+		err = s.refresh(ctx, tenant, m.rows)
+	} else {
+		m, err = s.lookAgain(ctx, q, m)
+	}
+	if err != nil {
+		return out, err
+	}
+	bulk, err := s.bulkJob(ctx, q)
+	if err != nil {
+		return out, err
+	}
+	parts := append(view.CountFragments(m.counts), view.BulkFragment(bulk))
+	for i := range m.rows {
+		parts = append(parts, view.JobRow(m.rows[i]))
+	}
+	out, err = rendered(ctx, tableFilter(q), out.Again, parts)
+	out.Memory = m
+	return out, err
+}
+
+func (s *Server) findTable(_ context.Context, tenant, query string) error {
+	_, err := s.tableOf(tenant, query)
+	return err
+}
+
+// tableOf reads the query of a view's name.
+func (s *Server) tableOf(tenant, query string) (tableQuery, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return tableQuery{}, jobs.NewProblem(jobs.NotFound, "Not found", "There is no such view.")
+	}
+	return parseTable(tenant, values)
+}
+
+// tableFilter is whose events change a table. A row that leaves a state, or a bulk job of
+// another queue, must be heard of too, so that it selects more than the table does.
+func tableFilter(q tableQuery) hub.Filter {
+	f := hub.Filter{Tenant: q.filter.Tenant}
+	switch {
+	case q.bulk != (jobs.ID{}):
+		f.All = true
+	case q.Tag != "":
+		f.Tag = q.Tag
+	case q.Kind != "":
+		f.Kind = q.Kind
+	case q.Queue != "":
+		f.Queue = q.Queue
+	default:
+		f.All = true
+	}
+	return f
+}
+
+func (s *Server) lookAgain(ctx context.Context, q tableQuery, m tableMemory) (tableMemory, error) {
+	now := time.Now()
+	page, err := s.tablePage(ctx, q)
+	if err != nil {
+		return m, err
+	}
+	left := slices.DeleteFunc(slices.Clone(m.rows), func(old jobs.Job) bool {
+		return slices.ContainsFunc(page.Jobs, func(j jobs.Job) bool { return j.N == old.N })
+	})
+	left = left[:min(len(left), maxLeft)]
+	if err := s.refresh(ctx, q.filter.Tenant, left); err != nil {
+		return m, err
+	}
+	queues, _, err := s.Store.Queues(ctx, q.filter.Tenant)
+	if err != nil {
+		return m, err
+	}
+	rows := append(page.Jobs, left...)
+	slices.SortFunc(rows, func(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) })
+	return tableMemory{now, rows, countsOf(q, queues)}, nil
+}
+
+// refresh reads the unfinished ones of jobs again, without their payloads. One that is
+// gone stays as it was.
+func (s *Server) refresh(ctx context.Context, tenant string, rows []jobs.Job) error {
+	for i := range rows {
+		if rows[i].State.Final() {
+			continue
+		}
+		page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Before: rows[i].N + 1, Limit: 1})
+		if err != nil {
+			return err
+		}
+		if len(page.Jobs) == 1 && page.Jobs[0].ID == rows[i].ID {
+			rows[i] = page.Jobs[0]
+		}
+	}
+	return nil
+}

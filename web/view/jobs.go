@@ -1,0 +1,144 @@
+package view
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// Jobs is the page of jobs.
+type Jobs struct {
+	Query
+	At      time.Time
+	Origin  string
+	Jobs    []jobs.Job // newest first
+	Next    string     // cursor of the page behind this one; empty if there is none
+	Counts  *Counts    // nil where the hub keeps no such numbers
+	Queues  []string   // names to choose from
+	Problem *jobs.Problem
+	Bulk    *jobs.Job // that is under way
+	Did     *Did      // what was done just now
+}
+
+// Counts are the jobs of a queue, or of all, by state.
+type Counts [int(jobs.Cancelled) + 1]int64
+
+// Did says how many jobs were cancelled or retried, and how many could not be.
+type Did struct {
+	Action        string // cancel or retry
+	Done, Skipped int64
+}
+
+func (d Did) text() string {
+	verb := map[string]string{"cancel": "cancelled or told to stop", "retry": "submitted once more"}[d.Action]
+	text := plural(d.Done, "job", "jobs") + " " + verb
+	if d.Skipped > 0 {
+		text += "; " + count(d.Skipped) + " could not be, in the state that they were in by then"
+	}
+	return text + "."
+}
+
+// JobRow is the row of one job.
+func JobRow(j jobs.Job) Fragment { return Fragment{"job-row-" + j.ID.String(), jobRow(j)} }
+
+// CountFragments are the numbers on the page of jobs.
+func CountFragments(c *Counts) (all []Fragment) {
+	for _, s := range jobs.States {
+		all = append(all, Fragment{"job-count-" + s.String(), stateCount(s, c)})
+	}
+	return all
+}
+
+// BulkFragment shows how far a bulk job is.
+func BulkFragment(j *jobs.Job) Fragment { return Fragment{"job-bulk", bulkStrip(j)} }
+
+// JobsFragments lists the live parts of the page of jobs.
+func JobsFragments(m Jobs) []Fragment {
+	all := append(CountFragments(m.Counts), BulkFragment(m.Bulk))
+	for _, j := range m.Jobs {
+		all = append(all, JobRow(j))
+	}
+	return all
+}
+
+func (m Jobs) view() string {
+	if m.Problem != nil {
+		return ""
+	}
+	return "jobs:" + m.Query.String()
+}
+
+// matching is the number of jobs that the query selects, where it is known.
+func (m Jobs) matching() (n int64, known bool) {
+	if m.Counts == nil {
+		return 0, false
+	}
+	for _, s := range jobs.States {
+		if len(m.States) == 0 || m.has(s) {
+			n += m.Counts[s]
+		}
+	}
+	return n, true
+}
+
+// showing says which part of what there is the page shows.
+func (m Jobs) showing() string {
+	text := plural(int64(len(m.Jobs)), "job", "jobs")
+	if n, known := m.matching(); known && n > int64(len(m.Jobs)) {
+		text = fmt.Sprintf("%s of %s", count(int64(len(m.Jobs))), plural(n, "job", "jobs"))
+	}
+	if m.Cursor != "" {
+		return text + ", from an older place on"
+	}
+	return text + ", the newest first"
+}
+
+// attemptText is how many attempts there were, of how many; nothing before the first.
+func attemptText(j jobs.Job) string {
+	if j.Attempt == 0 {
+		return dash
+	}
+	return strconv.Itoa(j.Attempt) + "/" + strconv.Itoa(j.MaxAttempts)
+}
+
+// shownTags are as many tags as a row has room for, and how many more there are.
+func shownTags(tags []string) ([]string, int) {
+	const most = 2
+	if len(tags) <= most {
+		return tags, 0
+	}
+	return tags[:most], len(tags) - most
+}
+
+// Confirm asks whether to do what a form says.
+type Confirm struct {
+	Title  string
+	Text   string // what would happen
+	Action string // path of the form
+	Fields [][2]string
+	Button string // empty if there is nothing to do
+	Back   string
+}
+
+// Edit is the form that retries a job with another input.
+type Edit struct {
+	Job     jobs.Job
+	Input   string
+	Problem *jobs.Problem // why the last one was not taken
+}
+
+var tableKeys = []key{
+	{"j", "next job"}, {"k", "previous job"}, {"Enter", "open it"}, {"x", "select it, or not"}, {"Shift X", "select as far as here"},
+	{"c", "cancel those selected"}, {"r", "retry those selected"}, {".", "show what is new"}, {"/", "search"},
+}
+
+func offered(age string) bool {
+	for _, a := range ages {
+		if a.Value == age {
+			return true
+		}
+	}
+	return false
+}
