@@ -134,7 +134,7 @@ func TestPageJobsBulk(t *testing.T) {
 	for _, id := range ids {
 		h.await(id, inState("cancelled"))
 	}
-	p.arrives(`document.querySelector(".notice")?.textContent.includes("3 jobs cancelled")`)
+	p.arrives(`document.querySelector("#job-bulk")?.textContent.includes("3 of 3")`)
 	p.shows("#job-count-cancelled", "5")
 	for _, c := range p.heard() {
 		t.Errorf("the browser complains: %s", c)
