@@ -28,6 +28,7 @@ type Config struct {
 	Hosts   []string   // names by which the hub may be called, besides loopback ones
 	Origins []string   // foreign origins whose pages may use the hub, like https://app.example.com
 	Origin  string     // the hub's own address for commands to copy, like http://127.0.0.1:8080
+	Base    string     // the path of the host below which the hub is, like /jobhub; empty for all of it
 	Version string
 	Logger  *slog.Logger
 
@@ -67,6 +68,7 @@ func New(c Config) *Server {
 	if c.StallLimit == 0 {
 		c.StallLimit = 30 * time.Second
 	}
+	c.Origin += c.Base
 	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
 	s.Live = newLive(s)
 	s.stopped, s.stop = context.WithCancel(context.Background())
@@ -85,6 +87,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	if s.Base != "" {
+		w, r = s.below(w, r)
+	}
 	s.serve(w, r)
 }
 

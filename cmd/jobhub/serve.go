@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,10 +41,13 @@ type serveOptions struct {
 	EgressAllow []netip.Prefix
 	Secrets     []jobs.Secret // sign callbacks that have none
 	Lease       time.Duration
+	Base        string
 	Pinned      pinned
 	Grace       time.Duration
 	Logger      *slog.Logger
 }
+
+var basePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+/?$`)
 
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var o serveOptions
@@ -52,6 +56,13 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	fs.StringVar(&o.Addr, "addr", "127.0.0.1:8080", "`address` to listen on; loopback, unless there are keys (jobhub token create); port 0 takes a free one")
 	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store and the keys; it is created")
 	fs.Var((*names)(&o.Hosts), "hosts", "`names` by which callers may reach the hub, besides loopback ones and an IP address in --addr, like hub.example.com")
+	fs.Func("base-path", "the `path` of its host below which a proxy serves the hub, like /jobhub; the proxy may take it off or not", func(text string) error {
+		o.Base = strings.TrimSuffix(text, "/")
+		if !basePath.MatchString(text) {
+			return errors.New("it must be like /jobhub or /tools/jobhub")
+		}
+		return nil
+	})
 	fs.StringVar(&o.Store, "store", "", "where jobs are kept, sqlite:`PATH` (default: in the data folder)")
 	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http and fanout jobs and callbacks may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
 	fs.Var((*secrets)(&o.Secrets), "webhook-secret", "`secret` that signs callbacks without one of their own, whsec_…; two with a comma while one is replaced. Better set as JOBHUB_WEBHOOK_SECRET: others can see flags")
@@ -178,7 +189,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
-	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: h.url, Version: programVersion(), Logger: o.Logger})
+	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: h.url, Base: o.Base, Version: programVersion(), Logger: o.Logger})
 	if conf != nil {
 		h.configured = &configured{path: o.Config, pinned: o.Pinned, engine: h.engine, web: h.web, egress: opened, log: o.Logger}
 		if err := h.configured.start(ctx, conf); err != nil {

@@ -8,6 +8,7 @@
 package view
 
 import (
+	"context"
 	"time"
 
 	"jobhub/jobs"
@@ -23,7 +24,7 @@ type Shell struct {
 	Version string                   // of the program; empty if unknown
 	User    string                   // who is logged in; empty where nobody has to
 	Docs    bool                     // the page is of the documentation
-	Asset   func(name string) string // the URL of a file of package static; nil for /static/<name>
+	Asset   func(name string) string // the path of a file of package static; nil for /static/<name>
 
 	ReadOnly bool // the user may not change anything
 	Operator bool // the user may change queues and direct workers
@@ -40,11 +41,11 @@ type key struct{ Name, Does string }
 
 func (s Shell) with(keys []key) Shell { s.keys = keys; return s }
 
-func (s Shell) asset(name string) string {
+func (s Shell) asset(ctx context.Context, name string) templ.SafeURL {
 	if s.Asset == nil {
-		return "/static/" + name
+		return at(ctx, "/static/"+name)
 	}
-	return s.Asset(name)
+	return at(ctx, s.Asset(name))
 }
 
 // Fragment is a part of a page that is replaced as a whole when it changes.

@@ -30,7 +30,7 @@ func viewerShell() Shell {
 	return s
 }
 
-func at[T any](v T) *T { return &v }
+func ptr[T any](v T) *T { return &v }
 
 func queue(name string, queued, running, done, failed int64, oldest time.Duration, r *Rates) Queue {
 	q := Queue{QueueInfo: jobs.QueueInfo{Name: name}, Rates: r}
@@ -76,7 +76,7 @@ func sampleOverview() Overview {
 		},
 		Throughput: series(180, 13.4, 0.2),
 		Now: []jobs.Job{
-			{ID: sampleID(9), Kind: "invoice.render", State: jobs.Running, CreatedAt: ago(13 * time.Second), StartedAt: ago(12 * time.Second), Progress: &jobs.Progress{Percent: at(62.0), Message: "page 31 of 50"}},
+			{ID: sampleID(9), Kind: "invoice.render", State: jobs.Running, CreatedAt: ago(13 * time.Second), StartedAt: ago(12 * time.Second), Progress: &jobs.Progress{Percent: ptr(62.0), Message: "page 31 of 50"}},
 			{ID: sampleID(8), Kind: "http", State: jobs.Running, CreatedAt: ago(time.Second), StartedAt: ago(800 * time.Millisecond), Input: jobs.Value(`{"method":"post","url":"https://user:secret@api.example.com/orders/4711?token=secret"}`)},
 			{ID: sampleID(7), Kind: "thumbnail", State: jobs.Queued, CreatedAt: ago(4 * time.Second)},
 			{ID: sampleID(6), Kind: "sync.crm", State: jobs.Retrying, Attempt: 2, MaxAttempts: 5, CreatedAt: ago(40 * time.Second), ScheduledAt: noon.Add(3 * time.Second), Error: &jobs.Problem{Title: "Too many requests", Detail: "crm.example.com answered 429 and asked for 3 s"}},
@@ -152,7 +152,7 @@ func sampleRunning() JobModel {
 		Job: jobs.Job{
 			ID: sampleID(9), Kind: "invoice.render", Queue: "reports", State: jobs.Running, Attempt: 2, MaxAttempts: 5, CreatedAt: ago(40 * time.Second), StartedAt: ago(30 * time.Second),
 			Input:    jobs.Value(`{"customer":"Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft","pages":50,"empty":{},"none":[]}`),
-			Progress: &jobs.Progress{Percent: at(62.4), Message: "page 31 of 50", Data: jobs.Value(`{"page":31,"bytes":9007199254740993}`)},
+			Progress: &jobs.Progress{Percent: ptr(62.4), Message: "page 31 of 50", Data: jobs.Value(`{"page":31,"bytes":9007199254740993}`)},
 		},
 	}
 	events := []*jobs.Event{
@@ -211,7 +211,7 @@ func sampleFiltered() Jobs {
 	m := sampleJobs()
 	m.Query = Query{States: []jobs.State{jobs.Failed, jobs.Running}, Queue: "orders", Kind: "sync.crm", Tag: "kunde:4711 & Söhne", Parent: sampleID(1).String(), Text: `"a<b`, Since: "36h", Cursor: "5.5", Bulk: sampleID(3).String()}
 	m.Jobs, m.Next, m.Counts = m.Jobs[:1], "", nil
-	m.Bulk = &jobs.Job{ID: sampleID(3), Kind: "bulk", State: jobs.Running, Progress: &jobs.Progress{Percent: at(37.5), Message: "1204 of 3214"}}
+	m.Bulk = &jobs.Job{ID: sampleID(3), Kind: "bulk", State: jobs.Running, Progress: &jobs.Progress{Percent: ptr(37.5), Message: "1204 of 3214"}}
 	m.Did = &Did{Action: "cancel", Done: 1, Skipped: 2}
 	return m
 }

@@ -1,0 +1,56 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// below is for a hub below a path of its host. It takes that path off a request, unless a
+// proxy did so before, and puts it in front of where the answer leads.
+func (s *Server) below(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+	off := func(path string) string {
+		rest, ok := strings.CutPrefix(path, s.Base)
+		if !ok || rest != "" && rest[0] != '/' {
+			return path
+		}
+		return "/" + strings.TrimPrefix(rest, "/")
+	}
+	inner := *r
+	inner.URL = new(url.URL)
+	*inner.URL = *r.URL
+	inner.URL.Path, inner.URL.RawPath = off(r.URL.Path), off(r.URL.RawPath)
+	if r.URL.RawPath == "" {
+		inner.URL.RawPath = ""
+	}
+	return &leading{ResponseWriter: w, base: s.Base}, &inner
+}
+
+// leading puts a path in front of the headers that lead to a path of the hub.
+type leading struct {
+	http.ResponseWriter
+	base  string
+	begun bool
+}
+
+func (w *leading) WriteHeader(status int) {
+	if !w.begun && status >= 200 {
+		w.begun = true
+		for _, name := range []string{"Location", "Operation-Location"} {
+			if path := w.Header().Get(name); strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
+				w.Header().Set(name, w.base+path)
+			}
+		}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *leading) Write(b []byte) (int, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *leading) Unwrap() http.ResponseWriter { return w.ResponseWriter }
