@@ -260,3 +260,20 @@ func TestLotsAreShared(t *testing.T) {
 		t.Errorf("two cursors got %p and %p, encoded %d times", lots[0], lots[1], builds)
 	}
 }
+
+// The events of a job past its retention are in the log like others, as long as it
+// reaches back.
+func TestCursorOfAJobPastItsRetention(t *testing.T) {
+	log := newLog()
+	h := open(t, log, 1)
+	c := newCursor(h)
+	defer c.Close()
+	c.Subscribe("a", toJob(1))
+	c.Suspend()
+	log.commit(event(1, jobs.JobStarted), event(2, jobs.JobStarted), event(1, jobs.JobSucceeded), event(2, jobs.JobSucceeded))
+	reach(t, h, 4)
+	log.gone = jobNamed(1)
+	if got := live(t, c, 4); !slices.Equal(got, []uint64{1, 3}) {
+		t.Errorf("got %v, want 1 3", got)
+	}
+}

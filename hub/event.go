@@ -133,15 +133,18 @@ func (h *Hub) behind(ctx context.Context, job jobs.ID, seq, upTo uint64) ([]*Eve
 		return some, some[len(some)-1].Seq, nil
 	}
 	h.mu.RUnlock()
-	most := 256 << 10
+	var read []*jobs.Event
+	var err error
 	if job != (jobs.ID{}) { // the log finds the events of one job without looking at others
 		if _, err := h.source.Read(ctx, jobs.ReadQuery{After: seq, MaxBytes: 1}); err != nil {
 			return nil, 0, err
 		}
-		most = 4 << 20
+		read, err = h.source.Read(ctx, jobs.ReadQuery{After: seq, Job: job, MaxBytes: 4 << 20})
 	}
-	read, err := h.source.Read(ctx, jobs.ReadQuery{After: seq, Job: job, MaxBytes: most})
-	if err != nil && (job == (jobs.ID{}) || !errors.Is(err, jobs.ErrNotFound)) { // a job may be past its retention
+	if job == (jobs.ID{}) || errors.Is(err, jobs.ErrNotFound) { // past its retention, it has left events behind
+		read, err = h.source.Read(ctx, jobs.ReadQuery{After: seq, MaxBytes: 256 << 10})
+	}
+	if err != nil {
 		return nil, 0, err
 	}
 	epoch := h.source.Head().Epoch

@@ -21,6 +21,7 @@ type memLog struct {
 	mu     sync.Mutex // protects the fields below
 	events []*jobs.Event
 	floor  uint64
+	gone   jobs.ID // a job past its retention
 	grown  chan struct{}
 	reads  int
 }
@@ -54,7 +55,7 @@ func (l *memLog) Read(_ context.Context, q jobs.ReadQuery) (out []*jobs.Event, e
 		size += e.Size()
 		out = append(out, e)
 	}
-	if q.Job != (jobs.ID{}) && len(out) == 0 {
+	if q.Job != (jobs.ID{}) && (len(out) == 0 || q.Job == l.gone) {
 		return nil, jobs.ErrNotFound
 	}
 	return out, nil

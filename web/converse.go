@@ -36,6 +36,10 @@ func (c *socket) handle(ctx context.Context, frame []byte) error {
 		if errors.Is(err, errGone) || ctx.Err() != nil {
 			return errGone
 		}
+		if errors.Is(err, errUntold) {
+			c.broken(err)
+			return errGone
+		}
 		if err != nil {
 			c.refuse(m, err)
 		}

@@ -61,32 +61,32 @@ func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error
 	if err != nil {
 		return err
 	}
-	if m.Since != nil {
-		reason, err := c.resumable(ctx, *m.Since)
-		if err != nil {
+	switch {
+	case m.Since != nil:
+		var reason string
+		if reason, err = c.resumable(ctx, *m.Since); err != nil {
 			return err
 		}
-		c.Live.resumed(reason)
-		if reason == "" {
-			return c.resume(ctx, m.ID, sub, m.Since.Seq)
+		if c.Live.resumed(reason); reason == "" {
+			err = c.resume(ctx, m.ID, sub, m.Since.Seq)
+		} else {
+			err = c.snapshot(ctx, m.ID, sub, func(pos jobs.Position) []byte { return appendSubscribed(nil, m.ID, pos, true, false, reason) })
 		}
-		return c.snapshot(ctx, m.ID, sub, func(pos jobs.Position) []byte { return appendSubscribed(nil, m.ID, pos, true, false, reason) })
-	}
-	if m.Snapshot {
-		return c.snapshot(ctx, m.ID, sub, func(pos jobs.Position) []byte { return appendSubscribed(nil, m.ID, pos, false, false, "") })
-	}
-	at := c.cursor.Seq()
-	if !query { // of a query the connection itself is the beginning
-		at = c.Store.Head().Seq
-		if err := c.bringTo(ctx, at); err != nil {
-			return err
+	case m.Snapshot:
+		err = c.snapshot(ctx, m.ID, sub, func(pos jobs.Position) []byte { return appendSubscribed(nil, m.ID, pos, false, false, "") })
+	default:
+		if !query { // of a query the connection itself is the beginning
+			err = c.bringTo(ctx, c.Store.Head().Seq)
 		}
-		at = c.cursor.Seq()
+		if at := c.cursor.Seq(); err == nil {
+			c.out.line(appendSubscribed(nil, m.ID, jobs.Position{Epoch: c.Hub.Epoch(), Seq: at}, false, false, ""), at)
+			c.out.line(appendLive(nil, m.ID, at, false), at)
+		}
 	}
-	c.out.line(appendSubscribed(nil, m.ID, jobs.Position{Epoch: c.Hub.Epoch(), Seq: at}, false, false, ""), at)
-	c.out.line(appendLive(nil, m.ID, at, false), at)
-	c.cursor.Subscribe(m.ID, sub)
-	return nil
+	if err == nil {
+		c.cursor.Subscribe(m.ID, sub)
+	}
+	return err
 }
 
 // mayWatch returns an error unless the caller may watch what a filter selects, or if it
@@ -117,7 +117,8 @@ func (c *subscriber) resumable(ctx context.Context, from since) (reason string, 
 	return "", err
 }
 
-// resume replays what a subscription selects behind after, and goes on live.
+// resume sends what a subscription selects behind after, and brings the cursor to where
+// that ends.
 func (c *subscriber) resume(ctx context.Context, id string, sub hub.Subscription, after uint64) error {
 	at := max(after, c.Store.Head().Seq)
 	if err := c.bringTo(ctx, at); err != nil {
@@ -127,17 +128,16 @@ func (c *subscriber) resume(ctx context.Context, id string, sub hub.Subscription
 	c.out.line(appendSubscribed(nil, id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: after}, true, true, ""), after)
 	err := c.Hub.Replay(ctx, sub, after, at, c.out.lot)
 	if errors.Is(err, jobs.ErrTrimmed) { // while it was replayed
-		return c.snapshot(ctx, id, sub, func(pos jobs.Position) []byte { return appendGap(nil, id, after, pos.Seq, "expired") })
+		return c.lost(ctx, id, sub, after)
 	}
 	if err != nil {
 		return err
 	}
 	c.out.line(appendLive(nil, id, at, false), at)
-	c.cursor.Subscribe(id, sub)
 	return nil
 }
 
-// snapshot sends head, the states that a subscription covers, and goes on live from
+// snapshot sends head and the states that a subscription covers, and brings the cursor to
 // the position at which they were read.
 func (c *subscriber) snapshot(ctx context.Context, id string, sub hub.Subscription, head func(jobs.Position) []byte) error {
 	page, err := c.covered(ctx, sub.Filter)
@@ -159,27 +159,21 @@ func (c *subscriber) snapshot(ctx context.Context, id string, sub hub.Subscripti
 		}
 	}
 	c.out.line(appendLive(nil, id, page.Pos.Seq, page.Next > 0), page.Pos.Seq)
-	if !c.cursor.Subscribed(id) {
-		c.cursor.Subscribe(id, sub)
-	}
 	return nil
 }
 
-// gap tells each subscription that it missed events and gives it the state anew.
-func (c *subscriber) gap(ctx context.Context) error {
-	from := c.cursor.Seq()
-	c.cursor.Skip(c.Hub.Position().Seq)
-	c.Live.gaps.Inc()
-	for id, sub := range c.cursor.All() {
-		err := c.snapshot(ctx, id, sub, func(pos jobs.Position) []byte { return appendGap(nil, id, from, pos.Seq, "expired") })
-		if errors.Is(err, jobs.ErrGone) || errors.Is(err, jobs.ErrNotFound) { // a job past its retention has no state
-			at := c.cursor.Seq()
-			c.out.line(appendGap(nil, id, from, at, "expired"), nowhere)
-			c.out.line(appendLive(nil, id, at, false), at)
-		} else if err != nil {
-			return err
-		}
+// lost tells a subscription that it missed events behind from, and gives it the state anew.
+func (c *subscriber) lost(ctx context.Context, id string, sub hub.Subscription, from uint64) error {
+	err := c.snapshot(ctx, id, sub, func(pos jobs.Position) []byte { return appendGap(nil, id, from, pos.Seq, "expired") })
+	if !errors.Is(err, jobs.ErrGone) && !errors.Is(err, jobs.ErrNotFound) {
+		return err
 	}
+	if err := c.bringTo(ctx, c.Store.Head().Seq); err != nil { // a job past its retention has no state
+		return err
+	}
+	at := c.cursor.Seq()
+	c.out.line(appendGap(nil, id, from, at, "expired"), nowhere)
+	c.out.line(appendLive(nil, id, at, false), at)
 	return nil
 }
 
