@@ -42,6 +42,7 @@ type Server struct {
 	docs    documents
 	own     *http.ServeMux // the paths of mux, for any method
 	views   map[string]liveView
+	lines   lines // where jobs wait for long
 	config  atomic.Pointer[ConfigState]
 	drain   chan struct{} // closed when connections should go elsewhere
 	stopped context.Context
