@@ -28,7 +28,7 @@ const doings = `void (() => {
 		field.setSelectionRange(2, 4);
 		say.push(() => [document.activeElement === field, field.value, field.selectionStart, field.selectionEnd].join());
 	} else {
-		const link = main.querySelector("a, [tabindex]");
+		const link = main.querySelector("a, button:enabled, [tabindex]");
 		link.focus({ preventScroll: true });
 		say.push(() => document.activeElement === link && link.isConnected);
 		const heading = [...main.querySelectorAll("h2")].find((e) => e.checkVisibility() && e.firstChild.length > 3).firstChild;

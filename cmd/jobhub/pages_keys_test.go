@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"syscall"
 	"testing"
 )
 
@@ -9,6 +10,9 @@ func (p *page) tabTo(selector string) {
 	p.t.Helper()
 	for range 80 {
 		p.press("\t")
+		if p.evaluate(`String(document.activeElement === document.body)`) == "true" {
+			continue // past the end the browser's own controls follow
+		}
 		p.focused()
 		if p.evaluate(`String(document.activeElement.matches(`+quote(selector)+`))`) == "true" {
 			return
@@ -64,7 +68,7 @@ func TestPagesByKeys(t *testing.T) {
 	p.arrives(`location.pathname.startsWith("/jobs/") && location.pathname !== "/jobs/` + failed + `" && !location.pathname.endsWith("/edit") && document.querySelector("#job-head") && ` + live)
 	p.shows("#job-head", "running")
 	p.is(`document.querySelector('#job-head .facts a[href$="/jobs/`+failed+`"]') !== null`, "true")
-	p.evaluate(`void history.go(-3)`)
+	p.goes(-3)
 	p.arrives(`location.search.includes("state=failed") && ` + live)
 
 	// A queue is paused with a reason, and resumed; what changes below the focus does not lose it.
@@ -95,6 +99,16 @@ func TestPagesByKeys(t *testing.T) {
 	s.call("POST", "/v1/queues/reports/pause", `{"reason":"by another"}`, isJSON)
 	p.shows("#queue-control", "by another")
 	p.focused()
+
+	// What has the focus goes away: the focus stays near, and Tab goes on from there.
+	p.press("g", "w")
+	p.arrives(`location.pathname === "/workers" && ` + live)
+	p.tabTo(`form[action$="/quiet"] button`)
+	s.worker.signal(syscall.SIGTERM)
+	p.shows("#workers-list", "No outside worker")
+	p.is(`document.activeElement.id`, "workers-list")
+	p.focused()
+	p.tabTo("[data-copy]")
 
 	// Several jobs are cancelled after a question, which begins at what does no harm.
 	p.press("g", "j")

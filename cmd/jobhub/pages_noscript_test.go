@@ -32,7 +32,8 @@ func (p plain) does(actions ...chromedp.Action[chromedp.Void]) string {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	if _, err := chromedp.RunResponse(ctx, actions...); err != nil {
-		p.t.Fatal(err)
+		text, _ := chromedp.Run(p.ctx, chromedp.OuterHTML(chromedp.CSS("main")))
+		p.t.Fatalf("%v at\n%s", err, text)
 	}
 	text, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("body")))
 	if err != nil {
@@ -108,10 +109,10 @@ func TestPagesWithoutScripts(t *testing.T) {
 	}
 	p.says(p.to(s.url+"/jobs?limit=3"), "Older")
 	for range 2 {
-		text = p.clicks(`[rel=next]`)
+		text = p.clicks(".paging [rel=next]")
 	}
 	p.says(text, "job-row-"+s.ids["running"])
-	p.says(p.clicks(`[rel=first]`), "job-row-")
+	p.says(p.clicks(".paging [rel=first]"), "job-row-")
 	p.to(s.url + "/jobs/" + s.ids["scheduled"])
 	p.says(p.clicks(`#job-head form[action$="/cancel"] button`), "Cancel this job?")
 	p.says(p.clicks("[data-close]"), `id="job-head"`)

@@ -48,7 +48,7 @@ func pages() []place {
 		{name: "paused queue", path: "/queues/held", filled: [2]string{"#queue-control", "the printer burns"}, truth: trueQueue("held")},
 		{name: "workers", path: "/workers", empty: [2]string{"#workers-list", "No outside worker"}, filled: [2]string{"#workers-list", "greeter"}, truth: trueWorkers},
 		{name: "hub", path: "/hub", empty: [2]string{"#hub-figures", "connections"}, filled: [2]string{"#hub-figures", "position"}, truth: trueHub, private: true},
-		{name: "docs", path: "/docs", empty: [2]string{".docs", "Protocol"}},
+		{name: "docs", path: "/docs", empty: [2]string{".docs", "Live protocol"}},
 		{name: "docs of the protocol", path: "/docs/protocol", empty: [2]string{".docs", "jobhub.v1"}},
 	}
 }
@@ -140,6 +140,22 @@ func (s *scene) in(text string) string {
 }
 
 func (s *scene) at(what place) string { return s.url + s.in(what.path) }
+
+// know takes all jobs that there are for jobs of the scene: a page that is loaded now has them.
+func (s *scene) know() {
+	s.t.Helper()
+	for _, j := range listed(s, "limit=500") {
+		if !slices.Contains(slices.Collect(maps.Values(s.ids)), j.ID) {
+			s.ids[j.ID] = j.ID
+		}
+	}
+}
+
+// goes goes back in the history, or forth.
+func (p *page) goes(steps int) {
+	p.t.Helper()
+	p.evaluate(fmt.Sprintf(`void setTimeout(() => history.go(%d))`, steps))
+}
 
 // again is the scene on the hub that was started after the end of the last.
 func (s *scene) again() *scene {
