@@ -27,7 +27,8 @@ func TestPagesByRole(t *testing.T) {
 	}{
 		{running, `#job-head form[action$="/cancel"] button`, "", []string{"submitter", "operator", "admin"}},
 		{finished, `#job-head form[action$="/retry"] button`, "", []string{"submitter", "operator", "admin"}},
-		{"/jobs", `[value="cancel matching"]`, "Read only", []string{"operator", "admin"}},
+		{"/jobs", `[value="cancel matching"]`, "", []string{"operator", "admin"}},
+		{"/jobs", `.picked`, "Read only: this key may watch, and neither cancel nor retry.", []string{"submitter", "operator", "admin"}},
 		{"/queues/reports", `form[action$="/pause"] button`, "Your key may look at queues, and not change them.", []string{"operator", "admin"}},
 		{"/queues/reports", `#limits button`, "It needs a key with the role operator.", []string{"operator", "admin"}},
 		{"/workers", `form[action$="/quiet"] button`, "", []string{"operator", "admin"}},
@@ -37,13 +38,16 @@ func TestPagesByRole(t *testing.T) {
 	deeds := []struct {
 		path  string
 		roles []string
+		body  string
 	}{
-		{"/jobs/{cancelled}/retry", []string{"submitter", "operator", "admin"}},
-		{"/jobs/{queued}/cancel", []string{"submitter", "operator", "admin"}},
-		{"/queues/reports/pause", []string{"operator", "admin"}},
-		{"/queues/reports/resume", []string{"operator", "admin"}},
-		{"/queues/reports", []string{"operator", "admin"}},
-		{"/workers/nobody/quiet", []string{"operator", "admin"}},
+		{"/jobs/{cancelled}/retry", []string{"submitter", "operator", "admin"}, ""},
+		{"/jobs/{queued}/cancel", []string{"submitter", "operator", "admin"}, ""},
+		{"/queues/reports/pause", []string{"operator", "admin"}, ""},
+		{"/queues/reports/resume", []string{"operator", "admin"}, ""},
+		{"/queues/reports", []string{"operator", "admin"}, ""},
+		{"/jobs/bulk", []string{"operator", "admin"}, "do=cancel matching"},
+		{"/jobs/bulk", []string{"submitter", "operator", "admin"}, "do=cancel selected&id={queued}"},
+		{"/workers/nobody/quiet", []string{"operator", "admin"}, ""},
 	}
 	for role, key := range keys {
 		t.Run(role, func(t *testing.T) {
@@ -76,7 +80,7 @@ func TestPagesByRole(t *testing.T) {
 					continue
 				}
 				denied++
-				if got := p.evaluate(`fetch(` + quote(s.in(d.path)) + `, { method: "POST", body: new URLSearchParams() }).then((r) => String(r.status))`); got != "403" {
+				if got := p.evaluate(`fetch(` + quote(s.in(d.path)) + `, { method: "POST", body: new URLSearchParams(` + quote(s.in(d.body)) + `) }).then((r) => String(r.status))`); got != "403" {
 					t.Errorf("POST %s as %s: %s", d.path, role, got)
 				}
 			}
