@@ -50,13 +50,19 @@ function fit(old, next) {
 }
 
 function morph(old, next) {
+  const had = old.contains(document.activeElement);
   Idiomorph.morph(old, next, {
     callbacks: {
       // What the viewer did stays: an open branch stays open, a checked row checked, a formatted time formatted.
-      beforeAttributeUpdated: (name, node) => !name.startsWith("data-local") && name !== "checked" && !(name === "open" && node.localName === "details"),
+      beforeAttributeUpdated: (name, node) => !name.startsWith("data-local") && name !== "checked" && name !== "tabindex" && !(name === "open" && node.localName === "details"),
       beforeNodeMorphed: (a, b) => !(a.localName === "time" && b.localName === "time" && a.dateTime === b.dateTime && a.dataset.rel === b.dataset.rel),
     },
   });
+  // What had the focus is gone: the part has it then, so that Tab goes on from here.
+  if (had && document.activeElement === document.body) {
+    old.tabIndex = -1;
+    old.focus({ preventScroll: true });
+  }
 }
 
 // ---- lists that do not move under the pointer

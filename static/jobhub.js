@@ -227,6 +227,8 @@ export class JobHub extends EventTarget {
     on(globalThis.document, "visibilitychange", () => document.visibilityState === "visible" && this.#wake());
     on(globalThis, "pagehide", () => this.#drop()); // an open connection keeps a page out of the browser's cache
     on(globalThis, "pageshow", (e) => e.persisted && this.#open());
+    on(globalThis.document, "freeze", () => this.#drop()); // the browser closes what is open, and may not tell
+    on(globalThis.document, "resume", () => this.#link.signal.aborted && this.#open());
     this.#open();
   }
 

@@ -31,6 +31,9 @@ func (s *Server) bulkForm(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form does not say what to do, or with what."))
 		return
 	}
+	if scope == "matching" { // as by the API
+		need = auth.Operate
+	}
 	if who := identity(r); !who.May(need, auth.Target{}) {
 		s.failPage(w, r, notAllowed(who, need))
 		return

@@ -58,7 +58,7 @@ func (p *page) arrives(expression string) {
 		case <-ctx.Done():
 		}
 	}
-	p.t.Fatalf("the page that was led to never said %s; it shows\n%s", expression, p.evaluate(`document.body.innerText`))
+	p.t.Fatalf("the page that was led to never said %s; at %s", expression, p.evaluate(`location.href + " it shows\n" + document.body.innerText`))
 }
 
 // is checks the value of an expression.

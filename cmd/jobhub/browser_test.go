@@ -28,9 +28,10 @@ type page struct {
 	ctx      context.Context
 	patience time.Duration // for what until waits for
 
-	mu         sync.Mutex // protects the fields below
-	requests   []string   // by HTTP, as "METHOD path"
-	complaints []string   // what the browser finds wrong
+	mu         sync.Mutex      // protects the fields below
+	requests   []string        // by HTTP, as "METHOD path"
+	complaints []string        // what the browser finds wrong
+	origins    map[string]bool // that it sent anything to
 }
 
 func openBrowser(t *testing.T) *page {
@@ -47,10 +48,22 @@ func openBrowser(t *testing.T) *page {
 	}
 	ctx, closeBrowser := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(closeBrowser)
-	ctx, closeTab := chromedp.NewContext(ctx)
+	return newTab(t, ctx)
+}
+
+// tab opens another tab of the same browser, in a window of its own unless an option says
+// otherwise.
+func (p *page) tab(t *testing.T, options ...chromedp.ContextOption) *page {
+	t.Helper()
+	return newTab(t, p.ctx, options...)
+}
+
+func newTab(t *testing.T, ctx context.Context, options ...chromedp.ContextOption) *page {
+	t.Helper()
+	ctx, closeTab := chromedp.NewContext(ctx, options...)
 	t.Cleanup(closeTab)
 
-	p := &page{t: t, ctx: ctx, patience: patience}
+	p := &page{t: t, ctx: ctx, patience: patience, origins: map[string]bool{}}
 	if err := chromedp.Listen(ctx, p.hear); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +78,14 @@ func (p *page) hear(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e := event.(type) {
+	case *network.EventWebSocketCreated:
+		if u, err := url.Parse(e.URL); err == nil {
+			p.origins[strings.Replace(u.Scheme, "ws", "http", 1)+"://"+u.Host] = true
+		}
 	case *network.EventRequestWillBeSent:
+		if u, err := url.Parse(e.Request.URL); err == nil && u.Host != "" {
+			p.origins[u.Scheme+"://"+u.Host] = true
+		}
 		// The icon is fetched by the browser, whenever it likes, and not by the page; what
 		// the page asks while the hub is down is whether HTTP works at least.
 		if u, err := url.Parse(e.Request.URL); err == nil && u.Host != "" && u.Path != "/static/icon.svg" && u.Path != "/healthz" {
@@ -189,6 +209,7 @@ type stream struct {
 	*httptest.Server
 	lines chan string   // closed, it ends the answer
 	gone  chan struct{} // closed when the caller went away
+	left  sync.Once
 }
 
 func newStream(t *testing.T) *stream {
@@ -204,7 +225,7 @@ func newStream(t *testing.T) *stream {
 				}
 				fmt.Fprintln(w, line)
 			case <-r.Context().Done():
-				close(s.gone)
+				s.left.Do(func() { close(s.gone) })
 				return
 			}
 		}

@@ -183,6 +183,7 @@ type hub struct {
 	addr   string
 	url    string
 	data   string
+	more   []string // further arguments
 	client client.Client
 }
 
@@ -191,9 +192,9 @@ func startHub(t *testing.T) *hub {
 	return startHubAt(t, freeAddr(t), t.TempDir())
 }
 
-func startHubAt(t *testing.T, addr, data string) *hub {
+func startHubAt(t *testing.T, addr, data string, more ...string) *hub {
 	t.Helper()
-	h := &hub{addr: addr, data: data}
+	h := &hub{addr: addr, data: data, more: more}
 	h.process = start(t, exec.Command(program, h.args()...))
 	t.Cleanup(func() {
 		for _, word := range []string{"level=ERROR", "panic:", "DATA RACE"} {
@@ -208,13 +209,13 @@ func startHubAt(t *testing.T, addr, data string) *hub {
 }
 
 func (h *hub) args() []string {
-	return []string{"serve", "--addr", h.addr, "--data", h.data, "--egress-allow", "127.0.0.0/8", "--grace", "1s"}
+	return append([]string{"serve", "--addr", h.addr, "--data", h.data, "--egress-allow", "127.0.0.0/8", "--grace", "1s"}, h.more...)
 }
 
 // restart starts the hub again where it was, after its end.
 func (h *hub) restart() *hub {
 	h.t.Helper()
-	return startHubAt(h.t, h.addr, h.data)
+	return startHubAt(h.t, h.addr, h.data, h.more...)
 }
 
 // freeAddr returns a loopback address that nobody uses. It lies below the ports that

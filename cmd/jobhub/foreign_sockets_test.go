@@ -35,7 +35,7 @@ func TestForeignSockets(t *testing.T) {
 		"python websockets": func(t *testing.T, p *proxy) foreign {
 			return startLines(t, p, pythonWith(t, "websockets"), "live_socket.py")
 		},
-		"chromium": func(t *testing.T, p *proxy) foreign { return newTab(t, p) },
+		"chromium": func(t *testing.T, p *proxy) foreign { return newListenerTab(t, p) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -277,7 +277,7 @@ func (l *lines) next() string {
 // tab is a page of Chromium that opens connections of its own.
 type tab struct{ *page }
 
-func newTab(t *testing.T, p *proxy) *tab {
+func newListenerTab(t *testing.T, p *proxy) *tab {
 	t.Helper()
 	b := &tab{openBrowser(t)}
 	b.page.open("http://" + p.addr + "/")
@@ -323,7 +323,7 @@ func TestForeignEventSource(t *testing.T) {
 	t.Parallel()
 	h, s := startHub(t), newStream(t)
 	p := newProxy(t, h.addr)
-	b := newTab(t, p)
+	b := newListenerTab(t, p)
 	b.follow("/v1/events?queue=foreign")
 	c := &listener{foreign: b, t: t}
 	epoch := c.hear("subscribed").Epoch

@@ -238,10 +238,15 @@ test("online, visible and shown again: looks at once", async () => {
     page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
     await live(3, { recovered: true });
     assert.deepEqual([Socket.all.length, hub.status.state], [before + 1, "live"]);
+    tab.dispatchEvent(new Event("freeze"));
+    assert.equal(Socket.last.closed, true);
+    tab.dispatchEvent(new Event("resume"));
+    await live(3, { recovered: true });
+    assert.deepEqual([Socket.all.length, hub.status.state], [before + 2, "live"]);
     hub.close();
     page.dispatchEvent(new Event("online"));
     await settle();
-    assert.equal(Socket.all.length, before + 1);
+    assert.equal(Socket.all.length, before + 2);
   } finally {
     globalThis.addEventListener = had;
     delete globalThis.document;

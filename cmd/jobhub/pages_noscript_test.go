@@ -1,0 +1,166 @@
+package main_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// plain is a tab without scripts.
+type plain struct{ *page }
+
+func (p *page) plain() plain {
+	p.t.Helper()
+	p.scripts(false)
+	return plain{p}
+}
+
+func (p *page) scripts(on bool) {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// does what leads to a page, and returns its text.
+func (p plain) does(actions ...chromedp.Action[chromedp.Void]) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, actions...); err != nil {
+		text, _ := chromedp.Run(p.ctx, chromedp.OuterHTML(chromedp.CSS("main")))
+		p.t.Fatalf("%v at\n%s", err, text)
+	}
+	text, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("body")))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return text
+}
+
+func (p plain) to(url string) string { p.t.Helper(); return p.does(chromedp.Navigate(url)) }
+func (p plain) clicks(selector string) string {
+	p.t.Helper()
+	return p.does(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// types writes into a field in place of what is there.
+func (p plain) types(selector, text string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.SetValue(chromedp.CSS(selector), text)); err != nil {
+		p.t.Fatalf("%s: %v", selector, err)
+	}
+}
+
+// says checks a page for a text.
+func (p plain) says(page, text string) {
+	p.t.Helper()
+	if !strings.Contains(page, text) {
+		p.t.Errorf("the page does not say %q but\n%.3000s", text, page)
+	}
+}
+
+// TestPagesWithoutScripts reads every page without scripts, and does all that can be done on
+// them: TestPagesWithoutScript does it for the pages of jobs.
+func TestPagesWithoutScripts(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	key := makeKey(t, data, "--role", "admin", "--name", "root")
+	s := newScene(t, startHubAt(t, freeAddr(t), data), bearer+key)
+	p := openBrowser(t).plain()
+
+	// Log in, and arrive where it was to go.
+	p.says(p.to(s.url+"/queues/reports"), "API key")
+	p.types("#key", "jh_wrong")
+	p.says(p.clicks(".login button"), "key-error")
+	p.types("#key", key)
+	p.says(p.clicks(".login button"), `id="queue-head"`)
+
+	for _, what := range pages() {
+		text := p.to(s.at(what))
+		for _, want := range [][2]string{what.filled, what.empty} {
+			if want[0] != "" {
+				p.says(text, want[1])
+				break
+			}
+		}
+		if what.truth != nil { // its figures are read again without anybody's doing, or by a button
+			body := string(s.call("GET", s.in(what.path), "", s.headers...).body)
+			if !strings.Contains(body, `<noscript><meta http-equiv="refresh"`) && what.name != "jobs" {
+				t.Errorf("%s does not renew itself", what.name)
+			}
+		}
+	}
+
+	// Find, look further, cancel after a question.
+	p.to(s.url + "/jobs")
+	p.types("#search", "nobody")
+	p.types("[name=queue]", "reports")
+	text := p.clicks("#filter .go button")
+	p.says(text, "job-row-"+s.ids["queued"])
+	if strings.Contains(text, "job-row-"+s.ids["held"]) {
+		t.Error("the filter shows another queue's job")
+	}
+	p.says(p.to(s.url+"/jobs?limit=3"), "Older")
+	for range 2 {
+		text = p.clicks(".paging [rel=next]")
+	}
+	p.says(text, "job-row-"+s.ids["running"])
+	p.says(p.clicks(".paging [rel=first]"), "job-row-")
+	p.to(s.url + "/jobs/" + s.ids["scheduled"])
+	p.says(p.clicks(`#job-head form[action$="/cancel"] button`), "Cancel this job?")
+	p.says(p.clicks("[data-close]"), `id="job-head"`)
+	p.clicks(`#job-head form[action$="/cancel"] button`)
+	p.says(p.clicks(".strong"), "cancelled")
+	s.await(s.ids["scheduled"], "cancelled")
+
+	// Retry with another input: what is malformed comes back with what was written.
+	p.to(s.url + "/jobs/" + s.ids["failed"])
+	p.clicks(`#job-head a[href$="/edit"]`)
+	p.types("#input", `{"method":`)
+	p.says(p.clicks(".edit .strong"), "input-error")
+	p.types("#input", `{"method":"GET","url":"`+s.gate.URL+`/held/plain"}`)
+	p.says(p.clicks(".edit .strong"), `id="job-head"`)
+	soon(t, s.gate.arrived)
+
+	// A queue: paused, resumed, its limits refused and set.
+	p.to(s.url + "/queues/reports")
+	p.types("#pause-reason", "out of paper")
+	p.says(p.clicks(`form[action$="/pause"] button`), "out of paper")
+	p.says(p.clicks(`form[action$="/resume"] button`), "Reason for a pause")
+	p.types("#limit-rate", "fast")
+	p.types("#limit-capacity", "77")
+	text = p.clicks("#limits button")
+	p.says(text, "Nothing was changed")
+	p.says(text, `value="77"`)
+	p.types("#limit-rate", "7/s")
+	p.says(p.clicks("#limits button"), `value="7/s"`)
+	limits := ask[struct {
+		Limits struct {
+			Rate     string
+			Capacity int
+		}
+	}](s, "/v1/queues/reports").Limits
+	if limits.Rate != "7/s" || limits.Capacity != 77 {
+		t.Errorf("the limits are %+v", limits)
+	}
+
+	// A worker is told to take no more, and to end; the worker does.
+	p.to(s.url + "/workers")
+	p.says(p.clicks(`#workers-list form[action$="/quiet"] button`), "quiet")
+	p.clicks(`#workers-list form[action$="/terminate"] button`)
+	soon(t, s.worker.ended)
+
+	// Log out.
+	p.says(p.clicks("header .user button"), "API key")
+	p.says(p.to(s.url+"/"), "API key")
+	if at, err := chromedp.Run(p.ctx, chromedp.Location()); err != nil || at != s.url+"/login" {
+		t.Errorf("without a session / leads to %s, %v", at, err)
+	}
+}

@@ -1,0 +1,111 @@
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestPagesBelowAPath goes through a hub that a reverse proxy serves below a path of its
+// host, whether it takes the path off or not, and answers nothing beside it.
+func TestPagesBelowAPath(t *testing.T) {
+	t.Parallel()
+	const base = "/tools/hub"
+	for name, strips := range map[string]bool{"taken off": true, "left on": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := filepath.Join(t.TempDir(), "data")
+			key := makeKey(t, data, "--role", "admin", "--name", "root")
+			s := newScene(t, startHubAt(t, freeAddr(t), data, "--base-path", base), bearer+key)
+			to, err := url.Parse(s.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(to)
+				r.Out.Host = r.In.Host
+			}, FlushInterval: -1}
+			var behind http.Handler = proxy
+			if strips {
+				behind = http.StripPrefix(base, proxy)
+			}
+			mux := http.NewServeMux()
+			mux.Handle(base+"/", behind)
+			mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/favicon.ico" {
+					t.Errorf("the pages lead beside their path, to %s", r.URL.Path)
+				}
+				http.NotFound(w, r)
+			})
+			front := httptest.NewServer(mux)
+			t.Cleanup(func() { front.CloseClientConnections(); front.Close() })
+			root := front.URL + base
+
+			p := openBrowser(t)
+			p.visit(root + "/queues/reports")
+			p.arrives(`document.getElementById("key")`)
+			p.evaluate(`void (document.getElementById("key").value = ` + quote(key) + `)`)
+			p.click(".login button")
+			p.arrives(`document.getElementById("queue-head") && ` + live)
+			p.is(`location.pathname`, base+"/queues/reports")
+			for _, what := range pages() {
+				p.visit(root + s.in(what.path))
+				if what.truth != nil {
+					p.agrees(s, what, time.Now().Add(patience))
+				} else {
+					p.shows("main", "")
+				}
+			}
+
+			// The overview is live, and leads to the jobs, a job, and its retry.
+			p.open(root + "/")
+			s.stream.say(t, `{"percent":50,"message":"page 5"}`)
+			p.shows("#overview-now #now-"+s.ids["running"], "page 5")
+			p.unmoved()
+			p.click(`nav a[data-key="j"]`)
+			p.arrives(`location.pathname === "` + base + `/jobs" && ` + live)
+			p.press("/")
+			p.evaluate(`void document.getElementById("search").select()`) // the driver types what the page took for a key
+			p.press("reports\r")
+			p.arrives(`location.pathname + location.search === "` + base + `/jobs?q=reports" && ` + live)
+			p.visit(root + "/jobs?state=failed")
+			p.click("#job-row-" + s.ids["failed"] + " a")
+			p.arrives(`location.pathname === "` + base + `/jobs/` + s.ids["failed"] + `" && ` + live)
+			p.click(`#job-head form[action$="/retry"] button`)
+			p.arrives(`location.pathname.startsWith("` + base + `/jobs/") && !location.pathname.endsWith("` + s.ids["failed"] + `") && document.getElementById("job-head") && ` + live)
+			p.visit(root + "/jobs/" + s.ids["scheduled"])
+			p.click(`#job-head form[action$="/cancel"] button`)
+			p.shows("#ask[open]", "Cancel this job?")
+			p.click("#ask .strong")
+			p.arrives(`location.pathname === "` + base + `/jobs/` + s.ids["scheduled"] + `" && document.querySelector("#job-head .title > .st.cancelled")`)
+
+			// The form of a queue comes back to it.
+			p.visit(root + "/queues/reports")
+			p.evaluate(`void (window.before = true, document.getElementById("limit-rate").value = "5/s")`)
+			p.click("#limits button")
+			p.arrives(`location.pathname === "` + base + `/queues/reports" && !window.before && document.getElementById("limit-rate").value === "5/s" && ` + live)
+			p.quiet(front.URL)
+
+			// The API leads to itself, and the hub is found again after its end.
+			a := s.call("POST", "/v1/jobs", nobodys(""), bearer+key, isJSON)
+			if l := a.header.Get("Location"); !strings.HasPrefix(l, base+"/v1/jobs/") {
+				t.Errorf("the API leads to %s", l)
+			}
+			s.signal(syscall.SIGKILL)
+			p.until(notLive)
+			s = s.again()
+			p.until(live)
+			p.agrees(s, place{name: "queue", truth: trueQueue("reports")}, time.Now().Add(patience))
+
+			p.click("header .user button")
+			p.arrives(fmt.Sprintf(`location.pathname === "%s/login"`, base))
+		})
+	}
+}

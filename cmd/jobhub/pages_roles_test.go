@@ -1,0 +1,97 @@
+package main_test
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// TestPagesByRole looks at what the pages offer to each role, and tries by a form of its own
+// what they do not offer.
+func TestPagesByRole(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	admin := makeKey(t, data, "--role", "admin")
+	keys := map[string]string{"admin": admin}
+	for _, role := range []string{"viewer", "submitter", "operator"} {
+		keys[role] = makeKey(t, data, "--role", role, "--name", "the "+role)
+	}
+	s, browser := newScene(t, startHubAt(t, freeAddr(t), data), bearer+admin), openBrowser(t)
+	finished, running := "/jobs/{failed}", "/jobs/{running}"
+	// Who sees a control that can be used; the others see the reason in its place, if there is one.
+	offers := []struct {
+		path, control, reason string
+		roles                 []string
+	}{
+		{running, `#job-head form[action$="/cancel"] button`, "", []string{"submitter", "operator", "admin"}},
+		{finished, `#job-head form[action$="/retry"] button`, "", []string{"submitter", "operator", "admin"}},
+		{"/jobs", `[value="cancel matching"]`, "", []string{"operator", "admin"}},
+		{"/jobs", `.picked`, "Read only: this key may watch, and neither cancel nor retry.", []string{"submitter", "operator", "admin"}},
+		{"/queues/reports", `form[action$="/pause"] button`, "Your key may look at queues, and not change them.", []string{"operator", "admin"}},
+		{"/queues/reports", `#limits button`, "It needs a key with the role operator.", []string{"operator", "admin"}},
+		{"/workers", `form[action$="/quiet"] button`, "", []string{"operator", "admin"}},
+		{"/", `nav a[href="/hub"]`, "", []string{"admin"}},
+	}
+	// And who may do what, whatever a page shows: an attempt of the others is answered 403 and changes nothing.
+	deeds := []struct {
+		path  string
+		roles []string
+		body  string
+	}{
+		{"/jobs/{cancelled}/retry", []string{"submitter", "operator", "admin"}, ""},
+		{"/jobs/{queued}/cancel", []string{"submitter", "operator", "admin"}, ""},
+		{"/queues/reports/pause", []string{"operator", "admin"}, ""},
+		{"/queues/reports/resume", []string{"operator", "admin"}, ""},
+		{"/queues/reports", []string{"operator", "admin"}, ""},
+		{"/jobs/bulk", []string{"operator", "admin"}, "do=cancel matching"},
+		{"/jobs/bulk", []string{"submitter", "operator", "admin"}, "do=cancel selected&id={queued}"},
+		{"/workers/nobody/quiet", []string{"operator", "admin"}, ""},
+	}
+	for role, key := range keys {
+		t.Run(role, func(t *testing.T) {
+			p := browser.tab(t, chromedp.WithNewBrowserContext())
+			p.login(s.hub, key)
+			if role == "viewer" {
+				p.shows("header .user .tag", "read-only")
+			}
+			for _, o := range offers {
+				p.visit(s.url + s.in(o.path))
+				usable := p.evaluate(`(() => { const e = document.querySelector(` + quote(o.control) + `); if (!e) return "none";
+					for (const d of document.querySelectorAll("details")) d.open = true;
+					return e.checkVisibility({ visibilityProperty: true }) && !e.matches(":disabled") ? "usable" : "none"; })()`)
+				want := map[bool]string{true: "usable", false: "none"}[slices.Contains(o.roles, role)]
+				if usable != want {
+					t.Errorf("%s: %s is %s, want %s", o.path, o.control, usable, want)
+				}
+				if said := p.evaluate(`String(document.getElementById("main").innerText.includes(` + quote(o.reason) + `))`); o.reason != "" && (said == "true") != (want == "none") {
+					t.Errorf("%s: %q is there: %s", o.path, o.reason, said)
+				}
+			}
+			p.visit(s.url + "/hub")
+			p.is(`document.body.innerText.includes("403")`, map[bool]string{true: "false", false: "true"}[role == "admin"])
+			version := `document.body.dataset.seq`
+			p.visit(s.url + "/jobs")
+			before := p.evaluate(version)
+			denied := 0
+			for _, d := range deeds {
+				if slices.Contains(d.roles, role) { // which TestPagesWithoutScripts and others do
+					continue
+				}
+				denied++
+				if got := p.evaluate(`fetch(` + quote(s.in(d.path)) + `, { method: "POST", body: new URLSearchParams(` + quote(s.in(d.body)) + `) }).then((r) => String(r.status))`); got != "403" {
+					t.Errorf("POST %s as %s: %s", d.path, role, got)
+				}
+			}
+			if denied > 0 {
+				p.visit(s.url + "/jobs")
+				p.is(version, before)
+			}
+			p.quiet(s.url, "status of 403")
+			p.visit(s.url + "/")
+			p.click("header .user button")
+			p.arrives(`location.pathname === "/login"`)
+		})
+	}
+}

@@ -1,0 +1,185 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// axe is the source of the accessibility checker, which npm keeps for the next time.
+var axe = sync.OnceValues(func() (string, error) {
+	const version = "4.14.1"
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(cache, "jobhub-test", "axe-core-"+version, "node_modules", "axe-core", "axe.min.js")
+	if _, err := os.Stat(file); err != nil {
+		dir := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+		if out, err := exec.Command("npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--silent", "axe-core@"+version).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("npm: %w\n%s", err, out)
+		}
+	}
+	text, err := os.ReadFile(file)
+	return string(text), err
+})
+
+// accessible checks the page as it is against WCAG 2.2, level AA.
+func (p *page) accessible(name string) {
+	p.t.Helper()
+	if p.evaluate(`String(typeof axe)`) == "undefined" {
+		source, err := axe()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.evaluate(source + `; ""`)
+	}
+	const options = `{ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"] }`
+	found := p.evaluate(`axe.run(` + options + `).then((r) => JSON.stringify({ passes: r.passes.length,
+		wrong: r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target.join(" ")).join(", ") + "\n" + v.nodes[0].failureSummary) }))`)
+	var result struct {
+		Passes int
+		Wrong  []string
+	}
+	if err := json.Unmarshal([]byte(found), &result); err != nil || result.Passes < 5 {
+		p.t.Fatalf("%s: the checker says %s, %v", name, found, err)
+	}
+	for _, wrong := range result.Wrong {
+		p.t.Errorf("%s: %s", name, wrong)
+	}
+}
+
+// fine looks at a page as it is in both schemes, on a screen and on a phone, and on the
+// narrowest of phones, where it must not be wider than the screen.
+func (p *page) fine(name string) {
+	p.t.Helper()
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{1440, 390, 320} {
+			if width == 320 && scheme == "dark" { // which is as wide as in the light
+				continue
+			}
+			name := fmt.Sprintf("%s, %s, %d px", name, scheme, width)
+			show(p, width, 900, scheme)
+			if wide := p.evaluate(`document.documentElement.scrollWidth <= innerWidth ? "" : document.documentElement.scrollWidth + " px: " +
+				[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map((e) => e.cloneNode().outerHTML).join(" ")`); wide != "" {
+				p.t.Errorf("%s is wider than the screen: %s", name, wide)
+			}
+			if width != 320 {
+				p.accessible(name)
+			}
+		}
+	}
+}
+
+// visit is a state of a page: what is done there, and what it shows then.
+type visit struct {
+	name, path string
+	do         string // script
+	selector   string
+	text       string
+}
+
+// TestPagesInEveryState looks at every page in every state that it can be in but those
+// without a hub, which TestPagesSayThatTheyAreStale does.
+func TestPagesInEveryState(t *testing.T) {
+	t.Parallel()
+	browser := openBrowser(t)
+	empty, full := startHub(t), newScene(t, startHub(t))
+	data := filepath.Join(t.TempDir(), "data")
+	admin, viewer := makeKey(t, data, "--role", "admin"), makeKey(t, data, "--role", "viewer", "--name", "guest")
+	locked := newScene(t, startHubAt(t, freeAddr(t), data), bearer+admin)
+
+	look := func(group string, h *hub, before func(p *page), visits ...visit) {
+		t.Run(group, func(t *testing.T) {
+			t.Parallel()
+			var options []chromedp.ContextOption
+			if h == locked.hub { // whose cookie the other hubs are not to see: they have the same host
+				options = append(options, chromedp.WithNewBrowserContext())
+			}
+			p := browser.tab(t, options...)
+			if before != nil {
+				before(p)
+			}
+			for _, v := range visits {
+				show(p, 1440, 900, "light")
+				p.visit(h.url + v.path)
+				if v.do != "" {
+					p.evaluate("void (" + v.do + ")")
+				}
+				p.arrives(fmt.Sprintf(`document.querySelector(%s)?.textContent.includes(%s)`, quote(v.selector), quote(v.text)))
+				p.fine(v.name)
+			}
+			p.quiet(h.url, "status of 40", "status of 42") // of the pages that are errors
+		})
+	}
+	keys := `document.getElementById("shortcuts").showModal()`
+	for _, s := range pages() {
+		if s.empty[0] != "" {
+			look("empty/"+s.name, empty, nil, visit{"empty", s.path, "", s.empty[0], s.empty[1]})
+		}
+		if s.filled[0] == "" {
+			continue
+		}
+		path, selector := full.in(s.path), full.in(s.filled[0])
+		visits := []visit{{"filled", path, `document.querySelectorAll("details").forEach((d) => { d.open = true; })`, selector, s.filled[1]}}
+		if !s.bare {
+			visits = append(visits, visit{"keys", path, keys, "#shortcuts[open]", "This list"})
+		}
+		look("filled/"+s.name, full.hub, nil, visits...)
+	}
+	guest := func(p *page) { p.login(locked.hub, viewer) }
+	var seen []visit
+	for _, s := range pages() {
+		switch {
+		case s.filled[0] == "":
+		case s.private || s.truth == nil:
+			seen = append(seen, visit{"as a viewer: " + s.name, locked.in(s.path), "", ".lone", "403"})
+		default:
+			seen = append(seen, visit{"as a viewer: " + s.name, locked.in(s.path), "", locked.in(s.filled[0]), s.filled[1]})
+		}
+	}
+	look("read-only", locked.hub, guest, seen...)
+	look("login", locked.hub, nil, visit{"login", "/login", "", "main", "API key"},
+		visit{"refused", "/login", `document.getElementById("key").value = "jh_wrong", document.querySelector(".login button").click()`, "#key-error", "key"})
+	pick := `document.querySelector("#rows-body input").click()`
+	look("jobs", full.hub, nil,
+		visit{"filtered empty", "/jobs?q=nothing", "", "#none", "No job matches"},
+		visit{"further back", "/jobs?limit=2", "", ".paging", "Older"},
+		visit{"selected", "/jobs", pick, "#picked", "1 selected"},
+		visit{"menu", "/jobs", `document.querySelector(".menu").open = true`, ".menu", "Export as CSV"},
+		visit{"done", "/jobs?did=cancel&done=1&skipped=2&bulk=" + full.ids["running"], "", ".notice", "cancelled"},
+		visit{"question", "/jobs", pick + `, document.querySelector('[value="cancel selected"]').click()`, "#ask[open]", "Cancel 1 job?"},
+		visit{"view", "/jobs?queue=reports", `document.getElementById("save-view").click()`, "#view[open]", "Save this view"})
+	look("job", full.hub, nil,
+		visit{"question", full.in("/jobs/{running}"), `document.querySelector('#job-head form[action$="/cancel"] button').click()`, "#ask[open]", "Cancel this job?"},
+		visit{"cancelled", full.in("/jobs/{cancelled}"), "", "#job-head", "cancelled"},
+		visit{"retrying", full.in("/jobs/{retrying}"), "", "#job-head", "retrying"},
+		visit{"waiting", full.in("/jobs/{waiting}"), "", "#job-head", "waiting"},
+		visit{"edit refused", full.in("/jobs/{failed}/edit"), `document.getElementById("input").value = "{", document.querySelector(".edit form").requestSubmit()`, "#input-error", "JSON"})
+	look("queue", full.hub, nil,
+		visit{"limits refused", "/queues/reports", `document.getElementById("limit-rate").value = "fast", document.querySelector("#limits button").click()`, "#limits .bad", "Nothing was changed"})
+	look("errors", full.hub, nil,
+		visit{"malformed filter", "/jobs?since=x", "", ".notice.bad", ""},
+		visit{"no such job", "/jobs/0197f0a2-5c1e-7000-8000-000000a44f09", "", ".lone", "404"},
+		visit{"no such queue", "/queues/nothing", "", ".lone", "404"},
+		visit{"no such page of the docs", "/docs/nothing", "", ".lone", "404"})
+}
+
+// login logs in with a key.
+func (p *page) login(h *hub, key string) {
+	p.t.Helper()
+	p.visit(h.url + "/login")
+	p.evaluate(`void (document.getElementById("key").value = ` + quote(key) + `)`)
+	p.click(".login button")
+	p.arrives(`document.querySelector("header .user")`)
+	if strings.Contains(p.evaluate(`document.cookie`), "jobhub") {
+		p.t.Error("a script can read the session")
+	}
+}
