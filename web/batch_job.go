@@ -62,6 +62,7 @@ func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, erro
 		b.tell(run)
 		return jobs.Result{}, context.Cause(ctx)
 	}
+	run.Progress(b.progress())
 	return jobs.Result{Value: b.document()}, nil
 }
 
@@ -84,13 +85,19 @@ func (b *batch) publish(ctx context.Context, run *jobs.Run, changed <-chan struc
 
 // tell makes the answers so far the partial result, and returns its size.
 func (b *batch) tell(run *jobs.Run) int {
-	b.mu.Lock()
-	answered := b.answered
-	b.mu.Unlock()
+	p := b.progress()
 	result := b.document()
-	percent := 100 * float64(answered) / float64(max(len(b.items), 1))
-	run.Partial(result, jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", answered, len(b.items))})
+	run.Partial(result, p)
 	return len(result)
+}
+
+// progress says how many items have an answer, and how many of these are not 2xx.
+func (b *batch) progress() jobs.Progress {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	percent := 100 * float64(b.answered) / float64(max(len(b.items), 1))
+	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", b.answered, len(b.items)),
+		Data: fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d}`, b.answered, b.bad, len(b.items))}
 }
 
 // restore takes over the answers that an earlier attempt got.
@@ -105,6 +112,9 @@ func (b *batch) restore(result jobs.Value) {
 		if r.Kind() != jsontext.KindNull {
 			b.responses[i] = r
 			b.answered++
+			if !ok(r) {
+				b.bad++
+			}
 			b.room.Add(-int64(len(r)))
 		}
 	}

@@ -45,6 +45,7 @@ type batch struct {
 	failed     []bool       // one of these did not answer 2xx
 	responses  []jobs.Value // nil where there is none yet
 	answered   int
+	bad        int // of these, how many are not 2xx
 }
 
 func newBatch(s *Server, outer *http.Request, items []batchItem, most int64) *batch {
@@ -201,6 +202,9 @@ func (b *batch) answer(ctx context.Context, i int, w *itemWriter) {
 	b.mu.Lock()
 	b.responses[i] = response
 	b.answered++
+	if !ok(response) {
+		b.bad++
+	}
 	var next, refused []int
 	for _, d := range b.dependents[i] {
 		b.failed[d] = b.failed[d] || !ok(response)
