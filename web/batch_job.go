@@ -45,6 +45,9 @@ func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, erro
 	b := newBatch(s, s.outerOf(job), items, maxResult)
 	b.key = itemKeys(job.ID.String())
 	b.restore(job.Result)
+	if b.start = job.StartedAt; len(items) <= maxTimed {
+		b.times = make([]itemTime, len(items))
+	}
 	changed := make(chan struct{}, 1)
 	b.told = func() {
 		select {
@@ -91,13 +94,21 @@ func (b *batch) tell(run *jobs.Run) int {
 	return len(result)
 }
 
-// progress says how many items have an answer, and how many of these are not 2xx.
+// progress says how many items have an answer, how many of these are not 2xx, and of a
+// small batch when each was at work: [from, to], in ms from the start, -1 for not yet.
 func (b *batch) progress() jobs.Progress {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	percent := 100 * float64(b.answered) / float64(max(len(b.items), 1))
-	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", b.answered, len(b.items)),
-		Data: fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d}`, b.answered, b.bad, len(b.items))}
+	data := fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d`, b.answered, b.bad, len(b.items))
+	if b.times != nil {
+		times, err := json.Marshal(b.times)
+		if err != nil { // numbers
+			panic(err)
+		}
+		data = append(append(data, `,"times":`...), times...)
+	}
+	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", b.answered, len(b.items)), Data: append(data, '}')}
 }
 
 // restore takes over the answers that an earlier attempt got.
