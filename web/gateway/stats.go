@@ -9,7 +9,7 @@ import (
 const (
 	slotWidth = time.Minute
 	slots     = 15 // how many of these are kept
-	bins      = 96 // of a histogram: four for each doubling from 1 µs on, some 16 s in the last
+	bins      = 96 // of a histogram: four for each doubling from 4 µs on; the last begins at 58 s
 )
 
 // Stats counts what happens on a route. It takes no locks, and a fixed amount of memory.
