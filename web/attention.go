@@ -55,6 +55,11 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 		}
 		out = append(out, groups...)
 	}
+	upstreams, err := s.routeAttention(ctx, tenant, now)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, upstreams...)
 	slow, worst := 0, time.Duration(0)
 	for _, c := range s.Connections() {
 		if c.Tenant == tenant && c.Lag > slowLag {
@@ -210,7 +215,7 @@ func (s *Server) configAttention() []view.Attention {
 	if more != "" {
 		detail += " … and more, see the log"
 	}
-	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt}}
+	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt, Link: "/routes"}}
 }
 
 func wait(n int64) string {

@@ -58,6 +58,7 @@ type Server struct {
 	Live    *live
 
 	settings atomic.Pointer[settings]
+	looks    looks
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine
