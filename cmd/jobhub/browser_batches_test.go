@@ -9,15 +9,19 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"jobhub/web/client"
 )
 
 // batch submits a batch as a job, and returns its id.
 func (h *hub) batch(items ...string) string {
 	h.t.Helper()
-	var job struct {
-		ID string `json:"id"`
+	a := h.call("POST", "/batch?async=true", `{"requests":[`+strings.Join(items, ",")+`]}`, isJSON)
+	if a.status != http.StatusAccepted {
+		h.t.Fatalf("submitting a batch: %d %s", a.status, a.body)
 	}
-	h.decode(h.call("POST", "/batch?async=true", `{"requests":[`+strings.Join(items, ",")+`]}`).body, &job)
+	var job client.Job
+	h.decode(a.body, &job)
 	return job.ID
 }
 
@@ -58,13 +62,13 @@ func TestPageBatch(t *testing.T) {
 	cell(1, "missing failed 404")
 	cell(2, "called running 202")
 	cell(3, "waiting queued 202")
-	p.evaluate(`document.getElementById("batch-2").focus()`)
+	p.evaluate(`void document.getElementById("batch-2").focus()`)
 	close(s.lines)
 	cell(2, "called succeeded 202")
 	p.shows("#batch-sum", "1 succeeded")
 	p.is(`document.activeElement.id`, "batch-2") // the cell that flipped is the one that had the focus
 	p.is(`document.querySelectorAll("#cells [tabindex='0']").length`, "1")
-	p.evaluate(`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}))`)
+	p.evaluate(`String(document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true})))`)
 	p.is(`document.activeElement.id`, "batch-3")
 	h.call("DELETE", "/v1/jobs/"+p.evaluate(`document.querySelector("#batch-rows tbody tr:nth-child(3) td a").pathname.split("/").pop()`), "")
 	cell(3, "waiting cancelled 202")
@@ -73,7 +77,7 @@ func TestPageBatch(t *testing.T) {
 	p.press("f")
 	p.arrives(`document.querySelector("#batch-rows [aria-current]")?.dataset.show === "failed"`)
 	p.is(`document.querySelectorAll("#batch-rows tbody tr").length`, "2")
-	p.evaluate(`document.getElementById("batch-1").click()`)
+	p.evaluate(`void document.getElementById("batch-1").click()`)
 	p.arrives(`document.querySelector("#batch-item:not([hidden])")?.textContent.includes("There is no such job")`)
 	p.is(`document.getElementById("batch-1").ariaCurrent`, "true")
 	p.press("r")
@@ -109,7 +113,7 @@ func TestPageLargeBatch(t *testing.T) {
 	h.await(id, inState("succeeded"))
 	p.open(h.url + "/batches/" + id)
 	p.is(`document.querySelectorAll("#cells a.queued").length`, "1000")
-	h.call("POST", "/v1/jobs:bulk", `{"action":"cancel","filter":{"parent":"`+id+`"}}`)
+	h.call("POST", "/v1/jobs:bulk", `{"action":"cancel","filter":{"parent":"`+id+`"}}`, isJSON)
 	p.until(`document.querySelectorAll("#cells a.cancelled").length === 1000`)
 	p.shows("#batch-sum", "1,000 cancelled")
 	p.is(`document.documentElement.scrollWidth > innerWidth`, "false")
@@ -192,7 +196,8 @@ func TestBatchesWithoutScript(t *testing.T) {
 // screen and on a phone.
 func TestPagesOfBatchesAreAccessible(t *testing.T) {
 	t.Parallel()
-	empty, s, p := startHub(t), newStream(t), openBrowser(t)
+	empty, p := startHub(t), openBrowser(t)
+	s := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })) // it never answers
 	up := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	h, file := startConfigured(t, `egress: {allow: ["127.0.0.0/8"]}
 routes:

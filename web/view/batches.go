@@ -168,9 +168,17 @@ func batchTitle(kind string) string {
 }
 
 func sampleBatch(origin string) string {
-	return "curl -i '" + origin + "/batch?async=true' \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"requests\":[{\"id\":\"a\",\"method\":\"GET\",\"path\":\"/v1/queues\"},\n       {\"method\":\"POST\",\"path\":\"/v1/jobs\",\"body\":{\"kind\":\"http\",\"input\":{\"method\":\"GET\",\"url\":\"https://example.com/\"}},\"depends_on\":[\"a\"]}]}'"
+	return "curl -i '" + origin + `/batch?async=true' \
+  -H 'Content-Type: application/json' -d '{"requests":[
+    {"id":"a","method":"GET","path":"/v1/queues"},
+    {"method":"POST","path":"/v1/jobs","depends_on":["a"],"body":
+      {"kind":"http","input":{"method":"GET","url":"https://example.com/"}}}]}'`
 }
 
 func sampleFan(origin string) string {
-	return "curl -i " + origin + "/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"kind\":\"fanout\",\"input\":{\"policy\":\"any\",\"targets\":[{\"name\":\"a\",\"method\":\"GET\",\"url\":\"https://example.com/\"},\n       {\"name\":\"b\",\"method\":\"GET\",\"url\":\"https://example.org/\"}]}}'"
+	return "curl -i " + origin + `/v1/jobs \
+  -H 'Content-Type: application/json' -d '{"kind":"fanout","input":{
+    "policy":"any","targets":[
+      {"name":"a","method":"GET","url":"https://example.com/"},
+      {"name":"b","method":"GET","url":"https://example.org/"}]}}'`
 }

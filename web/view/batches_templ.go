@@ -299,7 +299,7 @@ func batchesList(m Batches) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else if len(m.Jobs) == 0 {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "<div class=\"teach\"><h2>No batch and no fan-out yet</h2><p>A batch is up to 1,000 requests to this hub in one. With <code>?async=true</code> it is a job whose answers fill in here as they come.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "<div class=\"teach first\"><h2>No batch and no fan-out yet</h2><p>A batch is up to 1,000 requests to this hub in one. With <code>?async=true</code> it is a job whose answers fill in here as they come.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
