@@ -25,6 +25,8 @@ export function part(next, old) {
   // Older than what is read here.
   if (top && order(next) < order(top)) return;
   if (!waiting.has(next.id)) came++;
+  // Alone: the patch that it came in, with all its rows, would stay as long as it.
+  next.remove();
   waiting.set(next.id, next);
   if (waiting.size > WAITING) more = waiting.delete(waiting.keys().next().value);
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -38,6 +39,7 @@ type guests struct {
 	n     int
 	path  func(i int) string  // of the request that opens connection i
 	say   string              // a message of each client, of at most 125 bytes; none if empty
+	begin string              // how the objects begin that watchers look into; eventPrefix if empty
 	watch func(i int) watcher // nil: client i only counts
 	stuck bool                // never read anything, and have a small receive buffer
 }
@@ -88,6 +90,7 @@ type member struct {
 	counter
 	objects
 	watch watcher
+	begin []byte
 	at    time.Time     // of the last read
 	size  atomic.Uint64 // bytes of its events
 }
@@ -106,7 +109,7 @@ func (a *audience) admit(ctx context.Context, g *guests, i int) error {
 		return err
 	}
 	defer conn.Close()
-	m := &member{}
+	m := &member{begin: []byte(cmp.Or(g.begin, eventPrefix))}
 	m.frames.sink = m
 	if g.watch != nil {
 		m.watch = g.watch(i)
@@ -215,7 +218,7 @@ func (m *member) data(part []byte, end bool) error {
 		return nil
 	}
 	return m.objects.data(part, end, func(object []byte) error {
-		if !bytes.HasPrefix(object, []byte(eventPrefix)) {
+		if !bytes.HasPrefix(object, m.begin) {
 			return nil
 		}
 		return m.watch(object, m.at)
@@ -299,15 +302,10 @@ func (a *audience) frameCount() (n uint64) {
 	return n
 }
 
-// deaf stops reading, so that the members can be looked at.
-func (a *audience) deaf() {
-	a.closing.Store(true)
-	a.readers.Wait()
-}
-
 // leave ends all connections at once.
 func (a *audience) leave() {
-	a.deaf()
+	a.closing.Store(true)
+	a.readers.Wait()
 	for _, m := range a.members {
 		if m != nil {
 			syscall.Close(m.fd)

@@ -183,13 +183,24 @@ func (t *tab) run(script string) error {
 // weight is what a page holds.
 type weight struct{ heap, nodes, listeners float64 }
 
-// weigh collects garbage and looks what is left.
+// weigh collects garbage until nothing more is found, and returns what is left.
 func (t *tab) weigh() (w weight, err error) {
-	for range 2 {
+	for range 10 {
+		before := w
 		if _, err := chromedp.Call(t.ctx, heapprofiler.CollectGarbage, cdp.Empty{}); err != nil {
 			return w, err
 		}
+		if w, err = t.metrics(); err != nil || w.nodes == before.nodes {
+			return w, err
+		}
+		if err := pause(t.ctx, 100*time.Millisecond); err != nil {
+			return w, err
+		}
 	}
+	return w, nil
+}
+
+func (t *tab) metrics() (w weight, err error) {
 	all, err := chromedp.Call(t.ctx, performance.GetMetrics, cdp.Empty{})
 	for _, m := range all.Metrics {
 		switch m.Name {

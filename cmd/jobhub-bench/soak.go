@@ -19,11 +19,6 @@ func (p *pagesOptions) soaked(ctx context.Context, o *output) ([]figure, error) 
 		return nil, err
 	}
 	defer b.close()
-	for range 15 { // more lines than a page keeps
-		if err := s.once(func(w *wire) error { return s.tell(w, 100) }); err != nil {
-			return nil, err
-		}
-	}
 	names, paths := []string{"overview", "jobs", "job"}, []string{"/", "/jobs", "/jobs/" + s.canary().id}
 	tabs := make([]*tab, len(paths))
 	for i, path := range paths {
@@ -32,6 +27,11 @@ func (p *pagesOptions) soaked(ctx context.Context, o *output) ([]figure, error) 
 		}
 		defer tabs[i].close()
 		if _, err := tabs[i].show(path); err != nil {
+			return nil, err
+		}
+	}
+	for range 15 { // more lines than a page keeps
+		if err := s.once(func(w *wire) error { return s.tell(w, 100) }); err != nil {
 			return nil, err
 		}
 	}
@@ -45,7 +45,10 @@ func (p *pagesOptions) soaked(ctx context.Context, o *output) ([]figure, error) 
 		}
 		return all, nil
 	}
-	warmup := min(p.soak/4, 30*time.Second)
+	warmup := 35 * time.Second // by then jobs that no worker takes are told of, too
+	if p.soak < warmup {
+		warmup = p.soak / 4
+	}
 	o.say("pages soak: three pages for %s, after %s, at 200 events/s", p.soak, warmup)
 	var before, after []weight
 	rate, err := s.during(ctx, steady, func(ctx context.Context) (err error) {

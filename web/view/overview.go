@@ -11,8 +11,10 @@ import (
 	"jobhub/jobs"
 )
 
-// maxQueues is how many queues the overview shows: the busiest, by name.
-const maxQueues = 24
+const (
+	maxQueues    = 24 // shown by the overview: the busiest, by name
+	maxAttention = 12 // things that need somebody: the most urgent
+)
 
 func (o Overview) total(states ...jobs.State) (n int64) {
 	for _, q := range o.Queues {
