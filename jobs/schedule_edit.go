@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs/cron"
 )
 
 // This file is what people do with a schedule, besides writing it whole.
@@ -86,6 +88,15 @@ func (s *Schedule) Ticks(t time.Time, n int) (all []time.Time) {
 		all, t = append(all, next), next
 	}
 	return all
+}
+
+// Words says in English when it submits jobs, without the time zone.
+func (s *Schedule) Words() string {
+	expr, err := cron.Parse(s.Cron)
+	if err != nil { // not after it was checked
+		return s.Cron
+	}
+	return expr.Words()
 }
 
 // Shown is the job of a schedule as everybody may see it: without the secrets of its

@@ -352,6 +352,7 @@ const (
 	exampleCancelled = "0197f0a2-5c1e-7000-8000-0000000000f1"
 	exampleEchoed    = "0197f0a2-5c1e-7000-8000-0000000000e1"
 	exampleWorker    = "wk_ajvrhl4l2u7opztx"
+	exampleCallback  = "7225f113a8e84f56b0ceb237"
 	exampleLease     = "0197f0a2-5c1e-7000-8000-0000000000c1.w_c4hlxxq6yqp3b7rt"
 )
 
@@ -377,7 +378,8 @@ func (s *stand) in(text string) string {
 			s.w.do("PUT", "/v1/schedules/nightly", `{"cron":"0 3 * * *","time_zone":"Europe/Berlin","job":{"kind":"report"}}`)
 			return "nightly"
 		},
-		"reports": func() string { s.w.submit(`{"kind":"nobody","queue":"reports"}`); return "reports" },
+		exampleCallback: func() string { s.w.disable("https://a.example/hook"); return exampleCallback },
+		"reports":       func() string { s.w.submit(`{"kind":"nobody","queue":"reports"}`); return "reports" },
 	} {
 		if !strings.Contains(text, sample) {
 			continue

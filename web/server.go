@@ -57,6 +57,7 @@ type Server struct {
 	Live    *live
 
 	settings atomic.Pointer[settings]
+	endings  endings // of schedules' last jobs
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine

@@ -7,7 +7,7 @@ type link struct{ View, Path, Name, Key string }
 
 var links = []link{
 	{"overview", "/", "Overview", "o"}, {"jobs", "/jobs", "Jobs", "j"}, {"queues", "/queues", "Queues", "q"},
-	{"workers", "/workers", "Workers", "w"}, {"hub", "/hub", "Hub", "h"}, {"docs", "/docs", "Docs", "d"},
+	{"workers", "/workers", "Workers", "w"}, {"schedules", "/schedules", "Schedules", "s"}, {"callbacks", "/callbacks", "Callbacks", "c"}, {"hub", "/hub", "Hub", "h"}, {"docs", "/docs", "Docs", "d"},
 }
 
 // links are the pages that the user may see.
@@ -32,6 +32,8 @@ func section(view string) string {
 		return "jobs"
 	case "queue":
 		return "queues"
+	case "schedule":
+		return "schedules"
 	}
 	return name
 }
