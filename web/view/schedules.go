@@ -174,6 +174,28 @@ func (s Schedule) bars() (all []bar) {
 	return all
 }
 
+// barPath is all bars of one state as one path, which is short enough for a list.
+type barPath struct {
+	State jobs.State
+	D     string
+}
+
+func (s Schedule) barPaths() (all []barPath) {
+	var paths [int(jobs.Cancelled) + 1][]byte
+	for _, b := range s.bars() {
+		d := appendCoord(append(paths[b.State], 'M'), b.X)
+		d = appendCoord(append(d, ' '), b.Y)
+		d = appendCoord(append(appendCoord(append(d, 'h'), barWidth), 'v'), b.H)
+		paths[b.State] = append(appendCoord(append(d, 'h'), -barWidth), 'z')
+	}
+	for _, state := range jobs.States {
+		if len(paths[state]) > 0 {
+			all = append(all, barPath{state, string(paths[state])})
+		}
+	}
+	return all
+}
+
 // ranFor is how long the last attempt at a job took; 0 where there was none.
 func ranFor(j jobs.Job) time.Duration {
 	if j.StartedAt.IsZero() || j.FinishedAt.Before(j.StartedAt) {
