@@ -158,10 +158,10 @@ func TestSchedulesAndCallbacksAreAccessible(t *testing.T) {
 	rec := newReceiver(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader([]int{http.StatusOK, http.StatusGone, http.StatusServiceUnavailable}[n%3])
 	})
-	h.call("PUT", "/v1/schedules/nightly", `{"cron":"0 3 * * mon-fri","time_zone":"Europe/Berlin","job":{"kind":"http","input":{"method":"GET","url":"http://127.0.0.1:1/"},"retry":{"max_attempts":1}}}`)
-	h.call("PUT", "/v1/schedules/paused-with-a-long-name-of-fifty-characters.or.so", `{"cron":"5,35 1,5,13 1-7,22,31 apr,oct-dec 1","time_zone":"America/Argentina/Buenos_Aires","job":{"kind":"nobody"},"paused":true}`)
+	h.call("PUT", "/v1/schedules/nightly", `{"cron":"0 3 * * mon-fri","time_zone":"Europe/Berlin","job":{"kind":"http","input":{"method":"GET","url":"http://127.0.0.1:1/"},"retry":{"max_attempts":1}}}`, isJSON)
+	h.call("PUT", "/v1/schedules/paused-with-a-long-name-of-fifty-characters.or.so", `{"cron":"5,35 1,5,13 1-7,22,31 apr,oct-dec 1","time_zone":"America/Argentina/Buenos_Aires","job":{"kind":"nobody"},"paused":true}`, isJSON)
 	for range 3 {
-		h.send(t.Context(), "POST", "/schedules/nightly/run", "x=y", "Content-Type", "application/x-www-form-urlencoded")
+		h.call("POST", "/schedules/nightly/run", "x=y", "Content-Type: application/x-www-form-urlencoded")
 	}
 	var child string
 	for range 3 {
