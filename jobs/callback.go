@@ -41,6 +41,8 @@ type Callback struct {
 	Secrets  []Secret `json:"secrets,omitzero"`  // each signs; two while one is replaced
 	Disabled bool     `json:"disabled,omitzero"` // the receiver has said that it is gone
 
+	DisabledAt time.Time `json:"disabled_at,omitzero"` // when that was
+
 	Queue string `json:"queue,omitzero"` // of a delivery: whose callback this is, if not the job's own
 }
 
@@ -216,10 +218,37 @@ func (e *Engine) SetCallbacks(ctx context.Context, tenant, queue string, list []
 		for i := range s.Callbacks {
 			c := &s.Callbacks[i]
 			k := slices.IndexFunc(old, func(o Callback) bool { return o.URL == c.URL })
-			c.Disabled = k >= 0 && old[k].Disabled
+			if c.Disabled = k >= 0 && old[k].Disabled; c.Disabled {
+				c.DisabledAt = old[k].DisabledAt
+			}
 		}
 		return nil
 	})
+}
+
+// EnableCallback lets a callback of a queue, whose receiver had said that it is gone, have
+// deliveries again. Those that were not made meanwhile are not made up for. A problem with
+// NotFound if the queue has no such callback.
+func (e *Engine) EnableCallback(ctx context.Context, tenant, queue, url string) error {
+	return e.Configure(ctx, tenant, queue, func(s *QueueSettings) error {
+		i := slices.IndexFunc(s.Callbacks, func(c Callback) bool { return c.URL == url })
+		if i < 0 {
+			return newProblem(NotFound, "No such callback", "The queue %s has no callback of that address any more.", queue)
+		}
+		s.Callbacks[i].enable(true)
+		return nil
+	})
+}
+
+// enable notes whether the receiver wants further deliveries.
+func (c *Callback) enable(on bool) {
+	if c.Disabled == !on {
+		return
+	}
+	c.Disabled, c.DisabledAt = !on, time.Time{}
+	if !on {
+		c.DisabledAt = time.Now().Truncate(time.Millisecond).UTC()
+	}
 }
 
 // limitDeliveries gives the queue of a tenant's deliveries its limits, before it gets its

@@ -67,7 +67,7 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 	trace, _, _ := strings.Cut(job.Trace(), " ")
 	for _, c := range told {
 		id := uuid.Must(uuid.NewV7())
-		delivery := accept(Job{ID: id, Tenant: job.Tenant, Kind: KindWebhook, Queue: CallbackQueue, State: Queued, Key: hostOf(c.URL),
+		delivery := accept(Job{ID: id, Tenant: job.Tenant, Kind: KindWebhook, Queue: CallbackQueue, State: Queued, Key: hostOf(c.URL), Tags: []string{t.String()},
 			Input: appendDelivery(nil, "msg_"+id.String(), &c, trace, body), Parent: job.ID, Via: Via{Trace: trace}, Callbacks: []Callback{c},
 			MaxAttempts: len(CallbackRetries) + 1, Backoff: Backoff{Exponential, CallbackRetries[0], CallbackRetries[len(CallbackRetries)-1]},
 			Timeout: deliveryTimeout, Retention: DefaultRetention, CreatedAt: at})
@@ -200,7 +200,7 @@ func (r *Run) EnableCallback(ctx context.Context, on bool) error {
 	return r.engine.Configure(ctx, r.job.Tenant, c.Queue, func(s *QueueSettings) error {
 		for i := range s.Callbacks {
 			if s.Callbacks[i].URL == c.URL {
-				s.Callbacks[i].Disabled = !on
+				s.Callbacks[i].enable(on)
 			}
 		}
 		return nil
@@ -222,7 +222,7 @@ func (e *Engine) enableCallback(ctx context.Context, tenant string, id ID, url s
 			return nil
 		}
 		job.Callbacks = slices.Clone(job.Callbacks)
-		job.Callbacks[i].Disabled = !on
+		job.Callbacks[i].enable(on)
 		err = e.commits.keep(ctx, newOp(Change{Job: job, If: Guard{job.State, job.Lease}, Fields: FieldCallbacks}))
 		if !errors.Is(err, ErrConflict) {
 			return err

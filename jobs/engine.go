@@ -251,7 +251,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 	}
 	callbacks := slices.Clone(old.Callbacks)
 	for i := range callbacks {
-		callbacks[i].Disabled = false
+		callbacks[i].enable(true)
 	}
 	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,

@@ -45,20 +45,29 @@ func ScheduleTag(name string) string { return "schedule:" + name }
 func (s *Schedule) next(t time.Time) (time.Time, error) {
 	expr, err := cron.Parse(s.Cron)
 	if err != nil {
-		return t, invalid("/cron", "%s", err)
+		err = invalid("/cron", "%s", err)
 	}
-	zone, err := time.LoadLocation(s.TimeZone)
-	if err != nil || s.TimeZone == "Local" {
-		return t, invalid("/time_zone", "must be a name like Europe/Berlin or UTC")
+	zone, unknown := time.LoadLocation(s.TimeZone)
+	if unknown != nil || s.TimeZone == "Local" {
+		unknown = invalid("/time_zone", "must be a name like Europe/Berlin or UTC")
+	}
+	if err := together(err, unknown); err != nil {
+		return t, err
 	}
 	next := expr.Next(t.In(zone))
 	if next.IsZero() {
 		return t, invalid("/cron", "names no time within nine years")
 	}
-	return next.UTC(), nil
+	return next, nil
 }
 
-// job is what the schedule submits.
+// tick is the first one after t, in UTC.
+func (s *Schedule) tick(t time.Time) (time.Time, error) {
+	next, err := s.next(t)
+	return next.UTC(), err
+}
+
+// spec is what the schedule submits.
 func (s *Schedule) spec(tenant string) (Spec, error) {
 	spec, err := DecodeSpec(s.Job)
 	if err == nil && !spec.RunAt.IsZero() {
@@ -77,46 +86,88 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 	if !WellFormedName(s.Name) {
 		return s, false, noSchedule(s.Name)
 	}
-	s.TimeZone = cmp.Or(s.TimeZone, "UTC")
-	s.NextAt, s.LastAt, s.LastJob, s.LastError = time.Time{}, time.Time{}, ID{}, nil
-	if _, err := s.next(time.Now()); err != nil {
+	if err := e.CheckSchedule(tenant, &s); err != nil {
 		return s, false, err
 	}
+	return e.writeSchedule(ctx, tenant, s.Name, func(*Schedule) (Schedule, error) { return s, nil })
+}
+
+// CheckSchedule looks at all members of a schedule but its name, and writes its job in one
+// line. What is wrong is one problem.
+func (e *Engine) CheckSchedule(tenant string, s *Schedule) error {
+	s.TimeZone = cmp.Or(s.TimeZone, "UTC")
+	_, err := s.next(time.Now())
+	return together(err, e.checkTemplate(tenant, s))
+}
+
+// checkTemplate looks at the job of a schedule as if it were submitted.
+func (e *Engine) checkTemplate(tenant string, s *Schedule) error {
 	if s.Job == nil {
-		return s, false, invalid("/job", "is required: a job as POST /v1/jobs takes it")
+		return invalid("/job", "is required: a job as POST /v1/jobs takes it")
 	}
 	if err := s.Job.Compact(); err != nil {
-		return s, false, invalid("/job", "%s", err)
+		return invalid("/job", "%s", err)
 	}
 	if len(s.Job) > maxScheduleJob {
-		return s, false, invalid("/job", "must be up to %d bytes; store large data elsewhere and send a link", maxScheduleJob)
+		return invalid("/job", "must be up to %d bytes; store large data elsewhere and send a link", maxScheduleJob)
 	}
 	spec, err := s.spec(tenant)
 	if err == nil {
 		_, err = e.newJob(spec)
 	}
 	if p, ok := errors.AsType[*Problem](err); ok {
-		return s, false, within("/job", p)
+		return within("/job", p)
 	}
-	if err != nil {
-		return s, false, err
+	return err
+}
+
+// together is one problem of all that is wrong with a document, as the first one says it;
+// nil if nothing is.
+func together(errs ...error) error {
+	var all *Problem
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		p, ok := errors.AsType[*Problem](err)
+		switch {
+		case !ok:
+			return err
+		case all == nil:
+			all = within("", p)
+		default:
+			all.Errors = append(all.Errors, p.Errors...)
+		}
 	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// writeSchedule stores what edit makes of the schedule of that name, which is nil if there
+// is none. It is called again whenever that has changed meanwhile.
+func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit func(old *Schedule) (Schedule, error)) (s Schedule, made bool, err error) {
 	for {
 		all, err := e.store.Documents(ctx, tenant, kindSchedule)
 		if err != nil {
 			return s, false, err
 		}
-		i := slices.IndexFunc(all, func(d Document) bool { return d.Name == s.Name })
+		i := slices.IndexFunc(all, func(d Document) bool { return d.Name == name })
 		if i < 0 && len(all) >= maxSchedules {
 			return s, false, newProblem(Conflict, "Too many schedules", "There are %d schedules; delete some first.", len(all))
 		}
 		var old Schedule
 		var was Value
+		var there *Schedule
 		if i >= 0 {
 			if old, err = decodeSchedule(all[i]); err != nil {
 				return s, false, err
 			}
-			was = all[i].Data
+			was, there = all[i].Data, &old
+		}
+		if s, err = edit(there); err != nil {
+			return s, false, err
 		}
 		s.NextAt, s.LastAt, s.LastJob, s.LastError = time.Time{}, old.LastAt, old.LastJob, nil
 		switch {
@@ -124,7 +175,7 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 		case was != nil && !old.Paused && old.Cron == s.Cron && old.TimeZone == s.TimeZone:
 			s.NextAt = old.NextAt // it may be due this moment
 		default:
-			if s.NextAt, err = s.next(time.Now()); err != nil {
+			if s.NextAt, err = s.tick(time.Now()); err != nil {
 				return s, false, err
 			}
 		}
@@ -273,11 +324,28 @@ type tick struct {
 	op     *op
 }
 
+// prepare makes the op that submits the job of a schedule and notes that in it.
+func (e *Engine) prepare(t *tick, now time.Time) error {
+	spec, err := t.spec(t.tenant)
+	if err != nil {
+		return err
+	}
+	job, err := e.newJob(spec)
+	if err != nil {
+		return err
+	}
+	fired := t.Schedule
+	fired.LastAt, fired.LastJob, fired.LastError = now.Truncate(time.Millisecond).UTC(), job.ID, nil
+	t.op = newOp(accept(job))
+	t.op.change.After, t.op.change.With = spec.After, fired.document(t.tenant, t.was)
+	return nil
+}
+
 // fire submits the jobs of schedules, together. It returns false if that was not possible
 // and has to be tried again.
 func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done bool) {
 	for _, t := range due {
-		next, err := t.next(now)
+		next, err := t.Schedule.tick(now)
 		if err != nil { // zones may have gone with an update of the machine
 			e.log.Error("a schedule can't go on and is paused", "schedule", t.Name, "error", err)
 			t.Paused = true
@@ -287,19 +355,9 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 			t.refuse(err)
 			continue
 		}
-		spec, err := t.spec(t.tenant)
-		var job Job
-		if err == nil {
-			job, err = e.newJob(spec)
-		}
-		if err != nil {
+		if err := e.prepare(t, now); err != nil {
 			t.refuse(err)
-			continue
 		}
-		fired := t.Schedule
-		fired.LastAt, fired.LastJob, fired.LastError = now.Truncate(time.Millisecond).UTC(), job.ID, nil
-		t.op = newOp(accept(job))
-		t.op.change.After, t.op.change.With = spec.After, fired.document(t.tenant, t.was)
 	}
 	if !e.handIn(ctx, due) {
 		return false

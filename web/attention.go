@@ -27,7 +27,7 @@ const (
 
 // attention is what a person should look at, the most urgent first: queues where much
 // fails, where nothing moves, which refuse jobs, or which somebody paused; what fails
-// most; who is slow to take events; and a configuration that is not in force.
+// most; schedules that fail and callbacks that are disabled; who is slow to take events; and a configuration that is not in force.
 func (s *Server) attention(ctx context.Context, tenant string, queues []view.Queue, now time.Time) (out []view.Attention, err error) {
 	failing := false
 	for _, q := range queues {
@@ -60,6 +60,8 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 		return nil, err
 	}
 	out = append(out, upstreams...)
+	failed, err := s.failingSchedules(ctx, tenant)
+	out = append(append(out, failed...), disabledCallbacks(queues)...)
 	slow, worst := 0, time.Duration(0)
 	for _, c := range s.Connections() {
 		if c.Tenant == tenant && c.Lag > slowLag {

@@ -66,6 +66,9 @@ func (s *Server) editPage(w http.ResponseWriter, r *http.Request) {
 	if err == nil && !job.State.Final() {
 		err = jobs.NewProblem(jobs.Conflict, "Not finished", "The job is %s; only a finished job can be retried.", job.State)
 	}
+	if err == nil && job.Kind == jobs.KindWebhook { // whose address may hold a secret
+		err = jobs.NewProblem(jobs.Conflict, "Not to be edited", "A delivery is repeated as it was: retry it.")
+	}
 	if err != nil {
 		s.failPage(w, r, err)
 		return

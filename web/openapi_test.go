@@ -353,6 +353,7 @@ const (
 	exampleEchoed    = "0197f0a2-5c1e-7000-8000-0000000000e1"
 	exampleBatch     = "0197f0a2-5c1e-7000-8000-0000000000b1" // of which a request failed
 	exampleWorker    = "wk_ajvrhl4l2u7opztx"
+	exampleCallback  = "7225f113a8e84f56b0ceb237"
 	exampleLease     = "0197f0a2-5c1e-7000-8000-0000000000c1.w_c4hlxxq6yqp3b7rt"
 )
 
@@ -383,7 +384,8 @@ func (s *stand) in(text string) string {
 			s.w.do("PUT", "/v1/schedules/nightly", `{"cron":"0 3 * * *","time_zone":"Europe/Berlin","job":{"kind":"report"}}`)
 			return "nightly"
 		},
-		"reports": func() string { s.w.submit(`{"kind":"nobody","queue":"reports"}`); return "reports" },
+		exampleCallback: func() string { s.w.disable("https://a.example/hook"); return exampleCallback },
+		"reports":       func() string { s.w.submit(`{"kind":"nobody","queue":"reports"}`); return "reports" },
 	} {
 		if !strings.Contains(text, sample) {
 			continue

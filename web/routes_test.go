@@ -48,12 +48,15 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 		request = strings.NewReplacer("WORKER", k.id, "TOKEN", token).Replace(request)
 	}
 	method, path, _ = strings.Cut(request, " ")
-	return method, path, strings.Replace(c.body, "ID", id, 1)
+	if strings.Contains(c.body, "CALLBACK") {
+		w.disable("https://a.example/hook")
+	}
+	return method, path, strings.NewReplacer("ID", id, "NEW", id, "CALLBACK", exampleCallback).Replace(c.body)
 }
 
 // formHeaders are those of what the pages send.
 func formHeaders(path string) []string {
-	if strings.HasPrefix(path, "/jobs/") {
+	if strings.HasPrefix(path, "/jobs/") || strings.HasPrefix(path, "/schedules") || strings.HasPrefix(path, "/callbacks") {
 		return []string{"Content-Type", "application/x-www-form-urlencoded"}
 	}
 	return nil
@@ -180,6 +183,27 @@ var routeCases = []routeCase{
 	{"POST /queues/{name}/pause", "POST /queues/nothing/pause", "", 404, "text/html; charset=utf-8"},
 	{"POST /queues/{name}/resume", "POST /queues/default/resume", "", 303, ""},
 	{"POST /queues/{name}/resume", "POST /queues/nothing/resume", "", 404, "text/html; charset=utf-8"},
+	{"GET /schedules", "GET /schedules", "", 200, "text/html; charset=utf-8"},
+	{"GET /schedules", "GET /schedules?after=A", "", 400, "text/html; charset=utf-8"},
+	{"POST /schedules", "POST /schedules", "name=NEW&cron=@daily&kind=k", 303, ""},
+	{"POST /schedules", "POST /schedules", "name=S&cron=soon", 422, "text/html; charset=utf-8"},
+	{"GET /schedules/{name}", "GET /schedules/MADE", "", 200, "text/html; charset=utf-8"},
+	{"GET /schedules/{name}", "GET /schedules/nothing", "", 404, "text/html; charset=utf-8"},
+	{"POST /schedules/{name}", "POST /schedules/MADE", "cron=@hourly", 303, ""},
+	{"POST /schedules/{name}", "POST /schedules/MADE", "cron=soon", 422, "text/html; charset=utf-8"},
+	{"POST /schedules/{name}", "POST /schedules/nothing", "cron=@hourly", 404, "text/html; charset=utf-8"},
+	{"POST /schedules/{name}/run", "POST /schedules/MADE/run", "", 303, ""},
+	{"POST /schedules/{name}/run", "POST /schedules/nothing/run", "", 404, "text/html; charset=utf-8"},
+	{"POST /schedules/{name}/pause", "POST /schedules/MADE/pause", "", 303, ""},
+	{"POST /schedules/{name}/pause", "POST /schedules/nothing/pause", "", 404, "text/html; charset=utf-8"},
+	{"POST /schedules/{name}/resume", "POST /schedules/MADE/resume", "", 303, ""},
+	{"POST /schedules/{name}/resume", "POST /schedules/nothing/resume", "", 404, "text/html; charset=utf-8"},
+	{"POST /schedules/{name}/delete", "POST /schedules/MADE/delete", "", 303, ""},
+	{"POST /schedules/{name}/delete", "POST /schedules/nothing/delete", "", 404, "text/html; charset=utf-8"},
+	{"GET /callbacks", "GET /callbacks?state=failed,retrying", "", 200, "text/html; charset=utf-8"},
+	{"GET /callbacks", "GET /callbacks?state=nowhere", "", 400, "text/html; charset=utf-8"},
+	{"POST /callbacks/enable", "POST /callbacks/enable", "queue=disabled&callback=CALLBACK", 303, ""},
+	{"POST /callbacks/enable", "POST /callbacks/enable", "queue=disabled&callback=x", 404, "text/html; charset=utf-8"},
 	{"GET /workers", "GET /workers", "", 200, "text/html; charset=utf-8"},
 	{"POST /workers/{id}/quiet", "POST /workers/WORKER/quiet", "", 303, ""},
 	{"POST /workers/{id}/quiet", "POST /workers/wk_x/quiet", "", 404, "text/html; charset=utf-8"},

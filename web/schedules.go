@@ -90,7 +90,7 @@ func appendSchedule(b []byte, s *jobs.Schedule) []byte {
 		LastJob   string            `json:"last_job"`
 		LastError *jobs.Problem     `json:"last_error"`
 		Links     map[string]string `json:"links"`
-	}{s.Name, s.Cron, s.TimeZone, s.Job, s.Paused, at(s.NextAt), at(s.LastAt), "", s.LastError,
+	}{s.Name, s.Cron, s.TimeZone, s.Shown(), s.Paused, at(s.NextAt), at(s.LastAt), "", s.LastError,
 		map[string]string{"self": "/v1/schedules/" + s.Name, "jobs": "/v1/jobs?tag=schedule:" + s.Name}}
 	if s.LastJob != (jobs.ID{}) {
 		doc.LastJob = s.LastJob.String()

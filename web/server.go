@@ -59,6 +59,7 @@ type Server struct {
 
 	settings atomic.Pointer[settings]
 	looks    looks
+	endings  endings // of schedules' last jobs
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine

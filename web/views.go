@@ -23,17 +23,20 @@ type liveView struct {
 // liveViews are all views, by their word.
 func (s *Server) liveViews() map[string]liveView {
 	return map[string]liveView{
-		"overview": {auth.Watch, alone, s.drawOverview},
-		"wall":     {auth.Watch, alone, s.drawWall},
-		"jobs":     {auth.Watch, s.findTable, s.renderTable},
-		"job":      {auth.Watch, s.findJob, s.renderJob},
-		"batches":  {auth.Watch, findBatches, s.drawBatches},
-		"batch":    {auth.Watch, s.findBatch, s.drawBatch},
-		"routes":   {auth.Administer, alone, s.drawRoutes},
-		"queues":   {auth.Watch, alone, s.drawQueues},
-		"queue":    {auth.Watch, findQueue, s.drawQueue},
-		"workers":  {auth.Watch, alone, s.drawWorkers},
-		"hub":      {auth.Administer, alone, s.drawHub},
+		"overview":  {auth.Watch, alone, s.drawOverview},
+		"wall":      {auth.Watch, alone, s.drawWall},
+		"jobs":      {auth.Watch, s.findTable, s.renderTable},
+		"job":       {auth.Watch, s.findJob, s.renderJob},
+		"batches":   {auth.Watch, findBatches, s.drawBatches},
+		"batch":     {auth.Watch, s.findBatch, s.drawBatch},
+		"routes":    {auth.Administer, alone, s.drawRoutes},
+		"queues":    {auth.Watch, alone, s.drawQueues},
+		"queue":     {auth.Watch, findQueue, s.drawQueue},
+		"workers":   {auth.Watch, alone, s.drawWorkers},
+		"hub":       {auth.Administer, alone, s.drawHub},
+		"schedules": {auth.Watch, findSchedules, s.drawSchedules},
+		"schedule":  {auth.Watch, s.findSchedule, s.drawSchedule},
+		"callbacks": {auth.Watch, findCallbacks, s.drawCallbacks},
 	}
 }
 

@@ -28,7 +28,7 @@ func (m JobModel) why() string {
 // childText says what a job is there for that belongs to another.
 func childText(j jobs.Job) string {
 	if j.Kind == jobs.KindWebhook && len(j.Callbacks) > 0 {
-		return "callback to " + shorten(j.Callbacks[0].URL)
+		return "callback to " + HostPath(j.Callbacks[0].URL)
 	}
 	return j.Kind
 }
@@ -61,4 +61,12 @@ func answerBody(r *jobs.Response) jobs.Value {
 		return jobs.BodyValue(kind, head)
 	}
 	return jobs.BodyValue(kind, r.Body)
+}
+
+// resultTitle names what a job has come to.
+func resultTitle(j jobs.Job) string {
+	if j.Kind == jobs.KindWebhook {
+		return "Came back"
+	}
+	return "Result"
 }

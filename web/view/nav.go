@@ -7,7 +7,8 @@ type link struct{ View, Path, Name, Key string }
 
 var links = []link{
 	{"overview", "/", "Overview", "o"}, {"jobs", "/jobs", "Jobs", "j"}, {"batches", "/batches", "Batches", "b"}, {"queues", "/queues", "Queues", "q"},
-	{"workers", "/workers", "Workers", "w"}, {"routes", "/routes", "Routes", "r"}, {"hub", "/hub", "Hub", "h"}, {"docs", "/docs", "Docs", "d"},
+	{"workers", "/workers", "Workers", "w"}, {"schedules", "/schedules", "Schedules", "s"}, {"callbacks", "/callbacks", "Callbacks", "c"},
+	{"routes", "/routes", "Routes", "r"}, {"hub", "/hub", "Hub", "h"}, {"docs", "/docs", "Docs", "d"},
 }
 
 // links are the pages that the user may see.
@@ -34,6 +35,8 @@ func section(view string) string {
 		return "queues"
 	case "batch":
 		return "batches"
+	case "schedule":
+		return "schedules"
 	}
 	return name
 }

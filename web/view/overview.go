@@ -82,7 +82,9 @@ type target struct{ Method, Scheme, Host, Path string }
 
 func targetOf(j jobs.Job) (t target, ok bool) {
 	var in struct{ Method, URL string }
-	if j.Kind != "http" || json.Unmarshal(j.Input, &in) != nil {
+	if j.Kind == jobs.KindWebhook && len(j.Callbacks) > 0 {
+		in.Method, in.URL = "POST", j.Callbacks[0].URL
+	} else if j.Kind != "http" || json.Unmarshal(j.Input, &in) != nil {
 		return t, false
 	}
 	u, err := url.Parse(in.URL)

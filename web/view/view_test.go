@@ -128,6 +128,15 @@ func TestPageRendersItsFragments(t *testing.T) {
 		check(render(t, WallPage(shell(), o)), WallFragments(o))
 		check(render(t, QueuesPage(shell(), QueuesModel{Queues: o.Queues})), QueuesFragments(QueuesModel{Queues: o.Queues}))
 	}
+	for _, m := range []SchedulesModel{sampleSchedules(), {}} {
+		check(render(t, SchedulesPage(shell(), m, ScheduleForm{})), SchedulesFragments(m))
+	}
+	for _, it := range append(sampleSchedules().List, Schedule{}) {
+		check(render(t, SchedulePage(shell(), sampleOne(it), ScheduleForm{})), ScheduleFragments(sampleOne(it)))
+	}
+	for _, m := range []CallbacksModel{sampleCallbacks(), manyCallbacks(), {}} {
+		check(render(t, CallbacksPage(shell(), m)), CallbacksFragments(m))
+	}
 	for _, m := range []Jobs{sampleJobs(), sampleFiltered(), {}} {
 		check(render(t, JobsPage(shell(), m)), JobsFragments(m))
 	}
@@ -148,7 +157,7 @@ func TestPageRendersItsFragments(t *testing.T) {
 // The pages are served under a policy that allows nothing inline.
 func TestNothingInline(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script>|https?://(?:cdn|fonts)`)
-	pages := slices.Concat(slices.Collect(maps.Values(operationPages(t))), slices.Collect(maps.Values(batchPages(t))))
+	pages := slices.Concat(slices.Collect(maps.Values(operationPages(t))), slices.Collect(maps.Values(batchPages(t))), slices.Collect(maps.Values(workPages(t))))
 	for _, page := range append(pages, render(t, OverviewPage(shell(), sampleOverview())), render(t, JobPage(shell(), sampleFailed())), render(t, JobPage(shell(), sampleRunning())),
 		render(t, LoginPage(shell(), Login{Next: "/", Error: "No."})), render(t, JobPage(viewerShell(), sampleFailed())),
 		render(t, JobsPage(shell(), sampleFiltered())), render(t, ConfirmPage(shell(), Confirm{})), render(t, EditPage(shell(), Edit{}))) {
@@ -197,6 +206,12 @@ func TestScriptsAreText(t *testing.T) {
 			Jobs: RouteJobs{Failing: noon, Why: evil}}}})),
 		"no routes": render(t, RoutesPage(shell(), Routes{Origin: evil})),
 		"no jobs":   render(t, JobsPage(operatorShell(), Jobs{Origin: evil})),
+		"schedules": render(t, SchedulesPage(shell(), SchedulesModel{Origin: evil, All: 1, After: evil, Next: evil, List: []Schedule{evilSchedule(evil, evilJSON, j)}},
+			ScheduleForm{Values: map[string]string{"name": evil, "input": evil}, Errors: map[string]string{"cron": evil}, Wrong: evil})),
+		"schedule": render(t, SchedulePage(shell(), ScheduleModel{It: evilSchedule(evil, evilJSON, j, result)}, ScheduleForm{Values: map[string]string{"cron": evil}})),
+		"callbacks": render(t, CallbacksPage(shell(), CallbacksModel{Origin: evil, Cursor: evil, Next: evil, Callbacks: []Callback{{ID: evil, Target: evil, Queue: evil, Events: []string{evil}, Disabled: true}},
+			Hosts: Hosts{List: []Host{{Name: evil}}}, Deliveries: []jobs.Job{evilDelivery(j, evil, evilJSON)}})),
+		"delivery":  render(t, JobPage(shell(), JobModel{Job: evilDelivery(j, evil, evilJSON)})),
 		"malformed": render(t, JobsPage(shell(), Jobs{Problem: &jobs.Problem{Title: evil, Detail: evil}})),
 		"confirm":   render(t, ConfirmPage(shell(), Confirm{Title: evil, Text: evil, Action: "javascript:" + evil, Fields: [][2]string{{evil, evil}}, Button: evil, Back: "javascript:" + evil})),
 		"edit":      render(t, EditPage(shell(), Edit{Job: j, Input: evil, Problem: &jobs.Problem{Title: evil, Detail: evil}})),

@@ -1,0 +1,333 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/view"
+)
+
+const (
+	schedulesShown = 50 // on a page
+	ticksShown     = 5
+	maxMakerForm   = 256 << 10   // bytes; a job of a schedule takes 64 KiB, which grow by escaping
+	schedulesPause = time.Second // between looks, since what changes a schedule tells no event
+)
+
+func (s *Server) schedulesPage(w http.ResponseWriter, r *http.Request) {
+	s.showSchedules(w, r, http.StatusOK, view.ScheduleForm{})
+}
+
+func (s *Server) showSchedules(w http.ResponseWriter, r *http.Request, status int, form view.ScheduleForm) {
+	after := r.URL.Query().Get("after")
+	if after != "" && !jobs.WellFormedName(after) {
+		s.failPage(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter after takes the name of a schedule."))
+		return
+	}
+	model, err := s.schedulesModel(r.Context(), tenant(r), after)
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	s.page(w, r, status, view.SchedulesPage(s.shell(r, s.Hub.Position()), model, form))
+}
+
+func (s *Server) schedulePage(w http.ResponseWriter, r *http.Request) {
+	s.showSchedule(w, r, http.StatusOK, nil)
+}
+
+// showSchedule shows a schedule, with a form that was refused or with its times.
+func (s *Server) showSchedule(w http.ResponseWriter, r *http.Request, status int, form *view.ScheduleForm) {
+	model, err := s.scheduleModel(r.Context(), tenant(r), r.PathValue("name"))
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	if form == nil {
+		form = &view.ScheduleForm{Values: map[string]string{"cron": model.It.Cron, "time_zone": model.It.TimeZone}}
+	}
+	s.page(w, r, status, view.SchedulePage(s.shell(r, s.Hub.Position()), model, *form))
+}
+
+func findSchedules(_ context.Context, _, after string) error {
+	if after != "" && !jobs.WellFormedName(after) {
+		return noView("schedules:" + after)
+	}
+	return nil
+}
+
+func (s *Server) findSchedule(ctx context.Context, tenant, name string) error {
+	_, err := s.Engine.Schedule(ctx, tenant, name)
+	return err
+}
+
+func (s *Server) drawSchedules(ctx context.Context, tenant, after string, _ any) (hub.Rendered, error) {
+	model, err := s.schedulesModel(ctx, tenant, after)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	return rendered(ctx, hub.Filter{}, schedulesPause, view.SchedulesFragments(model))
+}
+
+func (s *Server) drawSchedule(ctx context.Context, tenant, name string, _ any) (hub.Rendered, error) {
+	model, err := s.scheduleModel(ctx, tenant, name)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	return rendered(ctx, hub.Filter{Tenant: tenant, Tag: jobs.ScheduleTag(name)}, schedulesPause, view.ScheduleFragments(model))
+}
+
+func (s *Server) schedulesModel(ctx context.Context, tenant, after string) (view.SchedulesModel, error) {
+	m := view.SchedulesModel{At: time.Now(), Origin: s.Origin, After: after}
+	all, err := s.Engine.Schedules(ctx, tenant)
+	if err != nil {
+		return m, err
+	}
+	m.All = len(all)
+	slices.SortFunc(all, func(a, b jobs.Schedule) int { return strings.Compare(a.Name, b.Name) })
+	all = slices.DeleteFunc(all, func(one jobs.Schedule) bool { return one.Name <= after })
+	if len(all) > schedulesShown {
+		all = all[:schedulesShown]
+		m.Next = all[schedulesShown-1].Name
+	}
+	for _, one := range all {
+		it, err := s.scheduleOf(ctx, tenant, one)
+		if err != nil {
+			return m, err
+		}
+		m.List = append(m.List, it)
+	}
+	return m, nil
+}
+
+func (s *Server) scheduleModel(ctx context.Context, tenant, name string) (view.ScheduleModel, error) {
+	m := view.ScheduleModel{At: time.Now()}
+	one, err := s.Engine.Schedule(ctx, tenant, name)
+	if err != nil {
+		return m, err
+	}
+	m.Ticks = one.Ticks(m.At, ticksShown)
+	m.It, err = s.scheduleOf(ctx, tenant, one)
+	return m, err
+}
+
+// scheduleOf is a schedule with its newest runs.
+func (s *Server) scheduleOf(ctx context.Context, tenant string, one jobs.Schedule) (view.Schedule, error) {
+	it := view.Schedule{Schedule: one}
+	spec, err := jobs.DecodeSpec(one.Job)
+	if err != nil {
+		return it, err
+	}
+	it.Kind, it.Queue, it.OrderingKey = spec.Kind, spec.Queue, spec.OrderingKey
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: jobs.ScheduleTag(one.Name), Limit: view.MaxRuns})
+	it.Runs = page.Jobs
+	return it, err
+}
+
+// makeScheduleForm is POST /schedules: PUT of a new one for those without scripts.
+func (s *Server) makeScheduleForm(w http.ResponseWriter, r *http.Request) {
+	form, err := readScheduleForm(w, r, "name", "cron", "time_zone", "kind", "queue", "input", "more", "paused")
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	one := jobs.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: caller(r)}
+	if !jobs.WellFormedName(one.Name) {
+		form.Errors["name"] = "must be 1 to 64 of a-z 0-9 . _ -"
+	}
+	if len(form.Errors) > 0 { // say all that is wrong at once
+		err = s.Engine.CheckSchedule(tenant(r), &one)
+	} else {
+		one, err = s.Engine.MakeSchedule(r.Context(), tenant(r), one)
+	}
+	if err != nil && !misfit(form, err) {
+		s.failPage(w, r, err)
+		return
+	}
+	if err != nil || len(form.Errors) > 0 {
+		s.showSchedules(w, r, refusedWith(err), *form)
+		return
+	}
+	seeOther(w, "/schedules/"+one.Name)
+}
+
+// changeScheduleForm is POST /schedules/{name}: it changes when a schedule runs.
+func (s *Server) changeScheduleForm(w http.ResponseWriter, r *http.Request) {
+	form, err := readScheduleForm(w, r, "cron", "time_zone")
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	s.changeSchedule(w, r, form, func(one *jobs.Schedule) {
+		one.Cron, one.TimeZone = form.Values["cron"], form.Values["time_zone"]
+	})
+}
+
+func (s *Server) pauseSchedule(paused bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.changeSchedule(w, r, nil, func(one *jobs.Schedule) { one.Paused = paused })
+	}
+}
+
+// changeSchedule changes a schedule; what is wrong is said in the form, if there is one.
+func (s *Server) changeSchedule(w http.ResponseWriter, r *http.Request, form *view.ScheduleForm, edit func(*jobs.Schedule)) {
+	name := r.PathValue("name")
+	_, err := s.Engine.ChangeSchedule(r.Context(), tenant(r), name, edit)
+	switch {
+	case err == nil:
+		seeOther(w, "/schedules/"+name)
+	case form != nil && misfit(form, err):
+		s.showSchedule(w, r, refusedWith(err), form)
+	default:
+		s.failPage(w, r, err)
+	}
+}
+
+// runScheduleForm is POST /schedules/{name}/run.
+func (s *Server) runScheduleForm(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if _, err := s.Engine.RunSchedule(r.Context(), tenant(r), name); err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	seeOther(w, "/schedules/"+name)
+}
+
+// deleteScheduleForm is POST /schedules/{name}/delete. Where the form says ask, it first asks.
+func (s *Server) deleteScheduleForm(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	err := readForm(w, r, maxForm)
+	if err == nil && r.PostForm.Get("ask") != "" {
+		if _, err = s.Engine.Schedule(r.Context(), tenant(r), name); err == nil {
+			s.page(w, r, http.StatusOK, view.ConfirmPage(s.shell(r, s.Hub.Position()), view.Confirm{Title: "Delete the schedule " + name + "?",
+				Text: "No further job of it will come. Those that it has submitted stay. This can't be undone.", Action: "/schedules/" + name + "/delete",
+				Button: "Delete the schedule", Back: "/schedules/" + name}))
+			return
+		}
+	}
+	if err == nil {
+		err = s.Engine.DeleteSchedule(r.Context(), tenant(r), name)
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	seeOther(w, "/schedules")
+}
+
+// readScheduleForm reads the fields of a form as they were written.
+func readScheduleForm(w http.ResponseWriter, r *http.Request, fields ...string) (*view.ScheduleForm, error) {
+	if err := readForm(w, r, maxMakerForm); err != nil {
+		return nil, err
+	}
+	form := &view.ScheduleForm{Values: map[string]string{}, Errors: map[string]string{}}
+	for _, name := range fields {
+		form.Values[name] = strings.TrimSpace(strings.ToValidUTF8(r.PostForm.Get(name), "�"))
+	}
+	return form, nil
+}
+
+// jobOf is the submission that the fields of a form describe. What can't be read is among
+// the errors of the form, and left out.
+func jobOf(form *view.ScheduleForm) jobs.Value {
+	members := map[string]jobs.Value{}
+	if more := form.Values["more"]; more != "" {
+		if err := json.Unmarshal([]byte(more), &members); err != nil {
+			form.Errors["more"] = faultOf(err)
+		}
+		if members == nil { // null
+			form.Errors["more"], members = "must be an object", map[string]jobs.Value{}
+		}
+		for _, name := range []string{"kind", "queue", "input"} {
+			if _, twice := members[name]; twice {
+				form.Errors["more"] = "has the member " + name + ", which has a field of its own"
+			}
+		}
+	}
+	if input := form.Values["input"]; input != "" {
+		v, err := editedInput(input)
+		if err != nil {
+			form.Errors["input"] = faultOf(err)
+		} else {
+			members["input"] = v
+		}
+	}
+	for _, name := range []string{"kind", "queue"} {
+		if text := form.Values[name]; text != "" {
+			quoted, err := json.Marshal(text)
+			if err != nil { // a valid text
+				panic(err)
+			}
+			members[name] = quoted
+		}
+	}
+	job, err := json.Marshal(members, json.Deterministic(true))
+	if err != nil { // texts and valid JSON only
+		panic(err)
+	}
+	return job
+}
+
+// faultOf says in a line what is wrong with a JSON text.
+func faultOf(err error) string {
+	p, ok := err.(*jobs.Problem)
+	if !ok {
+		p = jobs.DecodeProblem(err)
+	}
+	if len(p.Errors) > 0 {
+		return p.Errors[0].Detail
+	}
+	return cmp.Or(p.Detail, p.Title)
+}
+
+// misfit notes in a form what is wrong with a schedule: beside the field, or above all. It
+// returns false where that is none of the form's business.
+func misfit(form *view.ScheduleForm, err error) bool {
+	p := problemOf(err)
+	if p.Status >= 500 && p.Code == jobs.Internal || p.Code == jobs.NotFound {
+		return false
+	}
+	if p.Code == jobs.Conflict && len(p.Errors) == 0 {
+		form.Errors["name"] = p.Detail
+		return true
+	}
+	if len(p.Errors) == 0 {
+		form.Wrong = p.Title + ": " + p.Detail
+	}
+	for _, e := range p.Errors {
+		path := strings.Split(strings.TrimPrefix(e.Pointer, "/"), "/")
+		field, detail := path[0], e.Detail
+		if field == "job" {
+			field = "more"
+			if len(path) > 1 {
+				if _, own := form.Values[path[1]]; own {
+					field = path[1]
+				} else {
+					detail = strings.TrimPrefix(e.Pointer, "/job/") + ": " + detail
+				}
+			}
+		}
+		if _, there := form.Values[field]; !there {
+			form.Wrong = strings.TrimPrefix(e.Pointer, "/") + ": " + e.Detail
+		} else if form.Errors[field] == "" {
+			form.Errors[field] = detail
+		}
+	}
+	return true
+}
+
+// refusedWith is the status of a form that was refused.
+func refusedWith(err error) int {
+	if err == nil {
+		return http.StatusUnprocessableEntity
+	}
+	return problemOf(err).Status
+}

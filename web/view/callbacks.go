@@ -1,0 +1,241 @@
+package view
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// CallbacksModel is the callbacks of a tenant and their deliveries.
+type CallbacksModel struct {
+	At     time.Time
+	Origin string
+
+	States     []jobs.State // that are shown; all if there are none
+	Cursor     string       // of this page; empty for the newest
+	Next       string       // of the page behind this one; empty if there is none
+	Counts     Counts       // of all deliveries
+	Deliveries []jobs.Job   // newest first
+
+	Callbacks []Callback // of queues, and those of unfinished jobs that are disabled
+	Hosts     Hosts
+}
+
+// Callback is where changes are told. It holds no secret: of the address only host and path.
+type Callback struct {
+	ID       string // tells it apart from the others of its queue
+	Target   string
+	Queue    string  // whose it is; empty if it is a job's
+	Job      jobs.ID // whose it is, if not a queue's
+	Events   []string
+	Signed   bool // with a secret of its own
+	Disabled bool
+	Since    time.Time // zero if not known
+}
+
+// Hosts are figures of the newest deliveries by the host that they go to.
+type Hosts struct {
+	List   []Host
+	More   int  // hosts that are left out
+	Looked int  // how many deliveries were looked at
+	Cut    bool // there are older ones of the last hour
+}
+
+// Host is one of them.
+type Host struct {
+	Name         string
+	Recent, Hour Ended // in the last five minutes, and in the last hour
+	Waiting      int   // for an attempt, or under way
+}
+
+// Ended counts deliveries.
+type Ended struct{ Done, Failed int }
+
+// unfolded is how many callbacks are shown at once: of more, those that are in order are
+// folded away.
+const unfolded = 6
+
+func (m CallbacksModel) foldedCallbacks() (shown, folded []Callback) {
+	if len(m.Callbacks) <= unfolded {
+		return m.Callbacks, nil
+	}
+	for _, c := range m.Callbacks {
+		if c.Disabled {
+			shown = append(shown, c)
+		} else {
+			folded = append(folded, c)
+		}
+	}
+	return shown, folded
+}
+
+// HostPath is what may be shown of an address: a query, a user or a fragment may hold a
+// secret.
+func HostPath(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "an address that can't be read"
+	}
+	text := u.Host
+	if path := u.EscapedPath(); path != "/" {
+		text += path
+	}
+	return shorten(text)
+}
+
+// deliveryViews are the choices of deliveries.
+var deliveryViews = []struct {
+	Name   string
+	States []jobs.State
+}{
+	{"All", nil},
+	{"Under way", []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Running, jobs.Waiting}},
+	{"Retrying", []jobs.State{jobs.Retrying}},
+	{"Delivered", []jobs.State{jobs.Succeeded}},
+	{"Failed", []jobs.State{jobs.Failed}},
+	{"Cancelled", []jobs.State{jobs.Cancelled}},
+}
+
+func (m CallbacksModel) shows(states []jobs.State) bool { return slices.Equal(m.States, states) }
+
+func (m CallbacksModel) number(states []jobs.State) (n int64) {
+	if len(states) == 0 {
+		states = jobs.States
+	}
+	for _, s := range states {
+		n += m.Counts[s]
+	}
+	return n
+}
+
+// deliveriesPath is the page that shows these states, from a cursor on.
+func deliveriesPath(states []jobs.State, cursor string) string {
+	values := url.Values{}
+	if len(states) > 0 {
+		names := make([]string, len(states))
+		for i, s := range states {
+			names[i] = s.String()
+		}
+		values.Set("state", strings.Join(names, ","))
+	}
+	if cursor != "" {
+		values.Set("cursor", cursor)
+	}
+	if len(values) == 0 {
+		return "/callbacks"
+	}
+	return "/callbacks?" + values.Encode()
+}
+
+func (m CallbacksModel) view() string {
+	_, query, there := strings.Cut(deliveriesPath(m.States, m.Cursor), "?")
+	if !there {
+		return "callbacks"
+	}
+	return "callbacks:" + query
+}
+
+// CallbacksFragments lists the live parts of the page of callbacks.
+func CallbacksFragments(m CallbacksModel) []Fragment {
+	return []Fragment{
+		{"callbacks-list", callbacksList(m)},
+		{"callbacks-hosts", callbacksHosts(m)},
+		{"callbacks-views", callbacksViews(m)},
+		{"callbacks-rows", callbacksRows(m)},
+	}
+}
+
+// delivery is a job of kind webhook as people read it.
+type delivery struct {
+	jobs.Job
+	Event  string // that it tells of
+	Target string
+	Status string        // that the receiver answered; empty if none is known
+	Took   time.Duration // the receiver; 0 if not known
+	Body   jobs.Value    // as it was sent; nil where it is not at hand
+	ID     string        // webhook-id
+}
+
+// deliveryOf reads a delivery; ok is false if the job is none.
+func deliveryOf(j jobs.Job) (d delivery, ok bool) {
+	if j.Kind != jobs.KindWebhook {
+		return d, false
+	}
+	d = delivery{Job: j}
+	if len(j.Callbacks) > 0 {
+		d.Target = HostPath(j.Callbacks[0].URL)
+	}
+	if len(j.Tags) > 0 {
+		d.Event = j.Tags[0]
+	}
+	var in struct {
+		ID   string
+		Body json.RawMessage
+	}
+	if json.Unmarshal(j.Input, &in) == nil {
+		d.ID, d.Body = in.ID, jobs.Value(in.Body)
+	}
+	var out struct {
+		Status int
+		MS     int64
+	}
+	if json.Unmarshal(j.Result, &out) == nil && out.Status > 0 {
+		d.Status, d.Took = strconv.Itoa(out.Status), max(time.Microsecond, time.Duration(out.MS)*time.Millisecond)
+	} else {
+		d.Took = ranFor(j)
+	}
+	return d, true
+}
+
+// outcome is what came of the newest attempt, in a line.
+func (d delivery) outcome() string {
+	switch {
+	case d.Error != nil && d.State != jobs.Succeeded:
+		return problemLine(d.Error)
+	case d.State == jobs.Succeeded && d.Status != "":
+		return "answered " + d.Status
+	case d.State == jobs.Cancelled:
+		return reasonText(d.Reason)
+	}
+	return ""
+}
+
+// events are those that a callback names, or what stands for none.
+func (c Callback) events() string {
+	if len(c.Events) == 0 {
+		return "every end"
+	}
+	return strings.Join(c.Events, ", ")
+}
+
+var callbacksKeys = []key{{"j", "next delivery"}, {"k", "previous delivery"}, {"Enter", "open it"}, {"r", "send it once more"}, {"c", "cancel it"}}
+
+func callbackCommand(origin string) string {
+	return "curl -i " + origin + "/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n" +
+		"  -d '{\"kind\":\"http\",\"input\":{\"method\":\"GET\",\"url\":\"https://example.com/\"},\n       \"callbacks\":[{\"url\":\"https://example.com/hook\",\"events\":[\"job.succeeded\",\"job.failed\"]}]}'"
+}
+
+// withoutAddresses is a document of a job, or what a delivery sends, without what the
+// addresses of callbacks may hold besides host and path.
+func withoutAddresses(n node) node {
+	for _, member := range n.Kids {
+		switch member.Key {
+		case "data":
+			withoutAddresses(member)
+		case "callbacks":
+			for _, callback := range member.Kids {
+				for i := range callback.Kids {
+					if k := &callback.Kids[i]; k.Key == "url" {
+						k.Text = HostPath(k.Text)
+					}
+				}
+			}
+		}
+	}
+	return n
+}
