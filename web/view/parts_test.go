@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -202,5 +203,35 @@ func TestReports(t *testing.T) {
 		if got := report(in); got != want {
 			t.Errorf("%s: got %q, want %q", in, got, want)
 		}
+	}
+}
+
+// The first page of the table is small, with as many rows as it has by default, each with
+// all that rows have: a call, a host, tags, a long error.
+func TestJobsPageIsSmall(t *testing.T) {
+	m := Jobs{At: noon, Origin: "http://127.0.0.1:8080", Counts: &Counts{jobs.Failed: 91_554, jobs.Queued: 11_449, jobs.Succeeded: 1_203_338}, Next: "3jp.3jp"}
+	for i := range MaxSuggested {
+		m.Queues, m.Kinds = append(m.Queues, fmt.Sprintf("queue-number-%d", i)), append(m.Kinds, fmt.Sprintf("kind.number-%d", i))
+	}
+	for i := range DefaultLimit {
+		j := jobs.Job{N: uint64(4_111_535 + i), ID: sampleID(i), Kind: "http", Queue: "thumbnails", State: jobs.Succeeded, Attempt: 1, MaxAttempts: 5, Tags: []string{"customer:4711", "nightly"},
+			CreatedAt: ago(time.Minute), StartedAt: ago(50 * time.Second), FinishedAt: ago(40 * time.Second),
+			Input:    jobs.Value(`{"method":"POST","url":"https://billing.internal.example/thumbnails","body":{"order":4711,"parcels":3}}`),
+			Response: &jobs.Response{Status: 201, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"height":240,"thumbnail":"image-225.jpg?w=320","width":320,"status":"confirmed"}`)}}
+		switch i % 4 {
+		case 1:
+			j.State, j.Response, j.Progress = jobs.Running, nil, &jobs.Progress{Percent: ptr(62.5), Message: "page 31 of 50, the long one with the pictures"}
+		case 2:
+			j.State, j.Response, j.Reason = jobs.Failed, nil, jobs.Rejected
+			j.Error = &jobs.Problem{Title: "Rejected", Detail: "The upstream answered 422 Unprocessable Entity. Correct the request, or list 422 in expect if it is a success."}
+		}
+		m.Jobs = append(m.Jobs, j)
+	}
+	s := shell()
+	s.Operator, s.Admin, s.User = true, true, "operations"
+	if n := len(render(t, JobsPage(s, m))); n > 25_000 {
+		t.Errorf("the page has %d bytes", n)
+	} else {
+		t.Logf("the page has %d bytes", n)
 	}
 }
