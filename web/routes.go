@@ -68,6 +68,9 @@ func (s *Server) table() map[string]http.HandlerFunc {
 		"GET /jobs/export.ndjson":      s.mayPage(auth.Watch, s.export("application/x-ndjson", "jobs.ndjson", ndjson)),
 		"POST /jobs/bulk":              s.mayPage(auth.Watch, s.bulkForm), // which looks at what is to be done
 		"GET /jobs/{id}":               s.mayPage(auth.Watch, s.jobPage),
+		"GET /jobs/{id}/output":        s.mayPage(auth.Watch, s.jobOutput),
+		"GET /jobs/{id}/input":         s.mayPage(auth.Watch, s.jobPayload("input", inputOf)),
+		"GET /jobs/{id}/result":        s.mayPage(auth.Watch, s.jobPayload("result", resultOf)),
 		"GET /jobs/{id}/edit":          s.mayPage(auth.Submit, s.editPage),
 		"POST /jobs/{id}/cancel":       s.mayPage(auth.Cancel, s.cancelForm),
 		"POST /jobs/{id}/retry":        s.mayPage(auth.Submit, s.retryForm),
