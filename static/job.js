@@ -15,52 +15,77 @@ let following = !back, missed = 0, last = log.lastElementChild?.lastElementChild
 const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 8;
 const selecting = () => !getSelection().isCollapsed && log.contains(getSelection().anchorNode);
 
+// Lines further up than those of the page, which come when it is live.
+let early = [];
+
 export function part(next, old) {
   if (old || back || !next.id.startsWith("job-line-")) return;
-  const n = number(next), gap = last?.localName === "li" ? n - 1 - number(last) : 0;
-  if (gap < 0) return; // let go before, or further up
+  const n = number(next), gap = last ? n - 1 - number(last) : 0;
+  if (gap < 0) {
+    if (lines < MOST && n < number(log.querySelector("li"))) early.push(next);
+    return;
+  }
   if (gap > 0) {
     next.classList.add("turn");
     next.dataset.turn = `${gap} lines came too fast to be shown here`;
   }
-  const at = Math.floor((n - 1) / BLOCK);
-  let block = log.lastElementChild;
-  if (block?.dataset.block !== String(at)) {
-    block = document.createElement("ol");
-    block.dataset.block = at;
-    log.append(block);
-  }
-  block.append(next);
+  add(log, next);
   last = next;
   lines++;
   missed++;
 }
 
+// add puts a line at the end of its block.
+function add(into, line) {
+  const at = String(Math.floor((number(line) - 1) / BLOCK));
+  let block = into.lastElementChild;
+  if (block?.dataset.block !== at) {
+    block = document.createElement("ol");
+    block.dataset.block = at;
+    into.append(block);
+  }
+  block.append(line);
+}
+
+// above puts blocks before the others; what is read stays where it is.
+function above(blocks, more) {
+  const line = log.querySelector("li"), y = line.getBoundingClientRect().top, first = log.querySelector("ol");
+  $("older")?.remove();
+  const own = blocks.at(-1);
+  if (own?.dataset.block === first.dataset.block) first.prepend(...blocks.pop().children);
+  log.prepend(...(more ? [more] : []), ...blocks);
+  lines = log.querySelectorAll("li").length;
+  log.scrollTop += line.getBoundingClientRect().top - y;
+}
+
 export function settled() {
   if (back) return;
+  if (early.length) {
+    const box = document.createElement("div"), from = number(early[0]);
+    for (const line of early) add(box, line);
+    early = [];
+    above([...box.children], from > 1 && older(from - 1));
+  }
   const free = following && !selecting();
   for (let block; lines > (free ? MOST : HELD) && (block = log.querySelector("ol")) !== last.parentElement;) {
     lines -= block.childElementCount;
     block.remove();
-    const from = lines && number(log.querySelector("li"));
-    if (from) older(from - 1);
+    $("older")?.remove();
+    log.prepend(older(number(log.querySelector("li")) - 1));
   }
   if (free) log.scrollTop = log.scrollHeight;
   show();
 }
 
-// older makes the link to the lines up to that number.
+// older is a link to the lines up to that number.
 function older(n) {
-  let more = $("older");
-  if (!more) {
-    more = document.createElement("p");
-    more.id = "older";
-    more.className = "more";
-    more.append(document.createElement("a"));
-    log.prepend(more);
-  }
-  more.firstElementChild.href = `?lines=${n}`;
-  more.firstElementChild.textContent = `Older lines, ${n} of them`;
+  const more = document.createElement("p"), link = document.createElement("a");
+  more.id = "older";
+  more.className = "more";
+  link.href = `?lines=${n}`;
+  link.textContent = `Older lines, ${n} of them`;
+  more.append(link);
+  return more;
 }
 
 function show() {
@@ -70,15 +95,10 @@ function show() {
   tail.textContent = following ? "Following" : missed ? `Follow · ${missed} new` : "Follow";
 }
 
-// Lines from further back are put before the others, and nothing moves.
 async function load(parse, link) {
-  const page = parse(await (await fetch(link.href)).text()), height = log.scrollHeight, top = log.scrollTop;
-  const blocks = [...page.querySelectorAll("#log > ol")], more = page.getElementById("older");
+  const page = parse(await (await fetch(link.href)).text());
   following = false;
-  $("older").remove();
-  log.prepend(...(more ? [more] : []), ...blocks);
-  lines = log.querySelectorAll("li").length;
-  log.scrollTop = top + log.scrollHeight - height;
+  above([...page.querySelectorAll("#log > ol")], page.getElementById("older"));
   show();
 }
 

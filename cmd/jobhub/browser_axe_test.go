@@ -71,7 +71,7 @@ func TestPagesOfJobsAreAccessible(t *testing.T) {
 		"jobs":          {h.url + "/jobs", `document.querySelector("#rows-body input").click()`},
 		"further back":  {h.url + "/jobs?limit=2", ""},
 		"nothing found": {h.url + "/jobs?q=nothing", ""},
-		"menu":          {h.url + "/jobs", `document.querySelector(".menu").open = true`},
+		"menu":          {h.url + "/jobs", `document.querySelectorAll(".menu").forEach((m) => { m.open = true; })`},
 		"keys":          {h.url + "/jobs", `document.getElementById("shortcuts").showModal()`},
 		"done":          {h.url + "/jobs?did=cancel&done=1&skipped=2&bulk=" + running, ""},
 		"question":      {h.url + "/jobs", `document.querySelector("#rows-body input").click(), document.querySelector('[value="cancel selected"]').click()`},

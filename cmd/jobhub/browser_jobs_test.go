@@ -130,7 +130,7 @@ func TestPageJobsBulk(t *testing.T) {
 	p.arrives(`document.querySelector(".notice")?.textContent.includes("2 jobs cancelled")`)
 	p.is(`location.search`, "?did=cancel&done=2&queue=bulk-test&skipped=0")
 
-	p.click(".menu summary")
+	p.click(".tools .menu summary")
 	p.click(`[value="cancel matching"]`)
 	p.shows("#ask[open]", "Cancel 3 jobs?")
 	p.click("#ask .strong")
@@ -226,14 +226,14 @@ func TestPageKeepsWhatTheViewerDoes(t *testing.T) {
 		new MutationObserver(() => updates++).observe(document.querySelector('` + row + `'), { subtree: true, childList: true, attributes: true, characterData: true });
 		const boxes = document.querySelectorAll("#rows-body input");
 		boxes[0].click(); boxes[7].click();
-		document.querySelector(".menu").open = true;
+		document.querySelector(".tools .menu").open = true;
 		window.kept = document.querySelectorAll("#rows-body tr")[3];
 		getSelection().setBaseAndExtent(document.querySelector('` + row + ` a b').firstChild, 0, document.querySelector('` + row + ` a code').firstChild, 4);
 		scrollTo(0, 120);
 	})()`)
 	state := func() string {
 		return p.evaluate(`JSON.stringify([getSelection().toString(), [...document.querySelectorAll("#rows-body input")].map((b) => +b.checked).join(""),
-			document.querySelector(".menu").open, scrollY, kept.getBoundingClientRect().top, document.querySelectorAll("#rows-body tr")[3] === kept, document.querySelectorAll("#rows-body tr").length,
+			document.querySelector(".tools .menu").open, scrollY, kept.getBoundingClientRect().top, document.querySelectorAll("#rows-body tr")[3] === kept, document.querySelectorAll("#rows-body tr").length,
 			document.getElementById("shortcuts").open, document.activeElement.id, document.getElementById("search").value, document.getElementById("search").selectionStart])`)
 	}
 	before := state()
@@ -283,10 +283,10 @@ func TestPageLog(t *testing.T) {
 		for i := from; i < to; i++ {
 			s.say(t, fmt.Sprintf(`"line %d"`, i))
 			if i%100 == 0 { // as fast as they are shown
-				p.shows("#log li:last-child", fmt.Sprintf("line %d", i))
+				p.shows("#log ol:last-child li:last-child", fmt.Sprintf("line %d", i))
 			}
 		}
-		p.shows("#log li:last-child", fmt.Sprintf("line %d", to-1))
+		p.shows("#log ol:last-child li:last-child", fmt.Sprintf("line %d", to-1))
 	}
 	atEnd := `document.getElementById("log").scrollHeight - document.getElementById("log").scrollTop - document.getElementById("log").clientHeight < 8`
 	write(1, 120)

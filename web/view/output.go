@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	tailLines  = 100     // with which a page begins
+	tailLines  = 60      // with which a page begins
 	blockLines = 100     // that are laid out together
 	olderLines = 500     // of a page further back
-	maxLines   = 1000    // that are kept of a job that is looked at
+	maxLines   = 400     // that the live view has: as many can come at once
 	maxLine    = 4 << 10 // bytes
 )
 
