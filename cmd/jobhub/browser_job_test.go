@@ -62,7 +62,7 @@ func TestPageJobKeepsWhatTheViewerDoes(t *testing.T) {
 	if after := state(); after != before || !strings.Contains(after, "true]") {
 		t.Errorf("150 updates made of\n%s\nthis:\n%s", before, after)
 	}
-	p.until(`updates > 10`)
+	p.until(`updates >= 5`)
 	p.shows("#tail[aria-pressed=false]", "new")
 	p.unmoved()
 }
@@ -179,16 +179,17 @@ func TestPagesRunNoScriptOfUsers(t *testing.T) {
 	var worker struct {
 		ID string `json:"worker_id"`
 	}
-	h.decode(h.call("POST", "/v1/workers", fmt.Sprintf(`{"name":%s,"kinds":["evil"],"slots":2}`, quote(evil[:100]))).body, &worker)
+	h.decode(h.call("POST", "/v1/workers", fmt.Sprintf(`{"name":%s,"kinds":["evil"],"slots":2}`, quote(evil[:100])), isJSON).body, &worker)
 	worked := h.submit(fmt.Sprintf(`{"kind":"evil","input":{%s:[%s]},%s}`, q, q, common)).ID
 	var leased struct {
 		Leases []struct {
 			Token string `json:"lease"`
 		} `json:"jobs"`
 	}
-	h.decode(h.call("POST", "/v1/workers/"+worker.ID+"/lease", `{"wait":"5s","max":1}`).body, &leased)
+	got := h.call("POST", "/v1/workers/"+worker.ID+"/lease", `{"wait":"5s","max":1}`, isJSON)
+	h.decode(got.body, &leased)
 	if len(leased.Leases) != 1 {
-		t.Fatal("the worker got no job")
+		t.Fatalf("the worker got no job: %d %s", got.status, got.body)
 	}
 	token := leased.Leases[0].Token
 	report := func(n int) {
@@ -216,7 +217,7 @@ func TestPagesRunNoScriptOfUsers(t *testing.T) {
 	p.shows(rowOf(worked), "3 </script>")
 	p.shows(rowOf(worked), "onerror")
 	clean("the table, live")
-	h.call("POST", "/v1/leases/"+token+"/fail", fmt.Sprintf(`{"error":{"title":%s,"detail":%s,"code":"evil"},"retry":"never"}`, q, q))
+	h.call("POST", "/v1/leases/"+token+"/fail", fmt.Sprintf(`{"error":{"title":%s,"detail":%s,"code":"evil"},"retry":"never"}`, q, q), isJSON)
 	p.shows(rowOf(worked), "failed")
 	clean("the table, with an error")
 	p.visit(h.url + "/jobs/" + worked)
