@@ -153,7 +153,7 @@ func TestOutputFurtherBack(t *testing.T) {
 	for i := range 3000 {
 		way.Add(slices.Values([]*jobs.Event{event(uint64(i+1), jobs.JobOutput, noon, fmt.Sprintf(`{"attempt":1,"stream":"stdout","text":"line %d\n"}`, i+1))}))
 	}
-	for upto, want := range map[int][2]int{1200: {701, 1200}, 300: {1, 300}, 9999: {2501, 3000}, 0: {2901, 3000}} {
+	for upto, want := range map[int][2]int{1200: {701, 1200}, 300: {1, 300}, 9999: {2501, 3000}, 0: {3001 - tailLines, 3000}} {
 		lines, before := JobModel{Way: way, Upto: upto}.output()
 		if before != want[0]-1 || lines[0].N != want[0] || lines[len(lines)-1].N != want[1] || lines[0].Text != fmt.Sprintf("line %d", want[0]) {
 			t.Errorf("up to %d: %d to %d, %d before", upto, lines[0].N, lines[len(lines)-1].N, before)
