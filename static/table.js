@@ -6,7 +6,7 @@ const MOST = 500, WAITING = 200;
 const $ = (id) => document.getElementById(id);
 const rows = $("rows-body"), pill = $("new"), form = $("bulk");
 const boxes = () => [...rows.querySelectorAll("input[name=id]")];
-const order = (row) => Number(row.dataset.n);
+const order = (row) => Number(row.id.slice(5));
 // Id → newest element.
 const waiting = new Map();
 // The box in last is the one that was clicked before.
@@ -20,7 +20,7 @@ let told = new Set();
 
 export function part(next, old) {
   told?.add(next.id);
-  if (old || !next.id.startsWith("job-row-") || $("rows").hasAttribute("data-cursor")) return;
+  if (old || next.localName !== "tr" || $("rows").hasAttribute("data-cursor")) return;
   const top = rows.firstElementChild;
   // Older than what is read here.
   if (top && order(next) < order(top)) return;
@@ -64,7 +64,7 @@ function show() {
 function count() {
   const all = boxes(), n = all.filter((box) => box.checked).length;
   if (!$("picked")) return;
-  $("picked").textContent = n ? `${n} selected` : "None selected";
+  $("picked").textContent = n ? `${n} of ${all.length} on this page` : "None selected";
   for (const button of form.querySelectorAll("[data-picked]")) button.disabled = !n;
   $("pick-all").checked = n > 0 && n === all.length;
   $("pick-all").indeterminate = n > 0 && n < all.length;
@@ -80,17 +80,23 @@ function pick(box, range) {
 // ---- keys
 
 function move(step) {
-  const row = document.activeElement.closest("tr[data-n]");
+  const row = document.activeElement.closest("#rows-body tr");
   const next = row ? (step > 0 ? row.nextElementSibling : row.previousElementSibling) : rows.firstElementChild;
   next?.querySelector("a").focus();
   next?.scrollIntoView({ block: "nearest" });
 }
 
 function tap(range) {
-  const box = document.activeElement.closest("tr[data-n]")?.querySelector("input");
+  const box = document.activeElement.closest("#rows-body tr")?.querySelector("input");
   if (!box) return;
   box.checked = range || !box.checked;
   pick(box, range);
+}
+
+// none takes all selected out.
+function none() {
+  for (const box of boxes()) box.checked = false;
+  count();
 }
 
 const press = (action) => form.querySelector(`[value="${action} selected"]:enabled`)?.click();
@@ -100,16 +106,25 @@ export function start(given) {
   pill.addEventListener("click", show);
   bind({
     j: () => move(1), k: () => move(-1), x: () => tap(false), X: () => tap(true), c: () => press("cancel"), r: () => press("retry"),
-    ".": () => waiting.size && show(), "/": () => $("search").focus(),
+    ".": () => waiting.size && show(), "/": () => $("search").focus(), Escape: none,
   });
+  const states = [...document.querySelectorAll("#filter [name=state]")];
+  bind(Object.fromEntries(states.map((box, i) => [i + 1, () => box.click()])));
+  // For the keys [ and ] of the page of a job.
+  addEventListener("pagehide", () => { try { sessionStorage.setItem("jobs", boxes().map((box) => box.value)); } catch { /* private mode */ } });
   const views = (save) => import("./views.js").then((m) => m.start(save));
   $("save-view").hidden = Boolean(document.querySelector("#views [aria-current]"));
   $("save-view").addEventListener("click", () => views(true));
   try { if (localStorage.getItem("views")) views(); } catch { /* private mode: none are kept */ }
   $("pick-all").addEventListener("change", (e) => { for (const box of boxes()) box.checked = e.target.checked; count(); });
   // The chips act at once; Enter in a field, or the button, does the rest.
-  for (const control of $("filter").querySelectorAll("[name=state], select")) control.addEventListener("change", () => $("filter").requestSubmit());
-  // Fields that are empty do not belong in the address.
-  $("filter").addEventListener("formdata", (e) => { for (const [name, value] of [...e.formData]) if (!value) e.formData.delete(name); });
+  for (const control of $("filter").querySelectorAll("[name=state], [name=columns], select")) control.addEventListener("change", () => $("filter").requestSubmit());
+  // Fields that are empty, and columns that were not chosen, do not belong in the address.
+  $("filter").addEventListener("formdata", (e) => {
+    for (const [name, value] of [...e.formData]) if (!value) e.formData.delete(name);
+    const boxes = [...$("filter").querySelectorAll("[name=columns]")], chosen = boxes.filter((box) => box.checked).map((box) => box.value);
+    e.formData.delete("columns");
+    if (location.search.includes("columns=") || boxes.some((box) => box.checked !== box.defaultChecked)) e.formData.set("columns", chosen);
+  });
   count();
 }

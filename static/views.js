@@ -25,13 +25,24 @@ function show() {
   $("save-view").hidden = Boolean(document.querySelector("#views [aria-current]"));
 }
 
-$("view").querySelector("form").addEventListener("submit", (e) => {
-  const name = $("view-name").value.trim();
+const make = (name, set, ...content) => {
+  const element = Object.assign(document.createElement(name), set);
+  element.append(...content);
+  return element;
+};
+const field = make("input", { id: "view-name", maxLength: 40, required: true, autocomplete: "off" });
+const dialog = make("dialog", { id: "view" }, make("h2", { id: "view-title" }, "Save this view"),
+  make("form", { method: "dialog" }, make("label", { htmlFor: "view-name" }, "Name"), field, make("p", { className: "soft" }, "It is kept in this browser only."),
+    make("div", { className: "go" }, make("button", { className: "button strong", value: "save" }, "Save"), make("button", { className: "button", value: "", formNoValidate: true }, "Leave it"))));
+dialog.setAttribute("aria-labelledby", "view-title");
+document.body.append(dialog);
+dialog.firstElementChild.nextElementSibling.addEventListener("submit", (e) => {
+  const name = field.value.trim();
   if (e.submitter?.value && name) write([...read().filter((v) => v.name !== name), { name, query: here() }].slice(-20));
   show();
 });
 
 export function start(save) {
   show();
-  if (save) $("view").showModal();
+  if (save) dialog.showModal();
 }

@@ -35,11 +35,7 @@ func (s *Server) export(contentType, name string, writer func(*bufio.Writer) fun
 			s.fail(w, r, err)
 			return
 		}
-		h := w.Header()
-		h.Set("Content-Type", contentType)
-		h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
-		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-		h.Set("Cache-Control", "no-store")
+		s.attachment(w, contentType, name)
 		out := bufio.NewWriter(w)
 		write := writer(out)
 		for err == nil {

@@ -64,6 +64,13 @@ func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID, memory
 	}
 	m := view.JobModel{Job: job, Way: memory.way, At: time.Now(), Origin: s.Origin}
 	m.Watchers = s.Hub.Watchers(hub.Filter{Tenant: tenant, Job: id}) + s.Hub.Viewers(viewName(tenant, "job:"+id.String()))
+	if job.State == jobs.Running {
+		for _, w := range s.Engine.Workers(tenant) {
+			if slices.Contains(workerOf(w).Running, id) {
+				m.Worker = w.Name
+			}
+		}
+	}
 	children, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Parent: id, Limit: mostChildren})
 	m.Children, m.MoreChildren = children.Jobs, children.Next > 0
 	return m, pos, memory, err

@@ -40,10 +40,23 @@ func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
 func (s *Server) jobPage(w http.ResponseWriter, r *http.Request) {
 	id, err := jobID(r)
 	if err != nil {
-		s.failPage(w, r, err)
+		s.page(w, r, http.StatusNotFound, view.MissingPage(s.shell(r, s.Hub.Position()), r.PathValue("id"), false))
 		return
 	}
-	model, pos, _, err := s.jobModel(r.Context(), tenant(r), id, nil)
+	upto, err := lineNumber(r.URL.Query().Get("lines"))
+	var model view.JobModel
+	var pos jobs.Position
+	if err == nil {
+		model, pos, _, err = s.jobModel(r.Context(), tenant(r), id, nil)
+	}
+	if err == nil && upto > 0 {
+		model.Upto = upto
+		model.Way, err = s.wholeWay(r.Context(), model.Job)
+	}
+	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
+		s.page(w, r, problemOf(err).Status, view.MissingPage(s.shell(r, s.Hub.Position()), id.String(), errors.Is(err, jobs.ErrGone)))
+		return
+	}
 	if err != nil {
 		s.failPage(w, r, err)
 		return
@@ -133,23 +146,40 @@ func series(buckets []hub.Bucket, now time.Time) view.Series {
 
 // history is what the log still has of a job; cut says that it had more.
 func (s *Server) history(ctx context.Context, job jobs.Job) (events []*jobs.Event, cut bool, err error) {
-	events, err = s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID})
-	if !errors.Is(err, jobs.ErrTrimmed) {
-		return events, false, err
+	after, cut, err := s.earliest(ctx, job)
+	if err == nil {
+		events, err = s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID, After: after})
 	}
-	for low, high := uint64(1), job.Seq; low < high; { // the earliest seq to read from is in [low, high]
+	return events, cut, err
+}
+
+// earliest is the seq behind which the log still has a job's events; cut says that it had
+// more.
+func (s *Server) earliest(ctx context.Context, job jobs.Job) (after uint64, cut bool, err error) {
+	readable := func(after uint64) (bool, error) {
+		_, err := s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID, After: after, MaxBytes: 1})
+		if errors.Is(err, jobs.ErrTrimmed) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	if whole, err := readable(0); whole || err != nil {
+		return 0, false, err
+	}
+	low, high := uint64(1), job.Seq
+	for low < high { // the earliest seq to read from is in [low, high]
 		mid := low + (high-low)/2
-		kept, err := s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID, After: mid})
+		kept, err := readable(mid)
 		switch {
-		case errors.Is(err, jobs.ErrTrimmed):
-			low = mid + 1
 		case err != nil:
-			return nil, true, err
+			return 0, true, err
+		case kept:
+			high = mid
 		default:
-			events, high = kept, mid
+			low = mid + 1
 		}
 	}
-	return events, true, nil
+	return low, true, nil
 }
 
 func (s *Server) drawOverview(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {

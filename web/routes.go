@@ -99,6 +99,9 @@ func (s *Server) table() map[string]http.HandlerFunc {
 		"POST /schedules/{name}/delete": s.mayPage(auth.Operate, s.deleteScheduleForm),
 		"GET /callbacks":                s.mayPage(auth.Watch, s.callbacksPage),
 		"POST /callbacks/enable":        s.mayPage(auth.Operate, s.enableCallbackForm),
+		"GET /jobs/{id}/output":         s.mayPage(auth.Watch, s.jobOutput),
+		"GET /jobs/{id}/input":          s.mayPage(auth.Watch, s.jobPayload("input", inputOf)),
+		"GET /jobs/{id}/result":         s.mayPage(auth.Watch, s.jobPayload("result", resultOf)),
 	}
 }
 

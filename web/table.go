@@ -38,6 +38,9 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 	}
 	q.Query = view.Query{Queue: values.Get("queue"), Kind: values.Get("kind"), Tag: values.Get("tag"), Parent: values.Get("parent"),
 		Text: strings.TrimSpace(values.Get("q")), Since: take("since"), Cursor: values.Get("cursor"), IDs: take("id"), Bulk: take("bulk")}
+	chosen, known := view.ParseColumns(strings.Join(values["columns"], ","))
+	q.Columns = chosen
+	values.Del("columns")
 	for _, own := range []string{"did", "done", "skipped"} { // what was done before, see bulkForm
 		values.Del(own)
 	}
@@ -45,10 +48,16 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 	q.filter, err = listFilter(values)
 	q.filter.Tenant = tenant
 	q.States, q.Limit = q.filter.States, q.filter.Limit
+	if q.filter.Limit == 0 {
+		q.filter.Limit = view.DefaultLimit
+	}
 	bad := func(name, detail string) {
 		if err == nil {
 			err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, detail)
 		}
+	}
+	if !known {
+		bad("columns", "takes names of columns, with commas between them")
 	}
 	if q.Since != "" {
 		if q.since, _ = time.ParseDuration(q.Since); q.since <= 0 {
@@ -111,12 +120,28 @@ func (s *Server) fillTable(ctx context.Context, q tableQuery, m *view.Jobs) (job
 	if err != nil {
 		return page.Pos, err
 	}
-	for _, info := range queues[:min(len(queues), 200)] {
+	for _, info := range queues[:min(len(queues), view.MaxSuggested)] {
 		m.Queues = append(m.Queues, info.Name)
 	}
 	m.Counts = countsOf(q, queues)
+	m.Kinds = s.kindsKnown(q.filter.Tenant, page.Jobs)
+	m.Around, _ = s.around(q.filter.Tenant, queues, page.Jobs, view.Around{}, nil, time.Now())
 	m.Bulk, err = s.bulkJob(ctx, q)
 	return page.Pos, err
+}
+
+// kindsKnown are the kinds of what is shown, of the hub's own handlers and of its workers.
+func (s *Server) kindsKnown(tenant string, rows []jobs.Job) []string {
+	all, _, _ := s.Engine.Handlers()
+	for _, w := range s.Engine.Workers(tenant) {
+		all = append(all, w.Kinds...)
+	}
+	for _, j := range rows {
+		all = append(all, j.Kind)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return all[:min(len(all), view.MaxSuggested)]
 }
 
 // countsOf are the hub's own numbers; nothing is ever counted for a page.

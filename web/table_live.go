@@ -23,6 +23,9 @@ type tableMemory struct {
 	looked time.Time  // when it was last asked which jobs there are
 	rows   []jobs.Job // those there were then, and those that had left by then; newest first
 	counts *view.Counts
+	queues []jobs.QueueInfo
+	around view.Around
+	said   map[jobs.ID]float64 // what running jobs said of how far they are, in per cent
 }
 
 // renderTable renders the rows of a table, each a fragment of its own, so that only those
@@ -52,9 +55,10 @@ func (s *Server) renderTable(ctx context.Context, tenant, query string, last any
 	if err != nil {
 		return out, err
 	}
-	parts := append(view.CountFragments(m.counts), view.BulkFragment(bulk))
+	m.around, m.said = s.around(tenant, m.queues, m.rows, m.around, m.said, time.Now())
+	parts := append(view.CountFragments(q.Query, m.counts), view.BulkFragment(bulk))
 	for i := range m.rows {
-		parts = append(parts, view.JobRow(m.rows[i]))
+		parts = append(parts, view.JobRow(m.rows[i], m.around, q.Query))
 	}
 	out, err = rendered(ctx, tableFilter(q), out.Again, parts)
 	out.Memory = m
@@ -113,7 +117,47 @@ func (s *Server) lookAgain(ctx context.Context, q tableQuery, m tableMemory) (ta
 	}
 	rows := append(page.Jobs, left...)
 	slices.SortFunc(rows, func(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) })
-	return tableMemory{now, rows, countsOf(q, queues)}, nil
+	return tableMemory{now, rows, countsOf(q, queues), queues, m.around, m.said}, nil
+}
+
+// around is what the rows tell besides their jobs. When a job ends is guessed anew only
+// when it says something new of how far it is, so that its row does not change without.
+func (s *Server) around(tenant string, queues []jobs.QueueInfo, rows []jobs.Job, last view.Around, said map[jobs.ID]float64, now time.Time) (view.Around, map[jobs.ID]float64) {
+	a := view.Around{Paused: map[string]bool{}, Workers: map[jobs.ID]string{}, Ends: map[jobs.ID]time.Time{}}
+	says := map[jobs.ID]float64{}
+	for _, q := range queues {
+		if q.Settings.Paused != nil {
+			a.Paused[q.Name] = true
+		}
+	}
+	running := map[jobs.ID]bool{}
+	for i := range rows {
+		j := &rows[i]
+		if j.State != jobs.Running {
+			continue
+		}
+		running[j.ID] = true
+		if j.Progress == nil || j.Progress.Percent == nil {
+			continue
+		}
+		p := *j.Progress.Percent
+		says[j.ID] = p
+		if before, known := said[j.ID]; known && before == p {
+			a.Ends[j.ID] = last.Ends[j.ID]
+		} else {
+			a.Ends[j.ID] = view.EndOf(j.StartedAt, now, p)
+		}
+	}
+	if len(running) > 0 {
+		for _, w := range s.Engine.Workers(tenant) {
+			for _, id := range workerOf(w).Running {
+				if running[id] {
+					a.Workers[id] = w.Name
+				}
+			}
+		}
+	}
+	return a, says
 }
 
 // refresh reads the unfinished ones of jobs again, without their payloads. One that is

@@ -69,6 +69,9 @@ func (p *page) is(expression, want string) {
 	}
 }
 
+// rowOf finds the row of a job in the table.
+func rowOf(id string) string { return `#rows-body tr:has([value="` + id + `"])` }
+
 // nobodys is a job that waits for ever.
 func nobodys(more string) string { return `{"kind":"nobody"` + more + `}` }
 
@@ -80,12 +83,12 @@ func TestPageJobs(t *testing.T) {
 	p.shows("#none", "No job yet")
 	p.shows("#none pre", h.url+"/v1/jobs")
 	first := h.submit(httpJob(s.URL, "")).ID
-	row := "#job-row-" + first
+	row := rowOf(first)
 	p.shows(row, "running") // into an empty table at once
 	p.is(`getComputedStyle(document.getElementById("none")).display`, "none")
 	s.say(t, `{"percent":40,"message":"page 4"}`)
 	p.shows(row+`:has(progress[value="40"])`, "page 4")
-	p.shows("#job-count-running", "1")
+	p.shows("#jobs-count-running", "1")
 
 	second := h.submit(nobodys("")).ID
 	p.shows("#new:not([hidden])", "1 new")
@@ -95,10 +98,10 @@ func TestPageJobs(t *testing.T) {
 	close(s.lines)
 	p.shows(row, "succeeded")
 	p.click("#new")
-	p.is(`[...document.querySelectorAll("#rows-body tr")].map((r) => r.id)`, "job-row-"+third+",job-row-"+second+",job-row-"+first)
+	p.is(`[...document.querySelectorAll("#rows-body tr")].map((r) => r.querySelector("input").value)`, third+","+second+","+first)
 	p.is(`document.getElementById("new").hidden`, "true")
 	h.call("POST", "/v1/jobs/"+second+"/cancel", "")
-	p.shows("#job-row-"+second, "cancelled")
+	p.shows(rowOf(second), "cancelled")
 	p.unmoved()
 }
 
@@ -113,29 +116,29 @@ func TestPageJobsBulk(t *testing.T) {
 	p.open(h.url + "/jobs?queue=bulk-test")
 	p.is(`document.querySelector('[value="cancel selected"]').disabled`, "true")
 	for _, id := range ids[:2] {
-		p.click("#job-row-" + id + " input")
+		p.click(rowOf(id) + " input")
 	}
-	p.shows("#picked", "2 selected")
+	p.shows("#picked", "2 of ")
 	p.click(`[value="cancel selected"]`)
 	p.shows("#ask[open]", "Cancel 2 jobs?")
 	p.press("\x1b")
 	p.until(`!document.querySelector("#ask[open]")`)
-	p.shows("#picked", "2 selected")
+	p.shows("#picked", "2 of ")
 	p.click(`[value="cancel selected"]`)
 	p.shows("#ask[open] .strong", "Cancel 2 jobs")
 	p.click("#ask .strong")
 	p.arrives(`document.querySelector(".notice")?.textContent.includes("2 jobs cancelled")`)
 	p.is(`location.search`, "?did=cancel&done=2&queue=bulk-test&skipped=0")
 
-	p.click(".menu summary")
+	p.click(".tools .menu summary")
 	p.click(`[value="cancel matching"]`)
 	p.shows("#ask[open]", "Cancel 3 jobs?")
 	p.click("#ask .strong")
 	for _, id := range ids {
 		h.await(id, inState("cancelled"))
 	}
-	p.arrives(`document.querySelector("#job-bulk")?.textContent.includes("3 of 3")`)
-	p.shows("#job-count-cancelled", "5")
+	p.arrives(`document.querySelector("#jobs-bulk")?.textContent.includes("3 of 3")`)
+	p.shows("#jobs-count-cancelled", "5")
 	for _, c := range p.heard() {
 		t.Errorf("the browser complains: %s", c)
 	}
@@ -150,20 +153,20 @@ func TestPageJobsKeyboard(t *testing.T) {
 		ids = append(ids, h.submit(nobodys("")).ID)
 	}
 	p.open(h.url + "/jobs")
-	at := `document.activeElement.closest("tr").id`
+	at := `document.activeElement.closest("tr").querySelector("input").value`
 	p.press("j")
-	p.is(at, "job-row-"+ids[3])
+	p.is(at, ids[3])
 	p.press("j", "x", "j", "X")
-	p.is(at, "job-row-"+ids[1])
-	p.shows("#picked", "2 selected")
+	p.is(at, ids[1])
+	p.shows("#picked", "2 of ")
 	p.press("k", "k")
-	p.is(at, "job-row-"+ids[3])
+	p.is(at, ids[3])
 	p.press("?")
 	p.shows("dialog#shortcuts[open]", "next job")
 	p.press("j") // means nothing here
 	p.press("\x1b")
 	p.until(`!document.querySelector("dialog[open]")`)
-	p.is(at, "job-row-"+ids[3])
+	p.is(at, ids[3])
 	p.press("/")
 	p.is(`document.activeElement.id`, "search")
 	p.press("j", "x", "c")
@@ -177,7 +180,7 @@ func TestPageJobsKeyboard(t *testing.T) {
 	p.click("#keys-on")
 	p.press("\x1b", "j")
 	p.until(`!document.querySelector("dialog[open]") && !document.activeElement.closest("tr")`)
-	p.evaluate(`void document.querySelector("#job-row-` + ids[0] + ` a").focus()`)
+	p.evaluate(`void document.querySelector('` + rowOf(ids[0]) + ` a').focus()`)
 	p.press("\r")
 	p.arrives(`location.pathname === "/jobs/` + ids[0] + `"`)
 }
@@ -189,6 +192,7 @@ func TestPageJobsViews(t *testing.T) {
 	h.submit(nobodys(`,"queue":"mine"`))
 	p.open(h.url + "/jobs?queue=mine&state=queued")
 	p.click("#save-view")
+	p.until(`document.querySelector("#view[open]")`)
 	p.evaluate(`void (document.getElementById("view-name").value = "<b>Mine</b>")`)
 	p.click(`#view button[value="save"]`)
 	p.shows(`#views [data-own] a[aria-current]`, "<b>Mine</b>")
@@ -215,21 +219,21 @@ func TestPageKeepsWhatTheViewerDoes(t *testing.T) {
 	id := h.submit(httpJob(s.URL, "")).ID
 	s.say(t, `{"percent":0,"message":"begins"}`)
 	p.open(h.url + "/jobs")
-	row := "#job-row-" + id
+	row := rowOf(id)
 	p.shows(row, "begins")
 	p.evaluate(`void (() => {
 		window.updates = 0;
-		new MutationObserver(() => updates++).observe(document.querySelector("` + row + `"), { subtree: true, childList: true, attributes: true, characterData: true });
+		new MutationObserver(() => updates++).observe(document.querySelector('` + row + `'), { subtree: true, childList: true, attributes: true, characterData: true });
 		const boxes = document.querySelectorAll("#rows-body input");
 		boxes[0].click(); boxes[7].click();
-		document.querySelector(".menu").open = true;
+		document.querySelector(".tools .menu").open = true;
 		window.kept = document.querySelectorAll("#rows-body tr")[3];
-		getSelection().setBaseAndExtent(document.querySelector("` + row + ` a .kind").firstChild, 0, document.querySelector("` + row + ` a .mono").firstChild, 4);
+		getSelection().setBaseAndExtent(document.querySelector('` + row + ` a b').firstChild, 0, document.querySelector('` + row + ` a code').firstChild, 4);
 		scrollTo(0, 120);
 	})()`)
 	state := func() string {
 		return p.evaluate(`JSON.stringify([getSelection().toString(), [...document.querySelectorAll("#rows-body input")].map((b) => +b.checked).join(""),
-			document.querySelector(".menu").open, scrollY, kept.getBoundingClientRect().top, document.querySelectorAll("#rows-body tr")[3] === kept, document.querySelectorAll("#rows-body tr").length,
+			document.querySelector(".tools .menu").open, scrollY, kept.getBoundingClientRect().top, document.querySelectorAll("#rows-body tr")[3] === kept, document.querySelectorAll("#rows-body tr").length,
 			document.getElementById("shortcuts").open, document.activeElement.id, document.getElementById("search").value, document.getElementById("search").selectionStart])`)
 	}
 	before := state()
@@ -279,10 +283,10 @@ func TestPageLog(t *testing.T) {
 		for i := from; i < to; i++ {
 			s.say(t, fmt.Sprintf(`"line %d"`, i))
 			if i%100 == 0 { // as fast as they are shown
-				p.shows("#log li:last-child", fmt.Sprintf("line %d", i))
+				p.shows("#log ol:last-child li:last-child", fmt.Sprintf("line %d", i))
 			}
 		}
-		p.shows("#log li:last-child", fmt.Sprintf("line %d", to-1))
+		p.shows("#log ol:last-child li:last-child", fmt.Sprintf("line %d", to-1))
 	}
 	atEnd := `document.getElementById("log").scrollHeight - document.getElementById("log").scrollTop - document.getElementById("log").clientHeight < 8`
 	write(1, 120)
@@ -332,10 +336,10 @@ func TestPagesWithoutScript(t *testing.T) {
 	if err := chromedp.Do(ctx, chromedp.SendKeys(chromedp.CSS("#search"), "find me")); err != nil {
 		t.Fatal(err)
 	}
-	if text := click("#filter .go button"); !strings.Contains(text, "job-row-"+b) || strings.Contains(text, "job-row-"+a) {
+	if text := click("#filter .go button"); !strings.Contains(text, "/jobs/"+b) || strings.Contains(text, "/jobs/"+a) {
 		t.Errorf("the search shows %s", text)
 	}
-	if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS("#job-row-"+b+" input"))); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(rowOf(b)+" input"))); err != nil {
 		t.Fatal(err)
 	}
 	if text := click(`[value="cancel selected"]`); !strings.Contains(text, "Cancel 1 job?") {
@@ -399,7 +403,7 @@ func TestPagesShowMarkupAsText(t *testing.T) {
 	clean("live job")
 	p.visit(h.url + "/jobs")
 	s.say(t, fmt.Sprintf(`{"percent":20,"message":%s}`, quote("second "+evil)))
-	p.shows("#job-row-"+id, "second \"'></textarea>")
+	p.shows(rowOf(id), "second \"'></textarea>")
 	clean("live table")
 	p.evaluate(`void document.querySelector("#rows-body input").click()`)
 	p.click(`[value="cancel selected"]`)

@@ -334,7 +334,7 @@ func TestPageRestart(t *testing.T) {
 	for name, at := range map[string]struct{ path, state string }{
 		"overview": {"/", "#overview-now #now-ID"},
 		"job":      {"/jobs/ID", "#job-head"},
-		"jobs":     {"/jobs?state=running", "#job-row-ID"},
+		"jobs":     {"/jobs?state=running", `#rows-body tr:has([value="ID"])`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -87,6 +87,7 @@ func span(d time.Duration) string {
 }
 
 func iso(t time.Time) string     { return t.UTC().Format(jobs.TimeFormat) }
+func second(t time.Time) string  { return t.UTC().Format("2006-01-02T15:04:05Z") }
 func clock(t time.Time) string   { return t.UTC().Format("15:04:05") }
 func precise(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 func minute(t time.Time) string  { return t.UTC().Format("15:04") }

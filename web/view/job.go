@@ -1,6 +1,7 @@
 package view
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
@@ -70,3 +71,73 @@ func resultTitle(j jobs.Job) string {
 	}
 	return "Result"
 }
+
+var jobKeys = []key{{"r", "retry it"}, {"e", "retry it with another input"}, {"c", "cancel it"}, {"f", "follow the output, or not"}, {"[", "previous job of the table"}, {"]", "next job of the table"}}
+
+// trace is the id of the trace that the job belongs to (W3C Trace Context); empty if none.
+func (m JobModel) trace() string {
+	parts := strings.SplitN(m.Job.Via.Trace, "-", 3)
+	if len(parts) < 3 || len(parts[1]) != 32 {
+		return ""
+	}
+	return parts[1]
+}
+
+// submission is the command that submits a job like this one.
+func (m JobModel) submission() string {
+	j := m.Job
+	spec := struct {
+		Kind     string          `json:"kind"`
+		Queue    string          `json:"queue,omitempty"`
+		Input    json.RawMessage `json:"input,omitempty"`
+		Priority int             `json:"priority,omitempty"`
+		Tags     []string        `json:"tags,omitempty"`
+		Ordering string          `json:"ordering_key,omitempty"`
+		Key      string          `json:"key,omitempty"`
+		Retry    *struct {
+			Attempts int `json:"max_attempts"`
+		} `json:"retry,omitempty"`
+	}{Kind: j.Kind, Queue: j.Queue, Input: json.RawMessage(j.Input), Priority: j.Priority, Tags: j.Tags, Ordering: j.OrderingKey, Key: j.Key}
+	if j.MaxAttempts > 0 {
+		spec.Retry = &struct {
+			Attempts int `json:"max_attempts"`
+		}{j.MaxAttempts}
+	}
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(spec); err != nil {
+		return ""
+	}
+	return "curl -i " + m.Origin + "/v1/jobs -H 'Content-Type: application/json' -d " + quoted(strings.TrimSpace(b.String()))
+}
+
+// quoted is a text as one word of a POSIX shell.
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// payloadAt is where a payload of a job can be loaded as it is.
+func payloadAt(j jobs.Job, name string) string { return "/jobs/" + j.ID.String() + "/" + name }
+
+// largePayload is what is shown as a beginning only, in bytes.
+const largePayload = 32 << 10
+
+// beginning is a value as a tree; of a large one only little.
+func beginning(v jobs.Value) node {
+	if len(v) <= largePayload {
+		return parse(v)
+	}
+	n := parseUpTo(v, 40)
+	n.shorten(200)
+	return n
+}
+
+func (n *node) shorten(most int) {
+	if text, cut := clip(n.Text, most); cut {
+		n.Text, n.Cut = text, true
+	}
+	for i := range n.Kids {
+		n.Kids[i].shorten(most)
+	}
+}
+
+func shortId(id string) string { s, _ := clip(id, 64); return s }

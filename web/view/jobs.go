@@ -11,12 +11,14 @@ import (
 // Jobs is the page of jobs.
 type Jobs struct {
 	Query
-	At      time.Time
-	Origin  string
-	Jobs    []jobs.Job // newest first
-	Next    string     // cursor of the page behind this one; empty if there is none
-	Counts  *Counts    // nil where the hub keeps no such numbers
-	Queues  []string   // names to choose from
+	At     time.Time
+	Origin string
+	Jobs   []jobs.Job // newest first
+	Next   string     // cursor of the page behind this one; empty if there is none
+	Counts *Counts    // nil where the hub keeps no such numbers
+	Queues []string   // names to choose from
+	Kinds  []string   // those that are known here
+	Around
 	Problem *jobs.Problem
 	Bulk    *jobs.Job // that is under way
 	Did     *Did      // what was done just now
@@ -41,24 +43,26 @@ func (d Did) text() string {
 }
 
 // JobRow is the row of one job.
-func JobRow(j jobs.Job) Fragment { return Fragment{"job-row-" + j.ID.String(), jobRow(j)} }
+func JobRow(j jobs.Job, a Around, q Query) Fragment {
+	return Fragment{"jobs-" + strconv.FormatUint(j.N, 10), jobRow(j, a, q)}
+}
 
 // CountFragments are the numbers on the page of jobs.
-func CountFragments(c *Counts) (all []Fragment) {
+func CountFragments(q Query, c *Counts) (all []Fragment) {
 	for _, s := range jobs.States {
-		all = append(all, Fragment{"job-count-" + s.String(), stateCount(s, c)})
+		all = append(all, Fragment{"jobs-count-" + s.String(), stateCount(s, c)})
 	}
-	return all
+	return append(all, Fragment{"jobs-matching", matchingCount(Jobs{Query: q, Counts: c})})
 }
 
 // BulkFragment shows how far a bulk job is.
-func BulkFragment(j *jobs.Job) Fragment { return Fragment{"job-bulk", bulkStrip(j)} }
+func BulkFragment(j *jobs.Job) Fragment { return Fragment{"jobs-bulk", bulkStrip(j)} }
 
 // JobsFragments lists the live parts of the page of jobs.
 func JobsFragments(m Jobs) []Fragment {
-	all := append(CountFragments(m.Counts), BulkFragment(m.Bulk))
+	all := append(CountFragments(m.Query, m.Counts), BulkFragment(m.Bulk))
 	for _, j := range m.Jobs {
-		all = append(all, JobRow(j))
+		all = append(all, JobRow(j, m.Around, m.Query))
 	}
 	return all
 }
@@ -131,7 +135,7 @@ type Edit struct {
 
 var tableKeys = []key{
 	{"j", "next job"}, {"k", "previous job"}, {"Enter", "open it"}, {"x", "select it, or not"}, {"Shift X", "select as far as here"},
-	{"c", "cancel those selected"}, {"r", "retry those selected"}, {".", "show what is new"}, {"/", "search"},
+	{"c", "cancel those selected"}, {"r", "retry those selected"}, {".", "show what is new"}, {"/", "search"}, {"1 … 8", "a state, or not"},
 }
 
 func offered(age string) bool {

@@ -111,6 +111,9 @@ type JobModel struct {
 	Way      Way
 	Watchers int // subscribers and pages that follow it
 
+	Upto   int    // number of the last line of output on the page; 0 for the end of it
+	Worker string // the outside worker that runs it; empty if that is not known
+
 	Children     []jobs.Job // whose parent it is, newest first: deliveries of its callbacks
 	MoreChildren bool       // there are older ones
 
@@ -133,13 +136,13 @@ func OverviewFragments(o Overview) []Fragment {
 // JobFragments lists the live parts of a job's page. Each line of output is one, so that
 // a line is sent once.
 func JobFragments(m JobModel) []Fragment {
-	lines, before := m.output()
+	lines := m.recent()
 	all := []Fragment{
 		{"job-head", jobHead(m)},
 		{"job-progress", jobProgress(m)},
 		{"job-targets", jobTargets(m)},
 		{"job-timeline", jobTimeline(m)},
-		{"job-output", jobOutput(m, len(lines), before)},
+		{"job-output", jobOutput(m, len(lines))},
 		{"job-data", jobData(m)},
 		{"job-children", jobChildren(m)},
 	}

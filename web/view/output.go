@@ -9,14 +9,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"jobhub/jobs"
 )
 
 const (
-	maxLines = 200
-	maxLine  = 4 << 10 // bytes
+	tailLines  = 60      // with which a page begins
+	blockLines = 100     // that are laid out together
+	olderLines = 500     // of a page further back
+	maxLines   = 400     // that the live view has: as many can come at once
+	maxLine    = 4 << 10 // bytes
 )
 
 // line is one line of what a job wrote.
@@ -26,28 +28,97 @@ type line struct {
 	Stream  string
 	At      time.Time
 	Text    string
-	Raw     string // what it was, where Text says it shorter
-	Note    bool   // said by the hub, not by the job
-	N       int    // from 1, of all that is known
-	Turn    bool   // another attempt than the line before
-	open    bool   // its end has not been written yet
+	Parts   []stretch // the same in its colours; nil where it has none
+	Raw     string    // what it was, where Text says it shorter
+	Note    bool      // said by the hub, not by the job
+	N       int       // from 1, of all that is known
+	Turn    bool      // another attempt than the line before
+	open    bool      // its end has not been written yet
 }
 
-// output is the end of what a job wrote, and how many lines stand before it.
+// recent is the end of what a job wrote as the live view has it.
+func (m JobModel) recent() []line {
+	lines, _ := m.Way.slice(max(0, len(m.Way.lines)-maxLines), len(m.Way.lines))
+	return lines
+}
+
+// output is what a page shows of what a job wrote, the end unless it says otherwise, and
+// how many lines stand before it.
 func (m JobModel) output() (lines []line, before int) {
-	from := max(0, len(m.Way.lines)-maxLines)
-	lines, before = slices.Clone(m.Way.lines[from:]), m.Way.before+from
+	to := len(m.Way.lines)
+	from := max(0, to-tailLines)
+	if m.Upto > 0 {
+		to = min(max(0, m.Upto-m.Way.before), to)
+		from = max(0, to-olderLines)
+	}
+	return m.Way.slice(from, to)
+}
+
+func (w *Way) slice(from, to int) (lines []line, before int) {
+	lines, before = slices.Clone(w.lines[from:to]), w.before+from
 	for i := range lines {
 		lines[i].N = before + i + 1
-		lines[i].Turn = lines[i].Attempt > 1 && from+i > 0 && m.Way.lines[from+i-1].Attempt != lines[i].Attempt
+		lines[i].Turn = lines[i].Attempt > 1 && from+i > 0 && w.lines[from+i-1].Attempt != lines[i].Attempt
 		if !lines[i].Note {
-			lines[i].Text = plain(lines[i].Text)
+			lines[i].Text, lines[i].Parts = dressed(lines[i].Text)
 			if short := report(lines[i].Text); short != "" {
-				lines[i].Text, lines[i].Raw = short, lines[i].Text
+				lines[i].Text, lines[i].Raw, lines[i].Parts = short, lines[i].Text, nil
 			}
 		}
 	}
 	return lines, before
+}
+
+// dressed is a line without escape sequences, and the same in parts if it has colours.
+func dressed(s string) (string, []stretch) {
+	s, cut := clip(s, maxLine)
+	parts := ansi(s)
+	if len(parts) == 0 {
+		return "", nil
+	}
+	if cut {
+		parts = append(parts, stretch{"", " … (cut)"})
+	}
+	var b strings.Builder
+	colours := false
+	for _, p := range parts {
+		b.WriteString(p.Text)
+		colours = colours || p.Class != ""
+	}
+	if !colours {
+		parts = nil
+	}
+	return b.String(), parts
+}
+
+func (l line) class() string {
+	var names []string
+	for _, n := range []struct {
+		on   bool
+		name string
+	}{{l.Note, "note"}, {l.Stream == "stderr", "err"}, {l.Turn, "turn"}} {
+		if n.on {
+			names = append(names, n.name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// block is lines that are laid out together, so that those far from the eye cost nothing.
+type block struct {
+	N     int // from 0, of all blocks that a job's output makes
+	Lines []line
+}
+
+func blocks(lines []line) (all []block) {
+	for _, l := range lines {
+		if n := (l.N - 1) / blockLines; len(all) == 0 || all[len(all)-1].N != n {
+			all = append(all, block{N: n})
+		}
+		last := &all[len(all)-1]
+		last.Lines = append(last.Lines, l)
+	}
+	return all
 }
 
 func appendOutput(lines []line, e *jobs.Event) []line {
@@ -101,20 +172,3 @@ func report(s string) string {
 }
 
 var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-Z\\-_])`)
-
-// plain is what a terminal would end up showing for a line: no colours, and only
-// what follows the last carriage return.
-func plain(s string) string {
-	s = strings.TrimRight(escapes.ReplaceAllString(s, ""), "\r")
-	s = s[strings.LastIndexByte(s, '\r')+1:]
-	s, cut := clip(s, maxLine)
-	if cut {
-		s += " … (cut)"
-	}
-	return strings.Map(func(r rune) rune {
-		if r == '\t' || !unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r) {
-			return r
-		}
-		return '\ufffd'
-	}, s)
-}

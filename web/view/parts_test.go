@@ -2,10 +2,13 @@ package view
 
 import (
 	"fmt"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"jobhub/jobs"
 )
@@ -99,7 +102,7 @@ func TestWayForgetsOldLines(t *testing.T) {
 	for i := range 3000 {
 		w.Add(slices.Values([]*jobs.Event{event(uint64(i+1), jobs.JobOutput, noon, fmt.Sprintf(`{"attempt":1,"stream":"stdout","text":"line %d\n"}`, i+1))}))
 		lines, before := JobModel{Way: w}.output()
-		if len(w.lines) > 2*maxLines || len(lines) != min(i+1, maxLines) || before+len(lines) != i+1 {
+		if len(w.lines) > 2*maxLines || len(lines) != min(i+1, tailLines) || before+len(lines) != i+1 {
 			t.Fatalf("after %d lines %d are kept, %d shown, %d before", i+1, len(w.lines), len(lines), before)
 		}
 		for _, l := range lines {
@@ -141,6 +144,155 @@ func TestQueryIsWrittenOneWay(t *testing.T) {
 	}
 	if (Query{}).Filters() || (Query{Cursor: "1.1", Limit: 5, Bulk: "x"}).Filters() || !(Query{Since: "1h"}).Filters() || (Query{Tag: "x"}).Counted() || !(Query{Queue: "x"}).Counted() {
 		t.Error("what filters, or is counted, is not told right")
+	}
+}
+
+// A page further back shows the lines up to one, and says what stands before them.
+func TestOutputFurtherBack(t *testing.T) {
+	way := Way{Whole: true}
+	for i := range 3000 {
+		way.Add(slices.Values([]*jobs.Event{event(uint64(i+1), jobs.JobOutput, noon, fmt.Sprintf(`{"attempt":1,"stream":"stdout","text":"line %d\n"}`, i+1))}))
+	}
+	for upto, want := range map[int][2]int{1200: {701, 1200}, 300: {1, 300}, 9999: {2501, 3000}, 0: {3001 - tailLines, 3000}} {
+		lines, before := JobModel{Way: way, Upto: upto}.output()
+		if before != want[0]-1 || lines[0].N != want[0] || lines[len(lines)-1].N != want[1] || lines[0].Text != fmt.Sprintf("line %d", want[0]) {
+			t.Errorf("up to %d: %d to %d, %d before", upto, lines[0].N, lines[len(lines)-1].N, before)
+		}
+	}
+	lines, _ := JobModel{Way: way, Upto: 250}.output()
+	all := blocks(lines)
+	if len(all) != 3 || all[0].N != 0 || len(all[2].Lines) != 50 || all[2].Lines[0].N != 201 {
+		t.Errorf("the blocks are %d", len(all))
+	}
+}
+
+func TestColours(t *testing.T) {
+	for in, want := range map[string][]stretch{
+		"\x1b[31mred\x1b[0m not":                 {{"a-red", "red"}, {"", " not"}},
+		"a\x1b[1;4;92mb\x1b[22mc\x1b[md":         {{"", "a"}, {"a-bold a-under a-green", "b"}, {"a-under a-green", "c"}, {"", "d"}},
+		"\x1b[38;5;196mr\x1b[38;2;10;20;250mb":   {{"a-red", "r"}, {"a-blue", "b"}},
+		"\x1b[48:5:2mg\x1b[49mx":                 {{"a-on-green", "g"}, {"", "x"}},
+		"\x1b[38;5mx":                            {{"", "x"}},
+		"\x1b[2J\x1b[Hx\x1b]0;title\x07y\x1b(Bz": {{"", "xy\ufffd(Bz"}},
+		"10 %\x1b[31m\r20 %":                     {{"a-red", "20 %"}},
+		"\x1b[31":                                {{"", "\ufffd[31"}},
+		"<b onclick=x>":                          {{"", "<b onclick=x>"}},
+		"":                                       nil,
+	} {
+		got := ansi(in)
+		for i := 1; i < len(got); i++ { // parts that look alike may stand apart
+			if got[i].Class == got[i-1].Class {
+				got[i-1].Text += got[i].Text
+				got = slices.Delete(got, i, i+1)
+				i--
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Whatever a job writes, classes are those of the style sheet, and no character controls.
+func FuzzColours(f *testing.F) {
+	for _, seed := range []string{"\x1b[1;31mred\x1b[0m", "\x1b[38;2;1;2;3mx\r\x1b[Ky", "\x1b]8;;http://x\x07l\x1b]8;;\x07", "\x1b\x1b[", "\u202e\x9b31mx", "a\rb\r", "\x1b[999999999999;38;5;-1m<"} {
+		f.Add(seed)
+	}
+	classes := regexp.MustCompile(`^(a-(bold|dim|italic|under|struck|swapped|(on-)?(black|red|green|yellow|blue|magenta|cyan|white))( |$))*$`)
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, p := range ansi(s) {
+			if !classes.MatchString(p.Class) {
+				t.Errorf("class %q", p.Class)
+			}
+			if p.Text == "" || strings.ContainsFunc(p.Text, func(r rune) bool { return r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) }) {
+				t.Errorf("text %q", p.Text)
+			}
+		}
+	})
+}
+
+func TestPreviews(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"order":12345678901234567890,"lines":[1,2],"none":[],"who":{"a":1},"ok":true}`: "order: 12345678901234567890, lines: [2], none: [], who: {1}, ok: true",
+		`"a\nb"`: "a b", `[1,"x"]`: "1, x", `null`: "null", `7`: "7", `{`: "",
+	} {
+		if got := inputPreview(jobs.Job{Kind: "x", Input: jobs.Value(in)}); got != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
+		}
+	}
+	call := jobs.Job{Kind: "http", Input: jobs.Value(`{"method":"POST","url":"https://u:secret@x/?t=secret","headers":{"authorization":"secret"},"body":{"n":1}}`)}
+	if got := inputPreview(call); got != "n: 1" {
+		t.Errorf("of a call: %q", got)
+	}
+}
+
+func TestBulkIsToldInWords(t *testing.T) {
+	input := jobs.Value(`{"action":"cancel","filter":{"state":["queued","running"],"queue":"mail","q":"x<y"}}`)
+	for want, j := range map[string]jobs.Job{
+		"Cancelling all jobs that match, queued or running, in queue mail, with “x<y” | waits for its turn": {State: jobs.Queued},
+		"Cancelling 12 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 2 skipped: by then in a state that is not for this": {State: jobs.Running,
+			Progress: &jobs.Progress{Message: "12 of 3214"}, Checkpoint: jobs.Value(`{"count":12,"done":10,"skipped":2,"next":9}`)},
+		"Cancelled 3,210 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 4 skipped: by then in a state that is not for this": {State: jobs.Succeeded,
+			Progress: &jobs.Progress{Message: "3214 of 3214"}, Result: jobs.Value(`{"count":3214,"done":3210,"skipped":4}`)},
+		"Stopped after 12 of 3,214 jobs, of which 12 cancelled, queued or running, in queue mail, with “x<y” | ": {State: jobs.Cancelled,
+			Progress: &jobs.Progress{Message: "12 of 3214"}, Checkpoint: jobs.Value(`{"count":12,"done":12}`)},
+	} {
+		j.Input = input
+		if what, how := bulkText(j); what+" | "+how != want {
+			t.Errorf("got  %s | %s\nwant %s", what, how, want)
+		}
+	}
+}
+
+func TestColumnsAreWrittenOneWay(t *testing.T) {
+	for in, want := range map[string]string{"": "", "time,queue": "queue,time", "queue,stands,tags,accepted,time": "", "worker,worker": "worker"} {
+		if got, ok := ParseColumns(in); !ok || got != want {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+	if _, ok := ParseColumns("queue,<b>"); ok {
+		t.Error("an unknown column is taken")
+	}
+}
+
+func TestEndIsGuessed(t *testing.T) {
+	if got := EndOf(noon, noon.Add(30*time.Second), 75); !got.Equal(noon.Add(40 * time.Second)) {
+		t.Errorf("got %s", got)
+	}
+	for _, p := range []float64{0, 0.5, 100} {
+		if !EndOf(noon, noon.Add(time.Minute), p).IsZero() || !EndOf(noon, noon.Add(time.Second), 50).IsZero() || !EndOf(time.Time{}, noon, 50).IsZero() {
+			t.Error("what can't be known is guessed")
+		}
+	}
+}
+
+func TestSubmissionIsOneCommand(t *testing.T) {
+	m := JobModel{Origin: "http://h", Job: jobs.Job{Kind: "x", Queue: "q", Input: jobs.Value(`{"a":"it's <b>","n":12345678901234567890}`), MaxAttempts: 3, Priority: -2, Via: jobs.Via{Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}}
+	want := `curl -i http://h/v1/jobs -H 'Content-Type: application/json' -d '{"kind":"x","queue":"q","input":{"a":"it'\''s <b>","n":12345678901234567890},"priority":-2,"retry":{"max_attempts":3}}'`
+	if got := m.submission(); got != want {
+		t.Errorf("got %s", got)
+	}
+	if m.trace() != "0af7651916cd43dd8448eb211c80319c" {
+		t.Errorf("the trace is %q", m.trace())
+	}
+}
+
+func TestLargePayloadsBeginOnly(t *testing.T) {
+	var large strings.Builder
+	large.WriteString(`{"n":12345678901234567890,"items":[`)
+	for i := range 5000 {
+		fmt.Fprintf(&large, `{"id":%d,"text":%q},`, i, strings.Repeat("x", 300))
+	}
+	m := sampleFailed()
+	m.Job.Input = jobs.Value(large.String() + `0]}`)
+	page := render(t, JobPage(shell(), m))
+	for _, want := range []string{"12345678901234567890", `/input" download`, "The beginning only."} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if len(page) > 40_000 {
+		t.Errorf("the page has %d bytes", len(page))
 	}
 }
 
@@ -202,5 +354,35 @@ func TestReports(t *testing.T) {
 		if got := report(in); got != want {
 			t.Errorf("%s: got %q, want %q", in, got, want)
 		}
+	}
+}
+
+// The first page of the table is small, with as many rows as it has by default, each with
+// all that rows have: a call, a host, tags, a long error.
+func TestJobsPageIsSmall(t *testing.T) {
+	m := Jobs{At: noon, Origin: "http://127.0.0.1:8080", Counts: &Counts{jobs.Failed: 91_554, jobs.Queued: 11_449, jobs.Succeeded: 1_203_338}, Next: "3jp.3jp"}
+	for i := range MaxSuggested {
+		m.Queues, m.Kinds = append(m.Queues, fmt.Sprintf("queue-number-%d", i)), append(m.Kinds, fmt.Sprintf("kind.number-%d", i))
+	}
+	for i := range DefaultLimit {
+		j := jobs.Job{N: uint64(4_111_535 + i), ID: sampleID(i), Kind: "http", Queue: "thumbnails", State: jobs.Succeeded, Attempt: 1, MaxAttempts: 5, Tags: []string{"customer:4711", "nightly"},
+			CreatedAt: ago(time.Minute), StartedAt: ago(50 * time.Second), FinishedAt: ago(40 * time.Second),
+			Input:    jobs.Value(`{"method":"POST","url":"https://billing.internal.example/thumbnails","body":{"order":4711,"parcels":3}}`),
+			Response: &jobs.Response{Status: 201, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"height":240,"thumbnail":"image-225.jpg?w=320","width":320,"status":"confirmed"}`)}}
+		switch i % 4 {
+		case 1:
+			j.State, j.Response, j.Progress = jobs.Running, nil, &jobs.Progress{Percent: ptr(62.5), Message: "page 31 of 50, the long one with the pictures"}
+		case 2:
+			j.State, j.Response, j.Reason = jobs.Failed, nil, jobs.Rejected
+			j.Error = &jobs.Problem{Title: "Rejected", Detail: "The upstream answered 422 Unprocessable Entity. Correct the request, or list 422 in expect if it is a success."}
+		}
+		m.Jobs = append(m.Jobs, j)
+	}
+	s := shell()
+	s.Operator, s.Admin, s.User = true, true, "operations"
+	if n := len(render(t, JobsPage(s, m))); n > 25_000 {
+		t.Errorf("the page has %d bytes", n)
+	} else {
+		t.Logf("the page has %d bytes", n)
 	}
 }

@@ -9,8 +9,12 @@ import (
 	"jobhub/jobs"
 )
 
-// DefaultLimit is how many rows a page has where the query does not say.
-const DefaultLimit = 50
+// DefaultLimit is how many rows a page has where the query does not say: as many as a
+// screen shows, so that the page is small.
+const DefaultLimit = 20
+
+// MaxSuggested is how many queues, and how many kinds, the page offers to choose from.
+const MaxSuggested = 10
 
 // Query is what the page of jobs shows: the parameters of its URL. The zero value is the
 // newest of all jobs.
@@ -26,13 +30,15 @@ type Query struct {
 	Cursor string // where the page begins; empty for the newest
 	IDs    string // only these jobs, with commas between them
 	Bulk   string // id of a bulk job whose progress is shown
+
+	Columns string // names with commas between them, as ParseColumns writes them
 }
 
 // Values is the query as parameters of a URL, without those that are not set.
 func (q Query) Values() url.Values {
 	v := url.Values{}
 	for name, value := range map[string]string{"state": q.states(), "queue": q.Queue, "kind": q.Kind, "tag": q.Tag, "parent": q.Parent,
-		"q": q.Text, "since": q.Since, "cursor": q.Cursor, "id": q.IDs, "bulk": q.Bulk} {
+		"q": q.Text, "since": q.Since, "cursor": q.Cursor, "id": q.IDs, "bulk": q.Bulk, "columns": q.Columns} {
 		if value != "" {
 			v.Set(name, value)
 		}
@@ -63,9 +69,17 @@ func (q Query) Filters() bool {
 func (q Query) Counted() bool { return q.Kind+q.Tag+q.Parent+q.Text+q.Since+q.IDs == "" }
 
 // selects is the query without the place in it.
-func (q Query) selects() Query { q.Cursor, q.Bulk, q.Limit = "", "", 0; return q }
+func (q Query) selects() Query { q.Cursor, q.Bulk, q.Columns, q.Limit = "", "", "", 0; return q }
 
 func (q Query) from(cursor string) Query { q.Cursor = cursor; return q }
+
+// rows is the query with another number of rows.
+func (q Query) rows(n int) Query {
+	if q.Limit = n; n == DefaultLimit {
+		q.Limit = 0
+	}
+	return q
+}
 
 func (q Query) has(s jobs.State) bool { return slices.Contains(q.States, s) }
 

@@ -42,17 +42,23 @@ type Way struct {
 	steps  []step
 	lines  []line
 	before int // lines that are no longer kept
+
+	said  time.Time // when it said last how far it is
+	Whole bool      // all lines are kept
 }
 
 // Add takes in events, oldest first.
 func (w *Way) Add(events iter.Seq[*jobs.Event]) {
 	for e := range events {
 		if e.Type == jobs.JobOutput {
-			if w.lines = appendOutput(w.lines, e); len(w.lines) > 2*maxLines {
+			if w.lines = appendOutput(w.lines, e); len(w.lines) > 2*maxLines && !w.Whole {
 				n := len(w.lines) - maxLines
 				w.lines, w.before = slices.Delete(w.lines, 0, n), w.before+n
 			}
 			continue
+		}
+		if e.Type == jobs.JobProgress {
+			w.said = e.At
 		}
 		state, ok := stateOf[e.Type]
 		if !ok {
@@ -89,6 +95,15 @@ func (m JobModel) steps() []step {
 		steps = append(steps, step{State: j.State, From: from, Error: j.Error})
 	}
 	return steps
+}
+
+// ends is about when the job ends, if it says how far it is.
+func (m JobModel) ends() time.Time {
+	p, ok := percent(m.Job.Progress)
+	if !ok || m.Job.State != jobs.Running || m.Way.said.Before(m.Job.StartedAt) {
+		return time.Time{}
+	}
+	return EndOf(m.Job.StartedAt, m.Way.said, p)
 }
 
 // attempt is one execution and how it ended.

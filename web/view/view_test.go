@@ -104,6 +104,9 @@ func TestPageRendersItsFragments(t *testing.T) {
 		t.Helper()
 		for _, f := range all {
 			html := render(t, f.Component)
+			if strings.HasPrefix(f.ID, "job-line-") && !strings.Contains(page, `id="`+f.ID+`"`) {
+				continue // the page begins with fewer lines than the live view has
+			}
 			if !strings.Contains(page, html) {
 				t.Errorf("the page does not hold fragment %s as it is patched", f.ID)
 			}

@@ -1,0 +1,76 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"jobhub/jobs"
+)
+
+// bulkText says in words what a bulk job does, how far it is and what came of it.
+func bulkText(j jobs.Job) (what, how string) {
+	var in struct {
+		Action jobs.Action `json:"action"`
+		Filter struct {
+			State            []string `json:"state"`
+			Queue, Kind, Tag string
+			Parent, Q        string
+		} `json:"filter"`
+	}
+	_ = json.Unmarshal(j.Input, &in) // what is not there is not said
+	var at struct{ Count, Done, Skipped, Total int64 }
+	if err := json.Unmarshal(j.Result, &at); err != nil {
+		_ = json.Unmarshal(j.Checkpoint, &at)
+	}
+	at.Total = at.Count
+	if j.Progress != nil {
+		_, _ = fmt.Sscanf(j.Progress.Message, "%d of %d", &at.Count, &at.Total)
+	}
+	verbs := map[jobs.Action][3]string{jobs.CancelAll: {"Cancelling", "Cancelled", "cancelled"}, jobs.RetryAll: {"Retrying", "Retried", "submitted once more"}}[in.Action]
+	if verbs[0] == "" {
+		verbs = [3]string{"Working on", "Worked on", "done"}
+	}
+	var which []string
+	if len(in.Filter.State) > 0 && len(in.Filter.State) < 4 {
+		which = append(which, strings.Join(in.Filter.State, " or "))
+	}
+	for _, part := range [][2]string{{"in queue ", in.Filter.Queue}, {"of kind ", in.Filter.Kind}, {"tagged ", in.Filter.Tag}, {"part of ", in.Filter.Parent}} {
+		if part[1] != "" {
+			which = append(which, part[0]+part[1])
+		}
+	}
+	if in.Filter.Q != "" {
+		which = append(which, "with “"+in.Filter.Q+"”")
+	}
+	of := fmt.Sprintf("%s of %s", count(at.Count), plural(at.Total, "job", "jobs"))
+	switch {
+	case j.State == jobs.Succeeded:
+		what = fmt.Sprintf("%s %s of %s", verbs[1], count(at.Done), plural(at.Total, "job", "jobs"))
+	case j.State == jobs.Cancelled:
+		what = "Stopped after " + of + ", of which " + count(at.Done) + " " + verbs[2]
+	case j.State == jobs.Failed:
+		what = "Failed after " + of + ", of which " + count(at.Done) + " " + verbs[2]
+	case j.Progress == nil:
+		what = verbs[0] + " all jobs that match"
+	default:
+		what = verbs[0] + " " + of
+	}
+	if len(which) > 0 {
+		what += ", " + strings.Join(which, ", ")
+	}
+	switch {
+	case j.Error != nil:
+		how = problemLine(j.Error)
+	case at.Skipped > 0:
+		how = count(at.Skipped) + " skipped: by then in a state that is not for this"
+	case j.State.Final():
+	case j.CancelRequested:
+		how = "is told to stop"
+	case j.State == jobs.Running && j.Progress == nil:
+		how = "counting them"
+	case j.State != jobs.Running:
+		how = "waits for its turn"
+	}
+	return what, how
+}

@@ -1,0 +1,71 @@
+package view
+
+import (
+	"slices"
+	"strings"
+
+	"jobhub/jobs"
+)
+
+// column is a column of the table of jobs that can be left out.
+type column struct{ Name, Head, About string }
+
+// columns are all there are, in their order on the page. Before them stand the box, the
+// state and the job itself.
+var columns = []column{
+	{"queue", "queue", ""}, {"stands", "where it stands", "Progress, error, reason to wait, or what went in or came out"}, {"tags", "tags", ""},
+	{"worker", "worker", "Who runs it"}, {"tries", "tries", "Attempts, of at most"}, {"priority", "priority", "Higher first"}, {"key", "key", "Key of fairness, or ordering key"},
+	{"waited", "waited", "From accepted to the start of the newest attempt"}, {"accepted", "accepted", ""}, {"time", "time", "Until its time, since its start, or how long it ran"},
+}
+
+var usualColumns = []string{"queue", "stands", "tags", "accepted", "time"}
+
+// ParseColumns reads a choice of columns, names with commas between them, and writes it
+// the one way: empty is the usual choice. It returns false if one of them is unknown.
+func ParseColumns(text string) (string, bool) {
+	if text == "" {
+		return "", true
+	}
+	names := strings.Split(text, ",")
+	var chosen []string
+	for _, c := range columns {
+		if slices.Contains(names, c.Name) {
+			chosen = append(chosen, c.Name)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(columns, func(c column) bool { return c.Name == name }) {
+			return "", false
+		}
+	}
+	if slices.Equal(chosen, usualColumns) {
+		return "", true
+	}
+	return strings.Join(chosen, ","), true
+}
+
+// columns are those that the query chooses.
+func (q Query) columns() (all []column) {
+	for _, c := range columns {
+		if q.shows(c.Name) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func (q Query) shows(name string) bool {
+	chosen := usualColumns
+	if q.Columns != "" {
+		chosen = strings.Split(q.Columns, ",")
+	}
+	return slices.Contains(chosen, name)
+}
+
+// waited is the time from acceptance, or from when it was due, to the newest start.
+func waited(j jobs.Job) string {
+	if j.StartedAt.IsZero() {
+		return dash
+	}
+	return span(j.StartedAt.Sub(j.CreatedAt))
+}
