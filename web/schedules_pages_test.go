@@ -190,4 +190,3 @@ func TestAttentionToRefusedTicks(t *testing.T) {
 		w.do("GET", "/schedules/hourly", "").shows("The last tick made no job")
 	})
 }
-
