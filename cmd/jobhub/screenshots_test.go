@@ -1,10 +1,18 @@
 package main_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -54,7 +62,7 @@ func TestScreenshots(t *testing.T) {
 		picture{"overview-light", 1440, 900, "light"}, picture{"overview-dark", 1440, 900, "dark"}, picture{"phone-light", 390, 844, "light"}, picture{"phone-dark", 390, 844, "dark"})
 	take("/jobs/"+longest(h), `document.querySelector("#job-progress progress").value >= 40`,
 		picture{"job-light", 1440, 900, "light"}, picture{"job-dark", 1440, 900, "dark"})
-	take("/jobs", `document.querySelector("#rows-body progress") && document.querySelector("#rows-body tr.retrying, #rows-body tr.failed")`,
+	take("/jobs", `document.querySelector("#rows-body tr.running") && document.querySelectorAll("#rows-body tr").length > 20`,
 		picture{"jobs-light", 1440, 900, "light"}, picture{"jobs-dark", 1440, 900, "dark"})
 	take("/queues/reports", `document.querySelector("#queue-chart .chart")`,
 		picture{"queue-light", 1440, 900, "light"}, picture{"queue-dark", 1440, 900, "dark"})
@@ -102,6 +110,9 @@ func (p *page) picture(folder string, c picture) {
 		p.t.Errorf("%s is wider than the screen", c.name)
 	}
 	shot, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		shot, err = small(shot)
+	}
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -111,6 +122,42 @@ func (p *page) picture(folder string, c picture) {
 	if err := os.WriteFile(filepath.Join(folder, c.name+".png"), shot, 0o644); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// small writes a picture with its 256 most frequent colours, which is hardly to be seen in
+// text and lines, in less than half of the bytes.
+func small(shot []byte) ([]byte, error) {
+	whole, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
+		return nil, err
+	}
+	size, often := whole.Bounds(), map[color.RGBA]int{}
+	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(whole.At(x, y)).(color.RGBA) }
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			often[at(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(often), func(a, b color.RGBA) int {
+		return cmp.Or(cmp.Compare(often[b], often[a]), cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
+	})
+	var few color.Palette
+	for _, c := range colours[:min(256, len(colours))] {
+		few = append(few, c)
+	}
+	nearest := map[color.RGBA]uint8{}
+	for _, c := range colours {
+		nearest[c] = uint8(few.Index(c))
+	}
+	out := image.NewPaletted(size, few)
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			out.SetColorIndex(x, y, nearest[at(x, y)])
+		}
+	}
+	var b bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, out)
+	return b.Bytes(), err
 }
 
 // show sets the size of the screen and the colours that its user prefers.
