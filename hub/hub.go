@@ -79,6 +79,8 @@ type Stats struct {
 	Lots     atomic.Int64 // cut for all who share a subscription
 	Merged   atomic.Int64 // progress that newer progress replaced
 	CatchUps atomic.Int64 // lots read for one cursor that was behind
+	Renders  atomic.Int64 // of views, each for all who watch
+	Encoded  atomic.Int64 // forms of patches, each for all who are sent the same
 }
 
 // New starts a hub. It has caught up with the log when it returns.

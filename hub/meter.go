@@ -81,14 +81,22 @@ func (m *Meter) Series(tenant, queue string, now time.Time) []Bucket {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	sum := make([]Bucket, Buckets)
-	for k, s := range m.queues {
-		if k.tenant != tenant || (queue != "" && k.queue != queue) {
-			continue
-		}
+	add := func(s *series) {
 		s.roll(bucketOf(now))
 		for i := range sum {
 			b := s.buckets[(s.newest+1+int64(i))%Buckets]
 			sum[i].In, sum[i].Done, sum[i].Failed = sum[i].In+b.In, sum[i].Done+b.Done, sum[i].Failed+b.Failed
+		}
+	}
+	if queue != "" {
+		if s := m.queues[meterKey{tenant, queue}]; s != nil {
+			add(s)
+		}
+		return sum
+	}
+	for k, s := range m.queues {
+		if k.tenant == tenant {
+			add(s)
 		}
 	}
 	return sum

@@ -49,6 +49,7 @@ type Patch struct {
 	Fragments []Fragment
 	Seq       uint64 // the position they show
 
+	stats  *Stats
 	mu     sync.Mutex        // protects frames
 	frames map[string][]byte // by key, the first maxFrames
 }
@@ -64,6 +65,7 @@ func (p *Patch) Encoded(key string, build func(*Patch) []byte) []byte {
 		return b
 	}
 	b := build(p)
+	p.stats.Encoded.Add(1)
 	if p.frames == nil {
 		p.frames = map[string][]byte{}
 	}
@@ -162,6 +164,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			return
 		}
 		at := h.Position().Seq
+		h.Stats.Renders.Add(1)
 		out, err := h.render(ctx, v.name, memory)
 		if ctx.Err() != nil {
 			return
@@ -223,6 +226,6 @@ func (h *Hub) change(v *view, seq uint64, fragments []Fragment) (viewers []*View
 	}
 	v.version++
 	v.fragments = fragments
-	v.whole, v.changed = &Patch{Fragments: fragments, Seq: seq}, &Patch{Fragments: changed, Seq: seq}
+	v.whole, v.changed = &Patch{Fragments: fragments, Seq: seq, stats: &h.Stats}, &Patch{Fragments: changed, Seq: seq, stats: &h.Stats}
 	return slices.Collect(maps.Keys(v.viewers))
 }

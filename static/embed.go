@@ -8,9 +8,12 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,16 +40,44 @@ var files = func() map[string]file {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		source, err := FS.ReadFile(name)
-		sum := sha256.Sum256(source)
-		all[name] = file{hex.EncodeToString(sum[:6]), sync.OnceValues(func() (plain, zipped []byte) { return forms(name, source) })}
-		return err
+		return add(all, name, nil)
 	})
 	if err != nil { // the files are in the program
 		panic(err)
 	}
 	return all
 }()
+
+// imported is a module that a script imports, from its own folder.
+var imported = regexp.MustCompile(`((?:from|import)\s*\(?\s*)"\./([\w/.-]+\.js)"`)
+
+// add adds a file, after those that it imports: it names them with their versions, as
+// the pages do, so that browsers keep modules for good and have one instance of each.
+func add(all map[string]file, name string, above []string) error {
+	if _, known := all[name]; known {
+		return nil
+	}
+	if slices.Contains(above, name) {
+		return fmt.Errorf("modules import each other in a circle: %s", append(above, name))
+	}
+	source, err := FS.ReadFile(name)
+	if path.Ext(name) == ".js" {
+		source = imported.ReplaceAllFunc(source, func(match []byte) []byte {
+			part := imported.FindSubmatch(match)
+			module := string(part[2])
+			if err == nil {
+				err = add(all, module, append(above, name))
+			}
+			return fmt.Appendf(nil, `%s"./%s?v=%s"`, part[1], module, all[module].version)
+		})
+	}
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(source)
+	all[name] = file{hex.EncodeToString(sum[:6]), sync.OnceValues(func() (plain, zipped []byte) { return forms(name, source) })}
+	return nil
+}
 
 // small writes our files without what only their readers need.
 var small = func() *minify.M {
@@ -95,7 +126,7 @@ func Handler() http.Handler {
 		}
 		plain, zipped := f.forms()
 		content, tag := plain, f.version
-		if zipped != nil && r.Header.Get("Range") == "" && takesGzip(r.Header.Get("Accept-Encoding")) {
+		if zipped != nil && r.Header.Get("Range") == "" && TakesGzip(r) {
 			content, tag = zipped, f.version+"-gz"
 			h.Set("Content-Encoding", "gzip")
 		}
@@ -104,8 +135,9 @@ func Handler() http.Handler {
 	})
 }
 
-// takesGzip reads an Accept-Encoding header (RFC 9110, section 12.5.3).
-func takesGzip(accept string) bool {
+// TakesGzip reads the Accept-Encoding header of a request (RFC 9110, section 12.5.3).
+func TakesGzip(r *http.Request) bool {
+	accept := strings.Join(r.Header.Values("Accept-Encoding"), ",")
 	for item := range strings.SplitSeq(accept, ",") {
 		coding, weight, _ := strings.Cut(item, ";")
 		if strings.TrimSpace(coding) == "gzip" {

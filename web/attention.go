@@ -55,6 +55,11 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 		}
 		out = append(out, groups...)
 	}
+	upstreams, err := s.routeAttention(ctx, tenant, now)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, upstreams...)
 	slow, worst := 0, time.Duration(0)
 	for _, c := range s.Connections() {
 		if c.Tenant == tenant && c.Lag > slowLag {
@@ -123,8 +128,8 @@ func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, now tim
 
 // unserved are the kinds of jobs in line that neither the hub nor a worker takes.
 func (s *Server) unserved(ctx context.Context, tenant, queue string) (kinds []string, err error) {
-	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: queue, States: []jobs.State{jobs.Queued}, Limit: looked})
-	if err != nil {
+	inLine, err := s.lines.kinds(ctx, s.Store, tenant, queue)
+	if err != nil || len(inLine) == 0 {
 		return nil, err
 	}
 	own, _, _ := s.Engine.Handlers()
@@ -139,13 +144,7 @@ func (s *Server) unserved(ctx context.Context, tenant, queue string) (kinds []st
 			}
 		}
 	}
-	for _, j := range page.Jobs {
-		if !served[j.Kind] && !slices.Contains(kinds, j.Kind) {
-			kinds = append(kinds, j.Kind)
-		}
-	}
-	slices.Sort(kinds)
-	return kinds, nil
+	return slices.DeleteFunc(slices.Clone(inLine), func(kind string) bool { return served[kind] }), nil
 }
 
 func serves(w jobs.WorkerInfo, queue string) bool {
@@ -216,7 +215,7 @@ func (s *Server) configAttention() []view.Attention {
 	if more != "" {
 		detail += " … and more, see the log"
 	}
-	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt}}
+	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt, Link: "/routes"}}
 }
 
 func wait(n int64) string {

@@ -45,6 +45,9 @@ func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, erro
 	b := newBatch(s, s.outerOf(job), items, maxResult)
 	b.key = itemKeys(job.ID.String())
 	b.restore(job.Result)
+	if b.start = job.StartedAt; len(items) <= maxTimed {
+		b.times = make([]itemTime, len(items))
+	}
 	changed := make(chan struct{}, 1)
 	b.told = func() {
 		select {
@@ -62,6 +65,7 @@ func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, erro
 		b.tell(run)
 		return jobs.Result{}, context.Cause(ctx)
 	}
+	run.Progress(b.progress())
 	return jobs.Result{Value: b.document()}, nil
 }
 
@@ -84,13 +88,27 @@ func (b *batch) publish(ctx context.Context, run *jobs.Run, changed <-chan struc
 
 // tell makes the answers so far the partial result, and returns its size.
 func (b *batch) tell(run *jobs.Run) int {
-	b.mu.Lock()
-	answered := b.answered
-	b.mu.Unlock()
+	p := b.progress()
 	result := b.document()
-	percent := 100 * float64(answered) / float64(max(len(b.items), 1))
-	run.Partial(result, jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", answered, len(b.items))})
+	run.Partial(result, p)
 	return len(result)
+}
+
+// progress says how many items have an answer, how many of these are not 2xx, and of a
+// small batch when each was at work: [from, to], in ms from the start, -1 for not yet.
+func (b *batch) progress() jobs.Progress {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	percent := 100 * float64(b.answered) / float64(max(len(b.items), 1))
+	data := fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d`, b.answered, b.bad, len(b.items))
+	if b.times != nil {
+		times, err := json.Marshal(b.times)
+		if err != nil { // numbers
+			panic(err)
+		}
+		data = append(append(data, `,"times":`...), times...)
+	}
+	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", b.answered, len(b.items)), Data: append(data, '}')}
 }
 
 // restore takes over the answers that an earlier attempt got.
@@ -105,6 +123,9 @@ func (b *batch) restore(result jobs.Value) {
 		if r.Kind() != jsontext.KindNull {
 			b.responses[i] = r
 			b.answered++
+			if !ok(r) {
+				b.bad++
+			}
 			b.room.Add(-int64(len(r)))
 		}
 	}

@@ -34,6 +34,7 @@ type batch struct {
 	items  []batchItem
 	key    func(index int) string // Idempotency-Key of an item that has none; nil for none
 	told   func()                 // called after every answer; may be nil
+	start  time.Time              // of an asynchronous batch
 	room   atomic.Int64           // bytes that answers may still take
 
 	slots   chan struct{}
@@ -45,6 +46,8 @@ type batch struct {
 	failed     []bool       // one of these did not answer 2xx
 	responses  []jobs.Value // nil where there is none yet
 	answered   int
+	bad        int // of these, how many are not 2xx
+	times      []itemTime
 }
 
 func newBatch(s *Server, outer *http.Request, items []batchItem, most int64) *batch {
@@ -52,6 +55,22 @@ func newBatch(s *Server, outer *http.Request, items []batchItem, most int64) *ba
 		waits: make([]int, len(items)), failed: make([]bool, len(items)), responses: make([]jobs.Value, len(items))}
 	b.room.Store(most)
 	return b
+}
+
+// maxTimed is of how many items a batch tells when they were at work.
+const maxTimed = 100
+
+// itemTime is when an item was at work, in ms from the start of the batch; nil where that
+// is not known.
+type itemTime *[2]int64
+
+// began notes the start of an item.
+func (b *batch) began(i int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.times != nil {
+		b.times[i] = &[2]int64{time.Since(b.start).Milliseconds(), -1}
+	}
 }
 
 // itemKeys derives the keys of the items from that of their batch.
@@ -135,6 +154,7 @@ func (b *batch) serve(ctx context.Context, i int, req *http.Request, err error) 
 	case <-ctx.Done():
 		return
 	}
+	b.began(i)
 	w := &itemWriter{header: http.Header{}, room: &b.room}
 	if err != nil {
 		b.fail(w, i, err)
@@ -149,6 +169,7 @@ func (b *batch) serve(ctx context.Context, i int, req *http.Request, err error) 
 
 // hand is serve for an item that hands in a job.
 func (b *batch) hand(ctx context.Context, i int, req *http.Request) {
+	b.began(i)
 	w := &itemWriter{header: make(http.Header, 8), room: &b.room}
 	b.ask(w, req.WithContext(ctx))
 	b.done(ctx, i, w)
@@ -199,8 +220,14 @@ func (b *batch) answer(ctx context.Context, i int, w *itemWriter) {
 	}
 	response := appendResponse(make([]byte, 0, 512+len(w.body)), &b.items[i], i, w.code(), w.header, w.body)
 	b.mu.Lock()
+	if b.times != nil && b.times[i] != nil {
+		b.times[i][1] = time.Since(b.start).Milliseconds()
+	}
 	b.responses[i] = response
 	b.answered++
+	if !ok(response) {
+		b.bad++
+	}
 	var next, refused []int
 	for _, d := range b.dependents[i] {
 		b.failed[d] = b.failed[d] || !ok(response)

@@ -65,6 +65,8 @@ func newLive(s *Server) *live {
 		total("jobhub_hub_lots_total", "Lots of events cut, each shared by all who watch the same.", s.Hub.Stats.Lots.Load),
 		total("jobhub_hub_merged_total", "Progress events that newer ones replaced before they were sent.", s.Hub.Stats.Merged.Load),
 		total("jobhub_hub_catch_ups_total", "Reads for one connection that was behind what is kept for all.", s.Hub.Stats.CatchUps.Load),
+		total("jobhub_hub_renders_total", "Renderings of the dashboard's live views, each for all who watch the same.", s.Hub.Stats.Renders.Load),
+		total("jobhub_hub_patches_total", "Patches of views encoded, each for all who are sent the same.", s.Hub.Stats.Encoded.Load),
 		&queueMetrics{s},
 	)
 	l.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})

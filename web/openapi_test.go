@@ -351,6 +351,7 @@ const (
 	exampleQueued    = "0197f0a2-5c1e-7000-8000-0000000000a1"
 	exampleCancelled = "0197f0a2-5c1e-7000-8000-0000000000f1"
 	exampleEchoed    = "0197f0a2-5c1e-7000-8000-0000000000e1"
+	exampleBatch     = "0197f0a2-5c1e-7000-8000-0000000000b1" // of which a request failed
 	exampleWorker    = "wk_ajvrhl4l2u7opztx"
 	exampleLease     = "0197f0a2-5c1e-7000-8000-0000000000c1.w_c4hlxxq6yqp3b7rt"
 )
@@ -365,6 +366,11 @@ func (s *stand) in(text string) string {
 		},
 		exampleEchoed: func() string {
 			id := s.w.submit(`{"kind":"echo","input":{"say":"hello"}}`)
+			s.w.await(id, "succeeded")
+			return id
+		},
+		exampleBatch: func() string {
+			id := s.w.do("POST", "/batch?async=true", `{"requests":[{"method":"GET","path":"/v1/jobs/`+unknownID+`"}]}`).want(202).text("id")
 			s.w.await(id, "succeeded")
 			return id
 		},

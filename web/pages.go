@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/a-h/templ"
@@ -86,8 +87,15 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c temp
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers send the pages' own forms with Origin: null
 	h.Set("Cache-Control", "no-store")
+	h.Add("Vary", "Accept-Encoding")
+	content := b.Bytes()
+	if static.TakesGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		content = zipped(content)
+	}
+	h.Set("Content-Length", strconv.Itoa(len(content)))
 	w.WriteHeader(status)
-	w.Write(b.Bytes())
+	w.Write(content)
 }
 
 func (s *Server) overview(ctx context.Context, tenant string) (view.Overview, jobs.Position, error) {

@@ -35,12 +35,25 @@ func OwnPaths() (paths []string) {
 
 // routed answers a request of a route. Whoever may submit jobs may send requests through.
 func (s *Server) routed(route *gateway.Route) http.HandlerFunc {
-	return s.may(auth.Submit, func(w http.ResponseWriter, r *http.Request) { s.pass(w, r, route) })
+	return func(w http.ResponseWriter, r *http.Request) {
+		taken := false
+		s.may(auth.Submit, func(w http.ResponseWriter, r *http.Request) {
+			taken = true
+			s.pass(w, r, route)
+		})(w, r)
+		if !taken {
+			route.Stats.Refuse()
+		}
+	}
 }
 
 func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Route) {
 	if route.Wants(r.URL.RawQuery, prefers(r.Header, "respond-async")) {
-		s.submitRouted(w, r, route)
+		if s.submitRouted(w, r, route) {
+			route.Stats.Accept()
+		} else {
+			route.Stats.Refuse()
+		}
 		return
 	}
 	if s.count(&s.passing) {
@@ -51,22 +64,22 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Rou
 	route.Pass(w, r, amend)
 }
 
-// submitRouted makes a job of a request.
-func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) {
+// submitRouted makes a job of a request. False if it was refused.
+func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) bool {
 	wait, waiting, err := preferredWait(r)
 	if err != nil {
 		s.fail(w, r, err)
-		return
+		return false
 	}
 	if r.ContentLength > jobs.MaxInput {
 		w.Header().Set("Connection", "close")
 		s.fail(w, r, tooLarge(jobs.MaxInput))
-		return
+		return false
 	}
 	body, err := readBody(w, r, jobs.MaxInput)
 	if err != nil {
 		s.fail(w, r, err)
-		return
+		return false
 	}
 	request := *r
 	request.Header = r.Header.Clone()
@@ -80,14 +93,14 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 	spec, err := route.Spec(&request, body, s.Engine.Settings(owner, route.QueueName()).QueueTimeout > 0)
 	if err != nil {
 		s.fail(w, r, err)
-		return
+		return false
 	}
 	spec.Tenant, spec.Caller = owner, caller(r)
 	if spec.Key, err = idempotencyKey(r, append([]byte(gateway.Query(r.URL)+"\n"), body...)); err != nil {
 		s.fail(w, r, err)
-		return
+		return false
 	}
-	s.accept(w, r, spec, preferred{async: async, waiting: waiting, wait: wait, body: s.routedBody})
+	return s.accept(w, r, spec, preferred{async: async, waiting: waiting, wait: wait, body: s.routedBody})
 }
 
 // routedBody is the short form of what was accepted.

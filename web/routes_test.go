@@ -14,7 +14,7 @@ import (
 const unknownID = "0197f0a2-5c1e-7000-8000-000000a44f09"
 
 // routeCase is what a route answers. In the request ID stands for a queued job, DONE for a
-// finished one, WORKER for a worker and TOKEN for a lease of it.
+// finished one, BATCH for a finished batch with a request that failed, WORKER for a worker and TOKEN for a lease of it.
 type routeCase struct {
 	route, request string
 	body           string
@@ -30,6 +30,11 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 	if strings.Contains(request, "DONE") {
 		w.do("DELETE", "/v1/jobs/"+id, "").want(200)
 		request = strings.Replace(request, "DONE", id, 1)
+	}
+	if strings.Contains(request, "BATCH") {
+		batch := w.do("POST", "/batch?async=true", `{"requests":[{"method":"GET","path":"/v1/jobs/`+unknownID+`"}]}`).want(202).text("id")
+		w.await(batch, "succeeded")
+		request = strings.Replace(request, "BATCH", batch, 1)
 	}
 	if strings.Contains(request, "MADE") {
 		w.do("PUT", "/v1/schedules/made", `{"cron":"@daily","job":{"kind":"k"}}`)
@@ -151,6 +156,21 @@ var routeCases = []routeCase{
 	{"POST /jobs/{id}/retry", "POST /jobs/DONE/retry", "", 303, ""},
 	{"POST /jobs/{id}/retry", "POST /jobs/ID/retry", "", 409, "text/html; charset=utf-8"},
 	{"GET /{$}", "GET /?view=wall", "", 200, "text/html; charset=utf-8"},
+	{"GET /batches", "GET /batches?state=queued&kind=batch", "", 200, "text/html; charset=utf-8"},
+	{"GET /batches", "GET /batches?state=x", "", 400, "text/html; charset=utf-8"},
+	{"GET /batches", "GET /batches?kind=http", "", 400, "text/html; charset=utf-8"},
+	{"GET /batches", "GET /batches?queue=q", "", 400, "text/html; charset=utf-8"},
+	{"GET /batches", "GET /batches?cursor=1.2", "", 400, "text/html; charset=utf-8"},
+	{"GET /batches/{id}", "GET /batches/BATCH?item=1&show=failed&from=0", "", 200, "text/html; charset=utf-8"},
+	{"GET /batches/{id}", "GET /batches/BATCH?item=0", "", 400, "text/html; charset=utf-8"},
+	{"GET /batches/{id}", "GET /batches/BATCH?show=x", "", 400, "text/html; charset=utf-8"},
+	{"GET /batches/{id}", "GET /batches/ID", "", 404, "text/html; charset=utf-8"}, // of another kind
+	{"GET /batches/{id}", "GET /batches/" + unknownID, "", 404, "text/html; charset=utf-8"},
+	{"POST /batches/{id}/cancel", "POST /batches/BATCH/cancel", "", 303, ""},
+	{"POST /batches/{id}/cancel", "POST /batches/ID/cancel", "", 404, "text/html; charset=utf-8"},
+	{"POST /batches/{id}/retry", "POST /batches/BATCH/retry", "", 303, ""},
+	{"POST /batches/{id}/retry", "POST /batches/" + unknownID + "/retry", "", 404, "text/html; charset=utf-8"},
+	{"GET /routes", "GET /routes", "", 200, "text/html; charset=utf-8"},
 	{"GET /queues", "GET /queues", "", 200, "text/html; charset=utf-8"},
 	{"GET /queues/{name}", "GET /queues/default", "", 200, "text/html; charset=utf-8"},
 	{"GET /queues/{name}", "GET /queues/nothing", "", 404, "text/html; charset=utf-8"},

@@ -42,6 +42,7 @@ type Server struct {
 	docs    documents
 	own     *http.ServeMux // the paths of mux, for any method
 	views   map[string]liveView
+	lines   lines // where jobs wait for long
 	config  atomic.Pointer[ConfigState]
 	drain   chan struct{} // closed when connections should go elsewhere
 	stopped context.Context
@@ -57,6 +58,7 @@ type Server struct {
 	Live    *live
 
 	settings atomic.Pointer[settings]
+	looks    looks
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine

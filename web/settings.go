@@ -23,14 +23,18 @@ type settings struct {
 func (s *Server) Apply(set Settings) {
 	set.Hosts = slices.Concat(s.Hosts, set.Hosts)
 	set.Origins = slices.Concat(s.Origins, set.Origins)
-	old := s.settings.Swap(&settings{set, gateway.NewTable(set.Routes, s.fail)})
-	if old != nil {
+	table := gateway.NewTable(set.Routes, s.fail)
+	if old := s.settings.Load(); old != nil {
+		table.Keep(old.table)
+	}
+	if old := s.settings.Swap(&settings{set, table}); old != nil {
 		old.table.Close()
 	}
 }
 
 // ConfigState is what became of the configuration file.
 type ConfigState struct {
+	File     string    // its path; empty where there is none
 	LoadedAt time.Time // when the one in force was read
 	Err      error     // why a newer one is not in force; nil if there is none
 	FailedAt time.Time // when that was read

@@ -60,20 +60,24 @@ func (p preferred) applied() string {
 	return strings.Join(words, ", ")
 }
 
-// accept submits a job and answers.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, p preferred) {
+// accept submits a job and answers. A job that an item of an asynchronous batch submits
+// is part of the batch. False if it was refused.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, p preferred) bool {
 	if err := s.takesJobs(); err != nil && callerOf(r.Context()) == nil {
 		s.fail(w, r, err)
-		return
+		return false
+	}
+	if batch := callerOf(r.Context()); batch != nil {
+		spec.Parent = batch.ID
 	}
 	accepted, err := s.Engine.Submit(r.Context(), spec)
 	if errors.Is(err, jobs.ErrQueueFull) {
 		s.refuseFull(w, r, spec.Tenant, spec.Queue)
-		return
+		return false
 	}
 	if err != nil {
 		s.fail(w, r, err)
-		return
+		return false
 	}
 	h := w.Header()
 	h.Add("Vary", "Prefer")
@@ -89,10 +93,11 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 		if err == nil && now.State.Final() {
 			h.Set("Operation-Location", "/v1/jobs/"+job.ID.String())
 			s.writeOutcome(w, r, &now, pos)
-			return
+			return true
 		}
 	}
 	s.writeAccepted(w, accepted, p.body)
+	return true
 }
 
 // refuseFull answers for a full queue (draft-ietf-httpapi-ratelimit-headers).

@@ -40,12 +40,16 @@ func runAll(ctx context.Context, args []string, o *output) ([]figure, error) {
 	if *short {
 		routes.n, routes.warmup, routes.length, routes.bytes = 40, 20, 100*time.Millisecond, 8<<20
 	}
+	pages := pagesOptions{place: p, length: 8 * time.Second, soak: time.Minute, loads: 5, viewers: []int{1, 1000, 5000}}
+	if *short {
+		pages.length, pages.soak, pages.loads, pages.viewers = time.Second, time.Second, 1, []int{1, 50}
+	}
 	peers := peersOptions{place: p, length: 10 * time.Second, backlog: 10_000}
 	if *short {
 		peers.length, peers.backlog = time.Second, 2000
 	}
 	var figures []figure
-	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, batch.run, finish.run, pickup.run, fanoutHTTP.run, idle.run, cycle.run, fanout.run, routes.run, peers.run} {
+	for _, run := range []func(context.Context, *output) ([]figure, error){submit.run, batch.run, finish.run, pickup.run, fanoutHTTP.run, idle.run, cycle.run, fanout.run, routes.run, pages.run, peers.run} {
 		part, err := run(ctx, o)
 		if err != nil {
 			return nil, err

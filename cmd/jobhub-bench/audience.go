@@ -37,6 +37,7 @@ type guests struct {
 	addr  string
 	n     int
 	path  func(i int) string  // of the request that opens connection i
+	say   string              // a message of each client, of at most 125 bytes; none if empty
 	watch func(i int) watcher // nil: client i only counts
 	stuck bool                // never read anything, and have a small receive buffer
 }
@@ -119,6 +120,11 @@ func (a *audience) admit(ctx context.Context, g *guests, i int) error {
 		return err
 	}
 	m.note(&a.got[i])
+	if g.say != "" { // masked with zeros, as a client's frames must be
+		if _, err := conn.Write(append([]byte{0x80 | opText, 0x80 | byte(len(g.say)), 0, 0, 0, 0}, g.say...)); err != nil {
+			return err
+		}
+	}
 	raw, err := conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		return err
@@ -293,10 +299,15 @@ func (a *audience) frameCount() (n uint64) {
 	return n
 }
 
-// leave ends all connections at once.
-func (a *audience) leave() {
+// deaf stops reading, so that the members can be looked at.
+func (a *audience) deaf() {
 	a.closing.Store(true)
 	a.readers.Wait()
+}
+
+// leave ends all connections at once.
+func (a *audience) leave() {
+	a.deaf()
 	for _, m := range a.members {
 		if m != nil {
 			syscall.Close(m.fd)

@@ -66,6 +66,14 @@ func TestAll(t *testing.T) {
 		"fanout.crowd.10", "fanout.crowd.100.ratio", "fanout.narrow.1", "fanout.narrow.100", "fanout.idle.rss", "fanout.store", "fanout.stalled.beside", "fanout.stalled.memory",
 		"routes.pass", "routes.async.ratio", "routes.rate.ratio", "routes.stream.rate",
 		"peers.one.jobhub.rate", "peers.one.jobhub.client.rate", "peers.many.jobhub.100.rate", "peers.many.jobhub.1000.rate"}
+	wanted = append(wanted, "pages.viewers.cpu", "pages.viewers.renders")
+	if missingChromium() == "" {
+		wanted = append(wanted, "pages.html", "pages.scripts", "pages.requests", "pages.live", "pages.paint.overview", "pages.paint.jobs", "pages.paint.job", "pages.paint.raw", "pages.paint.poll",
+			"pages.busy.overview", "pages.busy.jobs", "pages.busy.job", "pages.busy.raw", "pages.paint.ratio", "pages.rate")
+		if _, ok := got["pages.soak.heap"]; !ok { // which may have shrunk
+			t.Error("pages.soak.heap is missing")
+		}
+	}
 	if missingRedis() == "" {
 		wanted = append(wanted, "peers.one.asynq.everysec.ratio", "peers.one.asynq.always.ratio", "peers.many.asynq.everysec.ratio", "peers.many.asynq.always.ratio")
 	}

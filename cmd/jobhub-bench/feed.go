@@ -30,7 +30,7 @@ func openStage(ctx context.Context, p *place, data string) (_ *stage, err error)
 			return nil, err
 		}
 	}
-	hub, err := serve(ctx, program, data, "--lease", "10m") // no beats while it is measured
+	hub, err := serve(ctx, program, data, "--lease", "1h") // no beats while it is measured
 	if err != nil {
 		return nil, err
 	}

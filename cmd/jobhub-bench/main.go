@@ -34,6 +34,7 @@ Usage: jobhub-bench COMMAND [flags]
             a fan-out to two targets of 300 ms, until its result is there
   scale     the same with up to a million jobs in the store, and what it takes to open that
   routes    requests through a route, beside Go's own reverse proxy and POST /v1/jobs
+  pages     the dashboard in Chromium: event to paint, frames, memory, bytes, viewers
   peers     whole lives of jobs, beside Asynq on Redis and River on PostgreSQL
   all       all but scale, as one Markdown table
 
@@ -54,6 +55,7 @@ var commands = map[string]command{
 	"fanout-http": runFanoutHTTP,
 	"fanout":      runFanout,
 	"routes":      runRoutes,
+	"pages":       runPages,
 	"peers":       runPeers,
 	"all":         runAll,
 	"hub":         runStandIn,    // started with --cpuprofile

@@ -191,7 +191,7 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 		}
 	}
 	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes})
-	c.now, c.state = next, web.ConfigState{LoadedAt: time.Now()}
+	c.now, c.state = next, web.ConfigState{File: c.path, LoadedAt: time.Now()}
 	c.web.ReportConfig(c.state)
 	return nil
 }

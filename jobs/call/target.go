@@ -192,9 +192,9 @@ func (f *fan) result() jobs.Value {
 	return f.document(func(k found) any { return k })
 }
 
-// summary is the result without headers and bodies.
+// summary is the result without headers and bodies, with the policy.
 func (f *fan) summary() jobs.Value {
-	return f.document(func(k found) any {
+	b := f.document(func(k found) any {
 		return struct {
 			State    string `json:"state"`
 			Status   *int   `json:"status"`
@@ -202,6 +202,7 @@ func (f *fan) summary() jobs.Value {
 			MS       *int64 `json:"ms"`
 		}{k.State, k.Status, k.Attempts, k.MS}
 	})
+	return append(b[:len(b)-1], `,"policy":"`+f.policy.text+`"}`...)
 }
 
 func (f *fan) document(part func(found) any) jobs.Value {

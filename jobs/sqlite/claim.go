@@ -98,7 +98,7 @@ func (c *commit) queueByID(id int64) *queue {
 }
 
 func (c *commit) candidates(l lane, limit int) (found []candidate, err error) {
-	st := c.write.Prep("SELECT n, priority, ready FROM jobs WHERE q=? AND kind=? AND ready IS NOT NULL ORDER BY priority DESC, ready LIMIT ?")
+	st := c.write.Prep("SELECT n, priority, ready FROM jobs WHERE q=+? AND kind=+? AND ready IS NOT NULL ORDER BY priority DESC, ready LIMIT ?+0")
 	st.BindInt64(1, l.q)
 	st.BindText(2, l.kind)
 	st.BindInt64(3, int64(limit))

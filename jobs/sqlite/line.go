@@ -59,7 +59,7 @@ type candidateInOrder struct {
 }
 
 func (c *commit) firstInOrder(q *queue, orderingKey string) (n int64, who candidateInOrder, err error) {
-	st := c.write.Prep("SELECT n, ifnull(key, ''), kind, state=2 AND ready IS NULL AND held IS NULL FROM jobs WHERE q=? AND ordering_key=? AND ordering_key IS NOT NULL AND state <= 5 ORDER BY n LIMIT 1")
+	st := c.write.Prep("SELECT n, ifnull(key, ''), kind, state=2 AND ready IS NULL AND held IS NULL FROM jobs WHERE q=+? AND ordering_key=+? AND ordering_key IS NOT NULL AND state <= 5 ORDER BY n LIMIT 1")
 	st.BindInt64(1, q.id)
 	st.BindText(2, orderingKey)
 	found, err := st.Step()
@@ -108,7 +108,7 @@ func (c *commit) promote(q *queue, key string) error {
 		}
 		var n int64
 		var kind string
-		st := c.write.Prep("SELECT n, kind FROM jobs WHERE q=? AND key=? AND held IS NOT NULL ORDER BY priority DESC, n LIMIT 1")
+		st := c.write.Prep("SELECT n, kind FROM jobs WHERE q=+? AND key=+? AND held IS NOT NULL ORDER BY priority DESC, n LIMIT 1")
 		st.BindInt64(1, q.id)
 		st.BindText(2, key)
 		found, err := st.Step()
@@ -126,9 +126,9 @@ func (c *commit) promote(q *queue, key string) error {
 
 // room reports whether one more job of a key may be ready.
 func (c *commit) room(q *queue, key string) (bool, error) {
-	limit, sql := int64(1), "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE q=? AND key=? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) AND ready IS NOT NULL LIMIT ?)"
+	limit, sql := int64(1), "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) AND ready IS NOT NULL LIMIT ?+0)"
 	if per := c.settings(q).PerKey; per > 0 {
-		limit, sql = int64(per), "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE q=? AND key=? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) LIMIT ?)"
+		limit, sql = int64(per), "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) LIMIT ?+0)"
 	}
 	st := c.write.Prep(sql)
 	st.BindInt64(1, q.id)

@@ -77,7 +77,7 @@ func (c *commit) settle(ch *jobs.QueueChange) error {
 		c.tell(&jobs.Job{Tenant: ch.Tenant, Queue: ch.Name}, &ch.Event)
 	}
 	var keys []string
-	if err := sqlitex.Execute(c.write, "SELECT DISTINCT key FROM jobs WHERE q=? AND held IS NOT NULL", &sqlitex.ExecOptions{Args: []any{q.id},
+	if err := sqlitex.Execute(c.write, "SELECT DISTINCT key FROM jobs WHERE q=+? AND held IS NOT NULL", &sqlitex.ExecOptions{Args: []any{q.id},
 		ResultFunc: func(st *sqlite.Stmt) error { keys = append(keys, st.ColumnText(0)); return nil }}); err != nil {
 		return err
 	}

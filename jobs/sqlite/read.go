@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,10 +87,11 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err er
 		return s.search(ctx, f, before, limit)
 	}
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
+		floor := int64(0) // older ones are not on the page
 		for _, part := range s.parts(f) {
-			sql := "SELECT " + jobColumns + " FROM " + part.from + " WHERE " + strings.Join(append(part.where, "jobs.n<?"), " AND ") +
-				" ORDER BY jobs.n DESC LIMIT ?"
-			err := sqlitex.ExecuteTransient(conn, sql, &sqlitex.ExecOptions{Args: append(part.args, before, limit+1), ResultFunc: func(st *sqlite.Stmt) error {
+			sql := "SELECT " + jobColumns + " FROM " + part.from + " WHERE " + strings.Join(append(part.where, "jobs.n<?", "jobs.n>?"), " AND ") +
+				" ORDER BY jobs.n DESC LIMIT ?+0"
+			err := sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{Args: append(part.args, before, floor, limit+1), ResultFunc: func(st *sqlite.Stmt) error {
 				job, _, err := s.scanJob(st, 0)
 				page.Jobs = append(page.Jobs, job)
 				return err
@@ -97,15 +99,24 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err er
 			if err != nil {
 				return err
 			}
+			if len(page.Jobs) > limit {
+				newestFirst(page.Jobs)
+				page.Jobs = page.Jobs[:limit+1]
+				floor = int64(page.Jobs[limit].N)
+			}
 		}
 		return nil
 	})
-	slices.SortFunc(page.Jobs, func(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) })
+	newestFirst(page.Jobs)
 	if len(page.Jobs) > limit {
 		page.Jobs = page.Jobs[:limit]
 		page.Next = page.Jobs[limit-1].N
 	}
 	return page, err
+}
+
+func newestFirst(list []jobs.Job) {
+	slices.SortFunc(list, func(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) })
 }
 
 // part is one query of a list; a job is in at most one.
@@ -121,16 +132,16 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 		return part{p.from, append(slices.Clone(p.where), where), append(slices.Clone(p.args), args...)}
 	}
 	if f.Kind != "" {
-		base = and(base, "kind=?", f.Kind)
+		base = and(base, "kind=+?", f.Kind)
 	}
 	if f.Parent != (jobs.ID{}) {
-		base = and(base, "parent=?", f.Parent[:])
+		base = and(base, "parent=+?", f.Parent[:])
 	}
 	if f.Tag != "" {
 		base.from = "tags CROSS JOIN jobs USING (n)"
-		base = and(base, "tag=?", f.Tag)
+		base = and(base, "tag=+?", f.Tag)
 	}
-	queues, all := s.matching(f)
+	queues, all := s.idsOf(f)
 	if f.Text == "" && f.Tag == "" && f.Parent == (jobs.ID{}) && (!all || len(f.States) > 0) {
 		states := f.States
 		if len(states) == 0 {
@@ -138,17 +149,17 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 		}
 		for _, q := range queues {
 			for _, state := range states {
-				parts = append(parts, and(base, "q=? AND state=?", q.id, int(state)))
+				parts = append(parts, and(base, "q=+? AND state="+stateLiteral(state), q))
 			}
 		}
 		return parts
 	}
 	if !all {
-		ids := make([]any, len(queues))
-		for i, q := range queues {
-			ids[i] = q.id
+		ids := []byte{'['} // one text, so that it is one statement for any number
+		for _, q := range queues {
+			ids = append(strconv.AppendInt(ids, q, 10), ',')
 		}
-		base = and(base, "+q IN (0"+strings.Repeat(",?", len(ids))+")", ids...)
+		base = and(base, "+q IN (SELECT value FROM json_each(?))", string(append(ids, '0', ']')))
 	}
 	if len(f.States) > 0 {
 		states := make([]any, len(f.States))
@@ -160,22 +171,42 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 	return []part{base}
 }
 
-// matching returns copies of the queues that a filter allows, and whether these are all.
-func (s *Store) matching(f jobs.Filter) (queues []queue, all bool) {
+// A parameter that SQLite could compare with the condition of a partial index, or that is a
+// limit, has it prepare the statement anew for each value, at ten times the cost of running
+// it. In an expression, as +? or ?+0, it does not; and a state stands as it is, so that the
+// index is chosen by it.
+
+// stateLiteral is a state as it stands in a statement.
+func stateLiteral(s jobs.State) string { return strconv.Itoa(int(s)) }
+
+// idsOf returns the queues that a filter allows, and whether these are all.
+func (s *Store) idsOf(f jobs.Filter) (ids []int64, all bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for name, q := range s.queues {
 		if (f.Tenant == "" || name.Tenant == f.Tenant) && (f.Queue == "" || name.Name == f.Queue) {
+			ids = append(ids, q.id)
+		}
+	}
+	return ids, len(ids) == len(s.queues)
+}
+
+// copies returns the queues of a tenant as they are now.
+func (s *Store) copies(tenant string) (queues []queue) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for name, q := range s.queues {
+		if tenant == "" || name.Tenant == tenant {
 			queues = append(queues, *q)
 		}
 	}
-	return queues, len(queues) == len(s.queues)
+	return queues
 }
 
 // due lists the jobs whose time has come, earliest first.
 func (s *Store) due(ctx context.Context, f jobs.Filter) (page jobs.Page, err error) {
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
-		return sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE wake IS NOT NULL ORDER BY wake LIMIT ?", &sqlitex.ExecOptions{Args: []any{f.Limit + 1}, ResultFunc: func(st *sqlite.Stmt) error {
+		return sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE wake IS NOT NULL ORDER BY wake LIMIT ?+0", &sqlitex.ExecOptions{Args: []any{f.Limit + 1}, ResultFunc: func(st *sqlite.Stmt) error {
 			job, _, err := s.scanJob(st, 0)
 			if err != nil {
 				return err
@@ -194,8 +225,7 @@ func (s *Store) due(ctx context.Context, f jobs.Filter) (page jobs.Page, err err
 // Queues implements jobs.Store.
 func (s *Store) Queues(ctx context.Context, tenant string) (infos []jobs.QueueInfo, pos jobs.Position, err error) {
 	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
-		queues, _ := s.matching(jobs.Filter{Tenant: tenant})
-		for _, q := range queues {
+		for _, q := range s.copies(tenant) {
 			info := jobs.QueueInfo{Tenant: q.Tenant, Name: q.Name, Counts: q.counts, Settings: q.settings}
 			if q.counts[jobs.Queued] > 0 {
 				if info.OldestAt, err = oldest(conn, q.id); err != nil {
@@ -212,7 +242,7 @@ func (s *Store) Queues(ctx context.Context, tenant string) (infos []jobs.QueueIn
 
 // oldest is the time of acceptance of the queued job that was accepted first.
 func oldest(conn *sqlite.Conn, q int64) (at time.Time, err error) {
-	err = sqlitex.Execute(conn, "SELECT created FROM jobs WHERE q=? AND state=? ORDER BY n LIMIT 1", &sqlitex.ExecOptions{Args: []any{q, int(jobs.Queued)},
+	err = sqlitex.Execute(conn, "SELECT created FROM jobs WHERE q=+? AND state="+stateLiteral(jobs.Queued)+" ORDER BY n LIMIT 1", &sqlitex.ExecOptions{Args: []any{q},
 		ResultFunc: func(st *sqlite.Stmt) error { at = time.UnixMilli(st.ColumnInt64(0)); return nil }})
 	return at, err
 }

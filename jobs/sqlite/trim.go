@@ -75,7 +75,7 @@ func (c *commit) prune(before time.Time, limit int) (int, error) {
 		s  jobs.State
 	}
 	var gone []old
-	if err := sqlitex.Execute(c.write, "SELECT n, id, q, state FROM jobs WHERE retained IS NOT NULL AND retained < ? ORDER BY retained LIMIT ?",
+	if err := sqlitex.Execute(c.write, "SELECT n, id, q, state FROM jobs WHERE retained IS NOT NULL AND retained < ? ORDER BY retained LIMIT ?+0",
 		&sqlitex.ExecOptions{Args: []any{before.UnixMilli(), limit}, ResultFunc: func(st *sqlite.Stmt) error {
 			o := old{n: st.ColumnInt64(0), id: make([]byte, 16), q: st.ColumnInt64(2), s: jobs.State(st.ColumnInt(3))}
 			st.ColumnBytes(1, o.id)

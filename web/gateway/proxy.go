@@ -56,8 +56,13 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 			}
 		},
 		ModifyResponse: func(res *http.Response) error {
-			if amend, ok := res.Request.Context().Value(amendKey{}).(func(http.Header)); ok && amend != nil {
-				amend(res.Header)
+			if trip, ok := res.Request.Context().Value(tripKey{}).(*trip); ok {
+				trip.begun = true
+				now := time.Now()
+				r.Stats.answered(res.StatusCode, now.Sub(trip.sent), now)
+				if trip.amend != nil {
+					trip.amend(res.Header)
+				}
 			}
 			return nil
 		},
@@ -70,23 +75,29 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 				w.Header().Set("Connection", "close")
 				fail(w, req, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
 			default:
+				if trip, ok := req.Context().Value(tripKey{}).(*trip); ok && !trip.begun {
+					now := time.Now()
+					r.Stats.answered(0, now.Sub(trip.sent), now)
+				}
 				fail(w, req, r.problem(err))
 			}
 		},
 	}
 }
 
-type amendKey struct{}
+type tripKey struct{}
+
+// trip is a request on its way through.
+type trip struct {
+	sent  time.Time
+	begun bool              // there is an answer
+	amend func(http.Header) // may be nil
+}
 
 // Pass sends a request straight through. amend, if not nil, may change the headers of
 // the answer.
 func (r *Route) Pass(w http.ResponseWriter, req *http.Request, amend func(http.Header)) {
-	if amend != nil {
-		req = req.WithContext(context.WithValue(req.Context(), amendKey{}, amend))
-	} else {
-		shallow := *req
-		req = &shallow
-	}
+	req = req.WithContext(context.WithValue(req.Context(), tripKey{}, &trip{sent: time.Now(), amend: amend}))
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &watched{ReadCloser: req.Body}
 		// An error only says that the protocol needs no such permission.

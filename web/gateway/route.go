@@ -47,6 +47,8 @@ type Route struct {
 	MaxAttempts  int           // 1 if zero
 	Backoff      jobs.Backoff
 
+	Stats *Stats // what happens on it; made with the table
+
 	proxy     *httputil.ReverseProxy
 	transport *http.Transport
 }
@@ -57,6 +59,17 @@ type Target struct {
 	Upstream *url.URL
 	Strip    string        // zero: that of the route
 	Timeout  time.Duration // of its attempt; zero: that of the route
+}
+
+// Upstreams are the origins, like http://127.0.0.1:9000, that it leads to.
+func (r *Route) Upstreams() (all []string) {
+	if r.Upstream != nil {
+		return []string{origin(r.Upstream)}
+	}
+	for _, t := range r.Targets {
+		all = append(all, origin(t.Upstream))
+	}
+	return all
 }
 
 // QueueName is where the jobs of the route wait.

@@ -20,12 +20,36 @@ func NewTable(routes []Route, fail func(http.ResponseWriter, *http.Request, erro
 	t := &Table{}
 	for _, r := range routes {
 		r.prepare(fail)
+		r.Stats = &Stats{}
 		t.routes = append(t.routes, &r)
 	}
 	slices.SortFunc(t.routes, func(a, b *Route) int {
 		return cmp.Or(cmp.Compare(len(b.Path), len(a.Path)), cmp.Compare(a.Path, b.Path))
 	})
 	return t
+}
+
+// Keep takes the counters over from a table before, for routes that lead where they did.
+func (t *Table) Keep(old *Table) {
+	if old == nil {
+		return
+	}
+	for _, r := range t.routes {
+		for _, was := range old.routes {
+			if was.Path == r.Path && slices.Equal(was.Upstreams(), r.Upstreams()) {
+				r.Stats = was.Stats
+			}
+		}
+	}
+}
+
+// Routes are all routes, by path.
+func (t *Table) Routes() (all []*Route) {
+	if t != nil {
+		all = slices.Clone(t.routes)
+	}
+	slices.SortFunc(all, func(a, b *Route) int { return cmp.Compare(a.Path, b.Path) })
+	return all
 }
 
 // Close lets go of connections that are not in use. Requests under way go on.

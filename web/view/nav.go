@@ -6,8 +6,8 @@ import "strings"
 type link struct{ View, Path, Name, Key string }
 
 var links = []link{
-	{"overview", "/", "Overview", "o"}, {"jobs", "/jobs", "Jobs", "j"}, {"queues", "/queues", "Queues", "q"},
-	{"workers", "/workers", "Workers", "w"}, {"hub", "/hub", "Hub", "h"}, {"docs", "/docs", "Docs", "d"},
+	{"overview", "/", "Overview", "o"}, {"jobs", "/jobs", "Jobs", "j"}, {"batches", "/batches", "Batches", "b"}, {"queues", "/queues", "Queues", "q"},
+	{"workers", "/workers", "Workers", "w"}, {"routes", "/routes", "Routes", "r"}, {"hub", "/hub", "Hub", "h"}, {"docs", "/docs", "Docs", "d"},
 }
 
 // links are the pages that the user may see.
@@ -17,7 +17,7 @@ func (s Shell) links() []link {
 	}
 	var all []link
 	for _, l := range links {
-		if l.View != "hub" {
+		if l.View != "hub" && l.View != "routes" {
 			all = append(all, l)
 		}
 	}
@@ -32,6 +32,8 @@ func section(view string) string {
 		return "jobs"
 	case "queue":
 		return "queues"
+	case "batch":
+		return "batches"
 	}
 	return name
 }

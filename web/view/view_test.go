@@ -131,6 +131,15 @@ func TestPageRendersItsFragments(t *testing.T) {
 	for _, m := range []Jobs{sampleJobs(), sampleFiltered(), {}} {
 		check(render(t, JobsPage(shell(), m)), JobsFragments(m))
 	}
+	for _, m := range []Batches{sampleBatches(), {}, {BatchQuery: BatchQuery{Kind: "batch"}}} {
+		check(render(t, BatchesPage(shell(), m)), BatchesFragments(m))
+	}
+	for _, m := range []Batch{sampleBatchPage(), sampleFanPage(), sampleLarge(), {}} {
+		check(render(t, BatchPage(shell(), m)), BatchFragments(m))
+	}
+	for _, m := range []Routes{sampleRoutesPage(), {}} {
+		check(render(t, RoutesPage(shell(), m)), RoutesFragments(m))
+	}
 	for _, m := range []JobModel{sampleFailed(), sampleRunning(), sampleWaiting(), sampleFanout(), {Job: jobs.Job{State: jobs.Queued}}} {
 		check(render(t, JobPage(shell(), m)), JobFragments(m))
 	}
@@ -139,7 +148,7 @@ func TestPageRendersItsFragments(t *testing.T) {
 // The pages are served under a policy that allows nothing inline.
 func TestNothingInline(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script>|https?://(?:cdn|fonts)`)
-	pages := slices.Collect(maps.Values(operationPages(t)))
+	pages := slices.Concat(slices.Collect(maps.Values(operationPages(t))), slices.Collect(maps.Values(batchPages(t))))
 	for _, page := range append(pages, render(t, OverviewPage(shell(), sampleOverview())), render(t, JobPage(shell(), sampleFailed())), render(t, JobPage(shell(), sampleRunning())),
 		render(t, LoginPage(shell(), Login{Next: "/", Error: "No."})), render(t, JobPage(viewerShell(), sampleFailed())),
 		render(t, JobsPage(shell(), sampleFiltered())), render(t, ConfirmPage(shell(), Confirm{})), render(t, EditPage(shell(), Edit{}))) {
@@ -174,12 +183,19 @@ func TestScriptsAreText(t *testing.T) {
 			Kinds: []string{evil}, Failures: []jobs.Job{j}}, QueueForm{Values: map[string]string{"rate": evil}, Errors: map[string]string{"rate": evil}})),
 		"workers": render(t, WorkersPage(shell(), WorkersModel{Origin: evil, Kinds: []string{evil}, Workers: []Worker{{WorkerInfo: jobs.WorkerInfo{ID: evil, Directive: jobs.Go,
 			WorkerSpec: jobs.WorkerSpec{Name: evil, Kinds: []string{evil}, Queues: []string{evil}}}}}})),
-		"hub":       render(t, HubPage(shell(), HubModel{Conns: []Connection{{ID: evil, Remote: evil, Who: evil, Watches: evil}}, Closes: []Tally{{evil, 1}}})),
-		"wall":      render(t, WallPage(shell(), Overview{Queues: []Queue{{QueueInfo: jobs.QueueInfo{Name: evil}}}})),
-		"empty":     render(t, OverviewPage(shell(), Overview{Origin: evil})),
-		"answer":    render(t, JobPage(shell(), JobModel{Job: j, Way: wayOf(false, events...), Origin: evil})),
-		"result":    render(t, JobPage(shell(), JobModel{Job: result, Way: wayOf(false, events...)})),
-		"jobs":      render(t, JobsPage(shell(), Jobs{Query: Query{Queue: evil, Kind: evil, Tag: evil, Parent: evil, Text: evil, Since: evil, Cursor: evil, Bulk: evil}, Jobs: []jobs.Job{j, result}, Queues: []string{evil}, Next: evil, Bulk: &result})),
+		"hub":      render(t, HubPage(shell(), HubModel{Conns: []Connection{{ID: evil, Remote: evil, Who: evil, Watches: evil}}, Closes: []Tally{{evil, 1}}})),
+		"wall":     render(t, WallPage(shell(), Overview{Queues: []Queue{{QueueInfo: jobs.QueueInfo{Name: evil}}}})),
+		"empty":    render(t, OverviewPage(shell(), Overview{Origin: evil})),
+		"answer":   render(t, JobPage(shell(), JobModel{Job: j, Way: wayOf(false, events...), Origin: evil})),
+		"result":   render(t, JobPage(shell(), JobModel{Job: result, Way: wayOf(false, events...)})),
+		"jobs":     render(t, JobsPage(shell(), Jobs{Query: Query{Queue: evil, Kind: evil, Tag: evil, Parent: evil, Text: evil, Since: evil, Cursor: evil, Bulk: evil}, Jobs: []jobs.Job{j, result}, Queues: []string{evil}, Next: evil, Bulk: &result})),
+		"batches":  render(t, BatchesPage(shell(), Batches{Jobs: []jobs.Job{{Kind: evil, Progress: &jobs.Progress{Data: jobs.Value(`{"policy":` + evilJSON + `,"targets":{` + evilJSON + `:{}}}`)}}}, Next: evil})),
+		"no batch": render(t, BatchesPage(shell(), Batches{Origin: evil})),
+		"batch": render(t, BatchPage(shell(), Batch{Job: jobs.Job{Kind: evil, Queue: evil, Reason: evil, Error: j.Error}, Policy: evil, BatchPlace: BatchPlace{Item: evil, Show: evil},
+			Items: []Item{{Name: evil, Method: evil, Target: evil, Problem: evil, After: []int{0}}}, Whole: &WholeItem{Request: jobs.Value(evilJSON), Response: jobs.Value(`{` + evilJSON + `:` + evilJSON + `}`)}})),
+		"routes": render(t, RoutesPage(shell(), Routes{Config: &Config{File: evil, Errors: []string{evil}}, Routes: []Route{{Path: evil, Upstreams: []Upstream{{Name: evil, URL: evil}}, Strip: evil, Policy: evil, Queue: evil,
+			Jobs: RouteJobs{Failing: noon, Why: evil}}}})),
+		"no routes": render(t, RoutesPage(shell(), Routes{Origin: evil})),
 		"no jobs":   render(t, JobsPage(operatorShell(), Jobs{Origin: evil})),
 		"malformed": render(t, JobsPage(shell(), Jobs{Problem: &jobs.Problem{Title: evil, Detail: evil}})),
 		"confirm":   render(t, ConfirmPage(shell(), Confirm{Title: evil, Text: evil, Action: "javascript:" + evil, Fields: [][2]string{{evil, evil}}, Button: evil, Back: "javascript:" + evil})),

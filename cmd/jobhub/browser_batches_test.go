@@ -1,0 +1,252 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// batch submits a batch as a job, and returns its id.
+func (h *hub) batch(items ...string) string {
+	h.t.Helper()
+	var job struct {
+		ID string `json:"id"`
+	}
+	h.decode(h.call("POST", "/batch?async=true", `{"requests":[`+strings.Join(items, ",")+`]}`).body, &job)
+	return job.ID
+}
+
+const noSuchJob = `{"id":"missing","method":"GET","path":"/v1/jobs/0197f0a2-5c1e-7000-8000-000000a44f09"}`
+
+// member is a request of a batch that submits a job.
+func member(id, job string) string {
+	return fmt.Sprintf(`{"id":%q,"method":"POST","path":"/v1/jobs","body":%s}`, id, job)
+}
+
+// fanout is a fan-out of the targets "name url".
+func fanout(policy string, targets ...string) string {
+	var list []string
+	for _, t := range targets {
+		name, url, _ := strings.Cut(t, " ")
+		list = append(list, fmt.Sprintf(`{"name":%q,"method":"GET","url":%q}`, name, url))
+	}
+	return `{"kind":"fanout","input":{"policy":"` + policy + `","targets":[` + strings.Join(list, ",") + `]},"retry":{"max_attempts":1}}`
+}
+
+// TestPageBatch: cells flip where they are, with the job that a request submitted; keys
+// move over the grid; what failed is retried, what runs is cancelled after a question.
+func TestPageBatch(t *testing.T) {
+	t.Parallel()
+	h, s, p := startHub(t), newStream(t), openBrowser(t)
+	p.open(h.url + "/batches")
+	p.shows("#batches-list", "No batch and no fan-out yet")
+	p.shows("#batches-list pre", h.url+"/batch?async=true")
+	id := h.batch(noSuchJob, member("called", httpJob(s.URL, "")), member("waiting", nobodys("")))
+	p.shows("#batches-"+id, "3: 2 done, 1 failed")
+	p.unmoved()
+
+	p.open(h.url + "/batches/" + id)
+	cell := func(n int, title string) {
+		t.Helper()
+		p.until(fmt.Sprintf(`document.getElementById("batch-%d").title === %q`, n, title))
+	}
+	cell(1, "missing failed 404")
+	cell(2, "called running 202")
+	cell(3, "waiting queued 202")
+	p.evaluate(`document.getElementById("batch-2").focus()`)
+	close(s.lines)
+	cell(2, "called succeeded 202")
+	p.shows("#batch-sum", "1 succeeded")
+	p.is(`document.activeElement.id`, "batch-2") // the cell that flipped is the one that had the focus
+	p.is(`document.querySelectorAll("#cells [tabindex='0']").length`, "1")
+	p.evaluate(`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}))`)
+	p.is(`document.activeElement.id`, "batch-3")
+	h.call("DELETE", "/v1/jobs/"+p.evaluate(`document.querySelector("#batch-rows tbody tr:nth-child(3) td a").pathname.split("/").pop()`), "")
+	cell(3, "waiting cancelled 202")
+	p.unmoved()
+
+	p.press("f")
+	p.arrives(`document.querySelector("#batch-rows [aria-current]")?.dataset.show === "failed"`)
+	p.is(`document.querySelectorAll("#batch-rows tbody tr").length`, "2")
+	p.evaluate(`document.getElementById("batch-1").click()`)
+	p.arrives(`document.querySelector("#batch-item:not([hidden])")?.textContent.includes("There is no such job")`)
+	p.is(`document.getElementById("batch-1").ariaCurrent`, "true")
+	p.press("r")
+	p.arrives(`document.querySelectorAll("#cells a").length === 1`)
+	cell(1, "missing failed 404")
+	p.click(`#batch-head a[href$="` + id + `"]`)
+	p.arrives(`document.querySelectorAll("#cells a").length === 3`)
+
+	stream := newStream(t)
+	fan := h.submit(fanout("all", "north "+stream.URL, "south "+s.URL)).ID
+	p.open(h.url + "/batches/" + fan)
+	cell(2, "south succeeded 200")
+	cell(1, "north running")
+	p.press("c")
+	p.shows("#ask[open]", "Cancel this fan-out?")
+	p.click("#ask .strong")
+	p.arrives(`document.getElementById("batch-1")?.title === "north cancelled"`)
+	p.shows("#batch-head", "Retry 1 target")
+	for _, c := range p.heard() {
+		t.Errorf("the browser complains: %s", c)
+	}
+}
+
+// TestPageLargeBatch: a thousand cells are drawn, and flip, in a page that stays usable.
+func TestPageLargeBatch(t *testing.T) {
+	t.Parallel()
+	h, p := startHub(t), openBrowser(t)
+	items := make([]string, 1000)
+	for i := range items {
+		items[i] = member(fmt.Sprint("m", i), nobodys(""))
+	}
+	id := h.batch(items...)
+	h.await(id, inState("succeeded"))
+	p.open(h.url + "/batches/" + id)
+	p.is(`document.querySelectorAll("#cells a.queued").length`, "1000")
+	h.call("POST", "/v1/jobs:bulk", `{"action":"cancel","filter":{"parent":"`+id+`"}}`)
+	p.until(`document.querySelectorAll("#cells a.cancelled").length === 1000`)
+	p.shows("#batch-sum", "1,000 cancelled")
+	p.is(`document.documentElement.scrollWidth > innerWidth`, "false")
+	p.unmoved()
+}
+
+// TestPageRoutes: what passes through a route is counted while one looks, and a mistake in
+// the file is told.
+func TestPageRoutes(t *testing.T) {
+	t.Parallel()
+	up := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/bad") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	h, file := startConfigured(t, "routes: [{path: /api/, upstream: \""+up.URL+"\"}]\n")
+	p := openBrowser(t)
+	p.open(h.url + "/routes")
+	p.shows("#routes-list", "not called yet")
+	p.shows("#routes-config", file)
+	h.call("GET", "/api/x", "")
+	p.shows("#routes-list", "answers 200")
+	for range 3 {
+		h.call("GET", "/api/bad", "")
+	}
+	p.shows("#routes-list", "answers 503")
+	write(t, file, "routes: [{path: /api/, upstream: 7}]\n")
+	p.shows("#routes-config", "Not in force.")
+	p.unmoved()
+	p.open(h.url + "/")
+	p.shows("#overview-attention", "/api/: its upstream fails")
+	p.shows("#overview-attention", "The configuration file is not in force")
+	p.press("g", "r")
+	p.arrives(`location.pathname === "/routes"`)
+}
+
+// TestBatchesWithoutScript: a filter, a retry and a cancel are plain forms and links.
+func TestBatchesWithoutScript(t *testing.T) {
+	t.Parallel()
+	h, p := startHub(t), openBrowser(t)
+	done := h.batch(noSuchJob)
+	h.await(done, inState("succeeded"))
+	open := h.batch(noSuchJob, `{"method":"GET","path":"/v1/jobs/`+h.submit(nobodys("")).ID+`?version=1000","headers":{"Prefer":"wait=60"}}`)
+	h.await(open, inState("running"))
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	visit := func(action chromedp.Action[chromedp.Void]) string {
+		t.Helper()
+		if _, err := chromedp.RunResponse(ctx, action); err != nil {
+			t.Fatal(err)
+		}
+		text, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("main")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	click := func(selector string) string { t.Helper(); return visit(chromedp.Click(chromedp.CSS(selector))) }
+	visit(chromedp.Navigate(h.url + "/batches"))
+	if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(`.chip:has([value=succeeded])`))); err != nil {
+		t.Fatal(err)
+	}
+	if text := click("#filter .go button"); !strings.Contains(text, "batches-"+done) || strings.Contains(text, "batches-"+open) {
+		t.Errorf("the filter shows %s", text)
+	}
+	click("#batches-" + done + " a")
+	if text := click("#retry"); !strings.Contains(text, done) || strings.Contains(text, ">"+done) {
+		t.Errorf("the retry leads to %s", text)
+	}
+	visit(chromedp.Navigate(h.url + "/batches/" + open))
+	click("#cancel")
+	click(".strong")
+	h.await(open, inState("cancelled"))
+}
+
+// TestPagesOfBatchesAreAccessible looks at each state of the pages, light and dark, on a
+// screen and on a phone.
+func TestPagesOfBatchesAreAccessible(t *testing.T) {
+	t.Parallel()
+	empty, s, p := startHub(t), newStream(t), openBrowser(t)
+	up := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	h, file := startConfigured(t, `egress: {allow: ["127.0.0.0/8"]}
+routes:
+  - {path: /api/, upstream: "`+up.URL+`", strip: /api}
+  - {path: /many/, async: always, policy: any, targets: [{name: north, upstream: "`+up.URL+`"}, {name: south, upstream: "`+s.URL+`"}]}
+  - {path: /spare/, upstream: "http://127.0.0.1:1"}
+`)
+	h.call("GET", "/api/x", "")
+	many := make([]string, 300)
+	for i := range many {
+		many[i] = member(fmt.Sprint("m", i), nobodys(""))
+	}
+	large := h.batch(append(many, `{"id":"x","method":"GET","path":"/v1/jobs/0197f0a2-5c1e-7000-8000-000000a44f09"}`)...)
+	small := h.batch(noSuchJob, `{"id":"after","method":"GET","path":"/healthz","depends_on":["missing"]}`, member("called", httpJob(s.URL, "")), `{"method":"GET","path":"/healthz"}`)
+	fan := h.submit(fanout("all", "north "+up.URL, "south "+s.URL)).ID
+	over := h.submit(fanout("settled", "north "+up.URL, "south http://127.0.0.1:1/")).ID
+	h.await(over, inState("succeeded"))
+	h.await(large, inState("succeeded"))
+	visits := map[string]struct{ url, before string }{
+		"no batch":       {empty.url + "/batches", ""},
+		"batches":        {h.url + "/batches", ""},
+		"none like this": {h.url + "/batches?state=waiting&kind=fanout", ""},
+		"malformed":      {h.url + "/batches?state=x", ""},
+		"large":          {h.url + "/batches/" + large + "?item=301&from=285", ""},
+		"small":          {h.url + "/batches/" + small + "?item=1", ""},
+		"running fan":    {h.url + "/batches/" + fan, ""},
+		"fan":            {h.url + "/batches/" + over + "?show=open", ""},
+		"keys":           {h.url + "/batches/" + over, `document.getElementById("shortcuts").showModal()`},
+		"stale":          {h.url + "/batches/" + small, `document.body.dataset.stale = "12:00:00"`},
+		"no route":       {empty.url + "/routes", ""},
+		"routes":         {h.url + "/routes", ""},
+	}
+	write(t, file, "routes: 7\n")
+	h.eventually("/readyz", func(a answer) bool { return !strings.Contains(string(a.body), `"error":null`) })
+	for _, screen := range []struct {
+		width, height int64
+		scheme        string
+	}{{1440, 900, "light"}, {1440, 900, "dark"}, {390, 844, "light"}, {390, 844, "dark"}} {
+		show(p, screen.width, screen.height, screen.scheme)
+		for name, v := range visits {
+			name := fmt.Sprintf("%s, %s, %d px", name, screen.scheme, screen.width)
+			p.visit(v.url)
+			if v.before != "" {
+				p.evaluate("void (" + v.before + ")")
+			}
+			p.accessible(name)
+			if p.evaluate(`String(document.documentElement.scrollWidth > innerWidth)`) == "true" {
+				t.Errorf("%s is wider than the screen", name)
+			}
+		}
+	}
+	for _, c := range p.heard() {
+		if !strings.Contains(c, "status of 40") { // of the pages that are errors
+			t.Errorf("the browser complains: %s", c)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/view"
+)
+
+// This file is the page of batches and fan-outs; batch_page.go is that of one.
+
+// batchesPause is the least time between two lists of a live view.
+const batchesPause = 250 * time.Millisecond
+
+// parseBatches reads the parameters of the page. What it could read of a malformed query, it
+// returns as well.
+func parseBatches(values url.Values) (q view.BatchQuery, before uint64, err error) {
+	kind := values.Get("kind")
+	if kind != "" && !slices.Contains(view.BatchKinds, kind) {
+		err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter kind takes batch or fanout.")
+		kind = ""
+	}
+	f, bad := listFilter(values)
+	if err == nil {
+		err = bad
+	}
+	return view.BatchQuery{States: f.States, Kind: kind, Cursor: values.Get("cursor")}, f.Before, err
+}
+
+func (s *Server) batchesPage(w http.ResponseWriter, r *http.Request) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err == nil {
+		for name := range values {
+			if name != "state" && name != "kind" && name != "cursor" {
+				err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s is not known here; there are state, kind and cursor.", name)
+			}
+		}
+	} else {
+		err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err)
+	}
+	m, pos, status := view.Batches{At: time.Now(), Origin: s.Origin}, s.Hub.Position(), http.StatusOK
+	if err == nil {
+		m, pos, err = s.batches(r.Context(), tenant(r), values)
+	}
+	if err != nil {
+		p := problemOf(err)
+		if p.Status >= 500 {
+			s.failPage(w, r, err)
+			return
+		}
+		m.Problem, status = &p, p.Status
+	}
+	s.page(w, r, status, view.BatchesPage(s.shell(r, pos), m))
+}
+
+// batches are the newest jobs of both kinds, merged.
+func (s *Server) batches(ctx context.Context, tenant string, values url.Values) (view.Batches, jobs.Position, error) {
+	m := view.Batches{At: time.Now(), Origin: s.Origin}
+	q, before, err := parseBatches(values)
+	m.BatchQuery = q
+	pos := s.Hub.Position()
+	if err != nil {
+		return m, pos, err
+	}
+	more := false
+	for _, kind := range view.BatchKinds {
+		if q.Kind != "" && q.Kind != kind {
+			continue
+		}
+		page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Kind: kind, States: q.States, Before: before, Limit: view.BatchesLimit})
+		if err != nil {
+			return m, page.Pos, err
+		}
+		m.Jobs, more = append(m.Jobs, page.Jobs...), more || page.Next > 0
+		if pos.Seq > page.Pos.Seq || pos.Seq == 0 { // the page shows at least this
+			pos = page.Pos
+		}
+	}
+	slices.SortFunc(m.Jobs, newestFirst)
+	if len(m.Jobs) > view.BatchesLimit {
+		m.Jobs, more = m.Jobs[:view.BatchesLimit], true
+	}
+	if more {
+		m.Next = formatCursor(m.Jobs[len(m.Jobs)-1].N)
+	}
+	return m, pos, nil
+}
+
+func newestFirst(a, b jobs.Job) int {
+	switch {
+	case a.N > b.N:
+		return -1
+	case a.N < b.N:
+		return 1
+	}
+	return 0
+}
+
+func findBatches(_ context.Context, _, query string) error {
+	values, err := url.ParseQuery(query)
+	if err == nil {
+		_, _, err = parseBatches(values)
+	}
+	return err
+}
+
+// batchesMemory is the last rendering of the list.
+type batchesMemory struct {
+	at  time.Time
+	out hub.Rendered
+}
+
+// drawBatches lists anew a few times a second at most, whatever happens in other jobs.
+func (s *Server) drawBatches(ctx context.Context, tenant, query string, last any) (hub.Rendered, error) {
+	if m, ok := last.(batchesMemory); ok {
+		if wait := batchesPause - time.Since(m.at); wait > 0 {
+			m.out.Again, m.out.Memory = wait, m
+			return m.out, nil
+		}
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	at := time.Now()
+	m, _, err := s.batches(ctx, tenant, values)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	out, err := rendered(ctx, everything(tenant), 0, view.BatchesFragments(m))
+	out.Memory = batchesMemory{at, out}
+	return out, err
+}

@@ -1,0 +1,99 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jobhub/jobs"
+	"jobhub/web"
+)
+
+// BenchmarkDraw is what a rendering of a live view costs, of which there are ten a second
+// while a page is watched: with 100,000 jobs in 200 queues, of which a third wait for a
+// worker that is not there, and 20 failures a queue in the last minutes.
+//
+//	overview   after an event
+//	jobs       the table of all jobs, after an event of its newest
+//	jobs look  the same when it asks which jobs there are, once a second
+func BenchmarkDraw(b *testing.B) {
+	w := start(b)
+	fill(b, w, 100_000, 200)
+	draw := func(b *testing.B, view string, last func(memory any) any) {
+		out, err := web.Render(w.Server, b.Context(), view, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		memory := out.Memory
+		b.ReportAllocs()
+		for b.Loop() {
+			if out, err = web.Render(w.Server, b.Context(), view, last(memory)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	same := func(memory any) any { return memory }
+	for _, bench := range []struct {
+		name, view string
+		last       func(any) any
+	}{
+		{"overview", "overview", same},
+		{"wall", "wall", same},
+		{"queues", "queues", same},
+		{"jobs", "jobs:", same},
+		{"jobs look", "jobs:", func(any) any { return nil }},
+		{"failed look", "jobs:state=failed", func(any) any { return nil }},
+	} {
+		b.Run(bench.name, func(b *testing.B) { draw(b, bench.view, bench.last) })
+	}
+}
+
+// fill puts jobs into a store as they are after a long day.
+func fill(b *testing.B, w *world, n, queues int) {
+	b.Helper()
+	ended := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
+	accepted := ended.Add(-time.Hour)
+	states := []jobs.State{jobs.Queued, jobs.Succeeded, jobs.Succeeded}
+	for at := 0; at < n; at += 1000 {
+		batch := &jobs.Batch{Now: accepted}
+		for i := at; i < min(at+1000, n); i++ {
+			id, err := uuid.NewV7()
+			if err != nil {
+				b.Fatal(err)
+			}
+			c := &jobs.Change{Job: jobs.Job{ID: id, Tenant: jobs.DefaultTenant, Kind: "report", Queue: fmt.Sprintf("queue-%03d", i%queues), State: states[i/queues%len(states)],
+				Input: jobs.Value(`{"url":"https://example.com/api/items/4711","note":"what a small job is given"}`), Attempt: 1, MaxAttempts: 5, Backoff: jobs.DefaultBackoff, Timeout: jobs.DefaultTimeout,
+				CreatedAt: accepted}, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{"state":"queued"}`)}}
+			if i >= n-100 { // the newest are on their way
+				c.Job.State = jobs.Queued
+			}
+			if j := &c.Job; j.State.Final() {
+				j.StartedAt, j.FinishedAt, c.Event.Type = accepted, ended, jobs.JobSucceeded
+				if i >= n-queues*20 {
+					j.State, j.Reason, c.Event.Type = jobs.Failed, jobs.Exhausted, jobs.JobFailed
+					j.Error = &jobs.Problem{Title: "Upstream failed", Detail: "it answered 500", Status: 500, Code: "upstream"}
+				}
+			}
+			batch.Changes = append(batch.Changes, c)
+		}
+		if at+1000 >= n {
+			batch.Now = ended
+		}
+		if err := w.store.Commit(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+		for _, c := range batch.Changes {
+			if c.Err != nil {
+				b.Fatal(c.Err)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(b.Context(), patience)
+	defer cancel()
+	if err := w.hub.Reach(ctx, w.store.Head().Seq); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,4 @@
+package web
+
+// Render is what the hub draws views with.
+var Render = (*Server).render

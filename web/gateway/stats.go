@@ -1,0 +1,155 @@
+package gateway
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	slotWidth = time.Minute
+	slots     = 15 // how many of these are kept
+	bins      = 96 // of a histogram: four for each doubling from 4 µs on; the last begins at 58 s
+)
+
+// Stats counts what happens on a route. It takes no locks, and a fixed amount of memory.
+// Numbers of one moment may disagree by the requests under way.
+type Stats struct {
+	passed, failed, accepted, refused atomic.Int64 // since the start of the hub
+
+	status  atomic.Int64 // of the upstream's last answer; 0 for none
+	good    atomic.Int64 // when the upstream last answered well, in ms since 1970; 0 for never
+	bad     atomic.Int64 // when it last did not
+	failing atomic.Int64 // since when it has not; 0 while it does
+
+	ring [slots]slot
+}
+
+// slot is one slotWidth.
+type slot struct {
+	number         atomic.Int64 // of the slot since 1970
+	passed, failed atomic.Int64
+	bins           [bins]atomic.Uint32
+}
+
+// Tally is the counters of a Stats at one moment.
+type Tally struct {
+	Passed   int64 // requests that the upstream answered, or should have
+	Failed   int64 // of these: it gave no answer, or one of 5xx
+	Accepted int64 // as jobs
+	Refused  int64 // by the hub
+
+	RecentPassed, RecentFailed int64         // of the last 15 minutes
+	P50, P95                   time.Duration // until an answer began, in the last 15 minutes; negative if not known
+
+	Status  int       // of the last answer; 0 where there was none
+	Last    time.Time // when that was; zero if nothing was passed through yet
+	Good    time.Time // when it last went well; zero if never
+	Failing time.Time // since when the upstream fails; zero if it does not
+}
+
+// Accept counts a request that became a job.
+func (s *Stats) Accept() { s.accepted.Add(1) }
+
+// Refuse counts a request that the hub refused.
+func (s *Stats) Refuse() { s.refused.Add(1) }
+
+// answered counts an answer of the upstream, 0 for none, that began after so long.
+func (s *Stats) answered(status int, took time.Duration, now time.Time) {
+	bad := status == 0 || status >= 500
+	s.passed.Add(1)
+	s.status.Store(int64(status))
+	ms := now.UnixMilli()
+	at := s.slot(now)
+	at.passed.Add(1)
+	if status != 0 {
+		at.bins[binOf(took)].Add(1)
+	}
+	if !bad {
+		s.good.Store(ms)
+		if s.failing.Load() != 0 {
+			s.failing.Store(0)
+		}
+		return
+	}
+	s.failed.Add(1)
+	at.failed.Add(1)
+	s.bad.Store(ms)
+	s.failing.CompareAndSwap(0, ms)
+}
+
+// slot is the one of a moment, emptied if it was that of an earlier one. Whoever comes
+// first empties it; a count that another makes meanwhile may be lost, once a minute.
+func (s *Stats) slot(now time.Time) *slot {
+	number := now.UnixMilli() / slotWidth.Milliseconds()
+	at := &s.ring[number%slots]
+	if old := at.number.Load(); old != number && at.number.CompareAndSwap(old, number) {
+		at.passed.Store(0)
+		at.failed.Store(0)
+		for i := range at.bins {
+			at.bins[i].Store(0)
+		}
+	}
+	return at
+}
+
+// binOf is the bin of a duration: the position of its highest bit in µs, and the two below.
+func binOf(d time.Duration) int {
+	us := uint64(max(d.Microseconds(), 4))
+	high := bits.Len64(us) - 1
+	return min(4*(high-2)+int(us>>(high-2)&3), bins-1)
+}
+
+// binTop is where a bin ends.
+func binTop(i int) time.Duration {
+	high, part := i/4+2, uint64(i%4)
+	return time.Duration((4+part+1)<<(high-2)) * time.Microsecond
+}
+
+// Tally reads the counters.
+func (s *Stats) Tally(now time.Time) Tally {
+	t := Tally{Passed: s.passed.Load(), Failed: s.failed.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
+		Status: int(s.status.Load()), Good: moment(s.good.Load()), Failing: moment(s.failing.Load())}
+	if t.Last = moment(s.bad.Load()); t.Good.After(t.Last) {
+		t.Last = t.Good
+	}
+	newest := now.UnixMilli() / slotWidth.Milliseconds()
+	var sum [bins]uint64
+	all := uint64(0)
+	for i := range s.ring {
+		at := &s.ring[i]
+		if n := at.number.Load(); n <= newest-slots || n > newest {
+			continue
+		}
+		t.RecentPassed += at.passed.Load()
+		t.RecentFailed += at.failed.Load()
+		for b := range at.bins {
+			n := uint64(at.bins[b].Load())
+			sum[b] += n
+			all += n
+		}
+	}
+	t.P50, t.P95 = quantile(&sum, all, 50), quantile(&sum, all, 95)
+	return t
+}
+
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+// quantile is where the bin ends in which so many percent are; negative for none at all.
+func quantile(sum *[bins]uint64, all, percent uint64) time.Duration {
+	if all == 0 {
+		return -1
+	}
+	want, seen := (all*percent+99)/100, uint64(0)
+	for i, n := range sum {
+		if seen += n; seen >= want {
+			return binTop(i)
+		}
+	}
+	return binTop(bins - 1)
+}

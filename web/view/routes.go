@@ -1,0 +1,163 @@
+package view
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+const errorsShown = 20 // lines of what is wrong with a configuration
+
+// Routes is the page of routes.
+type Routes struct {
+	At     time.Time
+	Origin string
+	Config *Config // nil where the hub has no configuration file
+	Routes []Route // by path
+}
+
+// Config is the state of the configuration file.
+type Config struct {
+	File     string
+	LoadedAt time.Time
+	Errors   []string // of a newer content that is not in force
+	FailedAt time.Time
+}
+
+// Route is one path of the hub that leads elsewhere.
+type Route struct {
+	Path         string
+	Upstreams    []Upstream
+	Async        string
+	Strip        string
+	Policy       string // of several upstreams
+	Queue        string
+	QueueTimeout time.Duration
+	Timeout      time.Duration
+	MaxAttempts  int
+	Traffic      Traffic
+	Jobs         RouteJobs
+}
+
+// Upstream is where a route leads.
+type Upstream struct {
+	Name    string // of a target; empty for the only one
+	URL     string
+	Timeout time.Duration // of a target; 0 for that of the route
+}
+
+// Traffic is what was passed straight through, and what became of all requests.
+type Traffic struct {
+	Passed, Failed, Accepted, Refused int64 // since the start of the hub
+
+	RecentPassed, RecentFailed int64         // of the last 15 minutes
+	P50, P95                   time.Duration // until an answer began, in the last 15 minutes; negative if not known
+
+	Status        int // of the last answer; 0 for none
+	Last          time.Time
+	Good, Failing time.Time
+}
+
+// RouteJobs is what the newest jobs say of an upstream.
+type RouteJobs struct {
+	Looked, Failed int
+	P50, P95       time.Duration // of the last attempt; negative if not known
+	Good           time.Time     // when one last went well; zero if none did
+	Failing        time.Time     // since when none did; zero if the newest went well
+	Why            string        // the newest failure
+}
+
+// Failing is since when an upstream fails, by what was passed through and by jobs; zero if
+// it does not, or nothing is known. failed is how often it did lately.
+func Failing(t Traffic, j RouteJobs) (since time.Time, failed int64) {
+	good := t.Good
+	if j.Good.After(good) {
+		good = j.Good
+	}
+	for _, at := range []time.Time{t.Failing, j.Failing} {
+		if at.After(good) && (since.IsZero() || at.Before(since)) {
+			since = at
+		}
+	}
+	return since, t.RecentFailed + int64(j.Failed)
+}
+
+// RoutesFragments lists the live parts of the page of routes.
+func RoutesFragments(m Routes) []Fragment {
+	return []Fragment{{"routes-config", routesConfig(m)}, {"routes-list", routesList(m)}}
+}
+
+func (r Route) failing() time.Time { since, _ := Failing(r.Traffic, r.Jobs); return since }
+
+// idle reports whether nothing is known of the upstream.
+func (r Route) idle() bool { return r.Traffic.Last.IsZero() && r.Jobs.Looked == 0 }
+
+// goodWord and badWord are what the upstream did last, as far as that is known.
+func (r Route) goodWord() string {
+	if t := r.Traffic; !t.Last.IsZero() && t.Status > 0 && t.Failing.IsZero() {
+		return "answers " + strconv.Itoa(t.Status)
+	}
+	return "answers"
+}
+
+func (r Route) badWord() string {
+	t := r.Traffic
+	switch {
+	case t.Failing.IsZero():
+		return "fails"
+	case t.Status == 0:
+		return "gives no answer"
+	}
+	return "answers " + strconv.Itoa(t.Status)
+}
+
+// errors is the share of requests that went wrong lately.
+func (r Route) errors() string {
+	return share(r.Traffic.RecentFailed+int64(r.Jobs.Failed), r.Traffic.RecentPassed+int64(r.Jobs.Looked))
+}
+
+func (r Route) wrong() bool { return r.Traffic.RecentFailed+int64(r.Jobs.Failed) > 0 }
+
+// settings are those that matter to its callers, in words.
+func (r Route) settings() string {
+	var parts []string
+	if r.Async != "never" {
+		parts = append(parts, "waits up to "+short(r.QueueTimeout))
+	}
+	parts = append(parts, "answers within "+short(r.Timeout))
+	if r.MaxAttempts > 1 {
+		parts = append(parts, strconv.Itoa(r.MaxAttempts)+" attempts")
+	}
+	if r.Strip != "" {
+		parts = append(parts, "strips "+r.Strip)
+	}
+	return strings.Join(parts, " · ")
+}
+
+// short writes a duration of a configuration as it is written there: 30s, 5m, 1h30m.
+func short(d time.Duration) string {
+	text := d.String()
+	text = strings.TrimSuffix(text, "0s")
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	if text == "" || text[len(text)-1] >= '0' && text[len(text)-1] <= '9' {
+		text = d.String()
+	}
+	return text
+}
+
+func (c Config) shownErrors() []string { return c.Errors[:min(len(c.Errors), errorsShown)] }
+
+// modeText says when a request becomes a job.
+func (r Route) modeText() string {
+	switch r.Async {
+	case "always":
+		return "every request is a job"
+	case "never":
+		return "passed straight through"
+	}
+	return "a job if asked for"
+}
+
+const sampleRoutes = "routes: [{path: /api/, upstream: \"http://127.0.0.1:9000\"}]"
