@@ -30,6 +30,7 @@ type place struct {
 	truth func(s *scene) map[string]string
 
 	private bool // only for administrators
+	steady  bool // without scripts it does not renew itself under who fills in its form
 	bare    bool // without the frame of the other pages
 }
 
@@ -38,7 +39,7 @@ func pages() []place {
 	return []place{
 		{name: "overview", path: "/", empty: [2]string{"#overview-now", "No job yet"}, filled: [2]string{"#overview-now", "page 4"}, truth: trueOverview},
 		{name: "wall", path: "/?view=wall", empty: [2]string{"#wall-lanes", "No job yet"}, filled: [2]string{"#wall-lanes", "reports"}, truth: trueWall, bare: true},
-		{name: "jobs", path: "/jobs", empty: [2]string{"#none", "No job yet"}, filled: [2]string{"#job-row-{running}", "page 4"}, truth: trueTable},
+		{name: "jobs", steady: true, path: "/jobs", empty: [2]string{"#none", "No job yet"}, filled: [2]string{"#job-row-{running}", "page 4"}, truth: trueTable},
 		{name: "running job", path: job, filled: [2]string{"#job-progress", "page 4"}, truth: trueJob("{running}")},
 		{name: "failed job", path: "/jobs/{failed}", filled: [2]string{"#job-head", "failed"}, truth: trueJob("{failed}")},
 		{name: "fan-out", path: "/jobs/{fanout}", filled: [2]string{"#job-targets", "slow"}, truth: trueJob("{fanout}")},
@@ -48,9 +49,9 @@ func pages() []place {
 		{name: "paused queue", path: "/queues/held", filled: [2]string{"#queue-control", "the printer burns"}, truth: trueQueue("held")},
 		{name: "workers", path: "/workers", empty: [2]string{"#workers-list", "No outside worker"}, filled: [2]string{"#workers-list", "greeter"}, truth: trueWorkers},
 		{name: "hub", path: "/hub", empty: [2]string{"#hub-figures", "connections"}, filled: [2]string{"#hub-figures", "position"}, truth: trueHub, private: true},
-		{name: "batches", path: "/batches", empty: [2]string{"#batches-list", "No batch and no fan-out yet"}, filled: [2]string{"#batches-{batch}", "1 done, 1 failed"}, truth: trueBatches},
-		{name: "batch", path: "/batches/{batch}", filled: [2]string{"#batch-rows", "missing"}, truth: trueBatch("{batch}")},
-		{name: "grid of a fan-out", path: "/batches/{fanout}", filled: [2]string{"#batch-rows", "slow"}, truth: trueBatch("{fanout}")},
+		{name: "batches", steady: true, path: "/batches", empty: [2]string{"#batches-list", "No batch and no fan-out yet"}, filled: [2]string{"#batches-{batch}", "1 done, 1 failed"}, truth: trueBatches},
+		{name: "batch", steady: true, path: "/batches/{batch}", filled: [2]string{"#batch-rows", "missing"}, truth: trueBatch("{batch}")},
+		{name: "grid of a fan-out", steady: true, path: "/batches/{fanout}", filled: [2]string{"#batch-rows", "slow"}, truth: trueBatch("{fanout}")},
 		{name: "routes", path: "/routes", empty: [2]string{"main", "No route yet"}, private: true},
 		{name: "docs", path: "/docs", empty: [2]string{".docs", "Live protocol"}},
 		{name: "docs of the protocol", path: "/docs/protocol", empty: [2]string{".docs", "jobhub.v1"}},
