@@ -3,44 +3,12 @@ package main_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 )
-
-// TestPagesAreAccessible checks the pages for operators against WCAG 2.2 AA, on a screen
-// and on a phone, light and dark, empty and with something on them.
-func TestPagesAreAccessible(t *testing.T) {
-	t.Parallel()
-	h, p := startHub(t), openBrowser(t)
-	paths := []string{"/", "/queues", "/workers", "/hub", "/?view=wall"}
-	check := func(path string) {
-		for _, c := range []struct {
-			width, height int64
-			scheme        string
-		}{{1440, 900, "light"}, {1440, 900, "dark"}, {390, 844, "light"}, {390, 844, "dark"}} {
-			show(p, c.width, c.height, c.scheme)
-			p.open(h.url + path)
-			p.accessible(fmt.Sprintf("%s at %d px, %s", path, c.width, c.scheme))
-			if p.evaluate(`String(document.documentElement.scrollWidth > innerWidth)`) == "true" {
-				t.Errorf("%s is wider than %d px", path, c.width)
-			}
-		}
-	}
-	for _, path := range paths {
-		check(path)
-	}
-	h.submit(`{"kind":"nobody","queue":"reports"}`)
-	for _, path := range append(paths, "/queues/reports") {
-		check(path)
-	}
-	for _, c := range p.heard() {
-		t.Errorf("the browser complains: %s", c)
-	}
-}
 
 // TestPageKeys goes through the pages with the keyboard alone.
 func TestPageKeys(t *testing.T) {
@@ -175,20 +143,4 @@ func TestWall(t *testing.T) {
 	close(g.opened)
 	p.forgive(h)
 	p.unmoved()
-}
-
-// TestOperatorsPagesRenewThemselves reads and acts on the pages for operators with forms alone.
-func TestOperatorsPagesRenewThemselves(t *testing.T) {
-	t.Parallel()
-	h := startHub(t)
-	h.submit(`{"kind":"nobody","queue":"reports"}`)
-	for path, text := range map[string]string{"/": "reports", "/queues": "reports", "/queues/reports": "Set limits", "/workers": "No outside worker", "/hub": "Connections", "/?view=wall": "1</b> accepted"} {
-		body := string(h.call("GET", path, "").body)
-		if !strings.Contains(body, text) {
-			t.Errorf("%s does not show %q", path, text)
-		}
-		if !strings.Contains(body, `<noscript><meta http-equiv="refresh"`) {
-			t.Errorf("%s does not renew itself without a script", path)
-		}
-	}
 }

@@ -154,7 +154,7 @@ func TestEveryPageByTab(t *testing.T) {
 			p := browser.tab(t)
 			p.visit(s.at(what))
 			missed := p.evaluate(`(() => {
-				window.open = new Set([...document.querySelectorAll("a[href], button:enabled, input:enabled:not([type=hidden]), select:enabled, textarea:enabled, summary, [tabindex='0']")].filter((e) => e.checkVisibility({ visibilityProperty: true })));
+				window.open = new Set([...document.querySelectorAll("a[href], button:enabled, input:enabled:not([type=hidden]), select:enabled, textarea:enabled, summary, [tabindex='0']")].filter((e) => e.tabIndex >= 0 && e.checkVisibility({ visibilityProperty: true })));
 				return String(open.size);
 			})()`)
 			if missed == "0" && !what.bare {

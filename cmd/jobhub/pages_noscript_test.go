@@ -92,7 +92,7 @@ func TestPagesWithoutScripts(t *testing.T) {
 		}
 		if what.truth != nil { // its figures are read again without anybody's doing, or by a button
 			body := string(s.call("GET", s.in(what.path), "", s.headers...).body)
-			if !strings.Contains(body, `<noscript><meta http-equiv="refresh"`) && what.name != "jobs" {
+			if !strings.Contains(body, `<noscript><meta http-equiv="refresh"`) && !what.steady {
 				t.Errorf("%s does not renew itself", what.name)
 			}
 		}
@@ -107,7 +107,7 @@ func TestPagesWithoutScripts(t *testing.T) {
 	if strings.Contains(text, "job-row-"+s.ids["held"]) {
 		t.Error("the filter shows another queue's job")
 	}
-	p.says(p.to(s.url+"/jobs?limit=3"), "Older")
+	p.says(p.to(s.url+"/jobs?limit=4"), "Older")
 	for range 2 {
 		text = p.clicks(".paging [rel=next]")
 	}

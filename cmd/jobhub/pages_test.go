@@ -30,6 +30,7 @@ type place struct {
 	truth func(s *scene) map[string]string
 
 	private bool // only for administrators
+	steady  bool // without scripts it does not renew itself under who fills in its form
 	bare    bool // without the frame of the other pages
 }
 
@@ -38,7 +39,7 @@ func pages() []place {
 	return []place{
 		{name: "overview", path: "/", empty: [2]string{"#overview-now", "No job yet"}, filled: [2]string{"#overview-now", "page 4"}, truth: trueOverview},
 		{name: "wall", path: "/?view=wall", empty: [2]string{"#wall-lanes", "No job yet"}, filled: [2]string{"#wall-lanes", "reports"}, truth: trueWall, bare: true},
-		{name: "jobs", path: "/jobs", empty: [2]string{"#none", "No job yet"}, filled: [2]string{"#job-row-{running}", "page 4"}, truth: trueTable},
+		{name: "jobs", steady: true, path: "/jobs", empty: [2]string{"#none", "No job yet"}, filled: [2]string{"#job-row-{running}", "page 4"}, truth: trueTable},
 		{name: "running job", path: job, filled: [2]string{"#job-progress", "page 4"}, truth: trueJob("{running}")},
 		{name: "failed job", path: "/jobs/{failed}", filled: [2]string{"#job-head", "failed"}, truth: trueJob("{failed}")},
 		{name: "fan-out", path: "/jobs/{fanout}", filled: [2]string{"#job-targets", "slow"}, truth: trueJob("{fanout}")},
@@ -48,6 +49,10 @@ func pages() []place {
 		{name: "paused queue", path: "/queues/held", filled: [2]string{"#queue-control", "the printer burns"}, truth: trueQueue("held")},
 		{name: "workers", path: "/workers", empty: [2]string{"#workers-list", "No outside worker"}, filled: [2]string{"#workers-list", "greeter"}, truth: trueWorkers},
 		{name: "hub", path: "/hub", empty: [2]string{"#hub-figures", "connections"}, filled: [2]string{"#hub-figures", "position"}, truth: trueHub, private: true},
+		{name: "batches", steady: true, path: "/batches", empty: [2]string{"#batches-list", "No batch and no fan-out yet"}, filled: [2]string{"#batches-{batch}", "1 done, 1 failed"}, truth: trueBatches},
+		{name: "batch", steady: true, path: "/batches/{batch}", filled: [2]string{"#batch-rows", "missing"}, truth: trueBatch("{batch}")},
+		{name: "grid of a fan-out", steady: true, path: "/batches/{fanout}", filled: [2]string{"#batch-rows", "slow"}, truth: trueBatch("{fanout}")},
+		{name: "routes", path: "/routes", empty: [2]string{"main", "No route yet"}, private: true},
 		{name: "docs", path: "/docs", empty: [2]string{".docs", "Live protocol"}},
 		{name: "docs of the protocol", path: "/docs/protocol", empty: [2]string{".docs", "jobhub.v1"}},
 	}
@@ -96,6 +101,11 @@ func newScene(t *testing.T, h *hub, headers ...string) *scene {
 	add("waiting", nobodys(fmt.Sprintf(`,"after":[%q]`, s.ids["running"])))
 	add("queued", nobodys(`,"queue":"reports","ordering_key":"o","key":"k","priority":3`))
 	add("fanout", fmt.Sprintf(`{"kind":"fanout","input":{"targets":[{"name":"slow","url":"%s/held/slow"},{"name":"gone","url":"http://127.0.0.1:1/"}],"policy":"settled"},"retry":{"max_attempts":1}}`, s.gate.URL))
+	var batch document
+	if err := json.Unmarshal(h.call("POST", "/batch?async=true", `{"requests":[`+noSuchJob+`,{"id":"queues","method":"GET","path":"/v1/queues"}]}`, append(headers, isJSON)...).body, &batch); err != nil {
+		t.Fatal(err)
+	}
+	s.ids["batch"] = batch.ID
 	do("PATCH", "/v1/queues/held", `{"concurrency":2,"capacity":50,"rate":"5/s"}`)
 	do("POST", "/v1/queues/held/pause", `{"reason":"the printer burns"}`)
 	add("held", nobodys(`,"queue":"held"`))
@@ -106,7 +116,7 @@ func newScene(t *testing.T, h *hub, headers ...string) *scene {
 	s.worker = start(t, w)
 	t.Cleanup(func() { s.worker.signal(syscall.SIGTERM) })
 	soon(t, s.gate.arrived) // the fan-out's
-	for name, state := range map[string]string{"failed": "failed", "retrying": "retrying", "fanout": "running"} {
+	for name, state := range map[string]string{"failed": "failed", "retrying": "retrying", "fanout": "running", "batch": "succeeded"} {
 		s.await(s.ids[name], state)
 	}
 	for late := time.Now().Add(patience); len(ask[struct{ Workers []struct{} }](s, "/v1/workers").Workers) == 0; {
@@ -167,9 +177,9 @@ func (s *scene) again() *scene {
 // What the API says.
 type (
 	document struct {
-		ID, State, Queue string
-		Seq              uint64
-		Progress         struct{ Message string }
+		ID, Kind, State, Queue string
+		Seq                    uint64
+		Progress               struct{ Message string }
 	}
 	figures struct {
 		Name   string
@@ -240,6 +250,9 @@ func trueWall(s *scene) map[string]string {
 	}
 	ended := states["succeeded"] + states["failed"] + states["cancelled"]
 	out["#wall-ledger p:first-child b"] = fmt.Sprintf("%d|%d|%d|%d", all, ended, all-ended-states["running"], states["running"])
+	if len(queues) > 5 { // of which it shows the busiest
+		return out
+	}
 	for _, q := range queues {
 		out["#lane-"+q.Name+"@data-running"] = strconv.Itoa(q.States["running"])
 	}
@@ -271,6 +284,20 @@ func trueJob(name string) func(*scene) map[string]string {
 	return func(s *scene) map[string]string {
 		j := ask[document](s, "/v1/jobs/"+s.in(name))
 		return map[string]string{"#job-head .title > .st": j.State, "#job-id": j.ID, "#job-progress bdi": j.Progress.Message, "#job-head .facts div:first-child dd": j.Queue}
+	}
+}
+
+func trueBatches(s *scene) map[string]string {
+	all := slices.DeleteFunc(listed(s, "limit=500"), func(j document) bool { return j.Kind != "batch" && j.Kind != "fanout" })
+	return map[string]string{
+		"#batches-list tbody tr@id": bar(all, func(j document) string { return "batches-" + j.ID }),
+		"#batches-list tbody .st":   bar(all, func(j document) string { return j.State }),
+	}
+}
+
+func trueBatch(name string) func(*scene) map[string]string {
+	return func(s *scene) map[string]string {
+		return map[string]string{"#batch-head .title > .st": ask[document](s, "/v1/jobs/"+s.in(name)).State}
 	}
 }
 

@@ -1,10 +1,18 @@
 package main_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -15,8 +23,17 @@ import (
 	"jobhub/web/client"
 )
 
-// TestScreenshots takes the pictures of the README into the folder that SCREENSHOTS
-// names: both pages of a demo, light and dark, on a screen and on a phone.
+// picture is one of the README.
+type picture struct {
+	name          string
+	width, height int64
+	scheme        string
+}
+
+const largestPicture = 150 << 10 // bytes
+
+// TestScreenshots takes the pictures of the README of a demo, into the folder that
+// SCREENSHOTS names.
 func TestScreenshots(t *testing.T) {
 	folder := os.Getenv("SCREENSHOTS")
 	if folder == "" {
@@ -29,18 +46,31 @@ func TestScreenshots(t *testing.T) {
 	h := &hub{process: demo, url: demo.matched(demo.stdout, `Dashboard +(http://\S+)/`)[1]}
 	h.client = client.Client{Base: h.url}
 	p := openBrowser(t)
-	show(p, 1440, 900, "light")
-	p.open(h.url + "/")
-	p.within(90*time.Second, `+document.querySelector("#overview-rail .tile.succeeded b").textContent.replaceAll(/\D/g, "") > 250 &&
-		document.querySelector("#overview-now progress") && document.querySelector("#overview-now li.failed, #overview-now li.retrying")`)
-	p.pictures(folder, "overview")
-
-	p.open(h.url + "/jobs/" + longest(h))
-	p.within(30*time.Second, `document.querySelector("#job-progress progress").value >= 40`)
-	p.pictures(folder, "job")
-	for _, c := range p.heard() {
-		t.Errorf("the browser complains: %s", c)
+	take := func(path string, when string, pictures ...picture) {
+		t.Helper()
+		for i, c := range pictures {
+			show(p, c.width, c.height, c.scheme)
+			if i == 0 {
+				p.open(h.url + path)
+				p.within(90*time.Second, when)
+			}
+			p.picture(folder, c)
+		}
 	}
+	take("/", `+document.querySelector("#overview-rail .tile.succeeded b").textContent.replaceAll(/\D/g, "") > 250 &&
+		document.querySelector("#overview-now progress") && document.querySelector("#overview-now li.failed, #overview-now li.retrying")`,
+		picture{"overview-light", 1440, 900, "light"}, picture{"overview-dark", 1440, 900, "dark"}, picture{"phone-light", 390, 844, "light"}, picture{"phone-dark", 390, 844, "dark"})
+	take("/jobs/"+longest(h), `document.querySelector("#job-progress progress").value >= 40`,
+		picture{"job-light", 1440, 900, "light"}, picture{"job-dark", 1440, 900, "dark"})
+	take("/jobs", `document.querySelector("#rows-body tr.running") && document.querySelectorAll("#rows-body tr").length > 20`,
+		picture{"jobs-light", 1440, 900, "light"}, picture{"jobs-dark", 1440, 900, "dark"})
+	take("/queues/reports", `document.querySelector("#queue-chart .chart")`,
+		picture{"queue-light", 1440, 900, "light"}, picture{"queue-dark", 1440, 900, "dark"})
+	take("/hub", `document.querySelectorAll("#tap-lines li").length > 20`,
+		picture{"hub-light", 1440, 900, "light"}, picture{"hub-dark", 1440, 900, "dark"})
+	take("/?view=wall", `+document.getElementById("stage").dataset.running > 0`,
+		picture{"wall-dark", 1280, 720, "dark"})
+	p.quiet(h.url)
 	demo.signal(syscall.SIGTERM)
 }
 
@@ -73,25 +103,61 @@ func (p *page) within(most time.Duration, expression string) {
 	p.until(expression)
 }
 
-func (p *page) pictures(folder, name string) {
+// picture takes a picture into a folder.
+func (p *page) picture(folder string, c picture) {
 	p.t.Helper()
-	for _, c := range []struct {
-		suffix        string
-		width, height int64
-		scheme        string
-	}{{"-light", 1440, 900, "light"}, {"-dark", 1440, 900, "dark"}, {"-phone-light", 390, 844, "light"}, {"-phone-dark", 390, 844, "dark"}} {
-		show(p, c.width, c.height, c.scheme)
-		if p.evaluate(`String(document.documentElement.scrollWidth > innerWidth)`) == "true" {
-			p.t.Errorf("%s%s is wider than the screen", name, c.suffix)
-		}
-		picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, name+c.suffix+".png"), picture, 0o644); err != nil {
-			p.t.Fatal(err)
+	if p.evaluate(`String(document.documentElement.scrollWidth > innerWidth)`) == "true" {
+		p.t.Errorf("%s is wider than the screen", c.name)
+	}
+	shot, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		shot, err = small(shot)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if len(shot) > largestPicture {
+		p.t.Errorf("%s has %d bytes, of %d at most", c.name, len(shot), largestPicture)
+	}
+	if err := os.WriteFile(filepath.Join(folder, c.name+".png"), shot, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// small writes a picture with its 256 most frequent colours, which is hardly to be seen in
+// text and lines, in less than half of the bytes.
+func small(shot []byte) ([]byte, error) {
+	whole, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
+		return nil, err
+	}
+	size, often := whole.Bounds(), map[color.RGBA]int{}
+	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(whole.At(x, y)).(color.RGBA) }
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			often[at(x, y)]++
 		}
 	}
+	colours := slices.SortedFunc(maps.Keys(often), func(a, b color.RGBA) int {
+		return cmp.Or(cmp.Compare(often[b], often[a]), cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
+	})
+	var few color.Palette
+	for _, c := range colours[:min(256, len(colours))] {
+		few = append(few, c)
+	}
+	nearest := map[color.RGBA]uint8{}
+	for _, c := range colours {
+		nearest[c] = uint8(few.Index(c))
+	}
+	out := image.NewPaletted(size, few)
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			out.SetColorIndex(x, y, nearest[at(x, y)])
+		}
+	}
+	var b bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, out)
+	return b.Bytes(), err
 }
 
 // show sets the size of the screen and the colours that its user prefers.
