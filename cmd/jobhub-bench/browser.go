@@ -58,7 +58,7 @@ type tab struct {
 type request struct {
 	url    *url.URL
 	script bool
-	bytes  float64 // of the body, compressed
+	bytes  float64 // with headers
 }
 
 // watchLive notes when a page became live, and what breaks its policy.
@@ -112,7 +112,7 @@ func (t *tab) hear(event any) {
 		}
 	case *network.EventLoadingFinished:
 		if r := t.requests[e.RequestID]; r != nil {
-			r.bytes = e.EncodedBodyLength
+			r.bytes = e.EncodedDataLength
 		}
 	}
 }
