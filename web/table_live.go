@@ -16,11 +16,13 @@ const (
 	tablePause  = time.Second     // between two looks at which jobs a table has
 	searchPause = 5 * time.Second // the same where each look is a search
 	maxLeft     = 100             // jobs that are followed after they left a table
+	maxHeard    = 2000            // events that are looked through for jobs of a table
 )
 
 // tableMemory is what the live view of a table knows from one rendering to the next.
 type tableMemory struct {
 	looked time.Time  // when it was last asked which jobs there are
+	at     uint64     // position behind which events may concern the rows
 	rows   []jobs.Job // those there were then, and those that had left by then; newest first
 	counts *view.Counts
 	queues []jobs.QueueInfo
@@ -44,7 +46,9 @@ func (s *Server) renderTable(ctx context.Context, tenant, query string, last any
 	if since := time.Since(m.looked); since < pause {
 		m.rows = slices.Clone(m.rows)
 		out.Again = pause - since
-		err = s.refresh(ctx, tenant, m.rows)
+		head := s.Store.Head().Seq
+		changed := s.changed(ctx, m.at, head)
+		m.at, err = head, s.refresh(ctx, tenant, m.rows, changed)
 	} else {
 		m, err = s.lookAgain(ctx, q, m)
 	}
@@ -99,7 +103,7 @@ func tableFilter(q tableQuery) hub.Filter {
 }
 
 func (s *Server) lookAgain(ctx context.Context, q tableQuery, m tableMemory) (tableMemory, error) {
-	now := time.Now()
+	now, head := time.Now(), s.Store.Head().Seq
 	page, err := s.tablePage(ctx, q)
 	if err != nil {
 		return m, err
@@ -108,7 +112,7 @@ func (s *Server) lookAgain(ctx context.Context, q tableQuery, m tableMemory) (ta
 		return slices.ContainsFunc(page.Jobs, func(j jobs.Job) bool { return j.N == old.N })
 	})
 	left = left[:min(len(left), maxLeft)]
-	if err := s.refresh(ctx, q.filter.Tenant, left); err != nil {
+	if err := s.refresh(ctx, q.filter.Tenant, left, nil); err != nil {
 		return m, err
 	}
 	queues, _, err := s.Store.Queues(ctx, q.filter.Tenant)
@@ -117,7 +121,7 @@ func (s *Server) lookAgain(ctx context.Context, q tableQuery, m tableMemory) (ta
 	}
 	rows := append(page.Jobs, left...)
 	slices.SortFunc(rows, func(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) })
-	return tableMemory{now, rows, countsOf(q, queues), queues, m.around, m.said}, nil
+	return tableMemory{now, head, rows, countsOf(q, queues), queues, m.around, m.said}, nil
 }
 
 // around is what the rows tell besides their jobs. When a job ends is guessed anew only
@@ -160,11 +164,26 @@ func (s *Server) around(tenant string, queues []jobs.QueueInfo, rows []jobs.Job,
 	return a, says
 }
 
-// refresh reads the unfinished ones of jobs again, without their payloads. One that is
-// gone stays as it was.
-func (s *Server) refresh(ctx context.Context, tenant string, rows []jobs.Job) error {
+// changed are the jobs that have events behind after up to head; nil if that is not known.
+func (s *Server) changed(ctx context.Context, after, head uint64) map[jobs.ID]bool {
+	ids := map[jobs.ID]bool{}
+	for heard := 0; after < head; {
+		events, err := s.Store.Read(ctx, jobs.ReadQuery{After: after})
+		if heard += len(events); err != nil || len(events) == 0 || heard > maxHeard {
+			return nil
+		}
+		for _, e := range events {
+			ids[e.Job], after = true, e.Seq
+		}
+	}
+	return ids
+}
+
+// refresh reads the unfinished ones of jobs again, without their payloads: those that
+// changed, or all where changed is nil. One that is gone stays as it was.
+func (s *Server) refresh(ctx context.Context, tenant string, rows []jobs.Job, changed map[jobs.ID]bool) error {
 	for i := range rows {
-		if rows[i].State.Final() {
+		if rows[i].State.Final() || (changed != nil && !changed[rows[i].ID]) {
 			continue
 		}
 		page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Before: rows[i].N + 1, Limit: 1})
