@@ -47,7 +47,8 @@ type view struct {
 // Patch is what brings a view up to date. All who need the same are given the same one.
 type Patch struct {
 	Fragments []Fragment
-	Seq       uint64 // the position they show
+	Seq       uint64    // the position they show
+	At        time.Time // when they were read
 
 	mu     sync.Mutex        // protects frames
 	frames map[string][]byte // by key, the first maxFrames
@@ -161,7 +162,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 		case <-ctx.Done():
 			return
 		}
-		at := h.Position().Seq
+		at, read := h.Position().Seq, time.Now()
 		out, err := h.render(ctx, v.name, memory)
 		if ctx.Err() != nil {
 			return
@@ -171,7 +172,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			out.Again = time.Second
 		} else {
 			memory = out.Memory
-			h.show(v, at, out.Fragments)
+			h.show(v, at, read, out.Fragments)
 		}
 		if err == nil && out.Filter != filter {
 			filter = out.Filter
@@ -197,14 +198,14 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 }
 
 // show makes a rendering the newest state of a view, if it differs.
-func (h *Hub) show(v *view, seq uint64, fragments []Fragment) {
-	for _, w := range h.change(v, seq, fragments) {
+func (h *Hub) show(v *view, seq uint64, read time.Time, fragments []Fragment) {
+	for _, w := range h.change(v, seq, read, fragments) {
 		w.wake()
 	}
 }
 
 // change returns those who are to be woken.
-func (h *Hub) change(v *view, seq uint64, fragments []Fragment) (viewers []*Viewer) {
+func (h *Hub) change(v *view, seq uint64, read time.Time, fragments []Fragment) (viewers []*Viewer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := map[string][]byte{}
@@ -223,6 +224,6 @@ func (h *Hub) change(v *view, seq uint64, fragments []Fragment) (viewers []*View
 	}
 	v.version++
 	v.fragments = fragments
-	v.whole, v.changed = &Patch{Fragments: fragments, Seq: seq}, &Patch{Fragments: changed, Seq: seq}
+	v.whole, v.changed = &Patch{Fragments: fragments, Seq: seq, At: read}, &Patch{Fragments: changed, Seq: seq, At: read}
 	return slices.Collect(maps.Keys(v.viewers))
 }
