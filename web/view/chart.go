@@ -11,12 +11,12 @@ import (
 // texts stand outside the drawing, so that they are not stretched with it.
 const (
 	chartSpan   = 15 * time.Minute // unless a series says otherwise
-	chartBars   = 90              // at most
+	chartBars   = 60               // at most
 	chartWidth  = 900
 	chartHeight = 200
 	sparkSpan   = 5 * time.Minute
-	sparkBars   = 30
-	traceLeast  = 6 // steps that a line needs
+	sparkBars   = 20
+	traceLeast  = 4 // steps that a line needs
 )
 
 // bars is a histogram: two paths, failed standing on succeeded.
@@ -45,23 +45,67 @@ func histogram(s Series, n, merge int, width, height float64, top func(float64) 
 	scale := height / (out.Top * seconds)
 	step := width / float64(n)
 	bar := step * 0.72
-	var done, failed []byte
+	done, failed := skyline{thin: height < 50}, skyline{thin: height < 50}
 	for k := first; k < n; k++ {
 		x, y := float64(k)*step, height
 		if c := merged[k].Succeeded; c > 0 {
 			h := math.Max(float64(c)*scale, 1)
-			done = appendBar(done, x, y-h, bar, h)
+			done.add(x, y, bar, h)
 			y -= h
 		}
 		if c := merged[k].Failed; c > 0 {
 			h := math.Max(float64(c)*scale, 2)
 			y = math.Max(y, h) // a failure is visible even on a bar that fills the box
-			failed = appendBar(failed, x, y-h, bar, h)
+			failed.add(x, y, bar, h)
 		}
 	}
-	out.Succeeded, out.Failed = string(done), string(failed)
+	out.Succeeded, out.Failed = string(done.path), string(failed.path)
 	return out
 }
+
+// skyline is a path along bars, as short as it can be: of large ones their outlines, which
+// are joined along the line that they stand on; of thin ones their middles, in whole
+// numbers, to be drawn with a pen of their width.
+type skyline struct {
+	thin bool
+	path []byte
+	x, y float64 // where it ended
+}
+
+// add draws a bar that stands on y.
+func (l *skyline) add(x, y, w, h float64) {
+	if l.thin {
+		x, y, h = math.Round(x)+2, math.Round(y), math.Round(h)
+		if l.path == nil {
+			l.path = appendCoord(append(l.path, 'M'), x)
+			l.path = appendCoord(append(l.path, ' '), y)
+		} else {
+			l.path = appendCoord(append(l.path, 'm'), x-l.x)
+			if d := y - l.y; d >= 0 {
+				l.path = append(l.path, ' ')
+			}
+			l.path = appendCoord(l.path, y-l.y)
+		}
+		l.path = appendCoord(append(l.path, 'v'), -h)
+		l.x, l.y = x, y-h
+		return
+	}
+	x0, x1, top := l.round(x), l.round(x+w), l.round(y-h)
+	y = l.round(y)
+	switch {
+	case len(l.path) == 0 || y != l.y:
+		l.path = appendCoord(append(l.path, 'M'), x0)
+		l.path = appendCoord(append(l.path, ' '), y)
+	case x0 != l.x:
+		l.path = appendCoord(append(l.path, 'h'), x0-l.x)
+	}
+	l.path = appendCoord(append(l.path, 'v'), top-y)
+	l.path = appendCoord(append(l.path, 'h'), x1-x0)
+	l.path = appendCoord(append(l.path, 'v'), y-top)
+	l.x, l.y = x1, y
+}
+
+func (*skyline) round(f float64) float64 { return math.Round(f*10) / 10 }
 
 // merged are the last n bars, each of so many buckets, and the first of them about which
 // something is known.
@@ -115,15 +159,6 @@ func (s Series) trace(of func(Bucket) int, width, height float64) (line, area st
 func ofIn(b Bucket) int        { return b.In }
 func ofSucceeded(b Bucket) int { return b.Succeeded }
 func ofFailed(b Bucket) int    { return b.Failed }
-
-func appendBar(b []byte, x, y, w, h float64) []byte {
-	b = appendCoord(append(b, 'M'), x)
-	b = appendCoord(append(b, ' '), y)
-	b = appendCoord(append(b, 'h'), w)
-	b = appendCoord(append(b, 'v'), h)
-	b = appendCoord(append(b, 'h'), -w)
-	return append(b, 'z')
-}
 
 func appendCoord(b []byte, f float64) []byte {
 	return strconv.AppendFloat(b, math.Round(f*10)/10, 'f', -1, 64)

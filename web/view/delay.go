@@ -52,6 +52,15 @@ func (m HubModel) delays() (c delayChart) {
 	return c
 }
 
+func appendBar(b []byte, x, y, w, h float64) []byte {
+	b = appendCoord(append(b, 'M'), x)
+	b = appendCoord(append(b, ' '), y)
+	b = appendCoord(append(b, 'h'), w)
+	b = appendCoord(append(b, 'v'), h)
+	b = appendCoord(append(b, 'h'), -w)
+	return append(b, 'z')
+}
+
 // fine writes a duration also below a millisecond.
 func fine(d time.Duration) string {
 	switch {
