@@ -130,7 +130,7 @@ func (s Series) merged(n, merge int) (merged []Bucket, first int) {
 }
 
 // trace is a line through what one number was in the last five minutes, or since it is
-// known, without the step that is still growing, and the area below it; empty while too little is known.
+// known, without the step that is still growing, and the area below it; empty while too little is known, or nothing happened.
 func (s Series) trace(of func(Bucket) int, width, height float64) (line, area string) {
 	if s.Step <= 0 || len(s.Buckets) == 0 {
 		return "", ""
@@ -140,9 +140,12 @@ func (s Series) trace(of func(Bucket) int, width, height float64) (line, area st
 	if first > sparkBars-traceLeast {
 		return "", ""
 	}
-	most := 1
+	most := 0
 	for _, b := range merged {
 		most = max(most, of(b))
+	}
+	if most == 0 {
+		return "", ""
 	}
 	var b []byte
 	for i := first; i < sparkBars; i++ {
