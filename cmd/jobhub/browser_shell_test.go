@@ -251,4 +251,3 @@ func TestTapFilters(t *testing.T) {
 	p.is(`[...document.querySelectorAll("#tap-lines li:not([hidden])")].every((li) => li.textContent.includes("pears"))`, "true")
 	p.shows("#tap-lines", "plums")
 }
-

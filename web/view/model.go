@@ -60,13 +60,13 @@ type Overview struct {
 	At         time.Time
 	Origin     string // "http://host:port" of this hub, for commands to copy
 	Queues     []Queue
-	Throughput Series     // of all queues, lately
-	Now        []jobs.Job // the newest jobs, newest first
-	Slots      int        // attempts that the hub and its workers can run at a time; 0 if not known
-	NextRetry  time.Time  // zero if none is due, or not known
-	Range      Range      // of the charts
-	History    Series     // what ended in that range
-	Times      Times      // how long it took, likewise
+	Throughput Series      // of all queues, lately
+	Now        []jobs.Job  // the newest jobs, newest first
+	Slots      int         // attempts that the hub and its workers can run at a time; 0 if not known
+	NextRetry  time.Time   // zero if none is due, or not known
+	Range      Range       // of the charts
+	History    Series      // what ended in that range
+	Times      Times       // how long it took, likewise
 	Attention  []Attention // most urgent first
 }
 
