@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math"
 	"math/bits"
 	"sync"
 	"time"
@@ -10,14 +11,16 @@ import (
 
 const (
 	maxTracked = 20_000 // unfinished jobs whose times are taken; further ones are left out
+	maxTimed   = 128    // tenants, some 73 KiB each, and four times as many queues, 13 KiB each
 	steps      = 27     // of a histogram: its last one begins at 2^26 ms, some 18 hours
 )
 
-// Latencies measures how long jobs wait and run, over the last 15 minutes, from their
-// events: a histogram for each BucketWidth and tenant.
+// Latencies measures how long jobs wait and run from their events: a histogram for each
+// tenant and bucket, as a Meter has them.
 type Latencies struct {
 	mu      sync.Mutex // protects the fields below
-	tenants map[string]*latencies
+	tenants map[string]*rings[latencies]
+	queues  map[meterKey]*ring[latencies] // by the minute
 	since   map[jobs.ID]moment
 }
 
@@ -27,11 +30,8 @@ type moment struct {
 	running bool
 }
 
-// latencies is a ring of histograms; newest is the number of the newest since 1970.
-type latencies struct {
-	newest    int64
-	wait, run [Buckets]histogram
-}
+// latencies are the times of the jobs that started, or stopped running, in one bucket.
+type latencies struct{ wait, run histogram }
 
 // histogram counts durations; step i ends at 2^i ms.
 type histogram [steps]uint32
@@ -48,7 +48,7 @@ func (l *Latencies) count(e *jobs.Event) {
 	delete(l.since, e.Job)
 	if e.Type == jobs.JobQueued || e.Type == jobs.JobStarted {
 		if l.since == nil {
-			l.since, l.tenants = map[jobs.ID]moment{}, map[string]*latencies{}
+			l.since, l.tenants, l.queues = map[jobs.ID]moment{}, map[string]*rings[latencies]{}, map[meterKey]*ring[latencies]{}
 		}
 		if len(l.since) < maxTracked {
 			l.since[e.Job] = moment{e.At, e.Type == jobs.JobStarted}
@@ -57,26 +57,45 @@ func (l *Latencies) count(e *jobs.Event) {
 	if !known || was.running == (e.Type == jobs.JobStarted) || (!was.running && e.Type != jobs.JobStarted) {
 		return
 	}
+	took := e.At.Sub(was.at)
+	count := func(t *latencies) {
+		if was.running {
+			t.run.add(took)
+		} else {
+			t.wait.add(took)
+		}
+	}
 	t := l.tenants[e.Tenant]
 	if t == nil {
-		t = &latencies{newest: bucketOf(e.At)}
+		makeRoom(l.tenants, maxTimed, (*rings[latencies]).newest)
+		t = newRings[latencies](e.At)
 		l.tenants[e.Tenant] = t
 	}
-	t.roll(bucketOf(e.At))
-	to := &t.wait
-	if was.running {
-		to = &t.run
+	t.each(e.At, count)
+	k := meterKey{e.Tenant, e.Queue}
+	q := l.queues[k]
+	if q == nil {
+		makeRoom(l.queues, 4*maxTimed, func(q *ring[latencies]) int64 { return q.newest })
+		q = newRing[latencies](e.At, Minutes)
+		l.queues[k] = q
 	}
-	to[t.newest%Buckets].add(e.At.Sub(was.at))
+	q.roll(e.At)
+	count(q.back(0))
 }
 
-// roll empties the buckets between the newest and now.
-func (t *latencies) roll(now int64) {
-	t.newest = max(t.newest, now-Buckets)
-	for t.newest < now {
-		t.newest++
-		t.wait[t.newest%Buckets], t.run[t.newest%Buckets] = histogram{}, histogram{}
+// makeRoom takes the one out that has been quiet for longest, if there are as many as may be.
+func makeRoom[K comparable, V any](all map[K]V, most int, newest func(V) int64) {
+	if len(all) < most {
+		return
 	}
+	var quietest K
+	least := int64(math.MaxInt64)
+	for k, v := range all {
+		if at := newest(v); at < least {
+			quietest, least = k, at
+		}
+	}
+	delete(all, quietest)
 }
 
 func (h *histogram) add(d time.Duration) {
@@ -89,22 +108,34 @@ type Quantiles struct{ Wait50, Wait95, Run50, Run95 time.Duration }
 
 // Series returns the quantiles of as many spans of merge buckets as are kept, the
 // oldest first; the last span is still filling.
-func (l *Latencies) Series(tenant string, merge int, now time.Time) []Quantiles {
+func (l *Latencies) Series(tenant string, r Resolution, merge int, now time.Time) []Quantiles {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make([]Quantiles, Buckets/merge)
-	t := l.tenants[tenant]
-	if t != nil {
-		t.roll(bucketOf(now))
+	if t := l.tenants[tenant]; t != nil {
+		return quantiles(&t[r], merge, now)
 	}
+	return quantiles(newRing[latencies](now, r), merge, now)
+}
+
+// OfQueue returns the quantiles of a queue for each minute of the last hour.
+func (l *Latencies) OfQueue(tenant, queue string, now time.Time) []Quantiles {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if q := l.queues[meterKey{tenant, queue}]; q != nil {
+		return quantiles(q, 1, now)
+	}
+	return quantiles(newRing[latencies](now, Minutes), 1, now)
+}
+
+func quantiles(of *ring[latencies], merge int, now time.Time) []Quantiles {
+	of = of.at(now)
+	out := make([]Quantiles, of.of.Buckets()/merge)
 	for i := range out {
 		var wait, run histogram
-		if t != nil {
-			for k := range merge {
-				at := (t.newest + 1 + int64(i*merge+k)) % Buckets
-				wait.merge(&t.wait[at])
-				run.merge(&t.run[at])
-			}
+		for k := range merge {
+			at := of.back((len(out)-1-i)*merge + k)
+			wait.merge(&at.wait)
+			run.merge(&at.run)
 		}
 		out[i] = Quantiles{wait.quantile(.5), wait.quantile(.95), run.quantile(.5), run.quantile(.95)}
 	}

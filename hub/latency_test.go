@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func TestLatencies(t *testing.T) {
 	if len(l.since) != 1 {
 		t.Errorf("%d jobs are tracked, want the one that runs", len(l.since))
 	}
-	series := l.Series("t", Buckets, start.Add(9*time.Hour))
+	series := l.Series("t", Fine, Buckets, start.Add(9*time.Hour))
 	if q := series[0]; q.Wait50 != -1 || q.Run50 != -1 {
 		t.Errorf("nine hours later: %v", q)
 	}
@@ -40,7 +41,7 @@ func TestLatencies(t *testing.T) {
 		tell(id, jobs.JobStarted, time.Duration(i+1)*10*time.Millisecond)
 		tell(id, jobs.JobFailed, time.Duration(i+1)*10*time.Millisecond+4*time.Second)
 	}
-	q := l.Series("t", Buckets, start.Add(6*time.Second))[0]
+	q := l.Series("t", Fine, Buckets, start.Add(6*time.Second))[0]
 	near := func(name string, got, want time.Duration) {
 		t.Helper()
 		if got < want/2 || got > want*2 { // what a histogram of powers of two can tell
@@ -50,7 +51,7 @@ func TestLatencies(t *testing.T) {
 	near("the median wait", q.Wait50, 500*time.Millisecond)
 	near("the 95th wait", q.Wait95, 950*time.Millisecond)
 	near("the median run", q.Run50, 4*time.Second)
-	if q := l.Series("other", Buckets, start)[0]; q.Wait95 != -1 {
+	if q := l.Series("other", Fine, Buckets, start)[0]; q.Wait95 != -1 {
 		t.Errorf("another tenant sees %v", q)
 	}
 }
@@ -62,5 +63,19 @@ func TestLatenciesAreBounded(t *testing.T) {
 	}
 	if len(l.since) != maxTracked {
 		t.Errorf("%d jobs are tracked", len(l.since))
+	}
+}
+
+func TestLatenciesOfManyTenantsAreBounded(t *testing.T) {
+	var l Latencies
+	start := time.Unix(1_800_000_000, 0)
+	for i := range maxTimed + 10 {
+		id, at := jobs.ID(uuid.New()), start.Add(time.Duration(i)*time.Minute)
+		for _, typ := range []jobs.EventType{jobs.JobQueued, jobs.JobStarted} {
+			l.count(&jobs.Event{Type: typ, Tenant: fmt.Sprint(i), Job: id, At: at})
+		}
+	}
+	if len(l.tenants) != maxTimed || l.tenants["0"] != nil || l.tenants[fmt.Sprint(maxTimed+9)] == nil {
+		t.Errorf("%d tenants, the first still there: %v", len(l.tenants), l.tenants["0"] != nil)
 	}
 }

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 
@@ -8,33 +10,29 @@ import (
 )
 
 const (
-	// BucketWidth is the resolution of a Meter.
+	// BucketWidth is the finest resolution of a Meter.
 	BucketWidth = 5 * time.Second
-	// Buckets is how many of them a Meter keeps: 15 minutes.
+	// Buckets is how many of that width a Meter keeps: 15 minutes.
 	Buckets      = 180
 	meterBacklog = 50_000 // events read at the start so that rates survive a restart
+	maxSeries    = 1_024  // queues and tenants that are counted, some 8 KiB each; the quietest make room
 )
 
-// Bucket counts what happened in one BucketWidth.
+// Bucket counts what happened in one step of time.
 type Bucket struct {
 	In, Done, Failed int64 // accepted; succeeded; failed
 }
 
-// Meter counts jobs per queue over the last 15 minutes, from their events.
+// Meter counts jobs per queue, and of all queues of a tenant, from their events: over 15
+// minutes, an hour and a day, the more coarsely the longer.
 type Meter struct {
 	mu     sync.Mutex // protects the fields below
-	queues map[meterKey]*series
+	series map[meterKey]*rings[Bucket]
+	forgot bool // a series made room for another
 }
 
+// meterKey is a queue of a tenant; without a name it is all of them.
 type meterKey struct{ tenant, queue string }
-
-// series is a ring of buckets; newest is the number of the newest since 1970.
-type series struct {
-	newest  int64
-	buckets [Buckets]Bucket
-}
-
-func bucketOf(t time.Time) int64 { return t.UnixMilli() / BucketWidth.Milliseconds() }
 
 func (m *Meter) count(e *jobs.Event) {
 	var b Bucket
@@ -50,69 +48,83 @@ func (m *Meter) count(e *jobs.Event) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.queues == nil {
-		m.queues = map[meterKey]*series{}
+	for _, k := range [...]meterKey{{e.Tenant, ""}, {e.Tenant, e.Queue}} {
+		m.ofLocked(k, e.At).each(e.At, func(at *Bucket) {
+			at.In, at.Done, at.Failed = at.In+b.In, at.Done+b.Done, at.Failed+b.Failed
+		})
 	}
-	k := meterKey{e.Tenant, e.Queue}
-	s := m.queues[k]
-	if s == nil {
-		s = &series{newest: bucketOf(e.At)}
-		m.queues[k] = s
-	}
-	s.roll(bucketOf(e.At))
-	at := &s.buckets[s.newest%Buckets]
-	at.In, at.Done, at.Failed = at.In+b.In, at.Done+b.Done, at.Failed+b.Failed
 }
 
-// roll empties the buckets between the newest and now.
-func (s *series) roll(now int64) {
-	if now-s.newest > Buckets {
-		s.newest = now - Buckets
+// ofLocked is the series of a key, which may have to begin.
+func (m *Meter) ofLocked(k meterKey, at time.Time) *rings[Bucket] {
+	s := m.series[k]
+	if s == nil {
+		if m.series == nil {
+			m.series = map[meterKey]*rings[Bucket]{}
+		}
+		if len(m.series) >= maxSeries {
+			m.forgetLocked()
+		}
+		s = newRings[Bucket](at)
+		m.series[k] = s
 	}
-	for s.newest < now {
-		s.newest++
-		s.buckets[s.newest%Buckets] = Bucket{}
+	return s
+}
+
+// forgetLocked makes room: the eighth of the series that has been quiet for longest goes.
+func (m *Meter) forgetLocked() {
+	type quiet struct {
+		key   meterKey
+		since int64
 	}
+	all := make([]quiet, 0, len(m.series))
+	for k, s := range m.series {
+		all = append(all, quiet{k, s.newest()})
+	}
+	slices.SortFunc(all, func(a, b quiet) int {
+		return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.key.tenant, b.key.tenant), cmp.Compare(a.key.queue, b.key.queue))
+	})
+	for _, q := range all[:len(all)/8] {
+		delete(m.series, q.key)
+	}
+	m.forgot = true
 }
 
 // Series returns the buckets of a queue, the oldest first; the last one is still
-// filling. An empty queue name means the sum of all.
-func (m *Meter) Series(tenant, queue string, now time.Time) []Bucket {
+// filling. An empty queue name means all of the tenant. It is nil where nothing is known,
+// because others were busier.
+func (m *Meter) Series(tenant, queue string, r Resolution, now time.Time) []Bucket {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	sum := make([]Bucket, Buckets)
-	add := func(s *series) {
-		s.roll(bucketOf(now))
-		for i := range sum {
-			b := s.buckets[(s.newest+1+int64(i))%Buckets]
-			sum[i].In, sum[i].Done, sum[i].Failed = sum[i].In+b.In, sum[i].Done+b.Done, sum[i].Failed+b.Failed
+	s := m.series[meterKey{tenant, queue}]
+	if s == nil && m.forgot {
+		return nil
+	}
+	out := make([]Bucket, r.Buckets())
+	if s != nil {
+		of := s[r].at(now)
+		for i := range out {
+			out[len(out)-1-i] = *of.back(i)
 		}
 	}
-	if queue != "" {
-		if s := m.queues[meterKey{tenant, queue}]; s != nil {
-			add(s)
-		}
-		return sum
-	}
-	for k, s := range m.queues {
-		if k.tenant == tenant {
-			add(s)
-		}
-	}
-	return sum
+	return out
 }
 
 // Rates are averages per second over the last 60 seconds.
 type Rates struct{ In, Out, Failed float64 }
 
-// RatesOf sums up the last 12 full buckets of a series.
-func RatesOf(series []Bucket) (r Rates) {
+// RatesOf sums up the last 12 full buckets of a fine series; of one that is nil nothing
+// is known.
+func RatesOf(series []Bucket) (r Rates, known bool) {
 	const n = 12
+	if len(series) <= n {
+		return r, false
+	}
 	for _, b := range series[len(series)-1-n : len(series)-1] {
 		r.In += float64(b.In)
 		r.Out += float64(b.Done + b.Failed)
 		r.Failed += float64(b.Failed)
 	}
 	secs := (n * BucketWidth).Seconds()
-	return Rates{r.In / secs, r.Out / secs, r.Failed / secs}
+	return Rates{r.In / secs, r.Out / secs, r.Failed / secs}, true
 }

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +12,7 @@ import (
 
 // counted sums up what a meter knows of a queue.
 func counted(h *hub.Hub, queue string) (sum hub.Bucket) {
-	for _, b := range h.Meter.Series(tenant, queue, time.Now()) {
+	for _, b := range h.Meter.Series(tenant, queue, hub.Fine, time.Now()) {
 		sum.In, sum.Done, sum.Failed = sum.In+b.In, sum.Done+b.Done, sum.Failed+b.Failed
 	}
 	return sum
@@ -64,7 +65,7 @@ func TestMeterForgetsAfterFifteenMinutes(t *testing.T) {
 		}
 		e.log.commit(accepted(0))
 		synctest.Wait()
-		series := e.Meter.Series(tenant, "q0", time.Now())
+		series := e.Meter.Series(tenant, "q0", hub.Fine, time.Now())
 		if len(series) != hub.Buckets || series[len(series)-1].In != 1 {
 			t.Errorf("after a long pause the newest bucket does not count")
 		}
@@ -81,7 +82,13 @@ func TestRatesAreOfTheLastFullMinute(t *testing.T) {
 			time.Sleep(hub.BucketWidth)
 		}
 		synctest.Wait()
-		rates := func() hub.Rates { return hub.RatesOf(e.Meter.Series(tenant, "q0", time.Now())) }
+		rates := func() hub.Rates {
+			r, known := hub.RatesOf(e.Meter.Series(tenant, "q0", hub.Fine, time.Now()))
+			if !known {
+				t.Error("not known")
+			}
+			return r
+		}
 		if got, want := rates(), (hub.Rates{In: 1, Out: 0.4, Failed: 0.2}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
@@ -111,6 +118,66 @@ func TestRatesSurviveARestart(t *testing.T) {
 		defer h.Close()
 		if got := counted(h, "q0"); got != (hub.Bucket{In: 1, Done: 1}) {
 			t.Errorf("a new hub knows %+v of the log it found", got)
+		}
+	})
+}
+
+// What the finest buckets have forgotten the coarser ones still know.
+func TestMeterRemembersADayCoarsely(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		sum := func(r hub.Resolution) (n int64) {
+			for _, b := range e.Meter.Series(tenant, "q0", r, time.Now()) {
+				n += b.In
+			}
+			return n
+		}
+		e.log.commit(accepted(0))
+		synctest.Wait()
+		for _, c := range []struct {
+			later                   time.Duration
+			fine, minutes, quarters int64
+		}{{0, 1, 1, 1}, {30 * time.Minute, 0, 1, 1}, {time.Hour, 0, 0, 1}, {22 * time.Hour, 0, 0, 1}, {time.Hour, 0, 0, 0}} {
+			time.Sleep(c.later)
+			if f, m, q := sum(hub.Fine), sum(hub.Minutes), sum(hub.Quarters); f != c.fine || m != c.minutes || q != c.quarters {
+				t.Errorf("another %s later there are %d, %d and %d, want %+v", c.later, f, m, q, c)
+			}
+		}
+	})
+}
+
+// Names of queues come from callers: however many they think of, memory is bounded, the
+// busy ones stay, and what was forgotten is unknown, not zero.
+func TestMeterIsBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		for i := range 3000 {
+			other := accepted(0)
+			other.Queue = fmt.Sprintf("q%d", i+1)
+			e.log.commit(accepted(0), other)
+			if i%100 == 0 {
+				time.Sleep(hub.BucketWidth)
+			}
+		}
+		synctest.Wait()
+		if got := counted(e.Hub, "q0"); got.In < 100 {
+			t.Errorf("the busiest queue has %+v", got)
+		}
+		if got := counted(e.Hub, "q3000"); got.In != 1 {
+			t.Errorf("the newest queue has %+v", got)
+		}
+		if s := e.Meter.Series(tenant, "q1", hub.Fine, time.Now()); s != nil {
+			t.Errorf("a queue that was forgotten has %d buckets", len(s))
+		}
+		if _, known := hub.RatesOf(e.Meter.Series(tenant, "q1", hub.Fine, time.Now())); known {
+			t.Error("the rates of a queue that was forgotten are known")
+		}
+		known := 0
+		for i := range 3000 {
+			if e.Meter.Series(tenant, fmt.Sprintf("q%d", i+1), hub.Fine, time.Now()) != nil {
+				known++
+			}
+		}
+		if known > 1024 {
+			t.Errorf("%d queues are counted", known)
 		}
 	})
 }

@@ -47,7 +47,8 @@ type view struct {
 // Patch is what brings a view up to date. All who need the same are given the same one.
 type Patch struct {
 	Fragments []Fragment
-	Seq       uint64 // the position they show
+	Seq       uint64    // the position they show
+	At        time.Time // when they were read
 
 	stats  *Stats
 	mu     sync.Mutex        // protects frames
@@ -163,7 +164,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 		case <-ctx.Done():
 			return
 		}
-		at := h.Position().Seq
+		at, read := h.Position().Seq, time.Now()
 		h.Stats.Renders.Add(1)
 		out, err := h.render(ctx, v.name, memory)
 		if ctx.Err() != nil {
@@ -174,7 +175,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			out.Again = time.Second
 		} else {
 			memory = out.Memory
-			h.show(v, at, out.Fragments)
+			h.show(v, at, read, out.Fragments)
 		}
 		if err == nil && out.Filter != filter {
 			filter = out.Filter
@@ -200,14 +201,14 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 }
 
 // show makes a rendering the newest state of a view, if it differs.
-func (h *Hub) show(v *view, seq uint64, fragments []Fragment) {
-	for _, w := range h.change(v, seq, fragments) {
+func (h *Hub) show(v *view, seq uint64, read time.Time, fragments []Fragment) {
+	for _, w := range h.change(v, seq, read, fragments) {
 		w.wake()
 	}
 }
 
 // change returns those who are to be woken.
-func (h *Hub) change(v *view, seq uint64, fragments []Fragment) (viewers []*Viewer) {
+func (h *Hub) change(v *view, seq uint64, read time.Time, fragments []Fragment) (viewers []*Viewer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := map[string][]byte{}
@@ -226,6 +227,6 @@ func (h *Hub) change(v *view, seq uint64, fragments []Fragment) (viewers []*View
 	}
 	v.version++
 	v.fragments = fragments
-	v.whole, v.changed = &Patch{Fragments: fragments, Seq: seq, stats: &h.Stats}, &Patch{Fragments: changed, Seq: seq, stats: &h.Stats}
+	v.whole, v.changed = &Patch{Fragments: fragments, Seq: seq, At: read, stats: &h.Stats}, &Patch{Fragments: changed, Seq: seq, At: read, stats: &h.Stats}
 	return slices.Collect(maps.Keys(v.viewers))
 }

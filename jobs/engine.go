@@ -50,6 +50,7 @@ type Engine struct {
 	idle     chan struct{}   // closed when draining and no run is left
 	workers  map[string]*worker
 	leases   map[string]*held // of outside workers, by lease
+	lost     int64            // leases of workers that fell silent, since the start
 	settings map[QueueName]QueueSettings
 	buckets  map[QueueName]*bucket
 }

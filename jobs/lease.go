@@ -135,6 +135,9 @@ func (e *Engine) dropLocked(lease string, lost bool) {
 		return
 	}
 	delete(e.leases, lease)
+	if lost {
+		e.lost++
+	}
 	if w := e.workers[h.worker]; w != nil {
 		delete(w.holds, lease)
 		if lost {

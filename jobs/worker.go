@@ -110,6 +110,13 @@ func (e *Engine) Handlers() (kinds []string, slots, busy int) {
 	return kinds, slots, busy
 }
 
+// LostLeases is how many leases were lost since the start because their worker fell silent.
+func (e *Engine) LostLeases() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lost
+}
+
 // Direct gives a worker a directive, which it hears at once if a call of it waits.
 func (e *Engine) Direct(tenant, id string, d Directive) error {
 	e.mu.Lock()

@@ -2,7 +2,7 @@
 // into it within an animation frame. Nothing here asks the server on a timer: when the
 // hub is silent or gone, the page says so and stays as it is.
 import { JobHub } from "./jobhub.js";
-import { tick } from "./time.js";
+import { clock, tick } from "./time.js";
 
 const POLL = 3000; // ms between looks at the page where no WebSocket opens
 const view = document.body.dataset.view;
@@ -21,11 +21,12 @@ const modules = await Promise.all([...document.querySelectorAll("link[data-modul
 
 const due = new Map();  // id → newest element, to be fitted in with the next frame
 const kept = new Map(); // id → newest element, kept back while somebody points at the list
-let frame = 0, seq = "";
+let frame = 0, seq = "", read = 0; // ms, when the hub read what is due
 
-function receive(elements, at) {
+function receive(elements, at, at_ms) {
   for (const element of elements) due.set(element.id, element);
   seq = at;
+  read = at_ms;
   frame ||= requestAnimationFrame(apply);
 }
 
@@ -35,6 +36,7 @@ function apply() {
     const old = document.getElementById(id);
     for (const m of modules) m.part?.(next, old);
     if (!old) continue;
+    if (next.dataset.say && next.dataset.say !== old.dataset.say) say(next.dataset.say);
     if (held(old, next)) keep(old, next);
     else fit(old, next);
   }
@@ -42,6 +44,7 @@ function apply() {
   for (const m of modules) m.settled?.();
   document.body.dataset.seq = seq;
   tick();
+  if (read) late(Date.now() - read);
 }
 
 function fit(old, next) {
@@ -102,36 +105,80 @@ function release(force) {
 
 for (const type of ["pointerout", "focusout", "selectionchange"]) document.addEventListener(type, () => kept.size && setTimeout(release, 150));
 
+// ---- what is said aloud
+
+// Only changes that matter, the newest of several, and one in 5 s at most.
+const QUIET = 5000, AGAIN = "Live again.", LOST = "Not live: ";
+const speaker = document.getElementById("say");
+let word = "", saying = 0, said = -QUIET, lost = false;
+
+function say(text) {
+  word = text;
+  saying ||= setTimeout(() => {
+    saying = 0;
+    if (word === AGAIN && !lost) return; // nobody was told of the loss
+    lost = word.startsWith(LOST);
+    said = performance.now();
+    speaker.textContent = word;
+  }, Math.max(500, said + QUIET - performance.now()));
+}
+
 // ---- how live it is
 
-const chip = document.getElementById("live");
+const chip = document.getElementById("live"), banner = document.getElementById("old");
 let heard = new Date(), polling = 0;
+// How long it took from the hub's reading to the page, in ms: the most since the chip said
+// so. Clocks differ, and so the fastest of all counts as no time.
+let fastest = Infinity, behind = -1, shown = "";
+
+function late(took) {
+  fastest = Math.min(fastest, took);
+  behind = Math.max(behind, took - fastest);
+  if (!shown) tell();
+}
+
+function tell() {
+  if (chip.dataset.state !== "live" || behind < 0) return;
+  chip.lastElementChild.textContent = shown = `· ${behind < 10 ? "<0.01" : (behind / 1000).toFixed(2)} s behind`;
+  behind = -1;
+}
 
 function show(state, text) {
   chip.dataset.state = state;
+  chip.lastElementChild.textContent = "";
   const label = chip.querySelector("span");
   if (label.textContent !== text) label.textContent = text;
 }
 
-const hms = (date) => date.toLocaleTimeString(undefined, { hour12: false });
-
+// Figures that are old are labelled with their time: on the chip, and when it lasts, above all.
 function old(state, text) {
-  document.body.dataset.stale ??= hms(heard);
-  show(state, text);
+  const at = document.body.dataset.stale ??= clock(heard);
+  if (chip.dataset.state === "live") say(`${LOST}the figures are of ${at}.`);
+  show(state, text(at));
+  if (state !== "stale") return;
+  banner.textContent = `Not live: these are the figures of ${at}. Forms are sent all the same.`;
+  banner.hidden = false;
+  document.body.style.setProperty("--as-of", `"as of ${at}"`);
+  document.body.dataset.old = "";
 }
 
 function fresh(text) {
   heard = new Date();
+  if (chip.dataset.state === text) return;
+  if (document.body.dataset.stale) say(AGAIN);
   delete document.body.dataset.stale;
+  delete document.body.dataset.old;
+  banner.hidden = true;
+  shown = "";
   show("live", text);
 }
 
 hub.addEventListener("status", ({ detail: { state, transport, since, reason } }) => {
   clearInterval(polling);
   if (state !== "live") for (const m of modules) m.lost?.();
-  if (state === "stopped") old("stale", `stopped: ${reason} · figures of ${hms(heard)}`);
-  else if (state === "stale") old("stale", `not live · figures of ${hms(heard)}`);
-  else if (state === "resuming") old("reconnecting", `reconnecting since ${hms(since)}`);
+  if (state === "stopped") old("stale", (at) => `stopped: ${reason} · figures of ${at}`);
+  else if (state === "stale") old("stale", (at) => `stale · figures of ${at}`);
+  else if (state === "resuming") old("reconnecting", () => `reconnecting since ${clock(since)}`);
   else if (state === "connecting") show("connecting", "connecting");
   else if (state === "live" && transport !== "ws") {
     polling = setInterval(poll, POLL);
@@ -148,7 +195,7 @@ async function poll() {
     receive([...page.querySelectorAll(parts)].filter((e) => !e.parentElement.closest(parts)), page.body.dataset.seq);
     fresh("live by polling");
   } catch (e) {
-    old("stale", `not live: ${e.message} · figures of ${hms(heard)}`);
+    old("stale", (at) => `not live: ${e.message} · figures of ${at}`);
   }
 }
 
@@ -156,10 +203,10 @@ function hear(message) {
   if (message.type === "patch") {
     const template = document.createElement("template");
     template.innerHTML = policy.createHTML(message.html);
-    receive([...template.content.children].flatMap((e) => e.localName === "table" ? [...e.rows] : e), message.seq);
+    receive([...template.content.children].flatMap((e) => e.localName === "table" ? [...e.rows] : e), message.seq, message.at_ms);
     fresh("live");
   } else if (message.type === "error") {
-    old("stale", `${message.message} · figures of ${hms(heard)}`);
+    old("stale", (at) => `${message.message} · figures of ${at}`);
   }
 }
 
@@ -182,7 +229,8 @@ document.addEventListener("submit", async (e) => {
 
 if (view) {
   hub.subscribe({ view }, hear);
-  for (const m of modules) m.start({ hub, parse, fit, tick });
+  for (const m of modules) m.start({ hub, parse, fit, tick, say });
   tick();
-  setInterval(tick, 1000);
+  setInterval(() => { tick(); tell(); }, 1000);
+  addEventListener("zone", tick);
 }

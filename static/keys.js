@@ -3,13 +3,14 @@
 // when switched off (WCAG 2.1.4).
 const dialog = document.getElementById("shortcuts"), box = document.getElementById("keys-on");
 const off = () => { try { return localStorage.getItem("keys") === "off"; } catch { return !box.checked; } };
-// How long g waits for its letter, in ms.
-const WAIT = 1500;
+// How long g waits for its letter, in ms: of a slow hand, or of a machine that is.
+const WAIT = 5000;
 let leading = 0;
 
 const bound = {
   g: (e) => { leading = e.timeStamp; },
-  t: () => document.getElementById("theme").click(),
+  t: () => document.getElementById("theme")?.click(),
+  u: () => document.getElementById("zone")?.click(),
   "?": () => dialog.showModal(),
 };
 
@@ -22,7 +23,7 @@ document.addEventListener("keydown", (e) => {
   if (typing || off()) return;
   const led = leading && e.timeStamp - leading < WAIT;
   leading = 0;
-  const act = led ? () => document.querySelector(`nav [data-key="${CSS.escape(e.key)}"]`)?.click() : Object.hasOwn(bound, e.key) && bound[e.key];
+  const act = led ? () => document.querySelector(`nav [data-key="${CSS.escape(e.key.toLowerCase())}"]`)?.click() : Object.hasOwn(bound, e.key) && bound[e.key];
   if (!act) return;
   e.preventDefault();
   act(e);

@@ -3,16 +3,19 @@ const MOST = 200;
 
 export function start({ hub }) {
   const list = document.getElementById("tap-lines"), note = document.getElementById("tap-note");
-  const pause = document.getElementById("tap-pause"), clear = document.getElementById("tap-clear");
+  const pause = document.getElementById("tap-pause"), clear = document.getElementById("tap-clear"), filter = document.getElementById("tap-filter");
   let paused = false, waiting = [], missed = 0, frame = 0, seen = 0;
+
+  const fits = (li) => li.textContent.toLowerCase().includes(filter.value.toLowerCase());
 
   function line(m) {
     const li = document.createElement("li");
     const at = document.createElement("time"), text = document.createElement("span");
     at.textContent = m.seq ?? "";
     const { type, job, queue, data } = m;
-    text.textContent = [type, queue, job?.slice?.(-8), data === undefined ? "" : JSON.stringify(data).slice(0, 200)].filter(Boolean).join("  ");
+    text.textContent = li.title = [type, queue, job?.slice?.(-8), data === undefined ? "" : JSON.stringify(data).slice(0, 200)].filter(Boolean).join("  ");
     li.append(at, text);
+    li.hidden = !fits(li);
     return li;
   }
 
@@ -41,5 +44,6 @@ export function start({ hub }) {
     pause.setAttribute("aria-pressed", String(paused));
   });
   clear.addEventListener("click", () => list.replaceChildren());
-  pause.hidden = clear.hidden = false;
+  filter.addEventListener("input", () => { for (const li of list.children) li.hidden = !fits(li); });
+  pause.hidden = clear.hidden = filter.hidden = false;
 }

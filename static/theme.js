@@ -1,37 +1,38 @@
-// Loaded before the first paint, so that a chosen theme never flashes the other one.
+// Loaded before the first paint, so that a chosen theme never flashes the other one: what a
+// viewer chose about colours and times, kept in this browser.
 (() => {
-  const themes = ["auto", "light", "dark"];
-  const read = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
-  const names = { auto: "as the system", light: "light", dark: "dark" };
-  const after = (theme) => themes[(themes.indexOf(theme) + 1) % themes.length];
-  const keep = (theme) => { try { localStorage.setItem("theme", theme); } catch { /* private mode: for this page only */ } };
-  let theme = themes.includes(read()) ? read() : "auto";
   const root = document.documentElement;
-  root.dataset.theme = theme;
   root.dataset.script = "on";
+
+  // choice is a button that goes through some values; the page's root has the one in force.
+  function choice(name, say) {
+    const values = Object.keys(say);
+    const read = () => { try { return localStorage.getItem(name); } catch { return null; } };
+    const keep = (value) => { try { localStorage.setItem(name, value); } catch { /* private mode: for this page only */ } };
+    const after = () => values[(values.indexOf(root.dataset[name]) + 1) % values.length];
+    root.dataset[name] = values.includes(read()) ? read() : values[0];
+    addEventListener("DOMContentLoaded", () => {
+      const button = document.getElementById(name);
+      if (!button) return;
+      const show = () => {
+        button.title = `${say[root.dataset[name]]}. Click for ${say[after()].toLowerCase()}.`;
+        button.setAttribute("aria-label", button.title);
+        if (!button.firstElementChild) button.textContent = root.dataset[name];
+        dispatchEvent(new Event(name));
+      };
+      const set = (value) => { root.dataset[name] = value; show(); };
+      button.addEventListener("click", () => { keep(after()); set(after()); });
+      addEventListener("storage", (e) => e.key === name && values.includes(e.newValue) && set(e.newValue));
+      show();
+      button.hidden = false;
+    });
+  }
+  choice("theme", { auto: "Colours as the system", light: "Light colours", dark: "Dark colours" });
+  choice("zone", { local: "Times are local", UTC: "Times in UTC" });
 
   // What few need comes when it is needed first.
   addEventListener("click", ({ target }) => {
     const button = target.closest("[data-copy]");
     if (button) import("./copy.js").then((m) => m.press(button));
-  });
-
-  addEventListener("DOMContentLoaded", () => {
-    const button = document.getElementById("theme");
-    const show = () => {
-      root.dataset.theme = theme;
-      button.title = `Colours: ${names[theme]}. Click for ${names[after(theme)]}.`;
-      button.setAttribute("aria-label", button.title);
-    };
-    button.addEventListener("click", () => {
-      theme = after(theme);
-      keep(theme);
-      show();
-    });
-    addEventListener("storage", (e) => {
-      if (e.key === "theme" && themes.includes(e.newValue)) { theme = e.newValue; show(); }
-    });
-    show();
-    button.hidden = false;
   });
 })();

@@ -1,4 +1,4 @@
-// Times as the viewer reads them: distances from now, and moments in the local zone.
+// Times as the viewer reads them: distances from now, and moments in the local zone or UTC.
 // The server sends moments only, since its bytes go to everybody.
 
 const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
@@ -12,17 +12,19 @@ export function span(ms) {
   return `${n(DAY)} d ${n(HOUR) % 24} h`;
 }
 
-const two = (n) => String(n).padStart(2, "0");
-const minute = (t) => `${two(t.getHours())}:${two(t.getMinutes())}`;
-const clock = (t) => `${minute(t)}:${two(t.getSeconds())}`;
+// in what zone: a date whose UTC parts are those of the viewer's clock.
+const zoned = (t) => document.documentElement.dataset.zone === "UTC" ? t : new Date(t - t.getTimezoneOffset() * MINUTE);
+const iso = (t, from, to) => zoned(t).toISOString().slice(from, to);
+const minute = (t) => iso(t, 11, 16);
+export const clock = (t) => iso(t, 11, 19);
 
 const write = {
   since: (t, now) => span(now - t),
   ago: (t, now) => `${span(now - t)} ago`,
   in: (t, now) => t > now ? `in ${span(t - now + 999)}` : "now",
   minute, clock,
-  day: (t) => `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${minute(t)}`,
-  precise: (t) => `${clock(t)}.${String(t.getMilliseconds()).padStart(3, "0")}`,
+  day: (t) => `${iso(t, 0, 10)} ${minute(t)}`,
+  precise: (t) => iso(t, 11, 23),
 };
 
 // tick brings all times of the page up to date.

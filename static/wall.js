@@ -129,7 +129,7 @@ export function start({ hub }) {
     else if (m.type?.startsWith("job.")) see(m.job, m.queue, m.data?.state, m.data?.progress);
   });
 
-  addEventListener("resize", measure);
+  for (const type of ["resize", "theme"]) addEventListener(type, measure);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", measure);
   measure();
 }

@@ -39,7 +39,7 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 					level = view.Failure
 				}
 				out = append(out, view.Attention{Level: level, Text: fmt.Sprintf("%s: %d of %d jobs failed", q.Name, failed, ended),
-					Detail: "in the last five minutes", Link: "/queues/" + q.Name})
+					Detail: "in the last five minutes", Link: "/queues/" + q.Name, Do: view.Action{Label: "Show failed", Path: "/jobs?state=failed&queue=" + q.Name}})
 			}
 		}
 		a, err := s.stuck(ctx, tenant, q, now)
@@ -70,7 +70,7 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 	}
 	if slow > 0 {
 		out = append(out, view.Attention{Level: view.Warning, Text: fmt.Sprintf("%s %s events late", connections(slow), takes(slow)),
-			Detail: "the slowest by " + worst.Truncate(time.Second).String() + "; nobody else waits for it", Link: "/hub"})
+			Detail: "the slowest by " + worst.Truncate(time.Second).String() + "; nobody else waits for it", Link: "/hub", Do: view.Action{Label: "Connections", Path: "/hub"}})
 	}
 	out = append(out, s.configAttention()...)
 	slices.SortStableFunc(out, func(a, b view.Attention) int { return cmp.Compare(b.Level, a.Level) })
@@ -102,12 +102,14 @@ func endedLately(q view.Queue) (done, failed int) {
 // stuck is what keeps the jobs of a queue from running.
 func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, now time.Time) (out []view.Attention, err error) {
 	queued, running := q.Counts[jobs.Queued], q.Counts[jobs.Running]
-	add := func(level view.Level, since time.Time, detail, text string) {
-		out = append(out, view.Attention{Level: level, Text: q.Name + ": " + text, Detail: detail, Since: since, Link: "/queues/" + q.Name})
+	page := "/queues/" + q.Name
+	limits, workers := view.Action{Label: "Limits", Path: page + "#limits"}, view.Action{Label: "Workers", Path: "/workers"}
+	add := func(level view.Level, since time.Time, detail, text string, do view.Action) {
+		out = append(out, view.Attention{Level: level, Text: q.Name + ": " + text, Detail: detail, Since: since, Link: page, Do: do})
 	}
 	if pause := q.Settings.Paused; pause != nil {
 		if queued > 0 {
-			add(view.Notice, pause.At, view.PausedBy(pause), "paused, "+wait(queued))
+			add(view.Notice, pause.At, view.PausedBy(pause), "paused, "+wait(queued), view.Action{Label: "Resume", Path: page + "/resume", Post: true})
 		}
 	} else if queued > 0 && now.Sub(q.OldestAt) > longWait {
 		alone, err := s.unserved(ctx, tenant, q.Name)
@@ -115,17 +117,39 @@ func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, now tim
 		case err != nil:
 			return nil, err
 		case len(alone) > 0:
-			add(view.Failure, q.OldestAt, "Start one with jobhub work --kind "+alone[0], wait(queued)+", no worker takes "+strings.Join(alone, ", "))
+			add(view.Failure, q.OldestAt, "Start one with jobhub work --kind "+alone[0], wait(queued)+", no worker takes "+strings.Join(alone, ", "), view.Action{Label: "How to", Path: "/docs/workers"})
 		case running == 0:
-			add(view.Failure, q.OldestAt, "No worker of this queue is free", wait(queued)+" and none runs")
+			add(view.Failure, q.OldestAt, "No worker of this queue is free", wait(queued)+" and none runs", workers)
 		default:
-			add(view.Warning, q.OldestAt, fmt.Sprintf("%d run", running), wait(queued)+", the oldest for long")
+			add(view.Warning, q.OldestAt, fmt.Sprintf("%d run", running), wait(queued)+", the oldest for long", limits)
 		}
 	}
-	if limit := int64(q.Settings.Capacity); limit > 0 && q.Backlog() >= limit {
-		add(view.Warning, time.Time{}, "New jobs are refused until some have run", fmt.Sprintf("full, %d of %d", q.Backlog(), limit))
+	if limit := int64(q.Settings.Capacity); limit > 0 {
+		text := fmt.Sprintf("%d of %d", q.Backlog(), limit)
+		if q.Backlog() >= limit {
+			add(view.Warning, time.Time{}, "New jobs are refused until some have run", "full, "+text, limits)
+		} else if soon, fills := fullIn(q, limit); fills {
+			add(view.Warning, time.Time{}, fmt.Sprintf("Full %s at this rate: in %.1f/s, out %.1f/s", soon, q.Rates.In, q.Rates.Out), "fills up, "+text, limits)
+		}
 	}
 	return out, nil
+}
+
+// fullIn says when a queue that grows will be full, if that is soon.
+func fullIn(q view.Queue, limit int64) (in string, fills bool) {
+	const soon = 30 * time.Minute
+	left := limit - q.Backlog()
+	if q.Rates == nil || q.Rates.In <= q.Rates.Out || left > limit/2 {
+		return "", false
+	}
+	seconds := float64(left) / (q.Rates.In - q.Rates.Out)
+	switch {
+	case seconds > soon.Seconds():
+		return "", false
+	case seconds < 60:
+		return "within a minute", true
+	}
+	return fmt.Sprintf("in about %d min", int(seconds/60)), true
 }
 
 // unserved are the kinds of jobs in line that neither the hub nor a worker takes.
@@ -188,7 +212,7 @@ func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (ou
 	slices.SortStableFunc(order, func(a, b *group) int { return cmp.Compare(b.n, a.n) })
 	for _, g := range order[:min(mostGroups, len(order))] {
 		if g.n >= few {
-			out = append(out, view.Attention{Level: view.Notice, Text: fmt.Sprintf("%s: %d × %s", g.what, g.n, g.why), Detail: "of the newest failures, in the last five minutes", Link: g.link})
+			out = append(out, view.Attention{Level: view.Notice, Text: fmt.Sprintf("%s: %d × %s", g.what, g.n, g.why), Detail: "of the newest failures, in the last five minutes", Link: g.link, Do: view.Action{Label: fmt.Sprintf("Show %d", g.n), Path: g.link}})
 		}
 	}
 	return out, nil

@@ -171,7 +171,7 @@ func (c *socket) patch() error {
 	if p == nil || len(p.Fragments) == 0 {
 		return nil
 	}
-	return c.send(p.Encoded(c.viewID, func(p *hub.Patch) []byte { return appendPatch(nil, c.viewID, p.Seq, p.Fragments) }))
+	return c.send(p.Encoded(c.viewID, func(p *hub.Patch) []byte { return appendPatch(nil, c.viewID, p) }))
 }
 
 // pong answers a ping frame, in place of the library, which would give up after 5 s.

@@ -220,10 +220,11 @@ func appendError(b []byte, id string, err error) []byte {
 
 // appendPatch appends the parts of a view that changed. Parsers drop a row that stands
 // outside a table, so that each gets one, which the page takes off.
-func appendPatch(b []byte, id string, seq uint64, fragments []hub.Fragment) []byte {
-	b = strconv.AppendUint(append(appendTyped(b, "patch", id), `,"seq":`...), seq, 10)
+func appendPatch(b []byte, id string, p *hub.Patch) []byte {
+	b = strconv.AppendUint(append(appendTyped(b, "patch", id), `,"seq":`...), p.Seq, 10)
+	b = strconv.AppendInt(append(b, `,"at_ms":`...), p.At.UnixMilli(), 10)
 	var html []byte
-	for _, f := range fragments {
+	for _, f := range p.Fragments {
 		if bytes.HasPrefix(f.HTML, []byte("<tr ")) {
 			html = append(append(append(html, "<table>"...), f.HTML...), "</table>"...)
 		} else {

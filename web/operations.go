@@ -30,7 +30,8 @@ func whileBusy(o view.Overview) time.Duration {
 }
 
 func (s *Server) drawWall(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
-	model, _, err := s.overview(ctx, tenant)
+	reach, _ := view.RangeOf("")
+	model, _, err := s.overview(ctx, tenant, reach)
 	if err != nil {
 		return hub.Rendered{}, err
 	}
@@ -72,20 +73,37 @@ func (s *Server) drawHub(ctx context.Context, tenant, _ string, _ any) (hub.Rend
 	return rendered(ctx, hub.Filter{}, hubPause, view.HubFragments(model))
 }
 
-// times are the latencies of a tenant's jobs, a point for each half minute.
-func (s *Server) times(tenant string, now time.Time) view.Times {
-	const merge = 6
-	t := view.Times{End: now, Step: merge * hub.BucketWidth}
-	for _, q := range s.Hub.Times.Series(tenant, merge, now) {
-		t.Points = append(t.Points, view.Quantiles(q))
+// charts are what ended in a range, and how long it took, of all jobs of a tenant.
+func (s *Server) charts(tenant string, reach view.Range, now time.Time) (view.Series, view.Times) {
+	of, merge := hub.Fine, 6 // buckets in a step of the latencies
+	switch {
+	case reach.Span > time.Hour:
+		of, merge = hub.Quarters, 2
+	case reach.Span > 15*time.Minute:
+		of, merge = hub.Minutes, 2
+	case reach.Span < 15*time.Minute:
+		merge = 2
+	}
+	ended := s.series(tenant, "", of, now)
+	ended.Most = reach.Span
+	return ended, timesOf(s.Hub.Times.Series(tenant, of, merge, now), time.Duration(merge)*of.Width(), now)
+}
+
+func timesOf(all []hub.Quantiles, step time.Duration, now time.Time) view.Times {
+	t := view.Times{End: now, Step: step, Points: make([]view.Quantiles, len(all))}
+	for i, q := range all {
+		t.Points[i] = view.Quantiles(q)
 	}
 	return t
 }
 
 func (s *Server) queueOf(q jobs.QueueInfo, now time.Time) view.Queue {
-	buckets := s.Hub.Meter.Series(q.Tenant, q.Name, now)
-	rates := view.Rates(hub.RatesOf(buckets))
-	return view.Queue{QueueInfo: q, Paused: q.Settings.Paused != nil, Rates: &rates, Series: series(buckets, now)}
+	out := view.Queue{QueueInfo: q, Paused: q.Settings.Paused != nil}
+	buckets := s.Hub.Meter.Series(q.Tenant, q.Name, hub.Fine, now)
+	if rates, known := hub.RatesOf(buckets); known {
+		out.Rates, out.Series = (*view.Rates)(&rates), seriesOf(buckets, hub.BucketWidth, now)
+	}
+	return out
 }
 
 func (s *Server) queuesModel(ctx context.Context, tenant string) (view.QueuesModel, jobs.Position, error) {
@@ -110,6 +128,7 @@ func (s *Server) queueModel(ctx context.Context, tenant, name string) (view.Queu
 		return m, pos, jobs.NewProblem(jobs.NotFound, "No such queue", "There is no queue %s; it comes into being with its first job or limit.", name)
 	}
 	m.Queue = s.queueOf(queues[at], now)
+	m.Times = timesOf(s.Hub.Times.OfQueue(tenant, name, now), time.Minute, now)
 	failed, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: name, States: []jobs.State{jobs.Failed}, Limit: failuresShown})
 	if err != nil {
 		return m, pos, err
@@ -140,7 +159,7 @@ func workerOf(w jobs.WorkerInfo) view.Worker {
 }
 
 func (s *Server) workersModel(tenant string) view.WorkersModel {
-	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.LeaseTime()}
+	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.LeaseTime(), Rescued: s.Engine.LostLeases()}
 	m.Kinds, m.Slots, m.Busy = s.Engine.Handlers()
 	for _, w := range s.Engine.Workers(tenant) {
 		m.Workers = append(m.Workers, workerOf(w))

@@ -25,7 +25,12 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 const newestJobs = 12
 
 func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
-	model, pos, err := s.overview(r.Context(), tenant(r))
+	reach, err := rangeOf(r.URL.Query().Get("range"))
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	model, pos, err := s.overview(r.Context(), tenant(r), reach)
 	if err != nil {
 		s.failPage(w, r, err)
 		return
@@ -70,7 +75,7 @@ func (s *Server) staticFiles(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) shell(r *http.Request, pos jobs.Position) view.Shell {
-	shell := view.Shell{Epoch: pos.Epoch, Seq: pos.Seq, At: time.Now(), Version: s.Version, Asset: static.Path}
+	shell := view.Shell{Epoch: pos.Epoch, Seq: pos.Seq, At: time.Now(), Version: s.Version, Store: s.Kept, Asset: static.Path}
 	who, ok := r.Context().Value(identityKey{}).(auth.Identity)
 	if ok && who.Key != "" {
 		shell.User, shell.ReadOnly = who.Name, !who.May(auth.Cancel, auth.Target{})
@@ -111,9 +116,26 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c temp
 	w.Write(content)
 }
 
-func (s *Server) overview(ctx context.Context, tenant string) (view.Overview, jobs.Position, error) {
+// rangeOf is the range of a name in a query or a view.
+func rangeOf(name string) (view.Range, error) {
+	r, ok := view.RangeOf(name)
+	if !ok {
+		return r, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter range takes 5m, 15m, 1h or 24h.")
+	}
+	return r, nil
+}
+
+func findRange(_ context.Context, _, name string) error {
+	if _, err := rangeOf(name); err != nil {
+		return noView("overview:" + name)
+	}
+	return nil
+}
+
+// overview is the hub in one look, with charts that reach so far back.
+func (s *Server) overview(ctx context.Context, tenant string, reach view.Range) (view.Overview, jobs.Position, error) {
 	now := time.Now()
-	o := view.Overview{At: now, Origin: s.Origin, Throughput: series(s.Hub.Meter.Series(tenant, "", now), now)}
+	o := view.Overview{At: now, Origin: s.Origin, Range: reach, Throughput: s.series(tenant, "", hub.Fine, now)}
 	newest, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Limit: newestJobs})
 	if err != nil {
 		return o, newest.Pos, err
@@ -126,20 +148,51 @@ func (s *Server) overview(ctx context.Context, tenant string) (view.Overview, jo
 	for _, q := range queues {
 		o.Queues = append(o.Queues, s.queueOf(q, now))
 	}
-	o.Times = s.times(tenant, now)
+	o.History, o.Times = s.charts(tenant, reach, now)
+	_, o.Slots, _ = s.Engine.Handlers()
+	for _, w := range s.Engine.Workers(tenant) {
+		o.Slots += w.Slots
+	}
+	if o.NextRetry, err = s.nextRetry(ctx, tenant, o.Queues); err != nil {
+		return o, newest.Pos, err
+	}
 	if o.Attention, err = s.attention(ctx, tenant, o.Queues, now); err != nil {
 		return o, newest.Pos, err
 	}
 	return o, newest.Pos, nil
 }
 
-// series is what is known: it begins with the first bucket in which anything happened.
-func series(buckets []hub.Bucket, now time.Time) view.Series {
+// nextRetry is when the next of the retrying jobs is due; zero where they are too many to
+// look at.
+func (s *Server) nextRetry(ctx context.Context, tenant string, queues []view.Queue) (next time.Time, err error) {
+	n := int64(0)
+	for _, q := range queues {
+		n += q.Counts[jobs.Retrying]
+	}
+	if n == 0 || n > looked {
+		return next, nil
+	}
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, States: []jobs.State{jobs.Retrying}, Limit: looked})
+	for _, j := range page.Jobs {
+		if next.IsZero() || j.ScheduledAt.Before(next) {
+			next = j.ScheduledAt
+		}
+	}
+	return next, err
+}
+
+// series is what is known of a queue, or of all of a tenant.
+func (s *Server) series(tenant, queue string, r hub.Resolution, now time.Time) view.Series {
+	return seriesOf(s.Hub.Meter.Series(tenant, queue, r, now), r.Width(), now)
+}
+
+// seriesOf begins with the first bucket in which anything happened.
+func seriesOf(buckets []hub.Bucket, step time.Duration, now time.Time) view.Series {
 	first := slices.IndexFunc(buckets, func(b hub.Bucket) bool { return b != hub.Bucket{} })
 	buckets = buckets[max(first, 0):] // where nothing happened at all, that is known
-	out := view.Series{End: now.Truncate(hub.BucketWidth).Add(hub.BucketWidth), Step: hub.BucketWidth, Buckets: make([]view.Bucket, len(buckets))}
+	out := view.Series{End: now.Truncate(step).Add(step), Step: step, Buckets: make([]view.Bucket, len(buckets))}
 	for i, b := range buckets {
-		out.Buckets[i] = view.Bucket{Succeeded: int(b.Done), Failed: int(b.Failed)}
+		out.Buckets[i] = view.Bucket{In: int(b.In), Succeeded: int(b.Done), Failed: int(b.Failed)}
 	}
 	return out
 }
@@ -182,8 +235,12 @@ func (s *Server) earliest(ctx context.Context, job jobs.Job) (after uint64, cut 
 	return low, true, nil
 }
 
-func (s *Server) drawOverview(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
-	model, _, err := s.overview(ctx, tenant)
+func (s *Server) drawOverview(ctx context.Context, tenant, of string, _ any) (hub.Rendered, error) {
+	reach, err := rangeOf(of)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	model, _, err := s.overview(ctx, tenant, reach)
 	if err != nil {
 		return hub.Rendered{}, err
 	}

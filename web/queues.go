@@ -49,7 +49,7 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) []byte {
 	now := time.Now()
-	rates := hub.RatesOf(s.Hub.Meter.Series(q.Tenant, q.Name, now))
+	rates, _ := hub.RatesOf(s.Hub.Meter.Series(q.Tenant, q.Name, hub.Fine, now))
 	doc := struct {
 		Name   string           `json:"name"`
 		Paused bool             `json:"paused"`

@@ -30,6 +30,7 @@ type Config struct {
 	Origin  string     // the hub's own address for commands to copy, like http://127.0.0.1:8080
 	Base    string     // the path of the host below which the hub is, like /jobhub; empty for all of it
 	Version string
+	Kept    string // what the store is, like sqlite, for people
 	Logger  *slog.Logger
 
 	StallLimit time.Duration // a live client may take nothing for so long; 30 s

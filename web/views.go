@@ -23,7 +23,7 @@ type liveView struct {
 // liveViews are all views, by their word.
 func (s *Server) liveViews() map[string]liveView {
 	return map[string]liveView{
-		"overview":  {auth.Watch, alone, s.drawOverview},
+		"overview":  {auth.Watch, findRange, s.drawOverview},
 		"wall":      {auth.Watch, alone, s.drawWall},
 		"jobs":      {auth.Watch, s.findTable, s.renderTable},
 		"job":       {auth.Watch, s.findJob, s.renderJob},

@@ -96,7 +96,7 @@ func TestWall(t *testing.T) {
 	for i := range 8 {
 		h.submit(fmt.Sprintf(`{"kind":"nobody","queue":"queue-%d"}`, i))
 	}
-	for _, size := range [][2]int64{{1920, 1080}, {1280, 720}} {
+	for _, size := range [][2]int64{{1080, 1920}, {1024, 768}, {1920, 1080}, {1280, 720}} {
 		show(p, size[0], size[1], "dark")
 		p.open(h.url + "/?view=wall")
 		if got := p.evaluate(`String([document.documentElement.scrollHeight > innerHeight, document.documentElement.scrollWidth > innerWidth])`); got != "false,false" {

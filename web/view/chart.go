@@ -1,23 +1,22 @@
 package view
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"time"
-
-	"jobhub/jobs"
 )
 
 // A chart is drawn in a box of fixed units that the browser stretches to its place;
 // texts stand outside the drawing, so that they are not stretched with it.
 const (
-	chartSpan   = 15 * time.Minute
-	chartLeast  = 2 * time.Minute // of a hub that has only begun
-	chartBars   = 90              // at most
+	chartSpan   = 15 * time.Minute // unless a series says otherwise
+	chartBars   = 60               // at most
 	chartWidth  = 900
 	chartHeight = 200
 	sparkSpan   = 5 * time.Minute
-	sparkBars   = 30
+	sparkBars   = 20
+	traceLeast  = 4 // steps that a line needs
 )
 
 // bars is a histogram: two paths, failed standing on succeeded.
@@ -35,9 +34,83 @@ func histogram(s Series, n, merge int, width, height float64, top func(float64) 
 	if len(s.Buckets) == 0 || s.Step <= 0 || merge < 1 {
 		return out
 	}
-	merged := make([]Bucket, n)
+	merged, first := s.merged(n, merge)
 	most := 0
-	first := n // the first bar about which something is known
+	for _, b := range merged {
+		most = max(most, b.Succeeded+b.Failed)
+	}
+	seconds := (s.Step * time.Duration(merge)).Seconds()
+	out.Known = true
+	out.Top = top(float64(most) / seconds)
+	scale := height / (out.Top * seconds)
+	step := width / float64(n)
+	bar := step * 0.72
+	done, failed := skyline{thin: height < 50}, skyline{thin: height < 50}
+	for k := first; k < n; k++ {
+		x, y := float64(k)*step, height
+		if c := merged[k].Succeeded; c > 0 {
+			h := math.Max(float64(c)*scale, 1)
+			done.add(x, y, bar, h)
+			y -= h
+		}
+		if c := merged[k].Failed; c > 0 {
+			h := math.Max(float64(c)*scale, 2)
+			y = math.Max(y, h) // a failure is visible even on a bar that fills the box
+			failed.add(x, y, bar, h)
+		}
+	}
+	out.Succeeded, out.Failed = string(done.path), string(failed.path)
+	return out
+}
+
+// skyline is a path along bars, as short as it can be: of large ones their outlines, which
+// are joined along the line that they stand on; of thin ones their middles, in whole
+// numbers, to be drawn with a pen of their width.
+type skyline struct {
+	thin bool
+	path []byte
+	x, y float64 // where it ended
+}
+
+// add draws a bar that stands on y.
+func (l *skyline) add(x, y, w, h float64) {
+	if l.thin {
+		x, y, h = math.Round(x)+2, math.Round(y), math.Round(h)
+		if l.path == nil {
+			l.path = appendCoord(append(l.path, 'M'), x)
+			l.path = appendCoord(append(l.path, ' '), y)
+		} else {
+			l.path = appendCoord(append(l.path, 'm'), x-l.x)
+			if d := y - l.y; d >= 0 {
+				l.path = append(l.path, ' ')
+			}
+			l.path = appendCoord(l.path, y-l.y)
+		}
+		l.path = appendCoord(append(l.path, 'v'), -h)
+		l.x, l.y = x, y-h
+		return
+	}
+	x0, x1, top := l.round(x), l.round(x+w), l.round(y-h)
+	y = l.round(y)
+	switch {
+	case len(l.path) == 0 || y != l.y:
+		l.path = appendCoord(append(l.path, 'M'), x0)
+		l.path = appendCoord(append(l.path, ' '), y)
+	case x0 != l.x:
+		l.path = appendCoord(append(l.path, 'h'), x0-l.x)
+	}
+	l.path = appendCoord(append(l.path, 'v'), top-y)
+	l.path = appendCoord(append(l.path, 'h'), x1-x0)
+	l.path = appendCoord(append(l.path, 'v'), y-top)
+	l.x, l.y = x1, y
+}
+
+func (*skyline) round(f float64) float64 { return math.Round(f*10) / 10 }
+
+// merged are the last n bars, each of so many buckets, and the first of them about which
+// something is known.
+func (s Series) merged(n, merge int) (merged []Bucket, first int) {
+	merged, first = make([]Bucket, n), n
 	growing := s.growing(merge)
 	for i := range s.Buckets {
 		k := n - 1
@@ -48,43 +121,47 @@ func histogram(s Series, n, merge int, width, height float64, top func(float64) 
 			break
 		}
 		b := s.Buckets[len(s.Buckets)-1-i]
+		merged[k].In += b.In
 		merged[k].Succeeded += b.Succeeded
 		merged[k].Failed += b.Failed
-		most = max(most, merged[k].Succeeded+merged[k].Failed)
 		first = k
 	}
-	seconds := (s.Step * time.Duration(merge)).Seconds()
-	out.Known = true
-	out.Top = top(float64(most) / seconds)
-	scale := height / (out.Top * seconds)
-	step := width / float64(n)
-	bar := step * 0.72
-	var done, failed []byte
-	for k := first; k < n; k++ {
-		x, y := float64(k)*step, height
-		if c := merged[k].Succeeded; c > 0 {
-			h := math.Max(float64(c)*scale, 1)
-			done = appendBar(done, x, y-h, bar, h)
-			y -= h
-		}
-		if c := merged[k].Failed; c > 0 {
-			h := math.Max(float64(c)*scale, 2)
-			y = math.Max(y, h) // a failure is visible even on a bar that fills the box
-			failed = appendBar(failed, x, y-h, bar, h)
-		}
-	}
-	out.Succeeded, out.Failed = string(done), string(failed)
-	return out
+	return merged, first
 }
 
-func appendBar(b []byte, x, y, w, h float64) []byte {
-	b = appendCoord(append(b, 'M'), x)
-	b = appendCoord(append(b, ' '), y)
-	b = appendCoord(append(b, 'h'), w)
-	b = appendCoord(append(b, 'v'), h)
-	b = appendCoord(append(b, 'h'), -w)
-	return append(b, 'z')
+// trace is a line through what one number was in the last five minutes, or since it is
+// known, without the step that is still growing, and the area below it; empty while too little is known, or nothing happened.
+func (s Series) trace(of func(Bucket) int, width, height float64) (line, area string) {
+	if s.Step <= 0 || len(s.Buckets) == 0 {
+		return "", ""
+	}
+	merged, first := s.merged(sparkBars+1, max(1, int(sparkSpan/sparkBars/s.Step)))
+	merged = merged[:sparkBars]
+	if first > sparkBars-traceLeast {
+		return "", ""
+	}
+	most := 0
+	for _, b := range merged {
+		most = max(most, of(b))
+	}
+	if most == 0 {
+		return "", ""
+	}
+	var b []byte
+	for i := first; i < sparkBars; i++ {
+		b = append(b, "ML"[min(i-first, 1)])
+		b = appendCoord(b, width*float64(i-first)/float64(sparkBars-1-first))
+		b = append(b, ' ')
+		b = appendCoord(b, height-1-(height-2)*float64(of(merged[i]))/float64(most))
+	}
+	line = string(b)
+	b = appendCoord(append(b, 'V'), height)
+	return line, string(append(b, "H0Z"...))
 }
+
+func ofIn(b Bucket) int        { return b.In }
+func ofSucceeded(b Bucket) int { return b.Succeeded }
+func ofFailed(b Bucket) int    { return b.Failed }
 
 func appendCoord(b []byte, f float64) []byte {
 	return strconv.AppendFloat(b, math.Round(f*10)/10, 'f', -1, 64)
@@ -143,7 +220,8 @@ func (s Series) chart() chart {
 	if s.Step <= 0 || len(s.Buckets) == 0 {
 		return chart{}
 	}
-	known := min(chartSpan, max(chartLeast, s.Step*time.Duration(len(s.Buckets))))
+	most := cmp.Or(s.Most, chartSpan)
+	known := min(most, max(most*2/15, s.Step*time.Duration(len(s.Buckets))))
 	merge := 1
 	for s.Step*time.Duration(merge*chartBars) < known {
 		merge++
@@ -152,12 +230,11 @@ func (s Series) chart() chart {
 	end := s.End.Add(bar - s.Step*time.Duration(s.growing(merge)))
 	n := int((known + bar - 1) / bar)
 	c := chart{bars: histogram(s, n, merge, chartWidth, chartHeight, roundTop), Span: bar * time.Duration(n)}
-	every := time.Minute
-	switch {
-	case c.Span > 8*time.Minute:
-		every = 5 * time.Minute
-	case c.Span > 4*time.Minute:
-		every = 2 * time.Minute
+	every := tickSteps[0]
+	for _, step := range tickSteps {
+		if c.Span/step >= 2 {
+			every = step
+		}
 	}
 	for at := end.Truncate(every); ; at = at.Add(-every) {
 		x := 1 - float64(end.Sub(at))/float64(c.Span)
@@ -169,6 +246,9 @@ func (s Series) chart() chart {
 		}
 	}
 }
+
+// tickSteps are the distances of the marks on the axis of time.
+var tickSteps = []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 6 * time.Hour}
 
 // grid is the lines behind the bars.
 func (c chart) grid() string {
@@ -182,6 +262,9 @@ func (c chart) grid() string {
 
 // lasts says how far the chart reaches back.
 func (c chart) lasts() string {
+	if c.Span > 90*time.Minute {
+		return plural(int64(c.Span.Round(time.Hour)/time.Hour), "hour", "hours")
+	}
 	return plural(int64(c.Span.Round(time.Minute)/time.Minute), "minute", "minutes")
 }
 
@@ -206,23 +289,10 @@ func (s Series) rates() (succeeded, failed float64, known bool) {
 	return succeeded / seconds, failed / seconds, true
 }
 
-// only is the series of one outcome.
-func (s Series) only(state jobs.State) Series {
-	out := Series{End: s.End, Step: s.Step, Buckets: make([]Bucket, len(s.Buckets))}
-	for i, b := range s.Buckets {
-		if state == jobs.Failed {
-			out.Buckets[i].Failed = b.Failed
-		} else {
-			out.Buckets[i].Succeeded = b.Succeeded
-		}
-	}
-	return out
-}
-
 // summary says in words what the chart shows.
 func (s Series) summary() string {
 	var total Bucket
-	for _, b := range s.Buckets {
+	for _, b := range s.Buckets[max(0, len(s.Buckets)-int(cmp.Or(s.Most, chartSpan)/max(1, s.Step))):] {
 		total.Succeeded += b.Succeeded
 		total.Failed += b.Failed
 	}

@@ -10,6 +10,7 @@ import (
 // delayChart is a histogram of the known part of m.Delays.
 type delayChart struct {
 	Bars    []delayBar
+	Top     int64 // deliveries at the upper edge; even
 	Summary string
 }
 
@@ -30,8 +31,9 @@ func (m HubModel) delays() (c delayChart) {
 	if first < 0 {
 		return c
 	}
+	c.Top = max(2, int64(roundTop(float64(most))))
 	for _, d := range m.Delays[first : last+1] {
-		h := 100 * float64(d.N) / float64(most)
+		h := 100 * float64(d.N) / float64(c.Top)
 		if d.N > 0 {
 			h = math.Max(h, 1)
 		}
@@ -48,6 +50,15 @@ func (m HubModel) delays() (c delayChart) {
 	}
 	c.Summary = "Half of " + count(total) + " deliveries took up to " + within(.5) + ", 99 of 100 up to " + within(.99) + "."
 	return c
+}
+
+func appendBar(b []byte, x, y, w, h float64) []byte {
+	b = appendCoord(append(b, 'M'), x)
+	b = appendCoord(append(b, ' '), y)
+	b = appendCoord(append(b, 'h'), w)
+	b = appendCoord(append(b, 'v'), h)
+	b = appendCoord(append(b, 'h'), -w)
+	return append(b, 'z')
 }
 
 // fine writes a duration also below a millisecond.

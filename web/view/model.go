@@ -22,6 +22,7 @@ type Shell struct {
 	Seq     uint64
 	At      time.Time                // when it was read
 	Version string                   // of the program; empty if unknown
+	Store   string                   // what it keeps jobs in; empty if unknown
 	User    string                   // who is logged in; empty where nobody has to
 	Docs    bool                     // the page is of the documentation
 	Asset   func(name string) string // the path of a file of package static; nil for /static/<name>
@@ -59,9 +60,13 @@ type Overview struct {
 	At         time.Time
 	Origin     string // "http://host:port" of this hub, for commands to copy
 	Queues     []Queue
-	Throughput Series     // of all queues
-	Now        []jobs.Job // the newest jobs, newest first
-	Times      Times
+	Throughput Series      // of all queues, lately
+	Now        []jobs.Job  // the newest jobs, newest first
+	Slots      int         // attempts that the hub and its workers can run at a time; 0 if not known
+	NextRetry  time.Time   // zero if none is due, or not known
+	Range      Range       // of the charts
+	History    Series      // what ended in that range
+	Times      Times       // how long it took, likewise
 	Attention  []Attention // most urgent first
 }
 
@@ -82,10 +87,11 @@ type Series struct {
 	End     time.Time // end of the last bucket
 	Step    time.Duration
 	Buckets []Bucket
+	Most    time.Duration // that a chart shows; 15 minutes if zero
 }
 
-// Bucket counts the jobs that ended within one step.
-type Bucket struct{ Succeeded, Failed int }
+// Bucket counts the jobs that were accepted and that ended within one step.
+type Bucket struct{ In, Succeeded, Failed int }
 
 // Attention is something that a person should look at.
 type Attention struct {
@@ -94,6 +100,13 @@ type Attention struct {
 	Detail string
 	Since  time.Time // zero where it does not matter or is not known
 	Link   string    // a path of the hub; may be empty
+	Do     Action    // what mends it, if anything here does
+}
+
+// Action is a link to what mends something, or a button that does.
+type Action struct {
+	Label, Path string
+	Post        bool // a button, for operators
 }
 
 // Level is how urgent an Attention is.
@@ -125,10 +138,9 @@ type JobModel struct {
 func OverviewFragments(o Overview) []Fragment {
 	return []Fragment{
 		{"overview-rail", overviewRail(o)},
-		{"overview-attention", overviewAttention(o)},
 		{"overview-queues", overviewQueues(o)},
 		{"overview-chart", overviewChart(o)},
-		{"overview-times", overviewTimes(o)},
+		{"overview-attention", overviewAttention(o)},
 		{"overview-now", overviewNow(o)},
 	}
 }

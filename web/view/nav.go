@@ -6,9 +6,16 @@ import "strings"
 type link struct{ View, Path, Name, Key string }
 
 var links = []link{
-	{"overview", "/", "Overview", "o"}, {"jobs", "/jobs", "Jobs", "j"}, {"batches", "/batches", "Batches", "b"}, {"queues", "/queues", "Queues", "q"},
-	{"workers", "/workers", "Workers", "w"}, {"schedules", "/schedules", "Schedules", "s"}, {"callbacks", "/callbacks", "Callbacks", "c"},
-	{"routes", "/routes", "Routes", "r"}, {"hub", "/hub", "Hub", "h"}, {"docs", "/docs", "Docs", "d"},
+	{"overview", "/", "Overview", "o"},
+	{"jobs", "/jobs", "Jobs", "j"},
+	{"queues", "/queues", "Queues", "q"},
+	{"workers", "/workers", "Workers", "w"},
+	{"batches", "/batches", "Batches", "b"},
+	{"schedules", "/schedules", "Schedules", "s"},
+	{"callbacks", "/callbacks", "Callbacks", "c"},
+	{"routes", "/routes", "Routes", "r"},
+	{"hub", "/hub", "Hub", "h"},
+	{"docs", "/docs", "Docs", "d"},
 }
 
 // links are the pages that the user may see.
@@ -48,5 +55,23 @@ func (s Shell) section(view string) string {
 	return section(view)
 }
 
+// place is the name of the part of the navigation that a view belongs to.
+func (s Shell) place(view string) string {
+	for _, l := range links {
+		if l.View == s.section(view) {
+			return l.Name
+		}
+	}
+	return "Menu"
+}
+
+// about is the program in a line.
+func (s Shell) about() string {
+	if s.Version == "" {
+		return ""
+	}
+	return joined("jobhub "+s.Version, s.Store)
+}
+
 // commonKeys are those of every page, besides the letters after g.
-var commonKeys = []key{{"t", "Colours: as the system, light, dark"}, {"?", "This list"}, {"Esc", "Leave a field, or close"}}
+var commonKeys = []key{{"t", "Colours: as the system, light, dark"}, {"u", "Times: local, UTC"}, {"?", "This list"}, {"Esc", "Leave a field, or close"}}

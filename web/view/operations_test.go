@@ -79,7 +79,7 @@ func operationPages(t *testing.T) map[string]string {
 		"hub-empty":     render(t, HubPage(operatorShell(), HubModel{At: noon})),
 		"wall":          render(t, WallPage(shell(), sampleOverview())),
 		"wall-empty":    render(t, WallPage(shell(), Overview{At: noon, Origin: "http://127.0.0.1:8080"})),
-		"times":         render(t, overviewTimes(timed)),
+		"times":         render(t, overviewChart(timed)),
 	}
 }
 
@@ -109,11 +109,11 @@ func TestReadOnlyOperations(t *testing.T) {
 }
 
 func TestTimesChart(t *testing.T) {
-	if c := (Times{Points: []Quantiles{{-1, -1, -1, -1}}}).chart(); c.Known {
+	if c := (Times{Points: []Quantiles{{-1, -1, -1, -1}}}).chart(time.Minute); c.Known {
 		t.Error("a chart of nothing")
 	}
-	c := Times{Step: time.Minute, Points: []Quantiles{{-1, -1, -1, -1}, {1e6, 1e6, 1e9, 1e9}, {1e6, 1e6, 1e9, 1e9}}}.chart()
-	if c.Wait != "M0 200h.1L900 200" || c.Run != "M0 0h.1L900 0" || c.Top != time.Second {
+	c := Times{Step: time.Minute, Points: []Quantiles{{-1, -1, -1, -1}, {1e6, 1e6, 1e9, 1e9}, {1e6, 1e6, 1e8, 1e8}}}.chart(2 * time.Minute)
+	if c.Wait != "M0 200H450V200H900" || c.Run != "M0 0H450V66.7H900" || c.Top != time.Second {
 		t.Errorf("%+v", c)
 	}
 }

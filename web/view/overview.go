@@ -12,9 +12,58 @@ import (
 )
 
 const (
-	maxQueues    = 24 // shown by the overview: the busiest, by name
+	maxQueues    = 12 // shown by the overview: the busiest, by name
 	maxAttention = 12 // things that need somebody: the most urgent
 )
+
+// Range is how far the charts of the overview reach back.
+type Range struct {
+	Name  string // in the query
+	Label string
+	Span  time.Duration
+}
+
+// Ranges are all there are.
+var Ranges = []Range{{"5m", "5 min", 5 * time.Minute}, {"15m", "15 min", 15 * time.Minute}, {"1h", "1 h", time.Hour}, {"24h", "24 h", 24 * time.Hour}}
+
+// usual is the range of those who ask for none.
+var usual = Ranges[1]
+
+// RangeOf is the range of a name; of no name the usual one.
+func RangeOf(name string) (r Range, ok bool) {
+	if name == "" {
+		return usual, true
+	}
+	at := slices.IndexFunc(Ranges, func(r Range) bool { return r.Name == name })
+	if at < 0 {
+		return usual, false
+	}
+	return Ranges[at], true
+}
+
+// of is the range that is shown, which for the zero Range is the usual one.
+func (r Range) of() Range {
+	if r.Name == "" {
+		return usual
+	}
+	return r
+}
+
+// path leads to the overview with this range.
+func (r Range) path() string {
+	if r == usual {
+		return "/"
+	}
+	return "/?range=" + r.Name
+}
+
+// view is the name of the overview with this range for the hub.
+func (o Overview) view() string {
+	if r := o.Range.of(); r != usual {
+		return "overview:" + r.Name
+	}
+	return "overview"
+}
 
 func (o Overview) total(states ...jobs.State) (n int64) {
 	for _, q := range o.Queues {
@@ -49,6 +98,14 @@ var later = []jobs.State{jobs.Retrying, jobs.Scheduled, jobs.Waiting}
 // limited reports whether any of the queues has a capacity to fill.
 func limited(queues []Queue) bool {
 	return slices.ContainsFunc(queues, func(q Queue) bool { return q.Settings.Capacity > 0 })
+}
+
+// lateAfter is a wait that catches the eye.
+const lateAfter = 10 * time.Second
+
+// late reports whether the oldest job has waited for long, though nobody paused the queue.
+func (q Queue) late() bool {
+	return q.Settings.Paused == nil && !q.OldestAt.IsZero() && !q.Series.End.IsZero() && q.Series.End.Sub(q.OldestAt) > lateAfter
 }
 
 // ofLimit is what runs, of how many that may.
@@ -151,6 +208,26 @@ func sampleCommand(origin string) string {
 	return "curl -i " + origin + "/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"kind\":\"http\",\"input\":{\"method\":\"GET\",\"url\":\"https://example.com/\"}}'"
 }
 
+// says is what those hear who do not see the page, when it changes.
+func (o Overview) says() string {
+	switch n := len(o.Attention); {
+	case o.empty():
+		return ""
+	case n == 0:
+		return "Nothing needs you."
+	default:
+		return plural(int64(n), "thing needs", "things need") + " attention. First: " + o.Attention[0].Text
+	}
+}
+
+// place is the host and port of the hub.
+func (o Overview) place() string {
+	if u, err := url.Parse(o.Origin); err == nil {
+		return u.Host
+	}
+	return ""
+}
+
 // running is the number of queues in which a job runs.
 func (o Overview) running() (n int64) {
 	for _, q := range o.Queues {
@@ -161,5 +238,5 @@ func (o Overview) running() (n int64) {
 	return n
 }
 
-func (l Level) class() string { return [...]string{"notice", "warning", "failed"}[l] }
+func (l Level) class() string { return [...]string{"heed", "warning", "failed"}[l] }
 func (l Level) word() string  { return [...]string{"notice", "warning", "failure"}[l] }

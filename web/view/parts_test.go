@@ -313,10 +313,10 @@ func TestHistogramShowsWhatItKnows(t *testing.T) {
 	}
 	one := Series{End: noon, Step: 5 * time.Second, Buckets: []Bucket{{Succeeded: 10, Failed: 1}}}
 	b := one.chart()
-	if !b.Known || strings.Count(b.Succeeded, "z") != 1 || strings.Count(b.Failed, "z") != 1 || b.Top != 3 {
+	if !b.Known || strings.Count(b.Succeeded, "v-") != 1 || strings.Count(b.Failed, "v-") != 1 || b.Top != 3 {
 		t.Errorf("got %+v", b)
 	}
-	if b.Span != chartLeast {
+	if b.Span != 2*time.Minute {
 		t.Errorf("a hub that has only begun shows %s", b.Span)
 	}
 	idle := Series{End: noon, Step: 5 * time.Second, Buckets: make([]Bucket, 180)}
@@ -328,7 +328,7 @@ func TestHistogramShowsWhatItKnows(t *testing.T) {
 func TestChartFitsWhatIsKnown(t *testing.T) {
 	for n, want := range map[int]time.Duration{1: 2 * time.Minute, 24: 2 * time.Minute, 41: 205 * time.Second, 90: 450 * time.Second, 180: 15 * time.Minute, 400: 15 * time.Minute} {
 		c := Series{End: noon, Step: 5 * time.Second, Buckets: make([]Bucket, n)}.chart()
-		if c.Span != want || len(c.Ticks) < 1 || len(c.Ticks) > 4 {
+		if c.Span != want || len(c.Ticks) < 1 || len(c.Ticks) > 5 {
 			t.Errorf("%d buckets: %s with %v", n, c.Span, c.Ticks)
 		}
 	}
@@ -339,7 +339,7 @@ func TestBarsKeepTheirBuckets(t *testing.T) {
 	s := Series{End: noon, Step: 5 * time.Second, Buckets: make([]Bucket, 180)}
 	s.Buckets[100].Succeeded, s.Buckets[101].Succeeded = 10, 10 // from 20 s to 30 s after a full minute
 	for range 6 {
-		if c := s.chart(); strings.Count(c.Succeeded, "z") != 1 {
+		if c := s.chart(); strings.Count(c.Succeeded, "v-") != 1 {
 			t.Errorf("at %s: %q", s.End, c.Succeeded)
 		}
 		s.End, s.Buckets = s.End.Add(s.Step), append(s.Buckets[1:], Bucket{})

@@ -30,7 +30,8 @@ type timesChart struct {
 	First     int // the first point about which something is known
 }
 
-func (t Times) chart() (c timesChart) {
+// chart draws the steps into a box that spans so much time.
+func (t Times) chart(span time.Duration) (c timesChart) {
 	c.Newest = Quantiles{-1, -1, -1, -1}
 	most := 10 * time.Millisecond
 	c.First = -1
@@ -52,27 +53,27 @@ func (t Times) chart() (c timesChart) {
 			break
 		}
 	}
+	at := func(i int) float64 { // where step i begins
+		return max(0, chartWidth*(1-float64(t.Step)*float64(len(t.Points)-i)/float64(max(1, span))))
+	}
 	line := func(of func(Quantiles) time.Duration) string {
 		var b []byte
-		pen := byte('M')
-		n := len(t.Points) - c.First
-		for i, p := range t.Points[c.First:] {
+		drawn := false
+		for i, p := range t.Points {
 			d := of(p)
-			if d < 0 {
-				pen = 'M'
+			if d < 0 || at(i+1) == 0 {
+				drawn = false
 				continue
 			}
-			x := chartWidth / 2.0
-			if n > 1 {
-				x = float64(i) / float64(n-1) * chartWidth
-			}
-			b = appendCoord(append(b, pen), x)
 			y := chartHeight * (1 - math.Log10(min(max(1, float64(d)/float64(timesLeast)), float64(c.Top)/float64(timesLeast)))/math.Log10(float64(c.Top)/float64(timesLeast)))
-			b = appendCoord(append(b, ' '), y)
-			if pen == 'M' { // a point alone is a dot
-				b = append(b, "h.1"...)
+			if drawn {
+				b = appendCoord(append(b, 'V'), y)
+			} else {
+				b = appendCoord(append(b, 'M'), at(i))
+				b = appendCoord(append(b, ' '), y)
 			}
-			pen = 'L'
+			b = appendCoord(append(b, 'H'), at(i+1))
+			drawn = true
 		}
 		return string(b)
 	}
