@@ -200,7 +200,7 @@ func jobData(m JobModel) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if len(m.Job.Input) <= maxRaw && m.Job.Kind != "bulk" {
+			if len(m.Job.Input) <= maxRaw && m.Job.Kind != "bulk" && m.Job.Kind != jobs.KindWebhook {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<details id=\"job-again\" class=\"raw\"><summary>Submit a job like this one</summary>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
