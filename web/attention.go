@@ -61,6 +61,9 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 	}
 	out = append(out, upstreams...)
 	failed, err := s.failingSchedules(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
 	out = append(append(out, failed...), disabledCallbacks(queues)...)
 	slow, worst := 0, time.Duration(0)
 	for _, c := range s.Connections() {
