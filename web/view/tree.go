@@ -14,6 +14,9 @@ const (
 )
 
 // node is a JSON value to be shown. Numbers keep every digit, members their order.
+// longText is from how many bytes a text gets a scroll bar of its own.
+const longText = 600
+
 type node struct {
 	Key   string
 	Named bool // has a key
