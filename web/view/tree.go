@@ -11,12 +11,10 @@ const (
 	maxNodes = 400
 	maxDepth = 24
 	maxText  = 8 << 10 // bytes of one string
+	longText = 600     // bytes from which a text gets a scroll bar of its own
 )
 
 // node is a JSON value to be shown. Numbers keep every digit, members their order.
-// longText is from how many bytes a text gets a scroll bar of its own.
-const longText = 600
-
 type node struct {
 	Key   string
 	Named bool // has a key
