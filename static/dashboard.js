@@ -186,6 +186,12 @@ hub.addEventListener("status", ({ detail: { state, transport, since, reason } })
   }
 });
 
+// Another store answers than the one that the page was drawn from: nothing here is of it.
+function anew() {
+  if (!document.activeElement.matches("input:not([type=checkbox]), textarea")) return location.reload();
+  old("stale", () => "another store answers: load the page anew");
+}
+
 // Without a WebSocket nobody sends the changed parts of the page, so it is read again.
 async function poll() {
   try {
@@ -200,6 +206,7 @@ async function poll() {
 }
 
 function hear(message) {
+  if (hub.epoch && hub.epoch !== document.body.dataset.epoch) return anew();
   if (message.type === "patch") {
     const template = document.createElement("template");
     template.innerHTML = policy.createHTML(message.html);
@@ -220,11 +227,24 @@ document.addEventListener("click", (e) => {
   }
 });
 
-// Some forms first ask the server what they would do.
+// Some forms first ask the server what they would do. While the hub is not there, none
+// leads away from the page.
 document.addEventListener("submit", async (e) => {
-  if (!e.target.matches("[data-ask]")) return;
-  e.preventDefault();
-  (await import("./ask.js")).ask(e.target, e.submitter, parse);
+  const form = e.target;
+  if (form.matches("[data-ask]")) {
+    e.preventDefault();
+    (await import("./ask.js")).ask(form, e.submitter, parse);
+  } else if (form.method === "post" && chip.dataset.state !== "live" && !("sure" in form.dataset)) {
+    e.preventDefault();
+    try {
+      await fetch(new URL("../healthz", import.meta.url));
+      form.dataset.sure = "";
+      form.requestSubmit(e.submitter);
+    } catch {
+      old("stale", () => "the hub can't be reached; nothing was sent");
+      say("The hub can't be reached. Nothing was sent.");
+    }
+  }
 });
 
 if (view) {

@@ -172,6 +172,9 @@ export declare class JobHub extends EventTarget {
 
   readonly status: Status;
 
+  /** Of the log, as the hub said when it last welcomed this client. */
+  readonly epoch?: string;
+
   /** The handler runs for each message, in order; the position moves when it has returned. */
   subscribe(what: Filter & SubscribeOptions, handler?: (message: Message) => void): Subscription;
 

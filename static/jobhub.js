@@ -152,6 +152,7 @@ export class JobHub extends EventTarget {
   #watch; #retry; #stale;
   #asks = 0;           // 1 while subscriptions can be asked for
   #lived = false;
+  #epoch;
   #status = { state: "idle", transport: "ws", since: new Date() };
   #hooks = {
     ask: (s) => { s.paused = false; if (this.#asks) this.#ask(s); },
@@ -171,6 +172,9 @@ export class JobHub extends EventTarget {
   }
 
   get status() { return this.#status; }
+
+  // Of the log, as the hub said when it last welcomed this client.
+  get epoch() { return this.#epoch; }
 
   // ---- what callers ask for
 
@@ -394,7 +398,9 @@ export class JobHub extends EventTarget {
     if (only && !this.#opened) [this.#opened, this.#patience] = [this.#heard, PING + PATIENCE];
     const { type, id, seq } = message;
     switch (type) {
-      case "welcome": return only || this.#welcome((message.ping || PING / 1000) * 1000);
+      case "welcome":
+        this.#epoch = message.epoch;
+        return only || this.#welcome((message.ping || PING / 1000) * 1000);
       case "reconnect": return this.#lost(1012, "the hub asks to reconnect", message.after_ms, 0);
       case "expiring": return void this.#refresh();
       case "ping": for (const s of only ? [only] : this.#subscriptions) s.reach(seq); return;

@@ -20,7 +20,7 @@ export const clock = (t) => iso(t, 11, 19);
 
 const write = {
   since: (t, now) => span(now - t),
-  ago: (t, now) => `${span(now - t)} ago`,
+  ago: (t, now) => `${span(now - t).replace(/^(\d+ (?:min|h|d)) .*/, "$1")} ago`,
   in: (t, now) => t > now ? `in ${span(t - now + 999)}` : "now",
   minute, clock,
   day: (t) => `${iso(t, 0, 10)} ${minute(t)}`,

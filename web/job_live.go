@@ -71,6 +71,7 @@ func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID, memory
 			}
 		}
 	}
+	m.Held = s.held(job)
 	children, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Parent: id, Limit: mostChildren})
 	m.Children, m.MoreChildren = children.Jobs, children.Next > 0
 	return m, pos, memory, err
@@ -99,4 +100,23 @@ func (m *jobMemory) add(events []*jobs.Event) {
 		m.at = events[len(events)-1].Seq
 		m.way.Add(slices.Values(events))
 	}
+}
+
+// held is what keeps a queued job from starting, besides its turn.
+func (s *Server) held(job jobs.Job) string {
+	if job.State != jobs.Queued {
+		return ""
+	}
+	if pause := s.Engine.Settings(job.Tenant, job.Queue).Paused; pause != nil {
+		return "its queue is paused " + view.PausedBy(pause)
+	}
+	if own, _, _ := s.Engine.Handlers(); slices.Contains(own, job.Kind) {
+		return ""
+	}
+	for _, w := range s.Engine.Workers(job.Tenant) {
+		if serves(w, job.Queue) && slices.Contains(w.Kinds, job.Kind) {
+			return ""
+		}
+	}
+	return "no worker takes " + job.Kind
 }

@@ -131,7 +131,17 @@ func (s *Server) workersPage(w http.ResponseWriter, r *http.Request) {
 // directForm is a button of the page of workers.
 func (s *Server) directForm(d jobs.Directive) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := s.Engine.Direct(tenant(r), r.PathValue("id"), d); err != nil {
+		id := r.PathValue("id")
+		err := readForm(w, r, maxForm)
+		if err == nil && r.PostForm.Get("ask") != "" {
+			s.page(w, r, http.StatusOK, view.ConfirmPage(s.shell(r, s.Hub.Position()), view.Confirm{Title: "Terminate this worker?", Button: "Terminate the worker",
+				Text: "It gives its jobs back, which run elsewhere, and ends. To let it finish them, quiet it.", Action: "/workers/" + id + "/terminate", Back: "/workers"}))
+			return
+		}
+		if err == nil {
+			err = s.Engine.Direct(tenant(r), id, d)
+		}
+		if err != nil {
 			s.failPage(w, r, err)
 			return
 		}

@@ -129,11 +129,15 @@ func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
 			known = append(known, method)
 		}
 	}
+	fail := s.fail
+	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") { // a person who mistyped
+		fail = s.failPage
+	}
 	if len(known) == 0 {
-		s.fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There is nothing at %s.", r.URL.Path))
+		fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There is nothing at %s.", r.URL.Path))
 		return
 	}
 	w.Header().Set("Allow", strings.Join(known, ", "))
-	s.fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
+	fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
 		Detail: r.URL.Path + " does not take " + r.Method + "; see Allow."})
 }

@@ -141,3 +141,13 @@ func (n *node) shorten(most int) {
 }
 
 func shortId(id string) string { s, _ := clip(id, 64); return s }
+
+// progresses reports whether there is a progress to show: of a job that has ended, what it
+// said beside.
+func (m JobModel) progresses() bool {
+	p := m.Job.Progress
+	if p == nil || !m.Job.State.Final() {
+		return p != nil
+	}
+	return len(p.Data) > 0 && string(p.Data) != "null" && !m.fans()
+}

@@ -122,7 +122,8 @@ const (
 type JobModel struct {
 	Job      jobs.Job
 	Way      Way
-	Watchers int // subscribers and pages that follow it
+	Watchers int    // subscribers and pages that follow it
+	Held     string // what keeps it from starting; empty if nothing but its turn
 
 	Upto   int    // number of the last line of output on the page; 0 for the end of it
 	Worker string // the outside worker that runs it; empty if that is not known

@@ -117,6 +117,19 @@ func (n node) summary() string {
 	return "{" + size + "}"
 }
 
+// open reports whether a branch is open at first: one that does not fill the page.
+func (n node) open(depth int) bool {
+	return depth == 0 && len(n.Kids) <= 60 || depth < 3 && n.size() <= 24
+}
+
+// size is how many nodes there are below.
+func (n node) size() (all int) {
+	for _, kid := range n.Kids {
+		all += 1 + kid.size()
+	}
+	return all
+}
+
 func (n node) branch() bool { return len(n.Kids) > 0 || n.Cut && (n.Type == object || n.Type == array) }
 
 func (n node) leaf() string {
