@@ -63,6 +63,12 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	defer stop()
+	crm, stopCRM, err := startSampleAPI(*seed) // another host, which receives callbacks
+	if err != nil {
+		fmt.Fprintln(stderr, "jobhub demo:", err)
+		return 1
+	}
+	defer stopCRM()
 	hub, err := startDemoHub(*addr, api, stdout)
 	if err != nil {
 		fmt.Fprintln(stderr, "jobhub demo:", err)
@@ -84,7 +90,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		ctx, cancel = context.WithTimeout(ctx, *length)
 		defer cancel()
 	}
-	d := &demo{client: &client.Client{Base: hub.url}, api: api, seed: *seed, rate: *rate, files: files, ledger: newLedger("demo", untaggedQueues...), out: stdout}
+	d := &demo{client: &client.Client{Base: hub.url}, api: api, hooks: []string{api + mailHook, crm + crmHook}, seed: *seed, rate: *rate, files: files, ledger: newLedger("demo", untaggedQueues...), out: stdout}
 	return d.run(ctx)
 }
 
@@ -129,7 +135,8 @@ func startDemoHub(addr, api string, stdout io.Writer) (*demoHub, error) {
 // demo is the clients of a hub and their ledger.
 type demo struct {
 	client *client.Client
-	api    string // URL
+	api    string   // URL
+	hooks  []string // URLs of receivers of callbacks
 	seed   uint64
 	rate   float64  // submissions per second, besides those for files
 	files  []string // for the worker process

@@ -14,7 +14,7 @@ import (
 // The shares of all submissions add up to one: those of actors, and these.
 const (
 	routesShare  = 0.06
-	batchesShare = 0.01
+	batchesShare = 0.015
 )
 
 // actor is a client of the hub with its habits.
@@ -32,7 +32,7 @@ var actors = []actor{
 	{queue: "orders", share: 0.46, delays: 0.04, cancels: 0.02, callbacks: 0.06, tags: []string{"web", "app", "phone"}, work: func(api string, rng *rand.Rand, n uint64) (string, any) {
 		return "http", callInput{"POST", api + "/orders", order(rng, n)}
 	}},
-	{queue: "thumbnails", share: 0.29, tags: []string{"avatar", "product"}, work: func(api string, rng *rand.Rand, n uint64) (string, any) {
+	{queue: "thumbnails", share: 0.285, tags: []string{"avatar", "product"}, work: func(api string, rng *rand.Rand, n uint64) (string, any) {
 		return "http", callInput{"POST", api + "/thumbnails", thumbnailRequest{fmt.Sprintf("image-%d.jpg", n), 80 << rng.IntN(4)}}
 	}},
 	{queue: "reports", share: 0.07, delays: 0.1, cancels: 0.15, callbacks: 0.4, tags: []string{"sales", "stock"}, work: func(api string, rng *rand.Rand, n uint64) (string, any) {
@@ -73,7 +73,7 @@ func (d *demo) act(ctx context.Context, a actor, clients *sync.WaitGroup) {
 			s.Delay = 2*time.Second + 3*later
 		}
 		if rng.Float64() < a.callbacks {
-			s.Callbacks = []client.Callback{{URL: d.api + receivers[rng.IntN(len(receivers))], Secret: demoSecret}}
+			s.Callbacks = []client.Callback{{URL: d.hooks[rng.IntN(len(d.hooks))], Secret: demoSecret}}
 		}
 		if !d.pause(ctx, rng, a.share) {
 			return

@@ -33,13 +33,13 @@ func (d *demo) actBatches(ctx context.Context) {
 }
 
 // invoices looks each of 4 to 9 customers up, invoices them, and sends the invoice off; all
-// through the route. A fourth of these batches has a customer whom nobody knows. Half of them
+// through the route. Nearly half of these batches have a customer whom nobody knows. Half of them
 // end with a report, which is a job of its own.
 func invoices(api string, rng *rand.Rand, n uint64) (b batchDocument) {
 	add := func(id, method, path string, body any, after ...string) {
 		b.Requests = append(b.Requests, batchItem{id, method, path, body, after})
 	}
-	customers, unknown := 4+rng.IntN(6), rng.IntN(16)
+	customers, unknown := 4+rng.IntN(6), rng.IntN(12)
 	for i := range customers {
 		customer := 1 + rng.IntN(200)
 		if i > 0 && i == unknown {

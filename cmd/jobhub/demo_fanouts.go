@@ -17,8 +17,8 @@ type fanoutTarget struct {
 	URL    string `json:"url"`
 }
 
-// policies of fan-outs; with all of them needed, one supplier that has nothing fails it.
-var policies = []string{"quorum:2", "any", "settled", "quorum:2", "all", "settled"}
+// policies of fan-outs; where all are needed, one supplier that has nothing fails it.
+var policies = []string{"all", "quorum:2", "any", "settled", "settled"}
 
 // offers asks three or four suppliers for one article.
 func offers(api string, rng *rand.Rand, _ uint64) (kind string, input any) {

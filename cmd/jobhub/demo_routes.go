@@ -32,6 +32,7 @@ func demoConfig(api string) []byte {
     strip: /quotes
     queue: quotes
     policy: quorum:2
+    retry: {max_attempts: 3, initial: 500ms}
     targets:
       - {name: north, upstream: %[1]s/suppliers/north/offers}
       - {name: south, upstream: %[1]s/suppliers/south/offers}

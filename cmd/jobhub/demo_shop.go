@@ -16,14 +16,18 @@ type supplier struct {
 }
 
 var suppliers = []supplier{
-	{"north", 100 * time.Millisecond, 400 * time.Millisecond, 0, 0},
-	{"south", 300 * time.Millisecond, 900 * time.Millisecond, 0, 9},
-	{"east", 800 * time.Millisecond, 2 * time.Second, 0.1, 0},
-	{"west", 1500 * time.Millisecond, 4 * time.Second, 0.2, 0},
+	{"north", 300 * time.Millisecond, 1200 * time.Millisecond, 0, 0},
+	{"south", 600 * time.Millisecond, 2 * time.Second, 0, 5},
+	{"east", 1500 * time.Millisecond, 4 * time.Second, 0.1, 0},
+	{"west", 3 * time.Second, 7 * time.Second, 0.2, 0},
 }
 
-// receivers of callbacks: the first always works, the second answers 500 now and then.
-var receivers = []string{"/hooks/mail", "/hooks/crm"}
+// Paths of receivers of callbacks: the first always works, the second answers 500 now and
+// then.
+const (
+	mailHook = "/hooks/mail"
+	crmHook  = "/hooks/crm"
+)
 
 // demoSecret signs the demo's callbacks. It protects nothing.
 const demoSecret = "whsec_am9iaHViIGRlbW8gb25seSwgbm8gc2VjcmV0"
@@ -34,8 +38,8 @@ func (a *sampleAPI) shop(mux *http.ServeMux) {
 	mux.HandleFunc("GET /customers/{number}", a.customers)
 	mux.HandleFunc("POST /invoices", a.invoices)
 	mux.HandleFunc("POST /mails", a.mails)
-	mux.HandleFunc("POST "+receivers[0], a.receive(0))
-	mux.HandleFunc("POST "+receivers[1], a.receive(0.3))
+	mux.HandleFunc("POST "+mailHook, a.receive(0))
+	mux.HandleFunc("POST "+crmHook, a.receive(0.2))
 }
 
 // number reads a number of the path. It answers 404 and reports false if there is none.
@@ -104,7 +108,7 @@ type invoiceRequest struct {
 
 func (a *sampleAPI) invoices(w http.ResponseWriter, r *http.Request) {
 	var in invoiceRequest
-	if !decode(w, r, &in) || !pause(r, a.between(500*time.Millisecond, 4*time.Second)) {
+	if !decode(w, r, &in) || !pause(r, a.between(time.Second, 6*time.Second)) {
 		return
 	}
 	answer(w, http.StatusCreated, map[string]any{"invoice": fmt.Sprintf("%d-%d", in.Batch, in.Customer), "euros": in.Euros})

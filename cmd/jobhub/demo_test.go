@@ -134,7 +134,7 @@ func TestDemoClients(t *testing.T) {
 			defer srv.Close()
 
 			var out bytes.Buffer
-			d := &demo{client: &client.Client{Base: srv.URL}, api: "http://127.0.0.1:9", seed: 42, rate: 2000, ledger: newLedger("demo", untaggedQueues...), out: &out}
+			d := &demo{client: &client.Client{Base: srv.URL}, api: "http://127.0.0.1:9", hooks: []string{"http://127.0.0.1:9/"}, seed: 42, rate: 2000, ledger: newLedger("demo", untaggedQueues...), out: &out}
 			if got := d.run(ctx); got != code {
 				t.Errorf("code %d\n%s", got, &out)
 			}
@@ -222,7 +222,7 @@ func TestDemoBatches(t *testing.T) {
 			}
 		}
 	}
-	if failing < 20 || failing > 100 || reports < 50 || reports > 150 {
+	if failing < 40 || failing > 140 || reports < 50 || reports > 150 {
 		t.Errorf("%d of 200 have a failing item, %d a report", failing, reports)
 	}
 }
