@@ -18,7 +18,7 @@ type fanoutTarget struct {
 }
 
 // policies of fan-outs; where all are needed, one supplier that has nothing fails it.
-var policies = []string{"all", "quorum:2", "any", "settled", "settled"}
+var policies = []string{"quorum:2", "all", "any", "settled", "quorum:2"}
 
 // offers asks three or four suppliers for one article.
 func offers(api string, rng *rand.Rand, _ uint64) (kind string, input any) {

@@ -31,7 +31,7 @@ func demoConfig(api string) []byte {
   - path: /quotes/
     strip: /quotes
     queue: quotes
-    policy: quorum:2
+    policy: settled
     retry: {max_attempts: 3, initial: 500ms}
     targets:
       - {name: north, upstream: %[1]s/suppliers/north/offers}
