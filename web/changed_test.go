@@ -31,7 +31,7 @@ func TestTableReadsWhatChanged(t *testing.T) {
 	}
 	row := func(html, id string) string {
 		t.Helper()
-		_, rest, _ := strings.Cut(html, `id="job-row-`+id+`"`)
+		_, rest, _ := strings.Cut(html, `name="id" value="`+id+`"`)
 		text, _, _ := strings.Cut(rest, "</tr>")
 		if text == "" {
 			t.Fatalf("no row of %s in %s", id, html)

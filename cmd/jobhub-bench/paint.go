@@ -59,8 +59,8 @@ type canvas struct {
 }
 
 // markIn finds the canary's mark in an element.
-func markIn(id string) string {
-	return fmt.Sprintf(`() => Number(/mark (\d+)!/.exec(document.getElementById(%q)?.textContent)?.[1] ?? 0)`, id)
+func markIn(selector string) string {
+	return fmt.Sprintf(`() => Number(/mark (\d+)!/.exec(document.querySelector(%q)?.textContent)?.[1] ?? 0)`, selector)
 }
 
 // raw is the floor: a page that writes each message of the hub as a text and does nothing
@@ -107,9 +107,9 @@ func (p *pagesOptions) paint(ctx context.Context, o *output) ([]figure, error) {
 	}
 	defer b.close()
 	id := s.canary().id
-	table := canvas{key: "jobs", what: "table of 50 jobs", path: "/jobs?queue=watch", read: markIn("job-row-" + id)}
-	job := canvas{key: "job", what: "page of a job", path: "/jobs/" + id, read: markIn("job-progress")}
-	overview := canvas{key: "overview", what: "overview", path: "/", read: markIn("now-" + id)}
+	table := canvas{key: "jobs", what: "table of 50 jobs", path: "/jobs?queue=watch&limit=50", read: markIn("tr:has([value='" + id + "'])")}
+	job := canvas{key: "job", what: "page of a job", path: "/jobs/" + id, read: markIn("#job-progress")}
+	overview := canvas{key: "overview", what: "overview", path: "/", read: markIn("#now-" + id)}
 	bare := canvas{key: "raw", what: "bare page, a text for each message (the floor)", script: fmt.Sprintf(raw, "job="+id), read: readMark}
 	poll := canvas{key: "poll", what: "page that asks for the list every 2 s, as other dashboards do", script: polling, read: readMark}
 	idle := []canvas{overview, table, job, bare, poll}

@@ -87,7 +87,7 @@ func TestBrowserClient(t *testing.T) {
 		t.Errorf("it was not resumed: %s", missed)
 	}
 	p.forgive(h)
-	p.unmoved()
+	p.unmoved("GET /static/jobhub.js") // by the name that pages of others import
 }
 
 // log returns the state changes that the log of the hub holds.

@@ -14,7 +14,7 @@ func TestPagesTakeTrustedTypesOnly(t *testing.T) {
 	id := h.submit(httpJob(s.URL, "")).ID
 	s.say(t, `"the first line"`)
 	for i, page := range []struct{ path, changes string }{
-		{"/", "#now-" + id}, {"/?view=wall", ""}, {"/jobs", "#job-row-" + id}, {"/jobs/" + id, "#job-progress"}, {"/queues", ""}, {"/queues/default", ""}, {"/workers", ""}, {"/hub", ""},
+		{"/", "#now-" + id}, {"/?view=wall", ""}, {"/jobs", row(id)}, {"/jobs/" + id, "#job-progress"}, {"/queues", ""}, {"/queues/default", ""}, {"/workers", ""}, {"/hub", ""},
 	} {
 		p.open(h.url + page.path)
 		p.evaluate(`const morph = Idiomorph.morph;

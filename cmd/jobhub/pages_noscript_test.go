@@ -103,16 +103,16 @@ func TestPagesWithoutScripts(t *testing.T) {
 	p.types("#search", "nobody")
 	p.types("[name=queue]", "reports")
 	text := p.clicks("#filter .go button")
-	p.says(text, "job-row-"+s.ids["queued"])
-	if strings.Contains(text, "job-row-"+s.ids["held"]) {
+	p.says(text, `value="`+s.ids["queued"])
+	if strings.Contains(text, `value="`+s.ids["held"]) {
 		t.Error("the filter shows another queue's job")
 	}
 	p.says(p.to(s.url+"/jobs?limit=4"), "Older")
 	for range 2 {
 		text = p.clicks(".paging [rel=next]")
 	}
-	p.says(text, "job-row-"+s.ids["running"])
-	p.says(p.clicks(".paging [rel=first]"), "job-row-")
+	p.says(text, `value="`+s.ids["running"])
+	p.says(p.clicks(".paging [rel=first]"), `id="jobs-`)
 	p.to(s.url + "/jobs/" + s.ids["scheduled"])
 	p.says(p.clicks(`#job-head form[action$="/cancel"] button`), "Cancel this job?")
 	p.says(p.clicks("[data-close]"), `id="job-head"`)

@@ -76,7 +76,7 @@ func TestPagesBelowAPath(t *testing.T) {
 			p.press("reports\r")
 			p.arrives(`location.pathname + location.search === "` + base + `/jobs?q=reports" && ` + live)
 			p.visit(root + "/jobs?state=failed")
-			p.click("#job-row-" + s.ids["failed"] + " a")
+			p.click(row(s.ids["failed"]) + " a")
 			p.arrives(`location.pathname === "` + base + `/jobs/` + s.ids["failed"] + `" && ` + live)
 			p.click(`#job-head form[action$="/retry"] button`)
 			p.arrives(`location.pathname.startsWith("` + base + `/jobs/") && !location.pathname.endsWith("` + s.ids["failed"] + `") && document.getElementById("job-head") && ` + live)

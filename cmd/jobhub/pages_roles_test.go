@@ -28,7 +28,7 @@ func TestPagesByRole(t *testing.T) {
 		{running, `#job-head form[action$="/cancel"] button`, "", []string{"submitter", "operator", "admin"}},
 		{finished, `#job-head form[action$="/retry"] button`, "", []string{"submitter", "operator", "admin"}},
 		{"/jobs", `[value="cancel matching"]`, "", []string{"operator", "admin"}},
-		{"/jobs", `.picked`, "Read only: this key may watch, and neither cancel nor retry.", []string{"submitter", "operator", "admin"}},
+		{"/jobs", `#pick-all`, "Read only: this key may watch, and neither cancel nor retry.", []string{"submitter", "operator", "admin"}},
 		{"/queues/reports", `form[action$="/pause"] button`, "Your key may look at queues, and not change them.", []string{"operator", "admin"}},
 		{"/queues/reports", `#limits button`, "It needs a key with the role operator.", []string{"operator", "admin"}},
 		{"/workers", `form[action$="/quiet"] button`, "", []string{"operator", "admin"}},
@@ -54,7 +54,7 @@ func TestPagesByRole(t *testing.T) {
 			p := browser.tab(t, chromedp.WithNewBrowserContext())
 			p.login(s.hub, key)
 			if role == "viewer" {
-				p.shows("header .user .tag", "read-only")
+				p.shows(".user .tag", "read-only")
 			}
 			for _, o := range offers {
 				p.visit(s.url + s.in(o.path))
@@ -90,7 +90,7 @@ func TestPagesByRole(t *testing.T) {
 			}
 			p.quiet(s.url, "status of 403")
 			p.visit(s.url + "/")
-			p.click("header .user button")
+			p.click(".user button")
 			p.arrives(`location.pathname === "/login"`)
 		})
 	}

@@ -39,7 +39,7 @@ func pages() []place {
 	return []place{
 		{name: "overview", path: "/", empty: [2]string{"#overview-now", "No job yet"}, filled: [2]string{"#overview-now", "page 4"}, truth: trueOverview},
 		{name: "wall", path: "/?view=wall", empty: [2]string{"#wall-lanes", "No job yet"}, filled: [2]string{"#wall-lanes", "reports"}, truth: trueWall, bare: true},
-		{name: "jobs", steady: true, path: "/jobs", empty: [2]string{"#none", "No job yet"}, filled: [2]string{"#job-row-{running}", "page 4"}, truth: trueTable},
+		{name: "jobs", steady: true, path: "/jobs", empty: [2]string{"#none", "No job yet"}, filled: [2]string{"tr:has([value='{running}'])", "page 4"}, truth: trueTable},
 		{name: "running job", path: job, filled: [2]string{"#job-progress", "page 4"}, truth: trueJob("{running}")},
 		{name: "failed job", path: "/jobs/{failed}", filled: [2]string{"#job-head", "failed"}, truth: trueJob("{failed}")},
 		{name: "fan-out", path: "/jobs/{fanout}", filled: [2]string{"#job-targets", "slow"}, truth: trueJob("{fanout}")},
@@ -266,7 +266,7 @@ func trueTable(s *scene) map[string]string {
 	known := slices.Collect(maps.Values(s.ids))
 	for _, j := range listed(s, "limit=500") {
 		if slices.Contains(known, j.ID) {
-			out["#job-row-"+j.ID+" .state"] = j.State
+			out[row(j.ID)+" td:nth-child(2)"] = j.State
 		} else {
 			late++
 		}
@@ -275,7 +275,7 @@ func trueTable(s *scene) map[string]string {
 		out["#new:not([hidden])"] = fmt.Sprintf("%d new", late)
 	}
 	for state, n := range states {
-		out["#job-count-"+state] = strconv.Itoa(n)
+		out["#jobs-count-"+state] = strconv.Itoa(n)
 	}
 	return out
 }
@@ -396,3 +396,6 @@ func (p *page) quiet(origin string, allowed ...string) {
 		}
 	}
 }
+
+// row selects the row of a job in a table.
+func row(id string) string { return "tr:has([value='" + id + "'])" }

@@ -47,7 +47,11 @@ func RoutesPage(s Shell, m Routes) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<h1 class=\"unseen\">Routes</h1>")
+			templ_7745c5c3_Err = pageHead("Routes", "").Render(ctx, templ_7745c5c3_Buffer)
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, " ")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -346,20 +350,20 @@ func routesList(m Routes) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "<h2>Routes <small>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "<h2>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var12 string
-			templ_7745c5c3_Var12, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(len(m.Routes)))
+			templ_7745c5c3_Var12, templ_7745c5c3_Err = templ.JoinStringErrs(plural(int64(len(m.Routes)), "route", "routes"))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/routes.templ`, Line: 75, Col: 50}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/routes.templ`, Line: 75, Col: 56}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var12))
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, " · counted since the hub started; errors and times of the last 15 minutes, and of the newest jobs</small></h2><table class=\"routes\"><thead><tr><th scope=\"col\">route</th><th scope=\"col\">upstream</th><th scope=\"col\" class=\"wide\">as jobs</th><th scope=\"col\" class=\"num\">passed</th><th scope=\"col\" class=\"num\">jobs</th><th scope=\"col\" class=\"num\">refused</th><th scope=\"col\" class=\"num\">errors</th><th scope=\"col\" class=\"num wide\">median</th><th scope=\"col\" class=\"num wide\">95 %</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, " <small>counted since the hub started; errors and times of the last 15 minutes, and of the newest jobs</small></h2><table class=\"routes\"><thead><tr><th scope=\"col\">route</th><th scope=\"col\">upstream</th><th scope=\"col\" class=\"wide\">as jobs</th><th scope=\"col\" class=\"num\">passed</th><th scope=\"col\" class=\"num\">jobs</th><th scope=\"col\" class=\"num\">refused</th><th scope=\"col\" class=\"num\">errors</th><th scope=\"col\" class=\"num wide\">median</th><th scope=\"col\" class=\"num wide\">95 %</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

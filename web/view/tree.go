@@ -11,6 +11,7 @@ const (
 	maxNodes = 400
 	maxDepth = 24
 	maxText  = 8 << 10 // bytes of one string
+	longText = 600     // bytes from which a text gets a scroll bar of its own
 )
 
 // node is a JSON value to be shown. Numbers keep every digit, members their order.
