@@ -60,6 +60,22 @@ func TestBusiestStay(t *testing.T) {
 		if got := strings.Join(names, " "); got != "even stuck swift" {
 			t.Errorf("with %d running: %s", running, got)
 		}
+		if got := leastBusy(o.busiest(3)); got != "stuck" {
+			t.Errorf("with %d running, a low screen leaves %s out", running, got)
+		}
+	}
+}
+
+// What a batch says of its requests has a page of its own, and is no progress to read.
+func TestProgressOfBatch(t *testing.T) {
+	percent := 50.0
+	m := JobModel{Job: jobs.Job{Kind: "batch", Progress: &jobs.Progress{Percent: &percent, Message: "1 of 2", Data: jobs.Value(`{"completed":1,"total":2,"times":[[1,2],[3,-1]]}`)}}}
+	if page := render(t, jobProgress(m)); !strings.Contains(page, "1 of 2") || strings.Contains(page, "times") {
+		t.Errorf("a batch shows %s", page)
+	}
+	m.Job.Kind = "import"
+	if page := render(t, jobProgress(m)); !strings.Contains(page, "times") {
+		t.Errorf("another job shows %s", page)
 	}
 }
 

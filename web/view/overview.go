@@ -125,13 +125,22 @@ func (o Overview) busiest(n int) []Queue {
 	if len(o.Queues) <= n {
 		return o.Queues
 	}
-	shown := slices.Clone(o.Queues)
-	slices.SortStableFunc(shown, func(a, b Queue) int {
-		return cmp.Or(cmp.Compare(b.load(), a.load()), strings.Compare(a.Name, b.Name))
-	})
+	shown := slices.SortedFunc(slices.Values(o.Queues), byLoad)
 	shown = shown[:n]
 	slices.SortFunc(shown, func(a, b Queue) int { return strings.Compare(a.Name, b.Name) })
 	return shown
+}
+
+func byLoad(a, b Queue) int {
+	return cmp.Or(cmp.Compare(b.load(), a.load()), strings.Compare(a.Name, b.Name))
+}
+
+// leastBusy names the last of queues by load; empty if there are none.
+func leastBusy(list []Queue) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return slices.MaxFunc(list, byLoad).Name
 }
 
 // load is the order of magnitude of the jobs that are unfinished or ended in the last minutes.
