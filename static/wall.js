@@ -25,6 +25,7 @@ export function start({ hub }) {
     lanes = new Map();
     for (const lane of document.querySelectorAll("[data-queue]")) {
       const r = lane.getBoundingClientRect();
+      if (!r.height) continue; // a low screen has no room for it
       const cells = [...lane.children].slice(1).map((c) => c.getBoundingClientRect()).map((c) => ({ left: c.left - box.left, right: c.right - box.left }));
       lanes.set(lane.dataset.queue, { top: r.top - box.top, height: r.height, cells, queued: +lane.dataset.queued, running: +lane.dataset.running });
     }

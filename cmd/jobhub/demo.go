@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -20,8 +21,13 @@ import (
 const demoUsage = `Usage: jobhub demo [flags]
 
 Starts a hub on a temporary store, a sample API for it to call, and clients that
-submit real jobs steadily. A ledger checks from the outside that none is lost. With
---files there is a worker process as well, which works on real files.
+submit real jobs steadily: calls, fan-outs, batches, some with callbacks to the sample
+API, and some through routes in front of it. There are schedules, too. With --files
+there is a worker process as well, which works on real files.
+
+A ledger checks from the outside that no job is lost. It balances the jobs that the
+clients submitted. Those that the hub makes itself are checked, but not counted:
+deliveries of callbacks, ticks of schedules, and jobs of a batch's items.
 
 `
 
@@ -51,18 +57,24 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return 1
 		}
 	}
-	hub, err := startDemoHub(*addr, stdout)
-	if err != nil {
-		fmt.Fprintln(stderr, "jobhub demo:", err)
-		return 1
-	}
-	defer hub.stop()
 	api, stop, err := startSampleAPI(*seed)
 	if err != nil {
 		fmt.Fprintln(stderr, "jobhub demo:", err)
 		return 1
 	}
 	defer stop()
+	crm, stopCRM, err := startSampleAPI(*seed) // another host, which receives callbacks
+	if err != nil {
+		fmt.Fprintln(stderr, "jobhub demo:", err)
+		return 1
+	}
+	defer stopCRM()
+	hub, err := startDemoHub(*addr, api, stdout)
+	if err != nil {
+		fmt.Fprintln(stderr, "jobhub demo:", err)
+		return 1
+	}
+	defer hub.stop()
 	if len(files) > 0 {
 		stopWorker, err := startFileWorker(hub.url)
 		if err != nil {
@@ -72,13 +84,13 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		defer stopWorker()
 	}
 
-	fmt.Fprintf(stdout, "Dashboard   %s/\nSample API  %s (called by the jobs)\nTry         jobhub watch --all --server %[1]s\nStop        ^C\n\n", hub.url, api)
+	fmt.Fprintf(stdout, "Dashboard   %s/\nSample API  %s (called by the jobs, and behind %[1]s/shop/)\nTry         jobhub watch --all --server %[1]s\nStop        ^C\n\n", hub.url, api)
 	if *length > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, *length)
 		defer cancel()
 	}
-	d := &demo{client: &client.Client{Base: hub.url}, api: api, seed: *seed, rate: *rate, files: files, ledger: newLedger("demo"), out: stdout}
+	d := &demo{client: &client.Client{Base: hub.url}, api: api, hooks: []string{api + mailHook, crm + crmHook}, seed: *seed, rate: *rate, files: files, ledger: newLedger("demo", untaggedQueues...), out: stdout}
 	return d.run(ctx)
 }
 
@@ -88,12 +100,17 @@ type demoHub struct {
 	stop func()
 }
 
-func startDemoHub(addr string, stdout io.Writer) (*demoHub, error) {
+func startDemoHub(addr, api string, stdout io.Writer) (*demoHub, error) {
 	dir, err := os.MkdirTemp("", "jobhub-demo-")
 	if err != nil {
 		return nil, err
 	}
-	o := serveOptions{Addr: addr, Data: dir, EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Grace: time.Second}
+	config := filepath.Join(dir, "jobhub.yaml")
+	if err := os.WriteFile(config, demoConfig(api), 0o600); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	o := serveOptions{Addr: addr, Data: dir, Config: config, EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Grace: time.Second}
 	ctx := context.Background() // the hub outlives ^C by the time that the ledger needs to settle
 	hub, err := startHub(ctx, o)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -118,7 +135,8 @@ func startDemoHub(addr string, stdout io.Writer) (*demoHub, error) {
 // demo is the clients of a hub and their ledger.
 type demo struct {
 	client *client.Client
-	api    string // URL
+	api    string   // URL
+	hooks  []string // URLs of receivers of callbacks
 	seed   uint64
 	rate   float64  // submissions per second, besides those for files
 	files  []string // for the worker process
@@ -139,10 +157,17 @@ func (d *demo) run(ctx context.Context) int {
 		return 1
 	}
 
+	if err := d.putSchedules(ctx); err != nil {
+		fmt.Fprintln(d.out, "The schedules can't be made:", err)
+		return 1
+	}
 	var clients sync.WaitGroup
 	for _, a := range actors {
 		clients.Go(func() { d.act(ctx, a, &clients) })
 	}
+	clients.Go(func() { d.actBatches(ctx) })
+	clients.Go(func() { d.actRoutes(ctx) })
+	clients.Go(func() { d.browse(ctx) })
 	if len(d.files) > 0 {
 		clients.Go(func() { d.actFiles(ctx) })
 	}
@@ -163,6 +188,9 @@ func (d *demo) run(ctx context.Context) int {
 	d.settle(screen)
 	d.audit(watching)
 	b := d.ledger.balance(time.Now())
+	if b.own > 0 {
+		screen.say(fmt.Sprintf("Besides, the hub made %d jobs itself: deliveries, ticks, and jobs of batches.", b.own))
+	}
 	screen.show(b)
 	screen.end()
 	d.ledger.printNotes(d.out, b)
@@ -226,90 +254,38 @@ func (d *demo) audit(ctx context.Context) {
 	}
 }
 
-// actor is a client of the hub with its habits.
-type actor struct {
-	queue   string
-	share   float64 // of all submissions
-	delays  float64 // how often it hands in a job for later
-	cancels float64 // how often it thinks better of it
-	request func(rng *rand.Rand, n uint64) (method, path string, body any)
-	tags    []string // one of these, besides that of the demo
-}
-
-var actors = []actor{
-	{queue: "orders", share: 0.5, delays: 0.04, cancels: 0.02, tags: []string{"web", "app", "phone"}, request: func(rng *rand.Rand, n uint64) (string, string, any) {
-		return "POST", "/orders", orderRequest{n, fmt.Sprintf("customer-%d", rng.IntN(200)), 1 + rng.IntN(9)}
-	}},
-	{queue: "thumbnails", share: 0.34, tags: []string{"avatar", "product"}, request: func(rng *rand.Rand, n uint64) (string, string, any) {
-		return "POST", "/thumbnails", thumbnailRequest{fmt.Sprintf("image-%d.jpg", n), 80 << rng.IntN(4)}
-	}},
-	{queue: "reports", share: 0.08, delays: 0.1, cancels: 0.15, tags: []string{"sales", "stock"}, request: func(rng *rand.Rand, n uint64) (string, string, any) {
-		return "POST", "/reports", reportRequest{fmt.Sprintf("Report %d", n), 1 + rng.IntN(mostRows)}
-	}},
-	{queue: "stories", share: 0.08, cancels: 0.1, tags: []string{"fable"}, request: func(rng *rand.Rand, n uint64) (string, string, any) {
-		return "GET", fmt.Sprintf("/story?words=%d", 20+rng.IntN(100)), nil
-	}},
-}
-
-// act plays one actor until ctx is done.
-func (d *demo) act(ctx context.Context, a actor, clients *sync.WaitGroup) {
-	rng := stream(d.seed, a.queue)
-	for n := uint64(1); ; n++ {
-		// All is drawn before anything is done, so that a seed means the same jobs whatever the hub answers.
-		wait := min(rng.ExpFloat64(), 4) / (d.rate * a.share)
-		method, path, body := a.request(rng, n)
-		s := client.Submission{
-			Kind:  "http",
-			Queue: a.queue,
-			Input: callInput{Method: method, URL: d.api + path, Body: body},
-			Tags:  []string{d.ledger.tag, a.tags[rng.IntN(len(a.tags))]},
-			Retry: client.Retry{Initial: 500 * time.Millisecond},
-		}
-		delayed, cancelled, later := rng.Float64() < a.delays, rng.Float64() < a.cancels, time.Duration(rng.Float64()*float64(4*time.Second))
-		if delayed {
-			s.Delay = 2*time.Second + 3*later
-		}
-		if !sleep(ctx, time.Duration(wait*float64(time.Second))) {
-			return
-		}
-		id, ok := d.submit(ctx, s, fmt.Sprintf("%s-%d", a.queue, n))
-		if ok && cancelled {
-			clients.Go(func() {
-				if !sleep(ctx, later) {
-					return
-				}
-				if _, err := d.client.Cancel(context.WithoutCancel(ctx), id); err != nil {
-					slog.Warn("a job could not be cancelled", "job", id, "error", err)
-				}
-			})
-		}
-	}
-}
-
-// callInput is the input of a job of kind http.
-type callInput struct {
-	Method string `json:"method"`
-	URL    string `json:"url"`
-	Body   any    `json:"body,omitzero"`
-}
-
-// submit hands in a job and tells the ledger of the 202. Where the outcome is unknown
-// it submits again: the key makes that safe. ^C does not cut a submission in half.
+// submit hands in a job and tells the ledger of the 202.
 func (d *demo) submit(ctx context.Context, s client.Submission, key string) (id string, ok bool) {
+	return d.handIn(ctx, s.Queue, func(ctx context.Context) (string, error) {
+		j, err := d.client.Submit(ctx, s, key)
+		return j.ID, err
+	})
+}
+
+// handIn asks for a job and tells the ledger of the 202. Where the outcome is unknown
+// it asks again: the key makes that safe. ^C does not cut a submission in half.
+func (d *demo) handIn(ctx context.Context, queue string, ask func(context.Context) (id string, err error)) (id string, ok bool) {
 	for try := 1; ; try++ {
 		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		j, err := d.client.Submit(asking, s, key)
+		id, err := ask(asking)
 		cancel()
 		if err == nil {
-			d.ledger.accepted(j.ID, time.Now())
-			return j.ID, true
+			d.ledger.accepted(id, time.Now())
+			return id, true
 		}
 		if !client.Unknown(err) || try == 5 {
-			slog.Warn("a submission was not accepted", "queue", s.Queue, "error", err, "tries", try)
+			slog.Warn("a submission was not accepted", "queue", queue, "error", err, "tries", try)
 			return "", false
 		}
 		time.Sleep(time.Duration(try) * 200 * time.Millisecond)
 	}
+}
+
+// pause waits for the next submission of who makes that share of all; it reports false if
+// ctx ended it.
+func (d *demo) pause(ctx context.Context, rng *rand.Rand, share float64) bool {
+	wait := min(rng.ExpFloat64(), 4) / (d.rate * share)
+	return sleep(ctx, time.Duration(wait*float64(time.Second)))
 }
 
 // sleep reports false if ctx ended it.
@@ -352,6 +328,14 @@ func (s *screen) show(b balance) {
 		return
 	}
 	fmt.Fprintln(s.out, b)
+}
+
+// say prints a line, over a balance that is rewritten.
+func (s *screen) say(text string) {
+	if s.inPlace {
+		text = "\r" + text + "\x1b[K"
+	}
+	fmt.Fprintln(s.out, text)
 }
 
 // end leaves the last balance standing.

@@ -41,6 +41,7 @@ func newSampleAPI(seed uint64) http.Handler {
 	mux.HandleFunc("POST /orders", a.orders)
 	mux.HandleFunc("GET /story", a.story)
 	mux.HandleFunc("POST /thumbnails", a.thumbnails)
+	a.shop(mux)
 	return mux
 }
 
@@ -110,7 +111,7 @@ func (a *sampleAPI) orders(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
-	case rand.New(rand.NewPCG(a.seed, in.Number)).Float64() < 0.03:
+	case rand.New(rand.NewPCG(a.seed, in.Number)).Float64() < 0.02:
 		refuse(w, "one of the items is no longer sold")
 	case a.chance(0.15):
 		w.Header().Set("Retry-After", "1")

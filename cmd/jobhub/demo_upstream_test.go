@@ -82,3 +82,48 @@ func TestSampleThumbnails(t *testing.T) {
 		}
 	})
 }
+
+func TestSampleShop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := newSampleAPI(42)
+		for _, c := range []struct {
+			request, body string
+			statuses      []int
+			most          time.Duration
+		}{
+			{"GET /stock/7", "", []int{200}, 80 * time.Millisecond},
+			{"GET /stock/0", "", []int{404}, 80 * time.Millisecond},
+			{"GET /customers/7", "", []int{200}, 200 * time.Millisecond},
+			{"GET /customers/0", "", []int{404}, 200 * time.Millisecond},
+			{"GET /customers/x", "", []int{404}, 0},
+			{"POST /invoices", `{"batch":1,"customer":2,"euros":3}`, []int{201}, 6 * time.Second},
+			{"POST /invoices", `no`, []int{400}, 0},
+			{"POST /mails", `{"to":"a@example.com"}`, []int{202}, 800 * time.Millisecond},
+			{"GET /suppliers/north/offers/9", "", []int{200}, 1200 * time.Millisecond},
+			{"GET /suppliers/south/offers/10", "", []int{404}, 2 * time.Second},
+			{"GET /suppliers/south/offers/9", "", []int{200}, 2 * time.Second},
+			{"GET /suppliers/west/offers/9", "", []int{200, 503}, 7 * time.Second},
+			{"GET /suppliers/nobody/offers/9", "", []int{404}, 0},
+			{"POST /hooks/mail", "{}", []int{204}, 200 * time.Millisecond},
+			{"POST /hooks/crm", "{}", []int{204, 500}, 200 * time.Millisecond},
+		} {
+			method, path, _ := strings.Cut(c.request, " ")
+			count := map[int]int{}
+			for range 60 {
+				res, _, took := ask(t, api, method, path, c.body)
+				if count[res.StatusCode]++; took > c.most {
+					t.Errorf("%s took %s", c.request, took)
+				}
+			}
+			for _, status := range c.statuses {
+				if count[status] == 0 {
+					t.Errorf("%s never answered %d: %v", c.request, status, count)
+				}
+				delete(count, status)
+			}
+			if len(count) > 0 {
+				t.Errorf("%s also answered %v", c.request, count)
+			}
+		}
+	})
+}

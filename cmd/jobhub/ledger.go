@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -16,15 +17,17 @@ import (
 // ledger keeps the books of a hub's jobs from the outside: one side counts the 202
 // answers to submissions, the other only what events tell. The two meet in the job's
 // id and nowhere else, so that what the hub loses or invents shows as a difference.
+//
+// What counts are the jobs submitted here. Those of others are counted apart, and those
+// that the hub makes itself (deliveries, ticks, jobs of a batch's items) are not in the sums.
+// But the events of all of them must be complete and in order.
 type ledger struct {
-	tag string // of the jobs submitted here; those of others are counted apart
+	tag      string   // of the jobs submitted here
+	untagged []string // queues where such jobs can have no tag: those answered for are ours
 
 	mu         sync.Mutex // protects the fields below
 	jobs       map[string]*account
 	submitted  int
-	ended      map[string]int // by final state, of our jobs
-	seen       int            // of our jobs, by events
-	others     int
 	duplicated int
 	missed     int // state changes that others show to be missing
 	gaps       int
@@ -33,11 +36,22 @@ type ledger struct {
 
 // account is what is known of one job.
 type account struct {
+	owner    owner
 	accepted time.Time // when its 202 came
 	seen     time.Time // when its first event came
 	state    string    // the final one, once told
 	version  uint64
 }
+
+// owner of a job is who submitted it.
+type owner uint8
+
+const (
+	ours    owner = iota
+	perhaps       // ours if an answer comes, else of others
+	own           // the hub's own
+	others
+)
 
 // allowance is how long a 202 and the first event may be apart before that counts
 // as a difference.
@@ -45,15 +59,21 @@ const allowance = 2 * time.Second
 
 const mostNotes = 20
 
-func newLedger(tag string) *ledger {
-	return &ledger{tag: tag, jobs: map[string]*account{}, ended: map[string]int{}}
+func newLedger(tag string, untagged ...string) *ledger {
+	return &ledger{tag: tag, untagged: untagged, jobs: map[string]*account{}}
 }
 
-func (l *ledger) seeLocked(a *account, now time.Time) {
+// seeLocked returns the account of the job that a message is about.
+func (l *ledger) seeLocked(m *client.Message, now time.Time) *account {
+	a := l.jobs[m.Job]
+	if a == nil {
+		a = l.accountLocked(m.Job)
+		a.owner = l.ownerOf(m)
+	}
 	if a.seen.IsZero() {
 		a.seen = now
-		l.seen++
 	}
+	return a
 }
 
 func (l *ledger) accountLocked(id string) *account {
@@ -81,7 +101,7 @@ func (l *ledger) accepted(id string, now time.Time) {
 		l.noteLocked("%s: accepted twice", id)
 		return
 	}
-	a.accepted = now
+	a.owner, a.accepted = ours, now
 	l.submitted++
 }
 
@@ -95,19 +115,14 @@ func (l *ledger) told(m *client.Message, now time.Time) {
 		l.noteLocked("the hub could not give all events: %s", m.Reason)
 		return
 	case m.Type == client.State:
-		if a := l.jobs[m.Job]; a != nil && a.state == "" {
-			l.seeLocked(a, now)
+		if a := l.seeLocked(m, now); a.state == "" {
 			a.version = m.Version // the events that led here fell into the gap
 		}
 		return
 	case !m.Event() || m.Job == "":
 		return
 	}
-	if !l.oursLocked(m) {
-		return
-	}
-	a := l.accountLocked(m.Job)
-	l.seeLocked(a, now)
+	a := l.seeLocked(m, now)
 	if a.state != "" {
 		l.duplicated++
 		l.noteLocked("%s: %s after it had %s", m.Job, m.Type, a.state)
@@ -128,27 +143,31 @@ func (l *ledger) told(m *client.Message, now time.Time) {
 	a.version = m.Version
 	if m.Final() {
 		a.state = strings.TrimPrefix(m.Type, "job.")
-		l.ended[a.state]++
 	}
 }
 
-// oursLocked reports whether an event is of a job that was submitted here. A 202 may come
-// after the first event, so it is the tag that tells.
-func (l *ledger) oursLocked(m *client.Message) bool {
-	if l.jobs[m.Job] != nil {
-		return true
-	}
+// ownerOf tells by the first message about a job whose it is. A 202 may come later, so for
+// most of ours it is the tag that tells.
+func (l *ledger) ownerOf(m *client.Message) owner {
 	var first struct {
-		RetryOf string `json:"retry_of"`
+		RetryOf string   `json:"retry_of"`
+		Parent  string   `json:"parent"`
+		Queue   string   `json:"queue"` // of a state, as are tags; events have them outside
+		Tags    []string `json:"tags"`
 	}
 	json.Unmarshal(m.Data, &first)
-	if slices.Contains(m.Tags, l.tag) && first.RetryOf == "" {
-		return true
+	tags := append(first.Tags, m.Tags...)
+	switch {
+	case first.Parent != "" || slices.ContainsFunc(tags, func(tag string) bool { return strings.HasPrefix(tag, "schedule:") }):
+		return own
+	case first.RetryOf != "":
+		return others
+	case slices.Contains(tags, l.tag):
+		return ours
+	case slices.Contains(l.untagged, cmp.Or(m.Queue, first.Queue)):
+		return perhaps
 	}
-	if m.Version == 1 && m.Lasting() {
-		l.others++
-	}
-	return false
+	return others
 }
 
 // repeated enters an event that came twice with the same seq.
@@ -190,16 +209,35 @@ type balance struct {
 	lost       []string // accepted, and no event within the allowance
 	strange    []string // seen, and no 202 within the allowance
 
-	missed, duplicated, gaps, others int
+	missed, duplicated, gaps, own, others int
 }
 
 func (l *ledger) balance(now time.Time) balance {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := balance{submitted: l.submitted, succeeded: l.ended["succeeded"], failed: l.ended["failed"], cancelled: l.ended["cancelled"],
-		missed: l.missed, duplicated: l.duplicated, gaps: l.gaps, others: l.others}
-	b.inFlight = l.seen - b.succeeded - b.failed - b.cancelled
+	b := balance{submitted: l.submitted, missed: l.missed, duplicated: l.duplicated, gaps: l.gaps}
 	for id, a := range l.jobs {
+		switch {
+		case a.owner == own:
+			b.own++
+			continue
+		case a.owner == others:
+			b.others++
+			continue
+		case a.owner == perhaps:
+			if now.Sub(a.seen) > allowance {
+				b.others++
+			}
+			continue
+		case a.state == "succeeded":
+			b.succeeded++
+		case a.state == "failed":
+			b.failed++
+		case a.state == "cancelled":
+			b.cancelled++
+		case !a.seen.IsZero():
+			b.inFlight++
+		}
 		switch {
 		case a.seen.IsZero() && now.Sub(a.accepted) <= allowance:
 			b.unseen++

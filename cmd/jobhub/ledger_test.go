@@ -167,3 +167,57 @@ func TestLedgerOthers(t *testing.T) {
 	b.told(&client.Message{Type: "queue.paused", Queue: "q"}, b.now)
 	b.want(t, true, "submitted 1 = 0 succeeded + 1 failed + 0 cancelled + 0 in flight   lost 0   duplicated 0   2 of others")
 }
+
+// message is an event of a job that has no tag.
+func (b *books) message(job, queue, typ string, version uint64, data string, tags ...string) {
+	b.told(&client.Message{Type: "job." + typ, Job: job, Queue: queue, Version: version, Tags: tags, Data: jsontext.Value(data)}, b.now)
+}
+
+// What the hub submits itself is in no sum, but its events must be complete all the same.
+func TestLedgerOwn(t *testing.T) {
+	b := newBooks()
+	b.answer("a")
+	b.life("a", "succeeded")
+	b.message("delivery", "callbacks", "queued", 1, `{"state":"queued","parent":"a"}`, "job.succeeded")
+	b.message("tick", "reports", "queued", 1, `{"state":"queued"}`, "schedule:nightly")
+	b.message("delivery", "callbacks", "succeeded", 2, `{}`)
+	const balanced = "submitted 1 = 1 succeeded + 0 failed + 0 cancelled + 0 in flight   lost 0   duplicated 0"
+	b.want(t, true, balanced)
+	if n := b.balance(b.now).own; n != 2 {
+		t.Errorf("%d jobs of the hub", n)
+	}
+	if open := b.unfinished(); !slices.Equal(open, []string{"tick"}) {
+		t.Errorf("unfinished %q", open)
+	}
+	b.message("delivery", "callbacks", "failed", 3, `{}`)
+	b.want(t, false, strings.Replace(balanced, "duplicated 0", "duplicated 1", 1))
+	b.message("tick", "reports", "succeeded", 3, `{}`)
+	b.want(t, false, "submitted 1 = 1 succeeded + 0 failed + 0 cancelled + 0 in flight   lost 1   duplicated 1")
+}
+
+// A request through a route has no tag: its job is ours if an answer says so.
+func TestLedgerUntagged(t *testing.T) {
+	b := &books{newLedger("demo", "checkout"), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	for _, id := range []string{"a", "b", "c"} {
+		b.message(id, "checkout", "queued", 1, `{"state":"queued"}`)
+	}
+	b.message("a", "checkout", "failed", 2, `{}`)
+	b.want(t, true, "submitted 0 = 0 succeeded + 0 failed + 0 cancelled + 0 in flight   lost 0   duplicated 0")
+	b.answer("a", "b", "d")
+	b.want(t, true, "submitted 3 = 0 succeeded + 1 failed + 0 cancelled + 1 in flight + 1 not yet seen   lost 0   duplicated 0")
+	b.now = b.now.Add(allowance + time.Millisecond)
+	b.want(t, false, "submitted 3 ≠ 0 succeeded + 1 failed + 0 cancelled + 1 in flight   difference 1: d   lost 1   duplicated 0   1 of others")
+	b.answer("c") // late, but it came
+	b.message("d", "checkout", "queued", 1, `{"state":"queued"}`)
+	b.want(t, true, "submitted 4 = 0 succeeded + 1 failed + 0 cancelled + 3 in flight   lost 0   duplicated 0")
+}
+
+// A job that a snapshot shows first has had its events before.
+func TestLedgerSnapshot(t *testing.T) {
+	b := newBooks()
+	b.told(&client.Message{Type: client.State, Job: "a", Version: 3, Data: jsontext.Value(`{"queue":"q","tags":["demo"]}`)}, b.now)
+	b.told(&client.Message{Type: client.State, Job: "x", Version: 3, Data: jsontext.Value(`{"queue":"q","tags":[]}`)}, b.now)
+	b.event("a", "succeeded", 4)
+	b.answer("a")
+	b.want(t, true, "submitted 1 = 1 succeeded + 0 failed + 0 cancelled + 0 in flight   lost 0   duplicated 0   1 of others")
+}

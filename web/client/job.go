@@ -90,6 +90,15 @@ type Submission struct {
 	Delay    time.Duration `json:"delay,omitzero"`   // instead of RunAt
 	Timeout  time.Duration `json:"timeout,omitzero"` // of one attempt
 	Retry    Retry         `json:"retry,omitzero"`
+
+	Callbacks []Callback `json:"callbacks,omitempty"`
+}
+
+// Callback is where the hub tells of a job's changes, signed as Standard Webhooks 1.0 says.
+type Callback struct {
+	URL    string   `json:"url"`
+	Events []string `json:"events,omitempty"` // like job.started; the ends of a job if there are none
+	Secret string   `json:"secret,omitzero"`  // whsec_ and 24 to 64 bytes as base64; that of the hub if empty
 }
 
 // Retry says how often a job is attempted and how long it waits in between.

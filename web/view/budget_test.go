@@ -43,6 +43,42 @@ func TestOverviewOfAnySize(t *testing.T) {
 	}
 }
 
+// The screen does not jump: what a queue does this moment hardly matters, what it has done
+// lately does.
+func TestBusiestStay(t *testing.T) {
+	lately := func(name string, running int64, ended int) Queue {
+		q := queue(name, 0, running, 0, 0, 0, nil)
+		q.Series = Series{Step: 5 * time.Second, Buckets: []Bucket{{Succeeded: ended}}}
+		return q
+	}
+	for _, running := range []int64{0, 3} {
+		o := Overview{Queues: []Queue{lately("calm", running, 8), lately("even", 0, 500), lately("stuck", 90, 0), lately("swift", 3-running, 300)}}
+		var names []string
+		for _, q := range o.busiest(3) {
+			names = append(names, q.Name)
+		}
+		if got := strings.Join(names, " "); got != "even stuck swift" {
+			t.Errorf("with %d running: %s", running, got)
+		}
+		if got := leastBusy(o.busiest(3)); got != "stuck" {
+			t.Errorf("with %d running, a low screen leaves %s out", running, got)
+		}
+	}
+}
+
+// What a batch says of its requests has a page of its own, and is no progress to read.
+func TestProgressOfBatch(t *testing.T) {
+	percent := 50.0
+	m := JobModel{Job: jobs.Job{Kind: "batch", Progress: &jobs.Progress{Percent: &percent, Message: "1 of 2", Data: jobs.Value(`{"completed":1,"total":2,"times":[[1,2],[3,-1]]}`)}}}
+	if page := render(t, jobProgress(m)); !strings.Contains(page, "1 of 2") || strings.Contains(page, "times") {
+		t.Errorf("a batch shows %s", page)
+	}
+	m.Job.Kind = "import"
+	if page := render(t, jobProgress(m)); !strings.Contains(page, "times") {
+		t.Errorf("another job shows %s", page)
+	}
+}
+
 func TestGauges(t *testing.T) {
 	for _, c := range []struct {
 		n, most int64

@@ -1325,7 +1325,7 @@ func jobProgress(m JobModel) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if len(p.Data) > 0 && string(p.Data) != "null" && !m.fans() {
+			if len(p.Data) > 0 && string(p.Data) != "null" && !m.fans() && m.Job.Kind != "batch" {
 				templ_7745c5c3_Err = tree(parse(p.Data)).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

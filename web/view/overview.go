@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"encoding/json"
+	"math/bits"
 	"net/url"
 	"slices"
 	"strings"
@@ -119,18 +120,37 @@ func (q Queue) ofLimit() string {
 
 func (o Overview) shownQueues() []Queue { return o.busiest(maxQueues) }
 
-// busiest are the n queues with the most unfinished jobs, by name.
+// busiest are the n queues with the most jobs, by name.
 func (o Overview) busiest(n int) []Queue {
 	if len(o.Queues) <= n {
 		return o.Queues
 	}
-	shown := slices.Clone(o.Queues)
-	slices.SortStableFunc(shown, func(a, b Queue) int {
-		return cmp.Or(cmp.Compare(b.Backlog()+b.Counts[jobs.Running], a.Backlog()+a.Counts[jobs.Running]), strings.Compare(a.Name, b.Name))
-	})
+	shown := slices.SortedFunc(slices.Values(o.Queues), byLoad)
 	shown = shown[:n]
 	slices.SortFunc(shown, func(a, b Queue) int { return strings.Compare(a.Name, b.Name) })
 	return shown
+}
+
+func byLoad(a, b Queue) int {
+	return cmp.Or(cmp.Compare(b.load(), a.load()), strings.Compare(a.Name, b.Name))
+}
+
+// leastBusy names the last of queues by load; empty if there are none.
+func leastBusy(list []Queue) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return slices.MaxFunc(list, byLoad).Name
+}
+
+// load is the order of magnitude of the jobs that are unfinished or ended in the last minutes.
+// A finer figure would have queues that are alike take turns on the screen.
+func (q Queue) load() int {
+	n := q.Backlog() + q.Counts[jobs.Running]
+	for _, b := range q.Series.Buckets {
+		n += int64(b.Succeeded + b.Failed)
+	}
+	return bits.Len64(uint64(n))
 }
 
 // target says what a job is about where its kind alone says little. A query or
