@@ -26,10 +26,16 @@ func (s *Server) admit(r *http.Request) error {
 		}
 		return nil
 	}
-	if !strings.EqualFold(origin, ownOrigin(r)) && !slices.Contains(s.settings.Load().Origins, origin) {
+	if !s.isOwn(origin, r) && !slices.Contains(s.settings.Load().Origins, origin) {
 		return foreign(origin)
 	}
 	return nil
+}
+
+// isOwn reports whether an origin is the hub's: as it was called, or as its address says,
+// since a proxy may speak TLS for it.
+func (s *Server) isOwn(origin string, r *http.Request) bool {
+	return strings.EqualFold(origin, ownOrigin(r)) || s.origin != "" && strings.EqualFold(origin, s.origin)
 }
 
 func ownOrigin(r *http.Request) string {
@@ -42,9 +48,9 @@ func ownOrigin(r *http.Request) string {
 // sameOrigin reports whether a browser says that a page of the hub itself sends the
 // request. Browsers show a cookie without being asked, so that it takes more than not
 // being foreign to change something with it.
-func sameOrigin(r *http.Request) bool {
+func (s *Server) sameOrigin(r *http.Request) bool {
 	if origin := r.Header.Get("Origin"); origin != "" {
-		return strings.EqualFold(origin, ownOrigin(r))
+		return s.isOwn(origin, r)
 	}
 	return r.Header.Get("Sec-Fetch-Site") == "same-origin"
 }

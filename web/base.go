@@ -3,14 +3,25 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
+
+// place reads where the hub is from its address.
+func (s *Server) place() {
+	s.Origin = strings.TrimSuffix(s.Origin, "/")
+	s.origin = s.Origin
+	if u, err := url.Parse(s.Origin); err == nil && u.Host != "" {
+		s.base, s.origin = u.Path, strings.TrimSuffix(s.Origin, u.Path)
+		s.Hosts = append(slices.Clip(s.Hosts), u.Hostname())
+	}
+}
 
 // below is for a hub below a path of its host. It takes that path off a request, unless a
 // proxy did so before, and puts it in front of where the answer leads.
 func (s *Server) below(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
 	off := func(path string) string {
-		rest, ok := strings.CutPrefix(path, s.Base)
+		rest, ok := strings.CutPrefix(path, s.base)
 		if !ok || rest != "" && rest[0] != '/' {
 			return path
 		}
@@ -23,7 +34,7 @@ func (s *Server) below(w http.ResponseWriter, r *http.Request) (http.ResponseWri
 	if r.URL.RawPath == "" {
 		inner.URL.RawPath = ""
 	}
-	return &leading{ResponseWriter: w, base: s.Base}, &inner
+	return &leading{ResponseWriter: w, base: s.base}, &inner
 }
 
 // leading puts a path in front of the headers that lead to a path of the hub.

@@ -10,7 +10,7 @@ import (
 // A hub below a path of its host leads nowhere else, whether a proxy takes the path off
 // or not.
 func TestBasePath(t *testing.T) {
-	w := startIn(t, t.TempDir(), func(p *parts) { p.web.Base = "/tools/hub" })
+	w := startIn(t, t.TempDir(), func(p *parts) { p.web.Origin = "https://hub.example.com/tools/hub" })
 	links := regexp.MustCompile(`(?:href|src|action)="([^"#][^"]*)"`)
 	url := w.url
 	for _, base := range []string{"", "/tools/hub"} {
@@ -43,5 +43,10 @@ func TestBasePath(t *testing.T) {
 		}
 	}
 	w.do("GET", "/tools/hub", "").want(http.StatusOK)
+	if page := w.do("GET", "/workers", "", "Host", "hub.example.com").want(http.StatusOK).body; !strings.Contains(page, "https://hub.example.com/tools/hub") {
+		t.Error("a command names another address")
+	}
+	w.do("POST", "/queues/q/pause", "reason=x", "Content-Type", formType, "Origin", "https://hub.example.com").want(http.StatusSeeOther).has("Location", "/tools/hub/queues/q")
+	w.do("POST", "/queues/q/pause", "reason=x", "Content-Type", formType, "Origin", "https://example.com").want(http.StatusForbidden)
 	w.do("GET", "/tools/hubris", "").want(http.StatusNotFound)
 }

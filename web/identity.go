@@ -48,7 +48,7 @@ func (s *Server) identify(r *http.Request) (auth.Identity, error) {
 	if cookie, err := r.Cookie(sessionCookie); err == nil {
 		who, err := s.Auth.Resume(cookie.Value, now)
 		switch {
-		case err == nil && changes(r) && !sameOrigin(r):
+		case err == nil && changes(r) && !s.sameOrigin(r):
 			return auth.Identity{}, jobs.NewProblem(forbidden, "Foreign origin", "With the dashboard's cookie, only its own pages may change anything. Use a key.")
 		case err == nil:
 			return who, nil

@@ -96,7 +96,7 @@ func (s *Server) failPage(w http.ResponseWriter, r *http.Request, err error) {
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
 	var b bytes.Buffer // a page that fails half-way is an error, not half a page
-	if err := c.Render(view.WithBase(r.Context(), s.Base), &b); err != nil {
+	if err := c.Render(view.WithBase(r.Context(), s.base), &b); err != nil {
 		s.fail(w, r, err)
 		return
 	}

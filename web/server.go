@@ -27,8 +27,7 @@ type Config struct {
 	Auth    *auth.Keys // who may do what; nil for everybody everything
 	Hosts   []string   // names by which the hub may be called, besides loopback ones
 	Origins []string   // foreign origins whose pages may use the hub, like https://app.example.com
-	Origin  string     // the hub's own address for commands to copy, like http://127.0.0.1:8080
-	Base    string     // the path of the host below which the hub is, like /jobhub; empty for all of it
+	Origin  string     // the hub's own address, like http://127.0.0.1:8080; with a path, as https://example.com/jobhub, the hub is below that
 	Version string
 	Kept    string // what the store is, like sqlite, for people
 	Logger  *slog.Logger
@@ -39,6 +38,8 @@ type Config struct {
 // Server answers all requests to the hub.
 type Server struct {
 	Config
+	base    string // the path of Origin; empty for the whole host
+	origin  string // Origin without it
 	mux     *http.ServeMux
 	docs    documents
 	own     *http.ServeMux // the paths of mux, for any method
@@ -72,8 +73,8 @@ func New(c Config) *Server {
 	if c.StallLimit == 0 {
 		c.StallLimit = 30 * time.Second
 	}
-	c.Origin += c.Base
 	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
+	s.place()
 	s.Live = newLive(s)
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	s.Apply(Settings{})
@@ -91,7 +92,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	if s.Base != "" {
+	if s.base != "" {
 		w, r = s.below(w, r)
 	}
 	s.serve(w, r)

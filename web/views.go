@@ -82,7 +82,7 @@ func alone(_ context.Context, _, of string) error {
 // render is the hub's renderer: the live parts of the pages.
 func (s *Server) render(ctx context.Context, full string, last any) (hub.Rendered, error) {
 	tenant, word, of := splitView(full)
-	return s.views[word].draw(view.WithBase(ctx, s.Base), tenant, of, last)
+	return s.views[word].draw(view.WithBase(ctx, s.base), tenant, of, last)
 }
 
 // rendered is a view of these parts, which events of the filter change, or the time.

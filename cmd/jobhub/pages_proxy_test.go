@@ -23,7 +23,7 @@ func TestPagesBelowAPath(t *testing.T) {
 			t.Parallel()
 			data := filepath.Join(t.TempDir(), "data")
 			key := makeKey(t, data, "--role", "admin", "--name", "root")
-			s := newScene(t, startHubAt(t, freeAddr(t), data, "--base-path", base), bearer+key)
+			s := newScene(t, startHubAt(t, freeAddr(t), data, "--url", "https://hub.example.com"+base), bearer+key)
 			to, err := url.Parse(s.url)
 			if err != nil {
 				t.Fatal(err)
@@ -69,6 +69,7 @@ func TestPagesBelowAPath(t *testing.T) {
 			s.stream.say(t, `{"percent":50,"message":"page 5"}`)
 			p.shows("#overview-now #now-"+s.ids["running"], "page 5")
 			p.unmoved()
+			show(p, 1440, 900, "light") // on less, the way to other pages is in a menu
 			p.click(`nav a[data-key="j"]`)
 			p.arrives(`location.pathname === "` + base + `/jobs" && ` + live)
 			p.press("/")

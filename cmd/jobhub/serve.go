@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -41,13 +43,13 @@ type serveOptions struct {
 	EgressAllow []netip.Prefix
 	Secrets     []jobs.Secret // sign callbacks that have none
 	Lease       time.Duration
-	Base        string
+	URL         string
 	Pinned      pinned
 	Grace       time.Duration
 	Logger      *slog.Logger
 }
 
-var basePath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+/?$`)
+var urlPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
 
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var o serveOptions
@@ -56,11 +58,12 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	fs.StringVar(&o.Addr, "addr", "127.0.0.1:8080", "`address` to listen on; loopback, unless there are keys (jobhub token create); port 0 takes a free one")
 	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store and the keys; it is created")
 	fs.Var((*names)(&o.Hosts), "hosts", "`names` by which callers may reach the hub, besides loopback ones and an IP address in --addr, like hub.example.com")
-	fs.Func("base-path", "the `path` of its host below which a proxy serves the hub, like /jobhub; the proxy may take it off or not", func(text string) error {
-		o.Base = strings.TrimSuffix(text, "/")
-		if !basePath.MatchString(text) {
-			return errors.New("it must be like /jobhub or /tools/jobhub")
+	fs.Func("url", "`address` by which others reach the hub, like https://hub.example.com or https://example.com/jobhub: links and commands show it, and a proxy may take its path off or not", func(text string) error {
+		u, err := url.Parse(strings.TrimSuffix(text, "/"))
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery+u.Fragment != "" || !urlPath.MatchString(u.Path) {
+			return errors.New("it must be like https://hub.example.com or https://example.com/jobhub")
 		}
+		o.URL = u.String()
 		return nil
 	})
 	fs.StringVar(&o.Store, "store", "", "where jobs are kept, sqlite:`PATH` (default: in the data folder)")
@@ -189,7 +192,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
-	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: h.url, Base: o.Base, Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
+	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
 	if conf != nil {
 		h.configured = &configured{path: o.Config, pinned: o.Pinned, engine: h.engine, web: h.web, egress: opened, log: o.Logger}
 		if err := h.configured.start(ctx, conf); err != nil {
