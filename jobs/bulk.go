@@ -18,7 +18,7 @@ import (
 // without States those that failed or were cancelled.
 type Bulk struct {
 	Action Action
-	Filter Filter // Tenant is whose jobs; Before, Limit and Due are not used
+	Filter Filter // Tenant is whose jobs; IDs, Before, Limit and Due are not used
 	Caller string
 	Key    *Key
 }

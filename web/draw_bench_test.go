@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 //	overview   after an event
 //	jobs       the table of all jobs, after an event of its newest
 //	jobs look  the same when it asks which jobs there are, once a second
+//	ids look   the same of 500 jobs that are named
 func BenchmarkDraw(b *testing.B) {
 	w := start(b)
 	fill(b, w, 100_000, 200)
@@ -35,6 +37,14 @@ func BenchmarkDraw(b *testing.B) {
 			}
 		}
 	}
+	page, err := w.store.List(b.Context(), jobs.Filter{Tenant: jobs.DefaultTenant, Limit: 500})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var ids []string
+	for _, j := range page.Jobs {
+		ids = append(ids, j.ID.String())
+	}
 	same := func(memory any) any { return memory }
 	for _, bench := range []struct {
 		name, view string
@@ -46,6 +56,7 @@ func BenchmarkDraw(b *testing.B) {
 		{"jobs", "jobs:", same},
 		{"jobs look", "jobs:", func(any) any { return nil }},
 		{"failed look", "jobs:state=failed", func(any) any { return nil }},
+		{"ids look", "jobs:id=" + strings.Join(ids, ","), func(any) any { return nil }},
 	} {
 		b.Run(bench.name, func(b *testing.B) { draw(b, bench.view, bench.last) })
 	}
