@@ -27,6 +27,7 @@ func BenchmarkDraw(b *testing.B) {
 	for i := range 1000 {
 		w.do("PUT", fmt.Sprintf("/v1/schedules/s%d", i), `{"cron":"@yearly","job":{"kind":"nobody"}}`).want(201)
 	}
+	w.deliver(200)
 	draw := func(b *testing.B, view string, last func(memory any) any) {
 		out, err := web.Render(w.Server, b.Context(), view, nil)
 		if err != nil {
@@ -56,12 +57,39 @@ func BenchmarkDraw(b *testing.B) {
 		{"overview", "overview", same},
 		{"wall", "wall", same},
 		{"queues", "queues", same},
+		{"callbacks", "callbacks", same},
 		{"jobs", "jobs:", same},
 		{"jobs look", "jobs:", func(any) any { return nil }},
 		{"failed look", "jobs:state=failed", func(any) any { return nil }},
 		{"ids look", "jobs:id=" + strings.Join(ids, ","), func(any) any { return nil }},
 	} {
 		b.Run(bench.name, func(b *testing.B) { draw(b, bench.view, bench.last) })
+	}
+}
+
+// deliver has unfinished jobs of each of which a delivery was refused for good.
+func (w *world) deliver(n int) {
+	w.t.Helper()
+	hooks := []jobs.Callback{{URL: "https://example.com/hook", Disabled: true}}
+	for range n {
+		parent, err := uuid.NewV7()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		now := time.Now().Truncate(time.Millisecond)
+		of := jobs.Job{ID: parent, Tenant: jobs.DefaultTenant, Kind: "report", Queue: "told", State: jobs.Queued, Input: jobs.Value(`{}`), Callbacks: hooks, CreatedAt: now}
+		told := jobs.Job{ID: id, Tenant: jobs.DefaultTenant, Kind: jobs.KindWebhook, Queue: jobs.CallbackQueue, State: jobs.Failed, Reason: jobs.Rejected, Parent: parent,
+			Input: jobs.Value(`{}`), Callbacks: hooks, CreatedAt: now, FinishedAt: now}
+		batch := &jobs.Batch{Now: now, Changes: []*jobs.Change{
+			{Job: of, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{"state":"queued"}`)}},
+			{Job: told, Event: jobs.Event{Type: jobs.JobFailed, Data: jobs.Value(`{"state":"failed"}`)}}}}
+		if err := w.store.Commit(w.t.Context(), batch); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 
