@@ -15,7 +15,8 @@ import (
 
 // BenchmarkDraw is what a rendering of a live view costs, of which there are ten a second
 // while a page is watched: with 100,000 jobs in 200 queues, of which a third wait for a
-// worker that is not there, 20 failures a queue in the last minutes, and 1,000 schedules.
+// worker that is not there, 20 failures a queue in the last minutes, 1,000 schedules,
+// and 50 workers of other queues.
 //
 //	overview   after an event
 //	jobs       the table of all jobs, after an event of its newest
@@ -28,6 +29,9 @@ func BenchmarkDraw(b *testing.B) {
 		w.do("PUT", fmt.Sprintf("/v1/schedules/s%d", i), `{"cron":"@yearly","job":{"kind":"nobody"}}`).want(201)
 	}
 	w.deliver(200)
+	for i := range 50 {
+		w.do("POST", "/v1/workers", fmt.Sprintf(`{"name":"w%d","kinds":["report"],"queues":["other"],"slots":4}`, i)).want(200)
+	}
 	draw := func(b *testing.B, view string, last func(memory any) any) {
 		out, err := web.Render(w.Server, b.Context(), view, nil)
 		if err != nil {

@@ -61,7 +61,8 @@ type Server struct {
 
 	settings atomic.Pointer[settings]
 	looks    looks
-	failing  remembered[string, []view.Attention] // schedules of a tenant
+	late     remembered[struct{}, map[string]late] // by tenant
+	failing  remembered[string, []view.Attention]  // schedules of a tenant
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine
