@@ -154,7 +154,7 @@ func (s *Server) around(tenant string, queues []jobs.QueueInfo, rows []jobs.Job,
 	}
 	if len(running) > 0 {
 		for _, w := range s.Engine.Workers(tenant) {
-			for _, id := range workerOf(w).Running {
+			for _, id := range w.Running {
 				if running[id] {
 					a.Workers[id] = w.Name
 				}
