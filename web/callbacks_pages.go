@@ -32,29 +32,20 @@ type callbacksQuery struct {
 	before uint64
 }
 
-func parseCallbacks(values url.Values) (q callbacksQuery, err error) {
-	bad := func(name, what string) error {
-		return jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, what)
+func parseCallbacks(values url.Values) (callbacksQuery, error) {
+	if err := only(values, "state", "cursor"); err != nil {
+		return callbacksQuery{}, err
 	}
-	if text := values.Get("state"); text != "" {
-		for name := range strings.SplitSeq(text, ",") {
-			state, ok := jobs.ParseState(name)
-			if !ok {
-				return q, bad("state", "takes states of jobs, with commas between them")
-			}
-			q.states = append(q.states, state)
-		}
-	}
-	if q.cursor = values.Get("cursor"); q.cursor != "" {
-		if q.before, err = parseCursor(q.cursor); err != nil {
-			return q, bad("cursor", "takes what a page of this list gave")
-		}
-	}
-	return q, nil
+	f, err := listFilter(values)
+	return callbacksQuery{f.States, values.Get("cursor"), f.Before}, err
 }
 
 func (s *Server) callbacksPage(w http.ResponseWriter, r *http.Request) {
-	q, err := parseCallbacks(r.URL.Query())
+	values, err := readQuery(r)
+	var q callbacksQuery
+	if err == nil {
+		q, err = parseCallbacks(values)
+	}
 	var model view.CallbacksModel
 	var pos jobs.Position
 	if err == nil {

@@ -216,7 +216,9 @@ func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.configure(w, r, func(name string) error { return s.Engine.Pause(r.Context(), tenant(r), name, identity(r).Name, in.Reason) })
+	s.configure(w, r, func(name string) error {
+		return s.Engine.Pause(r.Context(), tenant(r), name, identity(r).Name, in.Reason)
+	})
 }
 
 func (s *Server) resumeQueue(w http.ResponseWriter, r *http.Request) {

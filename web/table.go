@@ -53,7 +53,7 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 	}
 	bad := func(name, detail string) {
 		if err == nil {
-			err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, detail)
+			err = badParameter(name, detail)
 		}
 	}
 	if !known {
@@ -84,9 +84,9 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 }
 
 func (s *Server) jobsPage(w http.ResponseWriter, r *http.Request) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
+	values, err := readQuery(r)
 	if err != nil {
-		s.failPage(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err))
+		s.failPage(w, r, err)
 		return
 	}
 	q, err := parseTable(tenant(r), values)
