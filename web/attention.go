@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -203,7 +202,7 @@ func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (ou
 			continue
 		}
 		what, why := j.Kind, string(j.Reason)
-		if host := upstream(j); host != "" {
+		if host := view.UpstreamHost(*j); host != "" {
 			what = "upstream " + host
 		}
 		if j.Error != nil {
@@ -224,19 +223,6 @@ func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (ou
 		}
 	}
 	return out, nil
-}
-
-// upstream is the host that an http job calls.
-func upstream(j *jobs.Job) string {
-	var in struct{ URL string }
-	if j.Kind != "http" || json.Unmarshal(j.Input, &in) != nil {
-		return ""
-	}
-	u, err := url.Parse(in.URL)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }
 
 // configAttention is what is wrong with the newest configuration file.
