@@ -18,7 +18,7 @@ import (
 // without States those that failed or were cancelled.
 type Bulk struct {
 	Action Action
-	Filter Filter // Tenant is whose jobs; Before, Limit and Due are not used
+	Filter Filter // Tenant is whose jobs; IDs, Before, Limit and Due are not used
 	Caller string
 	Key    *Key
 }
@@ -159,8 +159,12 @@ func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
 		at.Count, at.Done, at.Skipped, at.Before = at.Count+int64(len(page)), at.Done+done, at.Skipped+int64(len(page))-done, next
 		percent := 100 * float64(at.Count) / float64(max(total, at.Count, 1))
 		checkpoint, err := json.Marshal(at)
-		run.report(Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", at.Count, max(total, at.Count))}, checkpoint)
-		return err
+		if err != nil {
+			return err
+		}
+		whole := max(total, at.Count)
+		run.report(Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", at.Count, whole), Data: fmt.Appendf(nil, `{"done":%d,"total":%d}`, at.Count, whole)}, checkpoint)
+		return nil
 	})
 	if err != nil {
 		return Result{}, err

@@ -58,7 +58,7 @@ func TestBulkCancel(t *testing.T) {
 		job := w.bulk(jobs.Bulk{Action: jobs.CancelAll, Filter: jobs.Filter{Queue: "q1", Tag: "t0", Text: "NEEDLE 2"}})
 		w.expect("cancelled of q1, t0 and needle 2", w.count(jobs.Filter{States: []jobs.State{jobs.Cancelled}}), 100)
 		w.expect("all of them", w.count(jobs.Filter{States: []jobs.State{jobs.Cancelled}, Queue: "q1", Tag: "t0", Text: "needle 2"}), 100)
-		w.expect("its progress", words(*job.Progress.Percent, job.Progress.Message), "100 100 of 100")
+		w.expect("its progress", words(*job.Progress.Percent, job.Progress.Message, string(job.Progress.Data)), `100 100 of 100 {"done":100,"total":100}`)
 		w.bulk(jobs.Bulk{Action: jobs.CancelAll, Filter: jobs.Filter{States: []jobs.State{jobs.Scheduled, jobs.Succeeded}}})
 		w.expect("scheduled", w.count(jobs.Filter{States: []jobs.State{jobs.Scheduled}}), 0)
 		w.bulk(jobs.Bulk{Action: jobs.CancelAll})

@@ -53,11 +53,18 @@ func (e *Engine) Settings(tenant, name string) QueueSettings {
 	return e.settings[QueueName{tenant, name}]
 }
 
-// Pause stops a queue from starting jobs. It is repeated without effect.
+// maxReason is the longest reason of a pause, in bytes.
+const maxReason = 1000
+
+// Pause stops a queue from starting jobs. It is repeated without effect. A reason of more
+// than 1000 bytes is refused.
 func (e *Engine) Pause(ctx context.Context, tenant, name, by, reason string) error {
+	if len(reason) > maxReason {
+		return invalid("/reason", "must be up to %d bytes", maxReason)
+	}
 	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error {
 		if s.Paused == nil {
-			s.Paused = &Pause{At: time.Now().Truncate(time.Millisecond), By: by, Reason: reason}
+			s.Paused = &Pause{At: time.Now().Truncate(time.Millisecond).UTC(), By: by, Reason: reason}
 		}
 		return nil
 	})

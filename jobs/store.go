@@ -216,6 +216,7 @@ type Claim struct {
 // Filter selects jobs for List. Empty members select all.
 type Filter struct {
 	Tenant string
+	IDs    []ID // only these, as far as they exist
 	States []State
 	Queue  string
 	Kind   string

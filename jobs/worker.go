@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"slices"
@@ -55,7 +56,7 @@ type WorkerInfo struct {
 	ID        string
 	Seen      time.Time
 	Directive Directive
-	Tokens    []string
+	Running   []ID // jobs that it holds
 }
 
 // Leased is what a lease or beat call brings.
@@ -88,8 +89,9 @@ func (e *Engine) Workers(tenant string) (list []WorkerInfo) {
 		if w.tenant == tenant {
 			info := WorkerInfo{WorkerSpec: w.WorkerSpec, ID: w.id, Seen: w.seen, Directive: w.directive}
 			for lease := range w.holds {
-				info.Tokens = append(info.Tokens, Token(&e.leases[lease].run.job))
+				info.Running = append(info.Running, e.leases[lease].run.job.ID)
 			}
+			slices.SortFunc(info.Running, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
 			list = append(list, info)
 		}
 	}

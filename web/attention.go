@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -30,6 +29,7 @@ const (
 // most; schedules that fail and callbacks that are disabled; who is slow to take events; and a configuration that is not in force.
 func (s *Server) attention(ctx context.Context, tenant string, queues []view.Queue, now time.Time) (out []view.Attention, err error) {
 	failing := false
+	staff := s.staff(tenant)
 	for _, q := range queues {
 		if done, failed := endedLately(q); failed > 0 {
 			failing = true
@@ -42,7 +42,7 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 					Detail: "in the last five minutes", Link: "/queues/" + q.Name, Do: view.Action{Label: "Show failed", Path: "/jobs?state=failed&queue=" + q.Name}})
 			}
 		}
-		a, err := s.stuck(ctx, tenant, q, now)
+		a, err := s.stuck(ctx, tenant, q, staff, now)
 		if err != nil {
 			return nil, err
 		}
@@ -65,33 +65,34 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 		return nil, err
 	}
 	out = append(append(out, failed...), disabledCallbacks(queues)...)
-	slow, worst := 0, time.Duration(0)
-	for _, c := range s.Connections() {
-		if c.Tenant == tenant && c.Lag > slowLag {
-			slow, worst = slow+1, max(worst, c.Lag)
-		}
-	}
-	if slow > 0 {
-		out = append(out, view.Attention{Level: view.Warning, Text: fmt.Sprintf("%s %s events late", connections(slow), takes(slow)),
-			Detail: "the slowest by " + worst.Truncate(time.Second).String() + "; nobody else waits for it", Link: "/hub", Do: view.Action{Label: "Connections", Path: "/hub"}})
+	if slow := s.lateConnections()[tenant]; slow.n > 0 {
+		out = append(out, view.Attention{Level: view.Warning, Text: view.Plural(slow.n, "connection takes", "connections take") + " events late",
+			Detail: "the slowest by " + slow.worst.Truncate(time.Second).String() + "; nobody else waits for it", Link: "/hub", Do: view.Action{Label: "Connections", Path: "/hub"}})
 	}
 	out = append(out, s.configAttention()...)
 	slices.SortStableFunc(out, func(a, b view.Attention) int { return cmp.Compare(b.Level, a.Level) })
 	return out, nil
 }
 
-func connections(n int) string {
-	if n == 1 {
-		return "1 connection"
-	}
-	return fmt.Sprintf("%d connections", n)
+// late is how many connections of a tenant take events late, and by how much.
+type late struct {
+	n     int64
+	worst time.Duration
 }
 
-func takes(n int) string {
-	if n == 1 {
-		return "takes"
-	}
-	return "take"
+// lateConnections are those of all tenants, as they were a second ago at most.
+func (s *Server) lateConnections() map[string]late {
+	all, _ := s.late.get(struct{}{}, time.Second, func() (map[string]late, error) {
+		all := map[string]late{}
+		for _, c := range s.Connections() {
+			if c.Lag > slowLag {
+				of := all[c.Tenant]
+				all[c.Tenant] = late{of.n + 1, max(of.worst, c.Lag)}
+			}
+		}
+		return all, nil
+	})
+	return all
 }
 
 func endedLately(q view.Queue) (done, failed int) {
@@ -103,7 +104,7 @@ func endedLately(q view.Queue) (done, failed int) {
 }
 
 // stuck is what keeps the jobs of a queue from running.
-func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, now time.Time) (out []view.Attention, err error) {
+func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, staff staff, now time.Time) (out []view.Attention, err error) {
 	queued, running := q.Counts[jobs.Queued], q.Counts[jobs.Running]
 	page := "/queues/" + q.Name
 	limits, workers := view.Action{Label: "Limits", Path: page + "#limits"}, view.Action{Label: "Workers", Path: "/workers"}
@@ -115,7 +116,7 @@ func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, now tim
 			add(view.Notice, pause.At, view.PausedBy(pause), "paused, "+wait(queued), view.Action{Label: "Resume", Path: page + "/resume", Post: true})
 		}
 	} else if queued > 0 && now.Sub(q.OldestAt) > longWait {
-		alone, err := s.unserved(ctx, tenant, q.Name)
+		alone, err := s.unserved(ctx, tenant, q.Name, staff)
 		switch {
 		case err != nil:
 			return nil, err
@@ -155,25 +156,28 @@ func fullIn(q view.Queue, limit int64) (in string, fills bool) {
 	return fmt.Sprintf("in about %d min", int(seconds/60)), true
 }
 
-// unserved are the kinds of jobs in line that neither the hub nor a worker takes.
-func (s *Server) unserved(ctx context.Context, tenant, queue string) (kinds []string, err error) {
-	inLine, err := s.lines.kinds(ctx, s.Store, tenant, queue)
-	if err != nil || len(inLine) == 0 {
-		return nil, err
-	}
+// staff is who takes jobs of a tenant.
+type staff struct {
+	own     []string // kinds that the hub takes itself
+	workers []jobs.WorkerInfo
+}
+
+func (s *Server) staff(tenant string) staff {
 	own, _, _ := s.Engine.Handlers()
-	served := map[string]bool{}
-	for _, k := range own {
-		served[k] = true
-	}
-	for _, w := range s.Engine.Workers(tenant) {
-		if serves(w, queue) && w.Directive == jobs.Go {
-			for _, k := range w.Kinds {
-				served[k] = true
-			}
-		}
-	}
-	return slices.DeleteFunc(slices.Clone(inLine), func(kind string) bool { return served[kind] }), nil
+	return staff{own, s.Engine.Workers(tenant)}
+}
+
+// take reports whether anybody takes jobs of a kind from a queue.
+func (s staff) take(queue, kind string) bool {
+	return slices.Contains(s.own, kind) || slices.ContainsFunc(s.workers, func(w jobs.WorkerInfo) bool {
+		return serves(w, queue) && w.Directive == jobs.Go && slices.Contains(w.Kinds, kind)
+	})
+}
+
+// unserved are the kinds of jobs in line that neither the hub nor a worker takes.
+func (s *Server) unserved(ctx context.Context, tenant, queue string, staff staff) ([]string, error) {
+	inLine, err := s.lines.kinds(ctx, s.Store, tenant, queue)
+	return slices.DeleteFunc(slices.Clone(inLine), func(kind string) bool { return staff.take(queue, kind) }), err
 }
 
 func serves(w jobs.WorkerInfo, queue string) bool {
@@ -198,7 +202,7 @@ func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (ou
 			continue
 		}
 		what, why := j.Kind, string(j.Reason)
-		if host := upstream(j); host != "" {
+		if host := view.UpstreamHost(*j); host != "" {
 			what = "upstream " + host
 		}
 		if j.Error != nil {
@@ -221,19 +225,6 @@ func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (ou
 	return out, nil
 }
 
-// upstream is the host that an http job calls.
-func upstream(j *jobs.Job) string {
-	var in struct{ URL string }
-	if j.Kind != "http" || json.Unmarshal(j.Input, &in) != nil {
-		return ""
-	}
-	u, err := url.Parse(in.URL)
-	if err != nil {
-		return ""
-	}
-	return u.Host
-}
-
 // configAttention is what is wrong with the newest configuration file.
 func (s *Server) configAttention() []view.Attention {
 	c := s.config.Load()
@@ -247,9 +238,4 @@ func (s *Server) configAttention() []view.Attention {
 	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt, Link: "/routes"}}
 }
 
-func wait(n int64) string {
-	if n == 1 {
-		return "1 job waits"
-	}
-	return fmt.Sprintf("%d jobs wait", n)
-}
+func wait(n int64) string { return view.Plural(n, "job waits", "jobs wait") }

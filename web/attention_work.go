@@ -2,9 +2,7 @@ package web
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"jobhub/jobs"
@@ -12,78 +10,34 @@ import (
 )
 
 const (
-	schedulesNamed = 3    // that failed
-	lookups        = 100  // of last jobs that may still go on
-	maxEndings     = 4096 // that are remembered
+	schedulesNamed = 3               // that failed
+	schedulesAge   = 5 * time.Second // for so long it stays known which failed
 )
 
-// endings remembers how jobs ended, which never changes.
-type endings struct {
-	mu  sync.Mutex // protects the field below
-	end map[jobs.ID]ending
-}
-
-type ending struct {
-	known bool
-	state jobs.State // zero if the job is no longer kept
-	why   string
-	at    time.Time
-}
-
-// of is how a job ended; not known if it has not.
-func (v *endings) of(ctx context.Context, store jobs.Store, tenant string, id jobs.ID) (ending, error) {
-	v.mu.Lock()
-	known, ok := v.end[id]
-	v.mu.Unlock()
-	if ok {
-		return known, nil
-	}
-	job, _, err := store.Job(ctx, tenant, id)
-	switch {
-	case errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone):
-		known.known = true
-	case err != nil || !job.State.Final():
-		return ending{}, err
-	default:
-		known = ending{known: true, state: job.State, why: string(job.Reason), at: job.FinishedAt}
-		if job.Error != nil {
-			known.why = job.Error.Title
-		}
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.end == nil || len(v.end) >= maxEndings {
-		v.end = map[jobs.ID]ending{}
-	}
-	v.end[id] = known
-	return known, nil
-}
-
 // failingSchedules are the schedules whose last tick made no job, or whose last job failed.
-func (s *Server) failingSchedules(ctx context.Context, tenant string) (out []view.Attention, err error) {
+func (s *Server) failingSchedules(ctx context.Context, tenant string) ([]view.Attention, error) {
+	return s.failing.get(tenant, schedulesAge, func() ([]view.Attention, error) { return s.lookForFailing(ctx, tenant) })
+}
+
+func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.Attention, err error) {
 	all, err := s.Engine.Schedules(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	more, asked := 0, 0
+	last, err := s.lastFailures(ctx, tenant, all)
+	if err != nil {
+		return nil, err
+	}
+	more := 0
 	for _, one := range all {
 		a := view.Attention{Level: view.Warning, Link: "/schedules/" + one.Name}
+		j, failed := last[one.LastJob]
 		switch {
 		case one.LastError != nil:
 			a.Text, a.Detail = "schedule "+one.Name+": its last tick made no job", one.LastError.Title
-		case one.LastJob == (jobs.ID{}) || asked >= lookups:
+		case !failed:
 			continue
 		default:
-			end, err := s.endings.of(ctx, s.Store, tenant, one.LastJob)
-			if err != nil {
-				return nil, err
-			}
-			if !end.known {
-				asked++
-			}
-			if end.state != jobs.Failed {
-				continue
-			}
 			if len(out) < schedulesNamed { // somebody may have repeated it since
 				newest, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: jobs.ScheduleTag(one.Name), Limit: 1})
 				if err != nil {
@@ -93,7 +47,10 @@ func (s *Server) failingSchedules(ctx context.Context, tenant string) (out []vie
 					continue
 				}
 			}
-			a.Text, a.Detail, a.Since = "schedule "+one.Name+": its last run failed", end.why, end.at
+			a.Text, a.Detail, a.Since = "schedule "+one.Name+": its last run failed", string(j.Reason), j.FinishedAt
+			if j.Error != nil {
+				a.Detail = j.Error.Title
+			}
 		}
 		if len(out) == schedulesNamed {
 			more++
@@ -105,6 +62,25 @@ func (s *Server) failingSchedules(ctx context.Context, tenant string) (out []vie
 		out = append(out, view.Attention{Level: view.Warning, Text: fmt.Sprintf("%s whose last run failed", view.Plural(int64(more), "schedule", "schedules")), Detail: "besides those above", Link: "/schedules"})
 	}
 	return out, nil
+}
+
+// lastFailures are those of the last jobs of schedules that failed.
+func (s *Server) lastFailures(ctx context.Context, tenant string, all []jobs.Schedule) (map[jobs.ID]jobs.Job, error) {
+	var ids []jobs.ID
+	for _, one := range all {
+		if one.LastJob != (jobs.ID{}) {
+			ids = append(ids, one.LastJob)
+		}
+	}
+	failed := map[jobs.ID]jobs.Job{}
+	if len(ids) == 0 {
+		return failed, nil
+	}
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, IDs: ids, States: []jobs.State{jobs.Failed}, Limit: len(ids)})
+	for _, j := range page.Jobs {
+		failed[j.ID] = j
+	}
+	return failed, err
 }
 
 // disabledCallbacks are the callbacks of queues whose receivers are gone.

@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -75,8 +74,8 @@ func partsOf(job *jobs.Job) (*batchParts, error) {
 // bare is a URL without what may hold a secret: its user and its query.
 func bare(text string) string {
 	path, query, asked := strings.Cut(text, "?")
-	if u, err := url.Parse(path); err == nil && u.Host != "" {
-		path = u.Host + u.EscapedPath()
+	if !strings.HasPrefix(path, "/") {
+		path = view.HostPath(path)
 	}
 	if asked && query != "" {
 		path += "?…"

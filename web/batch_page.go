@@ -23,10 +23,10 @@ const (
 	maxMembers = maxItems    // jobs of a batch that are looked at
 )
 
-// place is what a live view's name, or a page's query, says of where in the batch it is.
+// batchPlace reads what a live view's name, or a page's query, says of where in the batch it is.
 func batchPlace(values url.Values) (p view.BatchPlace, err error) {
-	bad := func(name, detail string) error {
-		return jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, detail)
+	if err := only(values, "item", "show", "from"); err != nil {
+		return p, err
 	}
 	for name := range values {
 		value := values.Get(name)
@@ -37,21 +37,19 @@ func batchPlace(values url.Values) (p view.BatchPlace, err error) {
 		switch name {
 		case "item":
 			if wrong != nil || n < 1 || n > maxItems {
-				return p, bad(name, "takes the number of a request, from 1")
+				return p, badParameter(name, "takes the number of a request, from 1")
 			}
 			p.Item = strconv.Itoa(n)
 		case "from":
 			if wrong != nil || n < 0 || n > maxItems {
-				return p, bad(name, "takes how many requests come before, up to 1000")
+				return p, badParameter(name, "takes how many requests come before, up to 1000")
 			}
 			p.From = n
 		case "show":
 			if !slices.Contains(view.Shows, value) {
-				return p, bad(name, "takes failed or open")
+				return p, badParameter(name, "takes failed or open")
 			}
 			p.Show = value
-		default:
-			return p, bad(name, "is not known here; there are item, show and from")
 		}
 	}
 	return p, nil
@@ -75,9 +73,7 @@ func (s *Server) batchPage(w http.ResponseWriter, r *http.Request) {
 	id, err := jobID(r)
 	var values url.Values
 	if err == nil {
-		if values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
-			err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err)
-		}
+		values, err = readQuery(r)
 	}
 	var p view.BatchPlace
 	if err == nil {

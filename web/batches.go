@@ -22,7 +22,7 @@ const batchesPause = 250 * time.Millisecond
 func parseBatches(values url.Values) (q view.BatchQuery, before uint64, err error) {
 	kind := values.Get("kind")
 	if kind != "" && !slices.Contains(view.BatchKinds, kind) {
-		err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter kind takes batch or fanout.")
+		err = badParameter("kind", "takes batch or fanout")
 		kind = ""
 	}
 	f, bad := listFilter(values)
@@ -33,16 +33,7 @@ func parseBatches(values url.Values) (q view.BatchQuery, before uint64, err erro
 }
 
 func (s *Server) batchesPage(w http.ResponseWriter, r *http.Request) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err == nil {
-		for name := range values {
-			if name != "state" && name != "kind" && name != "cursor" {
-				err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s is not known here; there are state, kind and cursor.", name)
-			}
-		}
-	} else {
-		err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err)
-	}
+	values, err := readQuery(r, "state", "kind", "cursor")
 	m, pos, status := view.Batches{At: time.Now(), Origin: s.Origin}, s.Hub.Position(), http.StatusOK
 	if err == nil {
 		m, pos, err = s.batches(r.Context(), tenant(r), values)

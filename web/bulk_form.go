@@ -80,22 +80,25 @@ func (s *Server) askBulk(w http.ResponseWriter, r *http.Request, action, scope s
 			n, err = 0, nil
 		}
 	} else {
+		var ids []jobs.ID
 		for _, text := range r.PostForm["id"] {
-			var id jobs.ID
-			if id, err = parseID(text); err != nil {
+			id, err := parseID(text)
+			if err != nil {
 				return err
 			}
-			job, _, err := s.Store.Job(r.Context(), q.filter.Tenant, id)
-			if err != nil && problemOf(err).Status >= 500 {
-				return err
-			}
-			if err != nil || job.State.Final() != (action == "retry") {
-				rest++
-				continue
-			}
-			fields = append(fields, [2]string{"id", text})
-			n++
+			ids = append(ids, id)
 		}
+		var page jobs.Page
+		if len(ids) > 0 {
+			page, err = s.Store.List(r.Context(), jobs.Filter{Tenant: q.filter.Tenant, IDs: ids, Limit: len(ids)})
+		}
+		for _, job := range page.Jobs {
+			if job.State.Final() == (action == "retry") {
+				fields = append(fields, [2]string{"id", job.ID.String()})
+				n++
+			}
+		}
+		rest = int64(len(ids)) - n
 	}
 	if err != nil {
 		return err

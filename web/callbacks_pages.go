@@ -32,36 +32,29 @@ type callbacksQuery struct {
 	before uint64
 }
 
-func parseCallbacks(values url.Values) (q callbacksQuery, err error) {
-	bad := func(name, what string) error {
-		return jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, what)
+func parseCallbacks(values url.Values) (callbacksQuery, error) {
+	if err := only(values, "state", "cursor"); err != nil {
+		return callbacksQuery{}, err
 	}
-	if text := values.Get("state"); text != "" {
-		for name := range strings.SplitSeq(text, ",") {
-			state, ok := jobs.ParseState(name)
-			if !ok {
-				return q, bad("state", "takes states of jobs, with commas between them")
-			}
-			q.states = append(q.states, state)
-		}
-	}
-	if q.cursor = values.Get("cursor"); q.cursor != "" {
-		if q.before, err = parseCursor(q.cursor); err != nil {
-			return q, bad("cursor", "takes what a page of this list gave")
-		}
-	}
-	return q, nil
+	f, err := listFilter(values)
+	return callbacksQuery{f.States, values.Get("cursor"), f.Before}, err
 }
 
 func (s *Server) callbacksPage(w http.ResponseWriter, r *http.Request) {
-	q, err := parseCallbacks(r.URL.Query())
+	values, err := readQuery(r)
+	var q callbacksQuery
+	if err == nil {
+		q, err = parseCallbacks(values)
+	}
 	var model view.CallbacksModel
 	var pos jobs.Position
 	if err == nil {
 		model, pos, err = s.callbacksModel(r.Context(), tenant(r), q)
 	}
 	if err == nil {
-		model.Hosts, err = s.hosts(r.Context(), tenant(r), model.At)
+		var seen hostsMemory
+		seen, err = s.lookAtHosts(r.Context(), tenant(r))
+		seen.tell(&model)
 	}
 	if err != nil {
 		s.failPage(w, r, err)
@@ -85,6 +78,31 @@ func findCallbacks(_ context.Context, _, of string) error {
 type hostsMemory struct {
 	at    time.Time
 	hosts view.Hosts
+	own   []view.Callback // disabled ones of jobs
+}
+
+func (s *Server) lookAtHosts(ctx context.Context, tenant string) (m hostsMemory, err error) {
+	m.at = time.Now()
+	if m.hosts, err = s.hosts(ctx, tenant, m.at); err == nil {
+		m.own, err = s.disabledOfJobs(ctx, tenant)
+	}
+	return m, err
+}
+
+// tell completes the model with it.
+func (m hostsMemory) tell(to *view.CallbacksModel) {
+	to.Hosts = m.hosts
+	to.Callbacks = append(to.Callbacks, m.own...)
+	slices.SortStableFunc(to.Callbacks, func(a, b view.Callback) int { // what is disabled first
+		switch {
+		case a.Disabled == b.Disabled:
+			return 0
+		case a.Disabled:
+			return -1
+		}
+		return 1
+	})
+	to.Callbacks = to.Callbacks[:min(len(to.Callbacks), callbacksShown)]
 }
 
 func (s *Server) drawCallbacks(ctx context.Context, tenant, of string, last any) (out hub.Rendered, err error) {
@@ -100,14 +118,13 @@ func (s *Server) drawCallbacks(ctx context.Context, tenant, of string, last any)
 	if err != nil {
 		return out, err
 	}
-	memory, _ := last.(*hostsMemory)
-	if memory == nil || model.At.Sub(memory.at) >= hostsPause {
-		memory = &hostsMemory{at: model.At}
-		if memory.hosts, err = s.hosts(ctx, tenant, model.At); err != nil {
+	memory, _ := last.(hostsMemory)
+	if time.Since(memory.at) >= hostsPause {
+		if memory, err = s.lookAtHosts(ctx, tenant); err != nil {
 			return out, err
 		}
 	}
-	model.Hosts = memory.hosts
+	memory.tell(&model)
 	out, err = rendered(ctx, hub.Filter{Tenant: tenant, Queue: jobs.CallbackQueue}, hostsPause, view.CallbacksFragments(model))
 	out.Memory = memory
 	return out, err
@@ -137,21 +154,6 @@ func (s *Server) callbacksModel(ctx context.Context, tenant string, q callbacksQ
 			m.Callbacks = append(m.Callbacks, it)
 		}
 	}
-	own, err := s.disabledOfJobs(ctx, tenant)
-	if err != nil {
-		return m, page.Pos, err
-	}
-	m.Callbacks = append(m.Callbacks, own...)
-	slices.SortStableFunc(m.Callbacks, func(a, b view.Callback) int { // what is disabled first
-		switch {
-		case a.Disabled == b.Disabled:
-			return 0
-		case a.Disabled:
-			return -1
-		}
-		return 1
-	})
-	m.Callbacks = m.Callbacks[:min(len(m.Callbacks), callbacksShown)]
 	return m, page.Pos, nil
 }
 

@@ -112,5 +112,9 @@ func TestCallbacksOfViewers(t *testing.T) {
 	w.do("GET", "/callbacks", "").want(200).shows("a.example/hook", "data-readonly", "data-operate", "!hunter2", "!"+hookSecret)
 	w.bearer = w.key(auth.Admin, "other")
 	w.do("GET", "/callbacks", "").want(200).shows("!a.example")
-	w.do("GET", "/callbacks?cursor=x", "").want(400)
+	for _, query := range []string{"cursor=x", "state=lost", "status=failed", "state=failed&cursor=1&cursor=2", "state=%zz"} {
+		w.do("GET", "/callbacks?"+query, "").want(400).shows("Malformed query")
+	}
+	// The order of the states does not matter.
+	w.do("GET", "/callbacks?state=waiting,running,queued,scheduled,queued", "").want(200).shows(`data-view="callbacks:state=scheduled%2Cqueued%2Crunning%2Cwaiting"`, `aria-current="page">Under way`)
 }

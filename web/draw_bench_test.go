@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,14 +15,23 @@ import (
 
 // BenchmarkDraw is what a rendering of a live view costs, of which there are ten a second
 // while a page is watched: with 100,000 jobs in 200 queues, of which a third wait for a
-// worker that is not there, and 20 failures a queue in the last minutes.
+// worker that is not there, 20 failures a queue in the last minutes, 1,000 schedules,
+// and 50 workers of other queues.
 //
 //	overview   after an event
 //	jobs       the table of all jobs, after an event of its newest
 //	jobs look  the same when it asks which jobs there are, once a second
+//	ids look   the same of 500 jobs that are named
 func BenchmarkDraw(b *testing.B) {
 	w := start(b)
 	fill(b, w, 100_000, 200)
+	for i := range 1000 {
+		w.do("PUT", fmt.Sprintf("/v1/schedules/s%d", i), `{"cron":"@yearly","job":{"kind":"nobody"}}`).want(201)
+	}
+	w.deliver(200)
+	for i := range 50 {
+		w.do("POST", "/v1/workers", fmt.Sprintf(`{"name":"w%d","kinds":["report"],"queues":["other"],"slots":4}`, i)).want(200)
+	}
 	draw := func(b *testing.B, view string, last func(memory any) any) {
 		out, err := web.Render(w.Server, b.Context(), view, nil)
 		if err != nil {
@@ -35,6 +45,14 @@ func BenchmarkDraw(b *testing.B) {
 			}
 		}
 	}
+	page, err := w.store.List(b.Context(), jobs.Filter{Tenant: jobs.DefaultTenant, Limit: 500})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var ids []string
+	for _, j := range page.Jobs {
+		ids = append(ids, j.ID.String())
+	}
 	same := func(memory any) any { return memory }
 	for _, bench := range []struct {
 		name, view string
@@ -43,11 +61,39 @@ func BenchmarkDraw(b *testing.B) {
 		{"overview", "overview", same},
 		{"wall", "wall", same},
 		{"queues", "queues", same},
+		{"callbacks", "callbacks", same},
 		{"jobs", "jobs:", same},
 		{"jobs look", "jobs:", func(any) any { return nil }},
 		{"failed look", "jobs:state=failed", func(any) any { return nil }},
+		{"ids look", "jobs:id=" + strings.Join(ids, ","), func(any) any { return nil }},
 	} {
 		b.Run(bench.name, func(b *testing.B) { draw(b, bench.view, bench.last) })
+	}
+}
+
+// deliver has unfinished jobs of each of which a delivery was refused for good.
+func (w *world) deliver(n int) {
+	w.t.Helper()
+	hooks := []jobs.Callback{{URL: "https://example.com/hook", Disabled: true}}
+	for range n {
+		parent, err := uuid.NewV7()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		id, err := uuid.NewV7()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		now := time.Now().Truncate(time.Millisecond)
+		of := jobs.Job{ID: parent, Tenant: jobs.DefaultTenant, Kind: "report", Queue: "told", State: jobs.Queued, Input: jobs.Value(`{}`), Callbacks: hooks, CreatedAt: now}
+		told := jobs.Job{ID: id, Tenant: jobs.DefaultTenant, Kind: jobs.KindWebhook, Queue: jobs.CallbackQueue, State: jobs.Failed, Reason: jobs.Rejected, Parent: parent,
+			Input: jobs.Value(`{}`), Callbacks: hooks, CreatedAt: now, FinishedAt: now}
+		batch := &jobs.Batch{Now: now, Changes: []*jobs.Change{
+			{Job: of, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{"state":"queued"}`)}},
+			{Job: told, Event: jobs.Event{Type: jobs.JobFailed, Data: jobs.Value(`{"state":"failed"}`)}}}}
+		if err := w.store.Commit(w.t.Context(), batch); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 

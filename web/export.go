@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/csv"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -19,11 +18,9 @@ const exportPage = 500 // jobs read at a time
 // nobody takes it for whole.
 func (s *Server) export(contentType, name string, writer func(*bufio.Writer) func(*jobs.Job, jobs.Position) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		values, err := url.ParseQuery(r.URL.RawQuery)
+		values, err := readQuery(r)
 		var q tableQuery
-		if err != nil {
-			err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err)
-		} else {
+		if err == nil {
 			q, err = parseTable(tenant(r), values)
 		}
 		q.filter.Limit = exportPage

@@ -1,4 +1,13 @@
 package web
 
-// Render is what the hub draws views with.
-var Render = (*Server).render
+import (
+	"context"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+)
+
+// Render draws a view of the default tenant as the hub does.
+func Render(s *Server, ctx context.Context, name string, last any) (hub.Rendered, error) {
+	return s.render(ctx, viewName(jobs.DefaultTenant, name), last)
+}

@@ -203,12 +203,11 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
 // listJobs is GET /v1/jobs. With q each call looks at a bounded number of jobs, so that a
 // page may hold fewer than limit, or none, and still have a next_cursor.
 func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		s.fail(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err))
-		return
+	query, err := readQuery(r)
+	var filter jobs.Filter
+	if err == nil {
+		filter, err = listFilter(query)
 	}
-	filter, err := listFilter(query)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -261,19 +260,14 @@ func parseCursor(text string) (uint64, error) {
 }
 
 func listFilter(query url.Values) (f jobs.Filter, err error) {
-	bad := func(name, detail string) error {
-		p := jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, detail)
-		p.Errors = []jobs.MemberError{{Pointer: "/" + name, Detail: detail}}
-		return p
+	if err := only(query, listParameters...); err != nil {
+		return f, err
 	}
 	for name, values := range query {
 		if len(values) != 1 && name != "state" {
-			return f, bad(name, "stands there more than once")
+			return f, badParameter(name, "stands there more than once")
 		}
 		value := strings.Join(values, ",")
-		if !slices.Contains(listParameters, name) {
-			return f, bad(name, "is not known here; there are "+strings.Join(listParameters, ", "))
-		}
 		if value == "" {
 			continue
 		}
@@ -282,7 +276,7 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 			for word := range strings.SplitSeq(value, ",") {
 				state, ok := jobs.ParseState(word)
 				if !ok {
-					return f, bad(name, "takes names of states, with commas between them")
+					return f, badParameter(name, "takes names of states, with commas between them")
 				}
 				if !slices.Contains(f.States, state) {
 					f.States = append(f.States, state)
@@ -296,19 +290,19 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 			f.Tag = value
 		case "parent":
 			if f.Parent, err = parseID(value); err != nil {
-				return f, bad(name, "takes the id of a job")
+				return f, badParameter(name, "takes the id of a job")
 			}
 		case "q":
 			if f.Text = value; len(value) > maxText || !utf8.ValidString(value) {
-				return f, bad(name, "takes up to 256 bytes of UTF-8")
+				return f, badParameter(name, "takes up to 256 bytes of UTF-8")
 			}
 		case "limit":
 			if f.Limit, err = strconv.Atoi(value); err != nil || f.Limit < 1 || f.Limit > 500 {
-				return f, bad(name, "takes a number from 1 to 500")
+				return f, badParameter(name, "takes a number from 1 to 500")
 			}
 		case "cursor":
 			if f.Before, err = parseCursor(value); err != nil {
-				return f, bad(name, "takes the next_cursor of a page")
+				return f, badParameter(name, "takes the next_cursor of a page")
 			}
 		}
 	}

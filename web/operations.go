@@ -143,19 +143,9 @@ func (s *Server) queueModel(ctx context.Context, tenant, name string) (view.Queu
 	return m, pos, nil
 }
 
-// workerOf leaves the leases out: they are their worker's secret.
 func workerOf(w jobs.WorkerInfo) view.Worker {
-	out := view.Worker{WorkerInfo: w}
-	out.Tokens = nil
-	for _, token := range w.Tokens {
-		text, _, _ := strings.Cut(token, ".")
-		if id, err := parseID(text); err == nil {
-			out.Running = append(out.Running, id)
-		}
-	}
-	slices.SortFunc(out.Running, func(a, b jobs.ID) int { return strings.Compare(a.String(), b.String()) })
-	out.Seen = out.Seen.Truncate(time.Second) // so that a beat that tells nothing new changes little
-	return out
+	w.Seen = w.Seen.Truncate(time.Second) // so that a beat that tells nothing new changes little
+	return view.Worker{WorkerInfo: w}
 }
 
 func (s *Server) workersModel(tenant string) view.WorkersModel {

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -90,7 +89,7 @@ func (s *Server) limitsForm(w http.ResponseWriter, r *http.Request) {
 		s.showQueue(w, r, http.StatusUnprocessableEntity, &form)
 		return
 	}
-	s.configureForm(w, r, in.apply)
+	s.configureForm(w, r, func(name string) error { return s.Engine.Configure(r.Context(), tenant(r), name, in.apply) })
 }
 
 func (s *Server) pauseForm(w http.ResponseWriter, r *http.Request) {
@@ -99,25 +98,21 @@ func (s *Server) pauseForm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reason := strings.ToValidUTF8(strings.TrimSpace(r.PostForm.Get("reason")), "�")
-	if len(reason) > maxReason {
-		s.failPage(w, r, invalidMember("/reason", "must be up to 1000 bytes"))
-		return
-	}
-	s.configureForm(w, r, pausing(identity(r).Name, reason))
+	s.configureForm(w, r, func(name string) error { return s.Engine.Pause(r.Context(), tenant(r), name, identity(r).Name, reason) })
 }
 
 func (s *Server) resumeForm(w http.ResponseWriter, r *http.Request) {
-	s.configureForm(w, r, func(set *jobs.QueueSettings) error { set.Paused = nil; return nil })
+	s.configureForm(w, r, func(name string) error { return s.Engine.Resume(r.Context(), tenant(r), name) })
 }
 
 // configureForm changes a queue that exists: a page is of one, so nothing is created here.
-func (s *Server) configureForm(w http.ResponseWriter, r *http.Request, edit func(*jobs.QueueSettings) error) {
+func (s *Server) configureForm(w http.ResponseWriter, r *http.Request, change func(name string) error) {
 	name := r.PathValue("name")
 	if _, _, err := s.queueModel(r.Context(), tenant(r), name); err != nil {
 		s.failPage(w, r, err)
 		return
 	}
-	if err := s.Engine.Configure(r.Context(), tenant(r), name, edit); err != nil {
+	if err := change(name); err != nil {
 		s.failPage(w, r, err)
 		return
 	}
@@ -156,14 +151,4 @@ func (s *Server) hubPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.page(w, r, http.StatusOK, view.HubPage(s.shell(r, s.Hub.Position()), model))
-}
-
-// pausing is the change that pauses a queue; one that is paused keeps its reason.
-func pausing(by, reason string) func(*jobs.QueueSettings) error {
-	return func(set *jobs.QueueSettings) error {
-		if set.Paused == nil {
-			set.Paused = &jobs.Pause{At: time.Now().Truncate(time.Millisecond).UTC(), By: by, Reason: reason}
-		}
-		return nil
-	}
 }

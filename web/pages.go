@@ -120,7 +120,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c temp
 func rangeOf(name string) (view.Range, error) {
 	r, ok := view.RangeOf(name)
 	if !ok {
-		return r, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter range takes 5m, 15m, 1h or 24h.")
+		return r, badParameter("range", "takes 5m, 15m, 1h or 24h")
 	}
 	return r, nil
 }

@@ -4,19 +4,48 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"jobhub/jobs"
 )
+
+// readQuery reads the query of a request; it may hold only these parameters, if there are
+// any.
+func readQuery(r *http.Request, allowed ...string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err)
+	}
+	return values, only(values, allowed...)
+}
+
+// only refuses a parameter that is not among these, if there are any.
+func only(values url.Values, allowed ...string) error {
+	for name := range values {
+		if len(allowed) > 0 && !slices.Contains(allowed, name) {
+			return badParameter(name, "is not known here; there are "+strings.Join(allowed, ", "))
+		}
+	}
+	return nil
+}
+
+// badParameter refuses a parameter of a query.
+func badParameter(name, detail string) error {
+	p := jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, detail)
+	p.Errors = []jobs.MemberError{{Pointer: "/" + name, Detail: detail}}
+	return p
+}
 
 // queryMessage is the subscription in the query string, if there is one.
 func queryMessage(r *http.Request) (*message, error) {
 	bad := func(format string, args ...any) (*message, error) {
 		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed query", format, args...)
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	query, err := readQuery(r)
 	if err != nil {
-		return bad("The query can't be read: %v.", err)
+		return nil, err
 	}
 	if len(query) == 0 {
 		return nil, nil

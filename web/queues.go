@@ -204,10 +204,8 @@ func (s *Server) patchQueue(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.configure(w, r, in.apply)
+	s.configure(w, r, func(name string) error { return s.Engine.Configure(r.Context(), tenant(r), name, in.apply) })
 }
-
-const maxReason = 1000 // bytes
 
 // pauseQueue is POST /v1/queues/{name}/pause; resumeQueue …/resume.
 func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) {
@@ -218,24 +216,23 @@ func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if len(in.Reason) > maxReason {
-		s.fail(w, r, invalidMember("/reason", "must be up to 1000 bytes"))
-		return
-	}
-	s.configure(w, r, pausing(identity(r).Name, in.Reason))
+	s.configure(w, r, func(name string) error {
+		return s.Engine.Pause(r.Context(), tenant(r), name, identity(r).Name, in.Reason)
+	})
 }
 
 func (s *Server) resumeQueue(w http.ResponseWriter, r *http.Request) {
-	s.configure(w, r, func(set *jobs.QueueSettings) error { set.Paused = nil; return nil })
+	s.configure(w, r, func(name string) error { return s.Engine.Resume(r.Context(), tenant(r), name) })
 }
 
-func (s *Server) configure(w http.ResponseWriter, r *http.Request, edit func(*jobs.QueueSettings) error) {
+// configure answers with the queue as change leaves it.
+func (s *Server) configure(w http.ResponseWriter, r *http.Request, change func(name string) error) {
 	name := r.PathValue("name")
 	if !jobs.WellFormedName(name) {
 		s.fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is 1 to 64 of a-z 0-9 . _ -"))
 		return
 	}
-	if err := s.Engine.Configure(r.Context(), tenant(r), name, edit); err != nil {
+	if err := change(name); err != nil {
 		s.fail(w, r, err)
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"jobhub/hub"
@@ -55,7 +54,7 @@ func (s *Server) routesModel(ctx context.Context, tenant string) (view.Routes, e
 		}
 	}
 	routes := s.settings.Load().table.Routes()
-	jobsOf, err := s.looks.of(ctx, s, tenant, routes, now)
+	jobsOf, err := s.looks.of(ctx, s, tenant, routes)
 	if err != nil {
 		return m, err
 	}
@@ -80,46 +79,29 @@ func (s *Server) routesModel(ctx context.Context, tenant string) (view.Routes, e
 
 // looks remembers what the newest jobs of routes were, for each tenant.
 type looks struct {
-	mu      sync.Mutex // protects tenants
-	tenants map[string]look
+	remembered[lookKey, map[string]view.RouteJobs]
 }
 
-type look struct {
-	at    time.Time
-	table *gateway.Route // the first of the routes it was of
-	of    map[string]view.RouteJobs
+type lookKey struct {
+	tenant string
+	table  *gateway.Route // the first of the routes
 }
 
-func (l *looks) of(ctx context.Context, s *Server, tenant string, routes []*gateway.Route, now time.Time) (map[string]view.RouteJobs, error) {
+func (l *looks) of(ctx context.Context, s *Server, tenant string, routes []*gateway.Route) (map[string]view.RouteJobs, error) {
 	if len(routes) == 0 {
 		return nil, nil
 	}
-	l.mu.Lock()
-	last := l.tenants[tenant]
-	l.mu.Unlock()
-	if last.table == routes[0] && now.Sub(last.at) < lookEvery {
-		return last.of, nil
-	}
-	next := look{now, routes[0], map[string]view.RouteJobs{}}
-	for _, r := range routes[:min(len(routes), mostRoutes)] {
-		of, err := s.routeJobs(ctx, tenant, r)
-		if err != nil {
-			return nil, err
+	return l.get(lookKey{tenant, routes[0]}, lookEvery, func() (map[string]view.RouteJobs, error) {
+		all := map[string]view.RouteJobs{}
+		for _, r := range routes[:min(len(routes), mostRoutes)] {
+			of, err := s.routeJobs(ctx, tenant, r)
+			if err != nil {
+				return nil, err
+			}
+			all[r.Path] = of
 		}
-		next.of[r.Path] = of
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for name, old := range l.tenants { // of tenants whom nobody looks at any more
-		if now.Sub(old.at) > 12*lookEvery {
-			delete(l.tenants, name)
-		}
-	}
-	if l.tenants == nil {
-		l.tenants = map[string]look{}
-	}
-	l.tenants[tenant] = next
-	return next.of, nil
+		return all, nil
+	})
 }
 
 // routeJobs looks at the newest jobs that a route's upstream has answered, or should have.
@@ -183,7 +165,7 @@ func upstreamFailed(j *jobs.Job) bool {
 // know, and not where they lead.
 func (s *Server) routeAttention(ctx context.Context, tenant string, now time.Time) (out []view.Attention, err error) {
 	routes := s.settings.Load().table.Routes()
-	jobsOf, err := s.looks.of(ctx, s, tenant, routes, now)
+	jobsOf, err := s.looks.of(ctx, s, tenant, routes)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (s *Server) schedulesPage(w http.ResponseWriter, r *http.Request) {
 func (s *Server) showSchedules(w http.ResponseWriter, r *http.Request, status int, form view.ScheduleForm) {
 	after := r.URL.Query().Get("after")
 	if after != "" && !jobs.WellFormedName(after) {
-		s.failPage(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter after takes the name of a schedule."))
+		s.failPage(w, r, badParameter("after", "takes the name of a schedule"))
 		return
 	}
 	model, err := s.schedulesModel(r.Context(), tenant(r), after)

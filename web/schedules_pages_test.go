@@ -159,24 +159,26 @@ func TestSchedulesPages(t *testing.T) {
 
 // A schedule needs attention while its last run failed, or its last tick made no job.
 func TestAttentionToSchedules(t *testing.T) {
-	w := start(t)
-	for _, name := range []string{"bad", "well"} {
-		w.do("PUT", "/v1/schedules/"+name, `{"cron":"@daily","job":{"kind":"busy","input":`+map[string]string{"bad": "false", "well": "true"}[name]+`}}`).want(201)
-		w.post("/schedules/"+name+"/run", nil).want(303)
-	}
-	last := func(name string) string {
-		one, err := w.engine.Schedule(t.Context(), "default", name)
-		if err != nil {
-			t.Fatal(err)
+	timeless(t, func(t *testing.T, w *world) {
+		for _, name := range []string{"bad", "well"} {
+			w.do("PUT", "/v1/schedules/"+name, `{"cron":"@daily","job":{"kind":"busy","input":`+map[string]string{"bad": "false", "well": "true"}[name]+`}}`).want(201)
+			w.post("/schedules/"+name+"/run", nil).want(303)
 		}
-		return one.LastJob.String()
-	}
-	w.await(last("bad"), "failed")
-	w.await(last("well"), "succeeded")
-	w.do("GET", "/", "").shows("schedule bad: its last run failed", `href="/schedules/bad"`, "!schedule well")
-	// Repeating it with an input that works mends it.
-	w.await(w.do("POST", "/v1/jobs/"+last("bad")+"/retry", `{"input":true}`).want(202).text("id"), "succeeded")
-	w.do("GET", "/", "").shows("!schedule bad")
+		last := func(name string) string {
+			one, err := w.engine.Schedule(t.Context(), "default", name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return one.LastJob.String()
+		}
+		w.await(last("bad"), "failed")
+		w.await(last("well"), "succeeded")
+		w.do("GET", "/", "").shows("schedule bad: its last run failed", `href="/schedules/bad"`, "!schedule well")
+		// Repeating it with an input that works mends it.
+		w.await(w.do("POST", "/v1/jobs/"+last("bad")+"/retry", `{"input":true}`).want(202).text("id"), "succeeded")
+		time.Sleep(5 * time.Second) // for so long it was remembered
+		w.do("GET", "/", "").shows("!schedule bad")
+	})
 }
 
 func TestAttentionToRefusedTicks(t *testing.T) {

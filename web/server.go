@@ -13,6 +13,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/web/auth"
+	"jobhub/web/view"
 )
 
 // spreadReconnect is over how long clients are asked to spread their return.
@@ -61,7 +62,8 @@ type Server struct {
 
 	settings atomic.Pointer[settings]
 	looks    looks
-	endings  endings // of schedules' last jobs
+	late     remembered[struct{}, map[string]late] // by tenant
+	failing  remembered[string, []view.Attention]  // schedules of a tenant
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine

@@ -53,7 +53,7 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 	}
 	bad := func(name, detail string) {
 		if err == nil {
-			err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The parameter %s %s.", name, detail)
+			err = badParameter(name, detail)
 		}
 	}
 	if !known {
@@ -84,9 +84,9 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 }
 
 func (s *Server) jobsPage(w http.ResponseWriter, r *http.Request) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
+	values, err := readQuery(r)
 	if err != nil {
-		s.failPage(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err))
+		s.failPage(w, r, err)
 		return
 	}
 	q, err := parseTable(tenant(r), values)
@@ -176,7 +176,7 @@ func (s *Server) bulkJob(ctx context.Context, q tableQuery) (*jobs.Job, error) {
 // were accepted, so that a limit of age ends the list.
 func (s *Server) tablePage(ctx context.Context, q tableQuery) (jobs.Page, error) {
 	if len(q.ids) > 0 {
-		return s.named(ctx, q)
+		return s.Store.List(ctx, jobs.Filter{Tenant: q.filter.Tenant, IDs: q.ids, Limit: len(q.ids)})
 	}
 	page, err := s.Store.List(ctx, q.filter)
 	if err != nil || q.since == 0 {
@@ -185,22 +185,6 @@ func (s *Server) tablePage(ctx context.Context, q tableQuery) (jobs.Page, error)
 	oldest := time.Now().Add(-q.since)
 	if i := slices.IndexFunc(page.Jobs, func(j jobs.Job) bool { return j.CreatedAt.Before(oldest) }); i >= 0 {
 		page.Jobs, page.Next = page.Jobs[:i], 0
-	}
-	return page, nil
-}
-
-// named is the jobs of these ids, as far as they exist.
-func (s *Server) named(ctx context.Context, q tableQuery) (page jobs.Page, err error) {
-	page.Pos = s.Hub.Position()
-	for _, id := range q.ids {
-		job, pos, err := s.Store.Job(ctx, q.filter.Tenant, id)
-		if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
-			continue
-		}
-		if err != nil {
-			return page, err
-		}
-		page.Jobs, page.Pos = append(page.Jobs, job), pos
 	}
 	return page, nil
 }

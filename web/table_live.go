@@ -154,7 +154,7 @@ func (s *Server) around(tenant string, queues []jobs.QueueInfo, rows []jobs.Job,
 	}
 	if len(running) > 0 {
 		for _, w := range s.Engine.Workers(tenant) {
-			for _, id := range workerOf(w).Running {
+			for _, id := range w.Running {
 				if running[id] {
 					a.Workers[id] = w.Name
 				}
@@ -182,17 +182,20 @@ func (s *Server) changed(ctx context.Context, after, head uint64) map[jobs.ID]bo
 // refresh reads the unfinished ones of jobs again, without their payloads: those that
 // changed, or all where changed is nil. One that is gone stays as it was.
 func (s *Server) refresh(ctx context.Context, tenant string, rows []jobs.Job, changed map[jobs.ID]bool) error {
+	var ids []jobs.ID
 	for i := range rows {
-		if rows[i].State.Final() || (changed != nil && !changed[rows[i].ID]) {
-			continue
-		}
-		page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Before: rows[i].N + 1, Limit: 1})
-		if err != nil {
-			return err
-		}
-		if len(page.Jobs) == 1 && page.Jobs[0].ID == rows[i].ID {
-			rows[i] = page.Jobs[0]
+		if !rows[i].State.Final() && (changed == nil || changed[rows[i].ID]) {
+			ids = append(ids, rows[i].ID)
 		}
 	}
-	return nil
+	if len(ids) == 0 {
+		return nil
+	}
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, IDs: ids, Limit: len(ids)})
+	for _, fresh := range page.Jobs {
+		if i := slices.IndexFunc(rows, func(j jobs.Job) bool { return j.N == fresh.N }); i >= 0 {
+			rows[i] = fresh
+		}
+	}
+	return err
 }

@@ -44,12 +44,9 @@ func (s *Server) liveViews() map[string]liveView {
 // tenant only.
 func viewName(tenant, name string) string { return tenant + " " + name }
 
-// splitView is the opposite of viewName; a name alone is of the default tenant.
+// splitView is the opposite of viewName.
 func splitView(full string) (tenant, word, of string) {
-	tenant, name, ok := strings.Cut(full, " ")
-	if !ok {
-		tenant, name = jobs.DefaultTenant, full
-	}
+	tenant, name, _ := strings.Cut(full, " ")
 	word, of, _ = strings.Cut(name, ":")
 	return tenant, word, of
 }

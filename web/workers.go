@@ -99,9 +99,8 @@ func (s *Server) listWorkers(w http.ResponseWriter, r *http.Request) {
 	list := []shown{}
 	for _, info := range s.Engine.Workers(tenant(r)) {
 		running := []string{}
-		for _, token := range info.Tokens {
-			id, _, _ := strings.Cut(token, ".") // the lease itself is its worker's secret
-			running = append(running, id)
+		for _, id := range info.Running {
+			running = append(running, id.String())
 		}
 		list = append(list, shown{info.ID, info.Name, info.Kinds, info.Queues, info.Slots, running, string(info.Directive), time.Since(info.Seen).Milliseconds()})
 	}

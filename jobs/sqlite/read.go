@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"math"
 	"slices"
 	"strconv"
@@ -137,12 +138,21 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 	if f.Parent != (jobs.ID{}) {
 		base = and(base, "parent=+?", f.Parent[:])
 	}
-	if f.Tag != "" {
+	switch {
+	case len(f.IDs) > 0:
+		base.from = "(SELECT DISTINCT unhex(value) AS wanted FROM json_each(?)) CROSS JOIN jobs ON jobs.id=wanted"
+		base.args = append([]any{hexList(f.IDs)}, base.args...) // it stands before the conditions
+		if f.Tag != "" {
+			base.from += " CROSS JOIN tags USING (n)"
+		}
+	case f.Tag != "":
 		base.from = "tags CROSS JOIN jobs USING (n)"
+	}
+	if f.Tag != "" {
 		base = and(base, "tag=+?", f.Tag)
 	}
 	queues, all := s.idsOf(f)
-	if f.Text == "" && f.Tag == "" && f.Parent == (jobs.ID{}) && (!all || len(f.States) > 0) {
+	if len(f.IDs) == 0 && f.Text == "" && f.Tag == "" && f.Parent == (jobs.ID{}) && (!all || len(f.States) > 0) {
 		states := f.States
 		if len(states) == 0 {
 			states = jobs.States
@@ -169,6 +179,18 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 		base = and(base, "+state IN (0"+strings.Repeat(",?", len(states))+")", states...)
 	}
 	return []part{base}
+}
+
+// hexList is ids as one text, so that it is one statement for any number of them.
+func hexList(ids []jobs.ID) string {
+	list := []byte{'['}
+	for i, id := range ids {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = append(hex.AppendEncode(append(list, '"'), id[:]), '"')
+	}
+	return string(append(list, ']'))
 }
 
 // A parameter that SQLite could compare with the condition of a partial index, or that is a

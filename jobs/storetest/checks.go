@@ -218,19 +218,29 @@ func checkList(t T, h Harness) {
 		}))
 	}
 	must(t, s, all...)
-	must(t, s, newJob(func(c *jobs.Change) { c.Job.Tenant = "other" }))
+	foreign := newJob(func(c *jobs.Change) { c.Job.Tenant = "other" })
+	must(t, s, foreign)
+	ids := []jobs.ID{foreign.Job.ID, newJob().Job.ID, all[20].Job.ID, all[20].Job.ID} // one is of another tenant, one of nobody, one stands there twice
+	for i := 1; i < len(all); i += 2 {
+		ids = append(ids, all[i].Job.ID)
+	}
 	for name, f := range map[string]struct {
 		jobs.Filter
 		want func(i int) bool
 	}{
-		"all":    {jobs.Filter{}, func(i int) bool { return true }},
-		"queue":  {jobs.Filter{Queue: "q1"}, func(i int) bool { return i%2 == 1 }},
-		"kind":   {jobs.Filter{Kind: "k2"}, func(i int) bool { return i%3 == 2 }},
-		"state":  {jobs.Filter{States: []jobs.State{jobs.Scheduled}}, func(i int) bool { return i%10 == 9 }},
-		"states": {jobs.Filter{States: []jobs.State{jobs.Scheduled, jobs.Queued}, Queue: "q1", Kind: "k0"}, func(i int) bool { return i%2 == 1 && i%3 == 0 }},
-		"tag":    {jobs.Filter{Tag: "t4", Queue: "q0", States: []jobs.State{jobs.Queued}}, func(i int) bool { return i%5 == 4 && i%2 == 0 && i%10 != 9 }},
-		"parent": {jobs.Filter{Parent: all[0].Job.ID}, func(i int) bool { return i%4 == 3 }},
-		"none":   {jobs.Filter{Queue: "unknown"}, func(i int) bool { return false }},
+		"all":             {jobs.Filter{}, func(i int) bool { return true }},
+		"queue":           {jobs.Filter{Queue: "q1"}, func(i int) bool { return i%2 == 1 }},
+		"kind":            {jobs.Filter{Kind: "k2"}, func(i int) bool { return i%3 == 2 }},
+		"state":           {jobs.Filter{States: []jobs.State{jobs.Scheduled}}, func(i int) bool { return i%10 == 9 }},
+		"states":          {jobs.Filter{States: []jobs.State{jobs.Scheduled, jobs.Queued}, Queue: "q1", Kind: "k0"}, func(i int) bool { return i%2 == 1 && i%3 == 0 }},
+		"tag":             {jobs.Filter{Tag: "t4", Queue: "q0", States: []jobs.State{jobs.Queued}}, func(i int) bool { return i%5 == 4 && i%2 == 0 && i%10 != 9 }},
+		"parent":          {jobs.Filter{Parent: all[0].Job.ID}, func(i int) bool { return i%4 == 3 }},
+		"ids":             {jobs.Filter{IDs: ids}, func(i int) bool { return i%2 == 1 || i == 20 }},
+		"ids of a state":  {jobs.Filter{IDs: ids, States: []jobs.State{jobs.Scheduled}, Queue: "q1"}, func(i int) bool { return i%10 == 9 }},
+		"ids with a tag":  {jobs.Filter{IDs: ids, Tag: "t4", Kind: "k0"}, func(i int) bool { return i%2 == 1 && i%5 == 4 && i%3 == 0 }},
+		"ids with a text": {jobs.Filter{IDs: ids, Text: "K2"}, func(i int) bool { return (i%2 == 1 || i == 20) && i%3 == 2 }},
+		"an unknown id":   {jobs.Filter{IDs: []jobs.ID{newJob().Job.ID}}, func(i int) bool { return false }},
+		"none":            {jobs.Filter{Queue: "unknown"}, func(i int) bool { return false }},
 	} {
 		var want []jobs.ID
 		for i := range slices.Backward(all) {

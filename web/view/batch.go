@@ -42,13 +42,6 @@ func (p BatchPlace) String() string {
 	return v.Encode()
 }
 
-func (p BatchPlace) query() string {
-	if text := p.String(); text != "" {
-		return "?" + text
-	}
-	return ""
-}
-
 // Item is one request of a batch, or one target of a fan-out.
 type Item struct {
 	Name     string // as its batch has it; may be empty
@@ -97,8 +90,7 @@ func BatchFragments(m Batch) []Fragment {
 func cellID(i int) string { return "batch-" + strconv.Itoa(i+1) }
 
 func (m Batch) view() string {
-	name := "batch:" + m.Job.ID.String()
-	return name + m.query()
+	return pathWith("batch:"+m.Job.ID.String(), m.BatchPlace.String())
 }
 
 func (m Batch) path() string { return "/batches/" + m.Job.ID.String() }
@@ -255,15 +247,17 @@ func (m Batch) showing(all int) string {
 func (m Batch) step(by int) string {
 	p := m.BatchPlace
 	p.From = max(0, p.From+by*m.perPage())
-	return m.path() + p.query()
+	return pathWith(m.path(), p.String())
 }
 
-func (m Batch) showed(which string) string { return m.path() + BatchPlace{Show: which}.query() }
+func (m Batch) showed(which string) string {
+	return pathWith(m.path(), BatchPlace{Show: which}.String())
+}
 
 func (m Batch) itemLink(i int) string {
 	p := m.BatchPlace
 	p.Item = strconv.Itoa(i + 1)
-	return m.path() + p.query() + "#batch-item"
+	return pathWith(m.path(), p.String()) + "#batch-item"
 }
 
 // cellLink is shorter where there are many.

@@ -2,7 +2,6 @@ package view
 
 import (
 	"encoding/json"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -25,21 +24,10 @@ type BatchQuery struct {
 
 // String is the one way to write the query.
 func (q BatchQuery) String() string {
-	v := url.Values{}
-	for name, value := range map[string]string{"state": Query{States: q.States}.states(), "kind": q.Kind, "cursor": q.Cursor} {
-		if value != "" {
-			v.Set(name, value)
-		}
-	}
-	return v.Encode()
+	return Query{States: q.States, Kind: q.Kind, Cursor: q.Cursor}.String()
 }
 
-func (q BatchQuery) url() string {
-	if text := q.String(); text != "" {
-		return "/batches?" + text
-	}
-	return "/batches"
-}
+func (q BatchQuery) url() string { return pathWith("/batches", q.String()) }
 
 func (q BatchQuery) filters() bool { return len(q.States) > 0 || q.Kind != "" }
 

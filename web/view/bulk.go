@@ -25,7 +25,10 @@ func bulkText(j jobs.Job) (what, how string) {
 	}
 	at.Total = at.Count
 	if j.Progress != nil {
-		_, _ = fmt.Sscanf(j.Progress.Message, "%d of %d", &at.Count, &at.Total)
+		var far struct{ Done, Total *int64 }
+		if json.Unmarshal(j.Progress.Data, &far) == nil && far.Done != nil && far.Total != nil {
+			at.Count, at.Total = *far.Done, *far.Total
+		}
 	}
 	verbs := map[jobs.Action][3]string{jobs.CancelAll: {"Cancelling", "Cancelled", "cancelled"}, jobs.RetryAll: {"Retrying", "Retried", "submitted once more"}}[in.Action]
 	if verbs[0] == "" {

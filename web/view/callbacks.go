@@ -3,7 +3,6 @@ package view
 import (
 	"encoding/json"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,7 +100,9 @@ var deliveryViews = []struct {
 	{"Cancelled", []jobs.State{jobs.Cancelled}},
 }
 
-func (m CallbacksModel) shows(states []jobs.State) bool { return slices.Equal(m.States, states) }
+func (m CallbacksModel) shows(states []jobs.State) bool {
+	return Query{States: m.States}.states() == Query{States: states}.states()
+}
 
 func (m CallbacksModel) number(states []jobs.State) (n int64) {
 	if len(states) == 0 {
@@ -115,26 +116,12 @@ func (m CallbacksModel) number(states []jobs.State) (n int64) {
 
 // deliveriesPath is the page that shows these states, from a cursor on.
 func deliveriesPath(states []jobs.State, cursor string) string {
-	values := url.Values{}
-	if len(states) > 0 {
-		names := make([]string, len(states))
-		for i, s := range states {
-			names[i] = s.String()
-		}
-		values.Set("state", strings.Join(names, ","))
-	}
-	if cursor != "" {
-		values.Set("cursor", cursor)
-	}
-	if len(values) == 0 {
-		return "/callbacks"
-	}
-	return "/callbacks?" + values.Encode()
+	return pathWith("/callbacks", Query{States: states, Cursor: cursor}.String())
 }
 
 func (m CallbacksModel) view() string {
-	_, query, there := strings.Cut(deliveriesPath(m.States, m.Cursor), "?")
-	if !there {
+	query := Query{States: m.States, Cursor: m.Cursor}.String()
+	if query == "" {
 		return "callbacks"
 	}
 	return "callbacks:" + query

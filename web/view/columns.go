@@ -15,7 +15,7 @@ type column struct{ Name, Head, About string }
 var columns = []column{
 	{"queue", "queue", ""}, {"stands", "where it stands", "Progress, error, reason to wait, or what went in or came out"}, {"tags", "tags", ""},
 	{"worker", "worker", "Who runs it"}, {"tries", "tries", "Attempts, of at most"}, {"priority", "priority", "Higher first"}, {"key", "key", "Key of fairness, or ordering key"},
-	{"waited", "waited", "From accepted to the start of the newest attempt"}, {"accepted", "accepted", ""}, {"time", "time", "Until its time, since its start, or how long it ran"},
+	{"waited", "waited", "From accepted, or from its time, to the start of the newest attempt"}, {"accepted", "accepted", ""}, {"time", "time", "Until its time, since its start, or how long it ran"},
 }
 
 var usualColumns = []string{"queue", "stands", "tags", "accepted", "time"}
@@ -62,10 +62,14 @@ func (q Query) shows(name string) bool {
 	return slices.Contains(chosen, name)
 }
 
-// waited is the time from acceptance, or from when it was due, to the newest start.
+// waited is the time from acceptance, or from when it was due, to the start of the newest attempt.
 func waited(j jobs.Job) string {
 	if j.StartedAt.IsZero() {
 		return dash
 	}
-	return span(j.StartedAt.Sub(j.CreatedAt))
+	from := j.CreatedAt
+	if j.ScheduledAt.After(from) && !j.ScheduledAt.After(j.StartedAt) {
+		from = j.ScheduledAt
+	}
+	return span(j.StartedAt.Sub(from))
 }

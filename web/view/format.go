@@ -63,8 +63,7 @@ func share(part, whole int64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(p, 'f', 1, 64), ".0") + " %"
 }
 
-// span writes a duration in its two largest units. The ticker in static/dashboard.js
-// writes them alike.
+// span writes a duration in its two largest units. static/time.js writes them alike.
 func span(d time.Duration) string {
 	whole := func(n time.Duration, unit string) string { return strconv.FormatInt(int64(n), 10) + unit }
 	switch {

@@ -171,6 +171,15 @@ func targetOf(j jobs.Job) (t target, ok bool) {
 	return target{cmp.Or(strings.ToUpper(in.Method), "GET"), u.Scheme, u.Host, cmp.Or(u.EscapedPath(), "/")}, true
 }
 
+// UpstreamHost is the host that an http job calls; empty for other jobs.
+func UpstreamHost(j jobs.Job) string {
+	t, _ := targetOf(j)
+	if j.Kind != "http" {
+		return ""
+	}
+	return t.Host
+}
+
 // short leaves the host out: in a list it is mostly the same.
 func (t target) short() string { return t.Method + " " + t.Path }
 func (t target) full() string  { return t.Method + " " + t.Scheme + "://" + t.Host + t.Path }

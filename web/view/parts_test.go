@@ -231,11 +231,11 @@ func TestBulkIsToldInWords(t *testing.T) {
 	for want, j := range map[string]jobs.Job{
 		"Cancelling all jobs that match, queued or running, in queue mail, with “x<y” | waits for its turn": {State: jobs.Queued},
 		"Cancelling 12 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 2 skipped: by then in a state that is not for this": {State: jobs.Running,
-			Progress: &jobs.Progress{Message: "12 of 3214"}, Checkpoint: jobs.Value(`{"count":12,"done":10,"skipped":2,"next":9}`)},
+			Progress: &jobs.Progress{Message: "12 of 3214", Data: jobs.Value(`{"done":12,"total":3214}`)}, Checkpoint: jobs.Value(`{"count":12,"done":10,"skipped":2,"next":9}`)},
 		"Cancelled 3,210 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 4 skipped: by then in a state that is not for this": {State: jobs.Succeeded,
-			Progress: &jobs.Progress{Message: "3214 of 3214"}, Result: jobs.Value(`{"count":3214,"done":3210,"skipped":4}`)},
+			Progress: &jobs.Progress{Message: "3214 of 3214", Data: jobs.Value(`{"done":3214,"total":3214}`)}, Result: jobs.Value(`{"count":3214,"done":3210,"skipped":4}`)},
 		"Stopped after 12 of 3,214 jobs, of which 12 cancelled, queued or running, in queue mail, with “x<y” | ": {State: jobs.Cancelled,
-			Progress: &jobs.Progress{Message: "12 of 3214"}, Checkpoint: jobs.Value(`{"count":12,"done":12}`)},
+			Progress: &jobs.Progress{Message: "12 of 3214", Data: jobs.Value(`{"done":12,"total":3214}`)}, Checkpoint: jobs.Value(`{"count":12,"done":12}`)},
 	} {
 		j.Input = input
 		if what, how := bulkText(j); what+" | "+how != want {

@@ -84,13 +84,14 @@ func (q Query) rows(n int) Query {
 func (q Query) has(s jobs.State) bool { return slices.Contains(q.States, s) }
 
 // url is the page of the query.
-func (q Query) url() string { return pathWith("/jobs", q) }
+func (q Query) url() string { return pathWith("/jobs", q.String()) }
 
-func pathWith(path string, q Query) string {
-	if text := q.String(); text != "" {
-		return path + "?" + text
+// pathWith is a path with a query, if there is one.
+func pathWith(path, query string) string {
+	if query == "" {
+		return path
 	}
-	return path
+	return path + "?" + query
 }
 
 // savedView is a query with a name.

@@ -211,7 +211,7 @@ func sampleFiltered() Jobs {
 	m := sampleJobs()
 	m.Query = Query{States: []jobs.State{jobs.Failed, jobs.Running}, Queue: "orders", Kind: "sync.crm", Tag: "kunde:4711 & Söhne", Parent: sampleID(1).String(), Text: `"a<b`, Since: "36h", Cursor: "5.5", Bulk: sampleID(3).String()}
 	m.Jobs, m.Next, m.Counts = m.Jobs[:1], "", nil
-	m.Bulk = &jobs.Job{ID: sampleID(3), Kind: "bulk", State: jobs.Running, Progress: &jobs.Progress{Percent: ptr(37.5), Message: "1204 of 3214"}}
+	m.Bulk = &jobs.Job{ID: sampleID(3), Kind: "bulk", State: jobs.Running, Progress: &jobs.Progress{Percent: ptr(37.5), Message: "1204 of 3214", Data: jobs.Value(`{"done":1204,"total":3214}`)}}
 	m.Did = &Did{Action: "cancel", Done: 1, Skipped: 2}
 	return m
 }
