@@ -41,7 +41,8 @@ func (s *Server) export(contentType, name string, writer func(*bufio.Writer) fun
 		for err == nil {
 			for i := range page.Jobs {
 				if err == nil {
-					err = write(&page.Jobs[i], page.Pos)
+					shown := withoutAddresses(page.Jobs[i])
+					err = write(&shown, page.Pos)
 				}
 			}
 			if err == nil {
@@ -63,7 +64,7 @@ func (s *Server) export(contentType, name string, writer func(*bufio.Writer) fun
 	}
 }
 
-// ndjson writes a job a line, as the list of the API shows it.
+// ndjson writes a job a line, as the list of the API shows it, but for addresses of callbacks.
 func ndjson(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 	var line []byte
 	return func(j *jobs.Job, pos jobs.Position) error {

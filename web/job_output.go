@@ -79,8 +79,8 @@ func written(e *jobs.Event) []byte {
 	return data.Base64
 }
 
-// jobPayload is GET /jobs/{id}/input and …/result: the JSON as it is kept, null
-// where there is none.
+// jobPayload is GET /jobs/{id}/input and …/result: the JSON as it is kept, but
+// for addresses of callbacks; null where there is none.
 func (s *Server) jobPayload(name string, of func(*jobs.Job) jobs.Value) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		job, err := s.jobOf(r)
@@ -93,7 +93,7 @@ func (s *Server) jobPayload(name string, of func(*jobs.Job) jobs.Value) http.Han
 	}
 }
 
-func inputOf(j *jobs.Job) jobs.Value  { return j.Input }
+func inputOf(j *jobs.Job) jobs.Value  { return withoutAddresses(*j).Input }
 func resultOf(j *jobs.Job) jobs.Value { return j.ResultValue() }
 
 func (s *Server) jobOf(r *http.Request) (jobs.Job, error) {
