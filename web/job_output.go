@@ -3,10 +3,11 @@ package web
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
+
+	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
 )
@@ -30,13 +31,13 @@ func lineNumber(text string) (int, error) {
 func (s *Server) jobOutput(w http.ResponseWriter, r *http.Request) {
 	job, err := s.jobOf(r)
 	if err != nil {
-		s.fail(w, r, err)
+		s.failPage(w, r, err)
 		return
 	}
 	out, begun := bufio.NewWriter(w), false
 	begin := func() {
 		if !begun {
-			s.attachment(w, "text/plain; charset=utf-8", job.ID.String()+".txt")
+			attachment(w, "text/plain; charset=utf-8", job.ID.String()+".txt")
 		}
 		begun = true
 	}
@@ -55,7 +56,7 @@ func (s *Server) jobOutput(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		begin() // also where there is nothing
 	case !begun:
-		s.fail(w, r, err)
+		s.failPage(w, r, err)
 	default:
 		if r.Context().Err() == nil {
 			s.Logger.Error("an output broke off", "job", job.ID, "error", err)
@@ -85,10 +86,10 @@ func (s *Server) jobPayload(name string, of func(*jobs.Job) jobs.Value) http.Han
 	return func(w http.ResponseWriter, r *http.Request) {
 		job, err := s.jobOf(r)
 		if err != nil {
-			s.fail(w, r, err)
+			s.failPage(w, r, err)
 			return
 		}
-		s.attachment(w, "application/json", job.ID.String()+"-"+name+".json")
+		attachment(w, "application/json", job.ID.String()+"-"+name+".json")
 		io.WriteString(w, cmp.Or(string(of(&job)), "null"))
 	}
 }
@@ -106,7 +107,7 @@ func (s *Server) jobOf(r *http.Request) (jobs.Job, error) {
 }
 
 // attachment is for what a browser is to keep, and never to run.
-func (s *Server) attachment(w http.ResponseWriter, contentType, name string) {
+func attachment(w http.ResponseWriter, contentType, name string) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
