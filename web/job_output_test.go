@@ -98,5 +98,5 @@ func TestLongOutputIsReadInPieces(t *testing.T) {
 	}
 	w.do("GET", "/jobs/"+id+"/output", "").want(200).shows("!line 1 x", fmt.Sprintf("\nline %d x", lines))
 	w.do("GET", "/jobs/"+id, "").want(200).shows("older events are no longer kept")
-	w.do("GET", "/jobs/0197f0a2-5c1e-7000-8000-000000a44f09/output", "").want(404)
+	w.do("GET", "/jobs/0197f0a2-5c1e-7000-8000-000000a44f09/output", "").want(404).has("Content-Type", "text/html; charset=utf-8")
 }
