@@ -166,7 +166,7 @@ func workerOf(w jobs.WorkerInfo) view.Worker {
 }
 
 func (s *Server) workersModel(tenant string) view.WorkersModel {
-	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.LeaseTime(), Rescued: s.Engine.LostLeases()}
+	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.LeaseTime()}
 	m.Kinds, m.Slots, m.Busy = s.Engine.Handlers()
 	for _, w := range s.Engine.Workers(tenant) {
 		m.Workers = append(m.Workers, workerOf(w))
@@ -177,7 +177,7 @@ func (s *Server) workersModel(tenant string) view.WorkersModel {
 
 // hubModel is the hub from inside, and the connections of a tenant.
 func (s *Server) hubModel(tenant string) (view.HubModel, error) {
-	m := view.HubModel{At: time.Now(), Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load()}
+	m := view.HubModel{At: time.Now(), Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases()}
 	if err := s.Live.tell(&m); err != nil {
 		return m, err
 	}
