@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"math"
 	"math/bits"
 	"sync"
 	"time"
@@ -10,7 +9,7 @@ import (
 )
 
 const (
-	maxTracked = 20_000 // unfinished jobs whose times are taken; further ones are left out
+	maxTracked = 20_000 // jobs that wait, and as many that run, whose times are taken; further ones are left out
 	maxTimed   = 128    // tenants, some 73 KiB each, and four times as many queues, 13 KiB each
 	steps      = 27     // of a histogram: its last one begins at 2^26 ms, some 18 hours
 )
@@ -21,13 +20,8 @@ type Latencies struct {
 	mu      sync.Mutex // protects the fields below
 	tenants map[string]*rings[latencies]
 	queues  map[meterKey]*ring[latencies] // by the minute
-	since   map[jobs.ID]moment
-}
-
-// moment is when a job came in line or started.
-type moment struct {
-	at      time.Time
-	running bool
+	waits   map[jobs.ID]time.Time         // since when
+	runs    map[jobs.ID]time.Time
 }
 
 // latencies are the times of the jobs that started, or stopped running, in one bucket.
@@ -44,30 +38,33 @@ func (l *Latencies) count(e *jobs.Event) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	was, known := l.since[e.Job]
-	delete(l.since, e.Job)
-	if e.Type == jobs.JobQueued || e.Type == jobs.JobStarted {
-		if l.since == nil {
-			l.since, l.tenants, l.queues = map[jobs.ID]moment{}, map[string]*rings[latencies]{}, map[meterKey]*ring[latencies]{}
-		}
-		if len(l.since) < maxTracked {
-			l.since[e.Job] = moment{e.At, e.Type == jobs.JobStarted}
-		}
+	if l.waits == nil {
+		l.waits, l.runs = map[jobs.ID]time.Time{}, map[jobs.ID]time.Time{}
+		l.tenants, l.queues = map[string]*rings[latencies]{}, map[meterKey]*ring[latencies]{}
 	}
-	if !known || was.running == (e.Type == jobs.JobStarted) || (!was.running && e.Type != jobs.JobStarted) {
+	queued, waited := l.waits[e.Job]
+	began, ran := l.runs[e.Job]
+	delete(l.waits, e.Job)
+	delete(l.runs, e.Job)
+	started := e.Type == jobs.JobStarted
+	switch {
+	case started && len(l.runs) < maxTracked:
+		l.runs[e.Job] = e.At
+	case e.Type == jobs.JobQueued && len(l.waits) < maxTracked:
+		l.waits[e.Job] = e.At
+	}
+	var count func(*latencies)
+	switch {
+	case waited && started:
+		count = func(t *latencies) { t.wait.add(e.At.Sub(queued)) }
+	case ran && !started:
+		count = func(t *latencies) { t.run.add(e.At.Sub(began)) }
+	default: // what never started has no wait
 		return
-	}
-	took := e.At.Sub(was.at)
-	count := func(t *latencies) {
-		if was.running {
-			t.run.add(took)
-		} else {
-			t.wait.add(took)
-		}
 	}
 	t := l.tenants[e.Tenant]
 	if t == nil {
-		makeRoom(l.tenants, maxTimed, (*rings[latencies]).newest)
+		makeRoom(l.tenants, maxTimed, (*rings[latencies]).quietSince)
 		t = newRings[latencies](e.At)
 		l.tenants[e.Tenant] = t
 	}
@@ -75,27 +72,12 @@ func (l *Latencies) count(e *jobs.Event) {
 	k := meterKey{e.Tenant, e.Queue}
 	q := l.queues[k]
 	if q == nil {
-		makeRoom(l.queues, 4*maxTimed, func(q *ring[latencies]) int64 { return q.newest })
+		makeRoom(l.queues, 4*maxTimed, (*ring[latencies]).quietSince)
 		q = newRing[latencies](e.At, Minutes)
 		l.queues[k] = q
 	}
 	q.roll(e.At)
 	count(q.back(0))
-}
-
-// makeRoom takes the one out that has been quiet for longest, if there are as many as may be.
-func makeRoom[K comparable, V any](all map[K]V, most int, newest func(V) int64) {
-	if len(all) < most {
-		return
-	}
-	var quietest K
-	least := int64(math.MaxInt64)
-	for k, v := range all {
-		if at := newest(v); at < least {
-			quietest, least = k, at
-		}
-	}
-	delete(all, quietest)
 }
 
 func (h *histogram) add(d time.Duration) {

@@ -27,8 +27,8 @@ func TestLatencies(t *testing.T) {
 	tell(cancelled, jobs.JobQueued, 0)
 	tell(cancelled, jobs.JobCancelled, 9*time.Hour) // it never started, so that it has no wait
 	tell(retried, jobs.JobStarted, 9*time.Hour)
-	if len(l.since) != 1 {
-		t.Errorf("%d jobs are tracked, want the one that runs", len(l.since))
+	if len(l.waits) != 0 || len(l.runs) != 1 {
+		t.Errorf("%d jobs are tracked that wait, %d that run; want the one that runs", len(l.waits), len(l.runs))
 	}
 	series := l.Series("t", Fine, Buckets, start.Add(9*time.Hour))
 	if q := series[0]; q.Wait50 != -1 || q.Run50 != -1 {
@@ -61,8 +61,22 @@ func TestLatenciesAreBounded(t *testing.T) {
 	for range maxTracked + 10 {
 		l.count(&jobs.Event{Type: jobs.JobQueued, Job: jobs.ID(uuid.New()), At: time.Now()})
 	}
-	if len(l.since) != maxTracked {
-		t.Errorf("%d jobs are tracked", len(l.since))
+	if len(l.waits) != maxTracked {
+		t.Errorf("%d jobs are tracked", len(l.waits))
+	}
+	// However many wait, how long the others run is measured.
+	now, id := time.Now(), jobs.ID(uuid.New())
+	l.count(&jobs.Event{Type: jobs.JobQueued, Tenant: "t", Job: id, At: now})
+	l.count(&jobs.Event{Type: jobs.JobStarted, Tenant: "t", Job: id, At: now})
+	l.count(&jobs.Event{Type: jobs.JobSucceeded, Tenant: "t", Job: id, At: now.Add(time.Second)})
+	if q := l.Series("t", Fine, Buckets, now.Add(time.Second))[0]; q.Run50 < 500*time.Millisecond || q.Wait50 != -1 {
+		t.Errorf("with a long line the times are %+v", q)
+	}
+	for range maxTracked + 10 {
+		l.count(&jobs.Event{Type: jobs.JobStarted, Job: jobs.ID(uuid.New()), At: now})
+	}
+	if len(l.runs) != maxTracked {
+		t.Errorf("%d jobs that run are tracked", len(l.runs))
 	}
 }
 
@@ -75,7 +89,28 @@ func TestLatenciesOfManyTenantsAreBounded(t *testing.T) {
 			l.count(&jobs.Event{Type: typ, Tenant: fmt.Sprint(i), Job: id, At: at})
 		}
 	}
-	if len(l.tenants) != maxTimed || l.tenants["0"] != nil || l.tenants[fmt.Sprint(maxTimed+9)] == nil {
+	if len(l.tenants) != maxTimed*7/8+10 || l.tenants["0"] != nil || l.tenants[fmt.Sprint(maxTimed+9)] == nil {
 		t.Errorf("%d tenants, the first still there: %v", len(l.tenants), l.tenants["0"] != nil)
+	}
+}
+
+// Where more queues are busy than are timed, room is not made for each of them anew.
+func TestLatenciesMakeRoomForMany(t *testing.T) {
+	const most = 4 * maxTimed
+	var l Latencies
+	start := time.Unix(1_800_000_000, 0)
+	for i := range most + 1 {
+		at, id := start.Add(time.Duration(i)*time.Minute), jobs.ID(uuid.New())
+		for _, typ := range []jobs.EventType{jobs.JobQueued, jobs.JobStarted} {
+			l.count(&jobs.Event{Type: typ, Tenant: "t", Queue: fmt.Sprint(i), Job: id, At: at})
+		}
+	}
+	if n := len(l.queues); n != most*7/8+1 {
+		t.Errorf("%d queues are timed after the %dth, want room for more", n, most+1)
+	}
+	for i, want := range map[int]bool{0: false, most/8 - 1: false, most / 8: true, most: true} {
+		if has := l.queues[meterKey{"t", fmt.Sprint(i)}] != nil; has != want {
+			t.Errorf("queue %d is timed: %t", i, has)
+		}
 	}
 }

@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"cmp"
-	"slices"
 	"sync"
 	"time"
 
@@ -62,32 +60,11 @@ func (m *Meter) ofLocked(k meterKey, at time.Time) *rings[Bucket] {
 		if m.series == nil {
 			m.series = map[meterKey]*rings[Bucket]{}
 		}
-		if len(m.series) >= maxSeries {
-			m.forgetLocked()
-		}
+		m.forgot = makeRoom(m.series, maxSeries, (*rings[Bucket]).quietSince) || m.forgot
 		s = newRings[Bucket](at)
 		m.series[k] = s
 	}
 	return s
-}
-
-// forgetLocked makes room: the eighth of the series that has been quiet for longest goes.
-func (m *Meter) forgetLocked() {
-	type quiet struct {
-		key   meterKey
-		since int64
-	}
-	all := make([]quiet, 0, len(m.series))
-	for k, s := range m.series {
-		all = append(all, quiet{k, s.newest()})
-	}
-	slices.SortFunc(all, func(a, b quiet) int {
-		return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.key.tenant, b.key.tenant), cmp.Compare(a.key.queue, b.key.queue))
-	})
-	for _, q := range all[:len(all)/8] {
-		delete(m.series, q.key)
-	}
-	m.forgot = true
 }
 
 // Series returns the buckets of a queue, the oldest first; the last one is still

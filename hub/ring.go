@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -59,8 +61,22 @@ func (all *rings[T]) each(t time.Time, count func(*T)) {
 	}
 }
 
-// newest tells rings that were quiet for longer from others.
-func (all *rings[T]) newest() int64 { return all[Fine].newest }
+// quietSince tells rings that were quiet for longer from others.
+func (all *rings[T]) quietSince() int64 { return all[Fine].newest }
+func (r *ring[T]) quietSince() int64    { return r.newest }
+
+// makeRoom lets the eighth go that has been quiet for longest, if there are as many as may
+// be: looking for them costs more than one is worth.
+func makeRoom[K comparable, V any](all map[K]V, most int, quietSince func(V) int64) (forgot bool) {
+	if len(all) < most {
+		return false
+	}
+	quietest := slices.SortedFunc(maps.Keys(all), func(a, b K) int { return cmp.Compare(quietSince(all[a]), quietSince(all[b])) })
+	for _, k := range quietest[:max(1, len(all)/8)] {
+		delete(all, k)
+	}
+	return true
+}
 
 // roll empties the buckets between the newest and now.
 func (r *ring[T]) roll(t time.Time) {

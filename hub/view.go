@@ -3,10 +3,13 @@ package hub
 import (
 	"bytes"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"jobhub/jobs"
 )
 
 // Fragment is one element of a page that can be replaced by itself.
@@ -38,10 +41,10 @@ type view struct {
 
 	// The newest state, guarded by Hub.mu.
 	version   uint64
-	seq       uint64
 	fragments []Fragment
 	whole     *Patch
 	changed   *Patch // of version against the one before
+	over      error  // why nothing more comes; nil while it is drawn
 }
 
 // Patch is what brings a view up to date. All who need the same are given the same one.
@@ -104,23 +107,23 @@ func (h *Hub) View(name string, wake func()) *Viewer {
 	return w
 }
 
-// Next returns what changed since the last call, nil if nothing did, and the position of
-// the view. Of several states only the newest is given.
-func (w *Viewer) Next() (p *Patch, seq uint64) {
+// Next returns what changed since the last call, nil if nothing did. Of several states only
+// the newest is given. An error says that what the view is of is gone, and nothing more comes.
+func (w *Viewer) Next() (*Patch, error) {
 	w.hub.mu.RLock()
 	defer w.hub.mu.RUnlock()
 	v := w.view
 	before := w.seen
 	w.seen = v.version
-	switch v.version {
-	case before:
-		return nil, v.seq
-	case before + 1:
-		if before > 0 {
-			return v.changed, v.seq
-		}
+	switch {
+	case v.over != nil:
+		return nil, v.over
+	case v.version == before:
+		return nil, nil
+	case v.version == before+1 && before > 0:
+		return v.changed, nil
 	}
-	return v.whole, v.seq
+	return v.whole, nil
 }
 
 // Viewers is how many watch a view.
@@ -144,8 +147,10 @@ func (w *Viewer) Close() {
 	}
 }
 
-// draw renders a view at once when it changed, and then at most every renderPause.
+// draw renders a view at once when it changed, and then at most every renderPause, until
+// nobody watches it or what it is of is gone.
 func (h *Hub) draw(ctx context.Context, v *view) {
+	defer v.stop()
 	var filter Filter
 	var changed <-chan struct{}
 	var signal *Signal
@@ -168,6 +173,10 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 		h.Stats.Renders.Add(1)
 		out, err := h.render(ctx, v.name, memory)
 		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
+			h.end(v, err)
 			return
 		}
 		if err != nil {
@@ -200,6 +209,20 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 	}
 }
 
+// end tells all who watch a view that it can't be drawn any more. Who comes later begins anew.
+func (h *Hub) end(v *view, why error) {
+	h.mu.Lock()
+	v.over = why
+	if h.views[v.name] == v {
+		delete(h.views, v.name)
+	}
+	viewers := slices.Collect(maps.Keys(v.viewers))
+	h.mu.Unlock()
+	for _, w := range viewers {
+		w.wake()
+	}
+}
+
 // show makes a rendering the newest state of a view, if it differs.
 func (h *Hub) show(v *view, seq uint64, read time.Time, fragments []Fragment) {
 	for _, w := range h.change(v, seq, read, fragments) {
@@ -221,7 +244,6 @@ func (h *Hub) change(v *view, seq uint64, read time.Time, fragments []Fragment) 
 			changed = append(changed, f)
 		}
 	}
-	v.seq = seq
 	if len(changed) == 0 && v.version > 0 {
 		return nil
 	}

@@ -23,6 +23,7 @@ type easel struct {
 	renders  atomic.Int64
 	again    time.Duration
 	failures atomic.Int64 // renderings that fail from now on
+	failure  atomic.Pointer[error]
 	drawn    atomic.Int64 // successful renderings of a view that the newest one was told of
 }
 
@@ -48,6 +49,9 @@ func (e *easel) render(_ context.Context, name string, last any) (hub.Rendered, 
 	e.drawn.Store(int64(drawn))
 	if e.failures.Add(-1) >= 0 {
 		return hub.Rendered{}, errors.New("no paint")
+	}
+	if err := e.failure.Load(); err != nil {
+		return hub.Rendered{}, *err
 	}
 	return hub.Rendered{
 		Filter: hub.Filter{Tenant: tenant, All: true},
@@ -167,9 +171,6 @@ func TestLatestStateWins(t *testing.T) {
 		if got := shown(w); got != "" {
 			t.Errorf("and then %q", got)
 		}
-		if p, seq := w.Next(); p != nil || seq != 5 {
-			t.Errorf("asked without need, Next gave %v and seq %d", p, seq)
-		}
 	})
 }
 
@@ -260,6 +261,46 @@ func TestFailedRenderingIsRepeated(t *testing.T) {
 			t.Errorf("failed renderings left a memory: %d", n)
 		}
 	})
+}
+
+// What a view is of may be gone for good: all are told, once, and nothing is tried again.
+func TestViewOfWhatIsGoneEnds(t *testing.T) {
+	for _, gone := range []error{jobs.ErrGone, jobs.NewProblem(jobs.NotFound, "No such schedule", "It was deleted.")} {
+		inBubble(t, func(t *testing.T, e *easel) {
+			e.again = time.Second
+			first, second := e.viewer("v"), e.viewer("v")
+			defer first.Close()
+			synctest.Wait()
+			shown(first)
+			<-first.woken
+			e.failure.Store(&gone)
+			time.Sleep(10 * time.Second)
+			select {
+			case <-first.woken:
+			default:
+				t.Error("the end woke nobody")
+			}
+			for _, w := range []*viewer{first, second} {
+				if p, err := w.Next(); p != nil || err != gone {
+					t.Errorf("after the end Next gives %v, %v", p, err)
+				}
+			}
+			if n := e.renders.Load(); n != 2 {
+				t.Errorf("rendered %d times, want once before and once after", n)
+			}
+			second.Close()
+			e.failure.Store(nil) // it is there again
+			back := e.viewer("v")
+			defer back.Close()
+			synctest.Wait()
+			if got := shown(back); got != "<b>0</b><i>v</i>" {
+				t.Errorf("who comes back gets %q", got)
+			}
+			if n := e.Viewers("v"); n != 1 {
+				t.Errorf("%d watch it", n)
+			}
+		})
+	}
 }
 
 func TestViewersAreCounted(t *testing.T) {

@@ -257,4 +257,15 @@ type ReadQuery struct {
 	After    uint64
 	Job      ID // zero for all jobs
 	MaxBytes int
+	Walk     *Walk // of reads of one job, piece by piece; nil if all of it is read at once
+}
+
+// Walk remembers where a job's events stand, from one read to the next: each event knows
+// only the one before it, so that the first read goes all the way back, and the others need
+// not. Those reads take what there is to be had: the first does not fail with ErrTrimmed.
+// The zero value is for the first.
+type Walk struct {
+	Seqs []uint64 // of the events, from the oldest that is kept to the newest at the first read
+	Cut  bool     // the log no longer holds all behind the After of the first read
+	Done bool     // the first read was made
 }

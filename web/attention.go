@@ -67,7 +67,7 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 	out = append(append(out, failed...), disabledCallbacks(queues)...)
 	if slow := s.lateConnections()[tenant]; slow.n > 0 {
 		out = append(out, view.Attention{Level: view.Warning, Text: view.Plural(slow.n, "connection takes", "connections take") + " events late",
-			Detail: "the slowest by " + slow.worst.Truncate(time.Second).String() + "; nobody else waits for it", Link: "/hub", Do: view.Action{Label: "Connections", Path: "/hub"}})
+			Detail: "the slowest by " + slow.worst.Truncate(time.Second).String() + "; nobody else waits for it", Do: view.Action{Label: "Connections", Path: "/hub", Admin: true}})
 	}
 	out = append(out, s.configAttention()...)
 	slices.SortStableFunc(out, func(a, b view.Attention) int { return cmp.Compare(b.Level, a.Level) })
@@ -225,17 +225,15 @@ func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (ou
 	return out, nil
 }
 
-// configAttention is what is wrong with the newest configuration file.
+// configAttention is whether the newest configuration file is in force. Why it is not may
+// quote from it, and is not for everybody: the page of routes says it.
 func (s *Server) configAttention() []view.Attention {
 	c := s.config.Load()
 	if c == nil || c.Err == nil {
 		return nil
 	}
-	detail, more, _ := strings.Cut(c.Err.Error(), "\n")
-	if more != "" {
-		detail += " … and more, see the log"
-	}
-	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: detail, Since: c.FailedAt, Link: "/routes"}}
+	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: "What was in force before it still is", Since: c.FailedAt,
+		Do: view.Action{Label: "What is wrong", Path: "/routes", Admin: true}}}
 }
 
 func wait(n int64) string { return view.Plural(n, "job waits", "jobs wait") }

@@ -94,9 +94,10 @@ func newestFirst(a, b jobs.Job) int {
 
 func findBatches(_ context.Context, _, query string) error {
 	values, err := url.ParseQuery(query)
-	if err == nil {
-		_, _, err = parseBatches(values)
+	if err != nil {
+		return noView("batches:" + query)
 	}
+	_, _, err = parseBatches(values)
 	return err
 }
 

@@ -262,6 +262,10 @@ func TestBatchLive(t *testing.T) {
 	if m := c.until("error"); m["code"] != "bad_message" {
 		t.Errorf("a place that is none is answered with %v", m)
 	}
+	c.send(`{"type":"subscribe","id":"z","view":"batches:%%zz"}`)
+	if m := c.until("error"); m["code"] != "not_found" {
+		t.Errorf("a query that can't be read is answered with %v", m)
+	}
 	c.send(`{"type":"subscribe","id":"y","view":"batches:kind=http"}`)
 	if m := c.until("error"); m["code"] != "bad_message" {
 		t.Errorf("a kind that is none of a batch is answered with %v", m)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -136,6 +137,8 @@ func bulkQuestion(action, scope string, n, rest int64, fields [][2]string, q tab
 	return c
 }
 
+// bulkPicked acts on one job after the other, until one is refused for what is not its own
+// state: a full queue would refuse the others too.
 func (s *Server) bulkPicked(r *http.Request, action string) (done, skipped int64, err error) {
 	for _, text := range r.PostForm["id"] {
 		id, err := parseID(text)
@@ -144,7 +147,9 @@ func (s *Server) bulkPicked(r *http.Request, action string) (done, skipped int64
 		}
 		ok, err := s.act(r, action, id)
 		if err != nil {
-			return done, skipped, err
+			p := problemOf(err)
+			p.Detail = fmt.Sprintf("Done with %s, then: %s", view.Plural(done, "job", "jobs"), p.Detail)
+			return done, skipped, errors.Join(&p, err)
 		}
 		if ok {
 			done++
@@ -177,7 +182,7 @@ func (s *Server) startBulk(w http.ResponseWriter, r *http.Request, action string
 	return nil
 }
 
-// act cancels or retries one job; false if its state, or the job itself, is not for that.
+// act cancels or retries one job; false if its state, or that it is gone, is why not.
 func (s *Server) act(r *http.Request, action string, id jobs.ID) (bool, error) {
 	var err error
 	if action == "cancel" {
@@ -188,7 +193,7 @@ func (s *Server) act(r *http.Request, action string, id jobs.ID) (bool, error) {
 	} else if _, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Caller: caller(r)}); err == nil {
 		return true, nil
 	}
-	if problemOf(err).Status < 500 {
+	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) || errors.Is(err, jobs.ErrConflict) {
 		return false, nil
 	}
 	return false, err

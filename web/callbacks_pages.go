@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -181,7 +182,11 @@ func (s *Server) disabledOfJobs(ctx context.Context, tenant string) (out []view.
 		}
 		seen[d.Parent] = true
 		parent, _, err := s.Store.Job(ctx, tenant, d.Parent)
-		if err != nil || parent.State.Final() { // one that is gone tells nothing either
+		gone := errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone)
+		if err != nil && !gone {
+			return nil, err
+		}
+		if gone || parent.State.Final() { // it has nothing more to tell
 			continue
 		}
 		for _, c := range parent.Callbacks {

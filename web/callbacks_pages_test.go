@@ -58,6 +58,11 @@ func TestCallbacksPage(t *testing.T) {
 	w.do("GET", "/jobs/"+job, "").want(200).shows(append(secret, "callback to "+host+"/hook")...)
 	w.do("GET", "/jobs", "").want(200).shows(secret...)
 	w.do("GET", "/jobs/"+sent+"/edit", "").want(409).shows(secret...)
+	w.do("GET", "/jobs/"+sent+"/input", "").want(200).shows(append(secret, `"url":"`+host+`/hook"`, `"id":"msg_`+sent, `"type":"job.succeeded"`, `"order":42`)...)
+	w.do("GET", "/jobs/"+sent+"/result", "").want(200).shows(append(secret, "200")...)
+	for _, path := range []string{"/jobs/export.ndjson", "/jobs/export.csv"} {
+		w.do("GET", path, "").want(200).shows(append(secret, sent, job, "order")...)
+	}
 
 	status = http.StatusServiceUnavailable
 	job = w.submit(body)

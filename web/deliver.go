@@ -162,12 +162,17 @@ func (c *socket) broken(err error) {
 	}
 }
 
-// patch sends what changed of the view.
+// patch sends what changed of the view, or that there is no such thing any more.
 func (c *socket) patch() error {
 	if c.viewer == nil {
 		return nil
 	}
-	p, _ := c.viewer.Next()
+	p, err := c.viewer.Next()
+	if err != nil {
+		id := c.viewID
+		c.unwatch()
+		return c.send(appendError(nil, id, err))
+	}
 	if p == nil || len(p.Fragments) == 0 {
 		return nil
 	}

@@ -29,16 +29,17 @@ func (s *Server) export(contentType, name string, writer func(*bufio.Writer) fun
 			page, err = s.tablePage(r.Context(), q)
 		}
 		if err != nil {
-			s.fail(w, r, err)
+			s.failPage(w, r, err)
 			return
 		}
-		s.attachment(w, contentType, name)
+		attachment(w, contentType, name)
 		out := bufio.NewWriter(w)
 		write := writer(out)
 		for err == nil {
 			for i := range page.Jobs {
 				if err == nil {
-					err = write(&page.Jobs[i], page.Pos)
+					shown := withoutAddresses(page.Jobs[i])
+					err = write(&shown, page.Pos)
 				}
 			}
 			if err == nil {
@@ -60,7 +61,7 @@ func (s *Server) export(contentType, name string, writer func(*bufio.Writer) fun
 	}
 }
 
-// ndjson writes a job a line, as the list of the API shows it.
+// ndjson writes a job a line, as the list of the API shows it, but for addresses of callbacks.
 func ndjson(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 	var line []byte
 	return func(j *jobs.Job, pos jobs.Position) error {
@@ -73,8 +74,8 @@ func ndjson(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 var csvColumns = []string{"id", "kind", "queue", "state", "reason", "priority", "tags", "attempt", "max_attempts", "created_at", "scheduled_at", "started_at", "finished_at",
 	"percent", "message", "error", "input", "result", "retry_of", "parent"}
 
-// table writes a job a row (RFC 4180).
-func table(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
+// csvRows writes a job a row (RFC 4180).
+func csvRows(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 	out := csv.NewWriter(w)
 	out.UseCRLF = true
 	moment := func(t time.Time) string {

@@ -38,7 +38,10 @@ func (s *Server) renderJob(ctx context.Context, tenant, of string, last any) (ou
 		return out, err
 	}
 	memory, _ := last.(*jobMemory)
-	m, _, memory, err := s.jobModel(ctx, tenant, id, memory)
+	if memory == nil {
+		memory = &jobMemory{}
+	}
+	m, _, err := s.jobModel(ctx, tenant, id, memory)
 	if err != nil {
 		return out, err
 	}
@@ -54,13 +57,13 @@ func (s *Server) renderJob(ctx context.Context, tenant, of string, last any) (ou
 }
 
 // jobModel reads a job, and of its way what is not in memory yet.
-func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID, memory *jobMemory) (view.JobModel, jobs.Position, *jobMemory, error) {
+func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID, memory *jobMemory) (view.JobModel, jobs.Position, error) {
 	job, pos, err := s.Store.Job(ctx, tenant, id)
-	if err != nil {
-		return view.JobModel{}, pos, memory, err
+	if err == nil {
+		err = s.extend(ctx, id, memory)
 	}
-	if memory, err = s.extend(ctx, job, memory); err != nil {
-		return view.JobModel{}, pos, memory, err
+	if err != nil {
+		return view.JobModel{}, pos, err
 	}
 	m := view.JobModel{Job: job, Way: memory.way, At: time.Now(), Origin: s.Origin}
 	m.Watchers = s.Hub.Watchers(hub.Filter{Tenant: tenant, Job: id}) + s.Hub.Viewers(viewName(tenant, "job:"+id.String()))
@@ -74,25 +77,22 @@ func (s *Server) jobModel(ctx context.Context, tenant string, id jobs.ID, memory
 	m.Held = s.held(job)
 	children, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Parent: id, Limit: mostChildren})
 	m.Children, m.MoreChildren = children.Jobs, children.Next > 0
-	return m, pos, memory, err
+	return m, pos, err
 }
 
 // extend reads the events that memory lacks.
-func (s *Server) extend(ctx context.Context, job jobs.Job, memory *jobMemory) (*jobMemory, error) {
-	if memory != nil {
-		events, err := s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID, After: memory.at})
-		if err == nil {
-			memory.add(events)
-			return memory, nil
-		}
+func (s *Server) extend(ctx context.Context, id jobs.ID, memory *jobMemory) error {
+	if memory.at > 0 {
+		events, err := s.Store.Read(ctx, jobs.ReadQuery{Job: id, After: memory.at})
 		if !errors.Is(err, jobs.ErrTrimmed) {
-			return memory, err
+			memory.add(events)
+			return err
 		}
+		*memory = jobMemory{}
 	}
-	events, cut, err := s.history(ctx, job)
-	memory = &jobMemory{way: view.Way{Cut: cut}}
-	memory.add(events)
-	return memory, err
+	cut, err := s.eachPiece(ctx, id, func(events []*jobs.Event) error { memory.add(events); return nil })
+	memory.way.Cut = cut
+	return err
 }
 
 func (m *jobMemory) add(events []*jobs.Event) {

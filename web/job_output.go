@@ -3,20 +3,16 @@ package web
 import (
 	"bufio"
 	"cmp"
-	"context"
-	"encoding/json"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 
+	"github.com/go-json-experiment/json"
+
 	"jobhub/jobs"
-	"jobhub/web/view"
 )
 
 // This file is what can be loaded of a job: its output as text, its input and its result.
-
-const outputChunk = 1 << 20 // bytes of events read at a time
 
 // lineNumber reads the number of a line of output; 0 for none.
 func lineNumber(text string) (int, error) {
@@ -30,49 +26,42 @@ func lineNumber(text string) (int, error) {
 	return n, nil
 }
 
-// wholeWay is all that the log has of a job, with every line.
-func (s *Server) wholeWay(ctx context.Context, job jobs.Job) (view.Way, error) {
-	events, cut, err := s.history(ctx, job)
-	way := view.Way{Cut: cut, Whole: true}
-	way.Add(slices.Values(events))
-	return way, err
-}
-
 // jobOutput is GET /jobs/{id}/output: what the log still has of what a job wrote, as it
 // wrote it. It is read and sent piece by piece. One that breaks off is cut.
 func (s *Server) jobOutput(w http.ResponseWriter, r *http.Request) {
 	job, err := s.jobOf(r)
-	var after uint64
-	if err == nil {
-		after, _, err = s.earliest(r.Context(), job)
-	}
 	if err != nil {
-		s.fail(w, r, err)
+		s.failPage(w, r, err)
 		return
 	}
-	s.attachment(w, "text/plain; charset=utf-8", job.ID.String()+".txt")
-	out := bufio.NewWriter(w)
-	for after < job.Seq {
-		events, err := s.Store.Read(r.Context(), jobs.ReadQuery{Job: job.ID, After: after, MaxBytes: outputChunk})
+	out, begun := bufio.NewWriter(w), false
+	begin := func() {
+		if !begun {
+			attachment(w, "text/plain; charset=utf-8", job.ID.String()+".txt")
+		}
+		begun = true
+	}
+	_, err = s.eachPiece(r.Context(), job.ID, func(events []*jobs.Event) error {
+		begin()
 		for _, e := range events {
-			after = e.Seq
-			if e.Type == jobs.JobOutput && err == nil {
-				_, err = out.Write(written(e))
+			if e.Type == jobs.JobOutput {
+				out.Write(written(e)) // an error comes up with the flush
 			}
 		}
-		if err == nil {
-			err = out.Flush()
-		}
-		if err != nil {
-			if r.Context().Err() == nil {
-				s.Logger.Error("an output broke off", "job", job.ID, "error", err)
-			}
-			panic(http.ErrAbortHandler)
-		}
-		if len(events) == 0 {
-			return
-		}
+		err := out.Flush()
 		http.NewResponseController(w).Flush()
+		return err
+	})
+	switch {
+	case err == nil:
+		begin() // also where there is nothing
+	case !begun:
+		s.failPage(w, r, err)
+	default:
+		if r.Context().Err() == nil {
+			s.Logger.Error("an output broke off", "job", job.ID, "error", err)
+		}
+		panic(http.ErrAbortHandler)
 	}
 }
 
@@ -91,21 +80,21 @@ func written(e *jobs.Event) []byte {
 	return data.Base64
 }
 
-// jobPayload is GET /jobs/{id}/input and …/result: the JSON as it is kept, null
-// where there is none.
+// jobPayload is GET /jobs/{id}/input and …/result: the JSON as it is kept, but
+// for addresses of callbacks; null where there is none.
 func (s *Server) jobPayload(name string, of func(*jobs.Job) jobs.Value) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		job, err := s.jobOf(r)
 		if err != nil {
-			s.fail(w, r, err)
+			s.failPage(w, r, err)
 			return
 		}
-		s.attachment(w, "application/json", job.ID.String()+"-"+name+".json")
+		attachment(w, "application/json", job.ID.String()+"-"+name+".json")
 		io.WriteString(w, cmp.Or(string(of(&job)), "null"))
 	}
 }
 
-func inputOf(j *jobs.Job) jobs.Value  { return j.Input }
+func inputOf(j *jobs.Job) jobs.Value  { return withoutAddresses(*j).Input }
 func resultOf(j *jobs.Job) jobs.Value { return j.ResultValue() }
 
 func (s *Server) jobOf(r *http.Request) (jobs.Job, error) {
@@ -118,7 +107,7 @@ func (s *Server) jobOf(r *http.Request) (jobs.Job, error) {
 }
 
 // attachment is for what a browser is to keep, and never to run.
-func (s *Server) attachment(w http.ResponseWriter, contentType, name string) {
+func attachment(w http.ResponseWriter, contentType, name string) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)

@@ -46,11 +46,9 @@ func (s *Server) drawQueues(ctx context.Context, tenant, _ string, _ any) (hub.R
 	return rendered(ctx, everything(tenant), whileBusy(view.Overview{Queues: model.Queues}), view.QueuesFragments(model))
 }
 
-func findQueue(_ context.Context, _, name string) error {
-	if !jobs.WellFormedName(name) {
-		return noView("queue:" + name)
-	}
-	return nil
+func (s *Server) findQueue(ctx context.Context, tenant, name string) error {
+	_, _, err := s.queueNamed(ctx, tenant, name)
+	return err
 }
 
 func (s *Server) drawQueue(ctx context.Context, tenant, name string, _ any) (hub.Rendered, error) {
@@ -116,18 +114,27 @@ func (s *Server) queuesModel(ctx context.Context, tenant string) (view.QueuesMod
 	return m, pos, err
 }
 
-func (s *Server) queueModel(ctx context.Context, tenant, name string) (view.QueueModel, jobs.Position, error) {
-	now := time.Now()
-	m := view.QueueModel{At: now, Watchers: s.Hub.Watchers(hub.Filter{Tenant: tenant, Queue: name})}
+// queueNamed is a queue that exists, as of a position.
+func (s *Server) queueNamed(ctx context.Context, tenant, name string) (jobs.QueueInfo, jobs.Position, error) {
 	queues, pos, err := s.Store.Queues(ctx, tenant)
 	if err != nil {
-		return m, pos, err
+		return jobs.QueueInfo{}, pos, err
 	}
 	at := slices.IndexFunc(queues, func(q jobs.QueueInfo) bool { return q.Name == name })
 	if at < 0 {
-		return m, pos, jobs.NewProblem(jobs.NotFound, "No such queue", "There is no queue %s; it comes into being with its first job or limit.", name)
+		return jobs.QueueInfo{}, pos, jobs.NewProblem(jobs.NotFound, "No such queue", "There is no queue %s; it comes into being with its first job or limit.", name)
 	}
-	m.Queue = s.queueOf(queues[at], now)
+	return queues[at], pos, nil
+}
+
+func (s *Server) queueModel(ctx context.Context, tenant, name string) (view.QueueModel, jobs.Position, error) {
+	now := time.Now()
+	m := view.QueueModel{At: now, Watchers: s.Hub.Watchers(hub.Filter{Tenant: tenant, Queue: name})}
+	queue, pos, err := s.queueNamed(ctx, tenant, name)
+	if err != nil {
+		return m, pos, err
+	}
+	m.Queue = s.queueOf(queue, now)
 	m.Times = timesOf(s.Hub.Times.OfQueue(tenant, name, now), time.Minute, now)
 	failed, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: name, States: []jobs.State{jobs.Failed}, Limit: failuresShown})
 	if err != nil {
@@ -149,7 +156,7 @@ func workerOf(w jobs.WorkerInfo) view.Worker {
 }
 
 func (s *Server) workersModel(tenant string) view.WorkersModel {
-	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.LeaseTime(), Rescued: s.Engine.LostLeases()}
+	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.LeaseTime()}
 	m.Kinds, m.Slots, m.Busy = s.Engine.Handlers()
 	for _, w := range s.Engine.Workers(tenant) {
 		m.Workers = append(m.Workers, workerOf(w))
@@ -160,7 +167,7 @@ func (s *Server) workersModel(tenant string) view.WorkersModel {
 
 // hubModel is the hub from inside, and the connections of a tenant.
 func (s *Server) hubModel(tenant string) (view.HubModel, error) {
-	m := view.HubModel{At: time.Now(), Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load()}
+	m := view.HubModel{At: time.Now(), Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases()}
 	if err := s.Live.tell(&m); err != nil {
 		return m, err
 	}

@@ -108,7 +108,7 @@ func (s *Server) resumeForm(w http.ResponseWriter, r *http.Request) {
 // configureForm changes a queue that exists: a page is of one, so nothing is created here.
 func (s *Server) configureForm(w http.ResponseWriter, r *http.Request, change func(name string) error) {
 	name := r.PathValue("name")
-	if _, _, err := s.queueModel(r.Context(), tenant(r), name); err != nil {
+	if _, _, err := s.queueNamed(r.Context(), tenant(r), name); err != nil {
 		s.failPage(w, r, err)
 		return
 	}

@@ -22,7 +22,10 @@ import (
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types jobhub"
 
-const newestJobs = 12
+const (
+	newestJobs = 12
+	pieceOfLog = 1 << 20 // bytes of a job's events that are read at a time
+)
 
 func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) {
 	reach, err := rangeOf(r.URL.Query().Get("range"))
@@ -52,11 +55,8 @@ func (s *Server) jobPage(w http.ResponseWriter, r *http.Request) {
 	var model view.JobModel
 	var pos jobs.Position
 	if err == nil {
-		model, pos, _, err = s.jobModel(r.Context(), tenant(r), id, nil)
-	}
-	if err == nil && upto > 0 {
+		model, pos, err = s.jobModel(r.Context(), tenant(r), id, &jobMemory{way: view.Way{Upto: upto}})
 		model.Upto = upto
-		model.Way, err = s.wholeWay(r.Context(), model.Job)
 	}
 	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
 		s.page(w, r, problemOf(err).Status, view.MissingPage(s.shell(r, s.Hub.Position()), id.String(), errors.Is(err, jobs.ErrGone)))
@@ -197,42 +197,19 @@ func seriesOf(buckets []hub.Bucket, step time.Duration, now time.Time) view.Seri
 	return out
 }
 
-// history is what the log still has of a job; cut says that it had more.
-func (s *Server) history(ctx context.Context, job jobs.Job) (events []*jobs.Event, cut bool, err error) {
-	after, cut, err := s.earliest(ctx, job)
-	if err == nil {
-		events, err = s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID, After: after})
-	}
-	return events, cut, err
-}
-
-// earliest is the seq behind which the log still has a job's events; cut says that it had
-// more.
-func (s *Server) earliest(ctx context.Context, job jobs.Job) (after uint64, cut bool, err error) {
-	readable := func(after uint64) (bool, error) {
-		_, err := s.Store.Read(ctx, jobs.ReadQuery{Job: job.ID, After: after, MaxBytes: 1})
-		if errors.Is(err, jobs.ErrTrimmed) {
-			return false, nil
+// eachPiece gives what the log still has of a job, piece by piece; cut says that it had more.
+func (s *Server) eachPiece(ctx context.Context, job jobs.ID, take func([]*jobs.Event) error) (cut bool, err error) {
+	q := jobs.ReadQuery{Job: job, MaxBytes: pieceOfLog, Walk: new(jobs.Walk)}
+	for {
+		events, err := s.Store.Read(ctx, q)
+		if err != nil || len(events) == 0 {
+			return q.Walk.Cut, err
 		}
-		return err == nil, err
-	}
-	if whole, err := readable(0); whole || err != nil {
-		return 0, false, err
-	}
-	low, high := uint64(1), job.Seq
-	for low < high { // the earliest seq to read from is in [low, high]
-		mid := low + (high-low)/2
-		kept, err := readable(mid)
-		switch {
-		case err != nil:
-			return 0, true, err
-		case kept:
-			high = mid
-		default:
-			low = mid + 1
+		if err := take(events); err != nil {
+			return q.Walk.Cut, err
 		}
+		q.After = events[len(events)-1].Seq
 	}
-	return low, true, nil
 }
 
 func (s *Server) drawOverview(ctx context.Context, tenant, of string, _ any) (hub.Rendered, error) {

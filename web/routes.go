@@ -64,7 +64,7 @@ func (s *Server) table() map[string]http.HandlerFunc {
 
 		"GET /{$}":                      s.mayPage(auth.Watch, s.overviewPage),
 		"GET /jobs":                     s.mayPage(auth.Watch, s.jobsPage),
-		"GET /jobs/export.csv":          s.mayPage(auth.Watch, s.export("text/csv; charset=utf-8; header=present", "jobs.csv", table)),
+		"GET /jobs/export.csv":          s.mayPage(auth.Watch, s.export("text/csv; charset=utf-8; header=present", "jobs.csv", csvRows)),
 		"GET /jobs/export.ndjson":       s.mayPage(auth.Watch, s.export("application/x-ndjson", "jobs.ndjson", ndjson)),
 		"POST /jobs/bulk":               s.mayPage(auth.Watch, s.bulkForm), // which looks at what is to be done
 		"GET /jobs/{id}":                s.mayPage(auth.Watch, s.jobPage),

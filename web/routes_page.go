@@ -162,7 +162,7 @@ func upstreamFailed(j *jobs.Job) bool {
 }
 
 // routeAttention is which upstreams of routes fail now. It names the routes, which callers
-// know, and not where they lead.
+// know, and not where they lead, nor how much of other tenants' traffic they take.
 func (s *Server) routeAttention(ctx context.Context, tenant string, now time.Time) (out []view.Attention, err error) {
 	routes := s.settings.Load().table.Routes()
 	jobsOf, err := s.looks.of(ctx, s, tenant, routes)
@@ -175,12 +175,12 @@ func (s *Server) routeAttention(ctx context.Context, tenant string, now time.Tim
 		if since.IsZero() || failed < few || now.Sub(since) > attentionSpan && t.RecentFailed+int64(of.Failed) == 0 {
 			continue
 		}
-		a := view.Attention{Level: view.Failure, Text: r.Path + ": its upstream fails", Since: since, Link: "/routes"}
+		a := view.Attention{Level: view.Failure, Text: r.Path + ": its upstream fails", Since: since, Do: view.Action{Label: "Routes", Path: "/routes", Admin: true}}
 		switch {
 		case !t.Failing.IsZero() && t.Status == 0:
-			a.Detail = fmt.Sprintf("no answer; %d of %d requests in the last 15 minutes went wrong", t.RecentFailed, t.RecentPassed)
+			a.Detail = "no answer"
 		case !t.Failing.IsZero():
-			a.Detail = "the last answer was " + strconv.Itoa(t.Status) + fmt.Sprintf("; %d of %d requests in the last 15 minutes went wrong", t.RecentFailed, t.RecentPassed)
+			a.Detail = "the last answer was " + strconv.Itoa(t.Status)
 		default:
 			a.Detail = fmt.Sprintf("%d of its newest %d jobs failed", of.Failed, of.Looked)
 		}

@@ -59,8 +59,13 @@ func TestRoutesPage(t *testing.T) {
 		t.Errorf("a route that leads nowhere: %s", got)
 	}
 	overview := w.do("GET", "/", "").body
-	if !strings.Contains(overview, "/down/: its upstream fails") || strings.Contains(overview, "/up/: its") || !strings.Contains(overview, `href="/routes"`) {
+	if !strings.Contains(overview, "/down/: its upstream fails") || strings.Contains(overview, "/up/: its") || !strings.Contains(overview, `href="/routes" data-admin`) {
 		t.Error("the overview does not say which upstream fails")
+	}
+
+	_, attention, _ := strings.Cut(overview, `<section id="overview-attention"`)
+	if attention, _, _ = strings.Cut(attention, "</section>"); !strings.Contains(attention, "no answer") || strings.Contains(attention, "requests") {
+		t.Errorf("it tells of the traffic of others: %s", attention)
 	}
 
 	broken = true
@@ -114,6 +119,8 @@ func TestRoutesPageTellsOfTheConfiguration(t *testing.T) {
 	if page := w.do("GET", "/routes", "").body; !strings.Contains(page, "Not in force.") || !strings.Contains(page, "line 1: &lt;b&gt;no") || !strings.Contains(page, "line 2") {
 		t.Error("the page does not say why the newest file is not in force")
 	}
+	// On the overview, one fragment for all, stands neither what the file says nor a number of others' traffic.
+	w.do("GET", "/", "").want(200).shows("The configuration file is not in force", `href="/routes" data-admin`, "!line 1", "!hub.yaml")
 	operator := w.key(auth.Operator, "default")
 	c := w.connect("")
 	c.send(`{"type":"hello","token":%q}`, operator)

@@ -145,7 +145,7 @@ var routeCases = []routeCase{
 	{"GET /jobs", "GET /jobs?state=queued&q=x", "", 200, "text/html; charset=utf-8"},
 	{"GET /jobs", "GET /jobs?since=x", "", 400, "text/html; charset=utf-8"},
 	{"GET /jobs/export.csv", "GET /jobs/export.csv", "", 200, "text/csv; charset=utf-8; header=present"},
-	{"GET /jobs/export.csv", "GET /jobs/export.csv?cursor=x", "", 400, "application/problem+json"},
+	{"GET /jobs/export.csv", "GET /jobs/export.csv?cursor=x", "", 400, "text/html; charset=utf-8"},
 	{"GET /jobs/export.ndjson", "GET /jobs/export.ndjson", "", 200, "application/x-ndjson"},
 	{"POST /jobs/bulk", "POST /jobs/bulk", "do=cancel+selected&id=ID", 303, ""},
 	{"POST /jobs/bulk", "POST /jobs/bulk", "do=paint+matching", 400, "text/html; charset=utf-8"},

@@ -1,6 +1,8 @@
 package web_test
 
 import (
+	"bytes"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -191,4 +193,36 @@ func TestAttentionToRefusedTicks(t *testing.T) {
 		w.do("GET", "/schedules", "").shows("not submitted")
 		w.do("GET", "/schedules/hourly", "").shows("The last tick made no job")
 	})
+}
+
+// Who watches what is deleted meanwhile is told so, once; the log has no error of it.
+func TestViewOfDeletedSchedule(t *testing.T) {
+	var log bytes.Buffer
+	w := startIn(t, t.TempDir(), func(p *parts) {
+		p.hub.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		p.web.Logger = p.hub.Logger
+	})
+	w.do("PUT", "/v1/schedules/short", `{"cron":"@daily","job":{"kind":"nobody"}}`).want(201)
+	c := w.dial("")
+	c.send(`{"type":"subscribe","id":"v","view":"schedule:short"}`)
+	c.until("patch")
+	w.do("DELETE", "/v1/schedules/short", "").want(204)
+	if e := c.until("error"); e["id"] != "v" || e["code"] != "not_found" || e["retry"] != false {
+		t.Errorf("told %v", e)
+	}
+	c.send(`{"type":"subscribe","id":"v","view":"schedules"}`) // the connection watches nothing more
+	c.until("patch")
+	c.send(`{"type":"subscribe","id":"q","view":"queue:nosuch"}`)
+	if e := c.until("error"); e["code"] != "limit_exceeded" {
+		t.Errorf("a second view: %v", e)
+	}
+	c.send(`{"type":"unsubscribe","id":"v"}`)
+	c.send(`{"type":"subscribe","id":"q","view":"queue:nosuch"}`)
+	if e := c.until("error"); e["id"] != "q" || e["code"] != "not_found" {
+		t.Errorf("a queue that does not exist: %v", e)
+	}
+	w.close()
+	if strings.Contains(log.String(), "ERROR") {
+		t.Errorf("it logs %s", log.String())
+	}
 }

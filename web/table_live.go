@@ -78,7 +78,7 @@ func (s *Server) findTable(_ context.Context, tenant, query string) error {
 func (s *Server) tableOf(tenant, query string) (tableQuery, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return tableQuery{}, jobs.NewProblem(jobs.NotFound, "Not found", "There is no such view.")
+		return tableQuery{}, noView("jobs:" + query)
 	}
 	return parseTable(tenant, values)
 }

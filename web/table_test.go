@@ -245,6 +245,22 @@ func TestBulkForm(t *testing.T) {
 	}
 }
 
+// What is refused for another reason than the job's state is not passed over in silence.
+func TestBulkFormStopsAndSaysWhy(t *testing.T) {
+	w := start(t)
+	picked := url.Values{"do": {"retry selected"}}
+	for range 3 {
+		id := w.submit(`{"kind":"nobody","queue":"small"}`)
+		w.do("DELETE", "/v1/jobs/"+id, "").want(200)
+		picked.Add("id", id)
+	}
+	w.limits("small", `{"capacity":1}`)
+	w.bulk(picked).want(http.StatusServiceUnavailable).shows("Queue full", "Done with 1 job, then: The queue holds")
+	if page := w.do("GET", "/v1/jobs?queue=small&state=queued", "").json(); len(page["jobs"].([]any)) != 1 {
+		t.Errorf("now %v are queued", page["jobs"])
+	}
+}
+
 func TestBulkFormNeedsTheRight(t *testing.T) {
 	w := start(t)
 	operator, viewer := w.key(auth.Operator, "default"), w.key(auth.Viewer, "default")

@@ -31,7 +31,7 @@ func (s *Server) liveViews() map[string]liveView {
 		"batch":     {auth.Watch, s.findBatch, s.drawBatch},
 		"routes":    {auth.Administer, alone, s.drawRoutes},
 		"queues":    {auth.Watch, alone, s.drawQueues},
-		"queue":     {auth.Watch, findQueue, s.drawQueue},
+		"queue":     {auth.Watch, s.findQueue, s.drawQueue},
 		"workers":   {auth.Watch, alone, s.drawWorkers},
 		"hub":       {auth.Administer, alone, s.drawHub},
 		"schedules": {auth.Watch, findSchedules, s.drawSchedules},

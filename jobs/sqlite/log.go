@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -90,35 +91,17 @@ func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.E
 		return nil, err
 	}
 	defer s.read.Put(conn)
-	var seq uint64
-	if err := sqlitex.Execute(conn, "SELECT seq FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{q.Job[:]},
-		ResultFunc: func(st *sqlite.Stmt) error { seq = uint64(st.ColumnInt64(0)); return nil }}); err != nil {
-		return nil, err
-	}
-	if seq == 0 {
-		return nil, jobs.ErrNotFound
-	}
 	_, floor := s.tail.position()
-	var chunk []*jobs.Event // the row read last
-	size, newest := 0, 0    // of what is kept; the first that is kept
-	for seq > q.After {
-		if seq <= floor {
-			return nil, jobs.ErrTrimmed
-		}
-		e := s.tail.one(seq)
-		if e == nil && (len(chunk) == 0 || seq < chunk[0].Seq || seq > chunk[len(chunk)-1].Seq) {
-			if chunk = nil; ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			if err := eachRow(conn, seq-1, func(row []*jobs.Event) bool { chunk = row; return false }); err != nil {
-				return nil, err
-			}
-			if len(chunk) == 0 || seq < chunk[0].Seq {
-				return nil, jobs.ErrTrimmed
-			}
-		}
-		if e == nil {
-			e = chunk[seq-chunk[0].Seq]
+	in := jobLog{s, conn, floor, nil}
+	if q.Walk != nil {
+		return in.forward(ctx, q)
+	}
+	seq, err := in.newest(q.Job)
+	size, newest := 0, 0 // of what is kept; the first that is kept
+	for err == nil && seq > q.After {
+		var e *jobs.Event
+		if e, err = in.at(ctx, seq); err != nil {
+			break
 		}
 		events = append(events, e)
 		for size += e.Size(); q.MaxBytes > 0 && size > q.MaxBytes && newest < len(events)-1; newest++ {
@@ -127,9 +110,92 @@ func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.E
 		}
 		seq = e.Prev
 	}
+	if err != nil {
+		return nil, err
+	}
 	events = events[newest:]
 	slices.Reverse(events)
 	return events, nil
+}
+
+// jobLog finds events by their seq.
+type jobLog struct {
+	*Store
+	conn  *sqlite.Conn
+	floor uint64
+	row   []*jobs.Event // the one read last
+}
+
+// newest is the seq of a job's newest event.
+func (l *jobLog) newest(id jobs.ID) (seq uint64, err error) {
+	err = sqlitex.Execute(l.conn, "SELECT seq FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]},
+		ResultFunc: func(st *sqlite.Stmt) error { seq = uint64(st.ColumnInt64(0)); return nil }})
+	if err == nil && seq == 0 {
+		err = jobs.ErrNotFound
+	}
+	return seq, err
+}
+
+func (l *jobLog) at(ctx context.Context, seq uint64) (*jobs.Event, error) {
+	if seq <= l.floor {
+		return nil, jobs.ErrTrimmed
+	}
+	if e := l.tail.one(seq); e != nil {
+		return e, nil
+	}
+	if len(l.row) == 0 || seq < l.row[0].Seq || seq > l.row[len(l.row)-1].Seq {
+		if l.row = nil; ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err := eachRow(l.conn, seq-1, func(row []*jobs.Event) bool { l.row = row; return false }); err != nil {
+			return nil, err
+		}
+		if len(l.row) == 0 || seq < l.row[0].Seq {
+			return nil, jobs.ErrTrimmed
+		}
+	}
+	return l.row[seq-l.row[0].Seq], nil
+}
+
+// forward walks back once, and then reads on piece by piece.
+func (l *jobLog) forward(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Event, err error) {
+	w := q.Walk
+	if !w.Done {
+		if *w, err = l.walk(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+	first, found := slices.BinarySearch(w.Seqs, q.After)
+	if found {
+		first++
+	}
+	size := 0
+	for _, seq := range w.Seqs[first:] {
+		e, err := l.at(ctx, seq)
+		if err != nil {
+			return nil, err
+		}
+		if events, size = append(events, e), size+e.Size(); q.MaxBytes > 0 && size >= q.MaxBytes {
+			break
+		}
+	}
+	return events, nil
+}
+
+func (l *jobLog) walk(ctx context.Context, q jobs.ReadQuery) (w jobs.Walk, err error) {
+	seq, err := l.newest(q.Job)
+	for err == nil && seq > q.After {
+		var e *jobs.Event
+		if e, err = l.at(ctx, seq); err == nil {
+			w.Seqs, seq = append(w.Seqs, seq), e.Prev
+		}
+	}
+	if w.Cut = errors.Is(err, jobs.ErrTrimmed); w.Cut {
+		err = nil
+	}
+	w.Done = true
+	slices.Reverse(w.Seqs)
+	return w, err
 }
 
 // loadTail fills the tail with the newest events, so that readers that come back

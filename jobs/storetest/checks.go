@@ -330,8 +330,37 @@ func checkEventsOfOneJob(t T, h Harness) {
 			}
 		}
 	}
-	if _, err := s.Read(t.Context(), jobs.ReadQuery{Job: jobs.ID{9}}); !errors.Is(err, jobs.ErrNotFound) {
-		t.Errorf("events of an unknown job: %v", err)
+	for _, walk := range []*jobs.Walk{nil, {}} {
+		if _, err := s.Read(t.Context(), jobs.ReadQuery{Job: jobs.ID{9}, Walk: walk}); !errors.Is(err, jobs.ErrNotFound) {
+			t.Errorf("events of an unknown job: %v", err)
+		}
+	}
+	chatty := newJob()
+	must(t, s, chatty)
+	started := claim(t, s, []string{"k"}, "l3")
+	must(t, s, progress(started[0], 1))
+	want := []uint64{9, 10, 11}
+	for size, pieces := range map[int]int{1: 3, 1 << 20: 1, 0: 1} {
+		var got []uint64
+		reads := 0
+		q := jobs.ReadQuery{Job: chatty.Job.ID, MaxBytes: size, Walk: new(jobs.Walk)}
+		for ; reads < 10; reads++ {
+			events, err := s.Read(t.Context(), q)
+			if err != nil {
+				t.Fatalf("Read: %v", err)
+			}
+			if len(events) == 0 {
+				break
+			}
+			for _, e := range events {
+				got = append(got, e.Seq)
+			}
+			q.After = got[len(got)-1]
+			must(t, s, newJob())
+		}
+		if reads != pieces || !slices.Equal(got, want) || !slices.Equal(q.Walk.Seqs, want) || q.Walk.Cut {
+			t.Errorf("in pieces of %d bytes: %v in %d reads, %+v", size, got, reads, *q.Walk)
+		}
 	}
 }
 
@@ -424,6 +453,10 @@ func checkTrim(t T, h Harness) {
 		}
 		if events, err := s.Read(t.Context(), jobs.ReadQuery{Job: first.Job.ID}); !errors.Is(err, jobs.ErrTrimmed) {
 			t.Errorf("events of a job that are trimmed: %d, %v", len(events), err)
+		}
+		var walk jobs.Walk
+		if events, err := s.Read(t.Context(), jobs.ReadQuery{Job: first.Job.ID, Walk: &walk}); err != nil || len(events) != 0 || !walk.Cut {
+			t.Errorf("what is left of them: %d, %v, %+v", len(events), err, walk)
 		}
 		if n := len(readAll(t, s, 4)); n != 6 {
 			t.Errorf("%d events are left, want 6", n)

@@ -107,6 +107,7 @@ type Attention struct {
 type Action struct {
 	Label, Path string
 	Post        bool // a button, for operators
+	Admin       bool // a link that leads others nowhere
 }
 
 // Level is how urgent an Attention is.

@@ -149,17 +149,24 @@ func TestQueryIsWrittenOneWay(t *testing.T) {
 
 // A page further back shows the lines up to one, and says what stands before them.
 func TestOutputFurtherBack(t *testing.T) {
-	way := Way{Whole: true}
-	for i := range 3000 {
-		way.Add(slices.Values([]*jobs.Event{event(uint64(i+1), jobs.JobOutput, noon, fmt.Sprintf(`{"attempt":1,"stream":"stdout","text":"line %d\n"}`, i+1))}))
+	wayUpto := func(upto int) Way {
+		way := Way{Upto: upto}
+		for i := range 3000 {
+			way.Add(slices.Values([]*jobs.Event{event(uint64(2*i+1), jobs.JobOutput, noon, `{"attempt":1,"stream":"stdout","text":"line "}`),
+				event(uint64(2*i+2), jobs.JobOutput, noon, fmt.Sprintf(`{"attempt":1,"stream":"stdout","text":"%d\n"}`, i+1))}))
+		}
+		if n := len(way.lines); n > 2*(olderLines+2) {
+			t.Errorf("up to %d: %d lines are kept", upto, n)
+		}
+		return way
 	}
 	for upto, want := range map[int][2]int{1200: {701, 1200}, 300: {1, 300}, 9999: {2501, 3000}, 0: {3001 - tailLines, 3000}} {
-		lines, before := JobModel{Way: way, Upto: upto}.output()
-		if before != want[0]-1 || lines[0].N != want[0] || lines[len(lines)-1].N != want[1] || lines[0].Text != fmt.Sprintf("line %d", want[0]) {
+		lines, before := JobModel{Way: wayUpto(upto), Upto: upto}.output()
+		if before != want[0]-1 || lines[0].N != want[0] || lines[len(lines)-1].N != want[1] || lines[0].Text != fmt.Sprintf("line %d", want[0]) || lines[len(lines)-1].Text != fmt.Sprintf("line %d", want[1]) {
 			t.Errorf("up to %d: %d to %d, %d before", upto, lines[0].N, lines[len(lines)-1].N, before)
 		}
 	}
-	lines, _ := JobModel{Way: way, Upto: 250}.output()
+	lines, _ := JobModel{Way: wayUpto(250), Upto: 250}.output()
 	all := blocks(lines)
 	if len(all) != 3 || all[0].N != 0 || len(all[2].Lines) != 50 || all[2].Lines[0].N != 201 {
 		t.Errorf("the blocks are %d", len(all))

@@ -37,24 +37,21 @@ var stateOf = map[jobs.EventType]jobs.State{
 // Way is what is known of a job's way: its states, and the end of what it wrote. Events
 // are added as they come, and only what is shown of them is kept.
 type Way struct {
-	Cut bool // it began earlier than what was added
+	Cut  bool // it began earlier than what was added
+	Upto int  // the line at which a page further back ends, of which the lines are kept; 0 for the newest
 
 	steps  []step
 	lines  []line
 	before int // lines that are no longer kept
 
-	said  time.Time // when it said last how far it is
-	Whole bool      // all lines are kept
+	said time.Time // when it said last how far it is
 }
 
 // Add takes in events, oldest first.
 func (w *Way) Add(events iter.Seq[*jobs.Event]) {
 	for e := range events {
 		if e.Type == jobs.JobOutput {
-			if w.lines = appendOutput(w.lines, e); len(w.lines) > 2*maxLines && !w.Whole {
-				n := len(w.lines) - maxLines
-				w.lines, w.before = slices.Delete(w.lines, 0, n), w.before+n
-			}
+			w.addOutput(e)
 			continue
 		}
 		if e.Type == jobs.JobProgress {
@@ -73,6 +70,24 @@ func (w *Way) Add(events iter.Seq[*jobs.Event]) {
 		}
 		_ = json.Unmarshal(e.Data, &data) // what is not there stays unknown
 		w.steps = append(w.steps, step{State: state, From: e.At, Attempt: data.Attempt, Error: data.Error})
+	}
+}
+
+// addOutput keeps the newest lines, or those up to one.
+func (w *Way) addOutput(e *jobs.Event) {
+	keep := maxLines
+	if w.Upto > 0 {
+		if w.before+len(w.lines) > w.Upto { // there is a line behind it: nothing more belongs to it
+			return
+		}
+		keep = olderLines + 2 // with the one behind it, and the one before all, which may be of another attempt
+	}
+	w.lines = appendOutput(w.lines, e)
+	if w.Upto > 0 {
+		w.lines = slices.Delete(w.lines, min(w.Upto+1-w.before, len(w.lines)), len(w.lines))
+	}
+	if n := len(w.lines) - keep; n > keep {
+		w.lines, w.before = slices.Delete(w.lines, 0, n), w.before+n
 	}
 }
 
