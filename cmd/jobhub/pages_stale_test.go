@@ -186,7 +186,8 @@ func TestPagesSayThatTheyAreStale(t *testing.T) {
 			v.turn(c.shut, !c.shut)
 			cut := time.Now()
 			s.submit(nobodys(`,"queue":"reports"`))
-			s.call("POST", "/v1/jobs/"+s.ids["queued"]+"/cancel", "")
+			s.call("POST", "/v1/jobs/"+s.ids["queued"]+"/cancel", "") // of which a callback tells
+			s.call("PUT", "/v1/schedules/nightly", nightly(true), isJSON)
 			for i, o := range all {
 				o.within(c.within-time.Since(cut).Truncate(time.Second)+time.Second, notLive)
 				if stale := o.evaluate(staleAs); !timeOfDay.MatchString(stale) {
@@ -254,6 +255,7 @@ func TestPagesAfterAKill(t *testing.T) {
 		s.submit(nobodys(fmt.Sprintf(`,"queue":"later-%d"`, round)))
 		s.call("POST", "/v1/jobs/"+s.ids[[]string{"queued", "held"}[round]]+"/cancel", "")
 		s.call("POST", "/v1/queues/"+[]string{"reports", "held"}[round]+"/"+[]string{"pause", "resume"}[round], `{"reason":"again"}`, isJSON)
+		s.call("PUT", "/v1/schedules/nightly", nightly(round == 0), isJSON)
 		for _, what := range livePages() {
 			p := tabs[what.name]
 			p.within(max(100*time.Millisecond, 2*time.Second-time.Since(up)), live)

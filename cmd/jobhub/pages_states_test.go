@@ -152,7 +152,7 @@ func TestPagesInEveryState(t *testing.T) {
 	look("jobs", full.hub, nil,
 		visit{"filtered empty", "/jobs?q=nothing", "", "#none", "No job matches"},
 		visit{"further back", "/jobs?limit=2", "", ".paging", "Older"},
-		visit{"selected", "/jobs", pick, "#picked", "1 selected"},
+		visit{"selected", "/jobs", pick, "#picked", "1 of "},
 		visit{"menu", "/jobs", `document.querySelector(".menu").open = true`, ".menu", "Export as CSV"},
 		visit{"done", "/jobs?did=cancel&done=1&skipped=2&bulk=" + full.ids["running"], "", ".notice", "cancelled"},
 		visit{"question", "/jobs", pick + `, document.querySelector('[value="cancel selected"]').click()`, "#ask[open]", "Cancel 1 job?"},
