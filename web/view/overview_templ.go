@@ -908,7 +908,7 @@ func overviewAttention(o Overview) templ.Component {
 				}
 			}
 			if more := len(o.Attention) - maxAttention; more > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "<li><span class=\"st notice\"><span class=\"unseen\">notice</span></span><p><a href=\"")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "<li><span class=\"st heed\"><span class=\"unseen\">notice</span></span><p><a href=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
