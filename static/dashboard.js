@@ -57,7 +57,7 @@ function morph(old, next) {
   Idiomorph.morph(old, next, {
     callbacks: {
       // What the viewer did stays: an open branch stays open, a checked row checked, a formatted time formatted.
-      beforeAttributeUpdated: (name, node) => !name.startsWith("data-local") && name !== "checked" && name !== "tabindex" && !(name === "open" && node.localName === "details"),
+      beforeAttributeUpdated: (name, node) => name !== "checked" && name !== "tabindex" && !(name === "open" && node.localName === "details"),
       beforeNodeMorphed: (a, b) => !(a.localName === "time" && b.localName === "time" && a.dateTime === b.dateTime && a.dataset.rel === b.dataset.rel),
     },
   });
