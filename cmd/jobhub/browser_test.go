@@ -295,6 +295,13 @@ func TestPageCancel(t *testing.T) {
 	s.say(t, `"the only line"`)
 	p.open(h.url + "/jobs/" + id)
 	p.shows("#job-head form button", "Cancel job")
+	// What a proxy answers may be no page of the hub.
+	p.evaluate(`void (window.asked = fetch, window.fetch = async () => new Response("bad gateway", { status: 502 }))`)
+	p.click("#job-head form button")
+	p.shows("#ask[open] #question", "The hub answered 502, and nothing to show. Nothing was done.")
+	p.press("Escape")
+	p.until(`!document.querySelector("#ask[open]")`)
+	p.evaluate(`void (window.fetch = asked)`)
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	p.click("#job-head form button")
