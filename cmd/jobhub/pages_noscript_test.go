@@ -66,9 +66,10 @@ func (p plain) says(page, text string) {
 	}
 }
 
-// TestPagesWithoutScripts reads every page without scripts, and does all that can be done on
-// them: TestPagesWithoutScript does it for the pages of jobs.
-func TestPagesWithoutScripts(t *testing.T) {
+// TestEveryPageWithoutScript reads every page without scripts, and does what can be done to
+// jobs, queues and workers. TestJobsWithoutScript, TestBatchesWithoutScript and
+// TestSchedulesWithoutScript do the rest.
+func TestEveryPageWithoutScript(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	key := makeKey(t, data, "--role", "admin", "--name", "root")

@@ -33,6 +33,7 @@ type place struct {
 	private bool // only for administrators
 	steady  bool // without scripts it does not renew itself under who fills in its form
 	bare    bool // without the frame of the other pages
+	again   bool // another state of a page that is in the list
 }
 
 func pages() []place {
@@ -42,17 +43,17 @@ func pages() []place {
 		{name: "wall", path: "/?view=wall", empty: [2]string{"#wall-lanes", "No job yet"}, filled: [2]string{"#wall-lanes", "reports"}, truth: trueWall, bare: true},
 		{name: "jobs", steady: true, path: "/jobs?limit=100", empty: [2]string{"#none", "No job yet"}, filled: [2]string{"tr:has([value='{running}'])", "page 4"}, truth: trueTable},
 		{name: "running job", path: job, filled: [2]string{"#job-progress", "page 4"}, truth: trueJob("{running}")},
-		{name: "failed job", path: "/jobs/{failed}", filled: [2]string{"#job-head", "failed"}, truth: trueJob("{failed}")},
-		{name: "fan-out", path: "/jobs/{fanout}", filled: [2]string{"#job-targets", "slow"}, truth: trueJob("{fanout}")},
+		{name: "failed job", again: true, path: "/jobs/{failed}", filled: [2]string{"#job-head", "failed"}, truth: trueJob("{failed}")},
+		{name: "fan-out", again: true, path: "/jobs/{fanout}", filled: [2]string{"#job-targets", "slow"}, truth: trueJob("{fanout}")},
 		{name: "edit", path: "/jobs/{failed}/edit", filled: [2]string{"#input", "127.0.0.1:1"}},
 		{name: "queues", path: "/queues", empty: [2]string{"#queues-list", "No queue yet"}, filled: [2]string{"#queues-list", "reports"}, truth: trueQueues},
 		{name: "queue", steady: true, path: "/queues/reports", filled: [2]string{"#queue-head", "reports"}, truth: trueQueue("reports")},
-		{name: "paused queue", steady: true, path: "/queues/held", filled: [2]string{"#queue-control", "the printer burns"}, truth: trueQueue("held")},
+		{name: "paused queue", again: true, steady: true, path: "/queues/held", filled: [2]string{"#queue-control", "the printer burns"}, truth: trueQueue("held")},
 		{name: "workers", path: "/workers", empty: [2]string{"#workers-list", "No outside worker"}, filled: [2]string{"#workers-list", "greeter"}, truth: trueWorkers},
 		{name: "hub", path: "/hub", empty: [2]string{"#hub-figures", "connections"}, filled: [2]string{"#hub-figures", "position"}, truth: trueHub, private: true},
 		{name: "batches", steady: true, path: "/batches", empty: [2]string{"#batches-list", "No batch and no fan-out yet"}, filled: [2]string{"#batches-{batch}", "1 done, 1 failed"}, truth: trueBatches},
 		{name: "batch", steady: true, path: "/batches/{batch}", filled: [2]string{"#batch-rows", "missing"}, truth: trueBatch("{batch}")},
-		{name: "grid of a fan-out", steady: true, path: "/batches/{fanout}", filled: [2]string{"#batch-rows", "slow"}, truth: trueBatch("{fanout}")},
+		{name: "grid of a fan-out", again: true, steady: true, path: "/batches/{fanout}", filled: [2]string{"#batch-rows", "slow"}, truth: trueBatch("{fanout}")},
 		{name: "schedules", steady: true, path: "/schedules", empty: [2]string{"#schedules-list", "No schedule yet"}, filled: [2]string{"#schedules-list", "nightly"}, truth: trueSchedules},
 		{name: "schedule", steady: true, path: "/schedules/nightly", filled: [2]string{"#schedule-head", "Europe/Berlin"}, truth: trueSchedule("nightly")},
 		{name: "callbacks", path: "/callbacks", empty: [2]string{"#callbacks-rows", "No callback yet"}, filled: [2]string{"#callbacks-rows", "job.queued"}, truth: trueCallbacks},
@@ -65,6 +66,11 @@ func pages() []place {
 // livePages are those with a truth.
 func livePages() []place {
 	return slices.DeleteFunc(pages(), func(s place) bool { return s.truth == nil })
+}
+
+// ownPages are the live ones, each once.
+func ownPages() []place {
+	return slices.DeleteFunc(livePages(), func(s place) bool { return s.again })
 }
 
 // scene is a hub with something of everything on it.
