@@ -43,7 +43,7 @@ func (s *Server) batchesPage(w http.ResponseWriter, r *http.Request) {
 	} else {
 		err = jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err)
 	}
-	m, pos, status := view.Batches{At: time.Now(), Origin: s.Origin}, s.Hub.Position(), http.StatusOK
+	m, pos, status := view.Batches{Origin: s.Origin}, s.Hub.Position(), http.StatusOK
 	if err == nil {
 		m, pos, err = s.batches(r.Context(), tenant(r), values)
 	}
@@ -60,7 +60,7 @@ func (s *Server) batchesPage(w http.ResponseWriter, r *http.Request) {
 
 // batches are the newest jobs of both kinds, merged.
 func (s *Server) batches(ctx context.Context, tenant string, values url.Values) (view.Batches, jobs.Position, error) {
-	m := view.Batches{At: time.Now(), Origin: s.Origin}
+	m := view.Batches{Origin: s.Origin}
 	q, before, err := parseBatches(values)
 	m.BatchQuery = q
 	pos := s.Hub.Position()

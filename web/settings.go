@@ -42,11 +42,3 @@ type ConfigState struct {
 
 // ReportConfig tells callers and the dashboard about the configuration file.
 func (s *Server) ReportConfig(c ConfigState) { s.config.Store(&c) }
-
-// ConfigError is why the newest configuration file is not in force, or nil.
-func (s *Server) ConfigError() error {
-	if c := s.config.Load(); c != nil {
-		return c.Err
-	}
-	return nil
-}
