@@ -11,14 +11,21 @@ dialog.addEventListener("click", (e) => {
   dialog.close();
 });
 
+function note(text) {
+  const p = document.createElement("p");
+  p.id = "question";
+  p.textContent = `${text} Nothing was done.`;
+  return p;
+}
+
 export async function ask(form, submitter, parse) {
   const body = new URLSearchParams(new FormData(form, submitter));
-  let answer = document.createElement("p");
+  let answer;
   try {
-    answer = parse(await (await fetch(form.getAttribute("action"), { method: "POST", body })).text()).querySelector("main > *");
+    const reply = await fetch(form.getAttribute("action"), { method: "POST", body });
+    answer = parse(await reply.text()).querySelector("main > *") ?? note(`The hub answered ${reply.status}, and nothing to show.`);
   } catch {
-    answer.id = "question";
-    answer.textContent = "The hub can't be reached now. Nothing was done.";
+    answer = note("The hub can't be reached now.");
   }
   dialog.replaceChildren(answer);
   if (!dialog.open) dialog.showModal();

@@ -4,7 +4,8 @@
 import { JobHub } from "./jobhub.js";
 import { clock, tick } from "./time.js";
 
-const POLL = 3000; // ms between looks at the page where no WebSocket opens
+const POLL = 3000;  // ms between looks at the page where no WebSocket opens
+const SLOW = 10000; // ms that such a look may take
 const view = document.body.dataset.view;
 const parts = `[id^=${view.split(":")[0]}-]`; // what is live
 const policy = globalThis.trustedTypes?.createPolicy("jobhub", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
@@ -57,7 +58,7 @@ function morph(old, next) {
   Idiomorph.morph(old, next, {
     callbacks: {
       // What the viewer did stays: an open branch stays open, a checked row checked, a formatted time formatted.
-      beforeAttributeUpdated: (name, node) => !name.startsWith("data-local") && name !== "checked" && name !== "tabindex" && !(name === "open" && node.localName === "details"),
+      beforeAttributeUpdated: (name, node) => name !== "checked" && name !== "tabindex" && !(name === "open" && node.localName === "details"),
       beforeNodeMorphed: (a, b) => !(a.localName === "time" && b.localName === "time" && a.dateTime === b.dateTime && a.dataset.rel === b.dataset.rel),
     },
   });
@@ -126,7 +127,9 @@ function say(text) {
 // ---- how live it is
 
 const chip = document.getElementById("live"), banner = document.getElementById("old");
-let heard = new Date(), polling = 0;
+let heard = new Date();
+// Counts the changes of the connection: a polling that began before the last one ends.
+let change = 0;
 // How long it took from the hub's reading to the page, in ms: the most since the chip said
 // so. Clocks differ, and so the fastest of all counts as no time.
 let fastest = Infinity, behind = -1, shown = "";
@@ -164,7 +167,7 @@ function old(state, text) {
 
 function fresh(text) {
   heard = new Date();
-  if (chip.dataset.state === text) return;
+  if (chip.dataset.state === "live" && chip.querySelector("span").textContent === text) return;
   if (document.body.dataset.stale) say(AGAIN);
   delete document.body.dataset.stale;
   delete document.body.dataset.old;
@@ -174,16 +177,13 @@ function fresh(text) {
 }
 
 hub.addEventListener("status", ({ detail: { state, transport, since, reason } }) => {
-  clearInterval(polling);
+  change++;
   if (state !== "live") for (const m of modules) m.lost?.();
   if (state === "stopped") old("stale", (at) => `stopped: ${reason} · figures of ${at}`);
   else if (state === "stale") old("stale", (at) => `stale · figures of ${at}`);
   else if (state === "resuming") old("reconnecting", () => `reconnecting since ${clock(since)}`);
   else if (state === "connecting") show("connecting", "connecting");
-  else if (state === "live" && transport !== "ws") {
-    polling = setInterval(poll, POLL);
-    poll();
-  }
+  else if (state === "live" && transport !== "ws") poll(change);
 });
 
 // Another store answers than the one that the page was drawn from: nothing here is of it.
@@ -192,16 +192,20 @@ function anew() {
   old("stale", () => "another store answers: load the page anew");
 }
 
-// Without a WebSocket nobody sends the changed parts of the page, so it is read again.
-async function poll() {
-  try {
-    const answer = await fetch(location.href);
-    if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
-    const page = parse(await answer.text());
-    receive([...page.querySelectorAll(parts)].filter((e) => !e.parentElement.closest(parts)), page.body.dataset.seq);
-    fresh("live by polling");
-  } catch (e) {
-    old("stale", (at) => `not live: ${e.message} · figures of ${at}`);
+// Without a WebSocket nobody sends the changed parts of the page, so it is read again and
+// again, once at a time.
+async function poll(since) {
+  for (; since === change; await new Promise((next) => setTimeout(next, POLL))) {
+    try {
+      const answer = await fetch(location.href, { signal: AbortSignal.timeout(SLOW) });
+      if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
+      const page = parse(await answer.text());
+      if (since !== change) return;
+      receive([...page.querySelectorAll(parts)].filter((e) => !e.parentElement.closest(parts)), page.body.dataset.seq);
+      fresh("live by polling");
+    } catch (e) {
+      if (since === change) old("stale", (at) => `not live: ${e.name === "TimeoutError" ? "the hub does not answer" : e.message} · figures of ${at}`);
+    }
   }
 }
 

@@ -34,7 +34,7 @@ func parseBatches(values url.Values) (q view.BatchQuery, before uint64, err erro
 
 func (s *Server) batchesPage(w http.ResponseWriter, r *http.Request) {
 	values, err := readQuery(r, "state", "kind", "cursor")
-	m, pos, status := view.Batches{At: time.Now(), Origin: s.Origin}, s.Hub.Position(), http.StatusOK
+	m, pos, status := view.Batches{Origin: s.Origin}, s.Hub.Position(), http.StatusOK
 	if err == nil {
 		m, pos, err = s.batches(r.Context(), tenant(r), values)
 	}
@@ -51,7 +51,7 @@ func (s *Server) batchesPage(w http.ResponseWriter, r *http.Request) {
 
 // batches are the newest jobs of both kinds, merged.
 func (s *Server) batches(ctx context.Context, tenant string, values url.Values) (view.Batches, jobs.Position, error) {
-	m := view.Batches{At: time.Now(), Origin: s.Origin}
+	m := view.Batches{Origin: s.Origin}
 	q, before, err := parseBatches(values)
 	m.BatchQuery = q
 	pos := s.Hub.Position()

@@ -106,7 +106,7 @@ func (s *Server) queueOf(q jobs.QueueInfo, now time.Time) view.Queue {
 
 func (s *Server) queuesModel(ctx context.Context, tenant string) (view.QueuesModel, jobs.Position, error) {
 	now := time.Now()
-	m := view.QueuesModel{At: now, Origin: s.Origin}
+	m := view.QueuesModel{Origin: s.Origin}
 	queues, pos, err := s.Store.Queues(ctx, tenant)
 	for _, q := range queues {
 		m.Queues = append(m.Queues, s.queueOf(q, now))
@@ -129,7 +129,7 @@ func (s *Server) queueNamed(ctx context.Context, tenant, name string) (jobs.Queu
 
 func (s *Server) queueModel(ctx context.Context, tenant, name string) (view.QueueModel, jobs.Position, error) {
 	now := time.Now()
-	m := view.QueueModel{At: now, Watchers: s.Hub.Watchers(hub.Filter{Tenant: tenant, Queue: name})}
+	m := view.QueueModel{Watchers: s.Hub.Watchers(hub.Filter{Tenant: tenant, Queue: name})}
 	queue, pos, err := s.queueNamed(ctx, tenant, name)
 	if err != nil {
 		return m, pos, err
@@ -167,7 +167,7 @@ func (s *Server) workersModel(tenant string) view.WorkersModel {
 
 // hubModel is the hub from inside, and the connections of a tenant.
 func (s *Server) hubModel(tenant string) (view.HubModel, error) {
-	m := view.HubModel{At: time.Now(), Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases()}
+	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases()}
 	if err := s.Live.tell(&m); err != nil {
 		return m, err
 	}

@@ -135,7 +135,7 @@ func findRange(_ context.Context, _, name string) error {
 // overview is the hub in one look, with charts that reach so far back.
 func (s *Server) overview(ctx context.Context, tenant string, reach view.Range) (view.Overview, jobs.Position, error) {
 	now := time.Now()
-	o := view.Overview{At: now, Origin: s.Origin, Range: reach, Throughput: s.series(tenant, "", hub.Fine, now)}
+	o := view.Overview{Origin: s.Origin, Range: reach, Throughput: s.series(tenant, "", hub.Fine, now)}
 	newest, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Limit: newestJobs})
 	if err != nil {
 		return o, newest.Pos, err

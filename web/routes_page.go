@@ -46,7 +46,7 @@ func (s *Server) drawRoutes(ctx context.Context, tenant, _ string, _ any) (hub.R
 
 func (s *Server) routesModel(ctx context.Context, tenant string) (view.Routes, error) {
 	now := time.Now()
-	m := view.Routes{At: now, Origin: s.Origin}
+	m := view.Routes{Origin: s.Origin}
 	if c := s.config.Load(); c != nil {
 		m.Config = &view.Config{File: c.File, LoadedAt: c.LoadedAt, FailedAt: c.FailedAt}
 		if c.Err != nil {

@@ -86,7 +86,7 @@ func (s *Server) drawSchedule(ctx context.Context, tenant, name string, _ any) (
 }
 
 func (s *Server) schedulesModel(ctx context.Context, tenant, after string) (view.SchedulesModel, error) {
-	m := view.SchedulesModel{At: time.Now(), Origin: s.Origin, After: after}
+	m := view.SchedulesModel{Origin: s.Origin, After: after}
 	all, err := s.Engine.Schedules(ctx, tenant)
 	if err != nil {
 		return m, err

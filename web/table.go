@@ -90,7 +90,7 @@ func (s *Server) jobsPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q, err := parseTable(tenant(r), values)
-	m := view.Jobs{Query: q.Query, At: time.Now(), Origin: s.Origin}
+	m := view.Jobs{Query: q.Query, Origin: s.Origin}
 	pos, status := s.Hub.Position(), http.StatusOK
 	if err == nil {
 		m.Did = didBefore(values)

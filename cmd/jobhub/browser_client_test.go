@@ -187,7 +187,8 @@ func TestPageWithoutWebSocket(t *testing.T) {
 	if _, err := chromedp.Call(p.ctx, pagecmd.AddScriptToEvaluateOnNewDocument, pagecmd.AddScriptToEvaluateOnNewDocumentParams{Source: block}); err != nil {
 		t.Fatal(err)
 	}
-	p.open(h.url + "/")
+	v := newValve(t, h)
+	p.open(v.URL + "/")
 	p.shows("#live", "live by polling")
 	id := h.submit(httpJob(s.URL, "")).ID
 	row := "#overview-now #now-" + id
@@ -199,6 +200,19 @@ func TestPageWithoutWebSocket(t *testing.T) {
 	for _, c := range p.heard() {
 		t.Errorf("the browser complains: %s", c)
 	}
+	// An answer that does not come ends after a while, and meanwhile nothing else is asked for.
+	v.turn(true, false)
+	p.mu.Lock()
+	p.requests = nil
+	p.mu.Unlock()
+	p.within(30*time.Second, `document.getElementById("live").textContent.includes("not live: the hub does not answer")`)
+	p.mu.Lock()
+	if asked := slices.DeleteFunc(p.requests, func(r string) bool { return r != "GET /" }); len(asked) > 2 {
+		t.Errorf("an answer is outstanding, and the page asks for %q", asked)
+	}
+	p.mu.Unlock()
+	v.turn(false, false)
+	p.shows("#live", "live by polling")
 	h.signal(syscall.SIGKILL)
 	p.shows("#live", "not live")
 	h.restart()

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	pagecmd "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
@@ -208,8 +207,9 @@ func TestPageJobsViews(t *testing.T) {
 	}
 }
 
-// TestPageKeepsWhatTheViewerDoes: 500 updates come in while a field is being filled, a
-// text is selected, rows are checked, a menu and a dialog are open and the page is scrolled.
+// TestPageKeepsWhatTheViewerDoes: updates come in while a field is being filled, a text is
+// selected, rows are checked, a menu is open and the page is scrolled.
+// TestPagesKeepWhatTheViewerDoes does the same with every page, and many more.
 func TestPageKeepsWhatTheViewerDoes(t *testing.T) {
 	t.Parallel()
 	h, s, p := startHub(t), newStream(t), openBrowser(t)
@@ -234,7 +234,7 @@ func TestPageKeepsWhatTheViewerDoes(t *testing.T) {
 	state := func() string {
 		return p.evaluate(`JSON.stringify([getSelection().toString(), [...document.querySelectorAll("#rows-body input")].map((b) => +b.checked).join(""),
 			document.querySelector(".tools .menu").open, scrollY, kept.getBoundingClientRect().top, document.querySelectorAll("#rows-body tr")[3] === kept, document.querySelectorAll("#rows-body tr").length,
-			document.getElementById("shortcuts").open, document.activeElement.id, document.getElementById("search").value, document.getElementById("search").selectionStart])`)
+			document.activeElement.id, document.getElementById("search").value, document.getElementById("search").selectionStart])`)
 	}
 	before := state()
 	if !strings.Contains(before, "POST") && !strings.Contains(before, "GET") {
@@ -243,30 +243,24 @@ func TestPageKeepsWhatTheViewerDoes(t *testing.T) {
 	update := func(from, to int) {
 		for i := from; i < to; i++ {
 			s.say(t, fmt.Sprintf(`{"percent":%g,"message":"step %d"}`, float64(i)/10, i))
-			if i%50 == 0 {
+			if i%10 == 0 {
 				h.submit(nobodys("")) // a new row, to wait
 				p.shows(row, fmt.Sprintf("step %d", i))
 			}
 		}
 		p.shows(row, fmt.Sprintf("step %d", to-1))
 	}
-	update(1, 251)
+	update(1, 51)
 	if after := state(); after != before {
-		t.Errorf("250 updates made of\n%s\nthis:\n%s", before, after)
+		t.Errorf("50 updates made of\n%s\nthis:\n%s", before, after)
 	}
 	p.evaluate(`void (() => { getSelection().empty(); const f = document.getElementById("search"); f.focus({ preventScroll: true }); f.value = "typing"; f.setSelectionRange(3, 3); })()`)
 	before = state()
-	update(251, 401)
+	update(51, 101)
 	if after := state(); after != before || !strings.Contains(after, "typing") {
-		t.Errorf("150 updates made of\n%s\nthis:\n%s", before, after)
+		t.Errorf("50 updates made of\n%s\nthis:\n%s", before, after)
 	}
-	p.evaluate(`void (() => { document.activeElement.blur(); document.getElementById("shortcuts").showModal(); })()`)
-	before = state()
-	update(401, 501)
-	if after := state(); after != before || !strings.Contains(after, "true") {
-		t.Errorf("100 updates made of\n%s\nthis:\n%s", before, after)
-	}
-	p.until(`updates > 20`)
+	p.until(`updates > 5`)
 	p.shows("#new:not([hidden])", "new")
 	p.unmoved()
 }
@@ -309,55 +303,26 @@ func TestPageLog(t *testing.T) {
 	p.shows("#job-head", "succeeded")
 }
 
-// TestPagesWithoutScript: what can be read and done with script can be without.
-func TestPagesWithoutScript(t *testing.T) {
+// TestJobsWithoutScript: several jobs are cancelled, and one is retried, by plain forms.
+func TestJobsWithoutScript(t *testing.T) {
 	t.Parallel()
-	h, p := startHub(t), openBrowser(t)
+	h, p := startHub(t), openBrowser(t).plain()
 	a := h.submit(nobodys(`,"queue":"a"`)).ID
 	b := h.submit(nobodys(`,"queue":"b","tags":["find me"]`)).ID
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
-		t.Fatal(err)
-	}
-	visit := func(action chromedp.Action[chromedp.Void]) string {
-		t.Helper()
-		if _, err := chromedp.RunResponse(ctx, action); err != nil {
-			t.Fatal(err)
-		}
-		text, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("main")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}
-	click := func(selector string) string { t.Helper(); return visit(chromedp.Click(chromedp.CSS(selector))) }
-	visit(chromedp.Navigate(h.url + "/jobs"))
-	if err := chromedp.Do(ctx, chromedp.SendKeys(chromedp.CSS("#search"), "find me")); err != nil {
-		t.Fatal(err)
-	}
-	if text := click("#filter .go button"); !strings.Contains(text, "/jobs/"+b) || strings.Contains(text, "/jobs/"+a) {
+	p.to(h.url + "/jobs")
+	p.types("#search", "find me")
+	if text := p.clicks("#filter .go button"); !strings.Contains(text, "/jobs/"+b) || strings.Contains(text, "/jobs/"+a) {
 		t.Errorf("the search shows %s", text)
 	}
-	if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(rowOf(b)+" input"))); err != nil {
-		t.Fatal(err)
-	}
-	if text := click(`[value="cancel selected"]`); !strings.Contains(text, "Cancel 1 job?") {
-		t.Errorf("the question is %s", text)
-	}
-	if text := click(".strong"); !strings.Contains(text, "1 job cancelled") {
-		t.Errorf("then it shows %s", text)
-	}
+	p.click(rowOf(b) + " input")
+	p.says(p.clicks(`[value="cancel selected"]`), "Cancel 1 job?")
+	p.says(p.clicks(".strong"), "1 job cancelled")
 	h.await(b, inState("cancelled"))
-	visit(chromedp.Navigate(h.url + "/jobs/" + b))
-	click(`#job-head a[href$="/edit"]`)
-	if text := click(".strong"); !strings.Contains(text, "queued") {
-		t.Errorf("the retry leads to %s", text)
-	}
-	click("#job-head form button")
-	if text := click(".strong"); !strings.Contains(text, "cancelled") {
-		t.Errorf("the cancel leads to %s", text)
-	}
+	p.to(h.url + "/jobs/" + b)
+	p.clicks(`#job-head a[href$="/edit"]`)
+	p.says(p.clicks(".edit .strong"), "queued")
+	p.clicks("#job-head form button")
+	p.says(p.clicks(".strong"), "cancelled")
 	h.await(a, inState("queued"))
 }
 

@@ -1,15 +1,11 @@
 package main_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/chromedp"
 
 	"jobhub/web/client"
 )
@@ -113,48 +109,26 @@ func TestPageCallbacksKeyboard(t *testing.T) {
 // TestSchedulesWithoutScript: all of it works without script.
 func TestSchedulesWithoutScript(t *testing.T) {
 	t.Parallel()
-	h, p := startHub(t), openBrowser(t)
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
-		t.Fatal(err)
-	}
-	visit := func(action chromedp.Action[chromedp.Void], wants string) {
-		t.Helper()
-		if _, err := chromedp.RunResponse(ctx, action); err != nil {
-			t.Fatal(err)
-		}
-		text, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("main")))
-		if err != nil || !strings.Contains(text, wants) {
-			t.Fatalf("%v; no %q in %s", err, wants, text)
-		}
-	}
-	write := func(selector, text string) {
-		t.Helper()
-		if err := chromedp.Do(ctx, chromedp.SendKeys(chromedp.CSS(selector), text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	click := func(selector, wants string) { t.Helper(); visit(chromedp.Click(chromedp.CSS(selector)), wants) }
-	visit(chromedp.Navigate(h.url+"/schedules"), "No schedule yet")
-	write("#new-name", "s")
-	write("#new-cron", "@hourly")
-	write("#new-kind", "nobody")
-	click(".maker .strong", "every hour")
-	click(`form[action$="/run"] button`, "the last 1 run: 1 queued")
-	click(`form[action$="/pause"] button`, "Resume")
-	write("#change-time_zone", "Mars")
-	click("#change .button", "must be a name like")
-	click(`form[action$="/delete"] button`, "Delete the schedule s?")
-	click(".strong", "No schedule yet")
-	visit(chromedp.Navigate(h.url+"/callbacks"), "No callback yet")
+	h, p := startHub(t), openBrowser(t).plain()
+	p.says(p.to(h.url+"/schedules"), "No schedule yet")
+	p.types("#new-name", "s")
+	p.types("#new-cron", "@hourly")
+	p.types("#new-kind", "nobody")
+	p.says(p.clicks(".maker .strong"), "every hour")
+	p.says(p.clicks(`form[action$="/run"] button`), "the last 1 run: 1 queued")
+	p.says(p.clicks(`form[action$="/pause"] button`), "Resume")
+	p.types("#change-time_zone", "Mars")
+	p.says(p.clicks("#change .button"), "must be a name like")
+	p.says(p.clicks(`form[action$="/delete"] button`), "Delete the schedule s?")
+	p.says(p.clicks(".strong"), "No schedule yet")
+	p.says(p.to(h.url+"/callbacks"), "No callback yet")
 }
 
-// TestSchedulesAndCallbacksAreAccessible looks at their states, light and dark, on a screen
-// and on a phone.
-func TestSchedulesAndCallbacksAreAccessible(t *testing.T) {
+// TestSchedulesAndCallbacksInEveryState looks at the states that TestPagesInEveryState does
+// not come to.
+func TestSchedulesAndCallbacksInEveryState(t *testing.T) {
 	t.Parallel()
-	empty, h, p := startHub(t), startHub(t), openBrowser(t)
+	h, p := startHub(t), openBrowser(t)
 	rec := newReceiver(t, func(n int, w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader([]int{http.StatusOK, http.StatusGone, http.StatusServiceUnavailable}[n%3])
 	})
@@ -170,45 +144,12 @@ func TestSchedulesAndCallbacksAreAccessible(t *testing.T) {
 		child = h.children(id)[0].ID
 	}
 	h.await(child, func(j client.Job) bool { return j.State != "running" && j.State != "queued" })
-	visits := map[string]struct{ url, before string }{
-		"no schedules":    {empty.url + "/schedules", ""},
-		"schedules":       {h.url + "/schedules", `document.querySelector(".maker").open = true`},
-		"schedule":        {h.url + "/schedules/nightly", ""},
-		"paused":          {h.url + "/schedules/paused-with-a-long-name-of-fifty-characters.or.so", ""},
-		"question":        {h.url + "/schedules/nightly", `document.querySelector("#schedule-control [data-ask] button").click()`},
-		"refused":         {h.url + "/schedules/nightly", `document.querySelector("#change-cron").value = "soon", document.querySelector("#change form").requestSubmit()`},
-		"no callbacks":    {empty.url + "/callbacks", ""},
-		"callbacks":       {h.url + "/callbacks", ""},
-		"none like that":  {h.url + "/callbacks?state=cancelled", ""},
-		"delivery":        {h.url + "/jobs/" + child, ""},
-		"stale callbacks": {h.url + "/callbacks", `document.body.dataset.stale = "12:00:00"`},
-	}
-	for _, screen := range []struct {
-		width, height int64
-		scheme        string
-	}{{1440, 900, "light"}, {1440, 900, "dark"}, {390, 844, "light"}, {390, 844, "dark"}} {
-		show(p, screen.width, screen.height, screen.scheme)
-		for name, v := range visits {
-			what := fmt.Sprintf("%s, %s, %d px", name, screen.scheme, screen.width)
-			p.visit(v.url)
-			if v.before != "" {
-				p.evaluate("void (" + v.before + ")")
-			}
-			switch name {
-			case "question":
-				p.shows("#ask[open]", "Delete the schedule nightly?")
-			case "refused":
-				p.arrives(`document.querySelector("[aria-invalid]")`)
-			}
-			p.accessible(what)
-			if p.evaluate(`String(document.documentElement.scrollWidth > innerWidth)`) == "true" {
-				t.Errorf("%s is wider than the screen", what)
-			}
-		}
-	}
-	for _, c := range p.heard() {
-		if !strings.Contains(c, "status of 422") {
-			t.Errorf("the browser complains: %s", c)
-		}
-	}
+	p.looks(h.url,
+		visit{"schedules", "/schedules", `document.querySelector(".maker").open = true`, "#schedules-list", "fifty"},
+		visit{"paused", "/schedules/paused-with-a-long-name-of-fifty-characters.or.so", "", "#schedule-head", "paused"},
+		visit{"question", "/schedules/nightly", `document.querySelector("#schedule-control [data-ask] button").click()`, "#ask[open]", "Delete the schedule nightly?"},
+		visit{"refused", "/schedules/nightly", `document.querySelector("#change-cron").value = "soon", document.querySelector("#change form").requestSubmit()`, "#change:has([aria-invalid])", ""},
+		visit{"callbacks", "/callbacks", "", "#callbacks-rows", "410"},
+		visit{"none like that", "/callbacks?state=cancelled", "", "#callbacks-rows", "No such delivery"},
+		visit{"delivery", "/jobs/" + child, "", "#job-head", "webhook"})
 }

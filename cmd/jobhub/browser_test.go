@@ -41,7 +41,7 @@ func openBrowser(t *testing.T) *page {
 		t.Fatal("this test looks at the dashboard with Chromium: apt-get install chromium")
 	}
 	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(chromium), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Flag("lang", "en-GB")}
+		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.WindowSize(1440, 900), chromedp.Flag("lang", "en-GB")}
 	for _, flag := range []string{"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
 		"disable-default-apps", "disable-extensions", "disable-dev-shm-usage", "disable-breakpad", "disable-renderer-backgrounding", "disable-background-timer-throttling"} {
 		options = append(options, chromedp.Flag(flag, true))
@@ -295,6 +295,13 @@ func TestPageCancel(t *testing.T) {
 	s.say(t, `"the only line"`)
 	p.open(h.url + "/jobs/" + id)
 	p.shows("#job-head form button", "Cancel job")
+	// What a proxy answers may be no page of the hub.
+	p.evaluate(`void (window.asked = fetch, window.fetch = async () => new Response("bad gateway", { status: 502 }))`)
+	p.click("#job-head form button")
+	p.shows("#ask[open] #question", "The hub answered 502, and nothing to show. Nothing was done.")
+	p.press("Escape")
+	p.until(`!document.querySelector("#ask[open]")`)
+	p.evaluate(`void (window.fetch = asked)`)
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	p.click("#job-head form button")

@@ -27,7 +27,7 @@ func TestHiddenPages(t *testing.T) {
 		}
 	}
 	watching := browser.tab(t)
-	for _, what := range livePages() {
+	for _, what := range ownPages() {
 		t.Run(what.name, func(t *testing.T) {
 			s.know()
 			behind := browser.tab(t)

@@ -80,6 +80,7 @@ func TestPagesKeepWhatTheViewerDoes(t *testing.T) {
 			if i%10 == 0 {
 				s.submit(nobodys(`,"queue":"reports"`))
 				s.call("POST", "/v1/queues/held/"+[]string{"resume", "pause"}[i/10%2], `{"reason":"again"}`, isJSON)
+				s.call("PUT", "/v1/schedules/nightly", nightly(i/10%2 == 0), isJSON)
 			}
 			if i%50 == 0 { // as fast as they are shown
 				tabs["running job"].shows("#job-progress", fmt.Sprintf("step %d", i))
@@ -96,7 +97,7 @@ func TestPagesKeepWhatTheViewerDoes(t *testing.T) {
 	update(250, 500)
 	check("after 500 updates, with a dialog")
 	for name, p := range tabs {
-		if slices.Contains([]string{"failed job", "fan-out", "paused queue", "batch", "batches", "grid of a fan-out"}, name) {
+		if slices.Contains([]string{"failed job", "fan-out", "paused queue", "batch", "batches", "grid of a fan-out", "callbacks"}, name) {
 			continue // of which less changes
 		}
 		if p.evaluate(`String(updates > 5)`) != "true" {

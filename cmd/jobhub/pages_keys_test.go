@@ -114,7 +114,7 @@ func TestPagesByKeys(t *testing.T) {
 	p.press("g", "j")
 	p.arrives(`location.pathname === "/jobs" && ` + live)
 	p.press("j", "x", "j", "X")
-	p.shows("#picked", "2 selected")
+	p.shows("#picked", "2 of ")
 	p.press("c")
 	p.shows("#ask[open]", "Cancel 2 jobs?")
 	p.focused()

@@ -66,9 +66,10 @@ func (p plain) says(page, text string) {
 	}
 }
 
-// TestPagesWithoutScripts reads every page without scripts, and does all that can be done on
-// them: TestPagesWithoutScript does it for the pages of jobs.
-func TestPagesWithoutScripts(t *testing.T) {
+// TestEveryPageWithoutScript reads every page without scripts, and does what can be done to
+// jobs, queues and workers. TestJobsWithoutScript, TestBatchesWithoutScript and
+// TestSchedulesWithoutScript do the rest.
+func TestEveryPageWithoutScript(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	key := makeKey(t, data, "--role", "admin", "--name", "root")
@@ -92,8 +93,8 @@ func TestPagesWithoutScripts(t *testing.T) {
 		}
 		if what.truth != nil { // its figures are read again without anybody's doing, or by a button
 			body := string(s.call("GET", s.in(what.path), "", s.headers...).body)
-			if !strings.Contains(body, `<noscript><meta http-equiv="refresh"`) && !what.steady {
-				t.Errorf("%s does not renew itself", what.name)
+			if renews := strings.Contains(body, `<noscript><meta http-equiv="refresh"`); renews == what.steady {
+				t.Errorf("%s renews itself: %t, and has a form to fill in: %t", what.name, renews, what.steady)
 			}
 		}
 	}

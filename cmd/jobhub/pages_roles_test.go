@@ -76,7 +76,7 @@ func TestPagesByRole(t *testing.T) {
 			before := p.evaluate(version)
 			denied := 0
 			for _, d := range deeds {
-				if slices.Contains(d.roles, role) { // which TestPagesWithoutScripts and others do
+				if slices.Contains(d.roles, role) { // which TestEveryPageWithoutScript and others do
 					continue
 				}
 				denied++

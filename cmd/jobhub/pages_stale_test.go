@@ -153,8 +153,8 @@ func TestPagesSayThatTheyAreStale(t *testing.T) {
 	for name, c := range map[string]struct {
 		shut   bool
 		within time.Duration // for the page to say so: a heartbeat and an answer, if it has to miss them
-		axe    bool
-	}{"closed and refused": {false, 5 * time.Second, true}, "without a word": {true, 45 * time.Second, false}} {
+		pages  []place
+	}{"closed and refused": {false, 5 * time.Second, ownPages()}, "without a word": {true, 45 * time.Second, livePages()[:4]}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, browser := newScene(t, startHub(t)), openBrowser(t)
@@ -165,7 +165,7 @@ func TestPagesSayThatTheyAreStale(t *testing.T) {
 				before string
 			}
 			var all []open
-			for _, what := range livePages() {
+			for _, what := range c.pages {
 				p := browser.tab(t)
 				p.open(v.URL + s.in(what.path))
 				p.agrees(s, what, time.Now().Add(patience))
@@ -186,7 +186,8 @@ func TestPagesSayThatTheyAreStale(t *testing.T) {
 			v.turn(c.shut, !c.shut)
 			cut := time.Now()
 			s.submit(nobodys(`,"queue":"reports"`))
-			s.call("POST", "/v1/jobs/"+s.ids["queued"]+"/cancel", "")
+			s.call("POST", "/v1/jobs/"+s.ids["queued"]+"/cancel", "") // of which a callback tells
+			s.call("PUT", "/v1/schedules/nightly", nightly(true), isJSON)
 			for i, o := range all {
 				o.within(c.within-time.Since(cut).Truncate(time.Second)+time.Second, notLive)
 				if stale := o.evaluate(staleAs); !timeOfDay.MatchString(stale) {
@@ -197,18 +198,16 @@ func TestPagesSayThatTheyAreStale(t *testing.T) {
 					t.Logf("%s: told after %s", name, time.Since(cut).Round(time.Millisecond))
 				}
 			}
-			if c.axe { // a page of each look is enough: what differs is the frame
-				for _, o := range all {
-					o.fine(o.name + ", reconnecting")
-				}
+			if !c.shut {
+				all[0].fine("reconnecting")
 			}
 			for _, o := range all {
 				o.within(20*time.Second, `document.getElementById("live").dataset.state === "stale" && document.getElementById("live").textContent.includes("figures of " + document.body.dataset.stale)`)
 				if after := o.evaluate(withoutTimes); after != o.before {
 					t.Errorf("%s changed while it was not live, from\n%s\nto\n%s", o.name, o.before, after)
 				}
-				if c.axe {
-					o.fine(o.name + ", stale")
+				if !c.shut { // what differs is the frame, and colours
+					o.contrasts(o.name + ", stale")
 				}
 			}
 			asked := slices.DeleteFunc(v.requests(), func(r string) bool { return r == "GET /v1/ws" || r == "GET /healthz" })
@@ -254,6 +253,7 @@ func TestPagesAfterAKill(t *testing.T) {
 		s.submit(nobodys(fmt.Sprintf(`,"queue":"later-%d"`, round)))
 		s.call("POST", "/v1/jobs/"+s.ids[[]string{"queued", "held"}[round]]+"/cancel", "")
 		s.call("POST", "/v1/queues/"+[]string{"reports", "held"}[round]+"/"+[]string{"pause", "resume"}[round], `{"reason":"again"}`, isJSON)
+		s.call("PUT", "/v1/schedules/nightly", nightly(round == 0), isJSON)
 		for _, what := range livePages() {
 			p := tabs[what.name]
 			p.within(max(100*time.Millisecond, 2*time.Second-time.Since(up)), live)

@@ -34,6 +34,19 @@ var axe = sync.OnceValues(func() (string, error) {
 // accessible checks the page as it is against WCAG 2.2, level AA.
 func (p *page) accessible(name string) {
 	p.t.Helper()
+	p.checked(name, `["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]`, 5)
+}
+
+// contrasts checks the colours of the page alone.
+func (p *page) contrasts(name string) {
+	p.t.Helper()
+	p.checked(name, `{ type: "rule", values: ["color-contrast"] }`, 0) // below a dialog it is not told
+}
+
+// checked checks the page as it is by some rules of the checker, of which it has to keep a
+// few: else nothing was looked at.
+func (p *page) checked(name, rules string, least int) {
+	p.t.Helper()
 	if p.evaluate(`String(typeof axe)`) == "undefined" {
 		source, err := axe()
 		if err != nil {
@@ -41,14 +54,13 @@ func (p *page) accessible(name string) {
 		}
 		p.evaluate(source + `; ""`)
 	}
-	const options = `{ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], resultTypes: ["violations"] }`
-	found := p.evaluate(`axe.run(` + options + `).then((r) => JSON.stringify({ passes: r.passes.length,
+	found := p.evaluate(`axe.run({ runOnly: ` + rules + `, resultTypes: ["violations"] }).then((r) => JSON.stringify({ passes: r.passes.length,
 		wrong: r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target.join(" ")).join(", ") + "\n" + v.nodes[0].failureSummary) }))`)
 	var result struct {
 		Passes int
 		Wrong  []string
 	}
-	if err := json.Unmarshal([]byte(found), &result); err != nil || result.Passes < 5 {
+	if err := json.Unmarshal([]byte(found), &result); err != nil || result.Passes < least {
 		p.t.Fatalf("%s: the checker says %s, %v", name, found, err)
 	}
 	for _, wrong := range result.Wrong {
@@ -56,25 +68,23 @@ func (p *page) accessible(name string) {
 	}
 }
 
-// fine looks at a page as it is in both schemes, on a screen and on a phone, and on the
-// narrowest of phones, where it must not be wider than the screen.
+// fine looks at a page as it is on a screen, on a phone, and on the narrowest of phones,
+// where it must not be wider than the screen. In the dark only the colours are others.
 func (p *page) fine(name string) {
 	p.t.Helper()
-	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int64{1440, 390, 320} {
-			if width == 320 && scheme == "dark" { // which is as wide as in the light
-				continue
-			}
-			name := fmt.Sprintf("%s, %s, %d px", name, scheme, width)
-			show(p, width, 900, scheme)
-			if wide := p.evaluate(`document.documentElement.scrollWidth <= innerWidth ? "" : document.documentElement.scrollWidth + " px: " +
-				[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map((e) => e.cloneNode().outerHTML).join(" ")`); wide != "" {
-				p.t.Errorf("%s is wider than the screen: %s", name, wide)
-			}
-			if width != 320 {
-				p.accessible(name)
-			}
+	for _, width := range []int64{1440, 390, 320} {
+		name := fmt.Sprintf("%s, %d px", name, width)
+		show(p, width, 900, "light")
+		if wide := p.evaluate(`document.documentElement.scrollWidth <= innerWidth ? "" : document.documentElement.scrollWidth + " px: " +
+			[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map((e) => e.cloneNode().outerHTML).join(" ")`); wide != "" {
+			p.t.Errorf("%s is wider than the screen: %s", name, wide)
 		}
+		if width == 320 {
+			continue
+		}
+		p.accessible(name)
+		show(p, width, 900, "dark")
+		p.contrasts(name + ", dark")
 	}
 }
 
@@ -84,6 +94,21 @@ type visit struct {
 	do         string // script
 	selector   string
 	text       string
+}
+
+// looks goes to states of pages, one after the other, and looks whether they are fine.
+func (p *page) looks(root string, visits ...visit) {
+	p.t.Helper()
+	for _, v := range visits {
+		show(p, 1440, 900, "light")
+		p.visit(root + v.path)
+		if v.do != "" {
+			p.evaluate("void (" + v.do + ")")
+		}
+		p.arrives(fmt.Sprintf(`document.querySelector(%s)?.textContent.includes(%s)`, quote(v.selector), quote(v.text)))
+		p.fine(v.name)
+	}
+	p.quiet(root, "status of 40", "status of 42") // of the pages that are errors
 }
 
 // TestPagesInEveryState looks at every page in every state that it can be in but those
@@ -107,19 +132,9 @@ func TestPagesInEveryState(t *testing.T) {
 			if before != nil {
 				before(p)
 			}
-			for _, v := range visits {
-				show(p, 1440, 900, "light")
-				p.visit(h.url + v.path)
-				if v.do != "" {
-					p.evaluate("void (" + v.do + ")")
-				}
-				p.arrives(fmt.Sprintf(`document.querySelector(%s)?.textContent.includes(%s)`, quote(v.selector), quote(v.text)))
-				p.fine(v.name)
-			}
-			p.quiet(h.url, "status of 40", "status of 42") // of the pages that are errors
+			p.looks(h.url, visits...)
 		})
 	}
-	keys := `document.getElementById("shortcuts").showModal()`
 	for _, s := range pages() {
 		if s.empty[0] != "" {
 			look("empty/"+s.name, empty, nil, visit{"empty", s.path, "", s.empty[0], s.empty[1]})
@@ -127,18 +142,13 @@ func TestPagesInEveryState(t *testing.T) {
 		if s.filled[0] == "" {
 			continue
 		}
-		path, selector := full.in(s.path), full.in(s.filled[0])
-		visits := []visit{{"filled", path, `document.querySelectorAll("details").forEach((d) => { d.open = true; })`, selector, s.filled[1]}}
-		if !s.bare {
-			visits = append(visits, visit{"keys", path, keys, "#shortcuts[open]", "This list"})
-		}
-		look("filled/"+s.name, full.hub, nil, visits...)
+		look("filled/"+s.name, full.hub, nil, visit{"filled", full.in(s.path), `document.querySelectorAll("details").forEach((d) => { d.open = true; })`, full.in(s.filled[0]), s.filled[1]})
 	}
 	guest := func(p *page) { p.login(locked.hub, viewer) }
 	var seen []visit
 	for _, s := range pages() {
 		switch {
-		case s.filled[0] == "":
+		case s.filled[0] == "" || s.again:
 		case s.private || s.truth == nil:
 			seen = append(seen, visit{"as a viewer: " + s.name, locked.in(s.path), "", ".lone", "403"})
 		default:
@@ -148,12 +158,13 @@ func TestPagesInEveryState(t *testing.T) {
 	look("read-only", locked.hub, guest, seen...)
 	look("login", locked.hub, nil, visit{"login", "/login", "", "main", "API key"},
 		visit{"refused", "/login", `document.getElementById("key").value = "jh_wrong", document.querySelector(".login button").click()`, "#key-error", "key"})
+	look("keys", full.hub, nil, visit{"keys", "/jobs", `document.getElementById("shortcuts").showModal()`, "#shortcuts[open]", "This list"})
 	pick := `document.querySelector("#rows-body input").click()`
 	look("jobs", full.hub, nil,
 		visit{"filtered empty", "/jobs?q=nothing", "", "#none", "No job matches"},
 		visit{"further back", "/jobs?limit=2", "", ".paging", "Older"},
-		visit{"selected", "/jobs", pick, "#picked", "1 selected"},
-		visit{"menu", "/jobs", `document.querySelector(".menu").open = true`, ".menu", "Export as CSV"},
+		visit{"selected", "/jobs", pick, "#picked", "1 of "},
+		visit{"menu", "/jobs", `document.querySelector(".tools .menu").open = true`, ".tools .menu", "Export all as CSV"},
 		visit{"done", "/jobs?did=cancel&done=1&skipped=2&bulk=" + full.ids["running"], "", ".notice", "cancelled"},
 		visit{"question", "/jobs", pick + `, document.querySelector('[value="cancel selected"]').click()`, "#ask[open]", "Cancel 1 job?"},
 		visit{"view", "/jobs?queue=reports", `document.getElementById("save-view").click()`, "#view[open]", "Save this view"})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -32,6 +33,7 @@ type place struct {
 	private bool // only for administrators
 	steady  bool // without scripts it does not renew itself under who fills in its form
 	bare    bool // without the frame of the other pages
+	again   bool // another state of a page that is in the list
 }
 
 func pages() []place {
@@ -39,19 +41,22 @@ func pages() []place {
 	return []place{
 		{name: "overview", path: "/", empty: [2]string{"#overview-now", "No job yet"}, filled: [2]string{"#overview-now", "page 4"}, truth: trueOverview},
 		{name: "wall", path: "/?view=wall", empty: [2]string{"#wall-lanes", "No job yet"}, filled: [2]string{"#wall-lanes", "reports"}, truth: trueWall, bare: true},
-		{name: "jobs", steady: true, path: "/jobs", empty: [2]string{"#none", "No job yet"}, filled: [2]string{"tr:has([value='{running}'])", "page 4"}, truth: trueTable},
+		{name: "jobs", steady: true, path: "/jobs?limit=100", empty: [2]string{"#none", "No job yet"}, filled: [2]string{"tr:has([value='{running}'])", "page 4"}, truth: trueTable},
 		{name: "running job", path: job, filled: [2]string{"#job-progress", "page 4"}, truth: trueJob("{running}")},
-		{name: "failed job", path: "/jobs/{failed}", filled: [2]string{"#job-head", "failed"}, truth: trueJob("{failed}")},
-		{name: "fan-out", path: "/jobs/{fanout}", filled: [2]string{"#job-targets", "slow"}, truth: trueJob("{fanout}")},
+		{name: "failed job", again: true, path: "/jobs/{failed}", filled: [2]string{"#job-head", "failed"}, truth: trueJob("{failed}")},
+		{name: "fan-out", again: true, path: "/jobs/{fanout}", filled: [2]string{"#job-targets", "slow"}, truth: trueJob("{fanout}")},
 		{name: "edit", path: "/jobs/{failed}/edit", filled: [2]string{"#input", "127.0.0.1:1"}},
 		{name: "queues", path: "/queues", empty: [2]string{"#queues-list", "No queue yet"}, filled: [2]string{"#queues-list", "reports"}, truth: trueQueues},
-		{name: "queue", path: "/queues/reports", filled: [2]string{"#queue-head", "reports"}, truth: trueQueue("reports")},
-		{name: "paused queue", path: "/queues/held", filled: [2]string{"#queue-control", "the printer burns"}, truth: trueQueue("held")},
+		{name: "queue", steady: true, path: "/queues/reports", filled: [2]string{"#queue-head", "reports"}, truth: trueQueue("reports")},
+		{name: "paused queue", again: true, steady: true, path: "/queues/held", filled: [2]string{"#queue-control", "the printer burns"}, truth: trueQueue("held")},
 		{name: "workers", path: "/workers", empty: [2]string{"#workers-list", "No outside worker"}, filled: [2]string{"#workers-list", "greeter"}, truth: trueWorkers},
 		{name: "hub", path: "/hub", empty: [2]string{"#hub-figures", "connections"}, filled: [2]string{"#hub-figures", "position"}, truth: trueHub, private: true},
 		{name: "batches", steady: true, path: "/batches", empty: [2]string{"#batches-list", "No batch and no fan-out yet"}, filled: [2]string{"#batches-{batch}", "1 done, 1 failed"}, truth: trueBatches},
 		{name: "batch", steady: true, path: "/batches/{batch}", filled: [2]string{"#batch-rows", "missing"}, truth: trueBatch("{batch}")},
-		{name: "grid of a fan-out", steady: true, path: "/batches/{fanout}", filled: [2]string{"#batch-rows", "slow"}, truth: trueBatch("{fanout}")},
+		{name: "grid of a fan-out", again: true, steady: true, path: "/batches/{fanout}", filled: [2]string{"#batch-rows", "slow"}, truth: trueBatch("{fanout}")},
+		{name: "schedules", steady: true, path: "/schedules", empty: [2]string{"#schedules-list", "No schedule yet"}, filled: [2]string{"#schedules-list", "nightly"}, truth: trueSchedules},
+		{name: "schedule", steady: true, path: "/schedules/nightly", filled: [2]string{"#schedule-head", "Europe/Berlin"}, truth: trueSchedule("nightly")},
+		{name: "callbacks", path: "/callbacks", empty: [2]string{"#callbacks-rows", "No callback yet"}, filled: [2]string{"#callbacks-rows", "job.queued"}, truth: trueCallbacks},
 		{name: "routes", path: "/routes", empty: [2]string{"main", "No route yet"}, private: true},
 		{name: "docs", path: "/docs", empty: [2]string{".docs", "Live protocol"}},
 		{name: "docs of the protocol", path: "/docs/protocol", empty: [2]string{".docs", "jobhub.v1"}},
@@ -61,6 +66,11 @@ func pages() []place {
 // livePages are those with a truth.
 func livePages() []place {
 	return slices.DeleteFunc(pages(), func(s place) bool { return s.truth == nil })
+}
+
+// ownPages are the live ones, each once.
+func ownPages() []place {
+	return slices.DeleteFunc(livePages(), func(s place) bool { return s.again })
 }
 
 // scene is a hub with something of everything on it.
@@ -99,7 +109,10 @@ func newScene(t *testing.T, h *hub, headers ...string) *scene {
 	do("POST", "/v1/jobs/"+s.ids["cancelled"]+"/cancel", "")
 	add("scheduled", nobodys(`,"delay":"24h"`))
 	add("waiting", nobodys(fmt.Sprintf(`,"after":[%q]`, s.ids["running"])))
-	add("queued", nobodys(`,"queue":"reports","ordering_key":"o","key":"k","priority":3`))
+	told := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	add("queued", nobodys(`,"queue":"reports","ordering_key":"o","key":"k","priority":3,"callbacks":[{"url":"`+told.URL+`","events":["job.queued","job.cancelled"]}]`))
+	do("PUT", "/v1/schedules/nightly", nightly(false))
+	do("POST", "/schedules/nightly/run", "")
 	add("fanout", fmt.Sprintf(`{"kind":"fanout","input":{"targets":[{"name":"slow","url":"%s/held/slow"},{"name":"gone","url":"http://127.0.0.1:1/"}],"policy":"settled"},"retry":{"max_attempts":1}}`, s.gate.URL))
 	var batch document
 	if err := json.Unmarshal(h.call("POST", "/batch?async=true", `{"requests":[`+noSuchJob+`,{"id":"queues","method":"GET","path":"/v1/queues"}]}`, append(headers, isJSON)...).body, &batch); err != nil {
@@ -124,7 +137,16 @@ func newScene(t *testing.T, h *hub, headers ...string) *scene {
 			t.Fatal("the worker does not register")
 		}
 	}
+	s.know() // of the run and the delivery too
+	for _, j := range listed(s, "limit=500&kind=webhook") {
+		s.await(j.ID, "succeeded")
+	}
 	return s
+}
+
+// nightly is a schedule whose time comes once a year.
+func nightly(paused bool) string {
+	return fmt.Sprintf(`{"cron":"0 3 1 1 *","time_zone":"Europe/Berlin","job":{"kind":"nobody"},"paused":%t}`, paused)
 }
 
 // await waits until a job is in a state.
@@ -306,7 +328,7 @@ func trueQueues(s *scene) map[string]string {
 	out := map[string]string{"#queues-list tbody .name": bar(queues, func(q figures) string { return q.Name })}
 	for _, q := range queues {
 		out["#queue-"+q.Name+" > td:nth-child(2)"] = strconv.Itoa(q.States["queued"])
-		out["#queue-"+q.Name+" .st.paused"] = map[bool]string{true: "paused"}[q.Paused]
+		out["#queue-"+q.Name+" .st.paused"] = ifPaused(q.Paused)
 	}
 	return out
 }
@@ -315,7 +337,7 @@ func trueQueue(name string) func(*scene) map[string]string {
 	return func(s *scene) map[string]string {
 		q := ask[figures](s, "/v1/queues/"+name)
 		out := tiles("#queue-rail", q.States)
-		out["#queue-head .st.paused"] = map[bool]string{true: "paused"}[q.Paused]
+		out["#queue-head .st.paused"] = ifPaused(q.Paused)
 		return out
 	}
 }
@@ -331,6 +353,43 @@ func trueWorkers(s *scene) map[string]string {
 	return map[string]string{
 		"#workers-list tbody tr@id":         bar(all, func(w worker) string { return "worker-" + w.ID }),
 		"#workers-list tbody .slots > span": bar(all, func(w worker) string { return fmt.Sprintf("%d of %d slots", len(w.Running), w.Slots) }),
+	}
+}
+
+// ifPaused is the mark of what is paused.
+func ifPaused(paused bool) string { return map[bool]string{true: "paused"}[paused] }
+
+func trueSchedules(s *scene) map[string]string {
+	type schedule struct {
+		Name    string
+		Paused  bool
+		LastJob string `json:"last_job"`
+	}
+	out := map[string]string{}
+	all := ask[struct{ Schedules []schedule }](s, "/v1/schedules").Schedules
+	out["#schedules-list tbody .name"] = bar(all, func(c schedule) string { return c.Name })
+	for _, c := range all {
+		row := "#schedule-row-" + c.Name
+		out[row+" .next .st"] = ifPaused(c.Paused)
+		out[row+" .last .st"] = ask[document](s, "/v1/jobs/"+c.LastJob).State
+	}
+	return out
+}
+
+func trueSchedule(name string) func(*scene) map[string]string {
+	return func(s *scene) map[string]string {
+		return map[string]string{
+			"#schedule-head .title .st":        ifPaused(ask[figures](s, "/v1/schedules/"+name).Paused),
+			"#schedule-runs .recent tbody .st": bar(listed(s, "limit=500&tag=schedule:"+name), func(j document) string { return j.State }),
+		}
+	}
+}
+
+func trueCallbacks(s *scene) map[string]string {
+	all := listed(s, "limit=500&kind=webhook")
+	return map[string]string{
+		"#callbacks-rows tbody tr@id": bar(all, func(j document) string { return "callbacks-row-" + j.ID }),
+		"#callbacks-rows .state .st":  bar(all, func(j document) string { return strings.Replace(j.State, "succeeded", "delivered", 1) }),
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 func sampleBatches() Batches {
-	m := Batches{At: noon, Origin: "http://127.0.0.1:8080", Next: "5.5"}
+	m := Batches{Origin: "http://127.0.0.1:8080", Next: "5.5"}
 	add := func(kind string, state jobs.State, data string) {
 		n := 40 - len(m.Jobs)
 		j := jobs.Job{N: uint64(n), ID: sampleID(n), Kind: kind, Queue: kind, State: state, CreatedAt: ago(time.Minute), StartedAt: ago(50 * time.Second), Timeout: time.Hour, Attempt: 1, MaxAttempts: 3}
@@ -67,7 +67,7 @@ func sampleLarge() Batch {
 }
 
 func sampleRoutesPage() Routes {
-	return Routes{At: noon, Origin: "http://127.0.0.1:8080",
+	return Routes{Origin: "http://127.0.0.1:8080",
 		Config: &Config{File: "/etc/jobhub.yaml", LoadedAt: ago(time.Hour), Errors: []string{"jobhub.yaml:7: routes[1].async must be never, on-request or always", "jobhub.yaml:9: unknown"}, FailedAt: ago(time.Minute)},
 		Routes: []Route{
 			{Path: "/api/orders/", Upstreams: []Upstream{{URL: "http://127.0.0.1:9000"}}, Async: "on-request", Strip: "/api", Queue: "orders", QueueTimeout: 30 * time.Second, Timeout: 5 * time.Minute, MaxAttempts: 3,
@@ -86,15 +86,15 @@ func batchPages(t *testing.T) map[string]string {
 	reader.Admin = true
 	return map[string]string{
 		"batches":         render(t, BatchesPage(shell(), sampleBatches())),
-		"batches-empty":   render(t, BatchesPage(shell(), Batches{At: noon, Origin: "http://127.0.0.1:8080"})),
+		"batches-empty":   render(t, BatchesPage(shell(), Batches{Origin: "http://127.0.0.1:8080"})),
 		"batches-none":    render(t, BatchesPage(viewerShell(), Batches{BatchQuery: BatchQuery{Kind: "fanout", States: []jobs.State{jobs.Failed}}})),
 		"batches-refused": render(t, BatchesPage(shell(), Batches{Problem: &jobs.Problem{Title: "Malformed query", Detail: "The parameter kind takes batch or fanout."}})),
 		"batch":           render(t, BatchPage(shell(), sampleBatchPage())),
 		"batch-fanout":    render(t, BatchPage(viewerShell(), sampleFanPage())),
 		"batch-empty":     render(t, BatchPage(shell(), Batch{At: noon, Job: jobs.Job{ID: sampleID(30), Kind: "batch", Queue: "batch", State: jobs.Succeeded}})),
 		"routes":          render(t, RoutesPage(operatorShell(), sampleRoutesPage())),
-		"routes-empty":    render(t, RoutesPage(operatorShell(), Routes{At: noon, Origin: "http://127.0.0.1:8080"})),
-		"routes-reader":   render(t, RoutesPage(reader, Routes{At: noon, Origin: "http://127.0.0.1:8080", Config: &Config{LoadedAt: ago(time.Hour)}})),
+		"routes-empty":    render(t, RoutesPage(operatorShell(), Routes{Origin: "http://127.0.0.1:8080"})),
+		"routes-reader":   render(t, RoutesPage(reader, Routes{Origin: "http://127.0.0.1:8080", Config: &Config{LoadedAt: ago(time.Hour)}})),
 	}
 }
 

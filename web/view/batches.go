@@ -38,7 +38,6 @@ func (q BatchQuery) has(s jobs.State) bool { return slices.Contains(q.States, s)
 // Batches is the page of batches and fan-outs.
 type Batches struct {
 	BatchQuery
-	At      time.Time
 	Origin  string
 	Jobs    []jobs.Job // newest first
 	Next    string     // cursor of the page behind this one; empty if there is none

@@ -28,7 +28,7 @@ func TestOverviewIsSmall(t *testing.T) {
 // However large the hub, its overview is not: the busiest queues stand for all.
 func TestOverviewOfAnySize(t *testing.T) {
 	long := strings.Repeat("name-of-", 8)
-	o := Overview{At: noon, Slots: 64}
+	o := Overview{Slots: 64}
 	for i := range 200 {
 		o.Queues = append(o.Queues, queue(fmt.Sprintf("%s%03d", long[:61], i), 5_000_000, 0, 0, 1_000_000_000, time.Hour, nil))
 	}

@@ -596,7 +596,7 @@ func callbacksHosts(m CallbacksModel) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if m.Hosts.More > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 56, "<p class=\"soft more\">and ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 56, "<p class=\"soft rest\">and ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

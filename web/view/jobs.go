@@ -3,7 +3,6 @@ package view
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"jobhub/jobs"
 )
@@ -11,7 +10,6 @@ import (
 // Jobs is the page of jobs.
 type Jobs struct {
 	Query
-	At     time.Time
 	Origin string
 	Jobs   []jobs.Job // newest first
 	Next   string     // cursor of the page behind this one; empty if there is none

@@ -57,7 +57,6 @@ type Fragment struct {
 
 // Overview is the whole hub in one look.
 type Overview struct {
-	At         time.Time
 	Origin     string // "http://host:port" of this hub, for commands to copy
 	Queues     []Queue
 	Throughput Series      // of all queues, lately

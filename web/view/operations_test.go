@@ -24,7 +24,7 @@ func sampleTimes() Times {
 func sampleQueue() QueueModel {
 	q := queue("reports", 604, 8, 12_044, 9, 14*time.Second, &Rates{4.9, 3.2, 0.02})
 	q.Settings = jobs.QueueSettings{Concurrency: 8, Capacity: 720}
-	return QueueModel{At: noon, Queue: q, Kinds: []string{"fanout", "http"}, Workers: sampleWorkers().Workers[:1], Failures: []jobs.Job{sampleFailed().Job}, Watchers: 3}
+	return QueueModel{Queue: q, Kinds: []string{"fanout", "http"}, Workers: sampleWorkers().Workers[:1], Failures: []jobs.Job{sampleFailed().Job}, Watchers: 3}
 }
 
 func samplePaused() QueueModel {
@@ -47,7 +47,7 @@ func sampleWorkers() WorkersModel {
 }
 
 func sampleHub() HubModel {
-	m := HubModel{At: noon, Seq: 1842, Events: 1842, Sent: 90_210, Merged: 311, Gaps: 1, Open: 231,
+	m := HubModel{Seq: 1842, Events: 1842, Sent: 90_210, Merged: 311, Gaps: 1, Open: 231,
 		Resumes: []Tally{{"expired", 1}, {"recovered", 214}}, Closes: []Tally{{"1001", 40}, {"4001", 2}}, Opened: []Tally{{"sse", 3}, {"ws", 445}},
 		Conns: []Connection{{"ABCDEFGHIJ", "192.0.2.7:51000", "wallboard", ago(time.Hour), 1200, 9 * time.Second, "the dashboard"}, {"KLMNOPQRST", "192.0.2.8:51001", "local", ago(time.Minute), 1842, 0, "all"}}}
 	for i, n := range []int64{0, 0, 40, 900, 300, 0, 12, 1} {
@@ -68,17 +68,17 @@ func operationPages(t *testing.T) map[string]string {
 	timed := sampleOverview()
 	timed.Times = sampleTimes()
 	return map[string]string{
-		"queues":        render(t, QueuesPage(operatorShell(), QueuesModel{At: noon, Queues: sampleOverview().Queues})),
-		"queues-empty":  render(t, QueuesPage(viewerShell(), QueuesModel{At: noon, Origin: "http://127.0.0.1:8080"})),
+		"queues":        render(t, QueuesPage(operatorShell(), QueuesModel{Queues: sampleOverview().Queues})),
+		"queues-empty":  render(t, QueuesPage(viewerShell(), QueuesModel{Origin: "http://127.0.0.1:8080"})),
 		"queue":         render(t, QueuePage(operatorShell(), sampleQueue(), QueueForm{Values: values})),
 		"queue-paused":  render(t, QueuePage(viewerShell(), samplePaused(), QueueForm{Values: values})),
 		"queue-refused": render(t, QueuePage(operatorShell(), sampleQueue(), QueueForm{Values: map[string]string{"rate": "fast"}, Errors: map[string]string{"rate": "must be like 10/s"}})),
 		"workers":       render(t, WorkersPage(operatorShell(), sampleWorkers())),
 		"workers-empty": render(t, WorkersPage(viewerShell(), WorkersModel{At: noon, Origin: "http://127.0.0.1:8080"})),
 		"hub":           render(t, HubPage(operatorShell(), sampleHub())),
-		"hub-empty":     render(t, HubPage(operatorShell(), HubModel{At: noon})),
+		"hub-empty":     render(t, HubPage(operatorShell(), HubModel{})),
 		"wall":          render(t, WallPage(shell(), sampleOverview())),
-		"wall-empty":    render(t, WallPage(shell(), Overview{At: noon, Origin: "http://127.0.0.1:8080"})),
+		"wall-empty":    render(t, WallPage(shell(), Overview{Origin: "http://127.0.0.1:8080"})),
 		"times":         render(t, overviewChart(timed)),
 	}
 }

@@ -367,7 +367,7 @@ func TestReports(t *testing.T) {
 // The first page of the table is small, with as many rows as it has by default, each with
 // all that rows have: a call, a host, tags, a long error.
 func TestJobsPageIsSmall(t *testing.T) {
-	m := Jobs{At: noon, Origin: "http://127.0.0.1:8080", Counts: &Counts{jobs.Failed: 91_554, jobs.Queued: 11_449, jobs.Succeeded: 1_203_338}, Next: "3jp.3jp"}
+	m := Jobs{Origin: "http://127.0.0.1:8080", Counts: &Counts{jobs.Failed: 91_554, jobs.Queued: 11_449, jobs.Succeeded: 1_203_338}, Next: "3jp.3jp"}
 	for i := range MaxSuggested {
 		m.Queues, m.Kinds = append(m.Queues, fmt.Sprintf("queue-number-%d", i)), append(m.Kinds, fmt.Sprintf("kind.number-%d", i))
 	}

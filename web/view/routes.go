@@ -10,7 +10,6 @@ const errorsShown = 20 // lines of what is wrong with a configuration
 
 // Routes is the page of routes.
 type Routes struct {
-	At     time.Time
 	Origin string
 	Config *Config // nil where the hub has no configuration file
 	Routes []Route // by path

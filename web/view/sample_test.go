@@ -69,7 +69,7 @@ func sampleOverview() Overview {
 	orders := queue("orders", 0, 3, 901, 22, 0, &Rates{0.6, 0.6, 0.2})
 	orders.Counts[jobs.Cancelled] = 4
 	return Overview{
-		At: noon, Origin: "http://127.0.0.1:8080",
+		Origin: "http://127.0.0.1:8080",
 		Queues: []Queue{
 			queue("default", 212, 32, 30_145, 0, 2*time.Second, &Rates{8.1, 8.4, 0}), mail, orders, reports,
 			queue("thumbnails", 26, 24, 18_310, 0, time.Second, nil),
@@ -198,7 +198,7 @@ func sampleAPI() Docs {
 func sampleJobs() Jobs {
 	o := sampleOverview()
 	running := jobs.Job{ID: sampleID(20), Kind: "thumbnail", Queue: "thumbnails", State: jobs.Running, Attempt: 1, MaxAttempts: 5, CreatedAt: ago(time.Second), StartedAt: ago(time.Second), Tags: []string{"a", "kunde:4711", "c", "d"}, CancelRequested: true}
-	m := Jobs{At: noon, Origin: o.Origin, Jobs: append([]jobs.Job{running}, o.Now...), Next: "7.7", Queues: []string{"default", "orders"}, Counts: &Counts{jobs.Running: 2, jobs.Failed: 3214}}
+	m := Jobs{Origin: o.Origin, Jobs: append([]jobs.Job{running}, o.Now...), Next: "7.7", Queues: []string{"default", "orders"}, Counts: &Counts{jobs.Running: 2, jobs.Failed: 3214}}
 	for i := range m.Jobs {
 		m.Jobs[i].N = uint64(100 - i)
 		m.Jobs[i].Queue = "default"

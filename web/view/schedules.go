@@ -10,7 +10,6 @@ import (
 
 // SchedulesModel is a page of the schedules of a tenant, by name.
 type SchedulesModel struct {
-	At     time.Time
 	Origin string
 	List   []Schedule
 	After  string // the page begins behind this name; empty for the first one

@@ -38,7 +38,7 @@ func sampleSchedules() SchedulesModel {
 	refused.LastError = &jobs.Problem{Title: "Queue full", Detail: "The queue holds as many waiting jobs as its capacity allows.", Code: jobs.QueueFull}
 	gone := sampleSchedule("yearly", "@yearly")
 	gone.LastAt = ago(3000 * time.Hour)
-	return SchedulesModel{At: noon, Origin: "http://127.0.0.1:8080", All: 4, List: []Schedule{paused, good, refused, gone}}
+	return SchedulesModel{Origin: "http://127.0.0.1:8080", All: 4, List: []Schedule{paused, good, refused, gone}}
 }
 
 func sampleOne(it Schedule) ScheduleModel {
