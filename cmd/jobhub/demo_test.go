@@ -194,7 +194,7 @@ func TestDemoSeed(t *testing.T) {
 		}
 		return string(text)
 	}
-	if all(42) != all(42) || all(42) == all(43) {
+	if first := all(42); first != all(42) || first == all(43) {
 		t.Error("a seed does not tell what the clients do")
 	}
 }

@@ -20,7 +20,7 @@ func TestPagesOfAnotherStore(t *testing.T) {
 	table.until(live)
 	job.until(live)
 	h.signal(syscall.SIGKILL)
-	h = startHubAt(t, h.addr, t.TempDir())
+	startHubAt(t, h.addr, t.TempDir())
 	table.arrives(`document.body.innerText.includes("No job yet")`)
 	job.arrives(`document.body.innerText.includes("404")`)
 }
@@ -37,7 +37,7 @@ func TestFormsWhileTheHubIsAway(t *testing.T) {
 	pause := `void document.querySelector('form[action$="/pause"] button').click()`
 	p.evaluate(pause)
 	p.shows("#live", "nothing was sent")
-	h = h.restart()
+	h.restart()
 	p.until(`document.getElementById("live").dataset.state === "live"`)
 	p.evaluate(pause)
 	p.arrives(`document.querySelector('form[action$="/resume"]')`)
