@@ -155,7 +155,8 @@ func TestEveryPageWithoutScript(t *testing.T) {
 	// A worker is told to take no more, and to end; the worker does.
 	p.to(s.url + "/workers")
 	p.says(p.clicks(`#workers-list form[action$="/quiet"] button`), "quiet")
-	p.clicks(`#workers-list form[action$="/terminate"] button`)
+	p.says(p.clicks(`#workers-list form[action$="/terminate"] button`), "Terminate this worker?")
+	p.clicks(".strong")
 	soon(t, s.worker.ended)
 
 	// Log out.
