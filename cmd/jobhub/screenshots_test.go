@@ -64,10 +64,6 @@ func TestScreenshots(t *testing.T) {
 		picture{"job-light", 1440, 900, "light"}, picture{"job-dark", 1440, 900, "dark"})
 	take("/jobs", `document.querySelector("#rows-body tr.running") && document.querySelectorAll("#rows-body tr").length >= 20`,
 		picture{"jobs-light", 1440, 900, "light"}, picture{"jobs-dark", 1440, 900, "dark"})
-	take("/queues/reports", `document.querySelector("#queue-chart .chart")`,
-		picture{"queue-light", 1440, 900, "light"}, picture{"queue-dark", 1440, 900, "dark"})
-	take("/hub", `document.querySelectorAll("#tap-lines li").length > 20`,
-		picture{"hub-light", 1440, 900, "light"}, picture{"hub-dark", 1440, 900, "dark"})
 	take("/?view=wall", `+document.getElementById("stage").dataset.running > 0`,
 		picture{"wall-dark", 1280, 720, "dark"})
 	p.quiet(h.url)
