@@ -34,7 +34,9 @@ type file struct {
 	forms   func() (plain, zipped []byte)
 }
 
-var files = func() map[string]file {
+// files are all of them, by name. They are read when the first is asked for: most commands
+// of the program never need them.
+var files = sync.OnceValue(func() map[string]file {
 	all := map[string]file{}
 	err := fs.WalkDir(FS, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -46,7 +48,7 @@ var files = func() map[string]file {
 		panic(err)
 	}
 	return all
-}()
+})
 
 // imported is a module that a script imports, from its own folder.
 var imported = regexp.MustCompile(`((?:from|import)\s*\(?\s*)"\./([\w/.-]+\.js)"`)
@@ -105,14 +107,14 @@ func forms(name string, source []byte) (plain, zipped []byte) {
 }
 
 // Path is the URL path of a file, with its version: what it names never changes.
-func Path(name string) string { return prefix + name + "?v=" + files[name].version }
+func Path(name string) string { return prefix + name + "?v=" + files()[name].version }
 
 // Handler serves the files below /static/. A URL with the right version may be kept
 // for good; any other is asked for again and answered 304 while it is the same.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, prefix)
-		f, known := files[name]
+		f, known := files()[name]
 		if !known {
 			http.NotFound(w, r)
 			return

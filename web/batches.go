@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -82,15 +83,7 @@ func (s *Server) batches(ctx context.Context, tenant string, values url.Values) 
 	return m, pos, nil
 }
 
-func newestFirst(a, b jobs.Job) int {
-	switch {
-	case a.N > b.N:
-		return -1
-	case a.N < b.N:
-		return 1
-	}
-	return 0
-}
+func newestFirst(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) }
 
 func findBatches(_ context.Context, _, query string) error {
 	values, err := url.ParseQuery(query)

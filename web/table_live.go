@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"net/url"
 	"slices"
@@ -60,10 +59,7 @@ func (s *Server) renderTable(ctx context.Context, tenant, query string, last any
 		return out, err
 	}
 	m.around, m.said = s.around(tenant, m.queues, m.rows, m.around, m.said, time.Now())
-	parts := append(view.CountFragments(q.Query, m.counts), view.BulkFragment(bulk))
-	for i := range m.rows {
-		parts = append(parts, view.JobRow(m.rows[i], m.around, q.Query))
-	}
+	parts := view.JobsFragments(view.Jobs{Query: q.Query, Jobs: m.rows, Counts: m.counts, Around: m.around, Bulk: bulk})
 	out, err = rendered(ctx, tableFilter(q), out.Again, parts)
 	out.Memory = m
 	return out, err
@@ -120,7 +116,7 @@ func (s *Server) lookAgain(ctx context.Context, q tableQuery, m tableMemory) (ta
 		return m, err
 	}
 	rows := append(page.Jobs, left...)
-	slices.SortFunc(rows, func(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) })
+	slices.SortFunc(rows, newestFirst)
 	return tableMemory{now, head, rows, countsOf(q, queues), queues, m.around, m.said}, nil
 }
 

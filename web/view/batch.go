@@ -250,6 +250,21 @@ func (m Batch) step(by int) string {
 	return pathWith(m.path(), p.String())
 }
 
+// back and on lead along the table, where there is more of it.
+func (m Batch) back() pageLink {
+	if m.From == 0 {
+		return pageLink{}
+	}
+	return pageLink{"prev", "Before", m.step(-1)}
+}
+
+func (m Batch) on(shown, all int) pageLink {
+	if m.From+shown >= all {
+		return pageLink{}
+	}
+	return pageLink{"next", "Further", m.step(1)}
+}
+
 func (m Batch) showed(which string) string {
 	return pathWith(m.path(), BatchPlace{Show: which}.String())
 }

@@ -125,3 +125,6 @@ func clip(s string, n int) (string, bool) {
 	}
 	return strings.ToValidUTF8(s[:n], ""), true
 }
+
+// lookOnly is why who may only look is offered nothing to do with jobs.
+const lookOnly = "Read only: this key may watch, and neither cancel nor retry."

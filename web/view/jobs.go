@@ -40,27 +40,15 @@ func (d Did) text() string {
 	return text + "."
 }
 
-// JobRow is the row of one job.
-func JobRow(j jobs.Job, a Around, q Query) Fragment {
-	return Fragment{"jobs-" + strconv.FormatUint(j.N, 10), jobRow(j, a, q)}
-}
-
-// CountFragments are the numbers on the page of jobs.
-func CountFragments(q Query, c *Counts) (all []Fragment) {
+// JobsFragments lists the live parts of the page of jobs: its numbers, how far a bulk job
+// is, and each row.
+func JobsFragments(m Jobs) (all []Fragment) {
 	for _, s := range jobs.States {
-		all = append(all, Fragment{"jobs-count-" + s.String(), stateCount(s, c)})
+		all = append(all, Fragment{"jobs-count-" + s.String(), stateCount(s, m.Counts)})
 	}
-	return append(all, Fragment{"jobs-matching", matchingCount(Jobs{Query: q, Counts: c})})
-}
-
-// BulkFragment shows how far a bulk job is.
-func BulkFragment(j *jobs.Job) Fragment { return Fragment{"jobs-bulk", bulkStrip(j)} }
-
-// JobsFragments lists the live parts of the page of jobs.
-func JobsFragments(m Jobs) []Fragment {
-	all := append(CountFragments(m.Query, m.Counts), BulkFragment(m.Bulk))
+	all = append(all, Fragment{"jobs-matching", matchingCount(m)}, Fragment{"jobs-bulk", bulkStrip(m.Bulk)})
 	for _, j := range m.Jobs {
-		all = append(all, JobRow(j, m.Around, m.Query))
+		all = append(all, Fragment{"jobs-" + strconv.FormatUint(j.N, 10), jobRow(j, m.Around, m.Query)})
 	}
 	return all
 }
