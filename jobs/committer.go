@@ -37,7 +37,7 @@ func (o *op) finish(err error) {
 }
 
 func newOp(c Change) *op {
-	bytes := 256 + len(c.Job.Input) + len(c.Event.Data)
+	bytes := 256 + len(c.Job.Input) + c.Job.Credentials.size() + len(c.Event.Data)
 	if t := c.Event.Type; t != 0 && t.Lasting() { // each may be told the job as it is then
 		bytes += len(c.Job.Callbacks) * min(1024+2*bytes, 2*MaxEventData)
 	}

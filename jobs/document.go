@@ -61,7 +61,7 @@ func AppendLinks(b []byte, id ID) []byte {
 // ResultValue is the result as JSON: of a response, its status, headers and body.
 func (j *Job) ResultValue() Value {
 	if j.Response != nil {
-		return j.Response.JSON()
+		return j.Response.JSON(j.Via.Mask)
 	}
 	return j.Result
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,6 +38,8 @@ type Engine struct {
 	tidyAt  time.Time // when retention is looked at next; only tend uses it
 
 	configuring sync.Mutex // one change of settings at a time
+
+	masked atomic.Pointer[[]string] // see Mask
 
 	mu       sync.Mutex // protects the fields below
 	handlers map[string]Handler
@@ -226,16 +229,19 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 	if !old.State.Final() {
 		return Accepted{}, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
 	}
-	input, via := old.Input, old.Via
+	input, via := old.Credentials.Join(old.Input), old.Via
 	if again.Input != nil {
 		if old.Kind == KindWebhook { // else a callback's secret would sign anything
 			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
 		}
 		input = again.Input
-		via.Upstreams = nil // the operator opened them for requests of the route, not for what a caller writes
 		if err := input.Compact(); err != nil {
 			return Accepted{}, invalid("/input", "%s", err)
 		}
+		if input, err = old.Credentials.keep(old.Input, input, again.Caller == old.Caller, via.Headers); err != nil {
+			return Accepted{}, under("/input", err)
+		}
+		via.Upstreams, via.Headers = nil, nil // the operator opened them for requests of the route, not for what a caller writes
 	}
 	var result Value
 	if again.Targets != nil {
@@ -286,7 +292,8 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 			return Job{}, err
 		}
 	}
-	if h, ok := e.handler(s.Kind); ok && h.Check != nil {
+	h, _ := e.handler(s.Kind)
+	if h.Check != nil {
 		if err := h.Check(s.Input, s.Via); err != nil {
 			return Job{}, err
 		}
@@ -295,8 +302,13 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
+	var hidden Credentials
+	if h.Requests {
+		s.Via.Mask = e.maskedNames()
+		s.Input, hidden = SplitCredentials(s.Input, slices.Concat(s.Via.Headers, s.Via.Mask))
+	}
 	now := time.Now().Truncate(time.Millisecond)
-	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input,
+	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input, Credentials: hidden,
 		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
 		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Caller: s.Caller, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, CreatedAt: now}
 	if j.QueueTimeout == 0 {

@@ -12,6 +12,10 @@ type Handler struct {
 	// becomes the answer to the submission.
 	Check func(input Value, via Via) error
 
+	// Requests says that the input describes HTTP requests. Their credentials are hidden
+	// from everybody but the attempt.
+	Requests bool
+
 	// Run does the work of one attempt. It must return soon after ctx ends;
 	// context.Cause(ctx) then is ErrCancelRequested, ErrTimeout or ErrDraining.
 	//

@@ -91,11 +91,12 @@ type Job struct {
 	OrderingKey string // jobs of one ordering key run one at a time, in order of acceptance
 	Key         string // shares its queue fairly with other keys, and has its limit
 
-	Input    Value
-	Result   Value     // JSON result of a handler, of an unfinished job what is known of it; nil where there is none
-	Response *Response // answer of an upstream HTTP API, kept byte for byte
-	Error    *Problem
-	Progress *Progress
+	Input       Value
+	Credentials Credentials // what Input hides, of a job that sends HTTP requests
+	Result      Value       // JSON result of a handler, of an unfinished job what is known of it; nil where there is none
+	Response    *Response   // answer of an upstream HTTP API, kept byte for byte
+	Error       *Problem
+	Progress    *Progress
 
 	Attempt      int // executions that count
 	MaxAttempts  int
@@ -140,13 +141,22 @@ type Via struct {
 	// route by which the job came. Its calls may reach them whatever their address.
 	Upstreams []string `json:"upstreams,omitzero"`
 
+	// Headers are the names of the headers that the route sets: credentials of its own,
+	// which no caller may send along with a request that it wrote itself.
+	Headers []string `json:"headers,omitzero"`
+
+	// Mask is what the operator wants hidden besides the usual names (see SplitCredentials).
+	Mask []string `json:"mask,omitzero"`
+
 	// Trace is the W3C trace context that the job belongs to: the value of traceparent, and
 	// behind a space that of tracestate if there is one.
 	Trace string `json:"trace,omitzero"`
 }
 
 // Empty reports whether nothing is known.
-func (v Via) Empty() bool { return len(v.Upstreams) == 0 && v.Trace == "" }
+func (v Via) Empty() bool {
+	return len(v.Upstreams) == 0 && len(v.Headers) == 0 && len(v.Mask) == 0 && v.Trace == ""
+}
 
 // Progress is what a handler last said of how far it is.
 type Progress struct {

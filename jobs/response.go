@@ -69,23 +69,29 @@ func (r *Response) UnmarshalBinary(data []byte) error {
 }
 
 // JSON is the response as the result of a job: {"status","headers","body"}, the body
-// as BodyValue has it and the headers as FlatHeader has them.
-func (r *Response) JSON() Value {
+// as BodyValue has it and the headers as FlatHeader has them, with the names in mask
+// hidden, too.
+func (r *Response) JSON(mask []string) Value {
 	v, err := json.Marshal(struct {
 		Status  int               `json:"status"`
 		Headers map[string]string `json:"headers"`
 		Body    Value             `json:"body"`
-	}{r.Status, r.FlatHeader(), BodyValue(r.Header.Get("Content-Type"), r.Body)}, json.Deterministic(true))
+	}{r.Status, r.FlatHeader(mask), BodyValue(r.Header.Get("Content-Type"), r.Body)}, json.Deterministic(true))
 	if err != nil { // nothing in it can fail: the texts are valid and the body is JSON
 		panic(err)
 	}
 	return v
 }
 
-// FlatHeader are the headers by their names in lower case, several values joined with commas.
-func (r *Response) FlatHeader() map[string]string {
+// FlatHeader are the headers by their names in lower case, several values joined with
+// commas. Credentials are hidden: those of the usual names, and of mask.
+func (r *Response) FlatHeader(mask []string) map[string]string {
 	flat := make(map[string]string, len(r.Header))
 	for name, values := range r.Header {
+		if isCredential(name, mask) {
+			flat[strings.ToLower(name)] = Hidden
+			continue
+		}
 		flat[strings.ToLower(name)] = strings.ToValidUTF8(strings.Join(values, ", "), "\ufffd")
 	}
 	return flat

@@ -260,6 +260,7 @@ func incompleteRune(p []byte) int {
 // startLocked begins an attempt in this process.
 func (e *Engine) startLocked(job Job, slots *pool) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	job.Input = job.Credentials.Join(job.Input)
 	r := &Run{engine: e, slots: slots, job: job, cancel: cancel, held: map[string][]byte{}}
 	e.runs[job.Lease] = r
 	go e.execute(ctx, r)

@@ -22,13 +22,15 @@ type Schedule struct {
 	Name      string    `json:"-"`
 	Cron      string    `json:"cron"`
 	TimeZone  string    `json:"time_zone"` // IANA name; UTC if empty
-	Job       Value     `json:"job"`       // a submission
+	Job       Value     `json:"job"`       // a submission; what it hides is in Credentials
 	Paused    bool      `json:"paused"`
 	Caller    string    `json:"caller"`            // in whose name the jobs are
 	NextAt    time.Time `json:"next_at,omitzero"`  // zero while paused
 	LastAt    time.Time `json:"last_at,omitzero"`  // when it last submitted a job
 	LastJob   ID        `json:"last_job,omitzero"` // which
 	LastError *Problem  `json:"last_error,omitzero"`
+
+	Credentials Credentials `json:"credentials,omitzero"`
 }
 
 const (
@@ -69,7 +71,7 @@ func (s *Schedule) tick(t time.Time) (time.Time, error) {
 
 // spec is what the schedule submits.
 func (s *Schedule) spec(tenant string) (Spec, error) {
-	spec, err := DecodeSpec(s.Job)
+	spec, err := DecodeSpec(s.Credentials.Join(s.Job))
 	if err == nil && !spec.RunAt.IsZero() {
 		err = invalid("/run_at", "is what the schedule says; use delay to put the job off further")
 	}
@@ -89,7 +91,15 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 	if err := e.CheckSchedule(tenant, &s); err != nil {
 		return s, false, err
 	}
-	return e.writeSchedule(ctx, tenant, s.Name, func(*Schedule) (Schedule, error) { return s, nil })
+	return e.writeSchedule(ctx, tenant, s.Name, func(old *Schedule) (Schedule, error) {
+		next := s
+		if old == nil {
+			return next, nil
+		}
+		var err error
+		next.Job, err = old.Credentials.keep(old.Job, s.Job, s.Caller == old.Caller, nil)
+		return next, under("/job", err)
+	})
 }
 
 // CheckSchedule looks at all members of a schedule but its name, and writes its job in one
@@ -115,8 +125,25 @@ func (e *Engine) checkTemplate(tenant string, s *Schedule) error {
 	if err == nil {
 		_, err = e.newJob(spec)
 	}
+	return under("/job", err)
+}
+
+// hideCredentials keeps those of the job, if it sends HTTP requests, apart from it.
+func (e *Engine) hideCredentials(s *Schedule) {
+	whole := s.Credentials.Join(s.Job)
+	spec, err := DecodeSpec(whole)
+	if err != nil { // not after it was checked
+		return
+	}
+	if h, _ := e.handler(spec.Kind); h.Requests {
+		s.Job, s.Credentials = SplitCredentials(whole, e.maskedNames())
+	}
+}
+
+// under is an error about a document that is a member of another one.
+func under(pointer string, err error) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
-		return within("/job", p)
+		return within(pointer, p)
 	}
 	return err
 }
@@ -169,6 +196,7 @@ func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit fu
 		if s, err = edit(there); err != nil {
 			return s, false, err
 		}
+		e.hideCredentials(&s)
 		s.NextAt, s.LastAt, s.LastJob, s.LastError = time.Time{}, old.LastAt, old.LastJob, nil
 		switch {
 		case s.Paused:

@@ -215,6 +215,9 @@ func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-cha
 			e.leases[j.Lease] = &held{run: &Run{engine: e, job: j, held: map[string][]byte{}}, worker: w.id, until: time.Now().Add(e.lease)}
 			e.tending.by(e.leases[j.Lease].deadline())
 		}
+		for i := range jobs {
+			jobs[i].Input = jobs[i].Credentials.Join(jobs[i].Input)
+		}
 		got <- jobs
 	}
 	tried := make(chan struct{})

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/web/gateway"
 )
 
 // admit decides before any route whether a request may be answered at all. The name
@@ -26,7 +27,7 @@ func (s *Server) admit(r *http.Request) error {
 		}
 		return nil
 	}
-	if !s.isOwn(origin, r) && !slices.Contains(s.settings.Load().Origins, origin) {
+	if !s.isOwn(origin, r) && !slices.Contains(s.settings.Load().Origins, origin) && !isStatic(r) {
 		return foreign(origin)
 	}
 	return nil
@@ -38,12 +39,7 @@ func (s *Server) isOwn(origin string, r *http.Request) bool {
 	return strings.EqualFold(origin, ownOrigin(r)) || s.origin != "" && strings.EqualFold(origin, s.origin)
 }
 
-func ownOrigin(r *http.Request) string {
-	if r.TLS != nil {
-		return "https://" + r.Host
-	}
-	return "http://" + r.Host
-}
+func ownOrigin(r *http.Request) string { return gateway.SenderOf(r).Proto + "://" + r.Host }
 
 // sameOrigin reports whether a browser says that a page of the hub itself sends the
 // request. Browsers show a cookie without being asked, so that it takes more than not
@@ -61,7 +57,13 @@ func changes(r *http.Request) bool {
 }
 
 func foreign(origin string) error {
-	return jobs.NewProblem(forbidden, "Foreign origin", "Pages of %s may not use this hub. Add the origin to origins in its configuration if they should.", origin)
+	return jobs.NewProblem(forbidden, "Foreign origin", "Pages of %s may not use this hub. If this is the hub itself behind a proxy, start it with --url %s; else add the origin to origins in its configuration if its pages may.", origin, origin)
+}
+
+// isStatic reports whether a request reads a file that is the same for everybody. Browsers
+// send an Origin with module scripts, also from a hub whose address a proxy changed.
+func isStatic(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.HasPrefix(r.URL.Path, "/static/")
 }
 
 func hostname(hostport string) string {

@@ -23,6 +23,7 @@ import (
 // the same Idempotency-Key.
 func (s *Server) batchHandler() jobs.Handler {
 	return jobs.Handler{
+		Requests: true,
 		Check: func(input jobs.Value, _ jobs.Via) error {
 			_, err := decodeBatch(input)
 			return err

@@ -45,7 +45,7 @@ func (s *Server) identify(r *http.Request) (auth.Identity, error) {
 		who, err := s.Auth.Authenticate(bearer, now)
 		return who, refused(err)
 	}
-	if cookie, err := r.Cookie(sessionCookie); err == nil {
+	if cookie, err := r.Cookie(sessionCookie); err == nil && s.settings.Load().onDashboard(r) {
 		who, err := s.Auth.Resume(cookie.Value, now)
 		switch {
 		case err == nil && changes(r) && !s.sameOrigin(r):

@@ -16,6 +16,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/web/gateway"
 )
 
 // jobID is the id in the path. What is not an id is the id of no job.
@@ -122,12 +123,18 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
 		for name, values := range resp.Header {
 			switch {
-			case name == "Date", name == "Set-Cookie" && !ofRoute, cors && strings.HasPrefix(name, "Access-Control-"):
+			case name == "Date", !ofRoute && commandsBrowser(name), cors && strings.HasPrefix(name, "Access-Control-"):
 			case name == "Vary":
 				h[name] = append(h[name], values...)
 			default:
 				h[name] = values
 			}
+		}
+		if ofRoute {
+			gateway.DropHubCookies(h)
+		} else {
+			h.Set("Cache-Control", "private, no-store")
+			h.Set("Content-Disposition", "attachment")
 		}
 		h.Set("Content-Security-Policy", "sandbox")
 		h.Set("X-Content-Type-Options", "nosniff")

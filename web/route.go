@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"jobhub/jobs"
 	"jobhub/web/auth"
@@ -11,11 +12,35 @@ import (
 
 // routeOf returns the route of a request. The hub's own paths are not for routes.
 func (s *Server) routeOf(r *http.Request) (*gateway.Route, error) {
-	table := s.settings.Load().table
-	if table.Empty() || s.owns(r) {
+	set := s.settings.Load()
+	if set.table.Empty() || s.owns(r) || set.Dashboard != "" && set.onDashboard(r) {
 		return nil, nil
 	}
-	return table.Find(r.URL)
+	return set.table.Find(r.URL)
+}
+
+// onDashboard reports whether a request is sent to the host of the dashboard.
+func (set *settings) onDashboard(r *http.Request) bool {
+	return set.Dashboard == "" || strings.EqualFold(hostname(r.Host), set.Dashboard)
+}
+
+// elsewhere is the problem of a request for a page that is on another host only.
+func (s *Server) elsewhere(r *http.Request) error {
+	set := s.settings.Load()
+	if set.onDashboard(r) || !isPage(r.URL.Path) || !s.owns(r) {
+		return nil
+	}
+	return jobs.NewProblem(jobs.NotFound, "Not found", "The dashboard is at %s alone.", set.Dashboard)
+}
+
+// isPage reports whether one of the hub's own paths is for the dashboard: all that is not
+// for programs.
+func isPage(path string) bool {
+	switch path {
+	case "/batch", "/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json":
+		return false
+	}
+	return !strings.HasPrefix(path, "/v1/") && !strings.HasPrefix(path, "/static/")
 }
 
 // owns reports whether a path is the hub's own, whatever the method.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,8 @@ type Config struct {
 	Version string
 	Kept    string // what the store is, like sqlite, for people
 	Logger  *slog.Logger
+
+	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are believed
 
 	StallLimit time.Duration // a live client may take nothing for so long; 30 s
 }
@@ -94,6 +97,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	r = s.fromProxy(r)
 	if s.base != "" {
 		w, r = s.below(w, r)
 	}
@@ -110,6 +114,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	route, err := s.routeOf(r)
+	if err == nil && route == nil {
+		err = s.elsewhere(r)
+	}
 	switch {
 	case err != nil:
 		s.fail(w, r, err)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -12,6 +13,9 @@ type Settings struct {
 	Hosts   []string // besides those of Config
 	Origins []string // besides those of Config
 	Routes  []gateway.Route
+
+	Proxies   []netip.Prefix // whose X-Forwarded-For and -Proto are believed, besides those of Config
+	Dashboard string         // the host on which alone pages and their session are, and no routes; empty for all hosts
 }
 
 type settings struct {
@@ -23,6 +27,10 @@ type settings struct {
 func (s *Server) Apply(set Settings) {
 	set.Hosts = slices.Concat(s.Hosts, set.Hosts)
 	set.Origins = slices.Concat(s.Origins, set.Origins)
+	set.Proxies = slices.Concat(s.Proxies, set.Proxies)
+	if set.Dashboard != "" {
+		set.Hosts = append(set.Hosts, set.Dashboard)
+	}
 	table := gateway.NewTable(set.Routes, s.fail)
 	if old := s.settings.Load(); old != nil {
 		table.Keep(old.table)

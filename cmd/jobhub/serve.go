@@ -41,6 +41,7 @@ type serveOptions struct {
 	Hosts       []string // names that callers may use, besides loopback ones
 	Config      string   // path of the configuration file; none if empty
 	EgressAllow []netip.Prefix
+	Proxies     []netip.Prefix // whose X-Forwarded-For and -Proto are believed
 	Secrets     []jobs.Secret // sign callbacks that have none
 	Lease       time.Duration
 	URL         string
@@ -66,6 +67,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		o.URL = u.String()
 		return nil
 	})
+	fs.Var((*prefixes)(&o.Proxies), "trusted-proxies", "`ranges` of proxies in front of the hub whose X-Forwarded-For and X-Forwarded-Proto are believed, like 127.0.0.1/32")
 	fs.StringVar(&o.Store, "store", "", "where jobs are kept, sqlite:`PATH` (default: in the data folder)")
 	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http and fanout jobs and callbacks may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
 	fs.Var((*secrets)(&o.Secrets), "webhook-secret", "`secret` that signs callbacks without one of their own, whsec_…; two with a comma while one is replaced. Better set as JOBHUB_WEBHOOK_SECRET: others can see flags")
@@ -192,7 +194,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
-	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
+	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Proxies: o.Proxies, Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
 	if conf != nil {
 		h.configured = &configured{path: o.Config, pinned: o.Pinned, engine: h.engine, web: h.web, egress: opened, log: o.Logger}
 		if err := h.configured.start(ctx, conf); err != nil {

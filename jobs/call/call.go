@@ -46,7 +46,8 @@ type Options struct {
 func HTTP(o Options) jobs.Handler {
 	c := newCaller(o)
 	return jobs.Handler{
-		Check: c.check,
+		Requests: true,
+		Check:    c.check,
 		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
 			return c.run(ctx, run.Job(), run)
 		},

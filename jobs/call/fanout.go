@@ -30,7 +30,8 @@ var errTargetTimeout = errors.New("the attempt at the target ran longer than its
 func Fanout(o Options) jobs.Handler {
 	c := newCaller(o)
 	return jobs.Handler{
-		Check: func(input jobs.Value, via jobs.Via) error { _, err := decodeFan(input, c.guard, via); return err },
+		Requests: true,
+		Check:    func(input jobs.Value, via jobs.Via) error { _, err := decodeFan(input, c.guard, via); return err },
 		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
 			return c.fanOut(ctx, run.Job(), run)
 		},

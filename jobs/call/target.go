@@ -231,7 +231,7 @@ func (t *target) take(res *jobs.Response, err error, took time.Duration, job *jo
 	ms := took.Milliseconds()
 	t.found = found{State: "succeeded", Attempts: t.found.Attempts + 1, MS: &ms}
 	if res != nil {
-		t.found.Status, t.found.Headers, t.found.Body = &res.Status, res.FlatHeader(), jobs.BodyValue(res.Header.Get("Content-Type"), res.Body)
+		t.found.Status, t.found.Headers, t.found.Body = &res.Status, res.FlatHeader(job.Via.Mask), jobs.BodyValue(res.Header.Get("Content-Type"), res.Body)
 	}
 	if err == nil {
 		return

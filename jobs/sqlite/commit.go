@@ -256,8 +256,8 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	j.N, j.Version = c.seq+1, 1
 	st := c.write.Prep(`INSERT INTO jobs (version, seq, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
 		backoff_max, timeout, created, scheduled, expires, wake, ready, ordering_key, key, never_rerun, retention, parent_failed, queue_timeout, cancel, lost,
-		retry_of, caller, parent, via, callbacks, result, input)
-		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)`)
+		retry_of, caller, parent, via, callbacks, credentials, result, input)
+		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)`)
 	p := binder{Stmt: st}
 	p.int(int64(j.N))
 	p.int(int64(j.N))
@@ -297,6 +297,11 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 		p.json(j.Via)
 	}
 	p.callbacks(j.Callbacks)
+	if len(j.Credentials) == 0 {
+		p.null()
+	} else {
+		p.json(j.Credentials)
+	}
 	result, input := p.payload(partResult, j.Result), p.payload(partInput, j.Input)
 	if err := run(st); err != nil {
 		return nil, err

@@ -212,7 +212,8 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.backoff, jobs.backoff_initial, jobs.backoff_max, jobs.timeout, jobs.created, jobs.scheduled, jobs.started, jobs.finished,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
 	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
-	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks`
+	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks,
+	jobs.credentials`
 
 // scanJob reads jobColumns from column first on. Large payloads are left out; far says
 // that there are some.
@@ -270,6 +271,9 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 	}
 	if b := r.blob(); b != nil && err == nil {
 		err = json.Unmarshal(b, &j.Callbacks)
+	}
+	if b := r.blob(); b != nil && err == nil {
+		err = json.Unmarshal(b, &j.Credentials)
 	}
 	return j, far, err
 }

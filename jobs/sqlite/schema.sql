@@ -67,6 +67,7 @@ CREATE TABLE jobs (
   response        BLOB,
   checkpoint      BLOB,
   via             TEXT,                 -- JSON of jobs.Via
+  credentials     TEXT,                 -- what the input hides, as JSON
   callbacks       BLOB                  -- JSON, with secrets
 );
 CREATE INDEX jobs_ready  ON jobs (q, kind, priority DESC, ready) WHERE ready IS NOT NULL;

@@ -18,7 +18,10 @@ type Config struct {
 	Hosts       []string
 	Origins     []string
 	EgressAllow []netip.Prefix
-	Lease       time.Duration // zero if not given
+	Lease       time.Duration  // zero if not given
+	Proxies     []netip.Prefix // whose X-Forwarded-For and -Proto are believed
+	Dashboard   string         // the host on which alone pages are; empty for all
+	Mask        []string       // names of headers and query parameters that hold credentials, besides the usual ones
 	Queues      map[string]Queue
 	Routes      []gateway.Route
 	Otel        string // base URL of an OpenTelemetry collector; empty for none

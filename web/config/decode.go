@@ -30,6 +30,19 @@ func Decode(name string, data []byte) (*Config, error) {
 			"egress": func(n *yaml.Node, at string) {
 				r.mapping(n, at, map[string]field{"allow": func(n *yaml.Node, at string) { r.ranges(n, at, &c.EgressAllow) }})
 			},
+			"trusted_proxies": func(n *yaml.Node, at string) { r.ranges(n, at, &c.Proxies) },
+			"dashboard_host": func(n *yaml.Node, at string) {
+				if text, ok := r.text(n, at); ok && r.host(n, at, text) {
+					c.Dashboard = text
+				}
+			},
+			"mask": r.texts(&c.Mask, func(n *yaml.Node, at, text string) bool {
+				if jobs.IsToken(text) {
+					return true
+				}
+				r.fail(n, at, "must be the name of a header or query parameter, like X-Corp-Secret, not %q", text)
+				return false
+			}),
 			"workers": func(n *yaml.Node, at string) {
 				r.mapping(n, at, map[string]field{"lease": func(n *yaml.Node, at string) { c.Lease, _ = r.duration(n, at, time.Second, time.Hour) }})
 			},

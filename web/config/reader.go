@@ -150,6 +150,15 @@ func (r *reader) text(n *yaml.Node, at string) (string, bool) {
 	return n.Value, true
 }
 
+// truth reads true or false.
+func (r *reader) truth(n *yaml.Node, at string) (value, ok bool) {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
+		r.fail(n, at, "must be true or false, and is %s", kindOf(n))
+		return false, false
+	}
+	return strings.EqualFold(n.Value, "true"), true
+}
+
 func (r *reader) number(n *yaml.Node, at string, least, most int) (int, bool) {
 	v, err := strconv.Atoi(n.Value)
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" || err != nil || v < least || v > most {

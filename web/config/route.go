@@ -40,6 +40,8 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 		},
 		"queue_timeout": func(n *yaml.Node, at string) { route.QueueTimeout, _ = r.duration(n, at, time.Millisecond, 10*year) },
 		"timeout":       func(n *yaml.Node, at string) { route.Timeout, _ = r.duration(n, at, time.Millisecond, 24*time.Hour) },
+		"headers":       func(n *yaml.Node, at string) { route.Headers = r.headers(n, at) },
+		"forward_auth":  func(n *yaml.Node, at string) { route.ForwardAuth, _ = r.truth(n, at) },
 		"retry":         func(n *yaml.Node, at string) { r.retry(n, at, &route) },
 	}
 	before := len(r.errs)

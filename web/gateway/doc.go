@@ -11,6 +11,8 @@
 //     routes is refused.
 //   - Of the headers, those of one connection are dropped both ways, upgrades too, and what
 //     tells the upstream where a request comes from is the hub's word alone.
+//   - The caller's Authorization and Cookie reach an upstream only if the route says so, and
+//     the hub's own keys, tokens and cookies never do.
 //
 // route.go says what a route is, table.go which one a path belongs to, header.go and
 // target.go what the upstream gets, proxy.go passes through, spec.go makes jobs.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -9,8 +10,35 @@ import (
 	"jobhub/jobs"
 )
 
+// Sender is where a request comes from, as the hub tells an upstream.
+type Sender struct {
+	For   string // X-Forwarded-For
+	Proto string // X-Forwarded-Proto
+}
+
+type senderKey struct{}
+
+// WithSender returns a context in which a request is passed on with that sender. Without
+// it, the sender is whoever opened the connection.
+func WithSender(ctx context.Context, s Sender) context.Context {
+	return context.WithValue(ctx, senderKey{}, s)
+}
+
+// SenderOf is the sender of a request.
+func SenderOf(r *http.Request) Sender {
+	if s, ok := r.Context().Value(senderKey{}).(Sender); ok {
+		return s
+	}
+	s := Sender{Proto: "http"}
+	s.For, _, _ = net.SplitHostPort(r.RemoteAddr)
+	if r.TLS != nil {
+		s.Proto = "https"
+	}
+	return s
+}
+
 // outgoing is the headers of a request as the upstream gets them.
-func outgoing(r *http.Request) http.Header {
+func (route *Route) outgoing(r *http.Request) http.Header {
 	h := make(http.Header, len(r.Header)+4)
 	for name, values := range r.Header {
 		if wellNamed(name) && !ofConnection(name) && !ofHub(name) {
@@ -18,15 +46,20 @@ func outgoing(r *http.Request) http.Header {
 		}
 	}
 	jobs.DropNamed(h, r.Header["Connection"])
+	if !route.ForwardAuth {
+		h.Del("Authorization")
+		h.Del("Cookie")
+	}
 	hideCredentials(h)
-	if ip, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		h.Set("X-Forwarded-For", ip)
+	for name, value := range route.Headers {
+		h.Set(name, value)
+	}
+	sender := SenderOf(r)
+	if sender.For != "" {
+		h.Set("X-Forwarded-For", sender.For)
 	}
 	h.Set("X-Forwarded-Host", r.Host)
-	h.Set("X-Forwarded-Proto", "http")
-	if r.TLS != nil {
-		h.Set("X-Forwarded-Proto", "https")
-	}
+	h.Set("X-Forwarded-Proto", sender.Proto)
 	if _, ok := h["User-Agent"]; !ok {
 		h.Set("User-Agent", "") // so that net/http does not set its own
 	}
@@ -80,8 +113,7 @@ func hideCredentials(h http.Header) {
 		}
 		var kept []string
 		for pair := range strings.SplitSeq(lines[i], ";") {
-			name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
-			if !strings.HasPrefix(name, "jobhub") && !strings.HasPrefix(name, "__Host-jobhub") {
+			if !isHubCookie(pair) {
 				kept = append(kept, strings.TrimSpace(pair))
 			}
 		}
@@ -89,5 +121,26 @@ func hideCredentials(h http.Header) {
 	}
 	if len(lines) > 0 && strings.Join(lines, "") == "" {
 		h.Del("Cookie")
+	}
+}
+
+// isHubCookie reports whether a cookie, as name=value, has a name that is the hub's.
+func isHubCookie(pair string) bool {
+	name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
+	name = strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-"), "__secure-")
+	return strings.HasPrefix(name, "jobhub")
+}
+
+// DropHubCookies takes out of an upstream's answer the cookies that would replace those of
+// the dashboard.
+func DropHubCookies(h http.Header) {
+	lines := h["Set-Cookie"]
+	if !slices.ContainsFunc(lines, isHubCookie) {
+		return
+	}
+	if kept := slices.DeleteFunc(slices.Clone(lines), isHubCookie); len(kept) > 0 {
+		h["Set-Cookie"] = kept
+	} else {
+		h.Del("Set-Cookie")
 	}
 }

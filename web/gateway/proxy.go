@@ -46,7 +46,7 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 			p.Out.Host = ""
 			p.Out.Trailer = p.In.Trailer // the same map: its values come with the end of the body
 			trailers := p.Out.Header.Get("Te")
-			p.Out.Header = outgoing(p.In)
+			p.Out.Header = r.outgoing(p.In)
 			if trailers != "" { // set by ReverseProxy: the client understands trailers
 				p.Out.Header.Set("Te", trailers)
 			}
@@ -56,6 +56,7 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 			}
 		},
 		ModifyResponse: func(res *http.Response) error {
+			DropHubCookies(res.Header)
 			if trip, ok := res.Request.Context().Value(tripKey{}).(*trip); ok {
 				trip.begun = true
 				now := time.Now()

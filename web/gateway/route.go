@@ -47,6 +47,9 @@ type Route struct {
 	MaxAttempts  int           // 1 if zero
 	Backoff      jobs.Backoff
 
+	Headers     map[string]string // sent to the upstream, in place of what the caller sends
+	ForwardAuth bool              // the caller's Authorization and Cookie are the upstream's
+
 	Stats *Stats // what happens on it; made with the table
 
 	proxy     *httputil.ReverseProxy

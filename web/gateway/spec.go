@@ -3,8 +3,10 @@ package gateway
 import (
 	"cmp"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -27,7 +29,7 @@ type call struct {
 // Spec is the job that stands for a request with that body: of kind http, or fanout where
 // the route has several targets. queueTimeout is what the queue's jobs have by default.
 func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Spec, error) {
-	h := outgoing(req)
+	h := r.outgoing(req)
 	trace := cmp.Or(Trace(h), newTrace())
 	for _, name := range []string{"Traceparent", "Tracestate", "Expect", "Content-Length"} {
 		h.Del(name) // the first two are of the job; the others belong to this transmission
@@ -41,7 +43,7 @@ func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Sp
 		headers[strings.ToLower(name)] = v
 	}
 	spec := jobs.Spec{Kind: "http", Queue: r.QueueName(), Timeout: r.Timeout, QueueTimeout: r.QueueTimeout,
-		MaxAttempts: max(r.MaxAttempts, 1), Backoff: r.Backoff, Via: jobs.Via{Trace: trace}}
+		MaxAttempts: max(r.MaxAttempts, 1), Backoff: r.Backoff, Via: jobs.Via{Trace: trace, Headers: slices.Sorted(maps.Keys(r.Headers))}}
 	if spec.QueueTimeout == 0 && !queueTimeout {
 		spec.QueueTimeout = DefaultQueueTimeout
 	}

@@ -1,0 +1,245 @@
+package jobs
+
+import (
+	"bytes"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// This file keeps the credentials of HTTP requests apart from the input of their job.
+// The input says Hidden in their place wherever it is stored, shown or searched; they
+// are put back only for the attempt that sends the request.
+
+// Hidden stands in place of a credential.
+const Hidden = "***"
+
+// Credentials are the hidden parts of a JSON document, by JSON pointer (RFC 6901).
+type Credentials map[string]Value
+
+// credentialNames are the headers and query parameters that hold credentials, in lower
+// case; credentialWords make any name one that holds them.
+var (
+	credentialNames = []string{"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "x-auth-token"}
+	credentialWords = []string{"token", "secret", "password", "api-key", "apikey"}
+)
+
+// isCredential reports whether a header or query parameter of that name is hidden; more
+// are further names.
+func isCredential(name string, more []string) bool {
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	return slices.Contains(credentialNames, name) ||
+		slices.ContainsFunc(credentialWords, func(word string) bool { return strings.Contains(name, word) }) ||
+		containsFold(more, name)
+}
+
+// SplitCredentials hides the credentials in all members "headers", "url" and "path" of a
+// document and returns them beside it; more are names to hide besides the usual ones.
+func SplitCredentials(doc Value, more []string) (Value, Credentials) {
+	hidden := Credentials{}
+	out := editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit {
+		var at jsontext.Pointer
+		hide := func(shown func(Value) Value) edit {
+			return func(value Value) Value {
+				to := shown(value)
+				if to != nil && !bytes.Equal(to, value) {
+					hidden[string(at)] = value.Clone()
+				}
+				return to
+			}
+		}
+		switch {
+		case (name == "url" || name == "path") && kind == '"':
+			at = pointer()
+			return hide(func(value Value) Value { return hideInURL(value, more) })
+		case isCredential(name, more):
+			if at = pointer(); at.Parent().LastToken() == "headers" {
+				return hide(func(Value) Value { return Value(`"` + Hidden + `"`) })
+			}
+		}
+		return nil
+	})
+	if len(hidden) == 0 {
+		return doc, nil
+	}
+	return out, hidden
+}
+
+// Join puts credentials back into the document that they were taken from.
+func (c Credentials) Join(doc Value) Value {
+	if len(c) == 0 {
+		return doc
+	}
+	return editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit {
+		if !c.mayName(name) {
+			return nil
+		}
+		secret := c[string(pointer())]
+		return func(Value) Value { return secret }
+	})
+}
+
+// mayName reports whether the last token of a pointer is that name. It spares making the
+// pointer of each member.
+func (c Credentials) mayName(name string) bool {
+	for pointer := range c {
+		if jsontext.Pointer(pointer).LastToken() == name {
+			return true
+		}
+	}
+	return false
+}
+
+// size is about how many bytes they take.
+func (c Credentials) size() (n int) {
+	for pointer, value := range c {
+		n += len(pointer) + len(value)
+	}
+	return n
+}
+
+// Mask sets further names of headers and query parameters that hold credentials. It
+// concerns jobs that are accepted from now on.
+func (e *Engine) Mask(names []string) {
+	plain := make([]string, len(names))
+	for i, name := range names {
+		plain[i] = strings.ReplaceAll(name, "_", "-") // as isCredential compares them
+	}
+	e.masked.Store(&plain)
+}
+
+func (e *Engine) maskedNames() []string {
+	if names := e.masked.Load(); names != nil {
+		return *names
+	}
+	return nil
+}
+
+// keep puts credentials back into a newer version of the document that they were taken
+// from, where it shows the same as that. Without mine, and for headers named in except,
+// that is refused: the error names the members that have to be written anew.
+func (c Credentials) keep(old, doc Value, mine bool, except []string) (Value, error) {
+	shown := map[string]string{} // in the old document, in place of each
+	editMembers(old, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit {
+		if !c.mayName(name) {
+			return nil
+		}
+		at := string(pointer())
+		return func(value Value) Value { shown[at] = string(value); return nil }
+	})
+	var refused []error
+	out := editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit {
+		if !c.mayName(name) {
+			return nil
+		}
+		at := string(pointer())
+		return func(value Value) Value {
+			secret, known := c[at]
+			switch {
+			case !known || shown[at] != string(value):
+				return nil
+			case mine && !containsFold(except, name):
+				return secret
+			}
+			refused = append(refused, invalid(at, "is hidden; write its value or leave it out"))
+			return nil
+		}
+	})
+	return out, together(refused...)
+}
+
+func containsFold(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(other string) bool { return strings.EqualFold(other, name) })
+}
+
+// edit returns what a value is to be replaced by, or nil.
+type edit func(value Value) Value
+
+// editMembers replaces values of members of a JSON document. find gets each member's name,
+// the kind of its value and what makes its pointer; it returns the edit of the value, or
+// nil to go on inside of it. What is not replaced keeps its bytes.
+func editMembers(doc Value, find func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit) Value {
+	d := jsontext.NewDecoder(bytes.NewBuffer(doc))
+	var out []byte
+	copied := 0 // bytes of doc that are in out or replaced there
+	for {
+		token, err := d.ReadToken()
+		if err != nil { // the end
+			break
+		}
+		if kind, n := d.StackIndex(d.StackDepth()); token.Kind() != '"' || kind != '{' || n%2 == 0 {
+			continue // no name of a member
+		}
+		name := token.String() // before the next token takes its place
+		change := find(name, d.PeekKind(), d.StackPointer)
+		if change == nil {
+			continue
+		}
+		value, err := d.ReadValue()
+		if err != nil {
+			break
+		}
+		end := int(d.InputOffset())
+		if to := change(value); to != nil {
+			out = append(append(out, doc[copied:end-len(value)]...), to...)
+			copied = end
+		}
+	}
+	if copied == 0 {
+		return doc
+	}
+	return append(out, doc[copied:]...)
+}
+
+// hideInURL hides the password and the query parameters of a URL, or path, that hold
+// credentials. It returns nil if there are none.
+func hideInURL(quoted Value, more []string) Value {
+	raw, err := jsontext.AppendUnquote(nil, quoted)
+	if err != nil {
+		return nil
+	}
+	rest, hidden := string(raw), false
+	var b strings.Builder
+	if scheme, after, ok := strings.Cut(rest, "://"); ok {
+		end := len(after)
+		if i := strings.IndexAny(after, "/?#"); i >= 0 {
+			end = i
+		}
+		if at := strings.LastIndexByte(after[:end], '@'); at >= 0 {
+			if user, password, ok := strings.Cut(after[:at], ":"); ok && password != Hidden {
+				b.WriteString(scheme + "://" + user + ":" + Hidden)
+				rest, hidden = after[at:], true
+			}
+		}
+	}
+	path, query, ok := strings.Cut(rest, "?")
+	b.WriteString(path)
+	if ok {
+		query, fragment, fragmented := strings.Cut(query, "#")
+		for i, pair := range strings.Split(query, "&") {
+			b.WriteByte("?&"[min(i, 1)])
+			name, value, _ := strings.Cut(pair, "=")
+			if value != "" && value != Hidden && isCredential(unescaped(name), more) {
+				pair, hidden = name+"="+Hidden, true
+			}
+			b.WriteString(pair)
+		}
+		if fragmented {
+			b.WriteString("#" + fragment)
+		}
+	}
+	if !hidden {
+		return nil
+	}
+	return appendString(nil, b.String())
+}
+
+// unescaped is a name of a query parameter as its reader sees it.
+func unescaped(name string) string {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		return plain
+	}
+	return name
+}
