@@ -34,6 +34,7 @@ func TestDocsMetrics(t *testing.T) {
 	}
 	_, table, _ := strings.Cut(string(page), "| figure |")
 	var described []string
+	table, _, _ = strings.Cut(table, "\n\n")
 	for line := range strings.Lines(table) {
 		first, _, _ := strings.Cut(strings.TrimPrefix(line, "|"), "|")
 		for _, m := range regexp.MustCompile("`([a-z_*]+)`").FindAllStringSubmatch(first, -1) {

@@ -95,7 +95,7 @@ func TestHopByHop(t *testing.T) {
 		h.Set("Upgrade", "h2c")
 		h.Set("X-Open", "1")
 	})
-	w := startRoutes(t, up.route("/api/"))
+	w := startRoutes(t, up.route("/api/", func(r *gateway.Route) { r.ForwardAuth = true }))
 	spoofed := []string{"X-User", "X_User", "X.User", "Upgrade", "Http2-Settings", "Te", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "Proxy",
 		"Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Port", "X-Forwarded-Server", "X_Forwarded_For", "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url", "Jobhub-Attempt"}
 	headers := []string{"Connection", "close, X-User, X-Forwarded-For, Upgrade", "X-Forwarded-For", "6.6.6.6", "X-Forwarded-Host", "evil.test", "X-Forwarded-Proto", "https",

@@ -24,6 +24,10 @@ var answers = map[string]*jobs.Response{
 	"large":      {Status: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(strings.Repeat("0123456789abcde\n", 1<<16))},
 	"missing":    {Status: 404, Header: http.Header{"Content-Type": {"application/problem+json"}}, Body: []byte(`{"title":"upstream"}`)},
 	"broken":     {Status: 503, Header: http.Header{"Content-Type": {"text/plain"}, "Retry-After": {"120"}}, Body: []byte("later\n")},
+	"commands": {Status: 200, Header: http.Header{"Content-Type": {"text/plain"}, "X-Mine": {"1"}, "Clear-Site-Data": {`"*"`}, "Refresh": {"0;url=/"}, "Link": {"</x>; rel=preload"},
+		"Strict-Transport-Security": {"max-age=1"}, "Www-Authenticate": {"Basic"}, "Nel": {"{}"}, "Report-To": {"{}"}, "Reporting-Endpoints": {"a"}, "Alt-Svc": {"h3"},
+		"Cache-Control": {"public"}, "Expires": {"0"}, "Age": {"1"}, "Access-Control-Allow-Origin": {"*"}, "Service-Worker-Allowed": {"/"}, "Set-Login": {"logged-in"},
+		"Content-Disposition": {"inline"}, "Sec-Fetch-Made-Up": {"1"}, "Cross-Origin-Opener-Policy": {"unsafe-none"}}, Body: []byte("ok")},
 	"cookie": {Status: 200, Header: http.Header{"Content-Type": {"text/plain"}, "Set-Cookie": {"a=1"}, "Content-Security-Policy": {"default-src *"},
 		"X-Content-Type-Options": {"none"}, "Asyncresult": {"999"}}, Body: []byte("ok")},
 }
@@ -49,7 +53,7 @@ func TestResponseIsTheUpstreamAnswer(t *testing.T) {
 			for which, r := range map[string]reply{"waited for": submitted, "polled": polled} {
 				r.t = t
 				r.want(a.Status).has("AsyncResult", strconv.Itoa(a.Status), "Content-Security-Policy", "sandbox", "X-Content-Type-Options", "nosniff", "Set-Cookie", "",
-					"Content-Type", a.Header.Get("Content-Type"), "Etag", a.Header.Get("Etag"), "Retry-After", a.Header.Get("Retry-After"), "Cache-Control", a.Header.Get("Cache-Control"))
+					"Content-Type", a.Header.Get("Content-Type"), "Etag", a.Header.Get("Etag"), "Retry-After", a.Header.Get("Retry-After"), "Cache-Control", "private, no-store", "Content-Disposition", "attachment")
 				if r.body != string(a.Body) {
 					t.Errorf("%s: %d bytes came back of %d: %.60q", which, len(r.body), len(a.Body), r.body)
 				}

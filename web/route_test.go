@@ -154,7 +154,7 @@ func comparable(r reply) string {
 // with Prefer: wait; the three answers must be the same.
 func TestDifferential(t *testing.T) {
 	up := newUpstream(t, sample)
-	w := startRoutes(t, up.route("/api/", func(r *gateway.Route) { r.Strip = "/api" }))
+	w := startRoutes(t, up.route("/api/", func(r *gateway.Route) { r.Strip, r.ForwardAuth = "/api", true }))
 	compare := func(method, path, body string, headers ...string) {
 		t.Helper()
 		separator := "?"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -127,4 +128,34 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestCredentialsOfRoutes(t *testing.T) {
+	t.Setenv("SHOP_TOKEN", "Bearer s3cret")
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("from a file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Decode("jobhub.yaml", []byte(`
+trusted_proxies: [10.0.0.0/8, "::1/128"]
+dashboard_host: hub.example.com
+mask: [X-Corp-Secret]
+routes:
+  - path: /a/
+    upstream: http://127.0.0.1:9000
+    headers: {authorization: "env:SHOP_TOKEN", X-File: "file:`+file+`", X-Plain: plain}
+    forward_auth: true
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"Authorization": "Bearer s3cret", "X-File": "from a file", "X-Plain": "plain"}
+	if r := c.Routes[0]; !reflect.DeepEqual(r.Headers, want) || !r.ForwardAuth || len(c.Proxies) != 2 || c.Dashboard != "hub.example.com" || len(c.Mask) != 1 {
+		t.Errorf("%+v", c)
+	}
+	for _, wrong := range []string{`{Authorization: "env:NOT_THERE_AT_ALL"}`, `{X: "file:/nowhere"}`, `{"a b": x}`, `{Connection: x}`, `{X: a, x: b}`, `{X: 1}`, `{X-Forwarded-For: a}`, `[a]`} {
+		if _, err := Decode("jobhub.yaml", []byte("routes:\n  - {path: /a/, upstream: \"http://a\", headers: "+wrong+"}\n")); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
 }

@@ -10,6 +10,9 @@ import (
 // patterns as http.ServeMux has them. A route that is never reached is an error; the others
 // are worth knowing, but for the route of all other paths, which means to share.
 func (c *Config) Overlaps(own []string) (notes []string, errs Errors) {
+	if len(c.Routes) > 0 && c.Dashboard == "" {
+		notes = append(notes, fmt.Sprintf("%s: routes and dashboard share their hosts, so that a page of an upstream can act for whoever is logged in; name a host for the dashboard alone with dashboard_host", c.name))
+	}
 	for i, route := range c.Routes {
 		var shared []string
 		for _, pattern := range own {
