@@ -6,13 +6,16 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
+	"net/url"
 	"os"
 
+	"jobhub/jobs/egress"
 	"jobhub/web"
 	"jobhub/web/config"
 )
 
-const checkUsage = `Usage: jobhub check CONFIG
+const checkUsage = `Usage: jobhub check [--egress-allow RANGES] CONFIG
 
 Reads a configuration file as serve does and reports all that is wrong with it, and
 where routes and the hub's own paths meet. Exits with 1 if there is an error.
@@ -21,7 +24,9 @@ where routes and the hub's own paths meet. Exits with 1 if there is an error.
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("jobhub check", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.Usage = func() { fmt.Fprint(stderr, checkUsage) }
+	var allow []netip.Prefix
+	fs.Var((*prefixes)(&allow), "egress-allow", "the `ranges` that serve is started with, if it is; they go before egress.allow of the file")
+	fs.Usage = func() { fmt.Fprint(stderr, checkUsage); fs.PrintDefaults() }
 	if err := parseFlags(fs, args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -32,7 +37,7 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, checkUsage)
 		return 2
 	}
-	c, notes, err := loadConfig(fs.Arg(0))
+	c, notes, err := loadConfig(fs.Arg(0), allow)
 	for _, note := range notes {
 		fmt.Fprintln(stdout, "note:", note)
 	}
@@ -47,20 +52,35 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// loadConfig reads a configuration file, and says what is worth knowing about it.
-func loadConfig(path string) (c *config.Config, notes []string, err error) {
+// loadConfig reads a configuration file, and says what is worth knowing about it. allow is
+// --egress-allow, nil if that was not given.
+func loadConfig(path string, allow []netip.Prefix) (c *config.Config, notes []string, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	return decodeConfig(path, data)
+	return decodeConfig(path, data, allow)
 }
 
-func decodeConfig(path string, data []byte) (c *config.Config, notes []string, err error) {
+func decodeConfig(path string, data []byte, allow []netip.Prefix) (c *config.Config, notes []string, err error) {
 	if c, err = config.Decode(path, data); err != nil {
 		return nil, nil, err
 	}
 	notes, wrong := c.Overlaps(web.OwnPaths())
+	if allow == nil {
+		allow = c.EgressAllow
+	}
+	guard := egress.New(allow, nil)
+	wrong = append(wrong, c.CheckCallbacks(func(text string) error {
+		u, err := url.Parse(text)
+		if err != nil { // not after the file was read
+			return err
+		}
+		if code, detail := guard.Refuses(u); code != "" {
+			return errors.New(detail)
+		}
+		return nil
+	})...)
 	if len(wrong) > 0 {
 		return nil, notes, wrong
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -41,7 +42,10 @@ type configured struct {
 }
 
 // pinned says which settings were given as flags, which go before the file.
-type pinned struct{ egress, lease bool }
+type pinned struct {
+	egress, lease bool
+	allow         []netip.Prefix // with egress, its ranges
+}
 
 // settle is how long a file must be left alone before it is read: editors write in pieces.
 const settle = 100 * time.Millisecond
@@ -128,7 +132,7 @@ func (c *configured) look(ctx context.Context, always bool) {
 	var next *config.Config
 	var notes []string
 	if err == nil {
-		next, notes, err = decodeConfig(c.path, data)
+		next, notes, err = decodeConfig(c.path, data, c.pinned.allow)
 	}
 	for _, note := range notes {
 		c.log.Warn(note)

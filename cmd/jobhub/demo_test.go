@@ -229,7 +229,7 @@ func TestDemoBatches(t *testing.T) {
 
 // TestDemoConfig: the file with the routes is a good one.
 func TestDemoConfig(t *testing.T) {
-	c, notes, err := decodeConfig("jobhub.yaml", demoConfig("http://127.0.0.1:9000"))
+	c, notes, err := decodeConfig("jobhub.yaml", demoConfig("http://127.0.0.1:9000"), nil)
 	if err != nil || len(notes) > 0 || len(c.Routes) != 2 || c.Routes[0].Path != "/shop/" || len(c.Routes[1].Targets) != 3 {
 		t.Errorf("%v %v %+v", err, notes, c)
 	}

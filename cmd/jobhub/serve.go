@@ -88,6 +88,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		o.Pinned.egress = o.Pinned.egress || f.Name == "egress-allow"
 		o.Pinned.lease = o.Pinned.lease || f.Name == "lease"
 	})
+	o.Pinned.allow = o.EgressAllow
 	o.Logger = slog.New(slog.NewTextHandler(stderr, nil))
 	reload := make(chan os.Signal, 1)
 	if o.Config != "" {
@@ -144,7 +145,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	var conf *config.Config
 	if o.Config != "" {
 		var notes []string
-		if conf, notes, err = loadConfig(o.Config); err != nil {
+		if conf, notes, err = loadConfig(o.Config, o.Pinned.allow); err != nil {
 			return nil, fmt.Errorf("the configuration is not good:\n%w", err)
 		}
 		for _, note := range notes {

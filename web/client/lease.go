@@ -226,12 +226,12 @@ func (s *shift) obey(o orders) (unknown []string) {
 	defer s.mu.Unlock()
 	for token, state := range o.Leases {
 		switch r := s.runs[token]; {
-		case r == nil && state != "lost":
+		case r == nil && state != "lost" && !s.settled.known[token]:
 			unknown = append(unknown, token)
 		case r == nil:
 		case state == "cancel":
 			r.cancel(ErrCancelled)
-		case state == "lost":
+		case state == "lost" && !r.settling.Load(): // else the answer to its outcome tells whether that counts
 			r.lose()
 		}
 	}
@@ -258,12 +258,20 @@ func (s *shift) call(ctx context.Context, wait time.Duration, method, path strin
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait+patience)
 	defer cancel()
-	return s.client.call(ctx, method, path, nil, body, out)
+	return s.heard(s.client.call(ctx, method, path, nil, body, out))
+}
+
+// heard takes note of a call that the hub has answered.
+func (s *shift) heard(err error) error {
+	if err == nil {
+		s.answered()
+	}
+	return err
 }
 
 // send is call for what concerns one lease; body is of that type.
 func (s *shift) send(ctx context.Context, path, contentType string, body []byte, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return s.client.call(ctx, http.MethodPost, path, http.Header{"Content-Type": {contentType}}, body, out)
+	return s.heard(s.client.call(ctx, http.MethodPost, path, http.Header{"Content-Type": {contentType}}, body, out))
 }

@@ -137,10 +137,12 @@ func (s *shift) end(r *Run, o outcome) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.runs, r.Job.lease)
+		s.settled.add(r.Job.lease, 1000+4*s.Slots)
 		close(s.changed)
 		s.changed = make(chan struct{})
 	}()
 	for failures := 1; r.reporting.Err() == nil; {
+		r.settling.Store(true)
 		err := s.send(r.reporting, "/v1/leases/"+r.Job.lease+"/"+o.verb, "application/json", o.body, new(jsontext.Value))
 		p, answered := problem(err)
 		switch {

@@ -28,6 +28,8 @@ type Run struct {
 	cancel context.CancelCauseFunc // ends ctx
 	ended  atomic.Bool             // somebody has decided on the outcome
 
+	settling atomic.Bool // the outcome may have reached the hub
+
 	reporting context.Context // ends when nothing it says counts any more
 	hangUp    context.CancelFunc
 	hurry     chan struct{} // reports should leave at once

@@ -78,9 +78,15 @@ type shift struct {
 	beat    time.Duration // between renewals
 	poll    time.Duration // how long a poll may wait
 	runs    map[string]*Run
+	settled recent // leases whose outcome the hub has; an answer that was under way may still name them
 	quiet   bool
 	changed chan struct{} // closed and replaced when an attempt ends
+	back    chan struct{} // closed and replaced when the hub answers again after a failure; nil if it did not fail
 }
+
+// mostPause is the longest pause before a call is sent again: a hub that is back should
+// hear of finished work at once.
+const mostPause = 2 * time.Second
 
 // unwind is how long a handler may take to return after its context has ended.
 const unwind = 10 * time.Second
@@ -191,17 +197,61 @@ func (s *shift) name() string {
 	return s.id
 }
 
-// wait waits after a failure; false if ctx ended it.
+// wait waits after a failure, or until the hub answers another call of this worker; false
+// if ctx ended it.
 func (s *shift) wait(ctx context.Context, doing string, failures int, err error) bool {
 	s.mu.Lock()
-	most := min(firstPause<<min(failures-1, 16), maxPause, s.beat)
-	s.mu.Unlock()
-	pause := rand.N(most) // a random part of it, so that the workers of a restarted hub don't all come at once
-	if p, ok := problem(err); ok {
-		pause += min(p.RetryAfter, maxPause)
+	longest := min(firstPause<<min(failures-1, 16), mostPause, s.beat)
+	if s.back == nil {
+		s.back = make(chan struct{})
 	}
-	s.Logger.Warn("trying again", "doing", doing, "error", err, "pause", pause)
-	return sleep(ctx, pause)
+	back := s.back
+	s.mu.Unlock()
+	pause := rand.N(longest)       // a random part of it, so that the workers of a restarted hub don't all come at once
+	if p, ok := problem(err); ok { // it has answered, so that its answers to others say nothing
+		pause += min(p.RetryAfter, maxPause)
+		back = nil
+	}
+	level := slog.LevelDebug
+	if failures&(failures-1) == 0 { // the first, and then ever more rarely
+		level = slog.LevelWarn
+	}
+	s.Logger.Log(ctx, level, "trying again", "doing", doing, "failures", failures, "error", err, "pause", pause)
+	select {
+	case <-back:
+		return true
+	case <-time.After(pause):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// answered lets everybody try again who waits for the hub to come back.
+func (s *shift) answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.back != nil {
+		close(s.back)
+		s.back = nil
+	}
+}
+
+// recent is a bounded memory of leases.
+type recent struct {
+	order []string
+	known map[string]bool
+}
+
+// add remembers a lease, and forgets those before the last most.
+func (r *recent) add(lease string, most int) {
+	if r.known == nil {
+		r.known = map[string]bool{}
+	}
+	r.known[lease] = true
+	for r.order = append(r.order, lease); len(r.order) > most; r.order = r.order[1:] {
+		delete(r.known, r.order[0])
+	}
 }
 
 // sleep reports false if ctx ended it.

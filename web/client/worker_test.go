@@ -19,6 +19,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// down is the status of a call that breaks off without an answer.
+const down = -1
+
 // foreman is a hub as its workers see it.
 type foreman struct {
 	refuse func(path string, n int) int // the status of the nth call of a path that fails; 0 to answer it
@@ -71,7 +74,11 @@ func (f *foreman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.calls = append(f.calls, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+string(text)))
 	f.counts[r.URL.Path]++
 	f.types[r.URL.Path] = r.Header.Get("Content-Type")
-	if status := f.refuse(r.URL.Path, f.counts[r.URL.Path]); status != 0 {
+	status := f.refuse(r.URL.Path, f.counts[r.URL.Path])
+	if status == down {
+		panic(http.ErrAbortHandler)
+	}
+	if status != 0 {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(status)
 		code := map[int]string{409: "lease_lost", 413: "too_large"}[status]
@@ -358,6 +365,69 @@ func TestWorkerUnknownLease(t *testing.T) {
 		time.Sleep(time.Second)
 		stop()
 		want(t, f.said("leases/"), "POST /v1/leases/x/release")
+	})
+}
+
+// An answer that was under way while an outcome was settled still names its lease.
+func TestWorkerSettledLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newForeman(task("a", ""))
+		stop := work(t, f, Worker{Handle: func(context.Context, *Run) (any, error) { return 1, nil }})
+		time.Sleep(time.Second)
+		f.tell(func() { f.states["a"] = "ok" })
+		time.Sleep(time.Second)
+		stop()
+		want(t, f.said("leases/"), `POST /v1/leases/a/complete {"result":1}`)
+	})
+}
+
+// A lease that the hub says is lost while its outcome is on the way may be lost because
+// that has arrived: the answer to the outcome tells.
+func TestWorkerLostWhileSettling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newForeman(task("a", ""))
+		f.refuse = func(path string, n int) int {
+			if strings.HasSuffix(path, "/complete") && n < 3 {
+				return down
+			}
+			return 0
+		}
+		stop := work(t, f, Worker{Slots: 2, Handle: func(context.Context, *Run) (any, error) {
+			f.tell(func() { f.states["a"] = "lost" })
+			return 1, nil
+		}})
+		time.Sleep(10 * time.Second)
+		stop()
+		end := `POST /v1/leases/a/complete {"result":1}`
+		want(t, f.said("leases/"), end, end, end)
+	})
+}
+
+// What waits for a hub that is away goes on as soon as the hub answers anybody.
+func TestWorkerGoesOnTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newForeman(task("a", ""), task("b", ""), task("c", ""))
+		away := false // protected by f.mu
+		f.refuse = func(string, int) int {
+			if away {
+				return down
+			}
+			return 0
+		}
+		stop := work(t, f, Worker{Slots: 3, Handle: func(context.Context, *Run) (any, error) {
+			time.Sleep(time.Second)
+			f.tell(func() { away = true })
+			return 1, nil
+		}})
+		time.Sleep(30 * time.Second)
+		f.tell(func() { away = false; f.id++ })
+		time.Sleep(mostPause)
+		settled := len(f.said("complete"))
+		time.Sleep(time.Minute)
+		if all := len(f.said("complete")); all != settled {
+			t.Errorf("%s after the hub came back, %d outcomes were not settled", mostPause, all-settled)
+		}
+		stop()
 	})
 }
 

@@ -30,6 +30,24 @@ type Config struct {
 
 	name  string
 	lines map[string]int // of routes, by path
+	hooks []place        // of the URLs of callbacks
+}
+
+// place is where a URL stands in the file.
+type place struct {
+	line    int
+	at, url string
+}
+
+// CheckCallbacks returns what check finds wrong with the URLs of callbacks. Its error should
+// say what to do.
+func (c *Config) CheckCallbacks(check func(url string) error) (errs Errors) {
+	for _, p := range c.hooks {
+		if err := check(p.url); err != nil {
+			errs = append(errs, Error{File: c.name, Line: p.line, At: p.at, Text: err.Error()})
+		}
+	}
+	return errs
 }
 
 // Queue is what the file says about one queue of the default tenant: exactly these

@@ -50,7 +50,7 @@ func Decode(name string, data []byte) (*Config, error) {
 				r.mapping(n, at, map[string]field{"endpoint": func(n *yaml.Node, at string) { c.Otel = r.collector(n, at) }})
 			},
 			"queues": func(n *yaml.Node, at string) {
-				r.each(n, at, func(key, value *yaml.Node, at string) { c.Queues[key.Value] = r.queue(key, value, at) })
+				r.each(n, at, func(key, value *yaml.Node, at string) { c.Queues[key.Value] = r.queue(key, value, at, c) })
 			},
 			"routes": func(n *yaml.Node, at string) {
 				r.list(n, at, func(n *yaml.Node, at string) { r.route(n, at, c) })
@@ -121,7 +121,7 @@ func (r *reader) ranges(n *yaml.Node, at string, to *[]netip.Prefix) {
 	})
 }
 
-func (r *reader) queue(key, n *yaml.Node, at string) (q Queue) {
+func (r *reader) queue(key, n *yaml.Node, at string, c *Config) (q Queue) {
 	if !jobs.WellFormedName(key.Value) {
 		r.fail(key, at, "must have a name of 1 to 64 of a-z 0-9 . _ -")
 		return q
@@ -140,18 +140,19 @@ func (r *reader) queue(key, n *yaml.Node, at string) (q Queue) {
 		},
 		"queue_timeout": func(n *yaml.Node, at string) { q.QueueTimeout, _ = r.duration(n, at, time.Millisecond, 10*year) },
 		"callbacks": func(n *yaml.Node, at string) {
-			r.list(n, at, func(n *yaml.Node, at string) { q.Callbacks = append(q.Callbacks, r.callback(n, at)) })
+			r.list(n, at, func(n *yaml.Node, at string) { q.Callbacks = append(q.Callbacks, r.callback(n, at, c)) })
 		},
 	}
 	r.mapping(n, at, fields)
 	return q
 }
 
-func (r *reader) callback(n *yaml.Node, at string) (c jobs.Callback) {
+func (r *reader) callback(n *yaml.Node, at string, file *Config) (c jobs.Callback) {
 	r.mapping(n, at, map[string]field{
 		"url": func(n *yaml.Node, at string) {
 			if u, ok := r.url(n, at); ok {
 				c.URL = u.String()
+				file.hooks = append(file.hooks, place{n.Line, at, c.URL})
 			}
 		},
 		"events": r.texts(&c.Events, func(n *yaml.Node, at, text string) bool {
