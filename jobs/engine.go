@@ -254,11 +254,14 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if old.Kind == KindWebhook { // else a callback's secret would sign anything
 			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
 		}
-		input = again.Input
+		input = again.Input.Clone() // it is compacted in its place
 		via.Upstreams = nil // the operator opened them for requests of the route, not for what a caller writes
 		if err := input.Compact(); err != nil {
 			return Accepted{}, invalid("/input", "%s", err)
 		}
+	}
+	if again.Input != nil {
+		again.Input = input
 	}
 	again.tenant = tenant
 	s := e.again(&old, again)
