@@ -14,8 +14,9 @@ import (
 )
 
 // Bulk is an action on all jobs that a filter selects: those that were accepted before
-// it, and never other bulk jobs. Cancel concerns unfinished jobs; retry finished ones, and
-// without States those that failed or were cancelled.
+// it, and never other bulk jobs. Cancel concerns unfinished jobs; run those that wait for a
+// time; delete finished ones; retry finished ones that have no retry yet, and without States
+// those that failed or were cancelled.
 type Bulk struct {
 	Action Action
 	Filter Filter // Tenant is whose jobs; IDs, Before, Limit and Due are not used
@@ -29,6 +30,8 @@ type Action string
 const (
 	CancelAll Action = "cancel"
 	RetryAll  Action = "retry"
+	DeleteAll Action = "delete"
+	RunAll    Action = "run"
 )
 
 const (
@@ -58,14 +61,18 @@ type bulkFilter struct {
 // narrow leaves of the states those that the action concerns.
 func (b *Bulk) narrow() error {
 	asked := b.Filter.States
-	states := []State{Scheduled, Queued, Running, Retrying, Waiting}
+	var states []State
 	switch {
+	case b.Action == CancelAll:
+		states = []State{Scheduled, Queued, Running, Retrying, Waiting}
+	case b.Action == RunAll:
+		states = []State{Scheduled, Retrying}
 	case b.Action == RetryAll && len(asked) == 0:
 		states = []State{Failed, Cancelled}
-	case b.Action == RetryAll:
+	case b.Action == RetryAll || b.Action == DeleteAll:
 		states = []State{Succeeded, Failed, Cancelled}
-	case b.Action != CancelAll:
-		return invalid("/action", "must be cancel or retry")
+	default:
+		return invalid("/action", "must be cancel, retry, delete or run")
 	}
 	if len(asked) > 0 {
 		states = slices.DeleteFunc(states, func(s State) bool { return !slices.Contains(asked, s) })
@@ -82,7 +89,14 @@ func (e *Engine) Count(ctx context.Context, b Bulk) (n int64, err error) {
 	if err := b.narrow(); err != nil {
 		return 0, err
 	}
-	err = e.each(ctx, b.Filter, math.MaxUint64>>1, func(page []Job, _ uint64) error { n += int64(len(page)); return nil })
+	err = e.each(ctx, b.Filter, math.MaxUint64>>1, func(page []Job, _ uint64) error {
+		for i := range page {
+			if b.Action != RetryAll || page[i].RetriedBy == (ID{}) {
+				n++
+			}
+		}
+		return nil
+	})
 	return n, err
 }
 
@@ -118,8 +132,8 @@ func (e *Engine) each(ctx context.Context, f Filter, before uint64, do func(page
 // bulkState is how far a bulk job is; it is also its checkpoint and its result.
 type bulkState struct {
 	Count   int64  `json:"count"`         // jobs it came across
-	Done    int64  `json:"done"`          // of these, cancelled or retried
-	Skipped int64  `json:"skipped"`       // of these, in another state by then
+	Done    int64  `json:"done"`          // of these, cancelled, retried, deleted or told to run
+	Skipped int64  `json:"skipped"`       // of these, in another state by then, or retried before
 	Before  uint64 `json:"next,omitzero"` // where the next page begins
 }
 
@@ -147,12 +161,10 @@ func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
 		return Result{}, err
 	}
 	total += at.Count
-	act := e.cancelOne
-	if in.Action == RetryAll {
-		act = e.retryOne
-	}
+	act := map[Action]func(context.Context, *Job, *Job) (bool, error){CancelAll: e.cancelOne, DeleteAll: e.deleteOne, RunAll: e.runOne,
+		RetryAll: func(ctx context.Context, bulk, job *Job) (bool, error) { return e.retryOne(ctx, bulk, job, f) }}[in.Action]
 	err := e.each(ctx, f, at.Before, func(page []Job, next uint64) error {
-		done, err := e.inBulk(ctx, page, func(id ID) (bool, error) { return act(ctx, job, id) })
+		done, err := e.inBulk(ctx, page, func(one *Job) (bool, error) { return act(ctx, job, one) })
 		if err != nil {
 			return err
 		}
@@ -174,15 +186,15 @@ func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
 }
 
 // inBulk acts on the jobs of a page and returns how many it concerned.
-func (e *Engine) inBulk(ctx context.Context, page []Job, act func(ID) (bool, error)) (int64, error) {
+func (e *Engine) inBulk(ctx context.Context, page []Job, act func(*Job) (bool, error)) (int64, error) {
 	var done atomic.Int64
 	var failed atomic.Pointer[error]
 	var workers sync.WaitGroup
-	next := make(chan ID)
+	next := make(chan *Job)
 	for range min(bulkAtOnce, len(page)) {
 		workers.Go(func() {
-			for id := range next {
-				ok, err := act(id)
+			for job := range next {
+				ok, err := act(job)
 				if ok {
 					done.Add(1)
 				}
@@ -196,7 +208,7 @@ func (e *Engine) inBulk(ctx context.Context, page []Job, act func(ID) (bool, err
 		if failed.Load() != nil || ctx.Err() != nil {
 			break
 		}
-		next <- page[i].ID
+		next <- &page[i]
 	}
 	close(next)
 	workers.Wait()
@@ -206,19 +218,41 @@ func (e *Engine) inBulk(ctx context.Context, page []Job, act func(ID) (bool, err
 	return done.Load(), context.Cause(ctx)
 }
 
-func (e *Engine) cancelOne(ctx context.Context, bulk *Job, id ID) (bool, error) {
-	job, _, err := e.Cancel(ctx, bulk.Tenant, id)
+func (e *Engine) cancelOne(ctx context.Context, bulk, one *Job) (bool, error) {
+	job, _, err := e.Cancel(ctx, bulk.Tenant, one.ID)
 	if gone(err) {
 		return false, nil
 	}
 	return job.State == Cancelled || job.CancelRequested, err
 }
 
-// retryOne waits while the job's queue is full.
-func (e *Engine) retryOne(ctx context.Context, bulk *Job, id ID) (bool, error) {
+func (e *Engine) deleteOne(ctx context.Context, bulk, one *Job) (bool, error) {
+	err := e.Delete(ctx, bulk.Tenant, one.ID)
+	if gone(err) || errors.Is(err, ErrConflict) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (e *Engine) runOne(ctx context.Context, bulk, one *Job) (bool, error) {
+	_, _, err := e.RunNow(ctx, bulk.Tenant, one.ID)
+	if gone(err) || errors.Is(err, ErrConflict) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// retryOne waits while the job's queue is full. A job whose parent is retried, too, comes
+// along with that.
+func (e *Engine) retryOne(ctx context.Context, bulk, one *Job, f Filter) (bool, error) {
+	if one.Reason == ByParent {
+		if along, err := e.comesAlong(ctx, one, f); err != nil || along {
+			return false, err
+		}
+	}
 	for {
-		key := &Key{Scope: bulk.Tenant + " " + kindBulk, Key: bulk.ID.String() + " " + id.String(), Fingerprint: []byte(kindBulk), Until: time.Now().Add(2 * bulkAttempts * bulkTimeout)}
-		_, err := e.Retry(ctx, bulk.Tenant, id, Again{Key: key, Caller: bulk.Caller})
+		key := &Key{Scope: bulk.Tenant + " " + kindBulk, Key: bulk.ID.String() + " " + one.ID.String(), Fingerprint: []byte(kindBulk), Until: time.Now().Add(2 * bulkAttempts * bulkTimeout)}
+		accepted, err := e.Retry(ctx, bulk.Tenant, one.ID, Again{Key: key, Caller: bulk.Caller})
 		if !errors.Is(err, ErrQueueFull) {
 			if gone(err) || errors.Is(err, ErrConflict) {
 				return false, nil
@@ -226,7 +260,7 @@ func (e *Engine) retryOne(ctx context.Context, bulk *Job, id ID) (bool, error) {
 			if p, ok := errors.AsType[*Problem](err); ok && p.Status == 422 { // its handler no longer takes such an input
 				return false, nil
 			}
-			return err == nil, err
+			return err == nil && !accepted.Existing, err
 		}
 		select {
 		case <-time.After(bulkAgain):
@@ -234,6 +268,15 @@ func (e *Engine) retryOne(ctx context.Context, bulk *Job, id ID) (bool, error) {
 			return false, context.Cause(ctx)
 		}
 	}
+}
+
+// comesAlong reports whether a job waited for one that did not succeed, has no retry yet,
+// and is among those that the filter selects: the bulk action will come to it.
+func (e *Engine) comesAlong(ctx context.Context, one *Job, f Filter) (bool, error) {
+	ahead := f
+	ahead.Ahead, ahead.Text, ahead.Limit, ahead.Before = one.ID, "", maxAfter, 0
+	page, err := e.store.List(ctx, ahead)
+	return slices.ContainsFunc(page.Jobs, func(j Job) bool { return j.RetriedBy == (ID{}) }), err
 }
 
 func gone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) }

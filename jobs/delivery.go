@@ -28,7 +28,13 @@ func (e *Engine) follow(b *Batch) {
 	for _, c := range b.Changes {
 		t := c.Event.Type
 		if t != 0 && t.Lasting() && len(e.toldLocked(&c.Job, t)) > 0 {
-			c.Follow = func(job *Job) []*Change { return e.deliveries(job, t, b.Now) }
+			before := c.Follow
+			c.Follow = func(job *Job) (list []*Change) {
+				if before != nil {
+					list = before(job)
+				}
+				return append(list, e.deliveries(job, t, b.Now)...)
+			}
 		}
 	}
 	for _, c := range b.Claims {
@@ -223,7 +229,7 @@ func (e *Engine) enableCallback(ctx context.Context, tenant string, id ID, url s
 		}
 		job.Callbacks = slices.Clone(job.Callbacks)
 		job.Callbacks[i].enable(on)
-		err = e.commits.keep(ctx, newOp(Change{Job: job, If: Guard{job.State, job.Lease}, Fields: FieldCallbacks}))
+		err = e.commits.keep(ctx, newOp(Change{Job: job, If: Guard{State: job.State, Lease: job.Lease}, Fields: FieldCallbacks}))
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}

@@ -42,7 +42,11 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = append(b, `,"cancel_requested":`...)
 	b = strconv.AppendBool(b, j.CancelRequested)
 	b = appendID(append(b, `,"retry_of":`...), j.RetryOf)
+	b = appendID(append(b, `,"retried_by":`...), j.RetriedBy)
 	b = appendID(append(b, `,"parent":`...), j.Parent)
+	if j.Unique != nil {
+		b = appendAny(append(b, `,"unique":`...), false, j.Unique)
+	}
 	if len(j.Callbacks) > 0 && j.Kind != KindWebhook {
 		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
 	}
@@ -72,6 +76,18 @@ func (j *Job) ChangedData(fields Field) Value {
 	b := appendString(append(make([]byte, 0, 160), `{"state":`...), j.State.String())
 	if fields.Has(FieldState) && j.State.Final() {
 		b = appendString(append(b, `,"reason":`...), string(j.Reason))
+	}
+	if fields.Has(FieldQueue) {
+		b = appendString(append(b, `,"queue":`...), j.Queue)
+	}
+	if fields.Has(FieldPriority) {
+		b = appendInt(append(b, `,"priority":`...), j.Priority)
+	}
+	if fields.Has(FieldTags) {
+		b = appendTags(append(b, `,"tags":`...), j.Tags)
+	}
+	if fields.Has(FieldRetried) {
+		b = appendID(append(b, `,"retried_by":`...), j.RetriedBy)
 	}
 	if fields.Has(FieldAttempt) {
 		b = appendInt(append(b, `,"attempt":`...), j.Attempt)
@@ -130,6 +146,9 @@ func (j *Job) acceptedData() Value {
 	}
 	if j.Parent != (ID{}) {
 		b = appendID(append(b, `,"parent":`...), j.Parent)
+	}
+	if j.Unique != nil {
+		b = appendAny(append(b, `,"unique":`...), false, j.Unique)
 	}
 	if len(j.Callbacks) > 0 && j.Kind != KindWebhook {
 		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)

@@ -35,7 +35,8 @@ type Engine struct {
 	lease   time.Duration
 	logAge  time.Duration
 	epoch   string
-	tidyAt  time.Time // when retention is looked at next; only tend uses it
+	tidyAt  time.Time // when the log is trimmed next; only tend uses it
+	retain  retention
 
 	configuring sync.Mutex // one change of settings at a time
 
@@ -178,21 +179,32 @@ type Accepted struct {
 	Job      Job   // as of its first event, or as of now when Replayed
 	Position int64 // in its queue, from 1; 0 if it is not queued
 	Replayed bool  // the idempotency key was bound to this job before
+	Existing bool  // this job is there already, and none was made
 }
 
 // Submit accepts a job: when it returns without error, the job is durable.
 // ErrConflict with status 422 if the idempotency key stands for another request.
 func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	job, err := e.newJob(s)
-	if err == nil {
-		err = e.limitDeliveries(ctx, job.Tenant, len(job.Callbacks))
-	}
 	if err != nil {
 		return Accepted{}, err
 	}
-	o := newOp(accept(job))
-	o.change.Key, o.change.After = s.Key, s.After
-	err = e.commits.submit(ctx, o)
+	return e.submit(ctx, s, e.insertion(job, s))
+}
+
+// insertion is the change that submits a job.
+func (e *Engine) insertion(job Job, s Spec) Change {
+	c := accept(job)
+	c.Key, c.After, c.Retry, c.Peers = s.Key, s.After, s.retry, e.uniquePeers(&job)
+	return c
+}
+
+func (e *Engine) submit(ctx context.Context, s Spec, c Change) (Accepted, error) {
+	if err := e.limitDeliveries(ctx, c.Job.Tenant, len(c.Job.Callbacks)); err != nil {
+		return Accepted{}, err
+	}
+	o := newOp(c)
+	err := e.commits.submit(ctx, o)
 	if unknown, ok := errors.AsType[*UnknownParent](err); ok {
 		i := slices.Index(s.After, unknown.ID)
 		return Accepted{}, invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
@@ -205,6 +217,9 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 		}
 		return Accepted{Job: taken.Job, Replayed: true}, nil
 	}
+	if existing, ok := errors.AsType[*Existing](err); ok {
+		return Accepted{Job: existing.Job, Existing: true}, nil
+	}
 	if err != nil {
 		return Accepted{}, e.unavailable(ctx, err)
 	}
@@ -215,12 +230,20 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 type Again struct {
 	Input   Value    // another input
 	Targets []string // only these targets; the others keep what came of them
+	Again   bool     // make another one although there is one
 	Key     *Key     // idempotency key, if the caller sent one
 	Caller  string   // in whose name
+
+	tenant string
 }
 
-// Retry submits a job like one that has ended. The old one stays as it is. ErrConflict if
-// it has not ended.
+// Retry submits a job like one that has ended. The old one stays as it is, but names the new
+// one as its retry; if it has one that is still kept, that is the answer. ErrConflict if it
+// has not ended.
+//
+// Jobs that were cancelled only because the old one did not succeed are submitted again with
+// it, to run after the new one. The retry of one of them alone runs after the retries that
+// its parents have.
 func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (Accepted, error) {
 	old, _, err := e.store.Job(ctx, tenant, id)
 	if err != nil {
@@ -234,7 +257,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if old.Kind == KindWebhook { // else a callback's secret would sign anything
 			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
 		}
-		input = again.Input
+		input = again.Input.Clone() // it is compacted in its place
 		if err := input.Compact(); err != nil {
 			return Accepted{}, invalid("/input", "%s", err)
 		}
@@ -243,7 +266,12 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		}
 		via.Upstreams, via.Headers = nil, nil // the operator opened them for requests of the route, not for what a caller writes
 	}
-	var result Value
+	if again.Input != nil {
+		again.Input = input
+	}
+	again.tenant = tenant
+	s := e.again(&old, again)
+	s.Input, s.Via = input, via
 	if again.Targets != nil {
 		if again.Input != nil {
 			return Accepted{}, invalid("/targets", "give input or targets, not both")
@@ -252,21 +280,46 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if h.Repeat == nil {
 			return Accepted{}, invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
 		}
-		if result, err = h.Repeat(&old, again.Targets); err != nil {
+		if s.result, err = h.Repeat(&old, again.Targets); err != nil {
 			return Accepted{}, err
 		}
 	}
+	if old.Reason == ByParent {
+		if s.After, _, err = e.ahead(ctx, &old, nil); err != nil {
+			return Accepted{}, err
+		}
+	}
+	job, err := e.newJob(s)
+	if err != nil {
+		return Accepted{}, err
+	}
+	c := e.insertion(job, s)
+	if old.State != Succeeded {
+		along, err := e.dependents(ctx, &old, job.ID, again)
+		if err != nil {
+			return Accepted{}, err
+		}
+		if len(along) > 0 {
+			c.Follow = func(*Job) []*Change { return along }
+		}
+	}
+	return e.submit(ctx, s, c)
+}
+
+// again is what the retry of a job submits, as the job was.
+func (e *Engine) again(old *Job, again Again) Spec {
 	callbacks := slices.Clone(old.Callbacks)
 	for i := range callbacks {
 		callbacks[i].enable(true)
 	}
-	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
+	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: old.Input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
-		Retention: old.Retention, RetryOf: old.ID, Via: via, Tenant: tenant, Caller: again.Caller, Key: again.Key, Callbacks: callbacks, result: result}
+		Retention: old.Retention, RetryOf: old.ID, Via: old.Via, Tenant: old.Tenant, Caller: again.Caller, Key: again.Key, Callbacks: callbacks,
+		Unique: old.Unique, schedule: old.Schedule, retry: &Retry{Again: again.Again, As: again.asked()}}
 	if s.inside = old.Kind == KindWebhook; s.inside {
 		s.Parent = old.Parent
 	}
-	return e.Submit(ctx, s)
+	return s
 }
 
 // checkOutside looks at what only the hub itself may ask for: deliveries, bulk actions,
@@ -302,6 +355,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	if err != nil {
 		return Job{}, err
 	}
+	whole := s.Input
 	var hidden Credentials
 	if h.Requests {
 		s.Via.Mask = e.maskedNames()
@@ -310,7 +364,12 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input, Credentials: hidden,
 		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
-		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Caller: s.Caller, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, CreatedAt: now}
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Caller: s.Caller, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, Schedule: s.schedule, CreatedAt: now}
+	if s.Unique != nil {
+		same := j
+		same.Input = whole
+		j.Unique, j.UniqueKey = s.Unique, s.Unique.key(&same)
+	}
 	if j.QueueTimeout == 0 {
 		e.mu.Lock()
 		j.QueueTimeout = time.Duration(e.settings[QueueName{j.Tenant, j.Queue}].QueueTimeout)
@@ -345,18 +404,7 @@ func (e *Engine) Cancel(ctx context.Context, tenant string, id ID) (Job, Positio
 		if err != nil || job.State.Final() || job.CancelRequested {
 			return job, pos, err
 		}
-		var c Change
-		if job.State == Running {
-			job.CancelRequested = true
-			c = Change{Job: job, If: Guard{Running, job.Lease}, Fields: FieldCancel, Event: Event{Type: JobCancelRequested}}
-			if strings.HasPrefix(job.Lease, inProcess) { // an outside worker's grace begins when it is told
-				c.Job.WakeAt, c.Fields = time.Now().Add(CancelGrace), c.Fields|FieldWake
-			}
-			c.Event.Data = c.Job.ChangedData(c.Fields)
-		} else {
-			c = finish(job, Guard{State: job.State}, Cancelled, ByUser, FieldState)
-		}
-		err = e.commits.do(ctx, newOp(c))
+		err = e.commits.do(ctx, newOp(cancelled(job)))
 		if errors.Is(err, ErrConflict) {
 			continue // it has moved on: look again
 		}
@@ -417,8 +465,11 @@ func (e *Engine) stored(b *Batch, err error) {
 		}
 		return
 	}
-	var wake time.Time
+	var wake, retained time.Time
 	for _, c := range b.Changes {
+		if c.Err == nil && c.Fields.Has(FieldRetained) && (retained.IsZero() || c.Job.RetainedUntil.Before(retained)) {
+			retained = c.Job.RetainedUntil
+		}
 		if c.Err == nil && (c.If.State == 0 || c.Fields.Has(FieldWake)) && !c.Job.WakeAt.IsZero() && (wake.IsZero() || c.Job.WakeAt.Before(wake)) {
 			wake = c.Job.WakeAt
 		}
@@ -428,6 +479,9 @@ func (e *Engine) stored(b *Batch, err error) {
 	}
 	if !wake.IsZero() {
 		e.waking.by(wake)
+	}
+	if !retained.IsZero() {
+		e.retainUntil(retained.Add(tidyPause)) // so that many end together
 	}
 	e.claimed(b, false)
 }

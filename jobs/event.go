@@ -19,10 +19,12 @@ const (
 	JobCancelled
 	QueuePaused
 	QueueResumed
+	JobChanged // the document has changed, the state has not
+	JobDeleted
 )
 
 var eventNames = [...]string{"", "job.scheduled", "job.queued", "job.started", "job.progress", "job.output", "job.retrying",
-	"job.waiting", "job.cancel_requested", "job.succeeded", "job.failed", "job.cancelled", "queue.paused", "queue.resumed"}
+	"job.waiting", "job.cancel_requested", "job.succeeded", "job.failed", "job.cancelled", "queue.paused", "queue.resumed", "job.changed", "job.deleted"}
 
 func (t EventType) String() string {
 	if int(t) < len(eventNames) {
@@ -32,7 +34,7 @@ func (t EventType) String() string {
 }
 
 // Valid reports whether t is one of the types above.
-func (t EventType) Valid() bool { return t >= JobScheduled && t <= QueueResumed }
+func (t EventType) Valid() bool { return t >= JobScheduled && t <= JobDeleted }
 
 // Lasting reports whether events of this type change the version of a job, and
 // so may never be dropped or merged on the way to a subscriber.

@@ -52,7 +52,7 @@ func ParseState(name string) (State, bool) {
 var transitions = map[State][]State{
 	0:         {Scheduled, Queued, Waiting},
 	Scheduled: {Queued, Failed, Cancelled},
-	Queued:    {Running, Failed, Cancelled},
+	Queued:    {Running, Scheduled, Failed, Cancelled},
 	Running:   {Queued, Scheduled, Retrying, Waiting, Succeeded, Failed, Cancelled},
 	Retrying:  {Queued, Failed, Cancelled},
 	Waiting:   {Queued, Scheduled, Succeeded, Failed, Cancelled},
@@ -117,9 +117,15 @@ type Job struct {
 	CancelRequested bool
 	ParentFailed    bool // a job that this one waits for did not succeed
 	RetryOf         ID
+	RetriedBy       ID     // the newest retry of this job
+	RetriedAs       []byte // what that retry has of its own, as Retry.As had it
 	Parent          ID
 	Caller          string // in whose name it was submitted, as Spec.Caller had it
 	Via             Via
+	Schedule        string // the name of the schedule whose run it is, or that of the job it repeats
+
+	Unique    *Unique // nil where any number of such jobs may be there
+	UniqueKey []byte  // the same for all jobs that Unique takes to be the same
 
 	// Callbacks are told of the job's changes; of a delivery, the one it goes to.
 	Callbacks []Callback
@@ -188,6 +194,10 @@ const (
 	FieldReported
 	FieldExpires
 	FieldCallbacks
+	FieldPriority
+	FieldTags
+	FieldQueue   // Queue and UniqueKey; together with FieldState, as the job lines up again
+	FieldRetried // RetriedBy and RetriedAs
 )
 
 // Has reports whether all of want are in f.

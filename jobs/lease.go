@@ -62,7 +62,7 @@ func (h *held) verdict(now time.Time) Change {
 	job := h.run.job
 	switch {
 	case !h.told.IsZero() && !now.Before(h.told.Add(CancelGrace)):
-		return finish(job, Guard{Running, job.Lease}, Cancelled, ByUser, 0)
+		return finish(job, Guard{State: Running, Lease: job.Lease}, Cancelled, ByUser, 0)
 	case !now.Before(job.StartedAt.Add(job.Timeout)):
 		return settle(job, Result{}, ErrTimeout, ErrTimeout)
 	}
@@ -74,10 +74,10 @@ func (h *held) verdict(now time.Time) Change {
 func (e *Engine) tend(ctx context.Context) (next time.Time) {
 	now := time.Now()
 	if !now.Before(e.tidyAt) {
-		e.tidy(ctx)
+		e.tidyLog(ctx)
 		e.tidyAt = now.Add(tidyEvery)
 	}
-	next = e.tidyAt
+	next = earlier(e.tidyAt, e.tidyJobs(ctx, now))
 	var ended []*op
 	e.mu.Lock()
 	for lease, h := range e.leases {

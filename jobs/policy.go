@@ -30,7 +30,7 @@ func finish(job Job, was Guard, to State, reason Reason, fields Field) Change {
 
 // release gives a running job back as if this attempt had not begun.
 func release(job Job) Change {
-	was := Guard{Running, job.Lease}
+	was := Guard{State: Running, Lease: job.Lease}
 	job.Attempt--
 	job.Lease, job.WakeAt = "", time.Time{}
 	if job.CancelRequested {
@@ -49,7 +49,7 @@ func interrupt(job Job) Change {
 }
 
 func lostForGood(job Job) Change {
-	was := Guard{Running, job.Lease}
+	was := Guard{State: Running, Lease: job.Lease}
 	job.Error = newProblem("worker_lost", "Worker lost", "The worker was lost while it ran the job; whether the work was done is unknown.")
 	return finish(job, was, Failed, WorkerLost, FieldError|FieldLost)
 }
@@ -74,7 +74,7 @@ func snooze(job Job, delay time.Duration) Change {
 	if job.CancelRequested {
 		return release(job)
 	}
-	was := Guard{Running, job.Lease}
+	was := Guard{State: Running, Lease: job.Lease}
 	at := time.Now().Add(delay + time.Millisecond - 1).Truncate(time.Millisecond)
 	job.Attempt--
 	job.Lease, job.ScheduledAt, job.WakeAt = "", at, at
@@ -91,7 +91,7 @@ func accept(job Job) Change {
 // settle decides what follows from the end of an attempt; cause is why its context
 // ended, if it did.
 func settle(job Job, res Result, err, cause error) Change {
-	was := Guard{Running, job.Lease}
+	was := Guard{State: Running, Lease: job.Lease}
 	job.Result, job.Response, job.Error = res.Value, res.Response, nil
 	if err == nil {
 		return finish(job, was, Succeeded, "", FieldResult|FieldError)
@@ -143,7 +143,7 @@ func enqueue(job Job, was Guard, now time.Time) Change {
 
 // due decides about a job whose time has come. False if nothing is to be done yet.
 func due(job Job, now time.Time) (Change, bool) {
-	was := Guard{job.State, job.Lease}
+	was := Guard{job.State, job.Lease, job.Version}
 	switch job.State {
 	case Waiting:
 		if job.ParentFailed {

@@ -83,6 +83,8 @@ var (
 	ErrQueueFull = typedProblem("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
 	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job's time of retention is over; it is no longer kept."}
 
+	ErrOrderTaken = newProblem(Conflict, "Ordering key in use", "A later job of the same ordering key runs in that queue. Move this one when that has ended.")
+
 	// ErrTrimmed: the log no longer reaches back to the position asked for.
 	ErrTrimmed = errors.New("the log no longer holds this position")
 	// ErrAhead: the position asked for is beyond the end of the log.
@@ -98,6 +100,16 @@ var (
 type KeyTaken struct {
 	Job  Job
 	Same bool // the fingerprints are equal: this is a repetition, not another request
+}
+
+// Existing is the outcome of an insertion instead of which a job is there already: one that
+// is the same by its Unique, or the retry that the job to be repeated has.
+type Existing struct{ Job Job }
+
+func (x *Existing) Error() string { return "there is the job " + x.Job.ID.String() + " already" }
+
+func (x *Existing) problem() *Problem {
+	return newProblem(Conflict, "Not unique", "The job %s, which is %s, is the same by the job's unique; none was submitted.", x.Job.ID, x.Job.State)
 }
 
 // UnknownParent is the outcome of a submission that should wait for a job that does

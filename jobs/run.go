@@ -214,7 +214,7 @@ func (r *Run) join(stream string, p []byte) bool {
 
 func (r *Run) lazily(t EventType, fields Field) *op {
 	o := newOp(Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running},
-		If: Guard{Running, r.job.Lease}, Fields: fields, Event: Event{Type: t}})
+		If: Guard{State: Running, Lease: r.job.Lease}, Fields: fields, Event: Event{Type: t}})
 	o.lazy = true
 	if r.reported > 0 {
 		o.change.Job.Reported = r.reported

@@ -24,11 +24,13 @@ type Schedule struct {
 	TimeZone  string    `json:"time_zone"` // IANA name; UTC if empty
 	Job       Value     `json:"job"`       // a submission; what it hides is in Credentials
 	Paused    bool      `json:"paused"`
+	Overlap   string    `json:"overlap,omitzero"`  // one of Overlaps; allow if empty
 	Caller    string    `json:"caller"`            // in whose name the jobs are
 	NextAt    time.Time `json:"next_at,omitzero"`  // zero while paused
 	LastAt    time.Time `json:"last_at,omitzero"`  // when it last submitted a job
 	LastJob   ID        `json:"last_job,omitzero"` // which
 	LastError *Problem  `json:"last_error,omitzero"`
+	SkippedAt time.Time `json:"skipped_at,omitzero"` // when it last skipped a tick because of an unfinished run
 
 	Credentials Credentials `json:"credentials,omitzero"`
 }
@@ -78,7 +80,10 @@ func (s *Schedule) spec(tenant string) (Spec, error) {
 	if err == nil && len(spec.Tags) >= maxTags {
 		err = invalid("/tags", "at most %d tags, besides that of the schedule", maxTags-1)
 	}
-	spec.Tenant, spec.Caller, spec.Tags = tenant, s.Caller, append(spec.Tags, ScheduleTag(s.Name))
+	spec.Tenant, spec.Caller, spec.Tags, spec.schedule = tenant, s.Caller, append(spec.Tags, ScheduleTag(s.Name)), s.Name
+	if (s.Overlap == "queue" || s.Overlap == "replace") && spec.OrderingKey == "" {
+		spec.OrderingKey = ScheduleTag(s.Name)
+	}
 	return spec, err
 }
 
@@ -107,7 +112,7 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 func (e *Engine) CheckSchedule(tenant string, s *Schedule) error {
 	s.TimeZone = cmp.Or(s.TimeZone, "UTC")
 	_, err := s.next(time.Now())
-	return together(err, e.checkTemplate(tenant, s))
+	return together(err, s.checkOverlap(), e.checkTemplate(tenant, s))
 }
 
 // checkTemplate looks at the job of a schedule as if it were submitted.
@@ -197,7 +202,7 @@ func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit fu
 			return s, false, err
 		}
 		e.hideCredentials(&s)
-		s.NextAt, s.LastAt, s.LastJob, s.LastError = time.Time{}, old.LastAt, old.LastJob, nil
+		s.NextAt, s.LastAt, s.LastJob, s.LastError, s.SkippedAt = time.Time{}, old.LastAt, old.LastJob, nil, old.SkippedAt
 		switch {
 		case s.Paused:
 		case was != nil && !old.Paused && old.Cron == s.Cron && old.TimeZone == s.TimeZone:
@@ -350,6 +355,7 @@ type tick struct {
 	tenant string
 	was    Value
 	op     *op
+	told   []*Change // of runs that it replaces
 }
 
 // prepare makes the op that submits the job of a schedule and notes that in it.
@@ -364,8 +370,10 @@ func (e *Engine) prepare(t *tick, now time.Time) error {
 	}
 	fired := t.Schedule
 	fired.LastAt, fired.LastJob, fired.LastError = now.Truncate(time.Millisecond).UTC(), job.ID, nil
-	t.op = newOp(accept(job))
-	t.op.change.After, t.op.change.With = spec.After, fired.document(t.tenant, t.was)
+	c := e.insertion(job, spec)
+	c.With = fired.document(t.tenant, t.was)
+	e.overlapping(t, &c)
+	t.op = newOp(c)
 	return nil
 }
 
@@ -390,20 +398,36 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 	if !e.handIn(ctx, due) {
 		return false
 	}
+	done = true
 	for _, t := range due {
 		err := t.op.wait(ctx)
-		if t.op.doc == nil && refused(err) {
+		if off, ok := errors.AsType[*putOff](err); ok {
+			e.log.Info("a schedule waits for an earlier run", "schedule", t.Name, "error", err)
+			for _, id := range off.cancel {
+				if _, _, err := e.Cancel(ctx, t.tenant, id); err != nil && !gone(err) {
+					return false
+				}
+			}
+			done = false
+			continue
+		}
+		switch {
+		case err == nil:
+			e.tellReplaced(t)
+		case err == errSkipped:
+			t.SkippedAt, t.LastError = now.Truncate(time.Millisecond).UTC(), nil
+			t.op = t.change(t.tenant, t.was)
+			err = e.commits.do(ctx, t.op)
+		case t.op.doc == nil && refused(err):
 			e.log.Warn("a schedule's job was refused; its next chance is the next tick", "schedule", t.Name, "error", err)
 			t.refuse(err)
-			if err = e.commits.do(ctx, t.op); err == nil {
-				continue
-			}
+			err = e.commits.do(ctx, t.op)
 		}
-		if err != nil && !errors.Is(err, ErrConflict) { // else it was changed or fired elsewhere
+		if err != nil && err != error(ErrConflict) { // else it was changed or fired elsewhere
 			return false
 		}
 	}
-	return true
+	return done
 }
 
 func (e *Engine) handIn(ctx context.Context, due []*tick) bool {
@@ -418,7 +442,9 @@ func (e *Engine) handIn(ctx context.Context, due []*tick) bool {
 // refuse makes the tick end without a job.
 func (t *tick) refuse(err error) {
 	p, ok := errors.AsType[*Problem](err)
-	if !ok {
+	if existing, same := errors.AsType[*Existing](err); same {
+		p = existing.problem()
+	} else if !ok {
 		p = newProblem(Internal, "Not submitted", "%s", strings.ToValidUTF8(err.Error(), "\ufffd"))
 	}
 	t.LastError = p
@@ -429,5 +455,6 @@ func (t *tick) refuse(err error) {
 // that works.
 func refused(err error) bool {
 	_, unknown := errors.AsType[*UnknownParent](err)
-	return unknown || errors.Is(err, ErrQueueFull)
+	_, existing := errors.AsType[*Existing](err)
+	return unknown || existing || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrConflict) && err != error(ErrConflict)
 }

@@ -66,12 +66,19 @@ func (e *Engine) RunSchedule(ctx context.Context, tenant, name string) (Job, err
 			return Job{}, err
 		}
 		err = e.commits.do(ctx, t.op)
+		existing, same := errors.AsType[*Existing](err)
+		_, off := errors.AsType[*putOff](err)
 		switch _, unknown := errors.AsType[*UnknownParent](err); {
 		case err == nil:
+			e.tellReplaced(t)
 			return t.op.change.Job, nil
+		case same:
+			return Job{}, existing.problem()
+		case off || err == errSkipped:
+			return Job{}, newProblem(Conflict, "Not submitted", "An earlier run of the schedule is unfinished, and its overlap is %s.", s.Overlap)
 		case unknown:
 			return Job{}, newProblem(Conflict, "Not submitted", "The job is to wait for one that is no longer there.")
-		case !errors.Is(err, ErrConflict): // else it was changed or fired meanwhile
+		case err != error(ErrConflict): // else it was changed or fired meanwhile
 			return Job{}, e.unavailable(ctx, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -89,24 +90,73 @@ func (e *Engine) learnLocked(name QueueName, set QueueSettings) {
 
 const (
 	tidyEvery = time.Minute
-	tidyLot   = 500        // jobs deleted in one transaction
-	maxLog    = 20_000_000 // events kept at the most, about 2 GB
+	tidyPause = time.Second // between deletions of jobs
+	tidyLot   = 500         // jobs deleted in one transaction
+	maxLog    = 20_000_000  // events kept at the most, about 2 GB
 )
 
-// tidy deletes what has been kept for its time: jobs, and events.
-func (e *Engine) tidy(ctx context.Context) {
+// tidyLog deletes events that have been kept for their time.
+func (e *Engine) tidyLog(ctx context.Context) {
 	seq, err := e.seqBefore(ctx, time.Now().Add(-e.logAge))
 	if head := e.store.Head().Seq; head > maxLog {
 		seq = max(seq, head-maxLog)
 	}
-	for err == nil && ctx.Err() == nil {
-		var n int
-		if n, err = e.store.Trim(ctx, Trim{Seq: seq, Retained: time.Now(), Limit: tidyLot}); n < tidyLot {
-			break
-		}
+	if err == nil {
+		_, err = e.store.Trim(ctx, Trim{Seq: seq})
 	}
 	if err != nil && ctx.Err() == nil {
-		e.log.Error("deleting what is out of its retention", "error", err)
+		e.log.Error("deleting old events", "error", err)
+	}
+}
+
+// retention knows when the next finished job is to be deleted.
+type retention struct {
+	mu   sync.Mutex // protects the fields below
+	next time.Time  // the earliest RetainedUntil, or before; the zero time at the start
+}
+
+// tidyJobs deletes jobs that have been kept for their time, and returns when it has to look
+// again.
+func (e *Engine) tidyJobs(ctx context.Context, now time.Time) (next time.Time) {
+	r := &e.retain
+	r.mu.Lock()
+	next = r.next
+	if next.After(now) {
+		r.mu.Unlock()
+		return next
+	}
+	r.next = now.Add(tidyEvery) // what ends from now on may bring it forward
+	r.mu.Unlock()
+	var err error
+	for n := tidyLot; err == nil && n == tidyLot && ctx.Err() == nil; {
+		n, err = e.store.Trim(ctx, Trim{Retained: now, Limit: tidyLot})
+	}
+	var page Page
+	if err == nil {
+		page, err = e.store.List(ctx, Filter{Retained: true})
+	}
+	if err != nil && ctx.Err() == nil {
+		e.log.Error("deleting jobs that are out of their retention", "error", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !page.Wake.IsZero() {
+		r.next = earlier(r.next, maxTime(page.Wake, now.Add(tidyPause)))
+	}
+	return r.next
+}
+
+// retainUntil notes when a job that has ended is to be deleted.
+func (e *Engine) retainUntil(at time.Time) {
+	r := &e.retain
+	r.mu.Lock()
+	brought := at.Before(r.next)
+	if brought {
+		r.next = at
+	}
+	r.mu.Unlock()
+	if brought {
+		e.tending.by(at)
 	}
 }
 

@@ -36,6 +36,7 @@ type Spec struct {
 	Retention    time.Duration // after the end
 
 	Callbacks []Callback // told of the job's changes
+	Unique    *Unique    // accept it only if no job like it is there; nil for any
 
 	RetryOf ID
 	Parent  ID
@@ -43,6 +44,9 @@ type Spec struct {
 	Tenant  string
 	Caller  string // in whose name; kept with the job for handlers that act for their caller
 	Key     *Key   // idempotency key, if the caller sent one
+
+	schedule string // whose run it is
+	retry    *Retry // how it repeats RetryOf
 
 	inside bool  // made by the engine itself: of a kind that callers can't submit
 	result Value // what is known of the result already
@@ -88,6 +92,8 @@ type specDocument struct {
 	After        []string `json:"after"`
 	Retention    *string  `json:"retention"`
 	Callbacks    Value    `json:"callbacks"`
+
+	Unique *uniqueDocument `json:"unique"`
 }
 
 // DecodeSpec reads a submission. Its error is a *Problem: with status 400 for what
@@ -159,27 +165,19 @@ func (d *specDocument) spec() (Spec, error) {
 	if err := s.Input.Compact(); err != nil { // one line, so that it can stand in a frame
 		return s, invalid("/input", "%s", err)
 	}
-	if s.Priority < -100 || s.Priority > 100 {
-		return s, invalid("/priority", "must be from -100 to 100")
+	if err := checkPriority(s.Priority); err != nil {
+		return s, err
 	}
-	if len(s.Tags) > maxTags {
-		return s, invalid("/tags", "at most %d tags", maxTags)
-	}
-	for i, tag := range s.Tags {
-		if !WellFormedTag(tag) {
-			return s, invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", maxTag)
-		}
+	if err := checkTags(s.Tags); err != nil {
+		return s, err
 	}
 	var err error
 	if d.RunAt != nil {
 		if d.Delay != nil {
 			return s, invalid("/delay", "give run_at or delay, not both")
 		}
-		if s.RunAt, err = time.Parse(time.RFC3339, *d.RunAt); err != nil {
-			return s, invalid("/run_at", "must be a time like 2026-01-02T15:04:05Z (RFC 3339)")
-		}
-		if time.Until(s.RunAt) > maxHorizon {
-			return s, invalid("/run_at", "must be within ten years")
+		if s.RunAt, err = parseRunAt(*d.RunAt); err != nil {
+			return s, err
 		}
 	}
 	if s.Delay, err = duration("/delay", d.Delay, 0, 0, maxHorizon); err != nil {
@@ -207,7 +205,42 @@ func (d *specDocument) spec() (Spec, error) {
 			return s, err
 		}
 	}
+	if d.Unique != nil {
+		if s.Unique, err = d.Unique.unique(); err != nil {
+			return s, err
+		}
+	}
 	return s, nil
+}
+
+func checkPriority(n int) error {
+	if n < -100 || n > 100 {
+		return invalid("/priority", "must be from -100 to 100")
+	}
+	return nil
+}
+
+func checkTags(tags []string) error {
+	if len(tags) > maxTags {
+		return invalid("/tags", "at most %d tags", maxTags)
+	}
+	for i, tag := range tags {
+		if !WellFormedTag(tag) {
+			return invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", maxTag)
+		}
+	}
+	return nil
+}
+
+func parseRunAt(text string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, invalid("/run_at", "must be a time like 2026-01-02T15:04:05Z (RFC 3339)")
+	}
+	if time.Until(at) > maxHorizon {
+		return at, invalid("/run_at", "must be within ten years")
+	}
+	return at, nil
 }
 
 // lines reads what decides when the job's turn is.

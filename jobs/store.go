@@ -154,10 +154,17 @@ type Change struct {
 	Key   *Key            // bound to the job in the same transaction
 	After []ID            // the job waits until these have succeeded: its WakeAt is set when it is known
 	With  *DocumentChange // written together with the job: neither is stored without the other
+	Retry *Retry          // the job repeats Job.RetryOf, which then names it as its retry; nil where that is not to be noted
+
+	// Peers are jobs that decide about the insertion; with FieldQueue, about the change of queue.
+	Peers []*Peers
+
+	// Delete forgets the job, which has to be final. Its Event is told.
+	Delete bool
 
 	output *outputPiece // of an output event that is still growing
 
-	Err      error // outcome: nil, ErrConflict, ErrQueueFull, *KeyTaken or *UnknownParent
+	Err      error // outcome: nil, ErrConflict, ErrQueueFull, ErrOrderTaken, *KeyTaken, *Existing, *UnknownParent or what Peers.Decide said
 	Position int64 // outcome of an insert: its place in its queue, 0 if it is not queued
 }
 
@@ -180,9 +187,32 @@ type DocumentChange struct {
 
 // Guard is what must be true of a job for a change to apply.
 type Guard struct {
-	State State
-	Lease string
+	State   State
+	Lease   string
+	Version uint64 // 0 for any; a job that does not run can be moved and retagged without a change of its state
 }
+
+// Retry says how an insertion repeats a job. If that has a retry already, which is still
+// kept and was asked for in the same way, the outcome is *Existing with it.
+type Retry struct {
+	Again bool   // make another one although there is one
+	As    []byte // what the retry has of its own, like another input; nil if nothing, which every retry that is there stands for
+}
+
+// Peers are the jobs of the same tenant that share a key with the job of a change. The store
+// looks for them in the transaction of the change, newest first and at most MaxPeers. If
+// there are some, the changes that Decide returns are applied before the change itself; an
+// error is its outcome, and nothing is changed.
+type Peers struct {
+	UniqueKey []byte    // those with this Job.UniqueKey
+	Schedule  string    // or those with this Job.Schedule
+	Kept      bool      // finished ones too: of these the newest of each state
+	Since     time.Time // only those accepted after it
+	Decide    func(peers []Job) ([]*Change, error)
+}
+
+// MaxPeers is how many peers are looked at.
+const MaxPeers = 1000
 
 // Key is an idempotency key.
 type Key struct {
@@ -222,6 +252,8 @@ type Filter struct {
 	Kind   string
 	Tag    string
 	Parent ID
+	After  ID     // only jobs that were to run after this one, which has not succeeded so far
+	Ahead  ID     // only jobs that this one was to run after, and that have not succeeded so far
 	Text   string // only jobs with this text, in any case, in their input, tags, kind, id or error
 	Before uint64 // only jobs with a smaller N; 0 for no bound
 	Limit  int
@@ -229,6 +261,9 @@ type Filter struct {
 	// Due selects jobs whose WakeAt is not after it, earliest first; all but Limit is then
 	// ignored.
 	Due time.Time
+
+	// Retained asks for no jobs, but for the earliest RetainedUntil: it is Page.Wake.
+	Retained bool
 }
 
 // MaxSearched is how many jobs one List with Text looks at.
@@ -239,7 +274,7 @@ type Page struct {
 	Jobs []Job
 	Next uint64 // Filter.Before of the next page, 0 if this is the last
 	Pos  Position
-	Wake time.Time // with Filter.Due: the earliest WakeAt that remains, zero if none
+	Wake time.Time // with Filter.Due or Filter.Retained: the earliest time that remains, zero if none
 }
 
 // QueueInfo is a queue with its maintained counters.

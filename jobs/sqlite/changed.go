@@ -153,4 +153,10 @@ func assign(to, from *jobs.Job, f jobs.Field) {
 	if f.Has(jobs.FieldCallbacks) {
 		to.Callbacks = from.Callbacks
 	}
+	if f.Has(jobs.FieldPriority) {
+		to.Priority = from.Priority
+	}
+	if f.Has(jobs.FieldRetried) {
+		to.RetriedBy, to.RetriedAs = from.RetriedBy, from.RetriedAs
+	}
 }

@@ -150,8 +150,19 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if r == nil || fenced && (r.job.State != ch.If.State || r.job.Lease != ch.If.Lease) {
+	if r == nil || fenced && (r.job.State != ch.If.State || r.job.Lease != ch.If.Lease || ch.If.Version != 0 && r.job.Version != ch.If.Version) {
 		return jobs.ErrConflict, nil
+	}
+	if ch.Delete {
+		return nil, c.forgetJob(ch, r)
+	}
+	if ch.Fields.Has(jobs.FieldQueue) || ch.Fields.Has(jobs.FieldTags) {
+		if outcome, err = c.relocate(ch); err != nil || outcome != nil {
+			return outcome, err
+		}
+		if r, err = c.row(ch.Job.N); err != nil {
+			return nil, err
+		}
 	}
 	assign(&r.job, &ch.Job, ch.Fields)
 	r.fields, r.dirty = r.fields|ch.Fields, true
@@ -193,11 +204,11 @@ func (c *commit) follow(ch *jobs.Change) error {
 	return c.insertAll(ch.Follow(&job))
 }
 
-// insertAll inserts what follows from something else: it is not refused.
+// insertAll inserts what follows from something else. What is refused is left out, but no
+// capacity refuses it.
 func (c *commit) insertAll(list []*jobs.Change) error {
 	for _, ch := range list {
-		outcome, err := c.insert(ch, false)
-		if err := errors.Join(outcome, err); err != nil {
+		if _, err := c.insert(ch, false); err != nil {
 			return err
 		}
 	}
@@ -221,7 +232,7 @@ func (c *commit) job(n int64) (job jobs.Job, err error) {
 
 func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	j := &ch.Job
-	if ch.Key != nil || len(ch.After) > 0 {
+	if ch.Key != nil || len(ch.After) > 0 || ch.Retry != nil || len(ch.Peers) > 0 {
 		if err := c.flush(); err != nil {
 			return nil, err
 		}
@@ -236,6 +247,15 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 			return jobs.ErrConflict, err
 		}
 	}
+	if ch.Retry != nil {
+		if existing, err := c.retryOf(ch); err != nil || existing != nil {
+			return existing, err
+		}
+	}
+	replaced, outcome, err := c.decide(ch)
+	if err != nil || outcome != nil {
+		return outcome, err
+	}
 	parents, failed, err := c.parents(j.Tenant, ch.After)
 	if unknown, ok := errors.AsType[*jobs.UnknownParent](err); ok {
 		return unknown, nil
@@ -247,8 +267,13 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if most := c.settings(q).Capacity; bounded && most > 0 && c.waiting(q) >= int64(most) {
+	if bounded && !c.hasRoom(q, replaced) {
 		return jobs.ErrQueueFull, nil
+	}
+	for _, other := range replaced {
+		if outcome, err := c.change(other); err != nil || outcome != nil {
+			return outcome, err
+		}
 	}
 	if len(ch.After) > 0 && (failed || len(parents) == 0) {
 		j.WakeAt = c.now // it is known already what becomes of it
@@ -256,8 +281,8 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	j.N, j.Version = c.seq+1, 1
 	st := c.write.Prep(`INSERT INTO jobs (version, seq, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
 		backoff_max, timeout, created, scheduled, expires, wake, ready, ordering_key, key, never_rerun, retention, parent_failed, queue_timeout, cancel, lost,
-		retry_of, caller, parent, via, callbacks, credentials, result, input)
-		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		retry_of, caller, parent, via, callbacks, credentials, uniq, unique_key, schedule, result, input)
+		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	p := binder{Stmt: st}
 	p.int(int64(j.N))
 	p.int(int64(j.N))
@@ -302,6 +327,13 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	} else {
 		p.json(j.Credentials)
 	}
+	if j.Unique == nil {
+		p.null()
+	} else {
+		p.json(j.Unique)
+	}
+	p.bytes(j.UniqueKey)
+	p.optional(j.Schedule)
 	result, input := p.payload(partResult, j.Result), p.payload(partInput, j.Input)
 	if err := run(st); err != nil {
 		return nil, err
@@ -318,10 +350,8 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 			return nil, err
 		}
 	}
-	for _, tag := range j.Tags {
-		if err := c.do("INSERT OR IGNORE INTO tags (tag, n) VALUES (?, ?)", tag, int64(j.N)); err != nil {
-			return nil, err
-		}
+	if err := c.addTags(j.Tags, int64(j.N)); err != nil {
+		return nil, err
 	}
 	if ch.Key != nil {
 		if err := c.do("INSERT OR REPLACE INTO keys (scope, key, fingerprint, n, until) VALUES (?, ?, ?, ?, ?)",
@@ -342,6 +372,11 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	if j.State == jobs.Queued {
 		ch.Position = q.counts[jobs.Queued] + c.moved[q][jobs.Queued]
 		if err := c.passOn(q, j); err != nil {
+			return nil, err
+		}
+	}
+	if ch.Retry != nil {
+		if err := c.markRetried(ch); err != nil {
 			return nil, err
 		}
 	}

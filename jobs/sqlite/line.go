@@ -138,9 +138,10 @@ func (c *commit) room(q *queue, key string) (bool, error) {
 	return n < limit, err
 }
 
-// parents looks up the jobs to wait for: those that are unfinished, and whether one
-// has ended without success.
+// parents looks up the jobs to wait for: those that have not succeeded, and whether one of
+// them has ended.
 func (c *commit) parents(tenant string, ids []jobs.ID) (open []int64, failed bool, err error) {
+	var lost []int64
 	for _, id := range ids {
 		found := false
 		err := sqlitex.Execute(c.write, "SELECT n, state, q FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
@@ -151,7 +152,7 @@ func (c *commit) parents(tenant string, ids []jobs.ID) (open []int64, failed boo
 			case !state.Final():
 				open = append(open, st.ColumnInt64(0))
 			case state != jobs.Succeeded:
-				failed = true
+				lost, failed = append(lost, st.ColumnInt64(0)), true
 			}
 			return nil
 		}})
@@ -162,7 +163,7 @@ func (c *commit) parents(tenant string, ids []jobs.ID) (open []int64, failed boo
 			return nil, false, &jobs.UnknownParent{ID: id}
 		}
 	}
-	return open, failed, nil
+	return append(open, lost...), failed, nil
 }
 
 // ended wakes the jobs that waited for this one, if it is known now what becomes of them.
@@ -186,8 +187,10 @@ func (c *commit) ended(j *jobs.Job) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	if err := c.do("DELETE FROM waits WHERE parent=?", int64(j.N)); err != nil {
-		return err
+	if j.State == jobs.Succeeded { // else a retry has to know who waited for it
+		if err := c.do("DELETE FROM waits WHERE parent=?", int64(j.N)); err != nil {
+			return err
+		}
 	}
 	wake := "UPDATE jobs SET wake=? WHERE n=? AND state=5 AND NOT EXISTS (SELECT 1 FROM waits WHERE child=jobs.n)"
 	if j.State != jobs.Succeeded {

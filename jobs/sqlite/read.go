@@ -82,6 +82,8 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err er
 		before = int64(f.Before)
 	}
 	switch {
+	case f.Retained:
+		return s.retained(ctx)
 	case !f.Due.IsZero():
 		return s.due(ctx, f)
 	case f.Text != "":
@@ -138,6 +140,12 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 	if f.Parent != (jobs.ID{}) {
 		base = and(base, "parent=+?", f.Parent[:])
 	}
+	if f.After != (jobs.ID{}) {
+		base = and(base, "jobs.n IN (SELECT child FROM waits WHERE parent=(SELECT n FROM jobs WHERE id=?))", f.After[:])
+	}
+	if f.Ahead != (jobs.ID{}) {
+		base = and(base, "jobs.n IN (SELECT parent FROM waits WHERE child=(SELECT n FROM jobs WHERE id=?))", f.Ahead[:])
+	}
 	switch {
 	case len(f.IDs) > 0:
 		base.from = "(SELECT DISTINCT unhex(value) AS wanted FROM json_each(?)) CROSS JOIN jobs ON jobs.id=wanted"
@@ -152,7 +160,7 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 		base = and(base, "tag=+?", f.Tag)
 	}
 	queues, all := s.idsOf(f)
-	if len(f.IDs) == 0 && f.Text == "" && f.Tag == "" && f.Parent == (jobs.ID{}) && (!all || len(f.States) > 0) {
+	if len(f.IDs) == 0 && f.Text == "" && f.Tag == "" && f.Parent == (jobs.ID{}) && f.After == (jobs.ID{}) && f.Ahead == (jobs.ID{}) && (!all || len(f.States) > 0) {
 		states := f.States
 		if len(states) == 0 {
 			states = jobs.States
@@ -238,6 +246,17 @@ func (s *Store) due(ctx context.Context, f jobs.Filter) (page jobs.Page, err err
 			} else if page.Wake.IsZero() {
 				page.Wake = job.WakeAt
 			}
+			return nil
+		}})
+	})
+	return page, err
+}
+
+// retained finds the earliest RetainedUntil.
+func (s *Store) retained(ctx context.Context) (page jobs.Page, err error) {
+	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
+		return sqlitex.Execute(conn, "SELECT min(retained) FROM jobs WHERE retained IS NOT NULL", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
+			page.Wake = (&row{st, -1}).time()
 			return nil
 		}})
 	})

@@ -34,6 +34,8 @@ var fields = []struct {
 	{jobs.FieldReported, "reported"},
 	{jobs.FieldExpires, "expires"},
 	{jobs.FieldCallbacks, "callbacks"},
+	{jobs.FieldPriority, "priority"},
+	{jobs.FieldRetried, "retried_by retried_as"},
 }
 
 // binder binds parameters one after another.
@@ -68,6 +70,14 @@ func (p *binder) optional(v string) {
 		p.null()
 	} else {
 		p.text(v)
+	}
+}
+
+func (p *binder) bytes(v []byte) {
+	if v == nil {
+		p.null()
+	} else {
+		p.blob(v)
 	}
 }
 
@@ -202,6 +212,13 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 	if f.Has(jobs.FieldCallbacks) {
 		p.callbacks(j.Callbacks)
 	}
+	if f.Has(jobs.FieldPriority) {
+		p.int(int64(j.Priority))
+	}
+	if f.Has(jobs.FieldRetried) {
+		p.id(j.RetriedBy)
+		p.bytes(j.RetriedAs)
+	}
 	return large
 }
 
@@ -213,7 +230,7 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
 	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
 	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks,
-	jobs.credentials`
+	jobs.credentials, jobs.retried_by, jobs.retried_as, jobs.uniq, jobs.unique_key, jobs.schedule`
 
 // scanJob reads jobColumns from column first on. Large payloads are left out; far says
 // that there are some.
@@ -275,6 +292,12 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 	if b := r.blob(); b != nil && err == nil {
 		err = json.Unmarshal(b, &j.Credentials)
 	}
+	st.ColumnBytes(r.next(), j.RetriedBy[:])
+	j.RetriedAs = r.blob()
+	if b := r.blob(); b != nil && err == nil {
+		err = json.Unmarshal(b, &j.Unique)
+	}
+	j.UniqueKey, j.Schedule = r.blob(), r.text()
 	return j, far, err
 }
 

@@ -67,8 +67,13 @@ CREATE TABLE jobs (
   response        BLOB,
   checkpoint      BLOB,
   via             TEXT,                 -- JSON of jobs.Via
+  callbacks       BLOB,                 -- JSON, with secrets
   credentials     TEXT,                 -- what the input hides, as JSON
-  callbacks       BLOB                  -- JSON, with secrets
+  retried_by      BLOB,
+  retried_as      BLOB,                 -- what that retry has of its own, as jobs.Retry.As
+  uniq            TEXT,                 -- JSON of jobs.Unique
+  unique_key      BLOB,
+  schedule        TEXT                  -- whose run it is
 );
 CREATE INDEX jobs_ready  ON jobs (q, kind, priority DESC, ready) WHERE ready IS NOT NULL;
 CREATE INDEX jobs_wake   ON jobs (wake) WHERE wake IS NOT NULL;
@@ -78,6 +83,8 @@ CREATE INDEX jobs_key    ON jobs (q, key) WHERE key IS NOT NULL AND (ready IS NO
 CREATE INDEX jobs_held   ON jobs (q, key, priority DESC, n) WHERE held IS NOT NULL;
 CREATE INDEX jobs_retained ON jobs (retained) WHERE retained IS NOT NULL;
 CREATE INDEX jobs_parent ON jobs (parent) WHERE parent IS NOT NULL;
+CREATE INDEX jobs_unique ON jobs (unique_key, state) WHERE unique_key IS NOT NULL;
+CREATE INDEX jobs_schedule ON jobs (schedule) WHERE schedule IS NOT NULL AND state <= 5;
 
 CREATE TABLE tags (
   tag TEXT NOT NULL,
@@ -94,7 +101,7 @@ CREATE TABLE documents (
   PRIMARY KEY (kind, tenant, name)
 ) WITHOUT ROWID;
 
--- Who waits for whom: a row for each job waited for that has not succeeded yet.
+-- Who waits for whom: a row for each job waited for that has not succeeded.
 CREATE TABLE waits (
   parent INTEGER NOT NULL,
   child  INTEGER NOT NULL,

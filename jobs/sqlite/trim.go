@@ -84,24 +84,46 @@ func (c *commit) prune(before time.Time, limit int) (int, error) {
 		}}); err != nil {
 		return 0, err
 	}
-	until := before.Add(goneFor).UnixMilli()
 	for _, o := range gone {
 		q := c.queueByID(o.q)
-		for _, step := range []struct {
-			sql  string
-			args []any
-		}{
-			{"INSERT OR REPLACE INTO gone (id, tenant, until) VALUES (?, ?, ?)", []any{o.id, q.Tenant, until}},
-			{"DELETE FROM payloads WHERE id BETWEEN ? AND ?", []any{o.n * 4, o.n*4 + 3}},
-			{"DELETE FROM tags WHERE n=? AND tag IN (SELECT value FROM json_each((SELECT tags FROM jobs WHERE n=?)))", []any{o.n, o.n}},
-			{"DELETE FROM keys WHERE n=?", []any{o.n}},
-			{"DELETE FROM jobs WHERE n=?", []any{o.n}},
-		} {
-			if err := c.do(step.sql, step.args...); err != nil {
-				return 0, err
-			}
+		if err := c.remove(o.n, o.id, q.Tenant, before); err != nil {
+			return 0, err
 		}
 		c.move(q, o.s, 0)
 	}
 	return len(gone), c.do("DELETE FROM gone WHERE until < ?", before.UnixMilli())
+}
+
+// remove deletes a job with all that belongs to it.
+func (c *commit) remove(n int64, id []byte, tenant string, now time.Time) error {
+	for _, step := range []struct {
+		sql  string
+		args []any
+	}{
+		{"INSERT OR REPLACE INTO gone (id, tenant, until) VALUES (?, ?, ?)", []any{id, tenant, now.Add(goneFor).UnixMilli()}},
+		{"DELETE FROM payloads WHERE id BETWEEN ? AND ?", []any{n * 4, n*4 + 3}},
+		{removeTags, []any{n, n}},
+		{"DELETE FROM keys WHERE n=?", []any{n}},
+		{"DELETE FROM waits WHERE parent=?", []any{n}},
+		{"DELETE FROM waits WHERE child=?", []any{n}},
+		{"DELETE FROM jobs WHERE n=?", []any{n}},
+	} {
+		if err := c.do(step.sql, step.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const removeTags = "DELETE FROM tags WHERE n=? AND tag IN (SELECT value FROM json_each((SELECT tags FROM jobs WHERE n=?)))"
+
+// forgetJob deletes a finished job at once.
+func (c *commit) forgetJob(ch *jobs.Change, r *changed) error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	ch.Job.Version, ch.Event.Prev = r.job.Version+1, r.job.Seq
+	c.tell(&ch.Job, &ch.Event)
+	c.move(c.queue(ch.Job.Tenant, ch.Job.Queue), ch.If.State, 0)
+	return c.remove(int64(ch.Job.N), ch.Job.ID[:], ch.Job.Tenant, c.now)
 }

@@ -33,6 +33,9 @@ var Broken = []struct {
 	{"documents are written whatever they are by then", "Documents", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return blindDocuments{s} }
 	}},
+	{"peers are not asked", "Peers", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return noPeers{s} }
+	}},
 	{"the epoch is kept after a loss", "Epoch", func() func(jobs.Store) jobs.Store {
 		var first string
 		return func(s jobs.Store) jobs.Store {
@@ -94,6 +97,16 @@ func (s blindDocuments) Commit(ctx context.Context, b *jobs.Batch) error {
 				d.Was = other.Data
 			}
 		}
+	}
+	return s.Store.Commit(ctx, b)
+}
+
+// noPeers takes every job to be the only one of its kind.
+type noPeers struct{ jobs.Store }
+
+func (s noPeers) Commit(ctx context.Context, b *jobs.Batch) error {
+	for _, c := range b.Changes {
+		c.Peers = nil
 	}
 	return s.Store.Commit(ctx, b)
 }

@@ -237,6 +237,25 @@ func checkAfter(t T, h Harness) {
 	if d := due(); len(d) != 2 {
 		t.Errorf("due after the second end: %v", d)
 	}
+	// Who waited for one that did not succeed is remembered.
+	for name, f := range map[string]struct {
+		jobs.Filter
+		want []jobs.ID
+	}{
+		"after one that failed":    {jobs.Filter{After: b.Job.ID}, []jobs.ID{both.Job.ID}},
+		"after one that succeeded": {jobs.Filter{After: a.Job.ID}, nil},
+		"ahead":                    {jobs.Filter{Ahead: both.Job.ID}, []jobs.ID{b.Job.ID}},
+		"ahead, of a state":        {jobs.Filter{Ahead: both.Job.ID, States: []jobs.State{jobs.Queued}}, nil},
+	} {
+		page, err := s.List(t.Context(), f.Filter)
+		var got []jobs.ID
+		for _, j := range page.Jobs {
+			got = append(got, j.ID)
+		}
+		if err != nil || !slices.Equal(got, f.want) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
 	// Waiting for what has ended: it is due at once.
 	late, lost := waiting(a), waiting(b)
 	must(t, s, late, lost)

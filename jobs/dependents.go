@@ -1,0 +1,117 @@
+package jobs
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// maxDependents is how many jobs a retry brings along; those beyond can be retried themselves.
+const maxDependents = 1000
+
+// asked is what a retry has of its own, as Retry.As; nil if nothing.
+func (again *Again) asked() []byte {
+	if again.Input == nil && again.Targets == nil {
+		return nil
+	}
+	text, err := json.Marshal(struct {
+		Input   Value
+		Targets []string
+	}{again.Input, again.Targets})
+	if err != nil { // valid JSON and texts that were looked at
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return sum[:]
+}
+
+// ahead returns the ids that the retry of a job has to wait for, which was to run after
+// others: their newest retries. known are retries that are about to be made. It is false if
+// one of them has not succeeded and has no retry that could.
+func (e *Engine) ahead(ctx context.Context, job *Job, known map[ID]ID) (after []ID, all bool, err error) {
+	page, err := e.store.List(ctx, Filter{Tenant: job.Tenant, Ahead: job.ID, Limit: maxAfter})
+	if err != nil {
+		return nil, false, err
+	}
+	all = true
+	for i := range page.Jobs {
+		parent := &page.Jobs[i]
+		for hops := 0; parent.State.Final() && parent.State != Succeeded && parent.RetriedBy != (ID{}) && known[parent.ID] == (ID{}) && hops < maxDependents; hops++ {
+			next, _, err := e.store.Job(ctx, job.Tenant, parent.RetriedBy)
+			if gone(err) {
+				break
+			}
+			if err != nil {
+				return nil, false, err
+			}
+			parent = &next
+		}
+		switch id := known[parent.ID]; {
+		case id != (ID{}):
+			after = append(after, id)
+		case parent.State == Succeeded:
+		case parent.State.Final():
+			all = false
+		default:
+			after = append(after, parent.ID)
+		}
+	}
+	return after, all, nil
+}
+
+// dependents are the retries of the jobs that were cancelled only because old did not
+// succeed, and of those that were cancelled because of them. They wait for the retry of old.
+func (e *Engine) dependents(ctx context.Context, old *Job, retry ID, again Again) (list []*Change, err error) {
+	known, bytes := map[ID]ID{old.ID: retry}, 0
+	for parents := []ID{old.ID}; len(parents) > 0; parents = parents[1:] {
+		f := Filter{Tenant: old.Tenant, After: parents[0], States: []State{Cancelled}, Limit: bulkPage}
+		for more := true; more; more = f.Before > 0 {
+			page, err := e.store.List(ctx, f)
+			if err != nil {
+				return nil, err
+			}
+			f.Before = page.Next
+			for _, job := range page.Jobs {
+				if job.Reason != ByParent || job.RetriedBy != (ID{}) || known[job.ID] != (ID{}) || len(list) == maxDependents || bytes > maxBatchBytes {
+					continue
+				}
+				c, err := e.dependent(ctx, job.ID, known, again)
+				if err != nil {
+					return nil, err
+				}
+				if c != nil {
+					known[job.ID], bytes = c.Job.ID, bytes+len(c.Job.Input)
+					parents, list = append(parents, job.ID), append(list, c)
+				}
+			}
+		}
+	}
+	return list, nil
+}
+
+// dependent is the retry of one job, or nil if it would have to wait for what does not come.
+func (e *Engine) dependent(ctx context.Context, id ID, known map[ID]ID, again Again) (*Change, error) {
+	job, _, err := e.store.Job(ctx, again.tenant, id) // with its input
+	if gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	after, all, err := e.ahead(ctx, &job, known)
+	if err != nil || !all {
+		return nil, err
+	}
+	s := e.again(&job, Again{Caller: again.Caller})
+	s.After = after
+	anew, err := e.newJob(s)
+	if err != nil { // its handler no longer takes such an input
+		return nil, nil
+	}
+	c := e.insertion(anew, s)
+	c.Event.bound()
+	c.Follow = e.tellFollow(c.Event.Type, time.Now().Truncate(time.Millisecond))
+	return &c, nil
+}

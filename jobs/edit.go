@@ -1,0 +1,226 @@
+package jobs
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// This file is what people do with a job besides cancelling and retrying it.
+
+// Edit says what to change of a job that does not run. Members that are nil stay.
+type Edit struct {
+	Priority *int
+	Queue    *string
+	Tags     *[]string
+	RunAt    *time.Time
+	Delay    *time.Duration
+}
+
+// DecodeEdit reads an Edit. Its error is a *Problem, as DecodeSpec has them.
+func DecodeEdit(data []byte) (edit Edit, err error) {
+	var doc struct {
+		Priority *int      `json:"priority"`
+		Queue    *string   `json:"queue"`
+		Tags     *[]string `json:"tags"`
+		RunAt    *string   `json:"run_at"`
+		Delay    *string   `json:"delay"`
+	}
+	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
+		return edit, DecodeProblem(err)
+	}
+	edit = Edit{Priority: doc.Priority, Queue: doc.Queue, Tags: doc.Tags}
+	if doc.Queue != nil && !WellFormedName(*doc.Queue) {
+		return edit, invalid("/queue", "must be 1 to 64 of a-z 0-9 . _ -")
+	}
+	if doc.Priority != nil {
+		if err := checkPriority(*doc.Priority); err != nil {
+			return edit, err
+		}
+	}
+	if doc.Tags != nil {
+		if err := checkTags(*doc.Tags); err != nil {
+			return edit, err
+		}
+	}
+	if doc.RunAt != nil {
+		if doc.Delay != nil {
+			return edit, invalid("/delay", "give run_at or delay, not both")
+		}
+		at, err := parseRunAt(*doc.RunAt)
+		if err != nil {
+			return edit, err
+		}
+		edit.RunAt = &at
+	}
+	if doc.Delay != nil {
+		delay, err := duration("/delay", doc.Delay, 0, 0, maxHorizon)
+		if err != nil {
+			return edit, err
+		}
+		edit.Delay = &delay
+	}
+	return edit, nil
+}
+
+// startOver applies the time of an edit to a job that does not run.
+func (edit *Edit) startOver(job *Job, now time.Time) Field {
+	var at time.Time
+	if edit.Delay != nil {
+		at = now.Add(*edit.Delay)
+	} else {
+		at = *edit.RunAt
+	}
+	at = at.Add(time.Millisecond - 1).Truncate(time.Millisecond) // never early
+	if !at.After(now) {
+		at = time.Time{}
+	}
+	if job.State == Waiting { // it is looked at when its turn is
+		job.ScheduledAt = at
+		return FieldScheduled
+	}
+	if at.IsZero() {
+		if job.State != Queued {
+			job.ScheduledAt = now
+		}
+		return lineUp(job, now)
+	}
+	job.ScheduledAt, job.WakeAt = at, at
+	if job.State == Queued {
+		job.State = Scheduled
+	}
+	if job.StartedAt.IsZero() && job.QueueTimeout > 0 {
+		job.ExpiresAt = at.Add(job.QueueTimeout)
+	}
+	return FieldState | FieldScheduled | FieldWake | FieldExpires
+}
+
+// lineUp makes a job that waits for a time queued. One that is queued keeps its place.
+func lineUp(job *Job, now time.Time) Field {
+	if job.State == Queued {
+		return 0
+	}
+	c := enqueue(*job, Guard{State: job.State}, now)
+	*job = c.Job
+	return c.Fields | FieldScheduled
+}
+
+// apply makes the change of an edit; false if the job is like that already.
+func (e *Engine) apply(edit Edit, job Job, now time.Time) (Change, bool) {
+	was, from := Guard{State: job.State, Version: job.Version}, job.State
+	var fields Field
+	if edit.Priority != nil && *edit.Priority != job.Priority {
+		job.Priority, fields = *edit.Priority, fields|FieldPriority
+	}
+	if edit.Tags != nil && !slices.Equal(*edit.Tags, job.Tags) {
+		job.Tags, fields = *edit.Tags, fields|FieldTags
+	}
+	if edit.RunAt != nil || edit.Delay != nil {
+		fields |= edit.startOver(&job, now)
+	}
+	c := Change{If: was}
+	if edit.Queue != nil && *edit.Queue != job.Queue {
+		job.Queue, fields = *edit.Queue, fields|FieldQueue|FieldState
+		if job.Unique != nil {
+			job.UniqueKey = job.Unique.key(&job)
+			c.Peers = e.uniquePeers(&job)
+			c.Peers[0].Decide = func(peers []Job) ([]*Change, error) {
+				return nil, newProblem(Conflict, "Not unique", "The job %s of the queue %s is the same by unique.by.", peers[0].ID, job.Queue)
+			}
+		}
+	}
+	c.Job, c.Fields, c.Event = job, fields, Event{Type: JobChanged}
+	if job.State != from {
+		c.Event.Type = eventOf[job.State]
+	}
+	c.Event.Data = job.ChangedData(fields)
+	return c, fields != 0
+}
+
+// Change edits a job that does not run. ErrConflict if it runs or has ended, ErrQueueFull if
+// the queue to which it is to move has no room. A job that moves lines up at the back of
+// its new queue; with an ordering key it keeps its order of acceptance there.
+func (e *Engine) Change(ctx context.Context, tenant string, id ID, edit Edit) (Job, Position, error) {
+	return e.revise(ctx, tenant, id, func(job Job) (Change, bool, error) {
+		if job.State == Running || job.State.Final() {
+			return Change{}, false, newProblem(Conflict, "Not to be changed", "The job %s; only one that waits for its turn can be changed.", stands(job.State))
+		}
+		c, changes := e.apply(edit, job, time.Now().Truncate(time.Millisecond))
+		return c, changes, nil
+	})
+}
+
+// RunNow lets a job that waits for a time join its queue at once. One that is queued stays as
+// it is.
+func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Position, error) {
+	return e.revise(ctx, tenant, id, func(job Job) (Change, bool, error) {
+		switch job.State {
+		case Queued:
+			return Change{}, false, nil
+		case Scheduled, Retrying:
+		case Waiting:
+			return Change{}, false, newProblem(Conflict, "Waits for other jobs", "The job waits for other jobs, not for a time; it runs when they have succeeded.")
+		default:
+			return Change{}, false, newProblem(Conflict, "Not waiting", "The job %s; only a scheduled or retrying one can be told to run now.", stands(job.State))
+		}
+		now := time.Now().Truncate(time.Millisecond)
+		job.ScheduledAt = now
+		was := Guard{State: job.State, Version: job.Version}
+		c := enqueue(job, was, now)
+		c.Fields |= FieldScheduled
+		c.Event.Data = c.Job.ChangedData(c.Fields)
+		return c, true, nil
+	})
+}
+
+// Delete forgets a job that has ended, as the end of its retention would. ErrConflict if it
+// has not ended.
+func (e *Engine) Delete(ctx context.Context, tenant string, id ID) error {
+	_, _, err := e.revise(ctx, tenant, id, func(job Job) (Change, bool, error) {
+		if !job.State.Final() {
+			return Change{}, false, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be deleted. Cancel it first.", job.State)
+		}
+		return Change{Job: job, If: Guard{State: job.State}, Delete: true, Event: Event{Type: JobDeleted, Data: job.ChangedData(0)}}, true, nil
+	})
+	return err
+}
+
+// revise stores what decide makes of a job. It is called again whenever the job has changed
+// meanwhile.
+func (e *Engine) revise(ctx context.Context, tenant string, id ID, decide func(Job) (Change, bool, error)) (Job, Position, error) {
+	for {
+		job, pos, err := e.store.Job(ctx, tenant, id)
+		if err != nil {
+			return job, pos, err
+		}
+		c, changes, err := decide(job)
+		if err != nil || !changes {
+			return job, pos, err
+		}
+		o := newOp(c)
+		err = e.commits.do(ctx, o)
+		if err == error(ErrConflict) {
+			continue // it has moved on: look again
+		}
+		if err != nil {
+			return job, pos, e.unavailable(ctx, err)
+		}
+		if c.Delete {
+			return job, pos, nil
+		}
+		return e.store.Job(ctx, tenant, id)
+	}
+}
+
+// stands says in a sentence about a job where it is.
+func stands(s State) string {
+	switch s {
+	case Running:
+		return "runs"
+	case Cancelled:
+		return "was cancelled"
+	}
+	return "has " + s.String()
+}

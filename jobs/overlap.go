@@ -1,0 +1,100 @@
+package jobs
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Overlaps says what a schedule does at a tick while an earlier run of it is unfinished; a
+// run is a job that it submitted, or a retry of one.
+//
+//   - allow: submit the next one all the same.
+//   - skip: submit none at this tick.
+//   - queue: submit it; it starts when the earlier ones have ended.
+//   - replace: cancel the earlier ones, and submit it; it starts when they have ended.
+//
+// Where runs wait for one another, their jobs have an ordering key: that of the schedule's
+// job, or else the tag of the schedule.
+var Overlaps = []string{"allow", "skip", "queue", "replace"}
+
+// errSkipped is the outcome of a tick that its schedule skips.
+var errSkipped = errors.New("an earlier run is unfinished")
+
+// putOff is the outcome of a tick that has to wait for runs that its ordering key does not
+// hold back: they were submitted when the schedule was another one.
+type putOff struct{ cancel []ID }
+
+func (p *putOff) Error() string {
+	return "an earlier run, submitted before the schedule was changed, is unfinished"
+}
+
+// overlapping makes of a tick's job what the schedule says of unfinished runs.
+func (e *Engine) overlapping(t *tick, c *Change) {
+	if t.Overlap == "" || t.Overlap == Overlaps[0] {
+		return
+	}
+	c.Peers = append(c.Peers, &Peers{Schedule: t.Name, Decide: func(runs []Job) (list []*Change, err error) {
+		if t.Overlap == "skip" {
+			return nil, errSkipped
+		}
+		t.told = nil
+		var off *putOff
+		for _, run := range runs {
+			if run.Queue != c.Job.Queue || run.OrderingKey != c.Job.OrderingKey {
+				if off == nil {
+					off = &putOff{}
+				}
+				if t.Overlap == "replace" {
+					off.cancel = append(off.cancel, run.ID)
+				}
+			}
+			if t.Overlap == "replace" && !run.CancelRequested {
+				cancel := cancelled(run)
+				cancel.Follow = e.tellFollow(cancel.Event.Type, time.Now().Truncate(time.Millisecond))
+				list = append(list, &cancel)
+				t.told = append(t.told, &cancel)
+			}
+		}
+		if off != nil {
+			return nil, off
+		}
+		return list, nil
+	}})
+}
+
+// cancelled is the change that cancels an unfinished job, or asks its worker to.
+func cancelled(job Job) Change {
+	if job.State != Running {
+		return finish(job, Guard{State: job.State, Version: job.Version}, Cancelled, ByUser, FieldState)
+	}
+	job.CancelRequested = true
+	c := Change{Job: job, If: Guard{State: Running, Lease: job.Lease}, Fields: FieldCancel, Event: Event{Type: JobCancelRequested}}
+	if strings.HasPrefix(job.Lease, inProcess) { // an outside worker's grace begins when it is told
+		c.Job.WakeAt, c.Fields = time.Now().Add(CancelGrace), c.Fields|FieldWake
+	}
+	c.Event.Data = c.Job.ChangedData(c.Fields)
+	return c
+}
+
+// tellReplaced lets the workers know of runs that a tick has replaced.
+func (e *Engine) tellReplaced(t *tick) {
+	for _, c := range t.told {
+		if c.If.State != Running {
+			continue
+		}
+		if !c.Job.WakeAt.IsZero() {
+			e.waking.by(c.Job.WakeAt)
+		}
+		e.tell(c.If.Lease, ErrCancelRequested)
+	}
+}
+
+// checkOverlap looks at the member of a schedule.
+func (s *Schedule) checkOverlap() error {
+	if s.Overlap == "" || slices.Contains(Overlaps, s.Overlap) {
+		return nil
+	}
+	return invalid("/overlap", "must be allow, skip, queue or replace")
+}

@@ -1,0 +1,127 @@
+package sqlite
+
+import (
+	"jobhub/jobs"
+)
+
+// relocate takes a job that does not run out of its queue and of its tags, and into others;
+// the change itself goes on from there. Those who follow the former ones are told with an
+// event of its own.
+func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
+	if err := c.flush(); err != nil {
+		return nil, err
+	}
+	old, err := c.job(int64(ch.Job.N))
+	if err != nil {
+		return nil, err
+	}
+	if ch.Fields.Has(jobs.FieldQueue) {
+		if outcome, err := c.enter(ch, &old); err != nil || outcome != nil {
+			return outcome, err
+		}
+	}
+	left := old
+	left.Version++
+	event := ch.Event
+	event.Prev = old.Seq
+	c.tell(&left, &event)
+	if err := c.do("UPDATE jobs SET version=?, seq=? WHERE n=?", int64(left.Version), int64(left.Seq), int64(old.N)); err != nil {
+		return nil, err
+	}
+	if ch.Fields.Has(jobs.FieldTags) {
+		if err := c.retag(ch); err != nil {
+			return nil, err
+		}
+	}
+	if !ch.Fields.Has(jobs.FieldQueue) {
+		return nil, nil
+	}
+	return nil, c.leave(&old)
+}
+
+// enter moves a job to another queue, if that has room and its order allows it.
+func (c *commit) enter(ch *jobs.Change, old *jobs.Job) (outcome, err error) {
+	if _, outcome, err := c.decide(ch); err != nil || outcome != nil {
+		return outcome, err
+	}
+	to, err := c.makeQueue(jobs.QueueName{Tenant: old.Tenant, Name: ch.Job.Queue})
+	if err != nil {
+		return nil, err
+	}
+	if !c.hasRoom(to, nil) {
+		return jobs.ErrQueueFull, nil
+	}
+	if old.OrderingKey != "" {
+		if outcome, err := c.goFirst(to, old); err != nil || outcome != nil {
+			return outcome, err
+		}
+	}
+	p := binder{Stmt: c.write.Prep("UPDATE jobs SET q=?, unique_key=?, ready=NULL, held=NULL WHERE n=?")}
+	p.int(to.id)
+	p.bytes(ch.Job.UniqueKey)
+	p.int(int64(old.N))
+	if err := run(p.Stmt); err != nil {
+		return nil, err
+	}
+	c.move(c.queue(old.Tenant, old.Queue), old.State, 0)
+	c.move(to, 0, old.State)
+	return nil, nil
+}
+
+// goFirst takes its turn from the oldest job of an ordering key, if another one that comes to
+// the queue was accepted before it. One that runs can't be overtaken.
+func (c *commit) goFirst(to *queue, moved *jobs.Job) (outcome, err error) {
+	n, who, err := c.firstInOrder(to, moved.OrderingKey)
+	if err != nil || n < int64(moved.N) {
+		return nil, err
+	}
+	first, err := c.job(n)
+	if err != nil {
+		return nil, err
+	}
+	if first.State == jobs.Running {
+		return jobs.ErrOrderTaken, nil
+	}
+	if err := c.do("UPDATE jobs SET ready=NULL, held=NULL WHERE n=?", n); err != nil || who.key == "" {
+		return nil, err
+	}
+	return nil, c.promote(to, who.key)
+}
+
+// leave lets others of its keys pass in the queue that a job has left.
+func (c *commit) leave(old *jobs.Job) error {
+	from := c.queue(old.Tenant, old.Queue)
+	if old.OrderingKey != "" {
+		if err := c.nextInOrder(from, old.OrderingKey); err != nil {
+			return err
+		}
+	}
+	if old.Key != "" {
+		return c.promote(from, old.Key)
+	}
+	return nil
+}
+
+// retag gives a job its new tags.
+func (c *commit) retag(ch *jobs.Change) error {
+	n := int64(ch.Job.N)
+	if err := c.do(removeTags, n, n); err != nil {
+		return err
+	}
+	p := binder{Stmt: c.write.Prep("UPDATE jobs SET tags=? WHERE n=?")}
+	p.tags(ch.Job.Tags)
+	p.int(n)
+	if err := run(p.Stmt); err != nil {
+		return err
+	}
+	return c.addTags(ch.Job.Tags, n)
+}
+
+func (c *commit) addTags(tags []string, n int64) error {
+	for _, tag := range tags {
+		if err := c.do("INSERT OR IGNORE INTO tags (tag, n) VALUES (?, ?)", tag, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
