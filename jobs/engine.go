@@ -233,9 +233,6 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		}
 		input = again.Input
 		via.Upstreams = nil // the operator opened them for requests of the route, not for what a caller writes
-		if err := input.Compact(); err != nil {
-			return Accepted{}, invalid("/input", "%s", err)
-		}
 	}
 	var result Value
 	if again.Targets != nil {
@@ -285,6 +282,14 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 		if err := e.checkOutside(&s); err != nil {
 			return Job{}, err
 		}
+	}
+	depth := MaxDepth
+	if s.inside {
+		depth += wrapping
+	}
+	var err error
+	if s.Input, err = jsonMember("/input", s.Input, depth); err != nil {
+		return Job{}, err
 	}
 	if h, ok := e.handler(s.Kind); ok && h.Check != nil {
 		if err := h.Check(s.Input, s.Via); err != nil {

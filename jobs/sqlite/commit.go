@@ -298,7 +298,7 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	}
 	p.callbacks(j.Callbacks)
 	result, input := p.payload(partResult, j.Result), p.payload(partInput, j.Input)
-	if err := run(st); err != nil {
+	if err := p.run(); err != nil {
 		return nil, err
 	}
 	for _, large := range []*payload{result, input} {
