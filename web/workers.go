@@ -395,7 +395,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Result jobs.Value `json:"result"`
 	}
-	s.conclude(w, r, "/result", &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	s.conclude(w, r, decodeResult, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		if in.Result != nil && in.Result.Compact() != nil {
 			return jobs.Job{}, jobs.Position{}, invalidMember("/result", "must be JSON")
 		}
@@ -411,7 +411,7 @@ func (s *Server) failAttempt(w http.ResponseWriter, r *http.Request) {
 		Error jobs.Value `json:"error"`
 		Retry string     `json:"retry"`
 	}
-	s.conclude(w, r, "/error", &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		failure, err := decodeFailure(in.Error, in.Retry)
 		if err != nil {
 			return jobs.Job{}, jobs.Position{}, err
@@ -468,7 +468,7 @@ func (s *Server) snooze(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Delay string `json:"delay"`
 	}
-	s.conclude(w, r, "/delay", &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		d, err := time.ParseDuration(in.Delay)
 		if err != nil || d < 0 || d > maxDelay {
 			return jobs.Job{}, jobs.Position{}, invalidMember("/delay", `must be a duration like "30s", within ten years`)
@@ -481,7 +481,7 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Checkpoint jobs.Value `json:"checkpoint"`
 	}
-	s.conclude(w, r, "/checkpoint", &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		if in.Checkpoint != nil && (in.Checkpoint.Compact() != nil || len(in.Checkpoint) > jobs.MaxCheckpoint) {
 			return jobs.Job{}, jobs.Position{}, invalidMember("/checkpoint", "must be JSON of up to "+strconv.Itoa(jobs.MaxCheckpoint)+" bytes")
 		}
@@ -489,16 +489,20 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// decodeResult reads {"result":…}. A result that is nested too deeply is well-formed JSON
+// that can't be kept.
+func decodeResult(body []byte, in any) error {
+	if jobs.TooDeep(body, jobs.MaxDepth+1) {
+		return invalidMember("/result", fmt.Sprintf("must not have more than %d levels of objects and arrays inside one another", jobs.MaxDepth))
+	}
+	return jobs.DecodeAnyDepth(body, in)
+}
+
 // conclude decodes the body, if there is one, ends the attempt and answers with the job.
-// What is nested too deeply is the member at pointer.
-func (s *Server) conclude(w http.ResponseWriter, r *http.Request, pointer string, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) {
+func (s *Server) conclude(w http.ResponseWriter, r *http.Request, decode func(body []byte, in any) error, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) {
 	body, err := optionalJSON(w, r, maxResult+maxAround)
-	switch {
-	case err != nil || body == nil:
-	case jobs.TooDeep(body, jobs.MaxDepth+1):
-		err = invalidMember(pointer, fmt.Sprintf("must not have more than %d levels of objects and arrays inside one another", jobs.MaxDepth))
-	default:
-		err = jobs.DecodeAnyDepth(body, in)
+	if err == nil && body != nil {
+		err = decode(body, in)
 	}
 	if err != nil {
 		s.fail(w, r, err)
