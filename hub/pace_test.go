@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,7 +98,7 @@ func TestIdleMemberIsLeftBehind(t *testing.T) {
 		var want []uint64
 		for range 300 {
 			e := event(1, jobs.JobStarted)
-			e.Data = jobs.Value(`"` + string(make([]byte, 8<<10)) + `"`)
+			e.Data = jobs.Value(`"` + strings.Repeat("x", 8<<10) + `"`)
 			want = append(want, log.commit(e))
 			synctest.Wait()
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -126,8 +125,6 @@ func callbackBody(job *Job, t EventType, at time.Time, epoch string) Value {
 	return b
 }
 
-var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
-
 // Trace is the W3C trace context that a job belongs to, as in Via: a traceparent among the
 // headers of its input goes before that of its submission, as it does when it is sent.
 func (job *Job) Trace() string {
@@ -142,7 +139,7 @@ func (job *Job) Trace() string {
 	}
 	for name, value := range in.Headers {
 		var text string
-		if strings.EqualFold(name, "traceparent") && json.Unmarshal(value, &text) == nil && traceparent.MatchString(text) {
+		if strings.EqualFold(name, "traceparent") && json.Unmarshal(value, &text) == nil && ValidTraceparent(text) {
 			return text
 		}
 	}

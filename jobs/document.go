@@ -1,10 +1,10 @@
 package jobs
 
 import (
+	"math"
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -29,8 +29,8 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = appendString(append(b, `,"key":`...), j.Key)
 	b = appendValue(append(b, `,"input":`...), j.Input)
 	b = appendValue(append(b, `,"result":`...), j.ResultValue())
-	b = appendAny(append(b, `,"error":`...), j.Error == nil, j.Error)
-	b = appendAny(append(b, `,"progress":`...), j.Progress == nil, j.Progress)
+	b = j.Error.AppendJSON(append(b, `,"error":`...))
+	b = j.Progress.AppendJSON(append(b, `,"progress":`...))
 	b = appendInt(append(b, `,"attempt":`...), j.Attempt)
 	b = appendInt(append(b, `,"max_attempts":`...), j.MaxAttempts)
 	b = appendTime(append(b, `,"created_at":`...), j.CreatedAt)
@@ -45,7 +45,7 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = appendID(append(b, `,"retried_by":`...), j.RetriedBy)
 	b = appendID(append(b, `,"parent":`...), j.Parent)
 	if j.Unique != nil {
-		b = appendAny(append(b, `,"unique":`...), false, j.Unique)
+		b = j.Unique.appendJSON(append(b, `,"unique":`...))
 	}
 	if len(j.Callbacks) > 0 && j.Kind != KindWebhook {
 		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
@@ -108,13 +108,13 @@ func (j *Job) ChangedData(fields Field) Value {
 		b = appendTime(append(b, `,"retained_until":`...), j.RetainedUntil)
 	}
 	if fields.Has(FieldProgress) {
-		b = appendAny(append(b, `,"progress":`...), j.Progress == nil, j.Progress)
+		b = j.Progress.AppendJSON(append(b, `,"progress":`...))
 	}
 	if fields.Has(FieldCancel) {
 		b = strconv.AppendBool(append(b, `,"cancel_requested":`...), j.CancelRequested)
 	}
 	if fields.Has(FieldError) {
-		b = appendAny(append(b, `,"error":`...), j.Error == nil, j.Error)
+		b = j.Error.AppendJSON(append(b, `,"error":`...))
 	}
 	if fields.Has(FieldResult) {
 		b = appendValue(append(b, `,"result":`...), j.ResultValue())
@@ -148,7 +148,7 @@ func (j *Job) acceptedData() Value {
 		b = appendID(append(b, `,"parent":`...), j.Parent)
 	}
 	if j.Unique != nil {
-		b = appendAny(append(b, `,"unique":`...), false, j.Unique)
+		b = j.Unique.appendJSON(append(b, `,"unique":`...))
 	}
 	if len(j.Callbacks) > 0 && j.Kind != KindWebhook {
 		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
@@ -168,11 +168,14 @@ func (e *Event) AppendJSON(b []byte, epoch string) []byte {
 	b = appendTags(append(b, `,"tags":`...), e.Tags)
 	b = strconv.AppendUint(append(b, `,"version":`...), e.Version, 10)
 	b = appendTime(append(b, `,"at":`...), e.At)
-	if e.Truncated {
+	if e.Truncated || len(e.Data) > 0 && !presentable(e.Data, MaxDepth+wrapping) {
 		return append(b, `,"data":null,"truncated":true}`...)
 	}
-	b = appendValue(append(b, `,"data":`...), e.Data)
-	return append(b, '}')
+	b = append(b, `,"data":`...)
+	if len(e.Data) == 0 {
+		b = append(b, "null"...)
+	}
+	return append(append(b, e.Data...), '}')
 }
 
 func appendString(b []byte, s string) []byte {
@@ -208,20 +211,24 @@ func appendTags(b []byte, tags []string) []byte {
 }
 
 func appendValue(b []byte, v Value) []byte {
-	if len(v) == 0 {
-		return append(b, "null"...)
-	}
-	return append(b, v...)
+	return append(b, Shown(v)...)
 }
 
-// appendAny appends what is rare enough for the general encoder.
-func appendAny(b []byte, null bool, v any) []byte {
-	if null {
+// AppendJSON appends what a handler said; null for nil. Its data is JSON.
+func (p *Progress) AppendJSON(b []byte) []byte {
+	if p == nil {
 		return append(b, "null"...)
 	}
-	out, err := json.Marshal(v)
-	if err != nil { // the types passed here hold texts, numbers and valid JSON only
-		panic(err)
+	b = append(b, `{"percent":`...)
+	if p.Percent == nil || math.IsNaN(*p.Percent) || math.IsInf(*p.Percent, 0) {
+		b = append(b, "null"...)
+	} else {
+		b = jsontext.AppendFloat(b, *p.Percent, 64)
 	}
-	return append(b, out...)
+	b = appendString(append(b, `,"message":`...), p.Message)
+	b = appendValue(append(b, `,"data":`...), p.Data)
+	return append(b, '}')
 }
+
+// MarshalJSON implements json.Marshaler.
+func (p Progress) MarshalJSON() ([]byte, error) { return p.AppendJSON(nil), nil }

@@ -257,9 +257,8 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if old.Kind == KindWebhook { // else a callback's secret would sign anything
 			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
 		}
-		input = again.Input.Clone() // it is compacted in its place
-		if err := input.Compact(); err != nil {
-			return Accepted{}, invalid("/input", "%s", err)
+		if input, err = jsonMember("/input", again.Input, MaxDepth); err != nil {
+			return Accepted{}, err
 		}
 		if input, err = old.Credentials.keep(old.Input, input, again.Caller == old.Caller, via.Headers); err != nil {
 			return Accepted{}, under("/input", err)
@@ -344,6 +343,14 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 		if err := e.checkOutside(&s); err != nil {
 			return Job{}, err
 		}
+	}
+	depth := MaxDepth
+	if s.inside {
+		depth += wrapping
+	}
+	var err error
+	if s.Input, err = jsonMember("/input", s.Input, depth); err != nil {
+		return Job{}, err
 	}
 	h, _ := e.handler(s.Kind)
 	if h.Check != nil {

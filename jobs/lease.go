@@ -164,6 +164,11 @@ func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Rep
 	if err != nil {
 		return 0, Lost, err
 	}
+	for i := range reports {
+		if reports[i].Checkpoint, err = jsonMember("/data", reports[i].Checkpoint, MaxDepth); err != nil {
+			return 0, Lost, err
+		}
+	}
 	e.mu.Lock()
 	h := e.leases[lease]
 	e.mu.Unlock()
@@ -221,6 +226,10 @@ const (
 // Complete ends an attempt with its result. The first verb wins: repeating it gives the
 // job as it is, another one ErrConflict, and an old lease ErrLeaseLost.
 func (e *Engine) Complete(ctx context.Context, tenant, token string, result Value) (Job, Position, error) {
+	result, err := jsonMember("/result", result, MaxDepth)
+	if err != nil {
+		return Job{}, Position{}, err
+	}
 	return e.conclude(ctx, tenant, token, verbComplete, func(j Job) Change { return settle(j, Result{Value: result}, nil, nil) })
 }
 
@@ -236,6 +245,10 @@ func (e *Engine) Snooze(ctx context.Context, tenant, token string, delay time.Du
 
 // Release gives the job back; the attempt does not count. A checkpoint is kept for the next.
 func (e *Engine) Release(ctx context.Context, tenant, token string, checkpoint Value) (Job, Position, error) {
+	checkpoint, err := jsonMember("/checkpoint", checkpoint, MaxDepth)
+	if err != nil {
+		return Job{}, Position{}, err
+	}
 	return e.conclude(ctx, tenant, token, verbRelease, func(j Job) Change {
 		c := release(j)
 		if checkpoint != nil {

@@ -3,6 +3,8 @@ package jobs
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // Code is a machine-readable word for what went wrong, the same over HTTP,
@@ -39,6 +41,45 @@ type MemberError struct {
 	Detail  string `json:"detail"`
 }
 
+// AppendJSON appends the problem; null for nil.
+func (p *Problem) AppendJSON(b []byte) []byte {
+	if p == nil {
+		return append(b, "null"...)
+	}
+	return append(p.AppendMembers(append(b, '{')), '}')
+}
+
+// AppendMembers appends the members of the problem without the braces around them, so that
+// a caller can add its own.
+func (p *Problem) AppendMembers(b []byte) []byte {
+	if p.Type != "" {
+		b = append(appendString(append(b, `"type":`...), p.Type), ',')
+	}
+	b = appendString(append(b, `"title":`...), p.Title)
+	if p.Status != 0 {
+		b = strconv.AppendInt(append(b, `,"status":`...), int64(p.Status), 10)
+	}
+	if p.Detail != "" {
+		b = appendString(append(b, `,"detail":`...), p.Detail)
+	}
+	b = appendString(append(b, `,"code":`...), string(p.Code))
+	if len(p.Errors) == 0 {
+		return b
+	}
+	b = append(b, `,"errors":[`...)
+	for i, e := range p.Errors {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(append(b, `{"pointer":`...), e.Pointer)
+		b = append(appendString(append(b, `,"detail":`...), e.Detail), '}')
+	}
+	return append(b, ']')
+}
+
+// MarshalJSON implements json.Marshaler.
+func (p Problem) MarshalJSON() ([]byte, error) { return p.AppendJSON(nil), nil }
+
 func (p *Problem) Error() string {
 	s := p.Title
 	if p.Detail != "" {
@@ -57,7 +98,7 @@ func (p *Problem) Is(target error) bool {
 }
 
 func newProblem(code Code, title, format string, args ...any) *Problem {
-	return &Problem{Type: "urn:jobhub:problem:" + string(code), Code: code, Title: title, Detail: fmt.Sprintf(format, args...)}
+	return &Problem{Type: "urn:jobhub:problem:" + string(code), Code: code, Title: title, Detail: strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}
 }
 
 func typedProblem(kind string, code Code, title, detail string) *Problem {

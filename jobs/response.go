@@ -2,16 +2,14 @@ package jobs
 
 import (
 	"bytes"
-	"encoding/base64"
 	"maps"
-	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Response is the answer of an HTTP API, kept so that it can be given again as it
@@ -32,17 +30,19 @@ type responseHead struct {
 
 // MarshalBinary encodes the response as its head in JSON, a newline, and the body.
 func (r *Response) MarshalBinary() ([]byte, error) {
-	h := responseHead{Status: r.Status, Header: r.Header}
+	h := responseHead{Status: r.Status, Header: make(http.Header, len(r.Header))}
 	for name, values := range r.Header {
-		if !slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
-			continue
-		}
-		if h.Raw == nil {
-			h.Raw, h.Header = map[string][][]byte{}, maps.Clone(r.Header)
-		}
-		delete(h.Header, name)
-		for _, v := range values {
-			h.Raw[name] = append(h.Raw[name], []byte(v))
+		switch {
+		case !IsToken(name): // which HTTP does not allow
+		case !slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }):
+			h.Header[name] = values
+		default:
+			if h.Raw == nil {
+				h.Raw = map[string][][]byte{}
+			}
+			for _, v := range values {
+				h.Raw[name] = append(h.Raw[name], []byte(v))
+			}
 		}
 	}
 	head, err := json.Marshal(h, json.Deterministic(true))
@@ -69,55 +69,77 @@ func (r *Response) UnmarshalBinary(data []byte) error {
 }
 
 // JSON is the response as the result of a job: {"status","headers","body"}, the body
-// as BodyValue has it and the headers as FlatHeader has them, with the names in mask
-// hidden, too.
+// as BodyValue has it. Credentials in headers are hidden: those of the usual names, and of
+// mask.
 func (r *Response) JSON(mask []string) Value {
-	v, err := json.Marshal(struct {
-		Status  int               `json:"status"`
-		Headers map[string]string `json:"headers"`
-		Body    Value             `json:"body"`
-	}{r.Status, r.FlatHeader(mask), BodyValue(r.Header.Get("Content-Type"), r.Body)}, json.Deterministic(true))
-	if err != nil { // nothing in it can fail: the texts are valid and the body is JSON
-		panic(err)
-	}
-	return v
+	b := strconv.AppendInt([]byte(`{"status":`), int64(r.Status), 10)
+	b = AppendHeader(append(b, `,"headers":`...), ShownHeader(r.Header, mask))
+	b = append(append(b, `,"body":`...), BodyValue(r.Header.Get("Content-Type"), r.Body, 1)...)
+	return append(b, '}')
 }
 
-// FlatHeader are the headers by their names in lower case, several values joined with
-// commas. Credentials are hidden: those of the usual names, and of mask.
-func (r *Response) FlatHeader(mask []string) map[string]string {
-	flat := make(map[string]string, len(r.Header))
-	for name, values := range r.Header {
+// ShownHeader is FlatHeader with credentials hidden: those of the usual names, and of mask.
+func ShownHeader(h http.Header, mask []string) map[string]string {
+	flat := FlatHeader(h)
+	for name := range flat {
 		if isCredential(name, mask) {
-			flat[strings.ToLower(name)] = Hidden
-			continue
+			flat[name] = Hidden
 		}
-		flat[strings.ToLower(name)] = strings.ToValidUTF8(strings.Join(values, ", "), "\ufffd")
 	}
 	return flat
 }
 
-// BodyValue is a body as a JSON value: as it is when its type is JSON, a string when
-// it is text, else {"base64":"…"}. An empty body is null.
-func BodyValue(contentType string, body []byte) Value {
+// FlatHeader is headers by their names in lower case, several values joined with commas.
+func FlatHeader(h http.Header) map[string]string {
+	flat := make(map[string]string, len(h))
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		lower, value := strings.ToValidUTF8(strings.ToLower(name), "\ufffd"), strings.Join(h[name], ", ")
+		if before, twice := flat[lower]; twice { // the same name in another case
+			value = before + ", " + value
+		}
+		flat[lower] = strings.ToValidUTF8(value, "\ufffd")
+	}
+	return flat
+}
+
+// AppendHeader appends the headers of FlatHeader or ShownHeader as a JSON object.
+func AppendHeader(b []byte, flat map[string]string) []byte {
+	b = append(b, '{')
+	for i, name := range slices.Sorted(maps.Keys(flat)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, name), ':')
+		b = appendString(b, flat[name])
+	}
+	return append(b, '}')
+}
+
+// BodyValue is a body as a JSON value: as it is when it is JSON by its type and by
+// CompactJSON, a string when it is text, else {"base64":"…"}. An empty body is null.
+// around is how many levels of objects and arrays the value will stand in.
+func BodyValue(contentType string, body []byte, around int) Value {
 	if len(body) == 0 {
 		return Value("null")
 	}
-	media := contentType
-	if media != "application/json" {
-		media, _, _ = mime.ParseMediaType(contentType)
-	}
+	media := mediaType(contentType)
 	if media == "application/json" || strings.HasSuffix(media, "+json") {
-		if v := Value(bytes.Clone(body)); v.Compact() == nil {
+		if v, err := CompactJSON(body, MaxDepth-around); err == nil {
 			return v
 		}
 	}
-	texty := strings.HasPrefix(media, "text/") || media == "" || strings.HasSuffix(media, "json") ||
+	text := strings.HasPrefix(media, "text/") || media == "" || strings.HasSuffix(media, "json") ||
 		strings.HasSuffix(media, "xml") || media == "application/x-www-form-urlencoded" || media == "application/javascript"
-	if texty && utf8.Valid(body) {
-		v, _ := jsontext.AppendQuote(nil, body)
-		return v
+	return opaque(body, text)
+}
+
+// mediaType is a content type without its parameters, which may be malformed; empty if it
+// is no type at all.
+func mediaType(contentType string) string {
+	media, _, _ := strings.Cut(contentType, ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	if kind, subtype, ok := strings.Cut(media, "/"); !ok || !IsToken(kind) || !IsToken(subtype) {
+		return ""
 	}
-	v, _ := jsontext.AppendQuote([]byte(`{"base64":`), base64.StdEncoding.EncodeToString(body))
-	return append(v, '}')
+	return media
 }

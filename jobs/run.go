@@ -43,6 +43,8 @@ func (r *Run) Progress(p Progress) { r.report(p, nil) }
 // stored at once: the next attempt finds it as the Result of its job, and so does whoever
 // reads the job. Faster than commits are made, only the newest is kept.
 func (r *Run) Partial(result Value, p Progress) {
+	result = Shown(result)
+	p.Data, _ = jsonMember("", p.Data, MaxDepth)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.engine.commits
@@ -60,18 +62,15 @@ func (r *Run) Partial(result Value, p Progress) {
 	o.change.Job.Progress, o.change.Job.Result = &p, result
 	o.lazy = false
 	o.bytes += len(result)
-	o.prepare = func(ch *Change) { ch.Event.Data = appendAny(nil, false, ch.Job.Progress) }
+	o.prepare = func(ch *Change) { ch.Event.Data = ch.Job.Progress.AppendJSON(nil) }
 	r.progress = o
 	r.put(o)
 }
 
 // report stores progress and, if there is one, a checkpoint.
 func (r *Run) report(p Progress, checkpoint Value) *op {
-	if p.Data != nil {
-		p.Data = append(Value(nil), p.Data...)
-		if p.Data.Compact() != nil {
-			p.Data = nil
-		}
+	if p.Data != nil { // what is not JSON is left out
+		p.Data, _ = CompactJSON(p.Data, MaxDepth)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +91,7 @@ func (r *Run) report(p Progress, checkpoint Value) *op {
 		o.change.Fields |= FieldCheckpoint
 		o.bytes += len(checkpoint)
 	}
-	o.prepare = func(ch *Change) { ch.Event.Data = appendAny(nil, false, ch.Job.Progress) }
+	o.prepare = func(ch *Change) { ch.Event.Data = ch.Job.Progress.AppendJSON(nil) }
 	r.progress = o
 	r.put(o)
 	return o
@@ -302,7 +301,12 @@ func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
 		}
 	}()
 	h, _ := e.handler(r.job.Kind)
-	return h.Run(ctx, r)
+	res, err = h.Run(ctx, r)
+	value, wrong := jsonMember("/result", res.Value, MaxDepth)
+	if res.Value = value; wrong != nil && err == nil {
+		err = &Failure{Problem: newProblem(Internal, "Result not kept", "The handler's result can't be kept: %s.", wrong.(*Problem).Errors[0].Detail), Never: true}
+	}
+	return res, err
 }
 
 func (e *Engine) freeSlot(p *pool) {

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs/cron"
 )
@@ -120,10 +120,11 @@ func (e *Engine) checkTemplate(tenant string, s *Schedule) error {
 	if s.Job == nil {
 		return invalid("/job", "is required: a job as POST /v1/jobs takes it")
 	}
-	if err := s.Job.Compact(); err != nil {
-		return invalid("/job", "%s", err)
+	job, err := jsonMember("/job", s.Job, MaxDepth)
+	if err != nil {
+		return err
 	}
-	if len(s.Job) > maxScheduleJob {
+	if s.Job = job; len(s.Job) > maxScheduleJob {
 		return invalid("/job", "must be up to %d bytes; store large data elsewhere and send a link", maxScheduleJob)
 	}
 	spec, err := s.spec(tenant)
@@ -212,7 +213,11 @@ func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit fu
 				return s, false, err
 			}
 		}
-		err = e.commits.do(ctx, s.change(tenant, was))
+		o, err := s.change(tenant, was)
+		if err != nil {
+			return s, false, err
+		}
+		err = e.commits.do(ctx, o)
 		if errors.Is(err, ErrConflict) {
 			continue // it has changed meanwhile: look again
 		}
@@ -295,19 +300,23 @@ func decodeSchedule(d Document) (s Schedule, err error) {
 }
 
 // document is the schedule as it is to be stored, where was is stored.
-func (s *Schedule) document(tenant string, was Value) *DocumentChange {
-	data, err := json.Marshal(s)
-	if err != nil { // texts, times and valid JSON only
-		panic(err)
+func (s *Schedule) document(tenant string, was Value) (*DocumentChange, error) {
+	data, err := json.Marshal(s, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return nil, fmt.Errorf("writing the schedule %s: %w", s.Name, err)
 	}
-	return &DocumentChange{Document: Document{Tenant: tenant, Kind: kindSchedule, Name: s.Name, Data: data}, Was: was}
+	return &DocumentChange{Document: Document{Tenant: tenant, Kind: kindSchedule, Name: s.Name, Data: data}, Was: was}, nil
 }
 
-func (s *Schedule) change(tenant string, was Value) *op {
+func (s *Schedule) change(tenant string, was Value) (*op, error) {
+	doc, err := s.document(tenant, was)
+	if err != nil {
+		return nil, err
+	}
 	o := newOp(Change{})
-	o.doc = s.document(tenant, was)
-	o.bytes += len(o.doc.Data)
-	return o
+	o.doc = doc
+	o.bytes += len(doc.Data)
+	return o, nil
 }
 
 // fireDue submits the jobs of all schedules whose time has come, and returns when the next
@@ -370,8 +379,12 @@ func (e *Engine) prepare(t *tick, now time.Time) error {
 	}
 	fired := t.Schedule
 	fired.LastAt, fired.LastJob, fired.LastError = now.Truncate(time.Millisecond).UTC(), job.ID, nil
+	doc, err := fired.document(t.tenant, t.was)
+	if err != nil {
+		return err
+	}
 	c := e.insertion(job, spec)
-	c.With = fired.document(t.tenant, t.was)
+	c.With = doc
 	e.overlapping(t, &c)
 	t.op = newOp(c)
 	return nil
@@ -380,6 +393,7 @@ func (e *Engine) prepare(t *tick, now time.Time) error {
 // fire submits the jobs of schedules, together. It returns false if that was not possible
 // and has to be tried again.
 func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done bool) {
+	all := len(due)
 	for _, t := range due {
 		next, err := t.Schedule.tick(now)
 		if err != nil { // zones may have gone with an update of the machine
@@ -388,13 +402,14 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 		}
 		if t.NextAt = next; t.Paused {
 			t.NextAt = time.Time{}
-			t.refuse(err)
+			e.refuse(t, err)
 			continue
 		}
 		if err := e.prepare(t, now); err != nil {
-			t.refuse(err)
+			e.refuse(t, err)
 		}
 	}
+	due = slices.DeleteFunc(due, func(t *tick) bool { return t.op == nil })
 	if !e.handIn(ctx, due) {
 		return false
 	}
@@ -416,18 +431,21 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 			e.tellReplaced(t)
 		case err == errSkipped:
 			t.SkippedAt, t.LastError = now.Truncate(time.Millisecond).UTC(), nil
-			t.op = t.change(t.tenant, t.was)
-			err = e.commits.do(ctx, t.op)
+			if t.op, err = t.change(t.tenant, t.was); err == nil {
+				err = e.commits.do(ctx, t.op)
+			}
 		case t.op.doc == nil && refused(err):
 			e.log.Warn("a schedule's job was refused; its next chance is the next tick", "schedule", t.Name, "error", err)
-			t.refuse(err)
+			if e.refuse(t, err); t.op == nil {
+				continue
+			}
 			err = e.commits.do(ctx, t.op)
 		}
 		if err != nil && err != error(ErrConflict) { // else it was changed or fired elsewhere
 			return false
 		}
 	}
-	return done
+	return done && len(due) == all
 }
 
 func (e *Engine) handIn(ctx context.Context, due []*tick) bool {
@@ -439,16 +457,18 @@ func (e *Engine) handIn(ctx context.Context, due []*tick) bool {
 	return true
 }
 
-// refuse makes the tick end without a job.
-func (t *tick) refuse(err error) {
+// refuse makes the tick end without a job. Without an op if that can't be written down.
+func (e *Engine) refuse(t *tick, err error) {
 	p, ok := errors.AsType[*Problem](err)
 	if existing, same := errors.AsType[*Existing](err); same {
 		p = existing.problem()
 	} else if !ok {
-		p = newProblem(Internal, "Not submitted", "%s", strings.ToValidUTF8(err.Error(), "\ufffd"))
+		p = newProblem(Internal, "Not submitted", "%s", err)
 	}
 	t.LastError = p
-	t.op = t.change(t.tenant, t.was)
+	if t.op, err = t.change(t.tenant, t.was); err != nil {
+		e.log.Error("a schedule can't be kept", "schedule", t.Name, "error", err)
+	}
 }
 
 // refused reports whether a submission will not be taken as it is, or not now, by a store

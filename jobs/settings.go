@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // Configure changes the settings of a queue, which comes into being on first mention.
@@ -28,7 +31,11 @@ func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*
 	c := &QueueChange{Tenant: tenant, Name: name, Settings: set}
 	switch {
 	case old.Paused == nil && set.Paused != nil:
-		c.Event = Event{Type: QueuePaused, Data: appendAny(nil, false, set.Paused)}
+		data, err := json.Marshal(set.Paused)
+		if err != nil {
+			return err
+		}
+		c.Event = Event{Type: QueuePaused, Data: data}
 	case old.Paused != nil && set.Paused == nil:
 		c.Event = Event{Type: QueueResumed, Data: Value(`{}`)}
 	}
@@ -63,6 +70,7 @@ func (e *Engine) Pause(ctx context.Context, tenant, name, by, reason string) err
 	if len(reason) > maxReason {
 		return invalid("/reason", "must be up to %d bytes", maxReason)
 	}
+	by, reason = strings.ToValidUTF8(by, "\ufffd"), strings.ToValidUTF8(reason, "\ufffd")
 	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error {
 		if s.Paused == nil {
 			s.Paused = &Pause{At: time.Now().Truncate(time.Millisecond).UTC(), By: by, Reason: reason}

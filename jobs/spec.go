@@ -2,15 +2,13 @@ package jobs
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 )
 
@@ -100,41 +98,11 @@ type specDocument struct {
 // is not JSON (or has a member twice), 422 for JSON that is not a submission.
 func DecodeSpec(data []byte) (Spec, error) {
 	var doc specDocument
-	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
-		return Spec{}, DecodeProblem(err)
+	if err := DecodeAnyDepth(data, &doc); err != nil {
+		return Spec{}, err
 	}
 	return doc.spec()
 }
-
-// DecodeProblem turns an error of the JSON decoder into a *Problem.
-func DecodeProblem(err error) *Problem {
-	p := newProblem(BadMessage, "Malformed request", "")
-	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		p.Status = 400
-		p.Detail = "The body is not one JSON document: " + syntactic.Err.Error()
-		if pointer := string(syntactic.JSONPointer); pointer != "" && len(pointer) <= 256 {
-			p.Errors = []MemberError{{pointer, syntactic.Err.Error()}}
-		}
-		return p
-	}
-	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		detail := "wrong type"
-		switch {
-		case errors.Is(err, json.ErrUnknownName):
-			detail = "unknown member"
-		case semantic.Err != nil:
-			detail = semantic.Err.Error()
-		case semantic.GoType != nil && semantic.JSONKind != 0:
-			detail = "must not be " + kindNames[semantic.JSONKind]
-		}
-		return invalid(string(semantic.JSONPointer), "%s", detail)
-	}
-	p.Status = 400
-	p.Detail = "The body is not one JSON document: " + err.Error()
-	return p
-}
-
-var kindNames = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a text", '0': "such a number", '{': "an object", '[': "an array"}
 
 // invalid is the problem of a document that is JSON, but not what was asked for.
 func invalid(pointer, format string, args ...any) *Problem {
@@ -143,7 +111,7 @@ func invalid(pointer, format string, args ...any) *Problem {
 	if len(pointer) > 256 { // the place of something nested without sense
 		pointer = pointer[:256]
 	}
-	p.Errors = []MemberError{{pointer, fmt.Sprintf(format, args...)}}
+	p.Errors = []MemberError{{strings.ToValidUTF8(pointer, "\ufffd"), strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}}
 	return p
 }
 

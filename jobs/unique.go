@@ -20,6 +20,16 @@ type Unique struct {
 	Conflict string   `json:"conflict"`        // return, refuse or replace; return
 }
 
+// appendJSON appends it as it is shown.
+func (u *Unique) appendJSON(b []byte) []byte {
+	b = appendTags(append(b, `{"by":`...), u.By)
+	b = appendString(append(b, `,"while":`...), u.While)
+	if u.Within > 0 {
+		b = appendString(append(b, `,"within":`...), time.Duration(u.Within).String())
+	}
+	return append(appendString(append(b, `,"conflict":`...), u.Conflict), '}')
+}
+
 var (
 	uniqueBy        = []string{"kind", "queue", "input", "fair_key"}
 	uniqueWhiles    = []string{"unfinished", "kept"}

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-
 	"jobhub/jobs"
 )
 
@@ -40,6 +38,7 @@ func problemOf(err error) jobs.Problem {
 			Detail: "The hub could not do this; its log says why. Whether it was done is unknown."}
 	}
 	shown := *p
+	shown.Detail = strings.ToValidUTF8(shown.Detail, "\ufffd") // it stands on pages, too
 	if shown.Status == 0 {
 		shown.Status = http.StatusInternalServerError
 		if status, ok := statusOf[p.Code]; ok {
@@ -70,14 +69,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // writeProblem writes a problem that has a status.
 func writeProblem(w http.ResponseWriter, p jobs.Problem, instance string) {
-	body, err := json.Marshal(struct {
-		jobs.Problem
-		Instance string `json:"instance,omitzero"`
-	}{p, strings.ToValidUTF8(instance, "\ufffd")})
-	if err != nil { // problems hold texts and numbers only
-		panic(err)
+	body := p.AppendMembers([]byte{'{'})
+	if instance != "" {
+		body = appendText(append(body, `,"instance":`...), instance)
 	}
-	write(w, p.Status, "application/problem+json", body)
+	write(w, p.Status, "application/problem+json", append(body, '}'))
 }
 
 func writeJSON(w http.ResponseWriter, status int, body []byte) {

@@ -81,7 +81,7 @@ func (i *batchItem) target() string { return i.Path + i.URL }
 // decodeBatch reads a batch. Its error is a *jobs.Problem.
 func decodeBatch(body []byte) ([]batchItem, error) {
 	var doc batchDocument
-	err := json.Unmarshal(body, &doc, json.RejectUnknownMembers(true))
+	err := json.Unmarshal(body, &doc, json.RejectUnknownMembers(true)) // of a stored batch, too: whose levels were counted then
 	if errors.Is(err, errManyItems) {
 		return nil, jobs.NewProblem(jobs.TooLarge, "Batch too large", "A batch takes up to %d requests; send several.", maxItems)
 	}
@@ -189,11 +189,10 @@ func dependentsOf(items []batchItem) map[int][]int {
 
 // postBatch is POST /batch and POST /v1/batch.
 func (s *Server) postBatch(w http.ResponseWriter, r *http.Request) {
-	if err := wantJSON(r); err != nil {
-		s.fail(w, r, err)
-		return
+	body, err := readJSON(w, r, maxBatch)
+	if err == nil {
+		err = jobs.CheckDepth(body)
 	}
-	body, err := readBody(w, r, maxBatch)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -264,19 +263,14 @@ func appendResponse(b []byte, item *batchItem, index, status int, header http.He
 	}
 	b = strconv.AppendInt(append(b, `"index":`...), int64(index), 10)
 	b = strconv.AppendInt(append(b, `,"status":`...), int64(status), 10)
-	b = append(b, `,"headers":{`...)
-	first := true
-	for _, name := range sortedNames(header) {
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = appendText(b, strings.ToLower(name))
-		b = appendText(append(b, ':'), strings.Join(header[name], ", "))
-	}
-	b = append(append(b, `},"body":`...), jobs.BodyValue(header.Get("Content-Type"), body)...)
+	b = jobs.AppendHeader(append(b, `,"headers":`...), jobs.FlatHeader(header))
+	b = append(append(b, `,"body":`...), jobs.BodyValue(header.Get("Content-Type"), body, aroundAnswer)...)
 	return append(b, '}')
 }
+
+// aroundAnswer is how many levels stand around the body of an item's answer:
+// {"responses":[{"body":…}]}.
+const aroundAnswer = 3
 
 // pending stands for an answer that is not there yet.
 var pending = jsontext.Value("null")

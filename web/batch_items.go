@@ -83,12 +83,18 @@ func bare(text string) string {
 	return path
 }
 
+// asStored reads answers that older versions stored without a strict check.
+var asStored = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+const unreadable = "The stored answer can't be read."
+
 // answers reads what is known so far into the items, and of one of them all.
-func (p *batchParts) answers(job *jobs.Job, items []view.Item, whole *view.WholeItem) error {
+func (p *batchParts) answers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	if job.Kind == kindBatch {
-		return batchAnswers(job, items, whole)
+		batchAnswers(job, items, whole)
+	} else {
+		fanAnswers(job, items, whole)
 	}
-	return fanAnswers(job, items, whole)
 }
 
 // peeked is a part of an answer's body, whatever that is.
@@ -106,7 +112,7 @@ func (p *peeked) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		Title  jobs.Value `json:"title"`
 		Detail jobs.Value `json:"detail"`
 	}
-	if json.Unmarshal(v, &problem) == nil {
+	if json.Unmarshal(v, &problem, asStored) == nil {
 		p.Title, p.Detail = plainText(problem.Title), plainText(problem.Detail)
 	}
 	return nil
@@ -136,15 +142,11 @@ func problemText(title, detail string) string {
 }
 
 // batchAnswers reads {"responses":[…]}. Bodies are only passed over, but for problems.
-func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) error {
+func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	var doc struct {
 		Responses []jobs.Value `json:"responses"`
 	}
-	if job.Result != nil {
-		if err := json.Unmarshal(job.Result, &doc); err != nil {
-			return err
-		}
-	}
+	_ = json.Unmarshal(job.Result, &doc, asStored) // answers that can't be read are shown as none
 	itemTimes(job, items)
 	for i := range items {
 		it := &items[i]
@@ -158,8 +160,9 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) error
 				Operation string `json:"operation-location"`
 			} `json:"headers"`
 		}
-		if err := json.Unmarshal(doc.Responses[i], &answer); err != nil {
-			return err
+		if err := json.Unmarshal(doc.Responses[i], &answer, asStored); err != nil {
+			it.State, it.Problem = jobs.Failed, unreadable
+			continue
 		}
 		it.Status = answer.Status
 		switch {
@@ -172,9 +175,7 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) error
 			var said struct {
 				Body peeked `json:"body"`
 			}
-			if err := json.Unmarshal(doc.Responses[i], &said); err != nil {
-				return err
-			}
+			_ = json.Unmarshal(doc.Responses[i], &said, asStored) // its status was read
 			it.State, it.Problem = jobs.Failed, problemText(said.Body.Title, said.Body.Detail)
 			if answer.Status == http.StatusFailedDependency && len(it.After) > 0 {
 				it.State = jobs.Cancelled
@@ -184,7 +185,6 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) error
 			whole.Response = doc.Responses[i]
 		}
 	}
-	return nil
 }
 
 // itemTimes reads when the items of a small batch were at work.
@@ -227,15 +227,11 @@ func unanswered(job *jobs.Job, it *view.Item, items []view.Item, responses []job
 }
 
 // fanAnswers reads {"targets":{name:…}}.
-func fanAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) error {
+func fanAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	var doc struct {
 		Targets map[string]jobs.Value `json:"targets"`
 	}
-	if job.Result != nil {
-		if err := json.Unmarshal(job.Result, &doc); err != nil {
-			return err
-		}
-	}
+	_ = json.Unmarshal(job.Result, &doc, asStored) // answers that can't be read are shown as none
 	for i := range items {
 		it := &items[i]
 		if it.State = jobs.Queued; job.State.Final() {
@@ -252,8 +248,9 @@ func fanAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) error {
 			MS       *int64 `json:"ms"`
 			Error    peeked `json:"error"`
 		}
-		if err := json.Unmarshal(value, &found); err != nil {
-			return err
+		if err := json.Unmarshal(value, &found, asStored); err != nil {
+			it.State, it.Problem = jobs.Failed, unreadable
+			continue
 		}
 		if state, ok := jobs.ParseState(found.State); ok && (state.Final() || !job.State.Final()) {
 			it.State = state
@@ -275,5 +272,4 @@ func fanAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) error {
 			whole.Response = value
 		}
 	}
-	return nil
 }

@@ -5,10 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync"
 	"time"
 
@@ -103,11 +101,18 @@ func (b *batch) progress() jobs.Progress {
 	percent := 100 * float64(b.answered) / float64(max(len(b.items), 1))
 	data := fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d`, b.answered, b.bad, len(b.items))
 	if b.times != nil {
-		times, err := json.Marshal(b.times)
-		if err != nil { // numbers
-			panic(err)
+		data = append(data, `,"times":[`...)
+		for i, t := range b.times {
+			if i > 0 {
+				data = append(data, ',')
+			}
+			if t == nil {
+				data = append(data, "null"...)
+			} else {
+				data = fmt.Appendf(data, "[%d,%d]", t[0], t[1])
+			}
 		}
-		data = append(append(data, `,"times":`...), times...)
+		data = append(data, ']')
 	}
 	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", b.answered, len(b.items)), Data: append(data, '}')}
 }
@@ -117,11 +122,12 @@ func (b *batch) restore(result jobs.Value) {
 	var before struct {
 		Responses []jobs.Value `json:"responses"`
 	}
-	if result == nil || json.Unmarshal(result, &before) != nil || len(before.Responses) != len(b.items) {
+	if json.Unmarshal(result, &before, asStored) != nil || len(before.Responses) != len(b.items) {
 		return
 	}
 	for i, r := range before.Responses {
-		if r.Kind() != jsontext.KindNull {
+		r, err := jobs.CompactJSON(r, jobs.MaxDepth-2) // what older versions kept may fail; it is asked for again
+		if err == nil && r.Kind() != jsontext.KindNull {
 			b.responses[i] = r
 			b.answered++
 			if !ok(r) {
@@ -178,5 +184,3 @@ func itemBody(v jobs.Value) (body []byte, contentType string, err error) {
 	}
 	return v, "application/json", nil
 }
-
-func sortedNames(h http.Header) []string { return slices.Sorted(maps.Keys(h)) }

@@ -180,9 +180,7 @@ func (s *Server) batchModel(ctx context.Context, tenant string, id jobs.ID, p vi
 		whole = n - 1
 		m.Whole = &view.WholeItem{N: whole, Request: memory.parts.requests[whole]}
 	}
-	if err := memory.parts.answers(&job, m.Items, m.Whole); err != nil {
-		return m, pos, err
-	}
+	memory.parts.answers(&job, m.Items, m.Whole)
 	m.Job.Input, m.Job.Result = nil, nil
 	return m, pos, s.members(ctx, tenant, id, m.Items, memory)
 }

@@ -106,6 +106,7 @@ func csvRows(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 			strconv.Itoa(j.Attempt), strconv.Itoa(j.MaxAttempts), moment(j.CreatedAt), moment(j.ScheduledAt), moment(j.StartedAt), moment(j.FinishedAt),
 			percent, message, problem, string(j.Input), string(j.ResultValue()), id(j.RetryOf), id(j.Parent)}
 		for i, name := range csvColumns {
+			row[i] = strings.ToValidUTF8(row[i], "\ufffd")
 			if name != "priority" { // the only number that may begin with a minus
 				row[i] = harmless(row[i])
 			}

@@ -3,7 +3,6 @@ package web
 import (
 	"net/http"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
@@ -73,7 +72,7 @@ func (s *Server) editPage(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, err)
 		return
 	}
-	input := job.Input.Clone()
+	input := jobs.Shown(job.Input).Clone()
 	if err := input.Indent(jsontext.WithIndent("  ")); err != nil { // what is stored is JSON
 		input = job.Input
 	}
@@ -116,10 +115,7 @@ func editedInput(text string) (jobs.Value, error) {
 		return nil, jobs.NewProblem(jobs.TooLarge, "Too large", "An input takes 2 MiB at most.")
 	}
 	var input jobs.Value
-	if err := json.Unmarshal([]byte(text), &input); err != nil {
-		return nil, jobs.DecodeProblem(err)
-	}
-	return input, nil // which the engine writes in one line
+	return input, jobs.Decode([]byte(text), &input) // the engine writes it in one line
 }
 
 func (s *Server) editAgain(w http.ResponseWriter, r *http.Request, id jobs.ID, text string, err error) {

@@ -2,8 +2,6 @@ package web
 
 import (
 	"bufio"
-	"cmp"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -90,7 +88,7 @@ func (s *Server) jobPayload(name string, of func(*jobs.Job) jobs.Value) http.Han
 			return
 		}
 		attachment(w, "application/json", job.ID.String()+"-"+name+".json")
-		io.WriteString(w, cmp.Or(string(of(&job)), "null"))
+		w.Write(jobs.Shown(of(&job)))
 	}
 }
 

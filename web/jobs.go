@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"jobhub/hub"
@@ -156,11 +157,7 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	h.Set("Content-Security-Policy", "sandbox")
 	if job.State == jobs.Succeeded {
 		h.Set("AsyncResult", "200")
-		result := job.Result
-		if result == nil {
-			result = jobs.Value("null")
-		}
-		writeJSON(w, http.StatusOK, result)
+		writeJSON(w, http.StatusOK, jobs.Shown(job.Result))
 		return
 	}
 	p := outcomeProblem(job)
@@ -318,12 +315,12 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 
 // healthz says that the process answers; readyz that it accepts jobs.
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
-	writeJSON(w, http.StatusOK, []byte(`{"status":"ok","version":"`+s.Version+`"}`))
+	writeJSON(w, http.StatusOK, append(appendText([]byte(`{"status":"ok","version":`), s.Version), '}'))
 }
 
 // readyBody also tells of a configuration file that could not be taken over: the hub
 // goes on with the old one, so it is ready all the same.
-func (s *Server) readyBody() []byte {
+func (s *Server) readyBody() ([]byte, error) {
 	type config struct {
 		LoadedAt time.Time  `json:"loaded_at"`
 		FailedAt *time.Time `json:"failed_at,omitzero"`
@@ -341,11 +338,7 @@ func (s *Server) readyBody() []byte {
 			doc.Config.Error, doc.Config.FailedAt = &text, &at
 		}
 	}
-	b, err := json.Marshal(doc)
-	if err != nil { // texts and times only
-		panic(err)
-	}
-	return b
+	return json.Marshal(doc, jsontext.AllowInvalidUTF8(true))
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
@@ -357,6 +350,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	case <-s.drain:
 		s.fail(w, r, jobs.Unavailable("Not ready", "The hub is shutting down."))
 	default:
-		writeJSON(w, http.StatusOK, s.readyBody())
+		body, err := s.readyBody()
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, body)
 	}
 }

@@ -65,9 +65,8 @@ func (s *since) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 // so that the answer can name its id.
 func decodeMessage(line []byte) (message, error) {
 	var m message
-	if err := json.Unmarshal(line, &m, json.RejectUnknownMembers(true)); err != nil {
-		p := *jobs.DecodeProblem(err)
-		return m, &p
+	if err := jobs.Decode(line, &m); err != nil {
+		return m, err
 	}
 	if len(m.ID) > 128 {
 		m.ID = ""

@@ -106,7 +106,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c temp
 	h.Set("Referrer-Policy", "same-origin") // with no-referrer, browsers send the pages' own forms with Origin: null
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Accept-Encoding")
-	content := b.Bytes()
+	content := readable(b.Bytes())
 	if static.TakesGzip(r) {
 		h.Set("Content-Encoding", "gzip")
 		content = zipped(content)
@@ -114,6 +114,12 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c temp
 	h.Set("Content-Length", strconv.Itoa(len(content)))
 	w.WriteHeader(status)
 	w.Write(content)
+}
+
+// readable is HTML without what no page may hold: bytes that are not UTF-8, and zeros. Headers
+// of upstreams and queries may bring both.
+func readable(html []byte) []byte {
+	return bytes.ReplaceAll(bytes.ToValidUTF8(html, []byte("\ufffd")), []byte{0}, []byte("\ufffd"))
 }
 
 // rangeOf is the range of a name in a query or a view.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/hub"
 	"jobhub/jobs"
@@ -24,7 +25,10 @@ func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = s.appendQueue(b, &queues[i])
+		if b, err = s.appendQueue(b, &queues[i]); err != nil {
+			s.fail(w, r, err)
+			return
+		}
 	}
 	b = append(b, `],"epoch":"`+pos.Epoch+`","seq":`...)
 	b = strconv.AppendUint(b, pos.Seq, 10)
@@ -40,14 +44,19 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) {
 	}
 	for i := range queues {
 		if queues[i].Name == r.PathValue("name") {
-			writeJSON(w, http.StatusOK, s.appendQueue(nil, &queues[i]))
+			body, err := s.appendQueue(nil, &queues[i])
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			writeJSON(w, http.StatusOK, body)
 			return
 		}
 	}
 	s.fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There is no queue %s; it comes into being with its first job or limit.", r.PathValue("name")))
 }
 
-func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) []byte {
+func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) ([]byte, error) {
 	now := time.Now()
 	rates, _ := hub.RatesOf(s.Hub.Meter.Series(q.Tenant, q.Name, hub.Fine, now))
 	doc := struct {
@@ -75,11 +84,8 @@ func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) []byte {
 		doc.Oldest = &ms
 	}
 	doc.Rates.In, doc.Rates.Out, doc.Rates.Failed = rates.In, rates.Out, rates.Failed
-	body, err := json.Marshal(doc, json.Deterministic(true))
-	if err != nil { // numbers and texts only
-		panic(err)
-	}
-	return append(b, body...)
+	body, err := json.Marshal(doc, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	return append(b, body...), err
 }
 
 // limits are the settings of a queue in JSON; null for no limit.

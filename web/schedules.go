@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
 )
@@ -21,7 +22,10 @@ func (s *Server) listSchedules(w http.ResponseWriter, r *http.Request) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendSchedule(b, &list[i])
+		if b, err = appendSchedule(b, &list[i]); err != nil {
+			s.fail(w, r, err)
+			return
+		}
 	}
 	writeJSON(w, http.StatusOK, append(b, ']', '}'))
 }
@@ -33,7 +37,7 @@ func (s *Server) getSchedule(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, appendSchedule(nil, &schedule))
+	s.writeSchedule(w, r, http.StatusOK, &schedule)
 }
 
 // putSchedule is PUT /v1/schedules/{name}: 201 if it is new, else 200.
@@ -59,7 +63,7 @@ func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusCreated
 		w.Header().Set("Location", "/v1/schedules/"+schedule.Name)
 	}
-	writeJSON(w, status, appendSchedule(nil, &schedule))
+	s.writeSchedule(w, r, status, &schedule)
 }
 
 // deleteSchedule is DELETE /v1/schedules/{name}.
@@ -71,7 +75,16 @@ func (s *Server) deleteSchedule(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func appendSchedule(b []byte, s *jobs.Schedule) []byte {
+func (s *Server) writeSchedule(w http.ResponseWriter, r *http.Request, status int, schedule *jobs.Schedule) {
+	body, err := appendSchedule(nil, schedule)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	writeJSON(w, status, body)
+}
+
+func appendSchedule(b []byte, s *jobs.Schedule) ([]byte, error) {
 	at := func(t time.Time) *string {
 		if t.IsZero() {
 			return nil
@@ -90,15 +103,12 @@ func appendSchedule(b []byte, s *jobs.Schedule) []byte {
 		LastJob   string            `json:"last_job"`
 		LastError *jobs.Problem     `json:"last_error"`
 		Links     map[string]string `json:"links"`
-	}{s.Name, s.Cron, s.TimeZone, s.Shown(), s.Paused, at(s.NextAt), at(s.LastAt), "", s.LastError,
+	}{s.Name, s.Cron, s.TimeZone, jobs.Shown(s.Shown()), s.Paused, at(s.NextAt), at(s.LastAt), "", s.LastError,
 		map[string]string{"self": "/v1/schedules/" + s.Name, "jobs": "/v1/jobs?tag=schedule:" + s.Name}}
 	if s.LastJob != (jobs.ID{}) {
 		doc.LastJob = s.LastJob.String()
 		doc.Links["last_job"] = "/v1/jobs/" + doc.LastJob
 	}
-	text, err := json.Marshal(doc, json.Deterministic(true))
-	if err != nil { // texts and valid JSON only
-		panic(err)
-	}
-	return append(b, text...)
+	text, err := json.Marshal(doc, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	return append(b, text...), err
 }

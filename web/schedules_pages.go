@@ -240,7 +240,7 @@ func readScheduleForm(w http.ResponseWriter, r *http.Request, fields ...string) 
 func jobOf(form *view.ScheduleForm) jobs.Value {
 	members := map[string]jobs.Value{}
 	if more := form.Values["more"]; more != "" {
-		if err := json.Unmarshal([]byte(more), &members); err != nil {
+		if err := jobs.Decode([]byte(more), &members); err != nil {
 			form.Errors["more"] = faultOf(err)
 		}
 		if members == nil { // null
@@ -262,16 +262,13 @@ func jobOf(form *view.ScheduleForm) jobs.Value {
 	}
 	for _, name := range []string{"kind", "queue"} {
 		if text := form.Values[name]; text != "" {
-			quoted, err := json.Marshal(text)
-			if err != nil { // a valid text
-				panic(err)
-			}
-			members[name] = quoted
+			members[name] = appendText(nil, text)
 		}
 	}
 	job, err := json.Marshal(members, json.Deterministic(true))
-	if err != nil { // texts and valid JSON only
-		panic(err)
+	if err != nil {
+		form.Errors["more"] = faultOf(err)
+		return nil
 	}
 	return job
 }

@@ -3,8 +3,6 @@ package web
 import (
 	"crypto/sha256"
 	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,7 +14,7 @@ import (
 
 // submit is POST /v1/jobs.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
-	body, err := readJSON(w, r)
+	body, err := readJSON(w, r, jobs.MaxInput)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -28,6 +26,10 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	wait, waiting, err := preferredWait(r)
 	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if err := jobs.CheckDepth(body); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -143,46 +145,6 @@ func progressState(j *jobs.Job) string {
 		return "IN_QUEUE"
 	}
 	return "IN_PROGRESS"
-}
-
-// readJSON reads the body of a submission.
-func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if err := wantJSON(r); err != nil {
-		return nil, err
-	}
-	return readBody(w, r, jobs.MaxInput)
-}
-
-func wantJSON(r *http.Request) error {
-	contentType := r.Header.Get("Content-Type")
-	if contentType == "application/json" {
-		return nil
-	}
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
-		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported media type", Code: jobs.Unsupported,
-			Status: http.StatusUnsupportedMediaType, Detail: "Send the body as JSON, with Content-Type: application/json."}
-	}
-	return nil
-}
-
-// readBody reads a body of up to limit bytes, within 30 s.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	deadline := http.NewResponseController(w)
-	deadline.SetReadDeadline(time.Now().Add(30 * time.Second)) // an error only says that there is none to set
-	defer deadline.SetReadDeadline(time.Time{})
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge(large.Limit)
-	}
-	if err != nil {
-		return nil, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
-	}
-	return body, nil
-}
-
-func tooLarge(limit int64) error {
-	return jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large data elsewhere and send a link.", limit)
 }
 
 // idempotencyKey reads the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header):

@@ -90,7 +90,7 @@ func rendered(ctx context.Context, f hub.Filter, again time.Duration, parts []vi
 		if err := p.Component.Render(ctx, &b); err != nil {
 			return out, err
 		}
-		out.Fragments[i] = hub.Fragment{ID: p.ID, HTML: b.Bytes()}
+		out.Fragments[i] = hub.Fragment{ID: p.ID, HTML: readable(b.Bytes())}
 	}
 	return out, nil
 }

@@ -6,8 +6,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,7 +52,11 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	}
 	id := s.Engine.Register(tenant(r), jobs.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
 	lease := s.Engine.LeaseTime()
-	writeJSON(w, http.StatusOK, fmt.Appendf(nil, `{"worker_id":%q,"lease":%q,"beat":%q,"poll":%q}`, id, lease, lease/3, pollTime))
+	b := appendText([]byte(`{"worker_id":`), id)
+	b = appendText(append(b, `,"lease":`...), lease.String())
+	b = appendText(append(b, `,"beat":`...), (lease / 3).String())
+	b = appendText(append(b, `,"poll":`...), pollTime.String())
+	writeJSON(w, http.StatusOK, append(b, '}'))
 }
 
 func checkWorker(name string, kinds, queues []string, slots int) error {
@@ -178,25 +183,43 @@ func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
 }
 
 func appendLeased(b []byte, j *jobs.Job) []byte {
-	b = fmt.Appendf(b, `{"lease":%q,"id":%q,"kind":%q,"queue":%q,"attempt":%d,"max_attempts":%d,"timeout":%q,"tags":`,
-		jobs.Token(j), j.ID, j.Kind, j.Queue, j.Attempt, j.MaxAttempts, j.Timeout)
-	tags, _ := json.Marshal(append([]string{}, j.Tags...))
-	b = append(append(b, tags...), `,"input":`...)
-	b = append(append(b, orNull(j.Input)...), `,"checkpoint":`...)
-	return append(append(b, orNull(j.Checkpoint)...), '}')
-}
-
-func orNull(v jobs.Value) jobs.Value {
-	if v == nil {
-		return jobs.Value("null")
+	b = appendText(append(b, `{"lease":`...), jobs.Token(j))
+	b = appendText(append(b, `,"id":`...), j.ID.String())
+	b = appendText(append(b, `,"kind":`...), j.Kind)
+	b = appendText(append(b, `,"queue":`...), j.Queue)
+	b = strconv.AppendInt(append(b, `,"attempt":`...), int64(j.Attempt), 10)
+	b = strconv.AppendInt(append(b, `,"max_attempts":`...), int64(j.MaxAttempts), 10)
+	b = appendText(append(b, `,"timeout":`...), j.Timeout.String())
+	b = append(b, `,"tags":[`...)
+	for i, tag := range j.Tags {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(b, tag)
 	}
-	return v
+	b = append(append(b, `],"input":`...), jobs.Shown(j.Input)...)
+	b = append(append(b, `,"checkpoint":`...), jobs.Shown(j.Checkpoint)...)
+	return append(b, '}')
 }
 
 // appendStates ends an answer with what to do about the leases and on the whole.
 func appendStates(b []byte, l jobs.Leased) []byte {
-	states, _ := json.Marshal(l.Leases, json.Deterministic(true))
-	return fmt.Appendf(b, `,"leases":%s,"directive":%q}`, states, l.Directive)
+	b = appendLeases(append(b, ','), l.Leases)
+	b = appendText(append(b, `,"directive":`...), string(l.Directive))
+	return append(b, '}')
+}
+
+// appendLeases appends the member leases: their states by their tokens.
+func appendLeases(b []byte, states map[string]jobs.LeaseState) []byte {
+	b = append(b, `"leases":{`...)
+	for i, token := range slices.Sorted(maps.Keys(states)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendText(b, token), ':')
+		b = appendText(b, string(states[token]))
+	}
+	return append(b, '}')
 }
 
 // beat is POST /v1/workers/{id}/beat.
@@ -251,7 +274,11 @@ func pollWait(pointer, text string) (time.Duration, error) {
 
 // reports is POST /v1/leases/{token}/events, one JSON object a line.
 func (s *Server) reports(w http.ResponseWriter, r *http.Request) {
-	body, err := readBody(w, r, maxReport)
+	err := plainBody(w, r)
+	var body []byte
+	if err == nil {
+		body, err = readBody(w, r, maxReport)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -267,8 +294,9 @@ func (s *Server) reports(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	states, _ := json.Marshal(map[string]jobs.LeaseState{token: state})
-	writeJSON(w, http.StatusOK, fmt.Appendf(nil, `{"accepted_to":%d,"leases":%s}`, accepted, states))
+	b := strconv.AppendUint([]byte(`{"accepted_to":`), accepted, 10)
+	b = appendLeases(append(b, ','), map[string]jobs.LeaseState{token: state})
+	writeJSON(w, http.StatusOK, append(b, '}'))
 }
 
 // decodeReports reads a worker's reports. Output of stream log is what a worker logs.
@@ -301,8 +329,8 @@ func decodeReport(line []byte) (jobs.Report, error) {
 		Text    *string    `json:"text"`
 		Base64  *string    `json:"base64"`
 	}
-	if err := json.Unmarshal(line, &in, json.RejectUnknownMembers(true)); err != nil {
-		return jobs.Report{}, jobs.DecodeProblem(err)
+	if err := jobs.Decode(line, &in); err != nil {
+		return jobs.Report{}, err
 	}
 	if in.N == 0 {
 		return jobs.Report{}, invalidMember("/n", "must be the number of the report, from 1")
@@ -367,7 +395,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Result jobs.Value `json:"result"`
 	}
-	s.conclude(w, r, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	s.conclude(w, r, decodeResult, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		if in.Result != nil && in.Result.Compact() != nil {
 			return jobs.Job{}, jobs.Position{}, invalidMember("/result", "must be JSON")
 		}
@@ -383,7 +411,7 @@ func (s *Server) failAttempt(w http.ResponseWriter, r *http.Request) {
 		Error jobs.Value `json:"error"`
 		Retry string     `json:"retry"`
 	}
-	s.conclude(w, r, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		failure, err := decodeFailure(in.Error, in.Retry)
 		if err != nil {
 			return jobs.Job{}, jobs.Position{}, err
@@ -405,6 +433,10 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 	f.Problem.Type, f.Problem.Code = shorten(f.Problem.Type, 256), jobs.Code(shorten(string(f.Problem.Code), 64))
 	if len(f.Problem.Errors) > 100 {
 		f.Problem.Errors = f.Problem.Errors[:100]
+	}
+	for i := range f.Problem.Errors {
+		e := &f.Problem.Errors[i]
+		e.Pointer, e.Detail = shorten(e.Pointer, 256), shorten(e.Detail, 1024)
 	}
 	if f.Problem.Title == "" {
 		f.Problem.Title = "Failed"
@@ -436,7 +468,7 @@ func (s *Server) snooze(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Delay string `json:"delay"`
 	}
-	s.conclude(w, r, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		d, err := time.ParseDuration(in.Delay)
 		if err != nil || d < 0 || d > maxDelay {
 			return jobs.Job{}, jobs.Position{}, invalidMember("/delay", `must be a duration like "30s", within ten years`)
@@ -449,7 +481,7 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Checkpoint jobs.Value `json:"checkpoint"`
 	}
-	s.conclude(w, r, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		if in.Checkpoint != nil && (in.Checkpoint.Compact() != nil || len(in.Checkpoint) > jobs.MaxCheckpoint) {
 			return jobs.Job{}, jobs.Position{}, invalidMember("/checkpoint", "must be JSON of up to "+strconv.Itoa(jobs.MaxCheckpoint)+" bytes")
 		}
@@ -457,9 +489,22 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// decodeResult reads {"result":…}. A result that is nested too deeply is well-formed JSON
+// that can't be kept.
+func decodeResult(body []byte, in any) error {
+	if jobs.TooDeep(body, jobs.MaxDepth+1) {
+		return invalidMember("/result", fmt.Sprintf("must not have more than %d levels of objects and arrays inside one another", jobs.MaxDepth))
+	}
+	return jobs.DecodeAnyDepth(body, in)
+}
+
 // conclude decodes the body, if there is one, ends the attempt and answers with the job.
-func (s *Server) conclude(w http.ResponseWriter, r *http.Request, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) {
-	if _, err := decodeBody(w, r, maxResult+maxAround, in); err != nil {
+func (s *Server) conclude(w http.ResponseWriter, r *http.Request, decode func(body []byte, in any) error, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) {
+	body, err := optionalJSON(w, r, maxResult+maxAround)
+	if err == nil && body != nil {
+		err = decode(body, in)
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -472,21 +517,4 @@ func (s *Server) conclude(w http.ResponseWriter, r *http.Request, in any, end fu
 		return
 	}
 	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
-}
-
-// decodeBody reads a JSON body into a struct, and returns it. No body at all leaves it as it is.
-func decodeBody(w http.ResponseWriter, r *http.Request, limit int64, in any) (body []byte, err error) {
-	if r.ContentLength == 0 {
-		return nil, nil
-	}
-	if err := wantJSON(r); err != nil {
-		return nil, err
-	}
-	if body, err = readBody(w, r, limit); err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(body, in, json.RejectUnknownMembers(true)); err != nil && err != io.EOF {
-		return nil, jobs.DecodeProblem(err)
-	}
-	return body, nil
 }

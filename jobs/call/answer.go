@@ -15,9 +15,6 @@ var errTooLarge = errors.New("the answer is too large")
 // readBody reads a body of up to limit bytes, and passes a streaming one on to out as it
 // arrives. Pieces given to out are never written to again.
 func readBody(res *http.Response, limit int64, out sink) ([]byte, error) {
-	if res.StatusCode < 200 { // 101: what follows is no longer HTTP
-		return nil, nil
-	}
 	relay := streams(res.Header.Get("Content-Type"))
 	progress := reporter{out: out}
 	var body []byte

@@ -106,6 +106,10 @@ func (c *caller) exchange(ctx context.Context, in *input, attempt int, key strin
 		return nil, broken(ctx, trip.at, err)
 	}
 	defer res.Body.Close()
+	if res.StatusCode < 200 { // what follows a 101 is no longer HTTP, and no server may pass such a status on
+		return nil, egress.Never(jobs.NewProblem(egress.UpstreamStatus, "Upstream error",
+			"The upstream answered %d, which ends no exchange over HTTP.", res.StatusCode))
+	}
 	body, err := readBody(res, limit, out)
 	if err != nil {
 		return nil, broken(ctx, trip.at, err)

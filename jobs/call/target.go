@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,14 +37,46 @@ type target struct {
 
 // found is what is known of a target, as it stands in the result of the job.
 type found struct {
-	State    string            `json:"state"` // running, retrying, succeeded, failed or cancelled
-	Status   *int              `json:"status"`
-	Headers  map[string]string `json:"headers"`
-	Body     jobs.Value        `json:"body"`
-	Attempts int               `json:"attempts"`
-	MS       *int64            `json:"ms"` // of its last attempt
-	Error    *jobs.Problem     `json:"error,omitzero"`
-	RetryAt  time.Time         `json:"retry_at,omitzero"`
+	State    string        `json:"state"` // running, retrying, succeeded, failed or cancelled
+	Status   *int          `json:"status"`
+	Headers  jobs.Value    `json:"headers"`
+	Body     jobs.Value    `json:"body"`
+	Attempts int           `json:"attempts"`
+	MS       *int64        `json:"ms"` // of its last attempt
+	Error    *jobs.Problem `json:"error,omitzero"`
+	RetryAt  time.Time     `json:"retry_at,omitzero"`
+}
+
+// around is how many levels of objects stand around the body of a target's answer.
+const around = 3
+
+// append writes what is known, to its members in whole or without headers and body.
+func (k *found) append(b []byte, whole bool) []byte {
+	number := func(name string, n *int64) {
+		if b = append(append(b, name...), "null"...); n != nil {
+			b = strconv.AppendInt(b[:len(b)-len("null")], *n, 10)
+		}
+	}
+	var status *int64
+	if k.Status != nil {
+		n := int64(*k.Status)
+		status = &n
+	}
+	b = append(append(b, `{"state":"`...), k.State...) // one of its words
+	number(`","status":`, status)
+	if whole {
+		b = append(append(b, `,"headers":`...), jobs.Shown(k.Headers)...)
+		b = append(append(b, `,"body":`...), jobs.Shown(k.Body)...)
+	}
+	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(k.Attempts), 10)
+	number(`,"ms":`, k.MS)
+	if whole && k.Error != nil {
+		b = k.Error.AppendJSON(append(b, `,"error":`...))
+	}
+	if whole && !k.RetryAt.IsZero() {
+		b = append(k.RetryAt.UTC().AppendFormat(append(b, `,"retry_at":"`...), time.RFC3339Nano), '"')
+	}
+	return append(b, '}')
 }
 
 // decodeFan reads and checks the input of a job of kind fanout.
@@ -117,6 +150,7 @@ func (f *fan) restore(result jobs.Value) error {
 	for _, t := range f.targets {
 		switch k := known.Targets[t.name]; k.State {
 		case "running", "retrying", "succeeded", "failed", "cancelled":
+			k.Body = jobs.BodyValue("application/json", k.Body, around) // older versions kept more levels
 			t.found = k
 		}
 	}
@@ -189,34 +223,23 @@ func (f *fan) decided() (over, ok bool) {
 
 // result is what is known so far, in declared order.
 func (f *fan) result() jobs.Value {
-	return f.document(func(k found) any { return k })
+	return f.document(true)
 }
 
 // summary is the result without headers and bodies, with the policy.
 func (f *fan) summary() jobs.Value {
-	b := f.document(func(k found) any {
-		return struct {
-			State    string `json:"state"`
-			Status   *int   `json:"status"`
-			Attempts int    `json:"attempts"`
-			MS       *int64 `json:"ms"`
-		}{k.State, k.Status, k.Attempts, k.MS}
-	})
+	b := f.document(false)
 	return append(b[:len(b)-1], `,"policy":"`+f.policy.text+`"}`...)
 }
 
-func (f *fan) document(part func(found) any) jobs.Value {
+func (f *fan) document(whole bool) jobs.Value {
 	b := []byte(`{"targets":{`)
 	for i, t := range f.targets {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(append(b, '"'), t.name+`":`...) // names need no escapes
-		v, err := json.Marshal(part(t.found), json.Deterministic(true))
-		if err != nil { // texts, numbers and valid JSON
-			panic(err)
-		}
-		b = append(b, v...)
+		b = t.found.append(b, whole)
 	}
 	succeeded, failed, _ := f.count()
 	b = fmt.Appendf(b, `},"completed":%d,"total":%d`, succeeded+failed, len(f.targets))
@@ -231,7 +254,8 @@ func (t *target) take(res *jobs.Response, err error, took time.Duration, job *jo
 	ms := took.Milliseconds()
 	t.found = found{State: "succeeded", Attempts: t.found.Attempts + 1, MS: &ms}
 	if res != nil {
-		t.found.Status, t.found.Headers, t.found.Body = &res.Status, res.FlatHeader(job.Via.Mask), jobs.BodyValue(res.Header.Get("Content-Type"), res.Body)
+		t.found.Status, t.found.Headers = &res.Status, jobs.AppendHeader(nil, jobs.ShownHeader(res.Header, job.Via.Mask))
+		t.found.Body = jobs.BodyValue(res.Header.Get("Content-Type"), res.Body, around)
 	}
 	if err == nil {
 		return

@@ -62,7 +62,7 @@ func (c *commit) update(r *changed) error {
 	p.int(int64(r.job.Seq))
 	large := p.fields(r.fields, &r.job, r.ready, r.readyAt)
 	p.int(int64(r.job.N))
-	if err := run(st); err != nil {
+	if err := p.run(); err != nil {
 		return err
 	}
 	if r.far && r.fields.Has(jobs.FieldResult) { // what was known of the result gives way to more, or to all of it

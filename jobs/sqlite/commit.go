@@ -335,7 +335,7 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	p.bytes(j.UniqueKey)
 	p.optional(j.Schedule)
 	result, input := p.payload(partResult, j.Result), p.payload(partInput, j.Input)
-	if err := run(st); err != nil {
+	if err := p.run(); err != nil {
 		return nil, err
 	}
 	for _, large := range []*payload{result, input} {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"zombiezen.com/go/sqlite"
@@ -62,7 +63,7 @@ func (c *commit) settle(ch *jobs.QueueChange) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(ch.Settings)
+	text, err := json.Marshal(ch.Settings, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return err
 	}

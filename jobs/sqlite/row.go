@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"zombiezen.com/go/sqlite"
 
 	"jobhub/jobs"
@@ -41,7 +43,16 @@ var fields = []struct {
 // binder binds parameters one after another.
 type binder struct {
 	*sqlite.Stmt
-	i int
+	i   int
+	err error // the first of what could not be written down
+}
+
+// run executes the statement, unless something could not be bound.
+func (p *binder) run() error {
+	if p.err != nil {
+		return p.err
+	}
+	return run(p.Stmt)
 }
 
 func (p *binder) int(v int64)   { p.i++; p.BindInt64(p.i, v) }
@@ -97,11 +108,10 @@ func (p *binder) callbacks(list []jobs.Callback) {
 	p.json(list)
 }
 
+// json binds texts, numbers and times, which always can be written as JSON.
 func (p *binder) json(v any) {
-	b, err := json.Marshal(v)
-	if err != nil { // tags, progress, callbacks and problems hold texts, numbers and valid JSON only
-		panic(err)
-	}
+	b, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
+	p.err = cmp.Or(p.err, err)
 	p.text(string(b))
 }
 
@@ -167,20 +177,22 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 		if j.Progress == nil {
 			p.null()
 		} else {
-			p.json(j.Progress)
+			p.text(string(j.Progress.AppendJSON(nil)))
 		}
 	}
 	if f.Has(jobs.FieldError) {
 		if j.Error == nil {
 			p.null()
 		} else {
-			p.json(j.Error)
+			p.text(string(j.Error.AppendJSON(nil)))
 		}
 	}
 	if f.Has(jobs.FieldResult) {
 		var response []byte
 		if j.Response != nil {
-			response, _ = j.Response.MarshalBinary() // fails for no header that HTTP allows
+			var err error
+			response, err = j.Response.MarshalBinary()
+			p.err = cmp.Or(p.err, err)
 		}
 		for _, l := range []*payload{p.payload(partResult, j.Result), p.payload(partResponse, response)} {
 			if l != nil {

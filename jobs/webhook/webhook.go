@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
@@ -195,13 +196,8 @@ func later(attempt int, least time.Duration, p *jobs.Problem) *jobs.Failure {
 // kept is the result of an attempt that was answered.
 func kept(status int, body []byte, took time.Duration) jobs.Result {
 	text := strings.ToValidUTF8(string(body[:min(len(body), maxKept)]), "")
-	v, err := json.Marshal(struct {
-		Status int    `json:"status"`
-		Body   string `json:"body"`
-		MS     int64  `json:"ms"`
-	}{status, text, took.Milliseconds()})
-	if err != nil { // numbers and a valid text
-		panic(err)
-	}
-	return jobs.Result{Value: v}
+	v := strconv.AppendInt([]byte(`{"status":`), int64(status), 10)
+	v, _ = jsontext.AppendQuote(append(v, `,"body":`...), text) // it is valid
+	v = strconv.AppendInt(append(v, `,"ms":`...), took.Milliseconds(), 10)
+	return jobs.Result{Value: append(v, '}')}
 }

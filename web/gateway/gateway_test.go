@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
 )
 
 func parse(t testing.TB, text string) *url.URL {
@@ -114,7 +116,7 @@ func FuzzHeader(f *testing.F) {
 		if h.Get("X-Forwarded-For") != "192.0.2.7" || strings.HasPrefix(h.Get("Authorization"), "Bearer jh_") || strings.Contains("; "+strings.Join(h["Cookie"], "; "), "; jobhub_session=") {
 			t.Errorf("%v", h)
 		}
-		if trace := Trace(r.Header); trace != "" && !validParent(strings.Split(trace, " ")[0]) {
+		if trace := Trace(r.Header); trace != "" && !jobs.ValidTraceparent(strings.Split(trace, " ")[0]) {
 			t.Errorf("trace %q", trace)
 		}
 		spec, err := (&Route{Path: "/", Upstream: &url.URL{Scheme: "http", Host: "up"}}).Spec(r, []byte(text), false)
@@ -183,7 +185,7 @@ func TestTraceState(t *testing.T) {
 			t.Errorf("%q %q: %q", c.parent, c.state, got)
 		}
 	}
-	if !validParent(newTrace()) {
+	if !jobs.ValidTraceparent(newTrace()) {
 		t.Error(newTrace())
 	}
 }

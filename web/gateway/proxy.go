@@ -57,6 +57,9 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 		},
 		ModifyResponse: func(res *http.Response) error {
 			DropHubCookies(res.Header)
+			if res.StatusCode < 100 { // which net/http reads, and refuses to write
+				return errStatus
+			}
 			if trip, ok := res.Request.Context().Value(tripKey{}).(*trip); ok {
 				trip.begun = true
 				now := time.Now()
@@ -85,6 +88,8 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 		},
 	}
 }
+
+var errStatus = errors.New("the upstream answered a status below 100")
 
 type tripKey struct{}
 

@@ -549,7 +549,7 @@ func answer(r *jobs.Response, mask []string) templ.Component {
 			templ_7745c5c3_Var23 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		headers := r.FlatHeader(mask)
+		headers := jobs.ShownHeader(r.Header, mask)
 		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "<details id=\"job-headers\"><summary>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err

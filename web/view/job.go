@@ -59,9 +59,9 @@ func answerBody(r *jobs.Response) jobs.Value {
 	kind := r.Header.Get("Content-Type")
 	if len(r.Body) > 64<<10 && !strings.Contains(kind, "json") {
 		head := []byte(strings.ToValidUTF8(string(r.Body[:64<<10]), ""))
-		return jobs.BodyValue(kind, head)
+		return jobs.BodyValue(kind, head, 1)
 	}
-	return jobs.BodyValue(kind, r.Body)
+	return jobs.BodyValue(kind, r.Body, 1)
 }
 
 // resultTitle names what a job has come to.

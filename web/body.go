@@ -1,0 +1,98 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// readJSON reads a body of up to limit bytes that has to be there, for jobs.Decode.
+func readJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if err := wantJSON(w, r); err != nil {
+		return nil, err
+	}
+	return readBody(w, r, limit)
+}
+
+// optionalJSON is readJSON for a body that may be left out: nil if there is none. One sent
+// in chunks may turn out to be empty, and then needs no type.
+func optionalJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	switch {
+	case r.ContentLength == 0:
+		return nil, nil
+	case r.ContentLength > 0:
+		return readJSON(w, r, limit)
+	}
+	body, err := readBody(w, r, limit)
+	if err != nil || len(body) == 0 {
+		return nil, err
+	}
+	return body, wantJSON(w, r)
+}
+
+// decodeBody reads a JSON body into a struct, and returns it. No body at all leaves it as it is.
+func decodeBody(w http.ResponseWriter, r *http.Request, limit int64, in any) (body []byte, err error) {
+	if body, err = optionalJSON(w, r, limit); err != nil || body == nil {
+		return nil, err
+	}
+	return body, jobs.Decode(body, in)
+}
+
+// wantJSON refuses a body of another type than JSON, or with an encoding around it.
+func wantJSON(w http.ResponseWriter, r *http.Request) error {
+	if err := plainBody(w, r); err != nil {
+		return err
+	}
+	contentType := r.Header.Get("Content-Type")
+	if contentType == "application/json" {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
+		w.Header().Set("Accept", "application/json")
+		return unsupportedMedia("Send the body as JSON, with Content-Type: application/json.")
+	}
+	return nil
+}
+
+// plainBody refuses a body with a Content-Encoding, like gzip (RFC 9110, section 15.5.16).
+func plainBody(w http.ResponseWriter, r *http.Request) error {
+	for _, line := range r.Header["Content-Encoding"] {
+		for coding := range strings.SplitSeq(line, ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				w.Header().Set("Accept-Encoding", "identity")
+				return unsupportedMedia("Send the body as it is, without Content-Encoding: compressed bodies are not taken here.")
+			}
+		}
+	}
+	return nil
+}
+
+func unsupportedMedia(detail string) error {
+	return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported media type", Code: jobs.Unsupported,
+		Status: http.StatusUnsupportedMediaType, Detail: detail}
+}
+
+// readBody reads a body of up to limit bytes, within 30 s.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	deadline := http.NewResponseController(w)
+	deadline.SetReadDeadline(time.Now().Add(30 * time.Second)) // an error only says that there is none to set
+	defer deadline.SetReadDeadline(time.Time{})
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, tooLarge(large.Limit)
+	}
+	if err != nil {
+		return nil, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
+	}
+	return body, nil
+}
+
+func tooLarge(limit int64) error {
+	return jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large data elsewhere and send a link.", limit)
+}
