@@ -138,9 +138,10 @@ func (e *Engine) handler(kind string) (Handler, bool) {
 	return h, ok
 }
 
-// recover looks at what ran when the last process ended. Its own handlers died with it:
-// their jobs are queued again, which spends no attempt. Outside workers may be at
-// work still: their leases get one fresh period.
+// recover looks at what ran when the last process ended. An orderly end leaves no job of
+// its own handlers running, so these died in a crash: their jobs are queued again, which
+// spends no attempt, unless the hub crashed with them too often. Outside workers may be
+// at work still: their leases get one fresh period.
 func (e *Engine) recover(ctx context.Context) error {
 	before := uint64(math.MaxUint64 >> 1)
 	for before > 0 {
@@ -155,7 +156,10 @@ func (e *Engine) recover(ctx context.Context) error {
 				e.adopt(job)
 				continue
 			}
-			c := interrupt(job)
+			c := lose(job)
+			if c.Job.State.Final() {
+				e.log.Warn("a job ended because the hub crashed while it ran", "job", job.ID, "kind", job.Kind, "crashes", c.Job.Lost)
+			}
 			b.Changes = append(b.Changes, &c)
 		}
 		if len(b.Changes) > 0 {

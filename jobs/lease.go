@@ -39,7 +39,7 @@ func parseToken(token string) (id ID, lease string, err error) {
 
 // adopt takes over a lease that a former process gave.
 func (e *Engine) adopt(job Job) {
-	r := &Run{engine: e, job: job, held: map[string][]byte{}, off: -1, reported: job.Reported, newest: job.Progress}
+	r := &Run{engine: e, job: job, held: map[string][]byte{}, off: job.Output, reported: job.Reported, newest: job.Progress}
 	e.leases[job.Lease] = &held{run: r, until: time.Now().Add(e.lease)}
 }
 

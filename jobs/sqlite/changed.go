@@ -153,4 +153,7 @@ func assign(to, from *jobs.Job, f jobs.Field) {
 	if f.Has(jobs.FieldCallbacks) {
 		to.Callbacks = from.Callbacks
 	}
+	if f.Has(jobs.FieldOutput) {
+		to.Output = from.Output
+	}
 }

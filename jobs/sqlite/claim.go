@@ -120,8 +120,9 @@ func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Chan
 		return job, err
 	}
 	prev := job.Seq
-	job.Version, job.Attempt, job.State, job.Lease, job.StartedAt, job.WakeAt, job.Reported = job.Version+1, job.Attempt+1, jobs.Running, lease, c.now, time.Time{}, 0
-	st := c.write.Prep("UPDATE jobs SET version=?, seq=?, state=?, ready=NULL, wake=NULL, lease=?, reported=0, started=?, attempt=? WHERE n=?")
+	job.Version, job.Attempt, job.Start, job.State, job.Lease, job.StartedAt = job.Version+1, job.Attempt+1, job.Start+1, jobs.Running, lease, c.now
+	job.WakeAt, job.Reported, job.Output = time.Time{}, 0, 0
+	st := c.write.Prep("UPDATE jobs SET version=?, seq=?, state=?, ready=NULL, wake=NULL, lease=?, reported=0, output=0, started=?, attempt=?, start=? WHERE n=?")
 	p := binder{Stmt: st}
 	p.int(int64(job.Version))
 	p.int(int64(c.seq + 1))
@@ -129,6 +130,7 @@ func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Chan
 	p.text(lease)
 	p.time(c.now)
 	p.int(int64(job.Attempt))
+	p.int(int64(job.Start))
 	p.int(n)
 	if err := run(st); err != nil {
 		return job, err

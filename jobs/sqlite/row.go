@@ -34,6 +34,7 @@ var fields = []struct {
 	{jobs.FieldReported, "reported"},
 	{jobs.FieldExpires, "expires"},
 	{jobs.FieldCallbacks, "callbacks"},
+	{jobs.FieldOutput, "output"},
 }
 
 // binder binds parameters one after another.
@@ -202,6 +203,9 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 	if f.Has(jobs.FieldCallbacks) {
 		p.callbacks(j.Callbacks)
 	}
+	if f.Has(jobs.FieldOutput) {
+		p.int(j.Output)
+	}
 	return large
 }
 
@@ -212,7 +216,7 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.backoff, jobs.backoff_initial, jobs.backoff_max, jobs.timeout, jobs.created, jobs.scheduled, jobs.started, jobs.finished,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
 	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
-	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks`
+	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks, jobs.start, jobs.output`
 
 // scanJob reads jobColumns from column first on. Large payloads are left out; far says
 // that there are some.
@@ -271,6 +275,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 	if b := r.blob(); b != nil && err == nil {
 		err = json.Unmarshal(b, &j.Callbacks)
 	}
+	j.Start, j.Output = int(r.int()), r.int()
 	return j, far, err
 }
 

@@ -29,7 +29,7 @@ import (
 var schema string
 
 // schemaVersion rises with every change of schema.sql.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // Options of a store. The zero value means the defaults.
 type Options struct {
