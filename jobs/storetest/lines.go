@@ -295,3 +295,29 @@ func checkRetention(t T, h Harness) {
 		t.Errorf("counters %+v", queues[0].Counts)
 	}
 }
+
+// The number of a start rises with each, and what it has written is counted anew.
+func checkStart(t T, h Harness) {
+	s := h.Open()
+	must(t, s, newJob())
+	for start := 1; start <= 3; start++ {
+		j := claim(t, s, []string{"k"}, fmt.Sprint("l", start))[0]
+		if j.Start != start || j.Output != 0 {
+			t.Errorf("start %d begins as number %d with %d bytes of output", start, j.Start, j.Output)
+		}
+		wrote := &jobs.Change{Job: j, If: jobs.Guard{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldOutput, Event: jobs.Event{Type: jobs.JobOutput, Data: jobs.Value(`{}`)}}
+		wrote.Job.Output = int64(start) << 33
+		must(t, s, wrote)
+		s = h.Crash()
+		if now := get(t, s, j.ID); now.Output != int64(start)<<33 || now.Start != start {
+			t.Errorf("stored are %d bytes of start %d", now.Output, now.Start)
+		}
+		again := back(j, jobs.Queued)
+		again.Job.Attempt--
+		again.Fields |= jobs.FieldAttempt
+		must(t, s, again)
+	}
+	if j := get(t, s, claim(t, s, []string{"k"}, "last")[0].ID); j.Attempt != 1 || j.Start != 4 {
+		t.Errorf("attempt %d, start %d", j.Attempt, j.Start)
+	}
+}
