@@ -36,6 +36,8 @@ type Engine struct {
 	epoch   string
 	tidyAt  time.Time // when retention is looked at next; only tend uses it
 
+	several func() bool // Options.SeveralTenants
+
 	configuring sync.Mutex // one change of settings at a time
 
 	mu       sync.Mutex // protects the fields below
@@ -43,6 +45,7 @@ type Engine struct {
 	wrap     func(kind string, h Handler) Handler // nil for none
 	slots    [2]*pool                             // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
 	claimers []*claimer                           // all, in the order in which they came
+	tenants  map[string]bool                      // that had unfinished jobs since the start
 	draining bool
 	drained  chan struct{}   // closed when draining
 	flushed  bool            // draining, and no claim is under way any more
@@ -63,7 +66,13 @@ type Options struct {
 	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; 64
 	Lease    time.Duration                        // how long an outside worker may be silent; 30 s
 	LogAge   time.Duration                        // how long events are kept; 24 h
-	Logger   *slog.Logger
+
+	// SeveralTenants reports whether there may be jobs of several tenants, before the engine
+	// has seen any: then none takes all slots of this process (see Share). It is called often
+	// and must not wait. If nil, the engine knows of those only that have jobs.
+	SeveralTenants func() bool
+
+	Logger *slog.Logger
 }
 
 // CancelGrace is how long a running attempt has to stop from when it was told.
@@ -74,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
 		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
-		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
+		tenants: map[string]bool{}, several: o.SeveralTenants, settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -92,6 +101,11 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	for _, q := range queues {
 		e.learnLocked(QueueName{q.Tenant, q.Name}, q.Settings)
+		for state, n := range q.Counts {
+			if n > 0 && !State(state).Final() {
+				e.tenants[q.Tenant] = true
+			}
+		}
 	}
 	if err := e.recover(ctx); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -95,15 +94,17 @@ func (e *Engine) tend(ctx context.Context) (next time.Time) {
 			delete(e.workers, id)
 		}
 	}
-	if slices.ContainsFunc(e.claimers, func(c *claimer) bool { return c.limited }) {
-		for _, k := range e.buckets {
-			if k.refill(now); k.tokens < 1 {
-				next = earlier(next, k.next())
-				continue
-			}
-			e.unlimitLocked()
-			e.commits.kick(true)
+	for _, k := range e.buckets {
+		if !k.empty {
+			continue
 		}
+		if k.refill(now); k.tokens < 1 {
+			next = earlier(next, k.next())
+			continue
+		}
+		k.empty = false
+		e.unlimitLocked()
+		e.commits.kick(true)
 	}
 	e.mu.Unlock()
 	for _, o := range ended {

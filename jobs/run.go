@@ -260,7 +260,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 		o.bytes += len(res.Response.Body)
 	}
 	err = e.commits.put(context.Background(), o)
-	e.freeSlot(r.slots)
+	e.freeSlot(r)
 	if err == nil {
 		err = o.wait(context.Background())
 	}
@@ -283,16 +283,6 @@ func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
 	}()
 	h, _ := e.handler(r.job.Kind)
 	return h.Run(ctx, r)
-}
-
-func (e *Engine) freeSlot(p *pool) {
-	e.mu.Lock()
-	p.free++
-	more := p.hungry && !e.draining
-	e.mu.Unlock()
-	if more {
-		e.commits.kick(true)
-	}
 }
 
 // tell ends the context of the attempt with that lease, if it runs in this process, or

@@ -73,6 +73,7 @@ var Checks = []Check{
 	{"Callbacks", checkCallbacks},
 	{"Partial", checkPartial},
 	{"Start", checkStart},
+	{"Share", checkShare},
 }
 
 // epochStart is some time with millisecond precision.
