@@ -182,7 +182,11 @@ func (e *Engine) inBulk(ctx context.Context, page []Job, act func(ID) (bool, err
 	for range min(bulkAtOnce, len(page)) {
 		workers.Go(func() {
 			for id := range next {
-				ok, err := act(id)
+				var ok bool
+				var err error
+				if bad := e.guarded("a bulk action", id, func() { ok, err = act(id) }); bad != nil {
+					ok, err = false, bad
+				}
 				if ok {
 					done.Add(1)
 				}

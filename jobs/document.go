@@ -209,8 +209,8 @@ func appendAny(b []byte, null bool, v any) []byte {
 	if null {
 		return append(b, "null"...)
 	}
-	out, err := json.Marshal(v)
-	if err != nil { // the types passed here hold texts, numbers and valid JSON only
+	out, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true)) // errors may quote what others have sent
+	if err != nil {                                              // the types passed here hold texts, finite numbers and valid JSON only
 		panic(err)
 	}
 	return append(b, out...)

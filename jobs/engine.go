@@ -111,6 +111,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e.commits = newCommitter(o.Store)
+	e.commits.guard = e.guarded
 	e.commits.claim, e.commits.follow, e.commits.stored, e.commits.filled = e.addClaims, e.follow, e.stored, e.filled
 	background, stop := context.WithCancel(context.Background())
 	e.stop = stop
@@ -264,7 +265,8 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if h.Repeat == nil {
 			return Accepted{}, invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
 		}
-		if result, err = h.Repeat(&old, again.Targets); err != nil {
+		bad := e.guarded("the repetition of targets", old.ID, func() { result, err = h.Repeat(&old, again.Targets) })
+		if err = cmp.Or(bad, err); err != nil {
 			return Accepted{}, err
 		}
 	}
@@ -304,10 +306,9 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 			return Job{}, err
 		}
 	}
-	if h, ok := e.handler(s.Kind); ok && h.Check != nil {
-		if err := h.Check(s.Input, s.Via); err != nil {
-			return Job{}, err
-		}
+	h, _ := e.handler(s.Kind)
+	if err := e.check(h, s.Input, s.Via); err != nil {
+		return Job{}, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

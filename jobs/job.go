@@ -1,7 +1,9 @@
 package jobs
 
 import (
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -155,6 +157,20 @@ type Progress struct {
 	Percent *float64 `json:"percent"`
 	Message string   `json:"message"`
 	Data    Value    `json:"data"`
+}
+
+// clean leaves of a report what JSON can say.
+func (p *Progress) clean() {
+	if p.Percent != nil && (math.IsNaN(*p.Percent) || math.IsInf(*p.Percent, 0)) {
+		p.Percent = nil
+	}
+	p.Message = strings.ToValidUTF8(p.Message, "\ufffd")
+	if p.Data != nil {
+		p.Data = append(Value(nil), p.Data...)
+		if p.Data.Compact() != nil {
+			p.Data = nil
+		}
+	}
 }
 
 // Field names members of a Job that a change writes. The same set decides what

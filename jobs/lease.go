@@ -265,7 +265,10 @@ func (e *Engine) conclude(ctx context.Context, tenant, token, verb string, decid
 	if h != nil { // what it has reported goes before its end
 		h.run.flush()
 	}
-	c := decide(job)
+	var c Change
+	if bad := e.guarded("the outcome of an attempt", id, func() { c = decide(job) }); bad != nil {
+		return Job{}, pos, bad
+	}
 	c.Job.Settled, c.Job.Lost = lease+" "+verb, 0
 	c.Fields |= FieldSettled | FieldLost
 	o := newOp(c)

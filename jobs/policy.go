@@ -119,7 +119,9 @@ func settle(job Job, res Result, err, cause error) Change {
 	} else if !errors.As(err, &failure) {
 		failure = &Failure{Problem: newProblem("handler_failed", "The handler failed", "%s", err.Error())}
 	}
-	job.Error = failure.Problem
+	if job.Error = failure.Problem; job.Error == nil {
+		job.Error = newProblem("handler_failed", "The handler failed", "It gave no reason.")
+	}
 	switch {
 	case failure.Never:
 		return finish(job, was, Failed, Rejected, FieldResult|FieldError)

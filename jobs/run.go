@@ -41,6 +41,7 @@ func (r *Run) Progress(p Progress) { r.report(p, nil) }
 // stored at once: the next attempt finds it as the Result of its job, and so does whoever
 // reads the job. Faster than commits are made, only the newest is kept.
 func (r *Run) Partial(result Value, p Progress) {
+	p.clean()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.engine.commits
@@ -65,12 +66,7 @@ func (r *Run) Partial(result Value, p Progress) {
 
 // report stores progress and, if there is one, a checkpoint.
 func (r *Run) report(p Progress, checkpoint Value) *op {
-	if p.Data != nil {
-		p.Data = append(Value(nil), p.Data...)
-		if p.Data.Compact() != nil {
-			p.Data = nil
-		}
-	}
+	p.clean()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.engine.commits
@@ -252,8 +248,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	ctx, stop := context.WithTimeoutCause(ctx, r.job.Timeout, ErrTimeout)
 	defer stop()
 	res, err := e.handle(ctx, r)
-	r.flush()
-	c := settle(r.job, res, err, context.Cause(ctx))
+	c := e.outcome(r, res, err, context.Cause(ctx))
 	o := newOp(c)
 	o.bytes += len(res.Value)
 	if res.Response != nil {

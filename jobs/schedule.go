@@ -355,7 +355,8 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 			t.refuse(err)
 			continue
 		}
-		if err := e.prepare(t, now); err != nil {
+		bad := e.guarded("the job of a schedule", ID{}, func() { err = e.prepare(t, now) })
+		if err = cmp.Or(bad, err); err != nil {
 			t.refuse(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"zombiezen.com/go/sqlite"
 
 	"jobhub/jobs"
@@ -89,8 +90,8 @@ func (p *binder) callbacks(list []jobs.Callback) {
 }
 
 func (p *binder) json(v any) {
-	b, err := json.Marshal(v)
-	if err != nil { // tags, progress, callbacks and problems hold texts, numbers and valid JSON only
+	b, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true)) // errors may quote what others have sent
+	if err != nil {                                            // tags, progress, callbacks and problems hold texts, finite numbers and valid JSON only
 		panic(err)
 	}
 	p.text(string(b))
