@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	maxTracked = 20_000 // jobs that wait, and as many that run, whose times are taken; further ones are left out
+	maxTracked = 30_000 // jobs that wait, and as many that run, whose times are taken; further ones are left out (see tracked)
 	maxTimed   = 128    // tenants, some 73 KiB each, and four times as many queues, 13 KiB each
 	steps      = 27     // of a histogram: its last one begins at 2^26 ms, some 18 hours
 )
@@ -20,8 +20,8 @@ type Latencies struct {
 	mu      sync.Mutex // protects the fields below
 	tenants map[string]*rings[latencies]
 	queues  map[meterKey]*ring[latencies] // by the minute
-	waits   map[jobs.ID]time.Time         // since when
-	runs    map[jobs.ID]time.Time
+	waits   tracked
+	runs    tracked
 }
 
 // latencies are the times of the jobs that started, or stopped running, in one bucket.
@@ -38,20 +38,18 @@ func (l *Latencies) count(e *jobs.Event) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waits == nil {
-		l.waits, l.runs = map[jobs.ID]time.Time{}, map[jobs.ID]time.Time{}
+	if l.tenants == nil {
+		l.waits, l.runs = newTracked(), newTracked()
 		l.tenants, l.queues = map[string]*rings[latencies]{}, map[meterKey]*ring[latencies]{}
 	}
-	queued, waited := l.waits[e.Job]
-	began, ran := l.runs[e.Job]
-	delete(l.waits, e.Job)
-	delete(l.runs, e.Job)
+	queued, waited := l.waits.take(e.Job)
+	began, ran := l.runs.take(e.Job)
 	started := e.Type == jobs.JobStarted
 	switch {
-	case started && len(l.runs) < maxTracked:
-		l.runs[e.Job] = e.At
-	case e.Type == jobs.JobQueued && len(l.waits) < maxTracked:
-		l.waits[e.Job] = e.At
+	case started:
+		l.runs.add(e)
+	case e.Type == jobs.JobQueued:
+		l.waits.add(e)
 	}
 	var count func(*latencies)
 	switch {

@@ -27,8 +27,8 @@ func TestLatencies(t *testing.T) {
 	tell(cancelled, jobs.JobQueued, 0)
 	tell(cancelled, jobs.JobCancelled, 9*time.Hour) // it never started, so that it has no wait
 	tell(retried, jobs.JobStarted, 9*time.Hour)
-	if len(l.waits) != 0 || len(l.runs) != 1 {
-		t.Errorf("%d jobs are tracked that wait, %d that run; want the one that runs", len(l.waits), len(l.runs))
+	if len(l.waits.jobs) != 0 || len(l.runs.jobs) != 1 {
+		t.Errorf("%d jobs are tracked that wait, %d that run; want the one that runs", len(l.waits.jobs), len(l.runs.jobs))
 	}
 	series := l.Series("t", Fine, Buckets, start.Add(9*time.Hour))
 	if q := series[0]; q.Wait50 != -1 || q.Run50 != -1 {
@@ -56,27 +56,57 @@ func TestLatencies(t *testing.T) {
 	}
 }
 
-func TestLatenciesAreBounded(t *testing.T) {
+// However many jobs of one queue or one tenant wait or run, the times of others are taken,
+// and those of its own, too, as their turn comes.
+func TestLatenciesAreFair(t *testing.T) {
 	var l Latencies
-	for range maxTracked + 10 {
-		l.count(&jobs.Event{Type: jobs.JobQueued, Job: jobs.ID(uuid.New()), At: time.Now()})
+	now := time.Unix(1_800_000_000, 0)
+	tell := func(tenant, queue string, id jobs.ID, typ jobs.EventType, after time.Duration) {
+		l.count(&jobs.Event{Type: typ, Tenant: tenant, Queue: queue, Job: id, At: now.Add(after)})
 	}
-	if len(l.waits) != maxTracked {
-		t.Errorf("%d jobs are tracked", len(l.waits))
+	measured := func(tenant, queue string) bool {
+		id := jobs.ID(uuid.New())
+		tell(tenant, queue, id, jobs.JobQueued, 0)
+		tell(tenant, queue, id, jobs.JobStarted, time.Second)
+		tell(tenant, queue, id, jobs.JobSucceeded, 2*time.Second)
+		q := l.OfQueue(tenant, queue, now.Add(2*time.Second))
+		all := l.Series(tenant, Fine, 1, now.Add(2*time.Second))
+		last, of := q[len(q)-1], all[len(all)-1]
+		return last.Wait50 > 0 && last.Run50 > 0 && of.Wait50 > 0 && of.Run50 > 0
 	}
-	// However many wait, how long the others run is measured.
-	now, id := time.Now(), jobs.ID(uuid.New())
-	l.count(&jobs.Event{Type: jobs.JobQueued, Tenant: "t", Job: id, At: now})
-	l.count(&jobs.Event{Type: jobs.JobStarted, Tenant: "t", Job: id, At: now})
-	l.count(&jobs.Event{Type: jobs.JobSucceeded, Tenant: "t", Job: id, At: now.Add(time.Second)})
-	if q := l.Series("t", Fine, Buckets, now.Add(time.Second))[0]; q.Run50 < 500*time.Millisecond || q.Wait50 != -1 {
-		t.Errorf("with a long line the times are %+v", q)
+	var hog []jobs.ID
+	for i := range 4 * maxTracked {
+		id, tenant, queue := jobs.ID(uuid.New()), "hog", "q"
+		if i == maxTracked && !measured("hog", "quiet") {
+			t.Error("the times of another queue of the same tenant are not taken")
+		}
+		if i > maxTracked {
+			tenant = fmt.Sprint("hog", i%3)
+		}
+		if i > 2*maxTracked {
+			queue = fmt.Sprint("q", i%50)
+		}
+		hog = append(hog, id)
+		tell(tenant, queue, id, jobs.JobQueued, 0)
+		if i%2 == 0 {
+			tell(tenant, queue, id, jobs.JobStarted, 0)
+		}
 	}
-	for range maxTracked + 10 {
-		l.count(&jobs.Event{Type: jobs.JobStarted, Job: jobs.ID(uuid.New()), At: now})
+	for _, who := range [][2]string{{"other", "q"}, {"another", "x"}} {
+		if !measured(who[0], who[1]) {
+			t.Errorf("the times of queue %s of tenant %s are not taken", who[1], who[0])
+		}
 	}
-	if len(l.runs) != maxTracked {
-		t.Errorf("%d jobs that run are tracked", len(l.runs))
+	for name, kept := range map[string]tracked{"wait": l.waits, "run": l.runs} {
+		if n := len(kept.jobs); n > maxTracked || n < maxTracked/2 || len(kept.queues) > 200 {
+			t.Errorf("%d jobs that %s are tracked, of %d tenants and queues", n, name, len(kept.tenants)+len(kept.queues))
+		}
+	}
+	for _, id := range hog {
+		tell("hog", "q", id, jobs.JobCancelled, time.Second)
+	}
+	if n := len(l.waits.jobs) + len(l.runs.jobs) + len(l.waits.queues) + len(l.runs.queues) + len(l.waits.tenants) + len(l.runs.tenants); n != 0 {
+		t.Errorf("%d things are tracked after all", n)
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -171,7 +173,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 		}
 		at, read := h.Position().Seq, time.Now()
 		h.Stats.Renders.Add(1)
-		out, err := h.render(ctx, v.name, memory)
+		out, err := h.rendered(ctx, v.name, memory)
 		if ctx.Err() != nil {
 			return
 		}
@@ -207,6 +209,16 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			return
 		}
 	}
+}
+
+// rendered calls the renderer. A panic, which the data of one job may cause, is an error.
+func (h *Hub) rendered(ctx context.Context, name string, memory any) (out Rendered, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = Rendered{}, fmt.Errorf("it panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return h.render(ctx, name, memory)
 }
 
 // end tells all who watch a view that it can't be drawn any more. Who comes later begins anew.

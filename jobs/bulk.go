@@ -194,7 +194,11 @@ func (e *Engine) inBulk(ctx context.Context, page []Job, act func(*Job) (bool, e
 	for range min(bulkAtOnce, len(page)) {
 		workers.Go(func() {
 			for job := range next {
-				ok, err := act(job)
+				var ok bool
+				var err error
+				if bad := e.guarded("a bulk action", job.ID, func() { ok, err = act(job) }); bad != nil {
+					ok, err = false, bad
+				}
 				if ok {
 					done.Add(1)
 				}

@@ -183,10 +183,7 @@ func (e *Engine) checkCallbacks(pointer string, list []Callback) error {
 		return p
 	}
 	for i, c := range list {
-		if h.Check == nil {
-			continue
-		}
-		err := h.Check(appendDelivery(nil, "", &c, "", Value("null")), Via{})
+		err := e.check(h, appendDelivery(nil, "", &c, "", Value("null")), Via{})
 		if p, ok := errors.AsType[*Problem](err); ok {
 			at := *p
 			at.Errors = slices.Clone(p.Errors)

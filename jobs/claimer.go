@@ -21,6 +21,7 @@ type claimer struct {
 	limited bool // limits held some back when it last asked
 	asked   *Claim
 	worker  *worker       // whose poll it is, if it is one
+	share   *Share        // of the slots that it takes jobs for; nil if it need not be fair
 	tried   chan struct{} // closed when it has been asked for once; nil if nobody waits for that
 }
 
@@ -49,6 +50,7 @@ func (e *Engine) addClaims(b *Batch) {
 	for _, c := range b.Changes {
 		if c.Event.Type == JobQueued {
 			fresh[laneOf(c.Job)]++
+			e.tenants[c.Job.Tenant] = true
 		}
 		freed = freed || c.If.State == Running && c.Fields.Has(FieldState)
 	}
@@ -73,11 +75,19 @@ func (e *Engine) addClaims(b *Batch) {
 			allow = e.allowLocked(b.Now)
 		}
 		c.asked = &Claim{Tenant: c.tenant, Kinds: c.kinds, Queues: c.queues, Leases: make([]string, n), Allow: allow}
+		if c.share != nil {
+			c.asked.Share = c.share.clone(e.severalLocked())
+		}
 		for i := range c.asked.Leases {
 			c.asked.Leases[i] = c.prefix + rand.Text()
 		}
 		b.Claims = append(b.Claims, c.asked)
 	}
+}
+
+// severalLocked reports whether jobs of several tenants are there, or may come.
+func (e *Engine) severalLocked() bool {
+	return len(e.tenants) > 1 || e.several != nil && e.several()
 }
 
 // feedLocked makes claimers hungry for jobs that became ready, first come first served
@@ -156,6 +166,7 @@ type bucket struct {
 	rate   Rate
 	tokens float64
 	at     time.Time
+	empty  bool // a claim took the last token, so that a job may wait for the next
 }
 
 func (k *bucket) refill(now time.Time) {
@@ -195,7 +206,10 @@ func (e *Engine) spendLocked(b *Batch, limited bool) {
 	}
 	if limited {
 		for _, k := range e.buckets {
-			e.tending.by(k.next())
+			if k.tokens < 1 {
+				k.empty = true
+				e.tending.by(k.next())
+			}
 		}
 	}
 }
@@ -204,17 +218,29 @@ func (e *Engine) spendLocked(b *Batch, limited bool) {
 type pool struct {
 	*claimer     // takes jobs for them
 	size     int // slots in all
-	free     int // protected by Engine.mu
 }
 
 func (e *Engine) newPool(slots int) *pool {
-	p := &pool{size: slots, free: slots}
-	p.claimer = &claimer{prefix: inProcess, want: func() int { return p.free }}
+	share := &Share{Free: slots} // protected by Engine.mu
+	p := &pool{size: slots, claimer: &claimer{prefix: inProcess, share: share, want: func() int { return share.Free }}}
 	p.take = func(jobs []Job) {
-		p.free -= len(jobs)
 		for _, job := range jobs {
+			share.Take(QueueName{job.Tenant, job.Queue}, job.Key)
 			e.startLocked(job, p)
 		}
 	}
 	return p
+}
+
+// freeSlot gives back the slot of an attempt that ended.
+func (e *Engine) freeSlot(r *Run) {
+	e.mu.Lock()
+	p := r.slots
+	p.share.give(QueueName{r.job.Tenant, r.job.Queue}, r.job.Key)
+	p.hungry = p.hungry || p.limited // there is more to share
+	more := p.hungry && !e.draining
+	e.mu.Unlock()
+	if more {
+		e.commits.kick(true)
+	}
 }

@@ -49,10 +49,11 @@ func newOp(c Change) *op {
 // demand). Only changes that nobody waits for are held back, for lazyDelay.
 type committer struct {
 	store  Store
-	claim  func(b *Batch)            // adds claims to a batch about to be stored
-	follow func(b *Batch)            // completes a batch about to be stored with what follows from it
-	stored func(b *Batch, err error) // sees every batch after its ops were answered
-	filled func(err error)           // told when the disk is full, and with nil when it no longer is
+	guard  func(what string, id ID, f func()) error // calls f, and makes an error of a panic
+	claim  func(b *Batch)                           // adds claims to a batch about to be stored
+	follow func(b *Batch)                           // completes a batch about to be stored with what follows from it
+	stored func(b *Batch, err error)                // sees every batch after its ops were answered
+	filled func(err error)                          // told when the disk is full, and with nil when it no longer is
 
 	wake chan struct{} // has an element when there may be something to do
 	quit chan struct{} // closed when no further op is taken
@@ -176,7 +177,13 @@ func (c *committer) commit(ops []*op) {
 		return
 	}
 	b := &Batch{Now: time.Now().Truncate(time.Millisecond), Changes: make([]*Change, 0, len(ops))}
+	whole := ops[:0]
 	for _, o := range ops {
+		if err := c.complete(o); err != nil {
+			o.finish(err)
+			continue
+		}
+		whole = append(whole, o)
 		if o.queue != nil {
 			b.Queues = append(b.Queues, o.queue)
 			continue
@@ -185,18 +192,18 @@ func (c *committer) commit(ops []*op) {
 			b.Documents = append(b.Documents, o.doc)
 			continue
 		}
-		if o.prepare != nil {
-			o.prepare(&o.change)
-		}
-		o.change.Event.bound()
 		b.Changes = append(b.Changes, &o.change)
 	}
+	ops = whole
 	c.claim(b)
 	c.follow(b)
 	if len(b.Changes)+len(b.Claims)+len(b.Queues)+len(b.Documents) == 0 && !c.isFull() {
 		return
 	}
-	err := c.store.Commit(context.Background(), b)
+	var err error
+	if bad := c.guard("a commit", ID{}, func() { err = c.store.Commit(context.Background(), b) }); bad != nil {
+		err = bad // of unknown outcome, as any other of the store
+	}
 	if errors.Is(err, ErrNoSpace) {
 		ops = c.fill(ops, err)
 	} else if err == nil {
@@ -216,6 +223,16 @@ func (c *committer) commit(ops []*op) {
 		}
 	}
 	c.stored(b, err)
+}
+
+// complete makes a change what it is to be stored as.
+func (c *committer) complete(o *op) error {
+	return c.guard("a change", o.change.Job.ID, func() {
+		if o.prepare != nil {
+			o.prepare(&o.change)
+		}
+		o.change.Event.bound()
+	})
 }
 
 // gather waits for the next batch; false when there will be none.

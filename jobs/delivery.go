@@ -68,7 +68,12 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 	if len(told) == 0 {
 		return nil
 	}
-	body := callbackBody(job, t, at, e.epoch)
+	var body Value
+	if e.guarded("the body of a callback", job.ID, func() { body = callbackBody(job, t, at, e.epoch) }) != nil {
+		short := *job
+		short.Input, short.Result, short.Response, short.Progress, short.Error = nil, nil, nil, nil, nil
+		body = appendBody(&short, t, at, e.epoch, true)
+	}
 	trace, _, _ := strings.Cut(job.Trace(), " ")
 	for _, c := range told {
 		id := uuid.Must(uuid.NewV7())
@@ -96,15 +101,7 @@ func appendDelivery(b []byte, id string, c *Callback, trace string, body Value) 
 // document. Over MaxEventData its input and then its result are null, and
 // "truncated":true says that they are to be fetched.
 func callbackBody(job *Job, t EventType, at time.Time, epoch string) Value {
-	write := func(j *Job, truncated bool) Value {
-		b := appendString(append(make([]byte, 0, 1024+len(j.Input)+len(j.Result)), `{"type":`...), t.String())
-		b = appendTime(append(b, `,"timestamp":`...), at)
-		b = j.AppendMembers(append(b, `,"data":{`...), Position{epoch, j.Seq})
-		if truncated {
-			b = append(b, `,"truncated":true`...)
-		}
-		return append(AppendLinks(append(b, `,"links":`...), j.ID), "}}"...)
-	}
+	write := func(j *Job, truncated bool) Value { return appendBody(j, t, at, epoch, truncated) }
 	cut := *job
 	if len(cut.Input) > MaxEventData { // do not write what is not kept
 		cut.Input = nil
@@ -123,6 +120,16 @@ func callbackBody(job *Job, t EventType, at time.Time, epoch string) Value {
 		b = write(&cut, true)
 	}
 	return b
+}
+
+func appendBody(j *Job, t EventType, at time.Time, epoch string, truncated bool) Value {
+	b := appendString(append(make([]byte, 0, 1024+len(j.Input)+len(j.Result)), `{"type":`...), t.String())
+	b = appendTime(append(b, `,"timestamp":`...), at)
+	b = j.AppendMembers(append(b, `,"data":{`...), Position{epoch, j.Seq})
+	if truncated {
+		b = append(b, `,"truncated":true`...)
+	}
+	return append(AppendLinks(append(b, `,"links":`...), j.ID), "}}"...)
 }
 
 // Trace is the W3C trace context that a job belongs to, as in Via: a traceparent among the

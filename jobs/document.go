@@ -32,6 +32,7 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = j.Error.AppendJSON(append(b, `,"error":`...))
 	b = j.Progress.AppendJSON(append(b, `,"progress":`...))
 	b = appendInt(append(b, `,"attempt":`...), j.Attempt)
+	b = appendInt(append(b, `,"start":`...), j.Start)
 	b = appendInt(append(b, `,"max_attempts":`...), j.MaxAttempts)
 	b = appendTime(append(b, `,"created_at":`...), j.CreatedAt)
 	b = appendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
@@ -99,6 +100,7 @@ func (j *Job) ChangedData(fields Field) Value {
 		b = appendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
 	}
 	if fields.Has(FieldStarted) {
+		b = appendInt(append(b, `,"start":`...), j.Start)
 		b = appendTime(append(b, `,"started_at":`...), j.StartedAt)
 	}
 	if fields.Has(FieldFinished) {
@@ -154,6 +156,13 @@ func (j *Job) acceptedData() Value {
 		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
 	}
 	b = appendValue(append(b, `,"input":`...), j.Input)
+	return append(b, '}')
+}
+
+// progressData is the data of an event of progress: what was said, and by which start.
+func progressData(p *Progress, start int) Value {
+	b := p.AppendJSON(make([]byte, 0, 96+len(p.Message)+len(p.Data)))
+	b = appendInt(append(b[:len(b)-1], `,"start":`...), start)
 	return append(b, '}')
 }
 

@@ -38,6 +38,8 @@ type Engine struct {
 	tidyAt  time.Time // when the log is trimmed next; only tend uses it
 	retain  retention
 
+	several func() bool // Options.SeveralTenants
+
 	configuring sync.Mutex // one change of settings at a time
 
 	masked atomic.Pointer[[]string] // see Mask
@@ -47,6 +49,7 @@ type Engine struct {
 	wrap     func(kind string, h Handler) Handler // nil for none
 	slots    [2]*pool                             // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
 	claimers []*claimer                           // all, in the order in which they came
+	tenants  map[string]bool                      // that had unfinished jobs since the start
 	draining bool
 	drained  chan struct{}   // closed when draining
 	flushed  bool            // draining, and no claim is under way any more
@@ -67,7 +70,13 @@ type Options struct {
 	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; 64
 	Lease    time.Duration                        // how long an outside worker may be silent; 30 s
 	LogAge   time.Duration                        // how long events are kept; 24 h
-	Logger   *slog.Logger
+
+	// SeveralTenants reports whether there may be jobs of several tenants, before the engine
+	// has seen any: then none takes all slots of this process (see Share). It is called often
+	// and must not wait. If nil, the engine knows of those only that have jobs.
+	SeveralTenants func() bool
+
+	Logger *slog.Logger
 }
 
 // CancelGrace is how long a running attempt has to stop from when it was told.
@@ -78,7 +87,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
 		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
-		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
+		tenants: map[string]bool{}, several: o.SeveralTenants, settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -96,11 +105,17 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	for _, q := range queues {
 		e.learnLocked(QueueName{q.Tenant, q.Name}, q.Settings)
+		for state, n := range q.Counts {
+			if n > 0 && !State(state).Final() {
+				e.tenants[q.Tenant] = true
+			}
+		}
 	}
 	if err := e.recover(ctx); err != nil {
 		return nil, err
 	}
 	e.commits = newCommitter(o.Store)
+	e.commits.guard = e.guarded
 	e.commits.claim, e.commits.follow, e.commits.stored, e.commits.filled = e.addClaims, e.follow, e.stored, e.filled
 	background, stop := context.WithCancel(context.Background())
 	e.stop = stop
@@ -142,9 +157,10 @@ func (e *Engine) handler(kind string) (Handler, bool) {
 	return h, ok
 }
 
-// recover looks at what ran when the last process ended. Its own handlers died with it:
-// their jobs are queued again, which spends no attempt. Outside workers may be at
-// work still: their leases get one fresh period.
+// recover looks at what ran when the last process ended. An orderly end leaves no job of
+// its own handlers running, so these died in a crash: their jobs are queued again, which
+// spends no attempt, unless the hub crashed with them too often. Outside workers may be
+// at work still: their leases get one fresh period.
 func (e *Engine) recover(ctx context.Context) error {
 	before := uint64(math.MaxUint64 >> 1)
 	for before > 0 {
@@ -159,7 +175,10 @@ func (e *Engine) recover(ctx context.Context) error {
 				e.adopt(job)
 				continue
 			}
-			c := interrupt(job)
+			c := lose(job)
+			if c.Job.State.Final() {
+				e.log.Warn("a job ended because the hub crashed while it ran", "job", job.ID, "kind", job.Kind, "crashes", c.Job.Lost)
+			}
 			b.Changes = append(b.Changes, &c)
 		}
 		if len(b.Changes) > 0 {
@@ -279,7 +298,8 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if h.Repeat == nil {
 			return Accepted{}, invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
 		}
-		if s.result, err = h.Repeat(&old, again.Targets); err != nil {
+		bad := e.guarded("the repetition of targets", old.ID, func() { s.result, err = h.Repeat(&old, again.Targets) })
+		if err = cmp.Or(bad, err); err != nil {
 			return Accepted{}, err
 		}
 	}
@@ -353,10 +373,8 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 		return Job{}, err
 	}
 	h, _ := e.handler(s.Kind)
-	if h.Check != nil {
-		if err := h.Check(s.Input, s.Via); err != nil {
-			return Job{}, err
-		}
+	if err := e.check(h, s.Input, s.Via); err != nil {
+		return Job{}, err
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

@@ -99,12 +99,13 @@ type Job struct {
 	Progress    *Progress
 
 	Attempt      int // executions that count
+	Start        int // number of the newest start; rises with each, whether it counts or not
 	MaxAttempts  int
 	Backoff      Backoff
 	Timeout      time.Duration // of one attempt
 	QueueTimeout time.Duration // how long it may be queued before its first start; 0 for ever
 	NeverRerun   bool          // a lost attempt ends the job
-	Lost         int           // attempts in a row whose worker was lost
+	Lost         int           // attempts in a row whose worker was lost, or with which the hub crashed
 	Checkpoint   Value         // what an attempt leaves for the next one
 	Retention    time.Duration // how long the job is kept after its end
 
@@ -133,6 +134,7 @@ type Job struct {
 	Lease    string // token of the running attempt
 	Settled  string // lease and verb of the attempt that ended last
 	Reported uint64 // number of the newest report of the running attempt that was taken in
+	Output   int64  // bytes of output of the newest start
 
 	WakeAt time.Time // when the engine has to look at this job next
 
@@ -198,6 +200,7 @@ const (
 	FieldTags
 	FieldQueue   // Queue and UniqueKey; together with FieldState, as the job lines up again
 	FieldRetried // RetriedBy and RetriedAs
+	FieldOutput
 )
 
 // Has reports whether all of want are in f.

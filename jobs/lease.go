@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +38,7 @@ func parseToken(token string) (id ID, lease string, err error) {
 
 // adopt takes over a lease that a former process gave.
 func (e *Engine) adopt(job Job) {
-	r := &Run{engine: e, job: job, held: map[string][]byte{}, off: -1, reported: job.Reported, newest: job.Progress}
+	r := &Run{engine: e, job: job, held: map[string][]byte{}, off: job.Output, reported: job.Reported, newest: job.Progress}
 	e.leases[job.Lease] = &held{run: r, until: time.Now().Add(e.lease)}
 }
 
@@ -95,15 +94,17 @@ func (e *Engine) tend(ctx context.Context) (next time.Time) {
 			delete(e.workers, id)
 		}
 	}
-	if slices.ContainsFunc(e.claimers, func(c *claimer) bool { return c.limited }) {
-		for _, k := range e.buckets {
-			if k.refill(now); k.tokens < 1 {
-				next = earlier(next, k.next())
-				continue
-			}
-			e.unlimitLocked()
-			e.commits.kick(true)
+	for _, k := range e.buckets {
+		if !k.empty {
+			continue
 		}
+		if k.refill(now); k.tokens < 1 {
+			next = earlier(next, k.next())
+			continue
+		}
+		k.empty = false
+		e.unlimitLocked()
+		e.commits.kick(true)
 	}
 	e.mu.Unlock()
 	for _, o := range ended {
@@ -277,7 +278,10 @@ func (e *Engine) conclude(ctx context.Context, tenant, token, verb string, decid
 	if h != nil { // what it has reported goes before its end
 		h.run.flush()
 	}
-	c := decide(job)
+	var c Change
+	if bad := e.guarded("the outcome of an attempt", id, func() { c = decide(job) }); bad != nil {
+		return Job{}, pos, bad
+	}
 	c.Job.Settled, c.Job.Lost = lease+" "+verb, 0
 	c.Fields |= FieldSettled | FieldLost
 	o := newOp(c)

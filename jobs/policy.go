@@ -2,6 +2,8 @@ package jobs
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -43,26 +45,31 @@ func release(job Job) Change {
 // must not run again ends.
 func interrupt(job Job) Change {
 	if job.NeverRerun && !job.CancelRequested {
-		return lostForGood(job)
+		return lostForGood(job, "The worker was lost while it ran the job; whether the work was done is unknown.")
 	}
 	return release(job)
 }
 
-func lostForGood(job Job) Change {
+func lostForGood(job Job, detail string) Change {
 	was := Guard{State: Running, Lease: job.Lease}
-	job.Error = newProblem("worker_lost", "Worker lost", "The worker was lost while it ran the job; whether the work was done is unknown.")
+	job.Error = newProblem("worker_lost", "Worker lost", "%s", detail)
 	return finish(job, was, Failed, WorkerLost, FieldError|FieldLost)
 }
 
 // maxLost is how many workers in a row may be lost with a job: then it is taken to be
-// what kills them.
+// what kills them. For a job that ran in the hub itself, a crash of the hub counts.
 const maxLost = 3
 
-// lose decides what follows from a lease that was not renewed.
+// lose decides what follows from the loss of a worker: its lease was not renewed, or it was
+// a handler of the hub and the hub crashed.
 func lose(job Job) Change {
 	job.Lost++
 	if job.Lost >= maxLost && !job.CancelRequested {
-		return lostForGood(job)
+		by := "the worker"
+		if strings.HasPrefix(job.Lease, inProcess) {
+			by = "the hub"
+		}
+		return lostForGood(job, fmt.Sprintf("%d times in a row %s was lost while it ran the job, so the job is not tried again. Whether the work was done is unknown.", job.Lost, by))
 	}
 	c := interrupt(job)
 	c.Fields |= FieldLost
@@ -77,8 +84,8 @@ func snooze(job Job, delay time.Duration) Change {
 	was := Guard{State: Running, Lease: job.Lease}
 	at := time.Now().Add(delay + time.Millisecond - 1).Truncate(time.Millisecond)
 	job.Attempt--
-	job.Lease, job.ScheduledAt, job.WakeAt = "", at, at
-	return change(job, was, Scheduled, FieldAttempt|FieldLease|FieldScheduled|FieldWake)
+	job.Lease, job.ScheduledAt, job.WakeAt, job.Lost = "", at, at, 0
+	return change(job, was, Scheduled, FieldAttempt|FieldLease|FieldScheduled|FieldWake|FieldLost)
 }
 
 // accept is the insertion of a new job.
@@ -112,7 +119,9 @@ func settle(job Job, res Result, err, cause error) Change {
 	} else if !errors.As(err, &failure) {
 		failure = &Failure{Problem: newProblem("handler_failed", "The handler failed", "%s", err.Error())}
 	}
-	job.Error = failure.Problem
+	if job.Error = failure.Problem; job.Error == nil {
+		job.Error = newProblem("handler_failed", "The handler failed", "It gave no reason.")
+	}
 	switch {
 	case failure.Never:
 		return finish(job, was, Failed, Rejected, FieldResult|FieldError)
@@ -127,8 +136,8 @@ func settle(job Job, res Result, err, cause error) Change {
 	}
 	at := time.Now().Add(wait + time.Millisecond - 1).Truncate(time.Millisecond)
 	job.Result, job.Response = nil, nil
-	job.Lease, job.ScheduledAt, job.WakeAt = "", at, at
-	return change(job, was, Retrying, FieldError|FieldLease|FieldScheduled|FieldWake)
+	job.Lease, job.ScheduledAt, job.WakeAt, job.Lost = "", at, at, 0
+	return change(job, was, Retrying, FieldError|FieldLease|FieldScheduled|FieldWake|FieldLost)
 }
 
 // enqueue lets a job join its queue. Before its first start its time there may be limited.

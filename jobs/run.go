@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json"
 )
 
 // maxOutputEvent is how much output one event carries, in bytes.
@@ -24,7 +22,7 @@ type Run struct {
 	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex // protects the fields below
-	off      int64      // bytes of output so far
+	off      int64      // bytes of output of this start so far
 	held     map[string][]byte
 	progress *op // newest, perhaps not yet in a batch
 	output   *op
@@ -62,7 +60,7 @@ func (r *Run) Partial(result Value, p Progress) {
 	o.change.Job.Progress, o.change.Job.Result = &p, result
 	o.lazy = false
 	o.bytes += len(result)
-	o.prepare = func(ch *Change) { ch.Event.Data = ch.Job.Progress.AppendJSON(nil) }
+	o.prepare = prepareProgress
 	r.progress = o
 	r.put(o)
 }
@@ -91,11 +89,14 @@ func (r *Run) report(p Progress, checkpoint Value) *op {
 		o.change.Fields |= FieldCheckpoint
 		o.bytes += len(checkpoint)
 	}
-	o.prepare = func(ch *Change) { ch.Event.Data = ch.Job.Progress.AppendJSON(nil) }
+	o.prepare = prepareProgress
 	r.progress = o
 	r.put(o)
 	return o
 }
+
+// prepareProgress completes a report of progress as its batch is made up: it may have been replaced.
+func prepareProgress(c *Change) { c.Event.Data = progressData(c.Job.Progress, c.Job.Start) }
 
 // put hands an op in. It is refused only when the engine ends, and this attempt with it.
 func (r *Run) put(o *op) {
@@ -148,9 +149,6 @@ func (r *Run) flush() {
 
 // emit is called with mu held.
 func (r *Run) emit(stream string, p []byte) *op {
-	if r.off < 0 && len(p) > 0 {
-		r.off = r.written()
-	}
 	for len(p) > 0 {
 		n := min(len(p), maxOutputEvent)
 		if n < len(p) {
@@ -161,37 +159,17 @@ func (r *Run) emit(stream string, p []byte) *op {
 		if r.join(stream, piece) {
 			continue
 		}
-		o := r.lazily(JobOutput, 0)
+		r.off += int64(n)
+		o := r.lazily(JobOutput, FieldOutput)
+		o.change.Job.Output = r.off
 		o.bytes += len(piece)
-		out := &outputPiece{stream: stream, attempt: r.job.Attempt, off: r.off, raw: append([]byte(nil), piece...)}
+		out := &outputPiece{stream: stream, attempt: r.job.Attempt, start: r.job.Start, off: r.off - int64(n), raw: append([]byte(nil), piece...)}
 		o.change.output = out
 		o.prepare = func(ch *Change) { ch.Event.Data = ch.output.data() }
-		r.off += int64(n)
 		r.output = o
 		r.put(o)
 	}
 	return r.output
-}
-
-// written is how many bytes of output the log holds of this attempt, which began
-// before the hub did.
-func (r *Run) written() (end int64) {
-	events, err := r.engine.store.Read(context.Background(), ReadQuery{Job: r.job.ID})
-	if err != nil {
-		r.engine.log.Error("looking for output of a running job", "job", r.job.ID, "error", err)
-	}
-	for _, e := range events {
-		var o struct {
-			Attempt int    `json:"attempt"`
-			Off     int64  `json:"off"`
-			Text    string `json:"text"`
-			Base64  []byte `json:"base64"`
-		}
-		if e.Type == JobOutput && json.Unmarshal(e.Data, &o) == nil && o.Attempt == r.job.Attempt {
-			end = o.Off + int64(len(o.Text)+len(o.Base64))
-		}
-	}
-	return end
 }
 
 // join adds to an output event that is not yet in a batch. It is called with mu held.
@@ -208,11 +186,12 @@ func (r *Run) join(stream string, p []byte) bool {
 	o.bytes += len(p)
 	c.bytes += len(p)
 	r.off += int64(len(p))
+	o.change.Job.Output = r.off
 	return true
 }
 
 func (r *Run) lazily(t EventType, fields Field) *op {
-	o := newOp(Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running},
+	o := newOp(Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running, Start: r.job.Start},
 		If: Guard{State: Running, Lease: r.job.Lease}, Fields: fields, Event: Event{Type: t}})
 	o.lazy = true
 	if r.reported > 0 {
@@ -226,12 +205,14 @@ func (r *Run) lazily(t EventType, fields Field) *op {
 type outputPiece struct {
 	stream  string
 	attempt int
+	start   int
 	off     int64
 	raw     []byte
 }
 
 func (o *outputPiece) data() Value {
 	b := appendInt(append(make([]byte, 0, len(o.raw)+96), `{"attempt":`...), o.attempt)
+	b = appendInt(append(b, `,"start":`...), o.start)
 	b = strconv.AppendInt(append(b, `,"off":`...), o.off, 10)
 	b = appendString(append(b, `,"stream":`...), o.stream)
 	if utf8.Valid(o.raw) {
@@ -271,15 +252,14 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	ctx, stop := context.WithTimeoutCause(ctx, r.job.Timeout, ErrTimeout)
 	defer stop()
 	res, err := e.handle(ctx, r)
-	r.flush()
-	c := settle(r.job, res, err, context.Cause(ctx))
+	c := e.outcome(r, res, err, context.Cause(ctx))
 	o := newOp(c)
 	o.bytes += len(res.Value)
 	if res.Response != nil {
 		o.bytes += len(res.Response.Body)
 	}
 	err = e.commits.put(context.Background(), o)
-	e.freeSlot(r.slots)
+	e.freeSlot(r)
 	if err == nil {
 		err = o.wait(context.Background())
 	}
@@ -307,16 +287,6 @@ func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
 		err = &Failure{Problem: newProblem(Internal, "Result not kept", "The handler's result can't be kept: %s.", wrong.(*Problem).Errors[0].Detail), Never: true}
 	}
 	return res, err
-}
-
-func (e *Engine) freeSlot(p *pool) {
-	e.mu.Lock()
-	p.free++
-	more := p.hungry && !e.draining
-	e.mu.Unlock()
-	if more {
-		e.commits.kick(true)
-	}
 }
 
 // tell ends the context of the attempt with that lease, if it runs in this process, or

@@ -405,7 +405,8 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 			e.refuse(t, err)
 			continue
 		}
-		if err := e.prepare(t, now); err != nil {
+		bad := e.guarded("the job of a schedule", ID{}, func() { err = e.prepare(t, now) })
+		if err = cmp.Or(bad, err); err != nil {
 			e.refuse(t, err)
 		}
 	}

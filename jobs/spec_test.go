@@ -12,6 +12,7 @@ import (
 
 type output struct {
 	Attempt int    `json:"attempt"`
+	Start   int    `json:"start"`
 	Off     int    `json:"off"`
 	Stream  string `json:"stream"`
 	Text    string `json:"text"`

@@ -235,6 +235,7 @@ type Claim struct {
 	Queues []string // empty for all
 	Leases []string
 	Allow  map[QueueName]int // at most so many of these queues; the store counts down
+	Share  *Share            // only jobs that fit it; the store notes each that it takes. nil for all
 
 	// Follow, if set, is called for each job that is taken, as Change.Follow is.
 	Follow func(job *Job) []*Change

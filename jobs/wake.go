@@ -65,7 +65,9 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 		}
 		var ops []*op
 		for _, job := range page.Jobs {
-			if c, ok := due(job, now); ok {
+			var c Change
+			var ok bool
+			if e.guarded("what is due of a job", job.ID, func() { c, ok = due(job, now) }) == nil && ok {
 				o := newOp(c)
 				if e.commits.put(ctx, o) == nil {
 					ops = append(ops, o)

@@ -106,7 +106,7 @@ func (e *Engine) Handlers() (kinds []string, slots, busy int) {
 	defer e.mu.Unlock()
 	for _, p := range e.slots {
 		kinds = append(kinds, p.kinds...)
-		slots, busy = slots+p.size, busy+p.size-p.free
+		slots, busy = slots+p.size, busy+p.size-p.share.Free
 	}
 	slices.Sort(kinds)
 	return kinds, slots, busy

@@ -33,6 +33,8 @@ export interface Job<Result = unknown> extends Position {
   error: Problem | null;
   progress: Progress | null;
   attempt: number;
+  /** The number of the newest start: it rises with each, whether an attempt was spent or not. */
+  start: number;
   max_attempts: number;
   created_at: string;
   scheduled_at: string | null;
@@ -96,14 +98,15 @@ interface Fact<Type extends string, Data> extends Position {
   truncated?: true;
 }
 
-export type Output = { attempt: number; off: number; stream: string; text?: string; base64?: string };
+/** What a job wrote: `off` counts the bytes of the same start before it. */
+export type Output = { attempt: number; start: number; off: number; stream: string; text?: string; base64?: string };
 
 export type StateChange = Fact<
   "job.scheduled" | "job.queued" | "job.started" | "job.retrying" | "job.waiting" | "job.cancel_requested" | "job.succeeded" | "job.failed" | "job.cancelled",
   Partial<Job> & { state: State }>;
 
 /** A fact of the hub's log. */
-export type Event = StateChange | Fact<"job.progress", Progress> | Fact<"job.output", Output> | Fact<"queue.paused" | "queue.resumed", unknown>;
+export type Event = StateChange | Fact<"job.progress", Progress & { start: number }> | Fact<"job.output", Output> | Fact<"queue.paused" | "queue.resumed", unknown>;
 
 /** What a subscription is told. Later versions of the hub may know more types. */
 export type Message =

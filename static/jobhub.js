@@ -197,7 +197,10 @@ export class JobHub extends EventTarget {
       if (m.type === "state") now = m.data ?? await this.get(id, { signal });
       else if (!m.type.startsWith("job.") || m.type === "job.output" || !(m.seq > now?.seq)) continue;
       else if (m.truncated) now = await this.get(id, { signal });
-      else if (m.type === "job.progress") now = { ...now, seq: m.seq, progress: m.data };
+      else if (m.type === "job.progress") {
+        const { start, ...progress } = m.data;
+        now = { ...now, seq: m.seq, progress };
+      }
       else now = { ...now, seq: m.seq, version: m.version, ...m.data };
       yield now;
       if (FINAL.has(now.state)) return;

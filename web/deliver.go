@@ -128,6 +128,7 @@ func (c *socket) deliver() {
 // keepUp sends what is due, however long the client takes. Now and then it lets others
 // have the connection in between: the client's own messages, a ping, the drain.
 func (c *socket) keepUp() {
+	defer c.recovered(func() { c.closeLocked(websocket.StatusInternalError, "internal error") })
 	for range 16 {
 		if c.closing {
 			return

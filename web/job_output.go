@@ -25,7 +25,8 @@ func lineNumber(text string) (int, error) {
 }
 
 // jobOutput is GET /jobs/{id}/output: what the log still has of what a job wrote, as it
-// wrote it. It is read and sent piece by piece. One that breaks off is cut.
+// wrote it, with a line between one start of the job and the next. It is read and sent
+// piece by piece. One that breaks off is cut.
 func (s *Server) jobOutput(w http.ResponseWriter, r *http.Request) {
 	job, err := s.jobOf(r)
 	if err != nil {
@@ -33,6 +34,7 @@ func (s *Server) jobOutput(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out, begun := bufio.NewWriter(w), false
+	var text outputText
 	begin := func() {
 		if !begun {
 			attachment(w, "text/plain; charset=utf-8", job.ID.String()+".txt")
@@ -43,7 +45,7 @@ func (s *Server) jobOutput(w http.ResponseWriter, r *http.Request) {
 		begin()
 		for _, e := range events {
 			if e.Type == jobs.JobOutput {
-				out.Write(written(e)) // an error comes up with the flush
+				out.Write(text.of(e)) // an error comes up with the flush
 			}
 		}
 		err := out.Flush()
@@ -63,19 +65,46 @@ func (s *Server) jobOutput(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// written is what an event of output tells, as the job wrote it.
-func written(e *jobs.Event) []byte {
+// outputText makes one text of the events of output of a job.
+type outputText struct {
+	start int  // that wrote last; 0 before the first
+	open  bool // it ended without a line end
+}
+
+// of is what an event of output tells, as the job wrote it, below a line that names its
+// start if that is another one than before.
+func (t *outputText) of(e *jobs.Event) (text []byte) {
+	start, written := writtenBy(e)
+	if start != t.start && t.start != 0 && start != 0 {
+		if t.open {
+			text = append(text, '\n')
+		}
+		text = append(text, "[start "+strconv.Itoa(start)+"]\n"...)
+	}
+	if start != 0 {
+		t.start = start
+	}
+	if text = append(text, written...); len(text) > 0 {
+		t.open = text[len(text)-1] != '\n'
+	}
+	return text
+}
+
+// writtenBy is what an event of output tells, and the number of the start that wrote it; 0
+// if that is not known.
+func writtenBy(e *jobs.Event) (start int, written []byte) {
 	var data struct {
+		Start  int     `json:"start"`
 		Text   *string `json:"text"`
 		Base64 []byte  `json:"base64"`
 	}
 	if e.Truncated || json.Unmarshal(e.Data, &data) != nil {
-		return []byte("[more than " + strconv.Itoa(jobs.MaxEventData) + " bytes at once, not kept here]\n")
+		return 0, []byte("[more than " + strconv.Itoa(jobs.MaxEventData) + " bytes at once, not kept here]\n")
 	}
 	if data.Text != nil {
-		return []byte(*data.Text)
+		return data.Start, []byte(*data.Text)
 	}
-	return data.Base64
+	return data.Start, data.Base64
 }
 
 // jobPayload is GET /jobs/{id}/input and …/result: the JSON as it is kept, but

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,7 +149,12 @@ func (c *socket) run() {
 	for {
 		frame, err := c.read()
 		if err == nil {
-			go func() { served <- c.handle(c.stopped, frame) }()
+			go func() {
+				var err error
+				defer func() { served <- err }()
+				defer c.recovered(func() { c.close(websocket.StatusInternalError, "internal error"); err = errGone })
+				err = c.handle(c.stopped, frame)
+			}()
 			err = <-served
 		}
 		if err != nil {
@@ -157,6 +163,15 @@ func (c *socket) run() {
 	}
 	if c.wire.verdict != 0 {
 		c.close(c.wire.verdict, "")
+	}
+}
+
+// recovered ends the connection after a panic, which the data of one job may cause, and not
+// the hub.
+func (c *socket) recovered(end func()) {
+	if p := recover(); p != nil {
+		c.Logger.Error("a WebSocket connection panicked", "panic", p, "stack", string(debug.Stack()))
+		end()
 	}
 }
 

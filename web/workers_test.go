@@ -322,7 +322,7 @@ func TestReports(t *testing.T) {
 	if r.body != `{"accepted_to":2,"leases":{"`+token+`":"ok"}}`+"\n" {
 		t.Errorf("reported: %s", r.body)
 	}
-	if data := c.until("job.progress")["data"]; fmt.Sprint(data) != "map[data:map[p:1.0] message:page 4 percent:40.5]" {
+	if data := c.until("job.progress")["data"]; fmt.Sprint(data) != "map[data:map[p:1.0] message:page 4 percent:40.5 start:1]" {
 		t.Errorf("progress: %v", data)
 	}
 	wantOutput := func(want string) {
@@ -331,7 +331,7 @@ func TestReports(t *testing.T) {
 			t.Errorf("output: %v, want %s", data, want)
 		}
 	}
-	wantOutput("map[attempt:1 off:0 stream:stdout text:héllo\n]")
+	wantOutput("map[attempt:1 off:0 start:1 stream:stdout text:héllo\n]")
 	head := w.store.Head().Seq
 	if r := w.report(token, `{"n":1,"type":"progress","percent":10}`, `{"n":2,"type":"output","text":"again"}`).want(200); r.text("accepted_to") != "2" || w.store.Head().Seq != head {
 		t.Errorf("repeated reports: %s", r.body)
@@ -339,9 +339,9 @@ func TestReports(t *testing.T) {
 	if r := w.report(token, `{"n":2,"type":"output","text":"again"}`, `{"n":3,"type":"log","text":"a line"}`).want(200); r.text("accepted_to") != "3" {
 		t.Errorf("repeated and new reports: %s", r.body)
 	}
-	wantOutput("map[attempt:1 off:7 stream:log text:a line]")
+	wantOutput("map[attempt:1 off:7 start:1 stream:log text:a line]")
 	w.report(token, `{"n":9,"type":"output","stream":"err","base64":"/wA="}`+"\r\n").want(200) // numbers may be left out
-	wantOutput("map[attempt:1 base64:/wA= off:13 stream:err]")
+	wantOutput("map[attempt:1 base64:/wA= off:13 start:1 stream:err]")
 	if r := w.report(token, `{"n":10,"type":"checkpoint","data":{ "page": 4 }}`).want(200); r.text("accepted_to") != "10" {
 		t.Errorf("a checkpoint: %s", r.body)
 	}
@@ -356,6 +356,14 @@ func TestReports(t *testing.T) {
 	if r := w.report(again, `{"n":1,"type":"output","text":"anew"}`).want(200); r.text("accepted_to") != "1" { // numbers and offsets are those of the attempt
 		t.Errorf("the next attempt: %s", r.body)
 	}
+	wantOutput("map[attempt:1 off:0 start:2 stream:stdout text:anew]")
+	if doc := w.do("GET", "/v1/jobs/"+id, "").json(); doc["attempt"] != json.Number("1") || doc["start"] != json.Number("2") {
+		t.Errorf("the next start: %v", doc)
+	}
+	if text := w.do("GET", "/jobs/"+id+"/output", "").want(200).body; text != "héllo\na line\xff\x00\n[start 2]\nanew" {
+		t.Errorf("the output as a file is %q", text)
+	}
+	w.do("GET", "/jobs/"+id, "").want(200).shows(`data-turn="attempt 1, start 2"`)
 	w.report(token, `{"n":11,"type":"output","text":"late"}`).problem(http.StatusConflict, "lease_lost")
 	w.submit(`{"kind":"k"}`)
 	w.do("DELETE", "/v1/jobs/"+id, "").want(200)
@@ -749,7 +757,7 @@ func TestLeasesSurviveARestart(t *testing.T) {
 			output = append(output, string(e.Data))
 		}
 	}
-	if want := []string{`{"attempt":1,"off":0,"stream":"stdout","text":"before\n"}`, `{"attempt":1,"off":7,"stream":"stdout","text":"after\n"}`}; !slices.Equal(output, want) {
+	if want := []string{`{"attempt":1,"start":1,"off":0,"stream":"stdout","text":"before\n"}`, `{"attempt":1,"start":1,"off":7,"stream":"stdout","text":"after\n"}`}; !slices.Equal(output, want) {
 		t.Errorf("output: %q", output)
 	}
 	w.end(token, "complete", `{"result":1}`).want(200)

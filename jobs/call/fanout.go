@@ -190,7 +190,12 @@ func (f *fan) cancelRest() {
 }
 
 // try makes one attempt at a target.
-func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int, limit int64) answer {
+func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int, limit int64) (a answer) {
+	defer func() { // it runs in a goroutine of its own, where a panic would end the hub
+		if p := recover(); p != nil {
+			a = answer{target: t, err: &jobs.Failure{Problem: jobs.NewProblem("handler_failed", "The handler failed", "the handler panicked: %v", p)}}
+		}
+	}()
 	if t.timeout > 0 {
 		limited, cancel := context.WithTimeoutCause(ctx, t.timeout, errTargetTimeout)
 		defer cancel()

@@ -159,4 +159,7 @@ func assign(to, from *jobs.Job, f jobs.Field) {
 	if f.Has(jobs.FieldRetried) {
 		to.RetriedBy, to.RetriedAs = from.RetriedBy, from.RetriedAs
 	}
+	if f.Has(jobs.FieldOutput) {
+		to.Output = from.Output
+	}
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 type candidate struct {
 	n, q, priority, ready int64
+	key                   string
 }
 
 // claim gives ready jobs to a worker: the best of all lanes of its kinds. Taking a job
@@ -26,7 +28,8 @@ func (c *commit) claim(cl *jobs.Claim) error {
 			if len(cl.Jobs) == len(cl.Leases) {
 				break
 			}
-			if c.left(cl, c.queueByID(b.q)) <= 0 {
+			q := c.queueByID(b.q)
+			if c.left(cl, q) <= 0 || cl.Share != nil && !cl.Share.Fits(q.QueueName, b.key) {
 				cl.Limited = true
 				continue
 			}
@@ -34,10 +37,11 @@ func (c *commit) claim(cl *jobs.Claim) error {
 			if err != nil {
 				return err
 			}
-			if name := c.queueByID(b.q).QueueName; cl.Allow != nil {
-				if n, ok := cl.Allow[name]; ok {
-					cl.Allow[name] = n - 1
-				}
+			if n, ok := cl.Allow[q.QueueName]; ok {
+				cl.Allow[q.QueueName] = n - 1
+			}
+			if cl.Share != nil {
+				cl.Share.Take(q.QueueName, b.key)
 			}
 			cl.Jobs = append(cl.Jobs, job)
 		}
@@ -56,15 +60,15 @@ func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 			continue
 		}
 		n := min(c.left(cl, q), len(cl.Leases)-len(cl.Jobs))
-		if n <= 0 {
+		if n <= 0 || cl.Share != nil && !cl.Share.Fits(q.QueueName, "") {
 			cl.Limited = true
 			continue
 		}
-		found, err := c.candidates(l, n)
+		found, passed, err := c.candidates(cl.Share, q, l, n)
 		if err != nil {
 			return nil, err
 		}
-		if len(found) == 0 {
+		if cl.Limited = cl.Limited || passed; len(found) == 0 && !passed {
 			delete(c.ready, l)
 		}
 		best = append(best, found...)
@@ -97,21 +101,26 @@ func (c *commit) queueByID(id int64) *queue {
 	return c.byID[id]
 }
 
-func (c *commit) candidates(l lane, limit int) (found []candidate, err error) {
-	st := c.write.Prep("SELECT n, priority, ready FROM jobs WHERE q=+? AND kind=+? AND ready IS NOT NULL ORDER BY priority DESC, ready LIMIT ?+0")
+// candidates are the first ready jobs of a lane, and whether some were passed over because
+// their keys hold enough. Those are not many: of a key that holds a slot at most maxReady
+// are ready.
+func (c *commit) candidates(share *jobs.Share, q *queue, l lane, limit int) (found []candidate, passed bool, err error) {
+	st := c.write.Prep("SELECT n, priority, ready, key FROM jobs WHERE q=+? AND kind=+? AND ready IS NOT NULL ORDER BY priority DESC, ready")
 	st.BindInt64(1, l.q)
 	st.BindText(2, l.kind)
-	st.BindInt64(3, int64(limit))
-	for {
+	for len(found) < limit {
 		more, err := st.Step()
 		if err != nil || !more {
-			if e := st.Reset(); err == nil {
-				err = e
-			}
-			return found, err
+			return found, passed, errors.Join(err, st.Reset())
 		}
-		found = append(found, candidate{st.ColumnInt64(0), l.q, st.ColumnInt64(1), st.ColumnInt64(2)})
+		one := candidate{st.ColumnInt64(0), l.q, st.ColumnInt64(1), st.ColumnInt64(2), st.ColumnText(3)}
+		if one.key != "" && share != nil && !share.Fits(q.QueueName, one.key) {
+			passed = true
+			continue
+		}
+		found = append(found, one)
 	}
+	return found, passed, st.Reset()
 }
 
 // take starts an attempt.
@@ -120,8 +129,9 @@ func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Chan
 		return job, err
 	}
 	prev := job.Seq
-	job.Version, job.Attempt, job.State, job.Lease, job.StartedAt, job.WakeAt, job.Reported = job.Version+1, job.Attempt+1, jobs.Running, lease, c.now, time.Time{}, 0
-	st := c.write.Prep("UPDATE jobs SET version=?, seq=?, state=?, ready=NULL, wake=NULL, lease=?, reported=0, started=?, attempt=? WHERE n=?")
+	job.Version, job.Attempt, job.Start, job.State, job.Lease, job.StartedAt = job.Version+1, job.Attempt+1, job.Start+1, jobs.Running, lease, c.now
+	job.WakeAt, job.Reported, job.Output = time.Time{}, 0, 0
+	st := c.write.Prep("UPDATE jobs SET version=?, seq=?, state=?, ready=NULL, wake=NULL, lease=?, reported=0, output=0, started=?, attempt=?, start=? WHERE n=?")
 	p := binder{Stmt: st}
 	p.int(int64(job.Version))
 	p.int(int64(c.seq + 1))
@@ -129,6 +139,7 @@ func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Chan
 	p.text(lease)
 	p.time(c.now)
 	p.int(int64(job.Attempt))
+	p.int(int64(job.Start))
 	p.int(n)
 	if err := run(st); err != nil {
 		return job, err

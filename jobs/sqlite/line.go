@@ -124,18 +124,23 @@ func (c *commit) promote(q *queue, key string) error {
 	}
 }
 
+// maxReady is how many jobs of one key are ready at a time, whatever its limit. Each that is
+// taken makes room for the next.
+const maxReady = 100
+
 // room reports whether one more job of a key may be ready.
 func (c *commit) room(q *queue, key string) (bool, error) {
-	limit, sql := int64(1), "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) AND ready IS NOT NULL LIMIT ?+0)"
+	limit, sql := int64(1), "SELECT count(*), count(*) FROM (SELECT 1 FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) AND ready IS NOT NULL LIMIT ?+0)"
 	if per := c.settings(q).PerKey; per > 0 {
-		limit, sql = int64(per), "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) LIMIT ?+0)"
+		limit, sql = int64(per), "SELECT count(*), count(ready) FROM (SELECT ready FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) LIMIT ?+0)"
 	}
 	st := c.write.Prep(sql)
 	st.BindInt64(1, q.id)
 	st.BindText(2, key)
 	st.BindInt64(3, limit)
-	n, err := sqlitex.ResultInt64(st)
-	return n < limit, err
+	found, err := st.Step()
+	room := found && st.ColumnInt64(0) < limit && st.ColumnInt64(1) < maxReady
+	return room, errors.Join(err, st.Reset())
 }
 
 // parents looks up the jobs to wait for: those that have not succeeded, and whether one of

@@ -38,6 +38,7 @@ var fields = []struct {
 	{jobs.FieldCallbacks, "callbacks"},
 	{jobs.FieldPriority, "priority"},
 	{jobs.FieldRetried, "retried_by retried_as"},
+	{jobs.FieldOutput, "output"},
 }
 
 // binder binds parameters one after another.
@@ -231,6 +232,9 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 		p.id(j.RetriedBy)
 		p.bytes(j.RetriedAs)
 	}
+	if f.Has(jobs.FieldOutput) {
+		p.int(j.Output)
+	}
 	return large
 }
 
@@ -242,7 +246,7 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.expires, jobs.wake, jobs.lease, jobs.cancel, jobs.retry_of, jobs.parent, jobs.version, jobs.seq, jobs.progress, jobs.error,
 	jobs.input, jobs.result, jobs.response, jobs.ordering_key, jobs.key, jobs.never_rerun, jobs.lost, jobs.retention, jobs.retained,
 	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks,
-	jobs.credentials, jobs.retried_by, jobs.retried_as, jobs.uniq, jobs.unique_key, jobs.schedule`
+	jobs.credentials, jobs.retried_by, jobs.retried_as, jobs.uniq, jobs.unique_key, jobs.schedule, jobs.start, jobs.output`
 
 // scanJob reads jobColumns from column first on. Large payloads are left out; far says
 // that there are some.
@@ -310,6 +314,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 		err = json.Unmarshal(b, &j.Unique)
 	}
 	j.UniqueKey, j.Schedule = r.blob(), r.text()
+	j.Start, j.Output = int(r.int()), r.int()
 	return j, far, err
 }
 

@@ -30,6 +30,7 @@ CREATE TABLE jobs (
   priority        INTEGER NOT NULL,
   tags            TEXT,                 -- JSON array
   attempt         INTEGER NOT NULL,
+  start           INTEGER NOT NULL DEFAULT 0,  -- rises with every start, whether it counts as an attempt or not
   max_attempts    INTEGER NOT NULL,
   backoff         INTEGER NOT NULL,
   backoff_initial INTEGER NOT NULL,
@@ -49,6 +50,7 @@ CREATE TABLE jobs (
   lease           TEXT,
   settled         TEXT,                 -- lease and verb of the attempt that ended last
   reported        INTEGER,              -- reports of the running attempt that were taken in
+  output          INTEGER NOT NULL DEFAULT 0,  -- bytes of output of the newest start
   cancel          INTEGER NOT NULL,
   never_rerun     INTEGER NOT NULL,
   lost            INTEGER NOT NULL,

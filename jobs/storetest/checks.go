@@ -111,7 +111,7 @@ func checkClaim(t T, h Harness) {
 		if i >= len(got) || got[i].ID != want[i].Job.ID || got[i].Lease != fmt.Sprintf("l%d", i+1) {
 			t.Fatalf("claim %d: %+v", i, got)
 		}
-		if j := got[i]; j.State != jobs.Running || j.Attempt != 1 || !j.StartedAt.Equal(epochStart) || string(j.Input) != `{"n":1}` || j.Version != 2 {
+		if j := got[i]; j.State != jobs.Running || j.Attempt != 1 || j.Start != 1 || !j.StartedAt.Equal(epochStart) || string(j.Input) != `{"n":1}` || j.Version != 2 {
 			t.Errorf("claimed %+v", j)
 		}
 	}

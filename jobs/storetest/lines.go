@@ -314,3 +314,67 @@ func checkRetention(t T, h Harness) {
 		t.Errorf("counters %+v", queues[0].Counts)
 	}
 }
+
+// The number of a start rises with each, and what it has written is counted anew.
+func checkStart(t T, h Harness) {
+	s := h.Open()
+	must(t, s, newJob())
+	for start := 1; start <= 3; start++ {
+		j := claim(t, s, []string{"k"}, fmt.Sprint("l", start))[0]
+		if j.Start != start || j.Output != 0 {
+			t.Errorf("start %d begins as number %d with %d bytes of output", start, j.Start, j.Output)
+		}
+		wrote := &jobs.Change{Job: j, If: jobs.Guard{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldOutput, Event: jobs.Event{Type: jobs.JobOutput, Data: jobs.Value(`{}`)}}
+		wrote.Job.Output = int64(start) << 33
+		must(t, s, wrote)
+		s = h.Crash()
+		if now := get(t, s, j.ID); now.Output != int64(start)<<33 || now.Start != start {
+			t.Errorf("stored are %d bytes of start %d", now.Output, now.Start)
+		}
+		again := back(j, jobs.Queued)
+		again.Job.Attempt--
+		again.Fields |= jobs.FieldAttempt
+		must(t, s, again)
+	}
+	if j := get(t, s, claim(t, s, []string{"k"}, "last")[0].ID); j.Attempt != 1 || j.Start != 4 {
+		t.Errorf("attempt %d, start %d", j.Attempt, j.Start)
+	}
+}
+
+// A claim that shares passes over what would be too much for a tenant or a key, and gives
+// the others their best by priority.
+func checkShare(t T, h Harness) {
+	s := h.Open()
+	of := func(name, tenant, key string, priority int) *jobs.Change {
+		return named(name, func(j *jobs.Job) { j.Tenant, j.Key, j.Priority = tenant, key, priority })
+	}
+	for i := range 8 {
+		must(t, s, of(fmt.Sprint("a", i), "a", "", 5))
+	}
+	must(t, s, of("b0", "b", "", 0), of("b1", "b", "", 1), of("c0", "c", "", -1))
+	take := func(share *jobs.Share, n int, want string, limited bool) {
+		t.Helper()
+		cl := &jobs.Claim{Kinds: []string{"k"}, Leases: leases(want, n), Share: share}
+		if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{cl}}); err != nil || names(cl.Jobs) != want || cl.Limited != limited {
+			t.Errorf("claimed %q, limited %t, want %q, %t; %v", names(cl.Jobs), cl.Limited, want, limited, err)
+		}
+	}
+	share := &jobs.Share{Free: 8, Several: true}
+	take(share, 8, "a0 a1 a2 a3 b1 b0 c0", true) // a fifth of a would leave fewer than it holds
+	if share.Free != 1 {
+		t.Errorf("%d slots are free, want 1", share.Free)
+	}
+	take(&jobs.Share{Free: 2}, 2, "a4 a5", false) // one tenant only
+	s = h.Crash()
+	take(&jobs.Share{Several: true}, 1, "", true)
+	take(&jobs.Share{Free: 2, Several: true}, 2, "a6", true)
+	take(&jobs.Share{Free: 1, Several: true}, 1, "a7", false) // who holds none gets the last one
+
+	noisy := func(i int) *jobs.Change { return of(fmt.Sprint("n", i), "default", "noisy", 5) }
+	for i := range 5 {
+		must(t, s, noisy(i))
+	}
+	must(t, s, of("quiet", "default", "quiet", 0), of("none", "default", "", 0))
+	take(&jobs.Share{Free: 4}, 4, "n0 quiet none", true)
+	take(&jobs.Share{Free: 4}, 4, "n1 n2", true)
+}

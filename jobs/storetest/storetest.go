@@ -77,6 +77,8 @@ var Checks = []Check{
 	{"Follow", checkFollow},
 	{"Callbacks", checkCallbacks},
 	{"Partial", checkPartial},
+	{"Start", checkStart},
+	{"Share", checkShare},
 }
 
 // epochStart is some time with millisecond precision.

@@ -86,6 +86,24 @@ func (k *Keys) Configured(now time.Time) bool {
 	return k.err != nil || len(k.byID) > 0
 }
 
+// SeveralTenants reports whether the keys that are good are of more than one tenant. It
+// does not look for other keys: one that is new is known before its holder is let in.
+func (k *Keys) SeveralTenants(now time.Time) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	tenant := ""
+	for _, key := range k.byID {
+		switch {
+		case key.State(now) != nil:
+		case tenant == "":
+			tenant = key.Tenant
+		case tenant != key.Tenant:
+			return true
+		}
+	}
+	return false
+}
+
 // Authenticate returns who shows a key or a token. The error is ErrUnknown, ErrRevoked
 // or ErrExpired, or says why the keys can't be read.
 func (k *Keys) Authenticate(bearer string, now time.Time) (Identity, error) {

@@ -227,3 +227,30 @@ func TestDamagedKeysLetNobodyIn(t *testing.T) {
 func lapsed(err error) bool {
 	return errors.Is(err, ErrUnknown) || errors.Is(err, ErrRevoked) || errors.Is(err, ErrExpired)
 }
+
+func TestSeveralTenants(t *testing.T) {
+	k := open(t, t.TempDir())
+	now := noon
+	several := func(when string, want bool) {
+		t.Helper()
+		now = now.Add(2 * time.Second)
+		k.Configured(now) // looks at what has changed, as every request does
+		if got := k.SeveralTenants(now); got != want {
+			t.Errorf("%s: %t", when, got)
+		}
+	}
+	several("no keys", false)
+	create(t, k, Key{Role: Submitter, Tenant: "acme"})
+	create(t, k, Key{Role: Worker, Tenant: "acme"})
+	several("keys of one tenant", false)
+	other, _ := create(t, k, Key{Role: Submitter, Tenant: "globex"})
+	several("another tenant's", true)
+	if _, err := k.Revoke(other.ID, now); err != nil {
+		t.Fatal(err)
+	}
+	several("it was revoked", false)
+	create(t, k, Key{Role: Submitter, Tenant: "globex", Expires: now.Add(5 * time.Second)})
+	several("a new one", true)
+	now = now.Add(5 * time.Second)
+	several("it has expired", false)
+}

@@ -26,6 +26,7 @@ type Job struct {
 	Error           *Problem       `json:"error"`
 	Progress        *Progress      `json:"progress"`
 	Attempt         int            `json:"attempt"`
+	Start           int            `json:"start"` // number of the newest start: it rises with each, whether an attempt was spent or not
 	MaxAttempts     int            `json:"max_attempts"`
 	CreatedAt       time.Time      `json:"created_at"`
 	ScheduledAt     time.Time      `json:"scheduled_at"`

@@ -25,6 +25,7 @@ const (
 type line struct {
 	Key     string // stable from render to render
 	Attempt int
+	Start   int
 	Stream  string
 	At      time.Time
 	Text    string
@@ -32,7 +33,7 @@ type line struct {
 	Raw     string    // what it was, where Text says it shorter
 	Note    bool      // said by the hub, not by the job
 	N       int       // from 1, of all that is known
-	Turn    bool      // another attempt than the line before
+	Turn    bool      // another start than the line before
 	open    bool      // its end has not been written yet
 }
 
@@ -58,7 +59,7 @@ func (w *Way) slice(from, to int) (lines []line, before int) {
 	lines, before = slices.Clone(w.lines[from:to]), w.before+from
 	for i := range lines {
 		lines[i].N = before + i + 1
-		lines[i].Turn = lines[i].Attempt > 1 && from+i > 0 && w.lines[from+i-1].Attempt != lines[i].Attempt
+		lines[i].Turn = from+i > 0 && !w.lines[from+i-1].sameStart(&lines[i])
 		if !lines[i].Note {
 			lines[i].Text, lines[i].Parts = dressed(lines[i].Text)
 			if short := report(lines[i].Text); short != "" {
@@ -121,18 +122,34 @@ func blocks(lines []line) (all []block) {
 	return all
 }
 
+// sameStart reports whether two lines were written in one start of the job.
+func (l *line) sameStart(next *line) bool { return l.Attempt == next.Attempt && l.Start == next.Start }
+
+// startName says which start wrote a line.
+func (l line) startName() string {
+	if l.Start <= l.Attempt { // none was given back, or it is not known
+		return "attempt " + strconv.Itoa(l.Attempt)
+	}
+	return "attempt " + strconv.Itoa(l.Attempt) + ", start " + strconv.Itoa(l.Start)
+}
+
 func appendOutput(lines []line, e *jobs.Event) []line {
 	var data struct {
 		Attempt int     `json:"attempt"`
+		Start   int     `json:"start"`
 		Stream  string  `json:"stream"`
 		Text    *string `json:"text"`
 		Base64  string  `json:"base64"`
 	}
 	key := strconv.FormatUint(e.Seq, 10)
 	if e.Truncated || json.Unmarshal(e.Data, &data) != nil {
-		return append(lines, line{Key: key, At: e.At, Text: "more than 64 KiB at once, not kept here", Note: true})
+		var last line // whose start it was is in what is not kept
+		if n := len(lines); n > 0 {
+			last = lines[n-1]
+		}
+		return append(lines, line{Key: key, Attempt: last.Attempt, Start: last.Start, At: e.At, Text: "more than 64 KiB at once, not kept here", Note: true})
 	}
-	l := line{Key: key, Attempt: data.Attempt, Stream: data.Stream, At: e.At}
+	l := line{Key: key, Attempt: data.Attempt, Start: data.Start, Stream: data.Stream, At: e.At}
 	if data.Text == nil {
 		l.Text, l.Note = size(base64.StdEncoding.DecodedLen(len(data.Base64)))+" that are not text", true
 		return append(lines, l)
@@ -142,7 +159,7 @@ func appendOutput(lines []line, e *jobs.Event) []line {
 			break
 		}
 		text, ended := strings.CutSuffix(part, "\n")
-		if n := len(lines); i == 0 && n > 0 && lines[n-1].open && lines[n-1].Stream == l.Stream && lines[n-1].Attempt == l.Attempt {
+		if n := len(lines); i == 0 && n > 0 && lines[n-1].open && lines[n-1].Stream == l.Stream && lines[n-1].sameStart(&l) {
 			lines[n-1].Text += text
 			lines[n-1].open = !ended
 			continue

@@ -94,6 +94,29 @@ func TestOutputLines(t *testing.T) {
 	}
 }
 
+// Lines of different starts stay apart, whether an attempt was spent or not.
+func TestOutputOfStarts(t *testing.T) {
+	out := func(seq uint64, attempt, start int, text string) *jobs.Event {
+		return event(seq, jobs.JobOutput, noon, fmt.Sprintf(`{"attempt":%d,"start":%d,"stream":"stdout","text":%q}`, attempt, start, text))
+	}
+	m := JobModel{Way: wayOf(false, out(1, 1, 1, "a"), out(2, 1, 2, "a"), &jobs.Event{Type: jobs.JobOutput, Seq: 3, Truncated: true, At: noon}, out(4, 1, 2, "b\n"), out(5, 2, 3, "c\nd"), out(6, 2, 3, "d"), out(7, 3, 7, "e"))}
+	lines, _ := m.output()
+	var got []string
+	for _, l := range lines {
+		text := l.Text
+		if l.Note {
+			text = "note"
+		}
+		if l.Turn {
+			text = l.startName() + ": " + text
+		}
+		got = append(got, text)
+	}
+	if want := "a|attempt 1, start 2: a|note|b|attempt 2, start 3: c|dd|attempt 3, start 7: e"; strings.Join(got, "|") != want {
+		t.Errorf("got %q, want %q", strings.Join(got, "|"), want)
+	}
+}
+
 // However much a job writes, a bounded number of lines is kept, and each has the number
 // and the key that it had before.
 func TestWayForgetsOldLines(t *testing.T) {

@@ -80,7 +80,7 @@ func (w *Way) addOutput(e *jobs.Event) {
 		if w.before+len(w.lines) > w.Upto { // there is a line behind it: nothing more belongs to it
 			return
 		}
-		keep = olderLines + 2 // with the one behind it, and the one before all, which may be of another attempt
+		keep = olderLines + 2 // with the one behind it, and the one before all, which may be of another start
 	}
 	w.lines = appendOutput(w.lines, e)
 	if w.Upto > 0 {
