@@ -185,10 +185,11 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.traces, err = spans.Open(ctx, tracing); err != nil {
 		return nil, err
 	}
-	opened := new(egress.Ranges)
-	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Wrap: h.traces.Calls}
+	opened, own := new(egress.Ranges), new(egress.Own)
+	own.Set(listener.Addr())
+	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Wrap: h.traces.Calls}
 	handlers := map[string]jobs.Handler{"http": call.HTTP(calls), "fanout": call.Fanout(calls),
-		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Secrets: o.Secrets, Wrap: h.traces.Calls})}
+		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Secrets: o.Secrets, Wrap: h.traces.Calls})}
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}

@@ -5,7 +5,8 @@
 //
 //   - Only public addresses are dialled, and those in Options.Allow (see egress). The check is made
 //     on the resolved address of every connection, so neither a redirect nor a name
-//     that changes its address gets around it.
+//     that changes its address gets around it. The hub itself is never called, and a
+//     redirect by a public server leads to public addresses only.
 //   - One attempt sends a request that could have an effect at most once, redirects apart.
 //   - An answer is kept only when it is complete: status, end-to-end headers and the
 //     body byte for byte. Event streams and JSON lines are relayed as they arrive too, and
@@ -16,6 +17,7 @@ package call
 import (
 	"cmp"
 	"context"
+	"net"
 	"net/http"
 	"net/netip"
 
@@ -33,6 +35,9 @@ type Options struct {
 
 	// Opened is further ranges, which may change while calls are made; none if nil.
 	Opened *egress.Ranges
+
+	// Own is where the hub itself listens, which is never called; nowhere if nil.
+	Own *egress.Own
 
 	// Wrap, if not nil, is put around what sends requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
@@ -63,17 +68,22 @@ type sink interface {
 type caller struct {
 	guard     *egress.Guard
 	transport http.RoundTripper
+	outside   *egress.Guard     // for redirects of public servers, which reach no range that was opened
+	public    http.RoundTripper // the same
+	isPublic  func(net.Addr) bool
 	upstreams http.RoundTripper // for origins that the operator wrote: not under the guard
 	maxBody   int64
 }
 
 func newCaller(o Options) *caller {
-	guard := egress.New(o.Allow, o.Opened)
+	guard := egress.New(egress.Options{Allow: o.Allow, Opened: o.Opened, Own: o.Own})
 	wrap := o.Wrap
 	if wrap == nil {
 		wrap = func(t http.RoundTripper) http.RoundTripper { return t }
 	}
-	return &caller{guard: guard, transport: wrap(guard.Transport()), upstreams: wrap(egress.Unguarded()), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
+	outside := guard.Outside()
+	return &caller{guard: guard, transport: wrap(guard.Transport()), outside: outside, public: wrap(outside.Transport()), isPublic: guard.Public,
+		upstreams: wrap(egress.Unguarded(o.Own)), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
 }
 
 // check looks at an input before its job is accepted.

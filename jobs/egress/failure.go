@@ -22,9 +22,9 @@ const (
 )
 
 // maxRetryAfter bounds how long an upstream can put off a job.
-const maxRetryAfter = time.Hour
+const maxRetryAfter = 24 * time.Hour
 
-// RetryAfter reads a Retry-After header: seconds or a date. It is at most an hour.
+// RetryAfter reads a Retry-After header: seconds or a date. It is at most a day.
 func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value != "" && strings.Trim(value, "0123456789") == "" {
@@ -54,6 +54,10 @@ func Broken(ctx context.Context, at *url.URL, err error) error {
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if errors.Is(err, errOwn) {
+		return Never(jobs.NewProblem(jobs.BlockedAddress, "Blocked address",
+			"%s leads to this hub itself, which jobs do not call. Send the request to the hub directly.", at.Host))
 	}
 	if errors.Is(err, ErrBlocked) {
 		return Never(jobs.NewProblem(jobs.BlockedAddress, "Blocked address",

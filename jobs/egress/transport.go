@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -18,9 +20,15 @@ const (
 func (g *Guard) Transport() *http.Transport { return transport(g.dial) }
 
 // Unguarded returns a transport for upstreams that the operator wrote, whatever their
-// addresses.
-func Unguarded() *http.Transport {
-	return transport((&net.Dialer{Timeout: connectTimeout}).DialContext)
+// addresses. Only the hub itself is not called: that would go in a circle.
+func Unguarded(own *Own) *http.Transport {
+	d := net.Dialer{Timeout: connectTimeout, Control: func(_, resolved string, _ syscall.RawConn) error {
+		if at, err := netip.ParseAddrPort(resolved); err == nil && own.listens(at) {
+			return errOwn
+		}
+		return nil
+	}}
+	return transport(d.DialContext)
 }
 
 func transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {

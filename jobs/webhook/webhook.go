@@ -40,6 +40,7 @@ const (
 type Options struct {
 	Allow   []netip.Prefix // ranges that may be reached although they are not public (see egress.New)
 	Opened  *egress.Ranges // further ranges, which may change meanwhile; none if nil
+	Own     *egress.Own    // where the hub itself listens, which is never called
 	Secrets []jobs.Secret  // sign where a callback has none
 
 	// Wrap, if not nil, is put around what sends requests.
@@ -50,7 +51,7 @@ type Options struct {
 func Handler(o Options) jobs.Handler { return newSender(o).handler() }
 
 func newSender(o Options) *sender {
-	guard := egress.New(o.Allow, o.Opened)
+	guard := egress.New(egress.Options{Allow: o.Allow, Opened: o.Opened, Own: o.Own})
 	var transport http.RoundTripper = guard.Transport()
 	if o.Wrap != nil {
 		transport = o.Wrap(transport)
