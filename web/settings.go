@@ -23,7 +23,7 @@ type settings struct {
 func (s *Server) Apply(set Settings) {
 	set.Hosts = slices.Concat(s.Hosts, set.Hosts)
 	set.Origins = slices.Concat(s.Origins, set.Origins)
-	table := gateway.NewTable(set.Routes, s.fail)
+	table := gateway.NewTable(set.Routes, s.Own, s.fail)
 	if old := s.settings.Load(); old != nil {
 		table.Keep(old.table)
 	}

@@ -193,7 +193,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Lease: o.Lease, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
-	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
+	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Own: own, Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
 	if conf != nil {
 		h.configured = &configured{path: o.Config, pinned: o.Pinned, engine: h.engine, web: h.web, egress: opened, log: o.Logger}
 		if err := h.configured.start(ctx, conf); err != nil {

@@ -82,8 +82,8 @@ func newCaller(o Options) *caller {
 		wrap = func(t http.RoundTripper) http.RoundTripper { return t }
 	}
 	outside := guard.Outside()
-	return &caller{guard: guard, transport: wrap(guard.Transport()), outside: outside, public: wrap(outside.Transport()), isPublic: guard.Public,
-		upstreams: wrap(egress.Unguarded(o.Own)), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
+	return &caller{guard: guard, transport: wrap(guard.Transport(egress.Outbound{})), outside: outside, public: wrap(outside.Transport(egress.Outbound{})), isPublic: guard.Public,
+		upstreams: wrap(egress.Unguarded(o.Own, egress.Outbound{})), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
 }
 
 // check looks at an input before its job is accepted.

@@ -140,7 +140,7 @@ func TestRedirectFromPublic(t *testing.T) {
 	onTwo := func(a net.Addr) bool { return strings.HasPrefix(a.String(), "127.0.0.2:") }
 	c := newCaller(Options{Allow: loopback})
 	c.isPublic, c.outside = onTwo, egress.New(egress.Options{Allow: onlyTwo})
-	c.public = c.outside.Transport()
+	c.public = c.outside.Transport(egress.Outbound{})
 	escaped := func(u string) string { return url.QueryEscape(u) }
 	for _, s := range []int{301, 302, 303, 307, 308} {
 		status.Store(int64(s))

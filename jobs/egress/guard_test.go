@@ -98,7 +98,7 @@ func TestUnguardedNotToItself(t *testing.T) {
 	}
 	defer l.Close()
 	own := new(Own)
-	dial := Unguarded(own).DialContext
+	dial := Unguarded(own, Outbound{}).DialContext
 	conn, err := dial(context.Background(), "tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

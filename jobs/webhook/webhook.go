@@ -52,7 +52,7 @@ func Handler(o Options) jobs.Handler { return newSender(o).handler() }
 
 func newSender(o Options) *sender {
 	guard := egress.New(egress.Options{Allow: o.Allow, Opened: o.Opened, Own: o.Own})
-	var transport http.RoundTripper = guard.Transport()
+	var transport http.RoundTripper = guard.Transport(egress.Outbound{})
 	if o.Wrap != nil {
 		transport = o.Wrap(transport)
 	}
@@ -158,7 +158,6 @@ func (s *sender) request(ctx context.Context, d *delivery, secrets []jobs.Secret
 	if err != nil {
 		return nil, err
 	}
-	req.GetBody = nil // net/http shall not send it twice
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "jobhub")
