@@ -42,6 +42,9 @@ type Options struct {
 	// Wrap, if not nil, is put around what sends requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
 
+	// Budget is shared by all callers that have it; if nil, by all that have none.
+	Budget *Budget
+
 	// MaxBody is the largest body of an answer in bytes; DefaultMaxBody if 0.
 	MaxBody int64
 }
@@ -53,7 +56,9 @@ func HTTP(o Options) jobs.Handler {
 	return jobs.Handler{
 		Check: c.check,
 		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-			return c.run(ctx, run.Job(), run)
+			room := c.memory(2) // the answer, and its copy on the way into the store
+			run.Finally(room.release)
+			return c.run(ctx, run.Job(), room, run)
 		},
 	}
 }
@@ -73,6 +78,7 @@ type caller struct {
 	isPublic  func(net.Addr) bool
 	upstreams http.RoundTripper // for origins that the operator wrote: not under the guard
 	maxBody   int64
+	budget    *Budget
 }
 
 func newCaller(o Options) *caller {
@@ -83,7 +89,7 @@ func newCaller(o Options) *caller {
 	}
 	outside := guard.Outside()
 	return &caller{guard: guard, transport: wrap(guard.Transport(egress.Outbound{})), outside: outside, public: wrap(outside.Transport(egress.Outbound{})), isPublic: guard.Public,
-		upstreams: wrap(egress.Unguarded(o.Own, egress.Outbound{})), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
+		upstreams: wrap(egress.Unguarded(o.Own, egress.Outbound{})), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody), budget: cmp.Or(o.Budget, shared)}
 }
 
 // check looks at an input before its job is accepted.
@@ -93,17 +99,17 @@ func (c *caller) check(input jobs.Value, via jobs.Via) error {
 }
 
 // run makes one attempt: decode → request → (redirect …) → readBody → outcome.
-func (c *caller) run(ctx context.Context, job *jobs.Job, out sink) (jobs.Result, error) {
+func (c *caller) run(ctx context.Context, job *jobs.Job, room *memory, out sink) (jobs.Result, error) {
 	in, err := decode(job.Input, c.guard, job.Via)
 	if err != nil {
 		return jobs.Result{}, egress.Never(err)
 	}
-	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), c.maxBody, out)
+	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), &part{memory: room}, out)
 	return jobs.Result{Response: kept}, err
 }
 
-// exchange sends a request and reads its answer, of up to limit bytes.
-func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, limit int64, out sink) (*jobs.Response, error) {
+// exchange sends a request and reads its answer.
+func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, room *part, out sink) (*jobs.Response, error) {
 	req, err := in.request(ctx, attempt, key)
 	if err != nil { // decode let through what net/http does not take; the error may quote it
 		return nil, egress.Never(jobs.Invalid("/input", "can't be sent as an HTTP request; check url and headers"))
@@ -115,7 +121,7 @@ func (c *caller) exchange(ctx context.Context, in *input, attempt int, key strin
 		return nil, broken(ctx, trip.at, err)
 	}
 	defer res.Body.Close()
-	body, err := readBody(res, limit, out)
+	body, err := readBody(ctx, res, room, out)
 	if err != nil {
 		return nil, broken(ctx, trip.at, err)
 	}
