@@ -71,6 +71,14 @@ func (j *Job) ResultValue() Value {
 	return j.Result
 }
 
+// resultSize is about the length of the result.
+func (j *Job) resultSize() int {
+	if j.Response != nil {
+		return len(j.Response.Body)
+	}
+	return len(j.Result)
+}
+
 // ChangedData is the data of the event that tells of a change: the members in
 // fields as they are now, always with the state.
 func (j *Job) ChangedData(fields Field) Value {

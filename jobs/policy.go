@@ -18,7 +18,11 @@ func change(job Job, was Guard, to State, fields Field) Change {
 	}
 	job.State = to
 	c := Change{Job: job, If: was, Fields: fields | FieldState, Event: Event{Type: eventOf[to]}}
-	if was.State != 0 {
+	switch {
+	case was.State == 0:
+	case c.Fields.Has(FieldResult) && c.Job.resultSize() > 2*MaxEventData: // do not write what is not kept
+		c.Event.Truncated = true
+	default:
 		c.Event.Data = c.Job.ChangedData(c.Fields)
 	}
 	return c

@@ -27,11 +27,20 @@ type Run struct {
 	progress *op // newest, perhaps not yet in a batch
 	output   *op
 	newest   *Progress
+	finally  []func()
 	reported uint64 // number of the newest report of an outside worker
 }
 
 // Job is the job as it was claimed. It must not be changed.
 func (r *Run) Job() *Job { return &r.job }
+
+// Finally has f called when the outcome of the attempt is stored, or can't be: then nothing
+// of its result is in memory any more.
+func (r *Run) Finally(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.finally = append(r.finally, f)
+}
 
 // Progress says how far the attempt is. Faster than the log is written, only the
 // newest is kept.
@@ -265,6 +274,9 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	}
 	if err != nil {
 		e.log.Warn("the outcome of an attempt was not recorded", "job", r.job.ID, "attempt", r.job.Attempt, "outcome", c.Event.Type.String(), "error", err)
+	}
+	for _, f := range r.finally { // the handler has returned
+		f()
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -143,7 +143,7 @@ func (b *batch) submits(r *http.Request) bool {
 		return r.Method == http.MethodPost
 	}
 	route, err := b.server.routeOf(r)
-	return err == nil && route != nil && route.Wants(r.URL.RawQuery, prefers(r.Header, "respond-async"))
+	return err == nil && route != nil && wantsJob(route, r)
 }
 
 // serve answers one item, and then starts those that waited for it.

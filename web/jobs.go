@@ -17,6 +17,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 	"jobhub/web/gateway"
 )
 
@@ -183,6 +184,8 @@ func outcomeProblem(job *jobs.Job) jobs.Problem {
 		p.Status = http.StatusServiceUnavailable
 	case job.Reason == jobs.TimedOut:
 		p.Status = http.StatusGatewayTimeout
+	case p.Code == egress.UpstreamUnreachable || p.Code == egress.UpstreamStatus || p.Code == jobs.BlockedAddress: // as the synchronous call
+		p.Status = http.StatusBadGateway
 	default:
 		p.Status = http.StatusInternalServerError
 	}

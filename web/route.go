@@ -72,13 +72,34 @@ func (s *Server) routed(route *gateway.Route) http.HandlerFunc {
 	}
 }
 
+func wantsJob(route *gateway.Route, r *http.Request) bool {
+	return route.Wants(r.Method, r.URL.RawQuery, prefers(r.Header, "respond-async"), prefers(r.Header, "wait"))
+}
+
 func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Route) {
-	if route.Wants(r.URL.RawQuery, prefers(r.Header, "respond-async")) {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		w.Header().Set("Connection", "close") // what follows a CONNECT is no request
+		route.Stats.Refuse()
+		s.fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
+			Detail: "The hub passes no " + r.Method + " on. Send the upstream itself what needs it."})
+		return
+	}
+	if wantsJob(route, r) {
 		if s.submitRouted(w, r, route) {
 			route.Stats.Accept()
 		} else {
 			route.Stats.Refuse()
 		}
+		return
+	}
+	if route.Upstream == nil { // of several targets none is the one to ask
+		w.Header().Set("Allow", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		s.fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
+			Detail: "This path calls several upstreams and is always a job. Send Prefer: respond-async if " + r.Method + " is meant."})
 		return
 	}
 	if s.count(&s.passing) {

@@ -280,7 +280,7 @@ func TestRefusals(t *testing.T) {
 	w.do("POST", "/api/x?async=true", "x", "Idempotency-Key", `"open`).problem(400, "bad_message")
 	w.do("POST", "/api/x", "x", "Prefer", "respond-async, wait=soon").problem(400, "bad_message")
 	w.do("GET", "/api/x?async=true", "", "X-Latin", "caf\xe9").problem(400, "bad_message")
-	w.do("TRACE", "/api/x?async=true", "").problem(422, "bad_message")
+	w.do("TRACE", "/api/x?async=true", "").problem(501, "unsupported")
 	for _, path := range []string{"/api/..%2f..%2fetc/passwd", "/api/%2e%2e/x", "/api/x%00", "/api/%5c..%5cx", "/api/..;/x", "/api/a%0d%0ab", "/api/%2e/x"} {
 		w.do("GET", path, "").problem(404, "not_found")
 		w.do("GET", path+"?async=true", "").problem(404, "not_found")
@@ -374,13 +374,13 @@ func TestRouteKeys(t *testing.T) {
 	}
 }
 
-// TestUpstreamDown: synchronous 502, asynchronous the job's problem.
+// TestUpstreamDown: 502, synchronous and asynchronous, with the same problem.
 func TestUpstreamDown(t *testing.T) {
 	up := newUpstream(t, sample)
 	w := startRoutes(t, up.route("/api/"))
 	up.Close()
 	w.do("GET", "/api/x", "").problem(502, "upstream_unreachable")
-	w.do("GET", "/api/x", "", "Prefer", "respond-async, wait=20").problem(500, "upstream_unreachable")
+	w.do("GET", "/api/x", "", "Prefer", "respond-async, wait=20").problem(502, "upstream_unreachable")
 }
 
 // TestOwnPathsWin: a route can't take the hub's own paths, and an upstream is not open to

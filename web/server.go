@@ -13,6 +13,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 	"jobhub/web/auth"
 	"jobhub/web/view"
 )
@@ -26,10 +27,11 @@ type Config struct {
 	Engine  *jobs.Engine
 	Store   jobs.Store
 	Hub     *hub.Hub
-	Auth    *auth.Keys // who may do what; nil for everybody everything
-	Hosts   []string   // names by which the hub may be called, besides loopback ones
-	Origins []string   // foreign origins whose pages may use the hub, like https://app.example.com
-	Origin  string     // the hub's own address, like http://127.0.0.1:8080; with a path, as https://example.com/jobhub, the hub is below that
+	Auth    *auth.Keys  // who may do what; nil for everybody everything
+	Hosts   []string    // names by which the hub may be called, besides loopback ones
+	Origins []string    // foreign origins whose pages may use the hub, like https://app.example.com
+	Origin  string      // the hub's own address, like http://127.0.0.1:8080; with a path, as https://example.com/jobhub, the hub is below that
+	Own     *egress.Own // where the hub listens, so that no route leads back to it; may be nil
 	Version string
 	Kept    string // what the store is, like sqlite, for people
 	Logger  *slog.Logger

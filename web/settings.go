@@ -31,7 +31,7 @@ func (s *Server) Apply(set Settings) {
 	if set.Dashboard != "" {
 		set.Hosts = append(set.Hosts, set.Dashboard)
 	}
-	table := gateway.NewTable(set.Routes, s.fail)
+	table := gateway.NewTable(set.Routes, s.Own, s.fail)
 	if old := s.settings.Load(); old != nil {
 		table.Keep(old.table)
 	}

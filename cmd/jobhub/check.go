@@ -70,7 +70,7 @@ func decodeConfig(path string, data []byte, allow []netip.Prefix) (c *config.Con
 	if allow == nil {
 		allow = c.EgressAllow
 	}
-	guard := egress.New(allow, nil)
+	guard := egress.New(egress.Options{Allow: allow})
 	wrong = append(wrong, c.CheckCallbacks(func(text string) error {
 		u, err := url.Parse(text)
 		if err != nil { // not after the file was read

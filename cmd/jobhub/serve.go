@@ -42,7 +42,7 @@ type serveOptions struct {
 	Config      string   // path of the configuration file; none if empty
 	EgressAllow []netip.Prefix
 	Proxies     []netip.Prefix // whose X-Forwarded-For and -Proto are believed
-	Secrets     []jobs.Secret // sign callbacks that have none
+	Secrets     []jobs.Secret  // sign callbacks that have none
 	Lease       time.Duration
 	URL         string
 	Pinned      pinned
@@ -188,15 +188,16 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.traces, err = spans.Open(ctx, tracing); err != nil {
 		return nil, err
 	}
-	opened := new(egress.Ranges)
-	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Wrap: h.traces.Calls}
+	opened, own := new(egress.Ranges), new(egress.Own)
+	own.Set(listener.Addr())
+	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Wrap: h.traces.Calls}
 	handlers := map[string]jobs.Handler{"http": call.HTTP(calls), "fanout": call.Fanout(calls),
-		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Secrets: o.Secrets, Wrap: h.traces.Calls})}
+		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Secrets: o.Secrets, Wrap: h.traces.Calls})}
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Lease: o.Lease, Logger: o.Logger,
 		SeveralTenants: func() bool { return keys.SeveralTenants(time.Now()) }}); err != nil {
 		return nil, err
 	}
-	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Proxies: o.Proxies, Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
+	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Proxies: o.Proxies, Own: own, Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
 	if conf != nil {
 		h.configured = &configured{path: o.Config, pinned: o.Pinned, engine: h.engine, web: h.web, egress: opened, log: o.Logger}
 		if err := h.configured.start(ctx, conf); err != nil {

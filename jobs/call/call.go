@@ -5,7 +5,8 @@
 //
 //   - Only public addresses are dialled, and those in Options.Allow (see egress). The check is made
 //     on the resolved address of every connection, so neither a redirect nor a name
-//     that changes its address gets around it.
+//     that changes its address gets around it. The hub itself is never called, and a
+//     redirect by a public server leads to public addresses only.
 //   - One attempt sends a request that could have an effect at most once, redirects apart.
 //   - An answer is kept only when it is complete: status, end-to-end headers and the
 //     body byte for byte. Event streams and JSON lines are relayed as they arrive too, and
@@ -16,6 +17,7 @@ package call
 import (
 	"cmp"
 	"context"
+	"net"
 	"net/http"
 	"net/netip"
 
@@ -34,8 +36,14 @@ type Options struct {
 	// Opened is further ranges, which may change while calls are made; none if nil.
 	Opened *egress.Ranges
 
+	// Own is where the hub itself listens, which is never called; nowhere if nil.
+	Own *egress.Own
+
 	// Wrap, if not nil, is put around what sends requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
+
+	// Budget is shared by all callers that have it; if nil, by all that have none.
+	Budget *Budget
 
 	// MaxBody is the largest body of an answer in bytes; DefaultMaxBody if 0.
 	MaxBody int64
@@ -49,7 +57,9 @@ func HTTP(o Options) jobs.Handler {
 		Requests: true,
 		Check:    c.check,
 		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-			return c.run(ctx, run.Job(), run)
+			room := c.memory(2) // the answer, and its copy on the way into the store
+			run.Finally(room.release)
+			return c.run(ctx, run.Job(), room, run)
 		},
 	}
 }
@@ -64,17 +74,23 @@ type sink interface {
 type caller struct {
 	guard     *egress.Guard
 	transport http.RoundTripper
+	outside   *egress.Guard     // for redirects of public servers, which reach no range that was opened
+	public    http.RoundTripper // the same
+	isPublic  func(net.Addr) bool
 	upstreams http.RoundTripper // for origins that the operator wrote: not under the guard
 	maxBody   int64
+	budget    *Budget
 }
 
 func newCaller(o Options) *caller {
-	guard := egress.New(o.Allow, o.Opened)
+	guard := egress.New(egress.Options{Allow: o.Allow, Opened: o.Opened, Own: o.Own})
 	wrap := o.Wrap
 	if wrap == nil {
 		wrap = func(t http.RoundTripper) http.RoundTripper { return t }
 	}
-	return &caller{guard: guard, transport: wrap(guard.Transport()), upstreams: wrap(egress.Unguarded()), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody)}
+	outside := guard.Outside()
+	return &caller{guard: guard, transport: wrap(guard.Transport(egress.Outbound{})), outside: outside, public: wrap(outside.Transport(egress.Outbound{})), isPublic: guard.Public,
+		upstreams: wrap(egress.Unguarded(o.Own, egress.Outbound{})), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody), budget: cmp.Or(o.Budget, shared)}
 }
 
 // check looks at an input before its job is accepted.
@@ -84,17 +100,17 @@ func (c *caller) check(input jobs.Value, via jobs.Via) error {
 }
 
 // run makes one attempt: decode → request → (redirect …) → readBody → outcome.
-func (c *caller) run(ctx context.Context, job *jobs.Job, out sink) (jobs.Result, error) {
+func (c *caller) run(ctx context.Context, job *jobs.Job, room *memory, out sink) (jobs.Result, error) {
 	in, err := decode(job.Input, c.guard, job.Via)
 	if err != nil {
 		return jobs.Result{}, egress.Never(err)
 	}
-	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), c.maxBody, out)
+	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), &part{memory: room}, out)
 	return jobs.Result{Response: kept}, err
 }
 
-// exchange sends a request and reads its answer, of up to limit bytes.
-func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, limit int64, out sink) (*jobs.Response, error) {
+// exchange sends a request and reads its answer.
+func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, room *part, out sink) (*jobs.Response, error) {
 	req, err := in.request(ctx, attempt, key)
 	if err != nil { // decode let through what net/http does not take; the error may quote it
 		return nil, egress.Never(jobs.Invalid("/input", "can't be sent as an HTTP request; check url and headers"))
@@ -110,7 +126,7 @@ func (c *caller) exchange(ctx context.Context, in *input, attempt int, key strin
 		return nil, egress.Never(jobs.NewProblem(egress.UpstreamStatus, "Upstream error",
 			"The upstream answered %d, which ends no exchange over HTTP.", res.StatusCode))
 	}
-	body, err := readBody(res, limit, out)
+	body, err := readBody(ctx, res, room, out)
 	if err != nil {
 		return nil, broken(ctx, trip.at, err)
 	}

@@ -139,7 +139,7 @@ func TestHTTP2(t *testing.T) {
 	tls := s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	tls.RootCAs = x509.NewCertPool()
 	tls.RootCAs.AddCert(s.Certificate())
-	c.transport.(*http.Transport).TLSClientConfig = tls
+	c.transport.(*egress.Transport).TLSClientConfig = tls
 	if _, err := attempt(t, c, in); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
@@ -41,6 +42,7 @@ func Fanout(o Options) jobs.Handler {
 
 // teller is the part of a jobs.Run that a fan-out tells what it knows so far.
 type teller interface {
+	Finally(f func())
 	Partial(result jobs.Value, p jobs.Progress)
 	Progress(p jobs.Progress)
 }
@@ -48,6 +50,7 @@ type teller interface {
 // answer is how an attempt at a target ended.
 type answer struct {
 	*target
+	room *part
 	res  *jobs.Response
 	err  error
 	took time.Duration
@@ -63,6 +66,15 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 	if err != nil {
 		return jobs.Result{}, egress.Never(err)
 	}
+	// Each byte is kept as JSON, in the newest result and in the one that is being stored.
+	room := c.memory(4)
+	out.Finally(room.release)
+	if known := (&part{memory: room}); f.kept() > 0 {
+		if err := known.grow(ctx, int(f.kept())); err != nil {
+			return jobs.Result{}, &jobs.Snooze{Delay: patience}
+		}
+		known.settle(int(f.kept()))
+	}
 	calls, stop := context.WithCancel(ctx)
 	flying := 0
 	answers := make(chan answer, len(f.targets))
@@ -70,7 +82,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 		stop()
 		for ; flying > 0; flying-- {
 			if a := <-answers; take && !errors.Is(a.err, context.Canceled) {
-				f.land(a, job, c.maxBody)
+				f.land(a, job)
 			}
 		}
 	}
@@ -89,8 +101,8 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 		}
 		due := f.launch(func(t *target) {
 			flying++
-			attempt, limit := t.found.Attempts+1, c.maxBody-f.kept()
-			go func() { answers <- c.try(calls, t, job, attempt, limit) }()
+			attempt := t.found.Attempts + 1
+			go func() { answers <- c.try(calls, t, job, attempt, &part{memory: room}) }()
 		})
 		wait := time.Until(due)
 		if flying == 0 && wait > patience {
@@ -103,7 +115,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 		select {
 		case a := <-answers:
 			flying--
-			f.land(a, job, c.maxBody)
+			f.land(a, job)
 			if over, _ := f.decided(); !over {
 				out.Partial(f.result(), f.progress())
 			}
@@ -163,14 +175,39 @@ func (f *fan) launch(call func(*target)) (due time.Time) {
 	return due
 }
 
-// land notes an answer; together they may have so many bytes.
-func (f *fan) land(a answer, job *jobs.Job, most int64) {
+// land notes an answer. What is kept of it may be longer than what was read: then it may
+// not fit in any more.
+func (f *fan) land(a answer, job *jobs.Job) {
 	a.flying = false
-	if a.res != nil && f.kept()+int64(len(a.res.Body)) > most {
-		a.res, a.err = nil, egress.Never(jobs.NewProblem(jobs.TooLarge, "Answer too large",
-			"The answers of all targets together are larger than the hub keeps. Ask for less at a time."))
+	if a.res != nil && f.kept()+expanded(a.res.Body) > a.room.most {
+		a.res, a.err = nil, together(a.room.most)
 	}
 	a.take(a.res, a.err, a.took, job)
+	if f.kept() > a.room.most {
+		a.found.Attempts--
+		a.take(nil, together(a.room.most), a.took, job)
+	}
+	a.room.settle(len(a.found.Body))
+}
+
+// expanded is about what a body takes as JSON: a control character six bytes, and what is no
+// text a third more.
+func expanded(body []byte) int64 {
+	n := int64(len(body))
+	if !utf8.Valid(body) {
+		return n + n/3
+	}
+	for _, c := range body {
+		if c < ' ' && (c < '\b' || c > '\r') {
+			n += 5
+		}
+	}
+	return n
+}
+
+func together(most int64) error {
+	return egress.Never(jobs.NewProblem(jobs.TooLarge, "Answer too large",
+		"The answers of all targets together are larger than the %s that the hub keeps of one job. Ask for less at a time, or have the operator raise max_answer.", size(most)))
 }
 
 // kept is the size of the answers so far.
@@ -190,7 +227,7 @@ func (f *fan) cancelRest() {
 }
 
 // try makes one attempt at a target.
-func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int, limit int64) (a answer) {
+func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int, room *part) (a answer) {
 	defer func() { // it runs in a goroutine of its own, where a panic would end the hub
 		if p := recover(); p != nil {
 			a = answer{target: t, err: &jobs.Failure{Problem: jobs.NewProblem("handler_failed", "The handler failed", "the handler panicked: %v", p)}}
@@ -202,13 +239,19 @@ func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int,
 		ctx = limited
 	}
 	began := time.Now()
-	res, err := c.exchange(ctx, t.in, attempt, job.ID.String()+"-"+t.name, limit, deaf{})
+	res, err := c.exchange(ctx, t.in, attempt, job.ID.String()+"-"+t.name, room, deaf{})
 	if errors.Is(err, errTargetTimeout) {
 		err = timedOut(t.timeout)
 	} else if err != nil && ctx.Err() != nil {
 		res, err = nil, context.Canceled
 	}
-	return answer{t, res, err, time.Since(began)}
+	if large, ok := errors.AsType[*jobs.Problem](err); ok && large.Code == jobs.TooLarge {
+		err = together(room.most)
+	}
+	if res == nil {
+		room.settle(0)
+	}
+	return answer{t, room, res, err, time.Since(began)}
 }
 
 func timedOut(after time.Duration) error {

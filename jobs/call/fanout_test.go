@@ -422,4 +422,5 @@ func TestFanoutKeys(t *testing.T) {
 
 type mute struct{ deaf }
 
+func (mute) Finally(func())                    {}
 func (mute) Partial(jobs.Value, jobs.Progress) {}

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 // The same name resolves to an open address first and to a blocked one afterwards.
@@ -75,8 +77,9 @@ func portOfBoth(t *testing.T) string {
 	return ""
 }
 
-// A blocked address gives the same error whether something listens there or not,
-// and whatever stands beside it in the name's answer.
+// A blocked address gives the same error whether something listens there or not. One that is
+// open beside it in the name's answer is what counts, in whatever order they stand: that
+// nothing listens there passes, and is tried again.
 func TestBlockedTellsNothing(t *testing.T) {
 	canary, hits := serveOn(t, "127.0.0.1:0", func(http.ResponseWriter, *http.Request) {})
 	_, open, _ := net.SplitHostPort(canary.Listener.Addr().String())
@@ -87,17 +90,26 @@ func TestBlockedTellsNothing(t *testing.T) {
 	_, shut, _ := net.SplitHostPort(l.Addr().String())
 	l.Close()
 
-	var texts []string
-	for _, port := range []string{open, shut} {
-		for _, answer := range [][]string{{"127.0.0.1"}, {"127.0.0.1", "127.0.0.2"}, {"127.0.0.2", "127.0.0.1"}, {"169.254.169.254"}, {"0.0.0.0"}} {
-			c := newCaller(Options{Allow: onlyTwo})
-			c.guard.Dialer.Resolver = resolver(func() []string { return answer })
-			_, err := attempt(t, c, map[string]any{"url": "http://inside.test:" + port})
-			texts = append(texts, strings.ReplaceAll(mustFail(t, err, jobs.BlockedAddress, true).Error(), port, "PORT"))
+	for _, kind := range []struct {
+		answers [][]string
+		code    jobs.Code
+		never   bool
+	}{
+		{[][]string{{"127.0.0.1"}, {"169.254.169.254"}, {"0.0.0.0"}, {"169.254.169.254", "127.0.0.1"}}, jobs.BlockedAddress, true},
+		{[][]string{{"127.0.0.1", "127.0.0.2"}, {"127.0.0.2", "127.0.0.1"}, {"0.0.0.0", "127.0.0.2", "127.0.0.1"}}, egress.UpstreamUnreachable, false},
+	} {
+		var texts []string
+		for _, port := range []string{open, shut} {
+			for _, answer := range kind.answers {
+				c := newCaller(Options{Allow: onlyTwo})
+				c.guard.Dialer.Resolver = resolver(func() []string { return answer })
+				_, err := attempt(t, c, map[string]any{"url": "http://inside.test:" + port})
+				texts = append(texts, strings.ReplaceAll(mustFail(t, err, kind.code, kind.never).Error(), port, "PORT"))
+			}
 		}
-	}
-	if slices.Sort(texts); len(slices.Compact(texts)) != 1 {
-		t.Errorf("the errors differ: %q", slices.Compact(texts))
+		if slices.Sort(texts); len(slices.Compact(texts)) != 1 {
+			t.Errorf("the errors differ: %q", slices.Compact(texts))
+		}
 	}
 	c := newCaller(Options{})
 	if _, err := attempt(t, c, map[string]any{"url": "http://localhost:" + open}); err == nil {
@@ -109,5 +121,45 @@ func TestBlockedTellsNothing(t *testing.T) {
 	c = newCaller(Options{Allow: loopback})
 	if _, err := attempt(t, c, map[string]any{"url": canary.URL}); err != nil || hits.Load() != 1 {
 		t.Errorf("control: got error %v and %d requests, want 1", err, hits.Load())
+	}
+}
+
+// The hub's own listener is called neither by a job nor by a redirect, though its range is
+// open, and by whatever name; its neighbours are.
+func TestOwnListenerIsNotCalled(t *testing.T) {
+	hub, hits := serveOn(t, "127.0.0.1:0", func(http.ResponseWriter, *http.Request) {})
+	_, port, _ := net.SplitHostPort(hub.Listener.Addr().String())
+	other := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if to := r.URL.Query().Get("to"); to != "" {
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+		}
+	})
+	for _, listens := range []net.Addr{hub.Listener.Addr(), &net.TCPAddr{IP: net.IPv6unspecified, Port: hub.Listener.Addr().(*net.TCPAddr).Port}} {
+		own := new(egress.Own)
+		own.Set(listens)
+		c := newCaller(Options{Allow: loopback, Own: own})
+		c.guard.Dialer.Resolver = resolver(func() []string { return []string{"127.0.0.1"} })
+		for _, host := range []string{"127.0.0.1", "hub.test", "[::ffff:127.0.0.1]"} {
+			to := "http://" + host + ":" + port + "/v1/queues/a/pause"
+			for _, url := range []string{to, other.URL + "/?to=" + to} {
+				_, err := attempt(t, c, map[string]any{"url": url, "body": "x"})
+				if f, ok := errors.AsType[*jobs.Failure](err); ok { // refused before a connection was made, or then
+					mustFail(t, f, jobs.BlockedAddress, true)
+				} else if p, ok := errors.AsType[*jobs.Problem](err); !ok || p.Code != jobs.BlockedAddress {
+					t.Errorf("%s: %v", url, err)
+				}
+			}
+		}
+		if _, err := attempt(t, c, map[string]any{"url": other.URL}); err != nil {
+			t.Errorf("a neighbour: %v", err)
+		}
+		job := &jobs.Job{Attempt: 1, Input: jobs.Value(`{"url":"` + hub.URL + `/"}`), Via: jobs.Via{Upstreams: []string{hub.URL}}}
+		_, err := c.run(t.Context(), job, c.memory(1), make(pieces, 10))
+		if f := mustFail(t, err, jobs.BlockedAddress, true); !strings.Contains(f.Problem.Detail, "hub itself") {
+			t.Errorf("the upstream of a route: %v", f)
+		}
+	}
+	if hits.Load() != 0 {
+		t.Errorf("the hub got %d requests", hits.Load())
 	}
 }

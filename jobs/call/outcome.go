@@ -14,6 +14,9 @@ import (
 	"jobhub/jobs/egress"
 )
 
+// Busy is the code of an attempt whose answer found no room in memory.
+const Busy jobs.Code = "busy"
+
 // outcome is the verdict on a complete answer: nil for success, else a *jobs.Failure.
 func outcome(res *http.Response, expect []int, via jobs.Via) error {
 	status := res.StatusCode
@@ -33,11 +36,20 @@ func outcome(res *http.Response, expect []int, via jobs.Via) error {
 
 // broken is the verdict on an attempt without a complete answer.
 func broken(ctx context.Context, at *url.URL, err error) error {
+	var method *errMethod
+	var large *tooLarge
 	switch {
 	case ctx.Err() != nil:
-	case errors.Is(err, errTooLarge):
+	case errors.As(err, &large):
 		return egress.Never(jobs.NewProblem(jobs.TooLarge, "Answer too large",
-			"The answer of %s is larger than the hub keeps. Ask for less at a time.", at.Host))
+			"The answer of %s is larger than the %s that the hub keeps of one job. The call was made and is not repeated. Ask for less at a time, or have the operator raise max_answer.", at.Host, size(large.most)))
+	case errors.Is(err, errBusy):
+		return &jobs.Failure{Problem: jobs.NewProblem(Busy, "Hub busy",
+			"The hub is reading as many answers as its memory allows, and had no room for that of %s within %s.", at.Host, maxWaitForRoom)}
+	case errors.As(err, &method):
+		return egress.Never(jobs.NewProblem(egress.UpstreamStatus, "Upstream error",
+			"%s answered %d and redirected to %s, where the %s would arrive as a GET without its body, so it was not followed. Call that URL, or list %d in expect if this answer is a success.",
+			shown(method.from), method.status, shown(method.to), method.method, method.status))
 	case errors.Is(err, errRedirects):
 		return egress.Never(jobs.NewProblem(egress.UpstreamStatus, "Upstream error",
 			"The upstream redirected more than %d times. Call the final URL.", maxRedirects))
@@ -47,3 +59,14 @@ func broken(ctx context.Context, at *url.URL, err error) error {
 	}
 	return egress.Broken(ctx, at, err)
 }
+
+// shown is a URL as errors name it: without its query, which may hold secrets.
+func shown(u *url.URL) string {
+	text := u.Scheme + "://" + u.Host + u.EscapedPath()
+	if len(text) > maxShown {
+		return text[:maxShown] + "…"
+	}
+	return text
+}
+
+const maxShown = 200

@@ -96,7 +96,7 @@ func TestFanoutInputs(t *testing.T) {
 // sent, written as a result and read again.
 func FuzzFan(f *testing.F) {
 	f.Add(`{"targets":[{"name":"a","url":"https://a.example","headers":{"A":"b"},"body":"x","timeout":"1s"}],"policy":"quorum:1"}`, `{"targets":{"a":{"state":"failed","status":500,"attempts":2}}}`)
-	guard := egress.New(nil, nil)
+	guard := egress.New(egress.Options{})
 	f.Fuzz(func(t *testing.T, input, known string) {
 		fan, err := decodeFan(jobs.Value(input), guard, jobs.Via{})
 		if err != nil {

@@ -3,6 +3,7 @@ package call
 import (
 	"errors"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 
@@ -17,21 +18,45 @@ var (
 	errLocation  = errors.New("the redirect can't be followed")
 )
 
+// errMethod is a redirect that would turn a request with an effect into a GET.
+type errMethod struct {
+	status   int
+	method   string
+	from, to *url.URL
+}
+
+func (e *errMethod) Error() string { return "the redirect changes the method" }
+
 // trip is the way of one attempt from one URL to the next.
 type trip struct {
 	caller *caller
 	via    jobs.Via
 	expect []int
 	at     *url.URL // of the newest request
+	public bool     // a public server was on the way
 }
 
 // RoundTrip sends the request of one hop. Only that to an upstream of the job's route goes
-// past the guard, and on connections that no other request shares.
+// past the guard, and on connections that no other request shares. From a public server on,
+// all is public: nobody outside may send the hub into a range that was opened for its jobs.
 func (t *trip) RoundTrip(req *http.Request) (*http.Response, error) {
-	if egress.Listed(t.via.Upstreams, req.URL) {
+	switch {
+	case egress.Listed(t.via.Upstreams, req.URL):
 		return t.caller.upstreams.RoundTrip(req)
+	case t.public:
+		return t.caller.public.RoundTrip(req)
 	}
-	return t.caller.transport.RoundTrip(req)
+	t.public = true // until the connection tells
+	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { t.public = t.caller.isPublic(got.Conn.RemoteAddr()) }}
+	return t.caller.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+}
+
+// guard judges what the next hop may lead to.
+func (t *trip) guard() *egress.Guard {
+	if t.public {
+		return t.caller.outside
+	}
+	return t.caller.guard
 }
 
 // routed reports whether the job came by a route. Then a redirect is an answer like any
@@ -46,7 +71,12 @@ func (t *trip) redirect(next *http.Request, done []*http.Request) error {
 	if len(done) > maxRedirects {
 		return errRedirects
 	}
-	switch code, _ := t.caller.guard.Refuses(next.URL); code {
+	last := done[len(done)-1]
+	if status := next.Response.StatusCode; next.Method != last.Method && status != http.StatusSeeOther {
+		return &errMethod{status, last.Method, last.URL, next.URL}
+	}
+	next.URL.RawQuery = egress.EscapeQuery(next.URL.RawQuery)
+	switch code, _ := t.guard().Refuses(next.URL); code {
 	case "":
 	case jobs.BlockedAddress:
 		return egress.ErrBlocked

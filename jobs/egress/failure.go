@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -22,9 +23,9 @@ const (
 )
 
 // maxRetryAfter bounds how long an upstream can put off a job.
-const maxRetryAfter = time.Hour
+const maxRetryAfter = 24 * time.Hour
 
-// RetryAfter reads a Retry-After header: seconds or a date. It is at most an hour.
+// RetryAfter reads a Retry-After header: seconds or a date. It is at most a day.
 func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value != "" && strings.Trim(value, "0123456789") == "" {
@@ -55,20 +56,24 @@ func Broken(ctx context.Context, at *url.URL, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if errors.Is(err, errOwn) {
+		return Never(jobs.NewProblem(jobs.BlockedAddress, "Blocked address",
+			"%s leads to this hub itself, which jobs do not call. Send the request to the hub directly.", at.Host))
+	}
 	if errors.Is(err, ErrBlocked) {
 		return Never(jobs.NewProblem(jobs.BlockedAddress, "Blocked address",
 			"%s leads to an address that is not public. Ask the operator to open its range with --egress-allow.", at.Host))
 	}
-	return &jobs.Failure{Problem: jobs.NewProblem(UpstreamUnreachable, "Upstream unreachable", "%s", reason(at.Host, err))}
+	return &jobs.Failure{Problem: jobs.NewProblem(UpstreamUnreachable, "Upstream unreachable", "%s", Reason(at.Host, err))}
 }
 
-// reason says in plain words why host gave no complete answer.
-func reason(host string, err error) string {
+// Reason says in plain words why host gave no complete answer.
+func Reason(host string, err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "The name in " + host + " could not be resolved. Check that it is right."
 	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "The TLS certificate of " + host + " could not be verified. Have it renewed or its issuer trusted."
+	if text := certificate(host, err); text != "" {
+		return text
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return host + " does not speak TLS. Check scheme and port."
@@ -80,6 +85,27 @@ func reason(host string, err error) string {
 		return host + " refused the connection. Check that it is up and the port is right."
 	}
 	return "The connection to " + host + " ended before its answer was complete."
+}
+
+// certificate says what is wrong with a certificate; empty if it is something else. The
+// texts of crypto/x509 hold names and addresses, so none is passed on.
+func certificate(host string, err error) string {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "The TLS certificate of " + host + " was issued by an authority that is not trusted here. Have the issuer trusted (ca in the configuration) or the certificate replaced."
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "The TLS certificate of " + host + " is for another name. Call the name that it is for, or have it replaced."
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "The TLS certificate of " + host + " has expired or is not valid yet. Have it renewed, and check this machine's clock."
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "The TLS certificate of " + host + " could not be verified. Have it replaced."
+	}
+	if remote, ok := errors.AsType[*net.OpError](err); ok && remote.Op == "remote error" { // an alert, of which there is a list
+		return host + " refused the TLS connection (" + strings.TrimPrefix(remote.Err.Error(), "tls: ") + "). If it asks for a client certificate, name one that it takes (client_cert in the configuration)."
+	}
+	return ""
 }
 
 // Never is the failure that is not retried.

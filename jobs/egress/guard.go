@@ -6,6 +6,7 @@
 //   - Only public addresses are dialled, and those that the operator opened. The check is
 //     made on the resolved address of every connection, so neither a redirect nor a name
 //     that changes its address gets around it.
+//   - The hub's own listeners are never dialled: who can make it call may not act as it.
 //   - No proxy is taken from the environment: it would dial past the check.
 //   - No query, header or resolved address of a call is in an error.
 package egress
@@ -13,6 +14,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -24,6 +26,9 @@ import (
 
 // ErrBlocked says that an address was refused, and deliberately nothing else.
 var ErrBlocked = errors.New("the address is blocked")
+
+// errOwn is ErrBlocked of an address that is open, but the hub's own.
+var errOwn = fmt.Errorf("%w: it is the hub itself", ErrBlocked)
 
 // closed are the ranges that a wider prefix does not open: whoever
 // reaches them can act as the machine. Not all of them are private addresses.
@@ -49,17 +54,42 @@ type Guard struct {
 	public *ssrf.Guardian
 	allow  []netip.Prefix
 	opened *Ranges
+	own    *Own
 }
 
-// New returns a guard that opens the ranges in allow, and those in opened as they change,
-// besides public addresses; opened may be nil. Link-local and metadata addresses stay
-// closed unless a prefix lies within their own range: 0.0.0.0/0 does not open
-// 169.254.169.254, 169.254.169.254/32 does.
-func New(allow []netip.Prefix, opened *Ranges) *Guard {
-	if opened == nil {
-		opened = new(Ranges)
+// Options says what a guard lets through. The zero value is public addresses only.
+type Options struct {
+	// Allow lists ranges that may be reached although they are not public. Link-local and
+	// metadata addresses stay closed unless a prefix lies within their own range: 0.0.0.0/0
+	// does not open 169.254.169.254, 169.254.169.254/32 does.
+	Allow []netip.Prefix
+
+	// Opened is further ranges, which may change meanwhile; none if nil.
+	Opened *Ranges
+
+	// Own is where the hub itself listens. It is never dialled, whatever Allow says.
+	Own *Own
+}
+
+// New returns a guard.
+func New(o Options) *Guard {
+	if o.Opened == nil {
+		o.Opened = new(Ranges)
 	}
-	return &Guard{Dialer: net.Dialer{Timeout: connectTimeout}, public: ssrf.New(ssrf.WithAnyPort()), allow: unmapped(allow), opened: opened}
+	return &Guard{Dialer: net.Dialer{Timeout: connectTimeout}, public: ssrf.New(ssrf.WithAnyPort()), allow: unmapped(o.Allow), opened: o.Opened, own: o.Own}
+}
+
+// Outside returns a guard with the same dialer that opens no ranges: what a public server
+// may send the hub on to.
+func (g *Guard) Outside() *Guard {
+	return &Guard{Dialer: g.Dialer, public: g.public, opened: new(Ranges), own: g.own}
+}
+
+// Public reports whether an address belongs to the public network, so that anybody may
+// stand behind it. What is no IP address is taken to be public.
+func (g *Guard) Public(addr net.Addr) bool {
+	at, err := netip.ParseAddrPort(addr.String())
+	return err != nil || g.public.SafeAddr(at.Addr().Unmap()) == nil
 }
 
 // Ranges is a list of address ranges that may be replaced at any time. The zero value
@@ -90,6 +120,17 @@ func unmapped(list []netip.Prefix) (out []netip.Prefix) {
 		out = append(out, p)
 	}
 	return out
+}
+
+// judge is nil for an address that may be dialled: it is open, and not the hub itself.
+func (g *Guard) judge(at netip.AddrPort) error {
+	switch {
+	case !g.open(at.Addr()):
+		return ErrBlocked
+	case g.own.listens(at):
+		return errOwn
+	}
+	return nil
 }
 
 // open reports whether ip may be dialled.
@@ -127,21 +168,25 @@ func carried(ip netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// dial connects only to open addresses. A name with several addresses that can't be
-// reached is blocked if one of them is: the outcome must not depend on their order.
+// dial connects only to open addresses. A name is blocked if all of its addresses are: if
+// one is open, what comes of that one counts, in whatever order they stand.
 func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := g.Dialer
-	var blocked atomic.Bool
+	var tried atomic.Pointer[string]
 	d.Control = func(_, resolved string, _ syscall.RawConn) error {
-		if ip, err := netip.ParseAddrPort(resolved); err == nil && g.open(ip.Addr()) {
-			return nil
+		at, err := netip.ParseAddrPort(resolved)
+		if err != nil {
+			return ErrBlocked
 		}
-		blocked.Store(true)
-		return ErrBlocked
+		if err := g.judge(at); err != nil {
+			return err
+		}
+		tried.Store(&resolved)
+		return nil
 	}
 	conn, err := d.DialContext(ctx, network, address)
-	if err != nil && blocked.Load() {
-		return nil, ErrBlocked
+	if open := tried.Load(); open != nil && errors.Is(err, ErrBlocked) {
+		return d.DialContext(ctx, network, *open) // net reports one error of several: ask for the one that counts
 	}
 	return conn, err
 }

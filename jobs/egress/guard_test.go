@@ -1,7 +1,11 @@
 package egress
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -33,7 +37,7 @@ func TestGuard(t *testing.T) {
 				allow = append(allow, netip.MustParsePrefix(p))
 			}
 		}
-		g := New(allow, nil)
+		g := New(Options{Allow: allow})
 		for a := range strings.FieldsSeq(tc.open) {
 			if !g.open(netip.MustParseAddr(a)) {
 				t.Errorf("with %q open: %s is blocked", tc.allow, a)
@@ -43,6 +47,71 @@ func TestGuard(t *testing.T) {
 			if g.open(netip.MustParseAddr(a)) {
 				t.Errorf("with %q open: %s is not blocked", tc.allow, a)
 			}
+		}
+	}
+}
+
+// The hub's own listeners are not called, whatever ranges are open.
+func TestOwnListeners(t *testing.T) {
+	addr := func(text string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(text)) }
+	here := "127.0.0.1"
+	if addrs, _ := net.InterfaceAddrs(); len(addrs) > 0 {
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() && !p.Addr().IsLoopback() {
+				here = p.Addr().String()
+			}
+		}
+	}
+	for _, tc := range []struct{ listens, own, others string }{
+		{"127.0.0.1:80", "127.0.0.1:80 [::ffff:127.0.0.1]:80 0.0.0.0:80 [::]:80 [64:ff9b::7f00:1]:80 [2002:7f00:1::]:80", "127.0.0.2:80 127.0.0.1:81 [::1]:80"},
+		{"[::1]:80", "[::1]:80 [::]:80 0.0.0.0:80", "127.0.0.1:80"},
+		{"[::]:80", "127.0.0.1:80 127.9.9.9:80 [::1]:80 0.0.0.0:80 " + here + ":80", "8.8.8.8:80 127.0.0.1:443"},
+		{"0.0.0.0:80", "127.0.0.1:80 [::1]:80 " + here + ":80", "192.0.2.1:80"},
+		{"192.0.2.7:80", "192.0.2.7:80", "192.0.2.8:80 127.0.0.1:80 0.0.0.0:80"},
+	} {
+		own := new(Own)
+		own.Set(addr("198.51.100.1:1"), addr(tc.listens))
+		g := New(Options{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}, Own: own})
+		for text := range strings.FieldsSeq(tc.own) {
+			if err := g.judge(netip.MustParseAddrPort(text)); err != errOwn {
+				t.Errorf("listening on %s: %s gives %v", tc.listens, text, err)
+			}
+			if u, _ := url.Parse("http://" + text + "/"); u != nil {
+				if code, detail := g.Refuses(u); code != "blocked_address" || !strings.Contains(detail, "hub itself") {
+					t.Errorf("listening on %s: %s gives %s %s", tc.listens, u, code, detail)
+				}
+			}
+		}
+		for text := range strings.FieldsSeq(tc.others) {
+			if err := g.judge(netip.MustParseAddrPort(text)); err != nil {
+				t.Errorf("listening on %s: %s gives %v", tc.listens, text, err)
+			}
+		}
+	}
+}
+
+// The operator's upstreams go past the guard, but not to the hub itself.
+func TestUnguardedNotToItself(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	own := new(Own)
+	dial := Unguarded(own, Outbound{}).DialContext
+	conn, err := dial(context.Background(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	own.Set(l.Addr())
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for _, host := range []string{"127.0.0.1", "localhost", "0.0.0.0"} {
+		if conn, err := dial(context.Background(), "tcp", net.JoinHostPort(host, port)); err == nil {
+			conn.Close()
+			t.Errorf("%s was dialled", host)
+		} else if host != "localhost" && !errors.Is(err, errOwn) {
+			t.Errorf("%s: %v", host, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -28,7 +29,32 @@ func (g *Guard) Parse(pointer, text string, upstreams []string) (*url.URL, error
 		}
 		return nil, p
 	}
+	u.RawQuery = EscapeQuery(u.RawQuery)
 	return u, nil
+}
+
+// EscapeQuery is a query as it may stand in a request: what is no character of a URL, like a
+// space or a letter beyond ASCII, is percent-encoded, and all else stays as it is.
+func EscapeQuery(raw string) string {
+	bad := func(c byte) bool { return c <= ' ' || c >= 0x7f || c == '#' }
+	n := 0
+	for i := range len(raw) {
+		if bad(raw[i]) {
+			n++
+		}
+	}
+	if n == 0 {
+		return raw
+	}
+	b := make([]byte, 0, len(raw)+2*n)
+	for i := range len(raw) {
+		if c := raw[i]; bad(c) {
+			b = fmt.Appendf(b, "%%%02X", c)
+		} else {
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 // Refuses says why a URL is not called, or returns an empty code. It judges what is
@@ -51,8 +77,12 @@ func (g *Guard) Refuses(u *url.URL) (code jobs.Code, detail string) {
 		}
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
-		if !g.open(ip) {
+		port, _ := strconv.ParseUint(portOf(u), 10, 16)
+		switch g.judge(netip.AddrPortFrom(ip, uint16(port))) {
+		case ErrBlocked:
 			return jobs.BlockedAddress, "is not a public address; ask the operator to open its range with --egress-allow"
+		case errOwn:
+			return jobs.BlockedAddress, "is this hub itself, which jobs do not call; send the request to it directly"
 		}
 		return "", ""
 	}
@@ -80,11 +110,14 @@ func endsInNumber(host string) bool {
 
 // Origin is what credentials belong to: scheme, host and port.
 func Origin(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + portOf(u)
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
 	}
-	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
 // Listed reports whether a URL has the origin of one of the upstreams, which the operator

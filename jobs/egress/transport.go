@@ -2,8 +2,13 @@ package egress
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
+	"syscall"
 	"time"
 )
 
@@ -13,21 +18,52 @@ const (
 	maxResponseHeader = 256 << 10
 )
 
-// Transport returns a transport that dials past the guard only. It is to be shared, as
-// it keeps connections.
-func (g *Guard) Transport() *http.Transport { return transport(g.dial) }
+// Outbound is how calls leave this machine. The zero value goes straight, trusts what the
+// machine trusts, and shows no certificate.
+type Outbound struct {
+	Proxy       *url.URL         // through which all calls go
+	CAs         *x509.CertPool   // whom to trust; nil for what the machine trusts
+	Certificate *tls.Certificate // shown to servers that ask for one
 
-// Unguarded returns a transport for upstreams that the operator wrote, whatever their
-// addresses.
-func Unguarded() *http.Transport {
-	return transport((&net.Dialer{Timeout: connectTimeout}).DialContext)
+	MaxAnswer int64 // largest body of an answer in bytes; 0 for the default
 }
 
-func transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
-	return &http.Transport{
-		Proxy:                  nil, // a proxy would dial for us, past the guard
-		DialContext:            dial,
+// Transport returns a transport that reaches only what the guard lets through. It is to be
+// shared, as it keeps connections.
+//
+// A proxy is the operator's, and is dialled wherever it is. What it is asked for is judged
+// before: all addresses that the name has here must be open, as the proxy may take any.
+func (g *Guard) Transport(o Outbound) *Transport {
+	if o.Proxy == nil {
+		return transport(g.dial, o)
+	}
+	t := Unguarded(g.own, o)
+	t.Proxy = func(r *http.Request) (*url.URL, error) { return o.Proxy, g.judgeAll(r.Context(), r.URL) }
+	return t
+}
+
+// Unguarded returns a transport for upstreams that the operator wrote, whatever their
+// addresses. Only the hub itself is not called: that would go in a circle.
+func Unguarded(own *Own, o Outbound) *Transport {
+	d := net.Dialer{Timeout: connectTimeout, Control: func(_, resolved string, _ syscall.RawConn) error {
+		if at, err := netip.ParseAddrPort(resolved); err == nil && own.listens(at) {
+			return errOwn
+		}
+		return nil
+	}}
+	t := transport(d.DialContext, o)
+	if o.Proxy != nil {
+		t.Proxy = http.ProxyURL(o.Proxy)
+	}
+	return t
+}
+
+func transport(dial func(ctx context.Context, network, address string) (net.Conn, error), o Outbound) *Transport {
+	t := &http.Transport{
+		Proxy:                  nil, // what the environment says is for programs on this machine
+		DialContext:            kept(dial),
 		TLSHandshakeTimeout:    connectTimeout,
+		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        idleTimeout,
 		MaxIdleConns:           256,
 		MaxIdleConnsPerHost:    64,
@@ -36,4 +72,55 @@ func transport(dial func(ctx context.Context, network, address string) (net.Conn
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: connectTimeout},
 	}
+	if o.CAs != nil || o.Certificate != nil {
+		t.TLSClientConfig = &tls.Config{RootCAs: o.CAs}
+		if o.Certificate != nil {
+			t.TLSClientConfig.Certificates = []tls.Certificate{*o.Certificate}
+		}
+	}
+	return &Transport{t}
+}
+
+// judgeAll is nil if every address of a URL's host may be dialled.
+func (g *Guard) judgeAll(ctx context.Context, u *url.URL) error {
+	addrs, err := g.addresses(ctx, u)
+	for _, at := range addrs {
+		if err := g.judge(at); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// PublicURL is Public for a server that is reached through a proxy.
+func (g *Guard) PublicURL(ctx context.Context, u *url.URL) bool {
+	addrs, err := g.addresses(ctx, u)
+	for _, at := range addrs {
+		if g.Public(net.TCPAddrFromAddrPort(at)) {
+			return true
+		}
+	}
+	return err != nil
+}
+
+// addresses are those of a URL's host, as this machine knows them.
+func (g *Guard) addresses(ctx context.Context, u *url.URL) (list []netip.AddrPort, err error) {
+	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", portOf(u))
+	if err != nil {
+		return nil, err
+	}
+	ips := make([]netip.Addr, 1)
+	if ips[0], err = netip.ParseAddr(u.Hostname()); err != nil {
+		resolver := g.Dialer.Resolver
+		if resolver == nil {
+			resolver = net.DefaultResolver
+		}
+		if ips, err = resolver.LookupNetIP(ctx, "ip", u.Hostname()); err != nil {
+			return nil, err
+		}
+	}
+	for _, ip := range ips {
+		list = append(list, netip.AddrPortFrom(ip, uint16(port)))
+	}
+	return list, nil
 }

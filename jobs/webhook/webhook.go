@@ -41,6 +41,7 @@ const (
 type Options struct {
 	Allow   []netip.Prefix // ranges that may be reached although they are not public (see egress.New)
 	Opened  *egress.Ranges // further ranges, which may change meanwhile; none if nil
+	Own     *egress.Own    // where the hub itself listens, which is never called
 	Secrets []jobs.Secret  // sign where a callback has none
 
 	// Wrap, if not nil, is put around what sends requests.
@@ -51,8 +52,8 @@ type Options struct {
 func Handler(o Options) jobs.Handler { return newSender(o).handler() }
 
 func newSender(o Options) *sender {
-	guard := egress.New(o.Allow, o.Opened)
-	var transport http.RoundTripper = guard.Transport()
+	guard := egress.New(egress.Options{Allow: o.Allow, Opened: o.Opened, Own: o.Own})
+	var transport http.RoundTripper = guard.Transport(egress.Outbound{})
 	if o.Wrap != nil {
 		transport = o.Wrap(transport)
 	}
@@ -158,7 +159,6 @@ func (s *sender) request(ctx context.Context, d *delivery, secrets []jobs.Secret
 	if err != nil {
 		return nil, err
 	}
-	req.GetBody = nil // net/http shall not send it twice
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "jobhub")

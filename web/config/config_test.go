@@ -115,7 +115,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		c.Overlaps([]string{"/", "/{$}", "/v1/jobs/{id}", "/static/"})
-		table := gateway.NewTable(c.Routes, nil)
+		table := gateway.NewTable(c.Routes, nil, nil)
 		defer table.Close()
 		for _, r := range c.Routes {
 			for _, target := range r.Targets {

@@ -4,40 +4,27 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
+	"mime"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"strings"
 	"sync"
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
-const (
-	connectTimeout = 10 * time.Second // and as much again for TLS
-	idleTimeout    = 30 * time.Second
-	maxIdle        = 256 // connections to one upstream
-	maxHeader      = 256 << 10
-)
+// maxIdle is how many connections to one upstream are kept.
+const maxIdle = 256
 
-// prepare makes what passes requests of a route through.
-func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
-	dialer := net.Dialer{Timeout: connectTimeout}
-	r.transport = &http.Transport{
-		Proxy:                  nil, // what the environment says is for programs on this machine
-		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    connectTimeout,
-		ResponseHeaderTimeout:  cmp.Or(r.Timeout, jobs.DefaultTimeout),
-		ExpectContinueTimeout:  time.Second,
-		IdleConnTimeout:        idleTimeout,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    maxIdle,
-		MaxResponseHeaderBytes: maxHeader,
-		DisableCompression:     true, // the body is the client's, as it is
-		ForceAttemptHTTP2:      true,
-	}
+// prepare makes what passes requests of a route through. own is where the hub listens.
+func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Request, error)) {
+	r.transport = egress.Unguarded(own, r.Outbound)
+	r.transport.ResponseHeaderTimeout = cmp.Or(r.Timeout, jobs.DefaultTimeout)
+	r.transport.MaxIdleConns, r.transport.MaxIdleConnsPerHost = maxIdle, maxIdle
 	r.proxy = &httputil.ReverseProxy{
 		Transport:  r.transport,
 		BufferPool: buffers,
@@ -45,6 +32,9 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 			p.Out.URL = join(r.Upstream, r.Strip, p.In.URL, r.Async != Never)
 			p.Out.Host = ""
 			p.Out.Trailer = p.In.Trailer // the same map: its values come with the end of the body
+			if b := tripOf(p.In).body; b != nil {
+				p.Out.GetBody = b.again
+			}
 			trailers := p.Out.Header.Get("Te")
 			p.Out.Header = r.outgoing(p.In)
 			if trailers != "" { // set by ReverseProxy: the client understands trailers
@@ -60,30 +50,29 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 			if res.StatusCode < 100 { // which net/http reads, and refuses to write
 				return errStatus
 			}
-			if trip, ok := res.Request.Context().Value(tripKey{}).(*trip); ok {
-				trip.begun = true
-				now := time.Now()
-				r.Stats.answered(res.StatusCode, now.Sub(trip.sent), now)
-				if trip.amend != nil {
-					trip.amend(res.Header)
-				}
+			trip := tripOf(res.Request)
+			trip.begun = true
+			now := time.Now()
+			r.Stats.answered(res.StatusCode, now.Sub(trip.sent), now)
+			if trip.amend != nil {
+				trip.amend(res.Header)
 			}
+			unbuffered(res.Header)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
-			body, _ := req.Body.(*watched)
+			trip := tripOf(req)
 			switch {
 			case req.Context().Err() != nil: // nobody is there to hear of it
 				panic(http.ErrAbortHandler)
-			case body != nil && body.failed():
+			case trip.body.failed():
 				w.Header().Set("Connection", "close")
 				fail(w, req, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
 			default:
-				if trip, ok := req.Context().Value(tripKey{}).(*trip); ok && !trip.begun {
-					now := time.Now()
+				if now := time.Now(); !trip.begun {
 					r.Stats.answered(0, now.Sub(trip.sent), now)
 				}
-				fail(w, req, r.problem(err))
+				fail(w, req, r.problem(err, trip.connected))
 			}
 		},
 	}
@@ -95,34 +84,54 @@ type tripKey struct{}
 
 // trip is a request on its way through.
 type trip struct {
-	sent  time.Time
-	begun bool              // there is an answer
-	amend func(http.Header) // may be nil
+	sent      time.Time
+	body      *body             // nil if there is none
+	connected bool              // there is a connection to the upstream
+	begun     bool              // there is an answer
+	amend     func(http.Header) // may be nil
 }
+
+func tripOf(r *http.Request) *trip { return r.Context().Value(tripKey{}).(*trip) }
 
 // Pass sends a request straight through. amend, if not nil, may change the headers of
 // the answer.
 func (r *Route) Pass(w http.ResponseWriter, req *http.Request, amend func(http.Header)) {
-	req = req.WithContext(context.WithValue(req.Context(), tripKey{}, &trip{sent: time.Now(), amend: amend}))
+	trip := &trip{sent: time.Now(), amend: amend}
+	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), tripKey{}, trip),
+		&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { trip.connected = true }})
+	req = req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &watched{ReadCloser: req.Body}
+		trip.body = &body{from: req.Body}
+		defer trip.body.end()
+		req.Body = &reader{body: trip.body}
 		// An error only says that the protocol needs no such permission.
 		http.NewResponseController(w).EnableFullDuplex() // else the body is read to its end before the answer begins
 	}
 	r.proxy.ServeHTTP(&interim{w}, req)
+	if trip.begun && trip.body.failed() { // what follows on this connection can't be told from the body
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
 }
 
-// problem is what a caller gets to see of an upstream that did not answer.
-func (r *Route) problem(err error) *jobs.Problem {
-	host := r.Upstream.Host
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		p := jobs.NewProblem("timeout", "Upstream timeout", "%s did not answer in time. Ask with Prefer: respond-async for what takes long, if the route allows it.", host)
+// problem is what a caller gets to see of an upstream that did not answer: what a job of
+// the route would have ended with.
+func (r *Route) problem(err error, connected bool) *jobs.Problem {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() && connected {
+		p := jobs.NewProblem("timeout", "Upstream timeout", "%s did not answer in time. Ask with Prefer: respond-async for what takes long, if the route allows it.", r.Upstream.Host)
 		p.Status = http.StatusGatewayTimeout
 		return p
 	}
-	p := jobs.NewProblem("upstream_unreachable", "Upstream unreachable", "%s gave no complete answer. Check that it is up; whether it did what was asked is unknown.", host)
+	p := egress.Broken(context.Background(), r.Upstream, err).(*jobs.Failure).Problem
 	p.Status = http.StatusBadGateway
 	return p
+}
+
+// unbuffered tells a proxy in front of the hub to pass events on as they come.
+func unbuffered(h http.Header) {
+	if media, _, _ := mime.ParseMediaType(h.Get("Content-Type")); media == "text/event-stream" && h.Get("X-Accel-Buffering") == "" {
+		h.Set("X-Accel-Buffering", "no")
+	}
 }
 
 // interim passes 1xx responses on without their headers of one connection, which
@@ -146,29 +155,6 @@ func (w *interim) WriteHeader(status int) {
 		}
 	}
 	w.ResponseWriter.WriteHeader(status)
-}
-
-// watched remembers that the client did not send the body as it should have.
-type watched struct {
-	io.ReadCloser
-	mu  sync.Mutex // protects err
-	err error
-}
-
-func (b *watched) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) {
-		b.mu.Lock()
-		b.err = err
-		b.mu.Unlock()
-	}
-	return n, err
-}
-
-func (b *watched) failed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.err != nil
 }
 
 // pool is buffers for bodies on their way through.

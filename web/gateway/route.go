@@ -2,13 +2,13 @@ package gateway
 
 import (
 	"cmp"
-	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 // Async says when a request of a route becomes a job.
@@ -49,11 +49,13 @@ type Route struct {
 
 	Headers     map[string]string // sent to the upstream, in place of what the caller sends
 	ForwardAuth bool              // the caller's Authorization and Cookie are the upstream's
+	Outbound    egress.Outbound   // how calls reach the upstream
+	MaxInput    int64             // largest body of a request that becomes a job, in bytes; jobs.MaxInput if 0
 
 	Stats *Stats // what happens on it; made with the table
 
 	proxy     *httputil.ReverseProxy
-	transport *http.Transport
+	transport *egress.Transport
 }
 
 // Target is one of several upstreams of a route.
@@ -78,17 +80,19 @@ func (r *Route) Upstreams() (all []string) {
 // QueueName is where the jobs of the route wait.
 func (r *Route) QueueName() string { return cmp.Or(r.Queue, DefaultQueue) }
 
-// Wants reports whether a request is to become a job: asked is whether its preferences
-// say so.
-func (r *Route) Wants(query string, asked bool) bool {
+// Wants reports whether a request is to become a job: async and wait are whether it
+// prefers respond-async and wait. HEAD and OPTIONS, which clients and browsers send on
+// their own, become one only when they ask for it.
+func (r *Route) Wants(method, query string, async, wait bool) bool {
+	_, word := cutAsync(query)
+	asked := word == "true" || word == "" && async
 	switch r.Async {
 	case Never:
 		return false
 	case Always:
-		return true
+		return asked || wait || method != "HEAD" && method != "OPTIONS"
 	}
-	_, word := cutAsync(query)
-	return word == "true" || word == "" && asked
+	return asked
 }
 
 // takes reports whether a path belongs to the route.

@@ -96,7 +96,7 @@ func BenchmarkPass(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	table := NewTable([]Route{{Path: "/", Upstream: at.URL}}, nil)
+	table := NewTable([]Route{{Path: "/", Upstream: at.URL}}, nil, nil)
 	defer table.Close()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -9,17 +9,18 @@ import (
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 // Table is all routes of a hub. A nil Table has none.
 type Table struct{ routes []*Route }
 
 // NewTable prepares routes, whose paths must differ. fail answers a request that could
-// not be passed through.
-func NewTable(routes []Route, fail func(http.ResponseWriter, *http.Request, error)) *Table {
+// not be passed through; own is where the hub itself listens.
+func NewTable(routes []Route, own *egress.Own, fail func(http.ResponseWriter, *http.Request, error)) *Table {
 	t := &Table{}
 	for _, r := range routes {
-		r.prepare(fail)
+		r.prepare(own, fail)
 		r.Stats = &Stats{}
 		t.routes = append(t.routes, &r)
 	}

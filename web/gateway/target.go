@@ -3,10 +3,13 @@ package gateway
 import (
 	"net/url"
 	"strings"
+
+	"jobhub/jobs/egress"
 )
 
 // join is the URL at an upstream of a request for u: the path as it came, but for the
-// prefix to strip, behind that of the upstream; the query as it came, but for async.
+// prefix to strip, behind that of the upstream; the query as it came, but for async
+// and for what may not stand in a URL.
 func join(upstream *url.URL, strip string, u *url.URL, ours bool) *url.URL {
 	rest := u.EscapedPath()
 	if strip = strings.TrimSuffix(strip, "/"); strip != "" {
@@ -23,7 +26,7 @@ func join(upstream *url.URL, strip string, u *url.URL, ours bool) *url.URL {
 	if ours {
 		to.RawQuery, _ = cutAsync(u.RawQuery)
 	}
-	to.RawQuery = strings.ReplaceAll(to.RawQuery, "#", "%23") // else it ends the query in a URL
+	to.RawQuery = egress.EscapeQuery(to.RawQuery)
 	return to
 }
 

@@ -1,0 +1,132 @@
+package call
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// DefaultBudget is how many bytes the answers of all jobs together may take in memory.
+const DefaultBudget = 256 << 20
+
+// maxWaitForRoom is how long the reading of an answer waits for memory while nobody else
+// who waits gets any.
+const maxWaitForRoom = 30 * time.Second
+
+var errBusy = errors.New("no memory for the answer in time")
+
+// Budget bounds the memory of answers, from the socket until they are stored. It is taken
+// piece by piece as bytes arrive, in the order in which it was asked for. When all of it is
+// taken, one attempt may go beyond it: so at least one always comes to its end.
+type Budget struct {
+	size int64
+
+	mu      sync.Mutex // protects the fields below, and held of every memory
+	used    int64
+	beyond  *memory // the attempt that may go beyond; nil for none
+	waiting []*claim
+	moved   time.Time // when one that waited was last granted
+}
+
+// claim is a wait for memory.
+type claim struct {
+	by      *memory
+	bytes   int64
+	granted chan struct{}
+}
+
+// NewBudget returns a budget of so many bytes.
+func NewBudget(size int64) *Budget { return &Budget{size: size} }
+
+// shared is the budget of callers that were given none.
+var shared = NewBudget(DefaultBudget)
+
+// take waits until there is room for an attempt's answers.
+func (b *Budget) take(ctx context.Context, m *memory, bytes int64) error {
+	b.mu.Lock()
+	if (len(b.waiting) == 0 || b.beyond == m) && b.grantLocked(m, bytes) {
+		b.mu.Unlock()
+		return nil
+	}
+	c := &claim{m, bytes, make(chan struct{})}
+	b.waiting = append(b.waiting, c)
+	b.mu.Unlock()
+
+	err := b.await(ctx, c)
+	if err == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := slices.Index(b.waiting, c); i >= 0 {
+		b.waiting = slices.Delete(b.waiting, i, i+1)
+		b.wakeLocked() // those behind may need less
+		return err
+	}
+	return nil // granted at the same moment
+}
+
+// await waits until a claim is granted, or long enough.
+func (b *Budget) await(ctx context.Context, c *claim) error {
+	timer := time.NewTimer(maxWaitForRoom)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.granted:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+			b.mu.Lock()
+			more := maxWaitForRoom - time.Since(b.moved)
+			b.mu.Unlock()
+			if more <= 0 {
+				return errBusy
+			}
+			timer.Reset(more)
+		}
+	}
+}
+
+// give returns some of what an attempt took.
+func (b *Budget) give(m *memory, bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= bytes
+	m.held -= bytes
+	if b.beyond == m && (m.held == 0 || b.used <= b.size) {
+		b.beyond = nil
+	}
+	b.wakeLocked()
+}
+
+func (b *Budget) grantLocked(m *memory, bytes int64) bool {
+	if b.used+bytes > b.size && b.beyond != m {
+		if b.beyond != nil {
+			return false
+		}
+		b.beyond = m
+	}
+	b.used += bytes
+	m.held += bytes
+	return true
+}
+
+// wakeLocked grants what waits first, and all that the attempt waits for which may go
+// beyond: the others wait for its end.
+func (b *Budget) wakeLocked() {
+	for first := true; first; {
+		first = false
+		for i, c := range b.waiting {
+			if (i == 0 || c.by == b.beyond) && b.grantLocked(c.by, c.bytes) {
+				b.waiting = slices.Delete(b.waiting, i, i+1)
+				b.moved = time.Now()
+				close(c.granted)
+				first = true
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package egress
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+)
+
+// Own is the addresses on which the hub itself listens. The zero value, and nil, has none.
+type Own struct {
+	list atomic.Pointer[[]netip.AddrPort]
+}
+
+// Set replaces the addresses.
+func (o *Own) Set(addrs ...net.Addr) {
+	var list []netip.AddrPort
+	for _, a := range addrs {
+		if at, err := netip.ParseAddrPort(a.String()); err == nil {
+			list = append(list, netip.AddrPortFrom(at.Addr().Unmap(), at.Port()))
+		}
+	}
+	o.list.Store(&list)
+}
+
+// listens reports whether the hub answers at an address. A listener without a certain
+// address answers at all of this machine, and one that is dialled leads to this machine.
+func (o *Own) listens(at netip.AddrPort) bool {
+	if o == nil || o.list.Load() == nil {
+		return false
+	}
+	ip := at.Addr().Unmap().WithZone("")
+	if inner, ok := carried(ip); ok && o.listens(netip.AddrPortFrom(inner, at.Port())) {
+		return true
+	}
+	return slices.ContainsFunc(*o.list.Load(), func(own netip.AddrPort) bool {
+		switch {
+		case own.Port() != at.Port():
+			return false
+		case own.Addr().IsUnspecified():
+			return local(ip)
+		case ip.IsUnspecified():
+			return local(own.Addr())
+		}
+		return own.Addr().WithZone("") == ip
+	})
+}
+
+// Listens reports whether the hub answers at host:port as it is written, without asking
+// for the addresses of names other than localhost.
+func (o *Own) Listens(host, port string) bool {
+	if host == "localhost" {
+		return o.Listens("127.0.0.1", port) || o.Listens("::1", port)
+	}
+	at, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
+	return err == nil && o.listens(at)
+}
+
+// local reports whether an address is one of this machine.
+func local(ip netip.Addr) bool {
+	if ip.IsLoopback() || ip.IsUnspecified() {
+		return true
+	}
+	addrs, err := net.InterfaceAddrs()
+	return err != nil || slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr().Unmap() == ip
+	})
+}

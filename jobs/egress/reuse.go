@@ -1,0 +1,93 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+// Transport is a http.Transport that does not fail a request because a kept connection was
+// closed by the server before anything of it was sent. Such a request is sent again if its
+// body can be, whatever its method; the server never saw it. net/http does so for some of
+// these cases only.
+type Transport struct{ *http.Transport }
+
+// maxStale bounds how many kept connections may turn out to be closed, one after another.
+const maxStale = 10
+
+var errStale = errors.New("the server has closed the connection")
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	for n := 0; ; n++ {
+		var reused, ended, sent atomic.Bool
+		ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+			GotConn: func(got httptrace.GotConnInfo) {
+				c := keptOf(got.Conn)
+				reused.Store(got.Reused)
+				sent.Store(false)
+				ended.Store(got.Reused && c != nil && stale(c.Conn))
+				if ended.Load() {
+					c.stale.Store(true) // nothing is written to it any more
+				}
+			},
+			// A server acts on the whole head of a request only.
+			WroteHeaders: func() { sent.Store(true) },
+		})
+		res, err := t.Transport.RoundTrip(r.WithContext(ctx))
+		again := err != nil && reused.Load() && (!sent.Load() || ended.Load()) && n < maxStale && r.Context().Err() == nil
+		if !again {
+			return res, err
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			if r.GetBody == nil {
+				return nil, err
+			}
+			body, e := r.GetBody()
+			if e != nil {
+				return nil, err
+			}
+			r = r.WithContext(r.Context())
+			r.Body = body
+		}
+	}
+}
+
+// keptConn is a connection that may be found closed when it is used again.
+type keptConn struct {
+	net.Conn
+	stale atomic.Bool
+}
+
+func (c *keptConn) Write(p []byte) (int, error) {
+	if c.stale.Load() {
+		return 0, errStale
+	}
+	return c.Conn.Write(p)
+}
+
+func kept(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &keptConn{Conn: conn}, nil
+	}
+}
+
+// keptOf is the connection below one of net/http, or nil where several requests share it.
+func keptOf(conn net.Conn) *keptConn {
+	if c, ok := conn.(*tls.Conn); ok {
+		if c.ConnectionState().NegotiatedProtocol == "h2" {
+			return nil
+		}
+		conn = c.NetConn()
+	}
+	c, _ := conn.(*keptConn)
+	return c
+}

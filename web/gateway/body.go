@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// maxAgain is how much of a body is kept for sending it again: more than net/http reads
+// before it writes anything to a connection.
+const maxAgain = 64 << 10
+
+// body is the body of a request on its way through. It remembers that the client did not
+// send it as it should have, and its beginning for a second try.
+type body struct {
+	from io.ReadCloser
+
+	mu     sync.Mutex // protects the fields below
+	err    error
+	begun  []byte // all that was read, unless long
+	long   bool
+	closed bool // nobody may read any more
+}
+
+// reader reads a body from its beginning. One goroutine uses it.
+type reader struct {
+	*body
+	done int // bytes of begun that were read
+}
+
+// again is the body from its beginning, if all of what was read is still known.
+func (b *body) again() (io.ReadCloser, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.long || b.closed {
+		return nil, errors.New("the beginning of the body is gone")
+	}
+	return &reader{b, 0}, nil
+}
+
+func (r *reader) Close() error { return nil } // the server closes the body
+
+func (r *reader) Read(p []byte) (int, error) {
+	b := r.body
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if r.done < len(b.begun) {
+		n := copy(p, b.begun[r.done:])
+		r.done += n
+		b.mu.Unlock()
+		return n, nil
+	}
+	b.mu.Unlock()
+	n, err := b.from.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil && err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) {
+		b.err = err
+	}
+	if b.long = b.long || len(b.begun)+n > maxAgain; b.long {
+		b.begun = nil
+	} else {
+		b.begun = append(b.begun, p[:n]...)
+	}
+	r.done = len(b.begun)
+	return n, err
+}
+
+// end lets nobody read any more.
+func (b *body) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+}
+
+// failed reports whether the client broke it. A nil body is whole.
+func (b *body) failed() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err != nil
+}
