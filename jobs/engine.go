@@ -37,6 +37,7 @@ type Engine struct {
 	tidyAt  time.Time // when retention is looked at next; only tend uses it
 
 	configuring sync.Mutex // one change of settings at a time
+	closing     sync.Once  // the end of Close
 
 	mu       sync.Mutex // protects the fields below
 	handlers map[string]Handler
@@ -177,7 +178,9 @@ type Accepted struct {
 	Replayed bool  // the idempotency key was bound to this job before
 }
 
-// Submit accepts a job: when it returns without error, the job is durable.
+// Submit accepts a job: when it returns without error, the job is durable. The end of ctx
+// counts until the job is handed to the store, then no more: an error that is ctx's says
+// that nothing was stored. So it is with all methods that change something.
 // ErrConflict with status 422 if the idempotency key stands for another request.
 func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	job, err := e.newJob(s)
@@ -203,7 +206,7 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 		return Accepted{Job: taken.Job, Replayed: true}, nil
 	}
 	if err != nil {
-		return Accepted{}, e.unavailable(ctx, err)
+		return Accepted{}, e.unavailable(err)
 	}
 	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
 }
@@ -349,28 +352,40 @@ func (e *Engine) Cancel(ctx context.Context, tenant string, id ID) (Job, Positio
 			continue // it has moved on: look again
 		}
 		if err != nil {
-			return job, pos, e.unavailable(ctx, err)
+			return job, pos, e.unavailable(err)
 		}
 		e.tell(job.Lease, ErrCancelRequested)
-		return e.store.Job(ctx, tenant, id)
+		return e.store.Job(context.WithoutCancel(ctx), tenant, id)
 	}
 }
 
-// unavailable is what a caller gets to see of a store that can't take a change.
-func (e *Engine) unavailable(ctx context.Context, err error) error {
-	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
-		return Unavailable("Not available", "The hub is shutting down or the request was given up; send it again with the same Idempotency-Key.")
+// unavailable is what a caller gets to see of a store that can't take a change. It says
+// that nothing was stored only where that is certain; else the outcome is unknown.
+func (e *Engine) unavailable(err error) error {
+	if refused, ok := errors.AsType[refusal](err); ok {
+		switch {
+		case errors.Is(err, ErrClosed):
+			return unavailableBy(refused, "Shutting down", "The hub is shutting down. Nothing was stored; send it again in a moment.")
+		case errors.Is(err, errBusy):
+			return unavailableBy(refused, "Busy", "More waits to be stored than the hub takes. Nothing was stored; send it again later.")
+		}
+		return unavailableBy(refused, "Given up", "The request was given up before the hub could take it. Nothing was stored; send it again.")
 	}
 	if errors.Is(err, ErrNoSpace) {
-		return Unavailable("No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
+		return unavailableBy(err, "No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
 	}
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	if e.commits.broken() != nil {
-		return newProblem(Internal, "Store failed", "The hub's store failed; whether this was stored is unknown. Send it again with the same Idempotency-Key after the hub was restarted.")
-	}
-	return err
+	p := newProblem(Internal, "Store failed", "The hub's store failed; whether this was stored is unknown. Send it again with the same Idempotency-Key after the hub was restarted.")
+	p.cause = err
+	return p
+}
+
+func unavailableBy(cause error, title, detail string) error {
+	p := Unavailable(title, detail)
+	p.cause = cause
+	return p
 }
 
 // Failed is closed when the store has failed for good; Err then says why. A process
@@ -380,9 +395,7 @@ func (e *Engine) Failed() <-chan struct{} { return e.failed }
 // Err is why no job can be accepted, or nil. After ErrNoSpace it is nil again once
 // there is space.
 func (e *Engine) Err() error {
-	e.commits.mu.Lock()
-	defer e.commits.mu.Unlock()
-	return cmp.Or(e.commits.failed, e.commits.full)
+	return e.commits.state()
 }
 
 // filled says in the log that the disk is full, or that it is no longer.
@@ -432,11 +445,15 @@ func (e *Engine) idleLocked() {
 }
 
 // Close stops claiming, lets running handlers finish until ctx ends, releases the
-// rest, and waits for all of the engine's goroutines. It does not close the store.
+// rest, and waits for all of the engine's goroutines. It does not close the store. It may
+// be called again; each call returns when all is over, with the error of a store that
+// failed.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
-	e.draining = true
-	close(e.drained)
+	if !e.draining {
+		e.draining = true
+		close(e.drained)
+	}
 	e.commits.giveUp()
 	e.mu.Unlock()
 	e.commits.flush() // a batch under way may bring jobs to run yet
@@ -459,10 +476,12 @@ func (e *Engine) Close(ctx context.Context) error {
 		}
 		<-e.idle
 	}
-	e.stop()
-	e.commits.close()
-	e.loops.Wait()
-	return nil
+	e.closing.Do(func() {
+		e.stop()
+		e.commits.close()
+		e.loops.Wait()
+	})
+	return e.commits.broken()
 }
 
 // Wait returns a job once it is final.

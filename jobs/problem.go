@@ -30,7 +30,12 @@ type Problem struct {
 	Detail string        `json:"detail,omitzero"`
 	Code   Code          `json:"code"`
 	Errors []MemberError `json:"errors,omitzero"`
+
+	cause error // what it is the problem of, for errors.Is; callers over the network don't see it
 }
+
+// Unwrap returns what the problem is of, if it is of another error.
+func (p *Problem) Unwrap() error { return p.cause }
 
 // MemberError says what is wrong with one member of a document; Pointer is a
 // JSON pointer (RFC 6901).

@@ -24,12 +24,14 @@ type Run struct {
 	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex // protects the fields below
-	off      int64      // bytes of output so far
+	off      int64      // bytes of output so far; negative if that is to be looked up
 	held     map[string][]byte
 	progress *op // newest, perhaps not yet in a batch
 	output   *op
+
+	// Of an outside worker; the call with reports that is served protects them.
 	newest   *Progress
-	reported uint64 // number of the newest report of an outside worker
+	reported uint64 // number of its newest report that is durable
 }
 
 // Job is the job as it was claimed. It must not be changed.
@@ -47,7 +49,6 @@ func (r *Run) Partial(result Value, p Progress) {
 	defer r.mu.Unlock()
 	c := r.engine.commits
 	c.mu.Lock()
-	r.newest = &p
 	if o := r.progress; o != nil && !o.taken && !o.lazy {
 		more := len(result) - len(o.change.Job.Result)
 		o.change.Job.Progress, o.change.Job.Result = &p, result
@@ -67,20 +68,13 @@ func (r *Run) Partial(result Value, p Progress) {
 
 // report stores progress and, if there is one, a checkpoint.
 func (r *Run) report(p Progress, checkpoint Value) *op {
-	if p.Data != nil {
-		p.Data = append(Value(nil), p.Data...)
-		if p.Data.Compact() != nil {
-			p.Data = nil
-		}
-	}
+	p.Data = compacted(p.Data)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.engine.commits
 	c.mu.Lock()
-	r.newest = &p
 	if o := r.progress; o != nil && !o.taken && checkpoint == nil {
 		o.change.Job.Progress = &p
-		o.change.Job.Reported = r.reported
 		c.mu.Unlock()
 		return o
 	}
@@ -98,22 +92,23 @@ func (r *Run) report(p Progress, checkpoint Value) *op {
 	return o
 }
 
+// compacted is a copy of data in one line; nil if it is no JSON.
+func compacted(data Value) Value {
+	if data == nil {
+		return nil
+	}
+	data = append(Value(nil), data...)
+	if data.Compact() != nil {
+		return nil
+	}
+	return data
+}
+
 // put hands an op in. It is refused only when the engine ends, and this attempt with it.
 func (r *Run) put(o *op) {
 	if err := r.engine.commits.put(context.Background(), o); err != nil {
 		o.finish(err)
 	}
-}
-
-// checkpoint stores what a next attempt can go on from. It rides on a report of progress.
-func (r *Run) checkpoint(data Value) *op {
-	r.mu.Lock()
-	p := r.newest
-	r.mu.Unlock()
-	if p == nil {
-		p = &Progress{}
-	}
-	return r.report(*p, data)
 }
 
 // Output adds bytes to one of the attempt's output streams. Nothing of it is lost
@@ -130,13 +125,6 @@ func (r *Run) Output(stream string, p []byte) {
 	r.emit(stream, p[:len(p)-keep])
 }
 
-// say is Output that holds nothing back, and returns the op that carries the last of it.
-func (r *Run) say(stream string, p []byte) *op {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.emit(stream, p)
-}
-
 // flush sends what Output held back.
 func (r *Run) flush() {
 	r.mu.Lock()
@@ -148,10 +136,7 @@ func (r *Run) flush() {
 }
 
 // emit is called with mu held.
-func (r *Run) emit(stream string, p []byte) *op {
-	if r.off < 0 && len(p) > 0 {
-		r.off = r.written()
-	}
+func (r *Run) emit(stream string, p []byte) {
 	for len(p) > 0 {
 		n := min(len(p), maxOutputEvent)
 		if n < len(p) {
@@ -162,16 +147,19 @@ func (r *Run) emit(stream string, p []byte) *op {
 		if r.join(stream, piece) {
 			continue
 		}
-		o := r.lazily(JobOutput, 0)
-		o.bytes += len(piece)
-		out := &outputPiece{stream: stream, attempt: r.job.Attempt, off: r.off, raw: append([]byte(nil), piece...)}
-		o.change.output = out
-		o.prepare = func(ch *Change) { ch.Event.Data = ch.output.data() }
+		r.output = r.piece(stream, r.off, piece)
 		r.off += int64(n)
-		r.output = o
-		r.put(o)
+		r.put(r.output)
 	}
-	return r.output
+}
+
+// piece is a new output event.
+func (r *Run) piece(stream string, off int64, p []byte) *op {
+	o := r.lazily(JobOutput, 0)
+	o.bytes += len(p)
+	o.change.output = &outputPiece{stream: stream, attempt: r.job.Attempt, off: off, raw: append([]byte(nil), p...)}
+	o.prepare = func(ch *Change) { ch.Event.Data = ch.output.data() }
+	return o
 }
 
 // written is how many bytes of output the log holds of this attempt, which began
@@ -205,7 +193,6 @@ func (r *Run) join(stream string, p []byte) bool {
 		return false
 	}
 	o.change.output.raw = append(o.change.output.raw, p...)
-	o.change.Job.Reported = r.reported
 	o.bytes += len(p)
 	c.bytes += len(p)
 	r.off += int64(len(p))
@@ -216,10 +203,6 @@ func (r *Run) lazily(t EventType, fields Field) *op {
 	o := newOp(Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running},
 		If: Guard{Running, r.job.Lease}, Fields: fields, Event: Event{Type: t}})
 	o.lazy = true
-	if r.reported > 0 {
-		o.change.Job.Reported = r.reported
-		o.change.Fields |= FieldReported
-	}
 	return o
 }
 
@@ -281,7 +264,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	err = e.commits.put(context.Background(), o)
 	e.freeSlot(r.slots)
 	if err == nil {
-		err = o.wait(context.Background())
+		err = o.wait()
 	}
 	if err != nil {
 		e.log.Warn("the outcome of an attempt was not recorded", "job", r.job.ID, "attempt", r.job.Attempt, "outcome", c.Event.Type.String(), "error", err)

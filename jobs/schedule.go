@@ -184,7 +184,7 @@ func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit fu
 			continue // it has changed meanwhile: look again
 		}
 		if err != nil {
-			return s, false, e.unavailable(ctx, err)
+			return s, false, e.unavailable(err)
 		}
 		if !s.NextAt.IsZero() {
 			e.ticking.by(s.NextAt)
@@ -248,7 +248,7 @@ func (e *Engine) DeleteSchedule(ctx context.Context, tenant, name string) error 
 			return nil
 		}
 		if !errors.Is(err, ErrConflict) {
-			return e.unavailable(ctx, err)
+			return e.unavailable(err)
 		}
 	}
 }
@@ -363,7 +363,7 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 		return false
 	}
 	for _, t := range due {
-		err := t.op.wait(ctx)
+		err := t.op.wait()
 		if t.op.doc == nil && refused(err) {
 			e.log.Warn("a schedule's job was refused; its next chance is the next tick", "schedule", t.Name, "error", err)
 			t.refuse(err)

@@ -72,7 +72,7 @@ func (e *Engine) RunSchedule(ctx context.Context, tenant, name string) (Job, err
 		case unknown:
 			return Job{}, newProblem(Conflict, "Not submitted", "The job is to wait for one that is no longer there.")
 		case !errors.Is(err, ErrConflict): // else it was changed or fired meanwhile
-			return Job{}, e.unavailable(ctx, err)
+			return Job{}, e.unavailable(err)
 		}
 	}
 }

@@ -212,7 +212,7 @@ func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-cha
 		e.unparkLocked(c)
 		for _, j := range jobs {
 			w.holds[j.Lease] = true
-			e.leases[j.Lease] = &held{run: &Run{engine: e, job: j, held: map[string][]byte{}}, worker: w.id, until: time.Now().Add(e.lease)}
+			e.leases[j.Lease] = newHeld(&Run{engine: e, job: j}, w.id, time.Now().Add(e.lease))
 			e.tending.by(e.leases[j.Lease].deadline())
 		}
 		got <- jobs
