@@ -61,6 +61,8 @@ type Store interface {
 	// newest event always stays.
 	Trim(ctx context.Context, t Trim) (int, error)
 
+	// Close ends all use of the store. All methods but Head return ErrClosed from then on,
+	// also those that wait. It may be repeated.
 	Close() error
 }
 

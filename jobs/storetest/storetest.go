@@ -72,6 +72,7 @@ var Checks = []Check{
 	{"Follow", checkFollow},
 	{"Callbacks", checkCallbacks},
 	{"Partial", checkPartial},
+	{"Closed", checkClosed},
 }
 
 // epochStart is some time with millisecond precision.
