@@ -50,6 +50,7 @@ type Engine struct {
 	runs     map[string]*Run // in this process, by lease
 	idle     chan struct{}   // closed when draining and no run is left
 	workers  map[string]*worker
+	staff    map[string]staff // what the workers of each tenant are in all
 	leases   map[string]*held // of outside workers, by lease
 	lost     int64            // leases of workers that fell silent, since the start
 	settings map[QueueName]QueueSettings
@@ -74,7 +75,7 @@ const CancelGrace = 10 * time.Second
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
 		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
-		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
+		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, staff: map[string]staff{}, leases: map[string]*held{},
 		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -123,7 +124,8 @@ func (e *Engine) handleLocked(kind string, h Handler) {
 		slots = e.slots[1]
 	}
 	if _, known := e.handlers[kind]; !known {
-		slots.kinds = append(slices.Clip(slots.kinds), kind) // claims may hold the old slice
+		at, _ := slices.BinarySearch(slots.kinds, kind)
+		slots.kinds = slices.Insert(slices.Clone(slots.kinds), at, kind) // claims may hold the old slice
 	}
 	if e.wrap != nil {
 		h = e.wrap(kind, h)

@@ -91,11 +91,11 @@ func (e *Engine) tend(ctx context.Context) (next time.Time) {
 		ended = append(ended, newOp(h.verdict(now)))
 		e.dropLocked(lease, true)
 	}
-	for id, w := range e.workers {
+	for _, w := range e.workers {
 		if at := w.seen.Add(2 * e.lease); at.After(now) || w.parked > 0 || len(w.holds) > 0 {
 			next = earlier(next, maxTime(at, now.Add(time.Second)))
 		} else {
-			delete(e.workers, id)
+			e.forgetLocked(w)
 		}
 	}
 	if slices.ContainsFunc(e.claimers, func(c *claimer) bool { return c.limited }) {

@@ -203,8 +203,8 @@ type Key struct {
 // limit, one is ready at a time, so that keys take turns.
 type Claim struct {
 	Tenant string   // empty for all
-	Kinds  []string // at least one
-	Queues []string // empty for all
+	Kinds  []string // at least one, sorted
+	Queues []string // sorted; empty for all
 	Leases []string
 	Allow  map[QueueName]int // at most so many of these queues; the store counts down
 

@@ -26,7 +26,6 @@ const (
 	maxReport = 4 << 20  // bytes of one call with reports
 	pollTime  = 25 * time.Second
 	maxPoll   = 60 * time.Second
-	maxSlots  = 10_000
 
 	maxProgressData = 16 << 10 // bytes of JSON
 	maxDelay        = 10 * 365 * 24 * time.Hour
@@ -45,36 +44,13 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if err := checkWorker(in.Name, in.Kinds, in.Queues, in.Slots); err != nil {
+	id, err := s.Engine.Register(tenant(r), jobs.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	id := s.Engine.Register(tenant(r), jobs.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
 	lease := s.Engine.LeaseTime()
 	writeJSON(w, http.StatusOK, fmt.Appendf(nil, `{"worker_id":%q,"lease":%q,"beat":%q,"poll":%q}`, id, lease, lease/3, pollTime))
-}
-
-func checkWorker(name string, kinds, queues []string, slots int) error {
-	if len(kinds) == 0 {
-		return invalidMember("/kinds", "must name at least one kind of job")
-	}
-	for i, kind := range kinds {
-		if !jobs.WellFormedName(kind) {
-			return invalidMember("/kinds/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
-		}
-	}
-	for i, queue := range queues {
-		if !jobs.WellFormedName(queue) {
-			return invalidMember("/queues/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
-		}
-	}
-	if slots < 1 || slots > maxSlots {
-		return invalidMember("/slots", "must be from 1 to "+strconv.Itoa(maxSlots))
-	}
-	if len(name) > 128 {
-		return invalidMember("/name", "must be up to 128 bytes")
-	}
-	return nil
 }
 
 func invalidMember(pointer, detail string) error {
@@ -144,8 +120,8 @@ func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	wait, err := pollWait("/wait", in.Wait)
-	if err == nil && (in.Max < 1 || in.Max > maxSlots) {
-		err = invalidMember("/max", "must be from 1 to "+strconv.Itoa(maxSlots))
+	if err == nil && (in.Max < 1 || in.Max > jobs.MaxSlots) {
+		err = invalidMember("/max", "must be from 1 to "+strconv.Itoa(jobs.MaxSlots))
 	}
 	if err != nil {
 		s.fail(w, r, err)
