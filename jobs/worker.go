@@ -259,7 +259,7 @@ func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-cha
 		e.mu.Unlock()
 		e.giveBack(jobs)
 		e.mu.Lock()
-		return nil, true, ctx.Err()
+		return nil, true, e.unavailable(refusal{context.Cause(ctx)})
 	}
 	return jobs, done, nil
 }

@@ -136,7 +136,7 @@ func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
 	ctx, stop := s.polling(r)
 	defer stop()
 	leased, err := s.Engine.Lease(ctx, tenant(r), r.PathValue("id"), in.Max, wait)
-	if errors.Is(err, context.Canceled) && r.Context().Err() == nil { // the hub drains
+	if errors.Is(err, context.Canceled) && clientOf(r.Context()).Err() == nil { // the hub drains
 		leased, err = jobs.Leased{Leases: map[string]jobs.LeaseState{}, Directive: jobs.Go}, nil
 	}
 	if err != nil {
@@ -205,7 +205,7 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) {
 // polling is the context of a call that may be held: it ends with the request, and when
 // the hub drains.
 func (s *Server) polling(r *http.Request) (context.Context, context.CancelFunc) {
-	ctx, stop := context.WithCancel(r.Context())
+	ctx, stop := context.WithCancel(clientOf(r.Context()))
 	go func() {
 		select {
 		case <-s.drain:
