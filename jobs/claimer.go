@@ -11,8 +11,8 @@ import (
 // so that idle ones cost nothing.
 type claimer struct {
 	tenant string
-	kinds  []string
-	queues []string
+	kinds  []string         // sorted
+	queues []string         // sorted; all if empty
 	prefix string           // of its leases
 	want   func() int       // how many it takes now
 	take   func(jobs []Job) // gets them; called with Engine.mu held
@@ -74,6 +74,9 @@ func (e *Engine) addClaims(b *Batch) {
 		if allow == nil {
 			allow = e.allowLocked(b.Now)
 		}
+		if c.worker != nil {
+			c.worker.asking += n
+		}
 		c.asked = &Claim{Tenant: c.tenant, Kinds: c.kinds, Queues: c.queues, Leases: make([]string, n), Allow: allow}
 		if c.share != nil {
 			c.asked.Share = c.share.clone(e.severalLocked())
@@ -108,7 +111,13 @@ func laneOf(j Job) Lane { return Lane{QueueName{j.Tenant, j.Queue}, j.Kind} }
 
 // serves reports whether a claimer takes jobs of a lane.
 func (c *claimer) serves(l Lane) bool {
-	return (c.tenant == "" || c.tenant == l.Tenant) && (len(c.queues) == 0 || slices.Contains(c.queues, l.Name)) && slices.Contains(c.kinds, l.Kind)
+	return (c.tenant == "" || c.tenant == l.Tenant) && (len(c.queues) == 0 || holds(c.queues, l.Name)) && holds(c.kinds, l.Kind)
+}
+
+// holds reports whether a name is among sorted ones.
+func holds(sorted []string, name string) bool {
+	_, found := slices.BinarySearch(sorted, name)
+	return found
 }
 
 // unlimitLocked lets those ask again who met a limit.
@@ -130,6 +139,9 @@ func (e *Engine) claimed(b *Batch, failed bool) {
 			continue
 		}
 		c.asked = nil
+		if c.worker != nil {
+			c.worker.asking -= len(claim.Leases)
+		}
 		c.triedOnce()
 		if failed {
 			continue

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -11,6 +12,7 @@ const (
 	maxBatchChanges = 1000
 	maxBatchBytes   = 4 << 20
 	maxPendingBytes = 64 << 20
+	maxRoomWait     = 30 * time.Second // for pending changes to become fewer
 	lazyDelay       = 20 * time.Millisecond
 	fullPause       = 500 * time.Millisecond // between looks for space on a full disk
 )
@@ -64,8 +66,9 @@ type committer struct {
 	pending []*op
 	bytes   int
 	urgent  bool          // something pending should not wait
-	room    chan struct{} // closed when bytes has shrunk
-	failed  error         // why nothing can be stored any more
+	room    chan struct{} // closed and replaced when those who wait to hand in should look again
+	failed  error         // why nothing can be stored any more; never set again
+	closed  bool          // no further op is taken; what was handed in before is still stored
 	full    error         // why nothing can be stored now
 	resting bool          // until it is looked for space again
 	ending  bool          // nothing is kept any more until there is space
@@ -75,20 +78,37 @@ func newCommitter(store Store) *committer {
 	return &committer{store: store, wake: make(chan struct{}, 1), quit: make(chan struct{}), room: make(chan struct{})}
 }
 
+// refusal is why an op was not handed in: nothing of it is stored, and nothing will be.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
+// errBusy: what waits to be stored has not become less for maxRoomWait.
+var errBusy = errors.New("too much waits to be stored")
+
 // put hands an op in. It blocks while too much is pending.
 func (c *committer) put(ctx context.Context, o *op) error { return c.putAll(ctx, []*op{o}) }
 
-// putAll is put for ops that are alike: all of them follow one another.
+// putAll is put for ops that are alike: all of them follow one another. The end of ctx
+// matters only until they are handed in: it is a refusal, as is ErrClosed.
 func (c *committer) putAll(ctx context.Context, ops []*op) error {
 	bytes := 0
 	for _, o := range ops {
 		bytes += o.bytes
 	}
+	var late <-chan time.Time
 	for {
+		if ctx.Err() != nil {
+			return refusal{context.Cause(ctx)}
+		}
 		c.mu.Lock()
 		if c.failed != nil {
 			defer c.mu.Unlock()
 			return c.failed
+		}
+		if c.closed {
+			defer c.mu.Unlock()
+			return refusal{ErrClosed}
 		}
 		if c.full != nil && ops[0].told {
 			defer c.mu.Unlock()
@@ -104,15 +124,22 @@ func (c *committer) putAll(ctx context.Context, ops []*op) error {
 		}
 		room := c.room
 		c.mu.Unlock()
+		if late == nil && ops[0].told {
+			timer := time.NewTimer(maxRoomWait)
+			defer timer.Stop()
+			late = timer.C
+		}
 		select {
 		case <-room:
+		case <-late:
+			return refusal{errBusy}
 		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
 	}
 }
 
-// do hands a change in and waits for its outcome.
+// do hands a change in and waits for its outcome. Once it is in, the end of ctx changes
+// nothing: the change will be stored, and its caller has to know.
 func (c *committer) do(ctx context.Context, o *op) error {
 	o.told = true
 	return c.keep(ctx, o)
@@ -123,17 +150,14 @@ func (c *committer) keep(ctx context.Context, o *op) error {
 	if err := c.put(ctx, o); err != nil {
 		return err
 	}
-	return o.wait(ctx)
+	return o.wait()
 }
 
-// wait returns the outcome of an op that was handed in.
-func (o *op) wait(ctx context.Context) error {
-	select {
-	case <-o.done:
-		return o.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+// wait returns the outcome of an op that was handed in. The committer finishes every op:
+// at the latest when the engine ends.
+func (o *op) wait() error {
+	<-o.done
+	return o.err
 }
 
 // flush returns after the batch that is under way, if there is one.
@@ -286,9 +310,14 @@ func (c *committer) takeLocked() []*op {
 	c.pending = c.pending[n:]
 	c.bytes -= bytes
 	c.urgent = len(c.pending) > 0
+	c.stirLocked()
+	return ops
+}
+
+// stirLocked makes those look again who wait to hand something in.
+func (c *committer) stirLocked() {
 	close(c.room)
 	c.room = make(chan struct{})
-	return ops
 }
 
 // fail refuses all further ops: after an error of unknown outcome nothing that the
@@ -302,6 +331,7 @@ func (c *committer) fail(err error) {
 			o.finish(err)
 		}
 		c.pending, c.bytes = nil, 0
+		c.stirLocked()
 	}
 }
 
@@ -313,7 +343,7 @@ func (c *committer) fill(ops []*op, err error) (told []*op) {
 	var kept []*op
 	c.bytes = 0
 	for _, o := range append(ops, c.pending...) {
-		if o.told || c.ending || c.failed != nil {
+		if o.told || c.ending || c.closed || c.failed != nil {
 			told = append(told, o)
 			continue
 		}
@@ -335,6 +365,7 @@ func (c *committer) fill(ops []*op, err error) (told []*op) {
 		c.filled(err)
 	}
 	c.full = err
+	c.stirLocked()
 	return told
 }
 
@@ -366,18 +397,24 @@ func (c *committer) giveUp() {
 func (c *committer) broken() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failed == ErrClosed { // what was handed in before is still stored
-		return nil
-	}
 	return c.failed
 }
 
-// close takes no further op and lets run end when all is stored.
+// state is why no op is taken, or nil.
+func (c *committer) state() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil && c.closed {
+		return ErrClosed
+	}
+	return cmp.Or(c.failed, c.full)
+}
+
+// close takes no further op and lets run end when all is stored. It is called once.
 func (c *committer) close() {
 	c.mu.Lock()
-	if c.failed == nil {
-		c.failed = ErrClosed
-	}
+	c.closed = true
+	c.stirLocked()
 	c.mu.Unlock()
 	close(c.quit)
 }

@@ -205,7 +205,7 @@ func (e *Engine) revise(ctx context.Context, tenant string, id ID, decide func(J
 			continue // it has moved on: look again
 		}
 		if err != nil {
-			return job, pos, e.unavailable(ctx, err)
+			return job, pos, e.unavailable(err)
 		}
 		if c.Delete {
 			return job, pos, nil

@@ -41,6 +41,7 @@ type Engine struct {
 	several func() bool // Options.SeveralTenants
 
 	configuring sync.Mutex // one change of settings at a time
+	closing     sync.Once  // the end of Close
 
 	masked atomic.Pointer[[]string] // see Mask
 
@@ -56,6 +57,7 @@ type Engine struct {
 	runs     map[string]*Run // in this process, by lease
 	idle     chan struct{}   // closed when draining and no run is left
 	workers  map[string]*worker
+	staff    map[string]staff // what the workers of each tenant are in all
 	leases   map[string]*held // of outside workers, by lease
 	lost     int64            // leases of workers that fell silent, since the start
 	settings map[QueueName]QueueSettings
@@ -86,7 +88,7 @@ const CancelGrace = 10 * time.Second
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
 		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
-		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
+		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, staff: map[string]staff{}, leases: map[string]*held{},
 		tenants: map[string]bool{}, several: o.SeveralTenants, settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -141,7 +143,8 @@ func (e *Engine) handleLocked(kind string, h Handler) {
 		slots = e.slots[1]
 	}
 	if _, known := e.handlers[kind]; !known {
-		slots.kinds = append(slices.Clip(slots.kinds), kind) // claims may hold the old slice
+		at, _ := slices.BinarySearch(slots.kinds, kind)
+		slots.kinds = slices.Insert(slices.Clone(slots.kinds), at, kind) // claims may hold the old slice
 	}
 	if e.wrap != nil {
 		h = e.wrap(kind, h)
@@ -201,7 +204,9 @@ type Accepted struct {
 	Existing bool  // this job is there already, and none was made
 }
 
-// Submit accepts a job: when it returns without error, the job is durable.
+// Submit accepts a job: when it returns without error, the job is durable. The end of ctx
+// counts until the job is handed to the store, then no more: an error that is ctx's says
+// that nothing was stored. So it is with all methods that change something.
 // ErrConflict with status 422 if the idempotency key stands for another request.
 func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	job, err := e.newJob(s)
@@ -240,7 +245,7 @@ func (e *Engine) submit(ctx context.Context, s Spec, c Change) (Accepted, error)
 		return Accepted{Job: existing.Job, Existing: true}, nil
 	}
 	if err != nil {
-		return Accepted{}, e.unavailable(ctx, err)
+		return Accepted{}, e.unavailable(err)
 	}
 	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
 }
@@ -434,28 +439,40 @@ func (e *Engine) Cancel(ctx context.Context, tenant string, id ID) (Job, Positio
 			continue // it has moved on: look again
 		}
 		if err != nil {
-			return job, pos, e.unavailable(ctx, err)
+			return job, pos, e.unavailable(err)
 		}
 		e.tell(job.Lease, ErrCancelRequested)
-		return e.store.Job(ctx, tenant, id)
+		return e.store.Job(context.WithoutCancel(ctx), tenant, id)
 	}
 }
 
-// unavailable is what a caller gets to see of a store that can't take a change.
-func (e *Engine) unavailable(ctx context.Context, err error) error {
-	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
-		return Unavailable("Not available", "The hub is shutting down or the request was given up; send it again with the same Idempotency-Key.")
+// unavailable is what a caller gets to see of a store that can't take a change. It says
+// that nothing was stored only where that is certain; else the outcome is unknown.
+func (e *Engine) unavailable(err error) error {
+	if refused, ok := errors.AsType[refusal](err); ok {
+		switch {
+		case errors.Is(err, ErrClosed):
+			return unavailableBy(refused, "Shutting down", "The hub is shutting down. Nothing was stored; send it again in a moment.")
+		case errors.Is(err, errBusy):
+			return unavailableBy(refused, "Busy", "More waits to be stored than the hub takes. Nothing was stored; send it again later.")
+		}
+		return unavailableBy(refused, "Given up", "The request was given up before the hub could take it. Nothing was stored; send it again.")
 	}
 	if errors.Is(err, ErrNoSpace) {
-		return Unavailable("No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
+		return unavailableBy(err, "No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
 	}
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	if e.commits.broken() != nil {
-		return newProblem(Internal, "Store failed", "The hub's store failed; whether this was stored is unknown. Send it again with the same Idempotency-Key after the hub was restarted.")
-	}
-	return err
+	p := newProblem(Internal, "Store failed", "The hub's store failed; whether this was stored is unknown. Send it again with the same Idempotency-Key after the hub was restarted.")
+	p.cause = err
+	return p
+}
+
+func unavailableBy(cause error, title, detail string) error {
+	p := Unavailable(title, detail)
+	p.cause = cause
+	return p
 }
 
 // Failed is closed when the store has failed for good; Err then says why. A process
@@ -465,9 +482,7 @@ func (e *Engine) Failed() <-chan struct{} { return e.failed }
 // Err is why no job can be accepted, or nil. After ErrNoSpace it is nil again once
 // there is space.
 func (e *Engine) Err() error {
-	e.commits.mu.Lock()
-	defer e.commits.mu.Unlock()
-	return cmp.Or(e.commits.failed, e.commits.full)
+	return e.commits.state()
 }
 
 // filled says in the log that the disk is full, or that it is no longer.
@@ -523,11 +538,15 @@ func (e *Engine) idleLocked() {
 }
 
 // Close stops claiming, lets running handlers finish until ctx ends, releases the
-// rest, and waits for all of the engine's goroutines. It does not close the store.
+// rest, and waits for all of the engine's goroutines. It does not close the store. It may
+// be called again; each call returns when all is over, with the error of a store that
+// failed.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
-	e.draining = true
-	close(e.drained)
+	if !e.draining {
+		e.draining = true
+		close(e.drained)
+	}
 	e.commits.giveUp()
 	e.mu.Unlock()
 	e.commits.flush() // a batch under way may bring jobs to run yet
@@ -550,10 +569,12 @@ func (e *Engine) Close(ctx context.Context) error {
 		}
 		<-e.idle
 	}
-	e.stop()
-	e.commits.close()
-	e.loops.Wait()
-	return nil
+	e.closing.Do(func() {
+		e.stop()
+		e.commits.close()
+		e.loops.Wait()
+	})
+	return e.commits.broken()
 }
 
 // Wait returns a job once it is final.

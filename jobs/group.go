@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -50,7 +51,7 @@ func (m *member) arrive(ctx context.Context, o *op) bool {
 	}
 	g.mu.Unlock()
 	if len(all) > 0 {
-		if err := all[0].into.putAll(ctx, all); err != nil {
+		if err := all[0].into.putAll(context.WithoutCancel(ctx), all); err != nil {
 			for _, o := range all {
 				o.finish(err)
 			}
@@ -59,12 +60,31 @@ func (m *member) arrive(ctx context.Context, o *op) bool {
 	return true
 }
 
+// withdraw takes back what a member submitted. False if it was handed in already.
+func (g *Group) withdraw(o *op) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.held, o)
+	if i < 0 {
+		return false
+	}
+	g.held = slices.Delete(g.held, i, i+1)
+	return true
+}
+
 // submit hands in the insertion of a job and waits for its outcome.
 func (c *committer) submit(ctx context.Context, o *op) error {
-	if m, ok := ctx.Value(memberKey{}).(*member); ok {
+	if m, ok := ctx.Value(memberKey{}).(*member); ok && ctx.Err() == nil {
 		o.told, o.into = true, c
 		if m.arrive(ctx, o) {
-			return o.wait(ctx)
+			select {
+			case <-o.done:
+			case <-ctx.Done():
+				if m.group.withdraw(o) {
+					return refusal{context.Cause(ctx)}
+				}
+			}
+			return o.wait()
 		}
 	}
 	return c.do(ctx, o)

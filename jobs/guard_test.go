@@ -154,7 +154,12 @@ func TestStoreThatPanics(t *testing.T) {
 		if w.engine, err = jobs.Open(bg, jobs.Options{Store: bad, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 			t.Fatal(err)
 		}
-		defer w.close(time.Second)
+		defer func() {
+			if err := w.engine.Close(bg); err == nil {
+				t.Error("Close does not say that the store failed")
+			}
+			store.Close()
+		}()
 		bad.armed = true
 		if _, err := w.engine.Submit(bg, jobs.Spec{Kind: "k"}); err == nil {
 			t.Error("accepted")

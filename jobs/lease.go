@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,7 +18,7 @@ type held struct {
 	until  time.Time // of the lease
 	told   time.Time // when the worker was told to cancel
 
-	reporting sync.Mutex // one report at a time
+	reporting chan struct{} // has an element while a call with reports is served
 }
 
 // MaxCheckpoint is the largest checkpoint, in bytes of JSON.
@@ -38,8 +37,12 @@ func parseToken(token string) (id ID, lease string, err error) {
 
 // adopt takes over a lease that a former process gave.
 func (e *Engine) adopt(job Job) {
-	r := &Run{engine: e, job: job, held: map[string][]byte{}, off: job.Output, reported: job.Reported, newest: job.Progress}
-	e.leases[job.Lease] = &held{run: r, until: time.Now().Add(e.lease)}
+	r := &Run{engine: e, job: job, off: job.Output, reported: job.Reported, newest: job.Progress}
+	e.leases[job.Lease] = newHeld(r, "", time.Now().Add(e.lease))
+}
+
+func newHeld(r *Run, worker string, until time.Time) *held {
+	return &held{run: r, worker: worker, until: until, reporting: make(chan struct{}, 1)}
 }
 
 // deadline is when something has to be decided about a lease.
@@ -87,11 +90,11 @@ func (e *Engine) tend(ctx context.Context) (next time.Time) {
 		ended = append(ended, newOp(h.verdict(now)))
 		e.dropLocked(lease, true)
 	}
-	for id, w := range e.workers {
+	for _, w := range e.workers {
 		if at := w.seen.Add(2 * e.lease); at.After(now) || w.parked > 0 || len(w.holds) > 0 {
 			next = earlier(next, maxTime(at, now.Add(time.Second)))
 		} else {
-			delete(e.workers, id)
+			e.forgetLocked(w)
 		}
 	}
 	for _, k := range e.buckets {
@@ -147,73 +150,6 @@ func (e *Engine) dropLocked(lease string, lost bool) {
 		}
 		w.stir()
 	}
-}
-
-// Report is one message of a worker about its attempt.
-type Report struct {
-	N          uint64 // from 1; one that was taken in before is ignored
-	Progress   *Progress
-	Stream     string // of Output
-	Output     []byte
-	Checkpoint Value
-}
-
-// Report takes in what a worker tells of its attempt; when it returns, it is durable.
-// accepted is the number of the last report that was taken in.
-func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Report) (accepted uint64, state LeaseState, err error) {
-	_, lease, err := parseToken(token)
-	if err != nil {
-		return 0, Lost, err
-	}
-	for i := range reports {
-		if reports[i].Checkpoint, err = jsonMember("/data", reports[i].Checkpoint, MaxDepth); err != nil {
-			return 0, Lost, err
-		}
-	}
-	e.mu.Lock()
-	h := e.leases[lease]
-	e.mu.Unlock()
-	if h == nil || h.run.job.Tenant != tenant {
-		return 0, Lost, ErrLeaseLost
-	}
-	h.reporting.Lock()
-	defer h.reporting.Unlock()
-	r := h.run
-	var last []*op
-	for _, report := range reports {
-		r.mu.Lock()
-		known := report.N <= r.reported
-		if !known {
-			r.reported = report.N
-		}
-		r.mu.Unlock()
-		if known {
-			continue
-		}
-		var o *op
-		switch {
-		case report.Progress != nil:
-			o = r.report(*report.Progress, nil)
-		case report.Checkpoint != nil:
-			o = r.checkpoint(report.Checkpoint)
-		default:
-			o = r.say(report.Stream, report.Output)
-		}
-		if o != nil {
-			last = append(last, o)
-		}
-	}
-	for _, o := range last {
-		if err := o.wait(ctx); err != nil {
-			if errors.Is(err, ErrConflict) {
-				return 0, Lost, ErrLeaseLost
-			}
-			return 0, Lost, e.unavailable(ctx, err)
-		}
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return r.reported, e.stateLocked(tenant, lease), nil
 }
 
 // Verbs by which a worker ends an attempt.
@@ -272,12 +208,6 @@ func (e *Engine) conclude(ctx context.Context, tenant, token, verb string, decid
 	if job.State != Running || job.Lease != lease {
 		return job, pos, settledAs(&job, lease, verb)
 	}
-	e.mu.Lock()
-	h := e.leases[lease]
-	e.mu.Unlock()
-	if h != nil { // what it has reported goes before its end
-		h.run.flush()
-	}
 	var c Change
 	if bad := e.guarded("the outcome of an attempt", id, func() { c = decide(job) }); bad != nil {
 		return Job{}, pos, bad
@@ -293,9 +223,9 @@ func (e *Engine) conclude(ctx context.Context, tenant, token, verb string, decid
 		e.mu.Unlock()
 	}
 	if err != nil && !errors.Is(err, ErrConflict) {
-		return Job{}, pos, e.unavailable(ctx, err)
+		return Job{}, pos, e.unavailable(err)
 	}
-	now, pos, readErr := e.store.Job(ctx, tenant, id)
+	now, pos, readErr := e.store.Job(context.WithoutCancel(ctx), tenant, id)
 	if readErr != nil || err == nil {
 		return now, pos, readErr
 	}

@@ -111,7 +111,7 @@ func (m *model) open() {
 	}
 	m.workers = nil
 	for i := range 3 {
-		m.workers = append(m.workers, m.engine.Register(jobs.DefaultTenant, jobs.WorkerSpec{Name: fmt.Sprint(i), Kinds: []string{"k"}, Slots: 100}))
+		m.workers = append(m.workers, m.register(fmt.Sprint(i)))
 	}
 }
 
@@ -188,10 +188,18 @@ func (m *model) pick(n int) *grant {
 	return m.grants[n%len(m.grants)]
 }
 
+func (m *model) register(name string) string {
+	id, err := m.engine.Register(jobs.DefaultTenant, jobs.WorkerSpec{Name: name, Kinds: []string{"k"}, Slots: 100})
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
 func (m *model) lease(worker, most int) int {
 	leased, err := m.engine.Lease(bg, jobs.DefaultTenant, m.workers[worker], most, 0)
 	if errors.Is(err, jobs.ErrNotFound) { // silent for too long: it registers again
-		m.workers[worker] = m.engine.Register(jobs.DefaultTenant, jobs.WorkerSpec{Name: "again", Kinds: []string{"k"}, Slots: 100})
+		m.workers[worker] = m.register("again")
 		leased, err = m.engine.Lease(bg, jobs.DefaultTenant, m.workers[worker], most, 0)
 	}
 	if err != nil {
@@ -227,7 +235,7 @@ func (m *model) lease(worker, most int) int {
 func (m *model) beat(g *grant) jobs.LeaseState {
 	b, err := m.engine.Beat(bg, jobs.DefaultTenant, m.workers[g.worker], []string{g.token}, 0)
 	if errors.Is(err, jobs.ErrNotFound) {
-		m.workers[g.worker] = m.engine.Register(jobs.DefaultTenant, jobs.WorkerSpec{Name: "again", Kinds: []string{"k"}, Slots: 100})
+		m.workers[g.worker] = m.register("again")
 		b, err = m.engine.Beat(bg, jobs.DefaultTenant, m.workers[g.worker], []string{g.token}, 0)
 	}
 	if err != nil {

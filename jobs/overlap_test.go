@@ -10,15 +10,15 @@ import (
 	"jobhub/jobs"
 )
 
-// gate is a handler whose runs end when they are told to, or cancelled.
-type gate struct {
+// door is a handler whose runs end when they are told to, or cancelled.
+type door struct {
 	mu      sync.Mutex
 	running int
 	most    int
 	open    chan struct{}
 }
 
-func (g *gate) Run(ctx context.Context, _ *jobs.Run) (jobs.Result, error) {
+func (g *door) Run(ctx context.Context, _ *jobs.Run) (jobs.Result, error) {
 	g.mu.Lock()
 	g.running++
 	g.most = max(g.most, g.running)
@@ -60,7 +60,7 @@ func TestOverlap(t *testing.T) {
 	} {
 		t.Run(overlap, func(t *testing.T) {
 			inWorld(t, func(w *world) {
-				g := &gate{open: make(chan struct{})}
+				g := &door{open: make(chan struct{})}
 				w.open(handlers{"k": {Run: g.Run}}, 8)
 				defer func() { w.close(0) }()
 				w.schedule(jobs.Schedule{Name: "s", Cron: "* * * * *", Overlap: overlap, Job: jobs.Value(`{"kind":"k"}`)})
@@ -143,7 +143,7 @@ func TestOverlapOfAChangedSchedule(t *testing.T) {
 	for _, overlap := range []string{"queue", "replace"} {
 		t.Run(overlap, func(t *testing.T) {
 			inWorld(t, func(w *world) {
-				g := &gate{open: make(chan struct{})}
+				g := &door{open: make(chan struct{})}
 				w.open(handlers{"k": {Run: g.Run}}, 8)
 				defer w.close(0)
 				w.schedule(jobs.Schedule{Name: "s", Cron: "* * * * *", Job: jobs.Value(`{"kind":"k"}`)})

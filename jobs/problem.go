@@ -20,6 +20,7 @@ const (
 	Unsupported    Code = "unsupported"
 	TooLarge       Code = "too_large"
 	QueueFull      Code = "queue_full"
+	LimitExceeded  Code = "limit_exceeded"
 	Internal       Code = "internal"
 )
 
@@ -32,7 +33,12 @@ type Problem struct {
 	Detail string        `json:"detail,omitzero"`
 	Code   Code          `json:"code"`
 	Errors []MemberError `json:"errors,omitzero"`
+
+	cause error // what it is the problem of, for errors.Is; callers over the network don't see it
 }
+
+// Unwrap returns what the problem is of, if it is of another error.
+func (p *Problem) Unwrap() error { return p.cause }
 
 // MemberError says what is wrong with one member of a document; Pointer is a
 // JSON pointer (RFC 6901).

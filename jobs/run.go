@@ -26,9 +26,11 @@ type Run struct {
 	held     map[string][]byte
 	progress *op // newest, perhaps not yet in a batch
 	output   *op
-	newest   *Progress
 	finally  []func()
-	reported uint64 // number of the newest report of an outside worker
+
+	// Of an outside worker; the call with reports that is served protects them.
+	newest   *Progress
+	reported uint64 // number of its newest report that is durable
 }
 
 // Job is the job as it was claimed. It must not be changed.
@@ -56,7 +58,6 @@ func (r *Run) Partial(result Value, p Progress) {
 	defer r.mu.Unlock()
 	c := r.engine.commits
 	c.mu.Lock()
-	r.newest = &p
 	if o := r.progress; o != nil && !o.taken && !o.lazy {
 		more := len(result) - len(o.change.Job.Result)
 		o.change.Job.Progress, o.change.Job.Result = &p, result
@@ -83,10 +84,8 @@ func (r *Run) report(p Progress, checkpoint Value) *op {
 	defer r.mu.Unlock()
 	c := r.engine.commits
 	c.mu.Lock()
-	r.newest = &p
 	if o := r.progress; o != nil && !o.taken && checkpoint == nil {
 		o.change.Job.Progress = &p
-		o.change.Job.Reported = r.reported
 		c.mu.Unlock()
 		return o
 	}
@@ -114,17 +113,6 @@ func (r *Run) put(o *op) {
 	}
 }
 
-// checkpoint stores what a next attempt can go on from. It rides on a report of progress.
-func (r *Run) checkpoint(data Value) *op {
-	r.mu.Lock()
-	p := r.newest
-	r.mu.Unlock()
-	if p == nil {
-		p = &Progress{}
-	}
-	return r.report(*p, data)
-}
-
 // Output adds bytes to one of the attempt's output streams. Nothing of it is lost
 // or reordered; small pieces may be joined.
 func (r *Run) Output(stream string, p []byte) {
@@ -139,13 +127,6 @@ func (r *Run) Output(stream string, p []byte) {
 	r.emit(stream, p[:len(p)-keep])
 }
 
-// say is Output that holds nothing back, and returns the op that carries the last of it.
-func (r *Run) say(stream string, p []byte) *op {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.emit(stream, p)
-}
-
 // flush sends what Output held back.
 func (r *Run) flush() {
 	r.mu.Lock()
@@ -157,7 +138,7 @@ func (r *Run) flush() {
 }
 
 // emit is called with mu held.
-func (r *Run) emit(stream string, p []byte) *op {
+func (r *Run) emit(stream string, p []byte) {
 	for len(p) > 0 {
 		n := min(len(p), maxOutputEvent)
 		if n < len(p) {
@@ -168,17 +149,20 @@ func (r *Run) emit(stream string, p []byte) *op {
 		if r.join(stream, piece) {
 			continue
 		}
+		r.output = r.piece(stream, r.off, piece)
 		r.off += int64(n)
-		o := r.lazily(JobOutput, FieldOutput)
-		o.change.Job.Output = r.off
-		o.bytes += len(piece)
-		out := &outputPiece{stream: stream, attempt: r.job.Attempt, start: r.job.Start, off: r.off - int64(n), raw: append([]byte(nil), piece...)}
-		o.change.output = out
-		o.prepare = func(ch *Change) { ch.Event.Data = ch.output.data() }
-		r.output = o
-		r.put(o)
+		r.put(r.output)
 	}
-	return r.output
+}
+
+// piece is a new output event.
+func (r *Run) piece(stream string, off int64, p []byte) *op {
+	o := r.lazily(JobOutput, FieldOutput)
+	o.bytes += len(p)
+	o.change.Job.Output = off + int64(len(p))
+	o.change.output = &outputPiece{stream: stream, attempt: r.job.Attempt, start: r.job.Start, off: off, raw: append([]byte(nil), p...)}
+	o.prepare = func(ch *Change) { ch.Event.Data = ch.output.data() }
+	return o
 }
 
 // join adds to an output event that is not yet in a batch. It is called with mu held.
@@ -191,7 +175,6 @@ func (r *Run) join(stream string, p []byte) bool {
 		return false
 	}
 	o.change.output.raw = append(o.change.output.raw, p...)
-	o.change.Job.Reported = r.reported
 	o.bytes += len(p)
 	c.bytes += len(p)
 	r.off += int64(len(p))
@@ -203,10 +186,6 @@ func (r *Run) lazily(t EventType, fields Field) *op {
 	o := newOp(Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running, Start: r.job.Start},
 		If: Guard{State: Running, Lease: r.job.Lease}, Fields: fields, Event: Event{Type: t}})
 	o.lazy = true
-	if r.reported > 0 {
-		o.change.Job.Reported = r.reported
-		o.change.Fields |= FieldReported
-	}
 	return o
 }
 
@@ -270,7 +249,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	err = e.commits.put(context.Background(), o)
 	e.freeSlot(r)
 	if err == nil {
-		err = o.wait(context.Background())
+		err = o.wait()
 	}
 	if err != nil {
 		e.log.Warn("the outcome of an attempt was not recorded", "job", r.job.ID, "attempt", r.job.Attempt, "outcome", c.Event.Type.String(), "error", err)

@@ -222,7 +222,7 @@ func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit fu
 			continue // it has changed meanwhile: look again
 		}
 		if err != nil {
-			return s, false, e.unavailable(ctx, err)
+			return s, false, e.unavailable(err)
 		}
 		if !s.NextAt.IsZero() {
 			e.ticking.by(s.NextAt)
@@ -286,7 +286,7 @@ func (e *Engine) DeleteSchedule(ctx context.Context, tenant, name string) error 
 			return nil
 		}
 		if !errors.Is(err, ErrConflict) {
-			return e.unavailable(ctx, err)
+			return e.unavailable(err)
 		}
 	}
 }
@@ -416,7 +416,7 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 	}
 	done = true
 	for _, t := range due {
-		err := t.op.wait(ctx)
+		err := t.op.wait()
 		if off, ok := errors.AsType[*putOff](err); ok {
 			e.log.Info("a schedule waits for an earlier run", "schedule", t.Name, "error", err)
 			for _, id := range off.cancel {

@@ -79,7 +79,7 @@ func (e *Engine) RunSchedule(ctx context.Context, tenant, name string) (Job, err
 		case unknown:
 			return Job{}, newProblem(Conflict, "Not submitted", "The job is to wait for one that is no longer there.")
 		case err != error(ErrConflict): // else it was changed or fired meanwhile
-			return Job{}, e.unavailable(ctx, err)
+			return Job{}, e.unavailable(err)
 		}
 	}
 }

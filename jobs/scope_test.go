@@ -20,7 +20,7 @@ func TestJobsFindTheWorkerOfTheirTenantAndQueue(t *testing.T) {
 			parent := w.submit(first)
 			s.After = []jobs.ID{parent.ID}
 			w.submit(s)
-			id := w.engine.Register(s.Tenant, jobs.WorkerSpec{Kinds: []string{"first"}, Slots: 1})
+			id := registered(w, w.engine, s.Tenant, jobs.WorkerSpec{Kinds: []string{"first"}, Slots: 1})
 			l, err := w.engine.Lease(bg, s.Tenant, id, 1, time.Second)
 			if err != nil || len(l.Jobs) != 1 {
 				w.Fatal(l, err)
@@ -37,7 +37,7 @@ func TestJobsFindTheWorkerOfTheirTenantAndQueue(t *testing.T) {
 				places := []jobs.QueueName{{Tenant: "a", Name: "x"}, {Tenant: "a", Name: "y"}, {Tenant: "b", Name: "x"}, {Tenant: "b", Name: "y"}}
 				got := make(chan string, len(places))
 				for _, p := range places {
-					id := w.engine.Register(p.Tenant, jobs.WorkerSpec{Kinds: []string{"k"}, Queues: []string{p.Name}, Slots: 1})
+					id := registered(w, w.engine, p.Tenant, jobs.WorkerSpec{Kinds: []string{"k"}, Queues: []string{p.Name}, Slots: 1})
 					go func() {
 						l, err := w.engine.Lease(bg, p.Tenant, id, 1, time.Hour)
 						if len(l.Jobs) != 1 || l.Jobs[0].Tenant != p.Tenant || l.Jobs[0].Queue != p.Name {
@@ -75,7 +75,7 @@ func TestLeasesOfAnotherTenant(t *testing.T) {
 		if _, _, err := w.engine.Cancel(bg, jobs.DefaultTenant, j.ID); err != nil {
 			t.Fatal(err)
 		}
-		theirs := w.engine.Register("other", jobs.WorkerSpec{Kinds: []string{"k"}, Slots: 1})
+		theirs := registered(w, w.engine, "other", jobs.WorkerSpec{Kinds: []string{"k"}, Slots: 1})
 		b, err := w.engine.Beat(bg, "other", theirs, []string{token}, 0)
 		w.expect("the state of a foreign lease", words(b.Leases[token], err), "lost <nil>")
 		time.Sleep(2 * jobs.CancelGrace) // which has not begun: its worker does not know yet

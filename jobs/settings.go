@@ -42,7 +42,7 @@ func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*
 	o := newOp(Change{})
 	o.queue = c
 	if err := e.commits.do(ctx, o); err != nil {
-		return e.unavailable(ctx, err)
+		return e.unavailable(err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

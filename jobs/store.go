@@ -61,6 +61,8 @@ type Store interface {
 	// newest event always stays.
 	Trim(ctx context.Context, t Trim) (int, error)
 
+	// Close ends all use of the store. All methods but Head return ErrClosed from then on,
+	// also those that wait. It may be repeated.
 	Close() error
 }
 
@@ -231,8 +233,8 @@ type Key struct {
 // limit, one is ready at a time, so that keys take turns.
 type Claim struct {
 	Tenant string   // empty for all
-	Kinds  []string // at least one
-	Queues []string // empty for all
+	Kinds  []string // at least one, sorted
+	Queues []string // sorted; empty for all
 	Leases []string
 	Allow  map[QueueName]int // at most so many of these queues; the store counts down
 	Share  *Share            // only jobs that fit it; the store notes each that it takes. nil for all

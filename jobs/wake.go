@@ -75,7 +75,7 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 			}
 		}
 		for _, o := range ops {
-			err := o.wait(ctx)
+			err := o.wait()
 			if ctx.Err() != nil {
 				return time.Time{}
 			}

@@ -3,7 +3,6 @@ package jobs
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"slices"
 	"strings"
 	"time"
@@ -43,9 +42,13 @@ type worker struct {
 	tenant    string
 	seen      time.Time
 	directive Directive
+	kinds     []string        // sorted
+	queues    []string        // sorted
 	holds     map[string]bool // leases
+	asking    int             // leases that claims under way ask for
 	lost      []string        // tokens of leases that it has not been told of
-	parked    int             // calls that wait
+	calls     int             // leases and beats that are served
+	parked    int             // of these, how many wait
 	news      bool            // there is a command that no call has brought it yet
 	wake      chan struct{}   // closed and replaced when news comes
 }
@@ -69,17 +72,6 @@ type Leased struct {
 // LeaseTime is how long a worker may be silent about a lease; it should renew after a
 // third of it.
 func (e *Engine) LeaseTime() time.Duration { return e.lease }
-
-// Register introduces a worker and returns its id.
-func (e *Engine) Register(tenant string, s WorkerSpec) string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	w := &worker{WorkerSpec: s, id: "wk_" + strings.ToLower(rand.Text()[:16]), tenant: tenant, seen: time.Now(), directive: Go,
-		holds: map[string]bool{}, wake: make(chan struct{})}
-	e.workers[w.id] = w
-	e.tending.by(time.Now().Add(2 * e.lease))
-	return w.id
-}
 
 // Workers lists the workers of a tenant.
 func (e *Engine) Workers(tenant string) (list []WorkerInfo) {
@@ -140,7 +132,7 @@ func (e *Engine) Unregister(tenant, id string) error {
 	if err != nil {
 		return err
 	}
-	delete(e.workers, id)
+	e.forgetLocked(w)
 	w.stir()
 	return nil
 }
@@ -151,6 +143,19 @@ func (e *Engine) workerLocked(tenant, id string) (*worker, error) {
 		return nil, newProblem(NotFound, "Unknown worker", "Register again with POST /v1/workers; leases stay good.")
 	}
 	return w, nil
+}
+
+// callLocked counts a call of a worker in; leave counts it out.
+func (e *Engine) callLocked(tenant, id string) (leave func(), err error) {
+	w, err := e.workerLocked(tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	if w.calls >= w.Slots+MaxSpareCalls {
+		return nil, newProblem(LimitExceeded, "Too many calls", "%d calls of this worker wait already. Wait for one to be answered.", w.calls)
+	}
+	w.calls++
+	return func() { w.calls-- }, nil
 }
 
 // newsLocked wakes the waiting calls of a worker.
@@ -174,6 +179,11 @@ func (e *Engine) Lease(ctx context.Context, tenant, id string, most int, wait ti
 	defer timer.Stop()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	leave, err := e.callLocked(tenant, id)
+	if err != nil {
+		return Leased{}, err
+	}
+	defer leave()
 	for {
 		w, err := e.workerLocked(tenant, id)
 		if err != nil {
@@ -206,13 +216,13 @@ func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-cha
 		return nil, e.sleepLocked(ctx, w, over), nil
 	}
 	got := make(chan []Job, 1)
-	c := &claimer{tenant: w.tenant, kinds: w.Kinds, queues: w.Queues, prefix: byWorker, hungry: true, worker: w,
+	c := &claimer{tenant: w.tenant, kinds: w.kinds, queues: w.queues, prefix: byWorker, hungry: true, worker: w,
 		want: func() int { return min(most, e.freeLocked(w)) }}
 	c.take = func(jobs []Job) {
 		e.unparkLocked(c)
 		for _, j := range jobs {
 			w.holds[j.Lease] = true
-			e.leases[j.Lease] = &held{run: &Run{engine: e, job: j, held: map[string][]byte{}}, worker: w.id, until: time.Now().Add(e.lease)}
+			e.leases[j.Lease] = newHeld(&Run{engine: e, job: j}, w.id, time.Now().Add(e.lease))
 			e.tending.by(e.leases[j.Lease].deadline())
 		}
 		for i := range jobs {
@@ -252,22 +262,14 @@ func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-cha
 		e.mu.Unlock()
 		e.giveBack(jobs)
 		e.mu.Lock()
-		return nil, true, ctx.Err()
+		return nil, true, e.unavailable(refusal{context.Cause(ctx)})
 	}
 	return jobs, done, nil
 }
 
 // freeLocked is how many jobs a worker can take besides those that it holds or that are
 // being claimed for its other polls.
-func (e *Engine) freeLocked(w *worker) int {
-	free := w.Slots - len(w.holds)
-	for _, c := range e.claimers {
-		if c.worker == w && c.asked != nil {
-			free -= len(c.asked.Leases)
-		}
-	}
-	return free
-}
+func (e *Engine) freeLocked(w *worker) int { return w.Slots - len(w.holds) - w.asking }
 
 // giveBack releases jobs that their worker has never heard of.
 func (e *Engine) giveBack(jobs []Job) {
@@ -326,10 +328,12 @@ func (e *Engine) Beat(ctx context.Context, tenant, id string, tokens []string, w
 	defer timer.Stop()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	w, err := e.workerLocked(tenant, id)
+	leave, err := e.callLocked(tenant, id)
 	if err != nil {
 		return Leased{}, err
 	}
+	defer leave()
+	w := e.workers[id]
 	w.seen = time.Now()
 	for _, token := range tokens {
 		_, lease, err := parseToken(token)

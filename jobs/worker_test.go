@@ -15,7 +15,16 @@ import (
 var bg = context.Background()
 
 func (w *world) register(slots int, kinds ...string) string {
-	return w.engine.Register(jobs.DefaultTenant, jobs.WorkerSpec{Name: "test", Kinds: kinds, Slots: slots})
+	return registered(w, w.engine, jobs.DefaultTenant, jobs.WorkerSpec{Name: "test", Kinds: kinds, Slots: slots})
+}
+
+func registered(t testing.TB, e *jobs.Engine, tenant string, s jobs.WorkerSpec) string {
+	t.Helper()
+	id, err := e.Register(tenant, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 func (w *world) lease(id string, most int, wait time.Duration) jobs.Leased {

@@ -51,7 +51,7 @@ func problemOf(err error) jobs.Problem {
 // fail answers with an error as application/problem+json (RFC 9457).
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
-	if p.Status == http.StatusInternalServerError && r.Context().Err() == nil { // nobody is told who has gone
+	if p.Status == http.StatusInternalServerError && clientOf(r.Context()).Err() == nil { // nobody is told who has gone
 		path := r.URL.Path
 		if r.PathValue("token") != "" { // a lease is its worker's secret
 			path = r.Pattern

@@ -221,7 +221,9 @@ func (s *Server) postBatch(w http.ResponseWriter, r *http.Request) {
 	if key != nil { // a repeated batch finds the jobs of the first one
 		b.key = itemKeys(key.Key)
 	}
-	b.run(r.Context())
+	ctx, cancel := s.afterLeaving(r.Context())
+	defer cancel()
+	b.run(ctx)
 	writeJSON(w, http.StatusOK, b.document())
 }
 

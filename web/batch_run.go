@@ -34,6 +34,7 @@ type batch struct {
 	items  []batchItem
 	key    func(index int) string // Idempotency-Key of an item that has none; nil for none
 	told   func()                 // called after every answer; may be nil
+	later  bool                   // an item that is cut short gets no answer: it is asked again
 	start  time.Time              // of an asynchronous batch
 	room   atomic.Int64           // bytes that answers may still take
 
@@ -80,7 +81,8 @@ func itemKeys(key string) func(int) string {
 	return func(index int) string { return fmt.Sprint(prefix, index) }
 }
 
-// run serves all items that have no answer yet, and returns when all have one or ctx ends.
+// run serves all items that have no answer yet, and returns when all have one. When ctx ends,
+// those that have not begun are not run.
 func (b *batch) run(ctx context.Context) {
 	type ready struct {
 		index int
@@ -152,6 +154,13 @@ func (b *batch) serve(ctx context.Context, i int, req *http.Request, err error) 
 	case b.slots <- struct{}{}:
 		defer func() { <-b.slots }()
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		if !b.later {
+			w := &itemWriter{header: http.Header{}}
+			b.fail(w, i, jobs.Unavailable("Not run", "The caller of the batch had left before it was the turn of this request; nothing was done for it."))
+			b.answer(ctx, i, w)
+		}
 		return
 	}
 	b.began(i)
@@ -177,7 +186,7 @@ func (b *batch) hand(ctx context.Context, i int, req *http.Request) {
 
 // done looks at how an item went.
 func (b *batch) done(ctx context.Context, i int, w *itemWriter) {
-	if ctx.Err() != nil { // it may have been cut short
+	if ctx.Err() != nil && b.later { // it may have been cut short
 		return
 	}
 	if w.over {

@@ -51,7 +51,7 @@ func (s *Server) bulk(w http.ResponseWriter, r *http.Request) {
 	}
 	b.Filter.Queue, b.Filter.Kind, b.Filter.Tag, b.Filter.Tenant = in.Filter.Queue, in.Filter.Kind, in.Filter.Tag, tenant(r)
 	if in.DryRun {
-		n, err := s.Engine.Count(r.Context(), b)
+		n, err := s.Engine.Count(clientOf(r.Context()), b)
 		if err != nil {
 			s.fail(w, r, err)
 			return

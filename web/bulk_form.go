@@ -76,7 +76,7 @@ func (s *Server) askBulk(w http.ResponseWriter, r *http.Request, action, scope s
 	var err error
 	fields := [][2]string{{"do", action + " " + scope}, {"back", q.String()}}
 	if scope == "matching" {
-		n, err = s.Engine.Count(r.Context(), bulkOf(r, action, q))
+		n, err = s.Engine.Count(clientOf(r.Context()), bulkOf(r, action, q))
 		if err != nil && problemOf(err).Status == http.StatusUnprocessableEntity { // no job in these states could be meant
 			n, err = 0, nil
 		}

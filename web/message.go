@@ -17,7 +17,7 @@ import (
 // Codes that only the live protocol uses.
 const (
 	duplicateID   jobs.Code = "duplicate_id"
-	limitExceeded jobs.Code = "limit_exceeded"
+	limitExceeded           = jobs.LimitExceeded
 )
 
 // message is what a client may send: one type for all, each type uses its members.

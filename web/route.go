@@ -112,6 +112,7 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Rou
 
 // submitRouted makes a job of a request. False if it was refused.
 func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) bool {
+	r = carriedOut(r)
 	wait, waiting, err := preferredWait(r)
 	if err != nil {
 		s.fail(w, r, err)

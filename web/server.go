@@ -126,7 +126,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		r.Pattern = route.Path // as the mux does
 		s.routed(route)(w, r)
 	default:
-		s.mux.ServeHTTP(w, r)
+		s.mux.ServeHTTP(w, carriedOut(r))
 	}
 }
 

@@ -27,7 +27,6 @@ const (
 	maxReport = 4 << 20  // bytes of one call with reports
 	pollTime  = 25 * time.Second
 	maxPoll   = 60 * time.Second
-	maxSlots  = 10_000
 
 	maxProgressData = 16 << 10 // bytes of JSON
 	maxDelay        = 10 * 365 * 24 * time.Hour
@@ -46,40 +45,17 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if err := checkWorker(in.Name, in.Kinds, in.Queues, in.Slots); err != nil {
+	id, err := s.Engine.Register(tenant(r), jobs.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	id := s.Engine.Register(tenant(r), jobs.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
 	lease := s.Engine.LeaseTime()
 	b := appendText([]byte(`{"worker_id":`), id)
 	b = appendText(append(b, `,"lease":`...), lease.String())
 	b = appendText(append(b, `,"beat":`...), (lease / 3).String())
 	b = appendText(append(b, `,"poll":`...), pollTime.String())
 	writeJSON(w, http.StatusOK, append(b, '}'))
-}
-
-func checkWorker(name string, kinds, queues []string, slots int) error {
-	if len(kinds) == 0 {
-		return invalidMember("/kinds", "must name at least one kind of job")
-	}
-	for i, kind := range kinds {
-		if !jobs.WellFormedName(kind) {
-			return invalidMember("/kinds/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
-		}
-	}
-	for i, queue := range queues {
-		if !jobs.WellFormedName(queue) {
-			return invalidMember("/queues/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
-		}
-	}
-	if slots < 1 || slots > maxSlots {
-		return invalidMember("/slots", "must be from 1 to "+strconv.Itoa(maxSlots))
-	}
-	if len(name) > 128 {
-		return invalidMember("/name", "must be up to 128 bytes")
-	}
-	return nil
 }
 
 func invalidMember(pointer, detail string) error {
@@ -149,8 +125,8 @@ func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	wait, err := pollWait("/wait", in.Wait)
-	if err == nil && (in.Max < 1 || in.Max > maxSlots) {
-		err = invalidMember("/max", "must be from 1 to "+strconv.Itoa(maxSlots))
+	if err == nil && (in.Max < 1 || in.Max > jobs.MaxSlots) {
+		err = invalidMember("/max", "must be from 1 to "+strconv.Itoa(jobs.MaxSlots))
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -165,7 +141,7 @@ func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
 	ctx, stop := s.polling(r)
 	defer stop()
 	leased, err := s.Engine.Lease(ctx, tenant(r), r.PathValue("id"), in.Max, wait)
-	if errors.Is(err, context.Canceled) && r.Context().Err() == nil { // the hub drains
+	if errors.Is(err, context.Canceled) && clientOf(r.Context()).Err() == nil { // the hub drains
 		leased, err = jobs.Leased{Leases: map[string]jobs.LeaseState{}, Directive: jobs.Go}, nil
 	}
 	if err != nil {
@@ -252,7 +228,7 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) {
 // polling is the context of a call that may be held: it ends with the request, and when
 // the hub drains.
 func (s *Server) polling(r *http.Request) (context.Context, context.CancelFunc) {
-	ctx, stop := context.WithCancel(r.Context())
+	ctx, stop := context.WithCancel(clientOf(r.Context()))
 	go func() {
 		select {
 		case <-s.drain:

@@ -121,7 +121,7 @@ func pointsAt(t *testing.T, problem map[string]any, pointer string) {
 
 func TestRegistrations(t *testing.T) {
 	w := start(t)
-	many := strings.Repeat(`"k",`, 1000) + `"k"`
+	many := strings.Repeat(`"k",`, 999) + `"k"`
 	for _, test := range []struct {
 		name, body string
 		status     int
@@ -152,6 +152,13 @@ func TestRegistrations(t *testing.T) {
 		{"least", `{"kinds":["a"]}`, 200, ""},
 		{"most", `{"kinds":["` + strings.Repeat("a", 64) + `"],"queues":["q"],"slots":10000,"name":"` + strings.Repeat("n", 128) + `"}`, 200, ""},
 		{"all queues", `{"kinds":["a"],"queues":[]}`, 200, ""},
+		{"too many kinds", `{"kinds":[` + many + `,"k"]}`, 422, "/kinds"},
+		{"too many queues", `{"kinds":["k"],"queues":[` + many + `,"k"]}`, 422, "/queues"},
+		{"http", `{"kinds":["k","http"]}`, 422, "/kinds/1"},
+		{"fanout", `{"kinds":["fanout"]}`, 422, "/kinds/0"},
+		{"webhook", `{"kinds":["webhook"]}`, 422, "/kinds/0"},
+		{"bulk", `{"kinds":["bulk"]}`, 422, "/kinds/0"},
+		{"batch", `{"kinds":["batch"]}`, 422, "/kinds/0"},
 		{"many kinds", `{"kinds":[` + many + `]}`, 200, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -265,6 +265,7 @@ func (d *demo) submit(ctx context.Context, s client.Submission, key string) (id 
 // handIn asks for a job and tells the ledger of the 202. Where the outcome is unknown
 // it asks again: the key makes that safe. ^C does not cut a submission in half.
 func (d *demo) handIn(ctx context.Context, queue string, ask func(context.Context) (id string, err error)) (id string, ok bool) {
+	unknown := false // a later refusal does not say what became of an earlier try
 	for try := 1; ; try++ {
 		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		id, err := ask(asking)
@@ -273,7 +274,8 @@ func (d *demo) handIn(ctx context.Context, queue string, ask func(context.Contex
 			d.ledger.accepted(id, time.Now())
 			return id, true
 		}
-		if !client.Unknown(err) || try == 5 {
+		unknown = unknown || client.Unknown(err)
+		if !unknown || try == 5 {
 			slog.Warn("a submission was not accepted", "queue", queue, "error", err, "tries", try)
 			return "", false
 		}

@@ -39,6 +39,9 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 	if s.write == nil {
 		return jobs.ErrClosed
 	}
+	if s.broken != nil {
+		return s.broken
+	}
 	if s.full {
 		if err := s.findSpace(); err != nil {
 			return err

@@ -19,10 +19,13 @@ func (s *Store) Head() jobs.Position {
 }
 
 // Wait implements jobs.Store.
-func (s *Store) Wait(ctx context.Context, seq uint64) error { return s.tail.wait(ctx, seq) }
+func (s *Store) Wait(ctx context.Context, seq uint64) error { return s.tail.wait(ctx, seq, s.closed) }
 
 // Read implements jobs.Store.
-func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, error) {
+func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Event, err error) {
+	if s.isClosed() {
+		return nil, jobs.ErrClosed
+	}
 	if q.Job != (jobs.ID{}) {
 		return s.readJob(ctx, q)
 	}
@@ -34,11 +37,12 @@ func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, erro
 		return events, err
 	}
 	head, _ := s.tail.position()
-	conn, err := s.read.Take(ctx)
+	conn, err := s.take(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.read.Put(conn)
+	defer s.explain(ctx, &err)
 	size := 0
 	err = eachRow(conn, q.After, func(row []*jobs.Event) bool {
 		for _, e := range row {
@@ -86,11 +90,12 @@ func eachRow(conn *sqlite.Conn, seq uint64, more func(row []*jobs.Event) bool) e
 
 // readJob follows one job's events back from its newest, and keeps the oldest of them.
 func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Event, err error) {
-	conn, err := s.read.Take(ctx)
+	conn, err := s.take(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.read.Put(conn)
+	defer s.explain(ctx, &err)
 	_, floor := s.tail.position()
 	in := jobLog{s, conn, floor, nil}
 	if q.Walk != nil {

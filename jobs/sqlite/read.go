@@ -19,16 +19,12 @@ import (
 // snapshot lends a connection that sees one state of the database, and the position
 // of that state.
 func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error) (pos jobs.Position, err error) {
-	conn, err := s.read.Take(ctx)
+	conn, err := s.take(ctx)
 	if err != nil {
 		return pos, err
 	}
 	defer s.read.Put(conn)
-	defer func() {
-		if err != nil && ctx.Err() != nil { // SQLite only says that it was interrupted
-			err = context.Cause(ctx)
-		}
-	}()
+	defer s.explain(ctx, &err)
 	end := sqlitex.Transaction(conn)
 	defer end(&err)
 	pos.Epoch = s.epoch.name

@@ -49,10 +49,12 @@ type Store struct {
 	read  *sqlitex.Pool
 
 	searching chan struct{} // held by the search that is under way
+	closed    chan struct{} // closed by Close
 
 	writing sync.Mutex // serialises Commit, Trim and Close; protects the fields below
 	write   *sqlite.Conn
 	full    bool                  // the disk was, when something was last to be stored
+	broken  error                 // of a Trim whose outcome is unknown: nothing can be trusted any more
 	updates map[jobs.Field]string // SQL by the fields it sets
 	ready   map[lane]bool         // lanes that may hold ready jobs
 
@@ -82,7 +84,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the data folder %s: %w; choose another with --data", dir, err)
 	}
-	s := &Store{path: filepath.Join(dir, "jobs.db"), searching: make(chan struct{}, 1), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
+	s := &Store{path: filepath.Join(dir, "jobs.db"), searching: make(chan struct{}, 1), closed: make(chan struct{}), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
 		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}}
 	s.tail.limit, s.tail.grown = o.TailBytes, make(chan struct{})
 	if o.TailBytes == 0 {
@@ -190,25 +192,4 @@ func (s *Store) loadLanes() error {
 			return err
 		}
 	}
-}
-
-// Close ends all use of the store.
-func (s *Store) Close() error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	var errs []error
-	if s.read != nil {
-		errs = append(errs, s.read.Close())
-		s.read = nil
-	}
-	if s.write != nil {
-		head, _ := s.tail.position()
-		errs = append(errs, s.epoch.close(head), s.write.Close())
-		s.write = nil
-	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
-		s.lock = nil
-	}
-	return errors.Join(errs...)
 }

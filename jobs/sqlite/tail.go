@@ -79,7 +79,7 @@ func (t *tail) one(seq uint64) *jobs.Event {
 	return t.events[seq-t.events[0].Seq]
 }
 
-func (t *tail) wait(ctx context.Context, seq uint64) error {
+func (t *tail) wait(ctx context.Context, seq uint64, closed <-chan struct{}) error {
 	for {
 		t.mu.RLock()
 		head, grown := t.head, t.grown
@@ -89,6 +89,8 @@ func (t *tail) wait(ctx context.Context, seq uint64) error {
 		}
 		select {
 		case <-grown:
+		case <-closed:
+			return jobs.ErrClosed
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -25,6 +26,9 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 	defer s.writing.Unlock()
 	if s.write == nil {
 		return 0, jobs.ErrClosed
+	}
+	if s.broken != nil {
+		return 0, s.broken
 	}
 	head, floor := s.tail.position()
 	seq := min(t.Seq, head-min(head, 1))
@@ -50,7 +54,7 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 		return c.saveCounts()
 	}()
 	if err == nil {
-		err = c.exec("COMMIT")
+		err = c.flushed(c.exec("COMMIT"))
 	}
 	if err != nil {
 		if !s.write.AutocommitEnabled() {
@@ -61,9 +65,18 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 	s.apply(c.moved)
 	s.tail.trimmed(max(seq, floor))
 	if pruned > 0 || seq > floor {
-		return pruned, sqlitex.ExecuteTransient(s.write, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")", nil)
+		return pruned, s.flushed(sqlitex.ExecuteTransient(s.write, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")", nil))
 	}
 	return pruned, nil
+}
+
+// flushed notes an error of what was to be flushed to the disk. Unless the disk is full the
+// outcome is unknown, and a further flush that succeeds proves nothing: Commit fails, too.
+func (s *Store) flushed(err error) error {
+	if err != nil && !errors.Is(storeError(err), jobs.ErrNoSpace) {
+		s.broken = fmt.Errorf("deleting what is out of its retention: %w", err)
+	}
+	return err
 }
 
 // prune deletes jobs out of their retention, with all that belongs to them.

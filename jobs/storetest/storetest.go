@@ -11,6 +11,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,6 +80,7 @@ var Checks = []Check{
 	{"Partial", checkPartial},
 	{"Start", checkStart},
 	{"Share", checkShare},
+	{"Closed", checkClosed},
 }
 
 // epochStart is some time with millisecond precision.
@@ -141,7 +143,7 @@ func must(t T, s jobs.Store, changes ...*jobs.Change) {
 
 func claim(t T, s jobs.Store, kinds []string, leases ...string) []jobs.Job {
 	t.Helper()
-	c := &jobs.Claim{Kinds: kinds, Leases: leases}
+	c := &jobs.Claim{Kinds: slices.Sorted(slices.Values(kinds)), Leases: leases}
 	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{c}}); err != nil {
 		t.Fatalf("claiming: %v", err)
 	}

@@ -82,6 +82,7 @@ func TestProblem(t *testing.T) {
 			"Invalid request (/kind: missing)", "bad_message", false},
 		"full":       {answer{status: 503, typ: "application/problem+json", body: `{"title":"Full","code":"queue_full"}`}, "Full", "queue_full", false},
 		"internal":   {answer{status: 500, typ: "application/problem+json", body: `{"title":"Oops","code":"internal"}`}, "Oops", "internal", true},
+		"a proxy":    {answer{status: 503, typ: "text/html", body: "no upstream"}, "The server answered 503 Service Unavailable: no upstream", "", true},
 		"not a hub":  {answer{status: 404, typ: "text/html", body: "<h1>who?</h1>\n"}, "The server answered 404 Not Found: <h1>who?</h1>", "", false},
 		"bad answer": {answer{status: 400, typ: "application/problem+json", body: "{"}, "The server answered 400 Bad Request: {", "", false},
 	} {

@@ -25,6 +25,7 @@ type Problem struct {
 
 	RetryAfter time.Duration `json:"-"` // how long the hub asks to wait; 0 if it does not say
 	retry      bool          // over WebSocket: the hub says that trying again may help
+	foreign    bool          // something between here and the hub answered
 }
 
 // MemberError says what is wrong with one member of a request; Pointer is a JSON
@@ -49,14 +50,15 @@ func (p *Problem) Error() string {
 }
 
 // Unknown reports whether err leaves open if the hub accepted a submission: it
-// was cut off, or the hub failed while answering. To be sure, submit again with
-// the same idempotency key.
+// was cut off, the hub failed while answering, or a proxy answered in its place. To be
+// sure, submit again with the same idempotency key. After an error that is Unknown, only
+// success settles it: a later refusal is about the later request.
 func Unknown(err error) bool {
 	if err == nil {
 		return false
 	}
 	p, ok := errors.AsType[*Problem](err)
-	return !ok || p.Status >= 500 && p.Status != http.StatusServiceUnavailable
+	return !ok || p.Status >= 500 && (p.foreign || p.Status != http.StatusServiceUnavailable)
 }
 
 // mostProblem bounds, in bytes, how much of an error's body is read.
@@ -67,7 +69,7 @@ func readProblem(res *http.Response) *Problem {
 	p := &Problem{}
 	if !strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") || json.Unmarshal(text, p) != nil {
 		// Something between here and the hub answered, or it is no hub.
-		p = &Problem{Title: "The server answered " + res.Status, Detail: strings.TrimSpace(string(text[:min(len(text), 200)]))}
+		p = &Problem{Title: "The server answered " + res.Status, Detail: strings.TrimSpace(string(text[:min(len(text), 200)])), foreign: true}
 	}
 	p.Status = res.StatusCode
 	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {

@@ -1,0 +1,13 @@
+package jobs
+
+// The bounds of what callers may ask of an engine, each with what refuses more. All that
+// waits or is kept in memory for somebody has one.
+const (
+	MaxKinds       = 1000    // kinds that one worker names; 422
+	MaxQueues      = 1000    // queues that one worker names; 422
+	MaxSlots       = 10_000  // attempts of one worker at the same time; 422
+	MaxWorkerName  = 128     // bytes of a worker's name; 422
+	MaxWorkers     = 10_000  // workers of one tenant; 429
+	MaxWorkerNames = 200_000 // kinds and queues that all workers of one tenant name; 429
+	MaxSpareCalls  = 100     // calls of one worker that wait, more than it has slots; 429
+)

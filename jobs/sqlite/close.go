@@ -1,0 +1,60 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+
+	"zombiezen.com/go/sqlite"
+
+	"jobhub/jobs"
+)
+
+// Close ends all use of the store: whoever still asks gets ErrClosed. It may be repeated.
+func (s *Store) Close() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.isClosed() {
+		return nil
+	}
+	close(s.closed)
+	var errs []error
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	if s.write != nil {
+		head, _ := s.tail.position()
+		errs = append(errs, s.epoch.close(head), s.write.Close())
+		s.write = nil
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// take lends a connection for reading, which is to be put back.
+func (s *Store) take(ctx context.Context) (*sqlite.Conn, error) {
+	conn, err := s.read.Take(ctx)
+	s.explain(ctx, &err)
+	return conn, err
+}
+
+// explain makes an error of a read say why it was interrupted, which SQLite does not.
+func (s *Store) explain(ctx context.Context, err *error) {
+	switch {
+	case *err == nil:
+	case s.isClosed():
+		*err = jobs.ErrClosed
+	case ctx.Err() != nil:
+		*err = context.Cause(ctx)
+	}
+}
