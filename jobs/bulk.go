@@ -206,7 +206,19 @@ func (e *Engine) inBulk(ctx context.Context, page []Job, act func(ID) (bool, err
 	return done.Load(), context.Cause(ctx)
 }
 
+// mayAct ends a bulk job for good if its caller may not act any more.
+func (e *Engine) mayAct(bulk *Job) error {
+	err := e.allowed(bulk.Tenant, bulk.Caller)
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return &Failure{Problem: p, Never: true}
+	}
+	return err
+}
+
 func (e *Engine) cancelOne(ctx context.Context, bulk *Job, id ID) (bool, error) {
+	if err := e.mayAct(bulk); err != nil {
+		return false, err
+	}
 	job, _, err := e.Cancel(ctx, bulk.Tenant, id)
 	if gone(err) {
 		return false, nil
@@ -217,6 +229,9 @@ func (e *Engine) cancelOne(ctx context.Context, bulk *Job, id ID) (bool, error) 
 // retryOne waits while the job's queue is full.
 func (e *Engine) retryOne(ctx context.Context, bulk *Job, id ID) (bool, error) {
 	for {
+		if err := e.mayAct(bulk); err != nil {
+			return false, err
+		}
 		key := &Key{Scope: bulk.Tenant + " " + kindBulk, Key: bulk.ID.String() + " " + id.String(), Fingerprint: []byte(kindBulk), Until: time.Now().Add(2 * bulkAttempts * bulkTimeout)}
 		_, err := e.Retry(ctx, bulk.Tenant, id, Again{Key: key, Caller: bulk.Caller})
 		if !errors.Is(err, ErrQueueFull) {

@@ -31,6 +31,7 @@ type Engine struct {
 	waking  alarm              // for jobs whose WakeAt comes: what the store has to remember
 	ticking alarm              // for schedules
 	tending alarm              // for leases, rates and retention: what a restart sets anew
+	allowed func(tenant, caller string) error
 	lease   time.Duration
 	logAge  time.Duration
 	epoch   string
@@ -60,6 +61,7 @@ type Options struct {
 	Store    Store
 	Handlers map[string]Handler                   // by kind
 	Wrap     func(kind string, h Handler) Handler // is put around each handler; none if nil
+	Allowed  func(tenant, caller string) error    // says why what a caller has made may not act any more, if so; everybody may if nil
 	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; 64
 	Lease    time.Duration                        // how long an outside worker may be silent; 30 s
 	LogAge   time.Duration                        // how long events are kept; 24 h
@@ -71,12 +73,15 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, allowed: o.Allowed, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
 		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, leases: map[string]*held{},
 		settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.allowed == nil {
+		e.allowed = func(string, string) error { return nil }
 	}
 	for i := range e.slots {
 		e.slots[i] = e.newPool(cmp.Or(o.Slots, 64))
@@ -217,7 +222,7 @@ type Again struct {
 }
 
 // Retry submits a job like one that has ended. The old one stays as it is. ErrConflict if
-// it has not ended.
+// it has not ended. Its callbacks come along only if it was the same caller's.
 func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (Accepted, error) {
 	old, _, err := e.store.Job(ctx, tenant, id)
 	if err != nil {
@@ -250,7 +255,10 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 			return Accepted{}, err
 		}
 	}
-	callbacks := slices.Clone(old.Callbacks)
+	var callbacks []Callback
+	if old.Kind == KindWebhook || sameCaller(old.Caller, again.Caller) { // others must not have things signed with the caller's secrets
+		callbacks = slices.Clone(old.Callbacks)
+	}
 	for i := range callbacks {
 		callbacks[i].enable(true)
 	}
@@ -261,6 +269,13 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		s.Parent = old.Parent
 	}
 	return e.Submit(ctx, s)
+}
+
+// sameCaller compares callers by their ids.
+func sameCaller(a, b string) bool {
+	a, _, _ = strings.Cut(a, " ")
+	b, _, _ = strings.Cut(b, " ")
+	return a == b
 }
 
 // checkOutside looks at what only the hub itself may ask for: deliveries, bulk actions,
