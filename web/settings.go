@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"net/http"
 	"slices"
 	"time"
 
@@ -12,7 +14,13 @@ type Settings struct {
 	Hosts   []string // besides those of Config
 	Origins []string // besides those of Config
 	Routes  []gateway.Route
+
+	KeyHeader string // takes keys and tokens beside Authorization; DefaultKeyHeader if empty
 }
+
+// DefaultKeyHeader takes keys and tokens of callers whose Authorization is for an API
+// behind the hub.
+const DefaultKeyHeader = "Jobhub-Key"
 
 type settings struct {
 	Settings
@@ -23,6 +31,7 @@ type settings struct {
 func (s *Server) Apply(set Settings) {
 	set.Hosts = slices.Concat(s.Hosts, set.Hosts)
 	set.Origins = slices.Concat(s.Origins, set.Origins)
+	set.KeyHeader = http.CanonicalHeaderKey(cmp.Or(set.KeyHeader, DefaultKeyHeader))
 	table := gateway.NewTable(set.Routes, s.fail)
 	if old := s.settings.Load(); old != nil {
 		table.Keep(old.table)
@@ -30,6 +39,21 @@ func (s *Server) Apply(set Settings) {
 	if old := s.settings.Swap(&settings{set, table}); old != nil {
 		old.table.Close()
 	}
+}
+
+// keyHeader is the canonical name of the header for keys.
+func (s *Server) keyHeader() string { return s.settings.Load().KeyHeader }
+
+// withoutKey is a request as an upstream may get it: without the header for keys.
+func (s *Server) withoutKey(r *http.Request) *http.Request {
+	name := s.keyHeader()
+	if r.Header[name] == nil {
+		return r
+	}
+	out := *r
+	out.Header = r.Header.Clone()
+	out.Header.Del(name)
+	return &out
 }
 
 // ConfigState is what became of the configuration file.

@@ -11,6 +11,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/web/auth"
 )
 
 // stream is one client of server-sent events (WHATWG HTML section 9.2): the messages of
@@ -29,6 +30,9 @@ type stream struct {
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	who, err := s.identify(r)
 	var m *message
+	if err == nil && who.Grant == nil {
+		err = allow(who, auth.Watch)
+	}
 	if err == nil {
 		m, err = queryMessage(r)
 	}
@@ -47,13 +51,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.sockets.Done()
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := s.while(r.Context(), who)
 	defer cancel()
 	defer context.AfterFunc(s.stopped, cancel)()
-	if !who.Expires.IsZero() {
-		ctx, cancel = context.WithDeadline(ctx, who.Expires)
-		defer cancel()
-	}
 
 	woken := make(chan struct{}, 1)
 	cursor, err := s.follow(ctx, func() {
@@ -100,11 +100,9 @@ func positionOf(id string) *since {
 func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 	ping := time.NewTimer(pingEvery)
 	defer ping.Stop()
-	for checked := time.Now(); ctx.Err() == nil; {
-		if now := time.Now(); e.Auth != nil && now.Sub(checked) >= pingEvery {
-			if checked = now; e.Auth.Check(e.who, now) != nil {
-				return errGone // and refused when it comes back
-			}
+	for ctx.Err() == nil {
+		if e.Auth != nil && e.Auth.Check(e.who, time.Now()) != nil {
+			return errGone // and refused when it comes back
 		}
 		lot, err := e.cursor.Next(ctx)
 		switch {
