@@ -15,7 +15,7 @@ import (
 // errAnonymous is what identify returns, itself, where keys are configured and the
 // request shows no credentials: a WebSocket connection may still show some in its hello.
 var errAnonymous error = jobs.NewProblem(unauthorized, "Credentials needed",
-	"Send Authorization: Bearer and a key. jobhub token create makes one on the hub's machine; commands take it from --token or JOBHUB_TOKEN.")
+	"Send Authorization: Bearer and a key. jobhub keys create makes one on the hub's machine; commands take it from --token or JOBHUB_TOKEN.")
 
 var errExpired error = jobs.NewProblem(unauthorized, "Expired", "The key or token has expired; get another.")
 

@@ -190,7 +190,7 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 			c.log.Warn("otel.endpoint changed, which takes effect at the next start", "endpoint", next.Otel)
 		}
 	}
-	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes})
+	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, KeyHeader: next.KeyHeader})
 	c.now, c.state = next, web.ConfigState{File: c.path, LoadedAt: time.Now()}
 	c.web.ReportConfig(c.state)
 	return nil

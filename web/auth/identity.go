@@ -1,6 +1,6 @@
 // Package auth says who a caller is and what it may do.
 //
-// A caller shows a key (jh_…), which a person made with jobhub token and which has a role
+// A caller shows a key (jh_…), which a person made with jobhub keys and which has a role
 // in one tenant, or a token (jht_…), which the holder of a key got for a browser and which
 // is good for a few jobs, queues or tags and some hours at most. What may be relied on:
 //

@@ -21,6 +21,7 @@ type Config struct {
 	Lease       time.Duration // zero if not given
 	Queues      map[string]Queue
 	Routes      []gateway.Route
+	KeyHeader   string // takes the hub's keys beside Authorization; empty if not given
 	Otel        string // base URL of an OpenTelemetry collector; empty for none
 
 	Source []byte // the file
