@@ -165,15 +165,22 @@ func (c *socket) lapsed(now time.Time) (websocket.StatusCode, string) {
 	return 0, ""
 }
 
-// dismissPatience is how long the close frame of a connection whose credentials have ended
-// may take.
+// dismissPatience is how long a connection whose credentials have ended may take what is
+// being sent, before it is cut.
 const dismissPatience = 500 * time.Millisecond
 
-// dismiss ends a connection whose credentials are no good any more. Who takes nothing is cut off.
+// dismiss ends a connection whose credentials are no good any more.
 func (c *socket) dismiss(who auth.Identity, err error) {
-	cut := time.AfterFunc(dismissPatience, func() { c.wire.Close() })
+	for end := time.Now().Add(dismissPatience); !c.mu.TryLock(); time.Sleep(dismissPatience / 50) {
+		if time.Now().After(end) {
+			c.wire.Close()
+			return
+		}
+	}
+	defer c.unlock()
+	cut := time.AfterFunc(dismissPatience/2, func() { c.wire.Close() })
 	defer cut.Stop()
-	c.close(verdict(who, err))
+	c.closeLocked(verdict(who, err))
 }
 
 // nextBeat is how long nothing will be due.

@@ -68,7 +68,17 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	defer cursor.Close()
 	e := &stream{ctx: ctx, body: w, control: http.NewResponseController(w), epoch: s.Hub.Epoch()}
-	defer context.AfterFunc(ctx, func() { e.control.SetWriteDeadline(time.Unix(1, 0)) })() // a write may wait for the client
+	interrupted := make(chan struct{})
+	spare := context.AfterFunc(ctx, func() { // a write may wait for the client
+		e.control.SetWriteDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	defer func() {
+		if !spare() {
+			<-interrupted
+		}
+		e.control.SetWriteDeadline(time.Time{}) // the end of the answer is still to be written
+	}()
 	e.subscriber = subscriber{Server: s, who: who, out: e, cursor: cursor}
 	if err := e.subscribe(ctx, *m, true); err != nil { // a long block is on its way by now
 		if !e.begun && !errors.Is(err, errGone) {
@@ -81,7 +91,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Live.opened.WithLabelValues("sse").Inc()
-	defer e.control.SetWriteDeadline(time.Time{})
 	if err := e.run(ctx, woken); err != nil && !errors.Is(err, errGone) && ctx.Err() == nil {
 		s.Logger.Error("a stream of events failed", "error", err)
 	}
