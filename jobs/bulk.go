@@ -222,7 +222,19 @@ func (e *Engine) inBulk(ctx context.Context, page []Job, act func(*Job) (bool, e
 	return done.Load(), context.Cause(ctx)
 }
 
+// mayAct ends a bulk job for good if its caller may not act any more.
+func (e *Engine) mayAct(bulk *Job) error {
+	err := e.allowed(bulk.Tenant, bulk.Caller)
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return &Failure{Problem: p, Never: true}
+	}
+	return err
+}
+
 func (e *Engine) cancelOne(ctx context.Context, bulk, one *Job) (bool, error) {
+	if err := e.mayAct(bulk); err != nil {
+		return false, err
+	}
 	job, _, err := e.Cancel(ctx, bulk.Tenant, one.ID)
 	if gone(err) {
 		return false, nil
@@ -231,6 +243,9 @@ func (e *Engine) cancelOne(ctx context.Context, bulk, one *Job) (bool, error) {
 }
 
 func (e *Engine) deleteOne(ctx context.Context, bulk, one *Job) (bool, error) {
+	if err := e.mayAct(bulk); err != nil {
+		return false, err
+	}
 	err := e.Delete(ctx, bulk.Tenant, one.ID)
 	if gone(err) || errors.Is(err, ErrConflict) {
 		return false, nil
@@ -239,6 +254,9 @@ func (e *Engine) deleteOne(ctx context.Context, bulk, one *Job) (bool, error) {
 }
 
 func (e *Engine) runOne(ctx context.Context, bulk, one *Job) (bool, error) {
+	if err := e.mayAct(bulk); err != nil {
+		return false, err
+	}
 	_, _, err := e.RunNow(ctx, bulk.Tenant, one.ID)
 	if gone(err) || errors.Is(err, ErrConflict) {
 		return false, nil
@@ -255,6 +273,9 @@ func (e *Engine) retryOne(ctx context.Context, bulk, one *Job, f Filter) (bool, 
 		}
 	}
 	for {
+		if err := e.mayAct(bulk); err != nil {
+			return false, err
+		}
 		key := &Key{Scope: bulk.Tenant + " " + kindBulk, Key: bulk.ID.String() + " " + one.ID.String(), Fingerprint: []byte(kindBulk), Until: time.Now().Add(2 * bulkAttempts * bulkTimeout)}
 		accepted, err := e.Retry(ctx, bulk.Tenant, one.ID, Again{Key: key, Caller: bulk.Caller})
 		if !errors.Is(err, ErrQueueFull) {

@@ -32,6 +32,7 @@ type Engine struct {
 	waking  alarm              // for jobs whose WakeAt comes: what the store has to remember
 	ticking alarm              // for schedules
 	tending alarm              // for leases, rates and retention: what a restart sets anew
+	allowed func(tenant, caller string) error
 	lease   time.Duration
 	logAge  time.Duration
 	epoch   string
@@ -69,6 +70,7 @@ type Options struct {
 	Store    Store
 	Handlers map[string]Handler                   // by kind
 	Wrap     func(kind string, h Handler) Handler // is put around each handler; none if nil
+	Allowed  func(tenant, caller string) error    // says why what a caller has made may not act any more, if so; everybody may if nil
 	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; 64
 	Lease    time.Duration                        // how long an outside worker may be silent; 30 s
 	LogAge   time.Duration                        // how long events are kept; 24 h
@@ -86,12 +88,15 @@ const CancelGrace = 10 * time.Second
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
+	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, allowed: o.Allowed, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
 		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, staff: map[string]staff{}, leases: map[string]*held{},
 		tenants: map[string]bool{}, several: o.SeveralTenants, settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.allowed == nil {
+		e.allowed = func(string, string) error { return nil }
 	}
 	for i := range e.slots {
 		e.slots[i] = e.newPool(cmp.Or(o.Slots, 64))
@@ -263,7 +268,7 @@ type Again struct {
 
 // Retry submits a job like one that has ended. The old one stays as it is, but names the new
 // one as its retry; if it has one that is still kept, that is the answer. ErrConflict if it
-// has not ended.
+// has not ended. Its callbacks come along only if it was the same caller's.
 //
 // Jobs that were cancelled only because the old one did not succeed are submitted again with
 // it, to run after the new one. The retry of one of them alone runs after the retries that
@@ -284,7 +289,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if input, err = jsonMember("/input", again.Input, MaxDepth); err != nil {
 			return Accepted{}, err
 		}
-		if input, err = old.Credentials.keep(old.Input, input, again.Caller == old.Caller, via.Headers); err != nil {
+		if input, err = old.Credentials.keep(old.Input, input, sameCaller(old.Caller, again.Caller), via.Headers); err != nil {
 			return Accepted{}, under("/input", err)
 		}
 		via.Upstreams, via.Headers = nil, nil // the operator opened them for requests of the route, not for what a caller writes
@@ -332,7 +337,10 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 
 // again is what the retry of a job submits, as the job was.
 func (e *Engine) again(old *Job, again Again) Spec {
-	callbacks := slices.Clone(old.Callbacks)
+	var callbacks []Callback
+	if old.Kind == KindWebhook || sameCaller(old.Caller, again.Caller) { // others must not have things signed with the caller's secrets
+		callbacks = slices.Clone(old.Callbacks)
+	}
 	for i := range callbacks {
 		callbacks[i].enable(true)
 	}
@@ -344,6 +352,13 @@ func (e *Engine) again(old *Job, again Again) Spec {
 		s.Parent = old.Parent
 	}
 	return s
+}
+
+// sameCaller compares callers by their ids.
+func sameCaller(a, b string) bool {
+	a, _, _ = strings.Cut(a, " ")
+	b, _, _ = strings.Cut(b, " ")
+	return a == b
 }
 
 // checkOutside looks at what only the hub itself may ask for: deliveries, bulk actions,

@@ -22,6 +22,8 @@ type world struct {
 	dir    string
 	store  *sqlite.Store
 	engine *jobs.Engine
+
+	allowed func(tenant, caller string) error // of the engine's options
 }
 
 // inWorld runs a test inside a synctest bubble: time moves when all wait.
@@ -39,7 +41,7 @@ func (w *world) open(h handlers, slots int) {
 	if w.store, err = sqlite.Open(context.Background(), w.dir, sqlite.Options{}); err != nil {
 		w.Fatal(err)
 	}
-	if w.engine, err = jobs.Open(context.Background(), jobs.Options{Store: w.store, Handlers: h, Slots: slots, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if w.engine, err = jobs.Open(context.Background(), jobs.Options{Store: w.store, Handlers: h, Slots: slots, Allowed: w.allowed, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -15,15 +15,15 @@ import (
 	"jobhub/jobs/sqlite"
 )
 
-// gate is a store whose commits the test holds up, or fails.
-type gate struct {
+// barrier is a store whose commits the test holds up, or fails.
+type barrier struct {
 	jobs.Store
 
 	mu   sync.Mutex // protects the fields below
 	step chan error // every commit takes an element from it, nil or its outcome; nil if none is held up
 }
 
-func (g *gate) Commit(ctx context.Context, b *jobs.Batch) error {
+func (g *barrier) Commit(ctx context.Context, b *jobs.Batch) error {
 	g.mu.Lock()
 	step := g.step
 	g.mu.Unlock()
@@ -37,7 +37,7 @@ func (g *gate) Commit(ctx context.Context, b *jobs.Batch) error {
 
 // shut holds up the commits that begin from now on. Each takes an element, if the channel
 // is not closed; with open no further one is held up.
-func (g *gate) shut() (step chan error, open func()) {
+func (g *barrier) shut() (step chan error, open func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	step = make(chan error)
@@ -50,14 +50,14 @@ func (g *gate) shut() (step chan error, open func()) {
 	}
 }
 
-// openGated is open with a gate before the store.
-func (w *world) openGated(h handlers) *gate {
+// openGated is open with a barrier before the store.
+func (w *world) openGated(h handlers) *barrier {
 	w.Helper()
 	var err error
 	if w.store, err = sqlite.Open(context.Background(), w.dir, sqlite.Options{}); err != nil {
 		w.Fatal(err)
 	}
-	g := &gate{Store: w.store}
+	g := &barrier{Store: w.store}
 	if w.engine, err = jobs.Open(context.Background(), jobs.Options{Store: g, Handlers: h, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		w.Fatal(err)
 	}

@@ -17,7 +17,8 @@ import (
 // Schedule submits a job whenever its time comes. At a tick the job and the schedule's new
 // times are one commit, guarded by what the schedule was before: there is one job per
 // tick, however many engines and restarts there are. Ticks that were missed are made
-// up for by one job. A tick whose job is refused, by a full queue for one, is skipped.
+// up for by one job. A tick whose job is refused, by a full queue for one, or whose caller
+// may not act any more, is skipped.
 type Schedule struct {
 	Name      string    `json:"-"`
 	Cron      string    `json:"cron"`
@@ -102,7 +103,7 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 			return next, nil
 		}
 		var err error
-		next.Job, err = old.Credentials.keep(old.Job, s.Job, s.Caller == old.Caller, nil)
+		next.Job, err = old.Credentials.keep(old.Job, s.Job, sameCaller(s.Caller, old.Caller), nil)
 		return next, under("/job", err)
 	})
 }
@@ -369,6 +370,9 @@ type tick struct {
 
 // prepare makes the op that submits the job of a schedule and notes that in it.
 func (e *Engine) prepare(t *tick, now time.Time) error {
+	if err := e.allowed(t.tenant, t.Caller); err != nil {
+		return err
+	}
 	spec, err := t.spec(t.tenant)
 	if err != nil {
 		return err

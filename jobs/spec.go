@@ -40,7 +40,7 @@ type Spec struct {
 	Parent  ID
 	Via     Via
 	Tenant  string
-	Caller  string // in whose name; kept with the job for handlers that act for their caller
+	Caller  string // in whose name: an id and, behind a space, a name for people; kept with the job for handlers that act for their caller
 	Key     *Key   // idempotency key, if the caller sent one
 
 	schedule string // whose run it is

@@ -90,9 +90,9 @@ var rights = map[string]string{
 	"GET /v1/events":                   "admin operator submitter worker viewer job",
 	"GET /openapi.json":                "all",
 	"GET /asyncapi.json":               "all",
-	"GET /docs":                        "admin operator submitter worker viewer",
-	"GET /docs/{page}":                 "admin operator submitter worker viewer",
-	"GET /metrics":                     "admin",
+	"GET /docs":                        "all",
+	"GET /docs/{page}":                 "all",
+	"GET /metrics":                     "admin monitor",
 	"GET /healthz":                     "all",
 	"GET /readyz":                      "all",
 	"GET /{$}":                         "admin operator submitter worker viewer",
@@ -220,9 +220,11 @@ func TestCredentialsThatAreRefused(t *testing.T) {
 	good := w.key(auth.Viewer, "default")
 	w.bearer = good
 	w.do("GET", "/v1/jobs", "", "Authorization", "bearer "+good).want(200) // the scheme has no case
-	for _, header := range []string{"", "Bearer", good, "Basic " + base64.StdEncoding.EncodeToString([]byte("x:"+good)), "Bearer ", "Bearer x", "Bearer " + good + "x", "Bearer " + good[:20],
-		"Token " + good, "Bearer " + strings.Repeat("a", 10_000)} {
+	for _, header := range []string{"", "Bearer", good, "Bearer ", "Bearer x", "Bearer " + good + "x", "Bearer " + good[:20], "Bearer " + strings.Repeat("a", 10_000)} {
 		w.do("GET", "/v1/jobs", "", "Authorization", header).unauthorized(badToken)
+	}
+	for _, header := range []string{"Basic " + base64.StdEncoding.EncodeToString([]byte("x:"+good)), "Token " + good} { // are not for the hub
+		w.do("GET", "/v1/jobs", "", "Authorization", header).unauthorized("Bearer")
 	}
 	w.with("", "GET", "/v1/jobs?token="+good, "").unauthorized("Bearer") // never in the URL
 	w.with("", "GET", "/v1/jobs?access_token="+good, "", "Cookie", "jobhub_session="+good).unauthorized("Bearer")

@@ -332,7 +332,8 @@ func (b *batch) request(i int) (*http.Request, error) {
 			Detail: "What " + u.Path + " answers has no end; connect to it outside a batch."}
 	}
 	header := make(http.Header, len(item.Headers)+4)
-	for _, name := range inherited {
+	keyHeader := b.server.keyHeader()
+	for _, name := range append(slices.Clip(inherited), keyHeader) {
 		if values := b.outer.Header[name]; values != nil {
 			header[name] = values
 		}
@@ -342,7 +343,7 @@ func (b *batch) request(i int) (*http.Request, error) {
 		switch {
 		case !jobs.IsToken(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 			return bad("headers holds one that HTTP does not allow.")
-		case slices.Contains(credentials, canonical) || strings.HasPrefix(canonical, "X-Forwarded-") || strings.HasPrefix(canonical, "Sec-"):
+		case slices.Contains(credentials, canonical) || canonical == keyHeader || strings.HasPrefix(canonical, "X-Forwarded-") || strings.HasPrefix(canonical, "Sec-"):
 			return bad(canonical + " is that of the batch; send it there.")
 		case jobs.HopByHop(canonical) || canonical == "Content-Length":
 		default:

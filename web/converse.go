@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"jobhub/jobs"
 	"jobhub/web/auth"
@@ -22,7 +23,11 @@ func (c *socket) handle(ctx context.Context, frame []byte) error {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		if c.closing { // the credentials may be no good any more
+		if c.closing {
+			return errGone
+		}
+		if code, reason := c.lapsed(time.Now()); code != 0 {
+			c.closeLocked(code, reason)
 			return errGone
 		}
 		m, err := decodeMessage(line)
@@ -145,9 +150,9 @@ func (c *socket) submit(ctx context.Context, m message) error {
 	if err != nil {
 		return err
 	}
-	spec.Tenant, spec.Caller = c.who.Tenant, callerText(c.who)
+	spec.Tenant, spec.Caller = c.who.Tenant, c.who.Caller()
 	if m.Key != "" {
-		if spec.Key, err = socketKey(c.who.Tenant, m); err != nil {
+		if spec.Key, err = socketKey(c.who, m); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"time"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
@@ -15,6 +16,8 @@ import (
 	"github.com/yuin/goldmark/util"
 
 	"jobhub/jobs"
+	"jobhub/static"
+	"jobhub/web/auth"
 	"jobhub/web/view"
 )
 
@@ -43,7 +46,11 @@ func (s *Server) docsPage(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, jobs.NewProblem(jobs.NotFound, "No such page", "The documentation has no page %s; /docs lists those it has.", r.URL.Path))
 		return
 	}
-	s.page(w, r, http.StatusOK, view.DocsPage(s.shell(r, s.Hub.Position()), page))
+	shell := view.Shell{At: time.Now(), Asset: static.Path}
+	if _, known := r.Context().Value(identityKey{}).(auth.Identity); known { // others hear nothing about this hub
+		shell = s.shell(r, s.Hub.Position())
+	}
+	s.page(w, r, http.StatusOK, view.DocsPage(shell, page))
 }
 
 func (s *Server) readPages() (map[string]view.Docs, error) {

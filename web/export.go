@@ -32,6 +32,8 @@ func (s *Server) export(contentType, name string, writer func(*bufio.Writer) fun
 			s.failPage(w, r, err)
 			return
 		}
+		ctx, stop := s.while(r.Context(), identity(r))
+		defer stop()
 		attachment(w, contentType, name)
 		out := bufio.NewWriter(w)
 		write := writer(out)
@@ -50,10 +52,10 @@ func (s *Server) export(contentType, name string, writer func(*bufio.Writer) fun
 			}
 			http.NewResponseController(w).Flush()
 			q.filter.Before = page.Next
-			page, err = s.tablePage(r.Context(), q)
+			page, err = s.tablePage(ctx, q)
 		}
 		if err != nil {
-			if r.Context().Err() == nil {
+			if ctx.Err() == nil {
 				s.Logger.Error("an export broke off", "error", err)
 			}
 			panic(http.ErrAbortHandler)

@@ -29,10 +29,12 @@ const (
 // refused: that its token has expired it hears by the close code, right after it.
 func (s *Server) caller(r *http.Request) (who auth.Identity, expired bool, err error) {
 	who, err = s.identify(r)
-	if expired = err == errExpired && r.Header.Get("Authorization") == ""; expired {
-		err = nil
+	if err == errExpired {
+		if shown, err := s.shown(r); err == nil && shown.from != inHeader {
+			return who, true, nil
+		}
 	}
-	return who, expired, err
+	return who, false, err
 }
 
 // hello is the first message of a client that has shown no credentials yet. From others
@@ -52,7 +54,7 @@ func (c *socket) hello(ctx context.Context, m message) error {
 			if err := c.replies.flush(); err != nil {
 				return err
 			}
-			c.closeLocked(verdict(err))
+			c.closeLocked(verdict(who, err))
 			return errGone
 		}
 		head := c.Store.Head().Seq // see follow
@@ -105,10 +107,11 @@ func (c *socket) refresh(ctx context.Context, m message) error {
 	return nil
 }
 
-// verdict is the close code for credentials that are no good (any more).
-func verdict(err error) (websocket.StatusCode, string) {
+// verdict is the close code for credentials that are no good (any more). Who has a token
+// may get another one, as others may have the key that it came from replaced.
+func verdict(who auth.Identity, err error) (websocket.StatusCode, string) {
 	switch {
-	case errors.Is(err, auth.ErrExpired):
+	case errors.Is(err, auth.ErrExpired), errors.Is(err, auth.ErrRevoked) && who.Grant != nil:
 		return statusExpired, "get a new token"
 	case errors.Is(err, auth.ErrRevoked):
 		return statusRevoked, "the key was revoked"
@@ -151,20 +154,33 @@ func (c *socket) beat() {
 	}
 }
 
-// lapsed returns the close code for credentials that are no good any more, or 0. Keys are
-// looked at now and then.
+// lapsed returns the close code for credentials that are no good any more, or 0.
 func (c *socket) lapsed(now time.Time) (websocket.StatusCode, string) {
 	if c.waiting || c.Auth == nil {
 		return 0, ""
 	}
-	if expired := !c.who.Expires.IsZero() && !now.Before(c.who.Expires); !expired && now.Sub(c.checked) < pingEvery {
-		return 0, ""
-	}
-	c.checked = now
 	if err := c.Auth.Check(c.who, now); err != nil {
-		return verdict(err)
+		return verdict(c.who, err)
 	}
 	return 0, ""
+}
+
+// dismissPatience is how long a connection whose credentials have ended may take what is
+// being sent, before it is cut.
+const dismissPatience = 500 * time.Millisecond
+
+// dismiss ends a connection whose credentials are no good any more.
+func (c *socket) dismiss(who auth.Identity, err error) {
+	for end := time.Now().Add(dismissPatience); !c.mu.TryLock(); time.Sleep(dismissPatience / 50) {
+		if time.Now().After(end) {
+			c.wire.Close()
+			return
+		}
+	}
+	defer c.unlock()
+	cut := time.AfterFunc(dismissPatience/2, func() { c.wire.Close() })
+	defer cut.Stop()
+	c.closeLocked(verdict(who, err))
 }
 
 // nextBeat is how long nothing will be due.
@@ -173,9 +189,6 @@ func (c *socket) nextBeat(now time.Time) time.Duration {
 		return max(0, c.since.Add(helloWithin).Sub(now))
 	}
 	next := c.quietSince().Add(pingEvery)
-	if check := c.checked.Add(pingEvery); c.Auth != nil && check.Before(next) {
-		next = check
-	}
 	if !c.who.Expires.IsZero() {
 		at := c.who.Expires
 		if !c.warned {
@@ -190,8 +203,22 @@ func (c *socket) nextBeat(now time.Time) time.Duration {
 
 func (c *socket) quietSince() time.Time { return time.Unix(0, c.sent.Load()) }
 
-// identified takes over credentials that are good, from now on.
+// identified takes over credentials that are good, from now on. The connection is locked.
 func (c *socket) identified(who auth.Identity) {
-	c.who, c.warned, c.checked = who, false, time.Now()
+	c.who, c.warned = who, false
 	c.warnAt = who.Expires.Add(-min(warnBefore, time.Until(who.Expires)/2))
+	c.unheard()
+	if c.Auth != nil {
+		c.unhear = c.Auth.Watch(who, func(err error) {
+			c.sockets.Go(func() { c.dismiss(who, err) }) // counted, as the connection itself still is
+		})
+	}
+}
+
+// unheard stops listening for the end of the credentials.
+func (c *socket) unheard() {
+	if c.unhear != nil {
+		c.unhear()
+		c.unhear = nil
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/web/auth"
 )
@@ -16,7 +15,7 @@ import (
 // errAnonymous is what identify returns, itself, where keys are configured and the
 // request shows no credentials: a WebSocket connection may still show some in its hello.
 var errAnonymous error = jobs.NewProblem(unauthorized, "Credentials needed",
-	"Send Authorization: Bearer and a key. jobhub token create makes one on the hub's machine; commands take it from --token or JOBHUB_TOKEN.")
+	"Send Authorization: Bearer and a key. jobhub keys create makes one on the hub's machine; commands take it from --token or JOBHUB_TOKEN.")
 
 var errExpired error = jobs.NewProblem(unauthorized, "Expired", "The key or token has expired; get another.")
 
@@ -27,22 +26,23 @@ const sessionCookie = "jobhub_session"
 // as browsers can send no header with a WebSocket.
 const tokenProtocol = "jobhub.token."
 
-// identify returns who sends a request: by Authorization, an offered subprotocol or the
-// dashboard's cookie, whichever comes first. Without keys it is everybody's auth.Local.
+// identify returns who sends a request: by the header for keys, Authorization, an offered
+// subprotocol or the dashboard's cookie, whichever comes first. Without keys it is
+// everybody's auth.Local.
 func (s *Server) identify(r *http.Request) (auth.Identity, error) {
-	if job := callerOf(r.Context()); job != nil {
-		return actor(job), nil
-	}
 	now := time.Now()
+	if job := callerOf(r.Context()); job != nil {
+		return s.acting(job, now)
+	}
 	if !s.keyed(now) {
 		return auth.Local, nil
 	}
-	bearer, given, err := bearerOf(r)
+	shown, err := s.shown(r)
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	if given {
-		who, err := s.Auth.Authenticate(bearer, now)
+	if shown.from != nowhereShown {
+		who, err := s.Auth.Authenticate(shown.text, now)
 		return who, refused(err)
 	}
 	if cookie, err := r.Cookie(sessionCookie); err == nil && s.settings.Load().onDashboard(r) {
@@ -62,28 +62,75 @@ func (s *Server) identify(r *http.Request) (auth.Identity, error) {
 // keyed reports whether callers have to say who they are.
 func (s *Server) keyed(now time.Time) bool { return s.Auth != nil && s.Auth.Configured(now) }
 
-// bearerOf is the key or token that a request shows outright.
-func bearerOf(r *http.Request) (bearer string, given bool, err error) {
+// acting is who a job acts for when it asks the hub for something. One without a caller may
+// do nothing.
+func (s *Server) acting(job *jobs.Job, now time.Time) (auth.Identity, error) {
+	if job.Caller == "" {
+		return auth.Identity{Tenant: job.Tenant}, nil
+	}
+	if s.Auth == nil {
+		who := auth.Local
+		who.Tenant = job.Tenant
+		return who, nil
+	}
+	return s.Auth.Acting(job.Tenant, job.Caller, now)
+}
+
+// while is a context that ends when the credentials of a caller are no good any more; the
+// cause is that of auth.Keys.While.
+func (s *Server) while(ctx context.Context, who auth.Identity) (context.Context, context.CancelFunc) {
+	if s.Auth == nil {
+		return context.WithCancel(ctx)
+	}
+	return s.Auth.While(ctx, who)
+}
+
+// bearer is a key or token that a request shows outright.
+type bearer struct {
+	text string
+	from place
+}
+
+// place is where credentials are shown.
+type place uint8
+
+const (
+	nowhereShown place = iota
+	inHeader
+	inSubprotocol // where only browsers show them
+)
+
+// shown reads the credentials of a request. Other schemes of Authorization than Bearer are
+// of a proxy in front of the hub or for an API behind it.
+func (s *Server) shown(r *http.Request) (bearer, error) {
+	if values := r.Header.Values(s.keyHeader()); len(values) > 0 {
+		if len(values) > 1 {
+			return bearer{}, jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header %s with a key or token.", s.keyHeader())
+		}
+		return bearer{strings.TrimSpace(values[0]), inHeader}, nil
+	}
 	malformed := jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header Authorization: Bearer with a key or token.")
 	if values := r.Header.Values("Authorization"); len(values) > 0 {
-		scheme, bearer, ok := strings.Cut(values[0], " ")
-		if !ok || len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
-			return "", true, malformed
+		scheme, text, ok := strings.Cut(values[0], " ")
+		if !ok || len(values) > 1 {
+			return bearer{}, malformed
 		}
-		return strings.TrimSpace(bearer), true, nil
+		if strings.EqualFold(scheme, "Bearer") {
+			return bearer{strings.TrimSpace(text), inHeader}, nil
+		}
 	}
 	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
 		for offer := range strings.SplitSeq(line, ",") {
 			if coded, ok := strings.CutPrefix(strings.TrimSpace(offer), tokenProtocol); ok {
 				text, err := base64.RawURLEncoding.DecodeString(coded)
 				if err != nil {
-					return "", true, malformed
+					return bearer{}, malformed
 				}
-				return string(text), true, nil
+				return bearer{string(text), inSubprotocol}, nil
 			}
 		}
 	}
-	return "", false, nil
+	return bearer{}, nil
 }
 
 func lapsed(err error) bool {
@@ -120,107 +167,4 @@ func identity(r *http.Request) auth.Identity { return r.Context().Value(identity
 func tenant(r *http.Request) string { return identity(r).Tenant }
 
 // caller is in whose name a request makes jobs.
-func caller(r *http.Request) string { return callerText(identity(r)) }
-
-// callerText is what jobs.Spec.Caller says of somebody: role and name, and nothing that
-// opens the hub.
-func callerText(who auth.Identity) string { return string(who.Role) + " " + who.Name }
-
-// actor is who a job acts for when it asks the hub for something: what its caller was
-// allowed to do when handing it in. One without a caller may do nothing.
-func actor(job *jobs.Job) auth.Identity {
-	role, name, _ := strings.Cut(job.Caller, " ")
-	return auth.Identity{Tenant: job.Tenant, Role: auth.Role(role), Name: name}
-}
-
-// may lets those call a handler who may do a thing to everything, and holders of a
-// token who may do it to the job in the path.
-func (s *Server) may(a auth.Action, h http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		who, err := s.identify(r)
-		if err == nil {
-			err = s.allow(r, who, a)
-		}
-		if err != nil {
-			s.fail(w, r, err)
-			return
-		}
-		h(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)))
-	}
-}
-
-// mayPage is may for the pages: it shows the login page to those who are not logged in.
-func (s *Server) mayPage(a auth.Action, h http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		who, err := s.identify(r)
-		if err == errAnonymous {
-			toLogin(w, r)
-			return
-		}
-		if err == nil {
-			err = s.allow(r, who, a)
-		}
-		if err != nil {
-			s.failPage(w, r, err)
-			return
-		}
-		h(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)))
-	}
-}
-
-func (s *Server) allow(r *http.Request, who auth.Identity, a auth.Action) error {
-	if who.May(a, auth.Target{}) {
-		return nil
-	}
-	if who.Grant == nil || !strings.Contains(r.Pattern, "/v1/jobs/{id}") {
-		return notAllowed(who, a)
-	}
-	id, err := jobID(r)
-	if err != nil {
-		return err
-	}
-	_, _, err = s.jobFor(r.Context(), who, a, id)
-	return err
-}
-
-// jobFor reads a job to which the caller may do a thing. One that it may do nothing to is
-// like one that does not exist.
-func (s *Server) jobFor(ctx context.Context, who auth.Identity, a auth.Action, id jobs.ID) (jobs.Job, jobs.Position, error) {
-	job, pos, err := s.Store.Job(ctx, who.Tenant, id)
-	on := jobTarget(&job)
-	switch {
-	case errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone):
-		on = auth.Target{Job: id}
-	case err != nil:
-		return job, pos, err
-	}
-	for _, known := range []auth.Action{a, auth.Watch, auth.Cancel} {
-		if !who.May(known, on) {
-			continue
-		}
-		if known != a && err == nil {
-			err = notAllowed(who, a)
-		}
-		return job, pos, err
-	}
-	return jobs.Job{}, pos, jobs.ErrNotFound
-}
-
-func jobTarget(j *jobs.Job) auth.Target { return auth.Target{Job: j.ID, Queue: j.Queue, Tags: j.Tags} }
-
-// filterTarget is what a subscription is about. Of one to a job, read the job and use
-// jobFor, as the token may name its queue or tags.
-func filterTarget(f hub.Filter) auth.Target {
-	t := auth.Target{Job: f.Job, Queue: f.Queue}
-	if f.Tag != "" {
-		t.Tags = []string{f.Tag}
-	}
-	return t
-}
-
-func notAllowed(who auth.Identity, a auth.Action) error {
-	if who.Grant != nil {
-		return jobs.NewProblem(forbidden, "Not allowed", "This token is good for certain jobs only, and not for this.")
-	}
-	return jobs.NewProblem(forbidden, "Not allowed", "A key with the role %s is not for this; it needs one that may %s.", who.Role, a)
-}
+func caller(r *http.Request) string { return identity(r).Caller() }

@@ -18,6 +18,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/web/auth"
 	"jobhub/web/gateway"
 )
 
@@ -67,8 +68,12 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
 }
 
-// await reads a job until it is as wanted, or the time is over, or the hub drains.
+// await reads a job until it is as wanted, or the time is over, or the hub drains, or the
+// credentials of the request are no good any more: then it is as it was before.
 func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time.Duration, wanted func(*jobs.Job) bool) (jobs.Job, jobs.Position, error) {
+	who, _ := ctx.Value(identityKey{}).(auth.Identity)
+	good, stop := s.while(context.WithoutCancel(ctx), who)
+	defer stop()
 	changed := s.Hub.Signal(hub.Filter{Tenant: tenant, Job: id})
 	defer changed.Close()
 	timer := time.NewTimer(most)
@@ -80,6 +85,11 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 		}
 		select {
 		case <-changed.C:
+			if good.Err() != nil {
+				return job, pos, nil
+			}
+		case <-good.Done():
+			return job, pos, nil
 		case <-timer.C:
 			return job, pos, nil
 		case <-s.ending(ctx):
@@ -316,14 +326,15 @@ func listFilter(query url.Values) (f jobs.Filter, err error) {
 	return f, nil
 }
 
-// healthz says that the process answers; readyz that it accepts jobs.
+// healthz says that the process answers; readyz that it accepts jobs, and more to those who
+// may measure the hub.
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, append(appendText([]byte(`{"status":"ok","version":`), s.Version), '}'))
 }
 
-// readyBody also tells of a configuration file that could not be taken over: the hub
+// readyBody tells, in detail, also of a configuration file that could not be taken over: the hub
 // goes on with the old one, so it is ready all the same.
-func (s *Server) readyBody() ([]byte, error) {
+func (s *Server) readyBody(detail bool) ([]byte, error) {
 	type config struct {
 		LoadedAt time.Time  `json:"loaded_at"`
 		FailedAt *time.Time `json:"failed_at,omitzero"`
@@ -334,7 +345,7 @@ func (s *Server) readyBody() ([]byte, error) {
 		Config *config `json:"config,omitzero"`
 	}
 	doc.Status = "ready"
-	if c := s.config.Load(); c != nil {
+	if c := s.config.Load(); c != nil && detail {
 		doc.Config = &config{LoadedAt: c.LoadedAt.UTC().Truncate(time.Millisecond)}
 		if c.Err != nil {
 			text, at := strings.ToValidUTF8(c.Err.Error(), "\ufffd"), c.FailedAt.UTC().Truncate(time.Millisecond)
@@ -353,7 +364,8 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	case <-s.drain:
 		s.fail(w, r, jobs.Unavailable("Not ready", "The hub is shutting down."))
 	default:
-		body, err := s.readyBody()
+		who, err := s.identify(r) // who shows bad credentials is told as much as who shows none
+		body, err := s.readyBody(err == nil && who.May(auth.Measure, auth.Target{}))
 		if err != nil {
 			s.fail(w, r, err)
 			return

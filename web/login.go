@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -84,20 +85,46 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, err)
 		return
 	}
-	setSession(w, r, session, until)
+	s.setSession(w, r, session, until)
 	seeOther(w, next)
 }
 
-// logout is POST /logout.
+// logout is POST /logout: the session ends for whoever has its cookie.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
-	if _, err := r.Cookie(sessionCookie); err == nil {
-		setSession(w, r, "", time.Unix(1, 0))
+	if cookie, err := r.Cookie(sessionCookie); err == nil {
+		s.setSession(w, r, "", time.Unix(1, 0))
+		if err := s.endSession(cookie.Value); err != nil {
+			s.failPage(w, r, err)
+			return
+		}
 	}
 	seeOther(w, "/login")
 }
 
-func setSession(w http.ResponseWriter, r *http.Request, session string, until time.Time) {
-	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: session, Path: "/", Expires: until, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode})
+// endSession ends the session of a cookie, if it is one.
+func (s *Server) endSession(cookie string) error {
+	now := time.Now()
+	if s.Auth == nil {
+		return nil
+	}
+	who, err := s.Auth.Resume(cookie, now)
+	if lapsed(err) {
+		return nil
+	}
+	if err == nil {
+		err = s.Auth.EndSession(who, now)
+	}
+	return err
+}
+
+func (s *Server) setSession(w http.ResponseWriter, r *http.Request, session string, until time.Time) {
+	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: session, Path: cmp.Or(s.base, "/"), Expires: until, HttpOnly: true,
+		Secure: s.reachedByTLS(r), SameSite: http.SameSiteStrictMode})
+}
+
+// reachedByTLS reports whether browsers reach the hub by https, itself or by a proxy in front.
+func (s *Server) reachedByTLS(r *http.Request) bool {
+	return r.TLS != nil || strings.HasPrefix(s.origin, "https://")
 }
 
 func (s *Server) askForKey(w http.ResponseWriter, r *http.Request, status int, l view.Login) {

@@ -64,7 +64,7 @@ func (s *Server) routed(route *gateway.Route) http.HandlerFunc {
 		taken := false
 		s.may(auth.Submit, func(w http.ResponseWriter, r *http.Request) {
 			taken = true
-			s.pass(w, r, route)
+			s.pass(w, s.withoutKey(r), route)
 		})(w, r)
 		if !taken {
 			route.Stats.Refuse()
@@ -105,6 +105,9 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Rou
 	if s.count(&s.passing) {
 		defer s.passing.Done()
 	}
+	ctx, stop := s.while(r.Context(), identity(r)) // the answer may be a stream
+	defer stop()
+	r = r.WithContext(ctx)
 	amend := s.corsOfRoute(w)
 	clear(w.Header()) // the answer is the upstream's
 	route.Pass(w, r, amend)

@@ -168,6 +168,9 @@ func (s *Server) changeScheduleForm(w http.ResponseWriter, r *http.Request) {
 	}
 	s.changeSchedule(w, r, form, func(one *jobs.Schedule) {
 		one.Cron, one.TimeZone = form.Values["cron"], form.Values["time_zone"]
+		if s.Auth != nil && s.Auth.Allowed(tenant(r), one.Caller) != nil { // from now on it is the caller's
+			one.Caller = caller(r)
+		}
 	})
 }
 

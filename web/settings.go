@@ -1,6 +1,8 @@
 package web
 
 import (
+	"cmp"
+	"net/http"
 	"net/netip"
 	"slices"
 	"time"
@@ -16,7 +18,12 @@ type Settings struct {
 
 	Proxies   []netip.Prefix // whose X-Forwarded-For and -Proto are believed, besides those of Config
 	Dashboard string         // the host on which alone pages and their session are, and no routes; empty for all hosts
+	KeyHeader string         // takes keys and tokens beside Authorization; DefaultKeyHeader if empty
 }
+
+// DefaultKeyHeader takes keys and tokens of callers whose Authorization is for an API
+// behind the hub.
+const DefaultKeyHeader = "Jobhub-Key"
 
 type settings struct {
 	Settings
@@ -31,6 +38,7 @@ func (s *Server) Apply(set Settings) {
 	if set.Dashboard != "" {
 		set.Hosts = append(set.Hosts, set.Dashboard)
 	}
+	set.KeyHeader = http.CanonicalHeaderKey(cmp.Or(set.KeyHeader, DefaultKeyHeader))
 	table := gateway.NewTable(set.Routes, s.Own, s.fail)
 	if old := s.settings.Load(); old != nil {
 		table.Keep(old.table)
@@ -38,6 +46,21 @@ func (s *Server) Apply(set Settings) {
 	if old := s.settings.Swap(&settings{set, table}); old != nil {
 		old.table.Close()
 	}
+}
+
+// keyHeader is the canonical name of the header for keys.
+func (s *Server) keyHeader() string { return s.settings.Load().KeyHeader }
+
+// withoutKey is a request as an upstream may get it: without the header for keys.
+func (s *Server) withoutKey(r *http.Request) *http.Request {
+	name := s.keyHeader()
+	if r.Header[name] == nil {
+		return r
+	}
+	out := *r
+	out.Header = r.Header.Clone()
+	out.Header.Del(name)
+	return &out
 }
 
 // ConfigState is what became of the configuration file.

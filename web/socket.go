@@ -56,7 +56,7 @@ type socket struct {
 	first   *message // the subscription of the query, for then
 	warned  bool     // that the credentials expire
 	warnAt  time.Time
-	checked time.Time // when the credentials were looked at
+	unhear  func() // stops listening for the end of the credentials; nil if nothing does
 	viewID  string
 	viewer  *hub.Viewer
 }
@@ -87,7 +87,6 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, since: time.Now(), waiting: waiting, first: first}
 	c.replies.socket = c
 	c.subscriber = subscriber{Server: s, out: &c.replies}
-	c.identified(who)
 	if c.cursor, err = s.follow(r.Context(), c.wake); err != nil { // before the 101, so that nothing after it is missed
 		s.fail(w, r, err)
 		s.sockets.Done()
@@ -103,6 +102,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	if expired {
 		c.closeLocked(statusExpired, "get a new token")
 	} else if !waiting {
+		c.identified(who)
 		c.welcome() // here, as its stack is deep and run's stays with the connection
 	}
 	c.describe()
@@ -215,6 +215,7 @@ func (c *socket) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closing = true
+	c.unheard()
 	c.timer.Stop()
 	c.cursor.Close()
 	c.unwatch()

@@ -11,6 +11,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/web/auth"
 )
 
 // stream is one client of server-sent events (WHATWG HTML section 9.2): the messages of
@@ -29,6 +30,9 @@ type stream struct {
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	who, err := s.identify(r)
 	var m *message
+	if err == nil && who.Grant == nil {
+		err = allow(who, auth.Watch)
+	}
 	if err == nil {
 		m, err = queryMessage(r)
 	}
@@ -47,13 +51,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.sockets.Done()
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := s.while(r.Context(), who)
 	defer cancel()
 	defer context.AfterFunc(s.stopped, cancel)()
-	if !who.Expires.IsZero() {
-		ctx, cancel = context.WithDeadline(ctx, who.Expires)
-		defer cancel()
-	}
 
 	woken := make(chan struct{}, 1)
 	cursor, err := s.follow(ctx, func() {
@@ -68,7 +68,17 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	defer cursor.Close()
 	e := &stream{ctx: ctx, body: w, control: http.NewResponseController(w), epoch: s.Hub.Epoch()}
-	defer context.AfterFunc(ctx, func() { e.control.SetWriteDeadline(time.Unix(1, 0)) })() // a write may wait for the client
+	interrupted := make(chan struct{})
+	spare := context.AfterFunc(ctx, func() { // a write may wait for the client
+		e.control.SetWriteDeadline(time.Unix(1, 0))
+		close(interrupted)
+	})
+	defer func() {
+		if !spare() {
+			<-interrupted
+		}
+		e.control.SetWriteDeadline(time.Time{}) // the end of the answer is still to be written
+	}()
 	e.subscriber = subscriber{Server: s, who: who, out: e, cursor: cursor}
 	if err := e.subscribe(ctx, *m, true); err != nil { // a long block is on its way by now
 		if !e.begun && !errors.Is(err, errGone) {
@@ -81,7 +91,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Live.opened.WithLabelValues("sse").Inc()
-	defer e.control.SetWriteDeadline(time.Time{})
 	if err := e.run(ctx, woken); err != nil && !errors.Is(err, errGone) && ctx.Err() == nil {
 		s.Logger.Error("a stream of events failed", "error", err)
 	}
@@ -100,11 +109,9 @@ func positionOf(id string) *since {
 func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 	ping := time.NewTimer(pingEvery)
 	defer ping.Stop()
-	for checked := time.Now(); ctx.Err() == nil; {
-		if now := time.Now(); e.Auth != nil && now.Sub(checked) >= pingEvery {
-			if checked = now; e.Auth.Check(e.who, now) != nil {
-				return errGone // and refused when it comes back
-			}
+	for ctx.Err() == nil {
+		if e.Auth != nil && e.Auth.Check(e.who, time.Now()) != nil {
+			return errGone // and refused when it comes back
 		}
 		lot, err := e.cursor.Next(ctx)
 		switch {

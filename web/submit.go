@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/web/auth"
 	"jobhub/web/gateway"
 )
 
@@ -159,7 +161,13 @@ func idempotencyKey(r *http.Request, body []byte) (*jobs.Key, error) {
 		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed Idempotency-Key", "Send one Idempotency-Key of 1 to 255 printable ASCII characters, quoted or not.")
 	}
 	print := sha256.Sum256(body)
-	return &jobs.Key{Scope: tenant(r) + " " + r.Method + " " + r.URL.Path, Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
+	return &jobs.Key{Scope: keyScope(identity(r), r.Method, r.URL.Path), Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
+}
+
+// keyScope is where an idempotency key is known: the same key of another caller, or for
+// another path, is another one. Tokens and sessions count as the key that they came from.
+func keyScope(who auth.Identity, method, path string) string {
+	return who.Tenant + " " + cmp.Or(who.Key, who.Name) + " " + method + " " + path
 }
 
 func parseKey(values []string) (string, bool) {

@@ -202,11 +202,11 @@ func (c *subscriber) bringTo(ctx context.Context, seq uint64) error {
 }
 
 // socketKey is the idempotency key of a submit over WebSocket: the same as over HTTP.
-func socketKey(tenant string, m message) (*jobs.Key, error) {
+func socketKey(who auth.Identity, m message) (*jobs.Key, error) {
 	key, ok := parseKey([]string{m.Key})
 	if !ok {
 		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed key", "key takes 1 to 255 printable ASCII characters.")
 	}
 	print := sha256.Sum256(m.Job)
-	return &jobs.Key{Scope: tenant + " POST /v1/jobs", Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
+	return &jobs.Key{Scope: keyScope(who, "POST", "/v1/jobs"), Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
 }

@@ -141,6 +141,9 @@ func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
 	ctx, stop := s.polling(r)
 	defer stop()
 	leased, err := s.Engine.Lease(ctx, tenant(r), r.PathValue("id"), in.Max, wait)
+	if ended := context.Cause(ctx); lapsed(ended) {
+		err = refused(ended)
+	}
 	if errors.Is(err, context.Canceled) && clientOf(r.Context()).Err() == nil { // the hub drains
 		leased, err = jobs.Leased{Leases: map[string]jobs.LeaseState{}, Directive: jobs.Go}, nil
 	}
@@ -216,6 +219,9 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) {
 	ctx, stop := s.polling(r)
 	defer stop()
 	beaten, err := s.Engine.Beat(ctx, tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
+	if ended := context.Cause(ctx); lapsed(ended) {
+		err = refused(ended)
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -225,10 +231,10 @@ func (s *Server) beat(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, b)
 }
 
-// polling is the context of a call that may be held: it ends with the request, and when
-// the hub drains.
+// polling is the context of a call that may be held: it ends with the request, when the
+// hub drains, and with the worker's credentials.
 func (s *Server) polling(r *http.Request) (context.Context, context.CancelFunc) {
-	ctx, stop := context.WithCancel(clientOf(r.Context()))
+	ctx, stop := s.while(clientOf(r.Context()), identity(r))
 	go func() {
 		select {
 		case <-s.drain:

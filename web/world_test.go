@@ -93,7 +93,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
-	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: p.web.Store, Handlers: handlers}); err != nil {
+	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.Allowed}); err != nil {
 		t.Fatal(err)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub

@@ -195,7 +195,7 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 		}
 	}
 	c.engine.Mask(next.Mask)
-	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, Proxies: next.Proxies, Dashboard: next.Dashboard})
+	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, Proxies: next.Proxies, Dashboard: next.Dashboard, KeyHeader: next.KeyHeader})
 	c.now, c.state = next, web.ConfigState{File: c.path, LoadedAt: time.Now()}
 	c.web.ReportConfig(c.state)
 	return nil

@@ -28,7 +28,7 @@ Usage: jobhub COMMAND [flags]
   cancel    cancel jobs
   retry     submit jobs again that have ended
   queues    list queues; pause, resume and limit them
-  token     make, list and revoke the keys of callers
+  keys      make, list and revoke the keys of callers (also called token)
   check     check a configuration file
   digest    hash and compress a file, as the demo's worker does
   version   print the version
@@ -47,7 +47,8 @@ var commands = map[string]func(ctx context.Context, args []string, stdout, stder
 	"cancel": runCancel,
 	"retry":  runRetry,
 	"queues": runQueues,
-	"token":  runToken,
+	"keys":   runKeys,
+	"token":  runKeys,
 	"check":  runCheck,
 	"digest": runDigest,
 	"version": func(_ context.Context, _ []string, stdout, _ io.Writer) int {

@@ -153,7 +153,7 @@ func TestRefusedStarts(t *testing.T) {
 		says       []string
 	}{
 		"address in use":       {addr: taken.Addr().String(), code: 1, says: []string{taken.Addr().String(), "in use", "--addr"}},
-		"not loopback":         {addr: "0.0.0.0:20001", code: 1, says: []string{"--addr 0.0.0.0:20001", "loopback", "jobhub token create"}},
+		"not loopback":         {addr: "0.0.0.0:20001", code: 1, says: []string{"--addr 0.0.0.0:20001", "loopback", "jobhub keys create"}},
 		"any address":          {addr: ":20001", code: 1, says: []string{"--addr :20001", "loopback"}},
 		"no address":           {addr: "here", code: 1, says: []string{`--addr "here"`, "127.0.0.1:8080"}},
 		"unwritable folder":    {data: filepath.Join(file, "data"), code: 1, says: []string{"data folder", file, "not a directory"}},

@@ -56,7 +56,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	var o serveOptions
 	fs := flag.NewFlagSet("jobhub serve", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.StringVar(&o.Addr, "addr", "127.0.0.1:8080", "`address` to listen on; loopback, unless there are keys (jobhub token create); port 0 takes a free one")
+	fs.StringVar(&o.Addr, "addr", "127.0.0.1:8080", "`address` to listen on; loopback, unless there are keys (jobhub keys create); port 0 takes a free one")
 	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store and the keys; it is created")
 	fs.Var((*names)(&o.Hosts), "hosts", "`names` by which callers may reach the hub, besides loopback ones and an IP address in --addr, like hub.example.com")
 	fs.Func("url", "`address` by which others reach the hub, like https://hub.example.com or https://example.com/jobhub: links and commands show it, and a proxy may take its path off or not", func(text string) error {
@@ -135,6 +135,9 @@ type hubServer struct {
 	traces *spans.Tracer // nil if they go nowhere
 
 	configured *configured // nil without a configuration file
+
+	unfollow  context.CancelFunc // ends following the keys; nil if they are not followed
+	following sync.WaitGroup
 }
 
 // startHub starts a hub that answers when it returns. Nothing is left behind on an error.
@@ -193,7 +196,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Wrap: h.traces.Calls}
 	handlers := map[string]jobs.Handler{"http": call.HTTP(calls), "fanout": call.Fanout(calls),
 		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Secrets: o.Secrets, Wrap: h.traces.Calls})}
-	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Lease: o.Lease, Logger: o.Logger,
+	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Allowed: keys.Allowed, Lease: o.Lease, Logger: o.Logger,
 		SeveralTenants: func() bool { return keys.SeveralTenants(time.Now()) }}); err != nil {
 		return nil, err
 	}
@@ -206,8 +209,16 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	}
 	h.http = &http.Server{Handler: h.traces.Requests(h.web), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
+	h.follow(keys)
 	go func() { h.served <- h.http.Serve(listener) }()
 	return h, nil
+}
+
+// follow has the hub hear of keys that other processes make and revoke.
+func (h *hubServer) follow(keys *auth.Keys) {
+	ctx, cancel := context.WithCancel(context.Background())
+	h.unfollow = cancel
+	h.following.Go(func() { keys.Follow(ctx) })
 }
 
 // storeFolder is the folder that --store and --data name.
@@ -243,7 +254,7 @@ func listen(addr string, keyed bool) (net.Listener, error) {
 	}
 	ip, err := netip.ParseAddr(host)
 	if !keyed && host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("--addr %s: without keys for callers the hub listens on loopback addresses only (127.0.0.1, [::1]); make one first: jobhub token create --role admin", addr)
+		return nil, fmt.Errorf("--addr %s: without keys for callers the hub listens on loopback addresses only (127.0.0.1, [::1]); make one first: jobhub keys create --role admin", addr)
 	}
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -296,6 +307,10 @@ func (h *hubServer) Close(ctx context.Context) error {
 
 func (h *hubServer) closeParts(ctx context.Context) (err error) {
 	h.configured.close()
+	if h.unfollow != nil {
+		h.unfollow()
+		h.following.Wait()
+	}
 	if h.engine != nil {
 		err = h.engine.Close(ctx)
 	}

@@ -5,33 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"jobhub/web/auth"
 )
 
-const tokenUsage = `Usage: jobhub token create --role admin|operator|submitter|worker|viewer [--name NAME] [--tenant TENANT] [--expires 720h] [--data DIR]
-       jobhub token list [--data DIR]
-       jobhub token revoke NAME|ID [--data DIR]
+const keysUsage = `Usage: jobhub keys create --role ROLE [--name NAME] [--tenant TENANT] [--expires 720h] [--data DIR]
+       jobhub keys list [--data DIR]
+       jobhub keys revoke NAME|ID [--data DIR]
 
 Makes, lists and revokes the keys that callers show to the hub. A key is printed once,
-when it is made; only its hash is stored. From the first key on the hub answers nobody
-without one. A running hub follows within a second.
+when it is made; only its hash is stored. A running hub follows within a second.
+jobhub token is the same command.
+
+From the first key on the hub answers nobody without one: give each command its key as
+JOBHUB_TOKEN or --token, and start running workers again with one. With a revoked key
+end its connections, tokens and sessions; its schedules and batches go no further. The
+hub stays closed when the last key is revoked.
 
   admin      everything
   operator   everything but what concerns keys
   submitter  submits, watches and cancels jobs
   worker     runs jobs, and watches
   viewer     watches
+  monitor    reads /metrics and the details of /readyz, nothing else
 
 `
 
-func runToken(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs := newFlags("token", tokenUsage, stderr)
+func runKeys(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	fs := newFlags("keys", keysUsage, stderr)
 	var key auth.Key
 	data := fs.String("data", "./jobhub-data", "`folder` of the hub's store")
-	fs.StringVar((*string)(&key.Role), "role", "", "what the key is for")
+	fs.StringVar((*string)(&key.Role), "role", "", "what the key is for: "+strings.Join(auth.RoleNames(), ", "))
 	fs.StringVar(&key.Name, "name", "", "what people call it, for lists and as author of changes (default its id)")
 	fs.StringVar(&key.Tenant, "tenant", "", "whose jobs it is about; tenants see nothing of each other (default \"default\")")
 	expires := fs.Duration("expires", 0, "how long it is good for, like 720h (default for ever)")
@@ -41,7 +50,7 @@ func runToken(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	now := time.Now()
 	if *expires < 0 {
-		fmt.Fprintln(stderr, "jobhub token: --expires takes how long the key is good for, like 720h")
+		fmt.Fprintln(stderr, "jobhub keys: --expires takes how long the key is good for, like 720h")
 		return 2
 	}
 	if *expires > 0 {
@@ -49,7 +58,7 @@ func runToken(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	keys, err := auth.Open(*data)
 	if err != nil {
-		fmt.Fprintln(stderr, "jobhub token:", err)
+		fmt.Fprintln(stderr, "jobhub keys:", err)
 		return 1
 	}
 	switch verb := append(args, "")[0]; {
@@ -58,21 +67,20 @@ func runToken(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	case len(args) == 1 && verb == "list":
 		err = listKeys(keys, now, stdout)
 	case len(args) == 2 && verb == "revoke":
-		if key, err = keys.Revoke(args[1], now); err == nil {
-			fmt.Fprintf(stdout, "%s %s revoked\n", key.ID, printable(key.Name))
-		}
+		err = revokeKey(keys, args[1], *data, now, stdout, stderr)
 	default:
-		fmt.Fprintln(stderr, "jobhub token: want create --role ROLE, list, or revoke NAME; see --help")
+		fmt.Fprintln(stderr, "jobhub keys: want create --role ROLE, list, or revoke NAME; see --help")
 		return 2
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "jobhub token:", err)
+		fmt.Fprintln(stderr, "jobhub keys:", err)
 		return 1
 	}
 	return 0
 }
 
 func createKey(keys *auth.Keys, key auth.Key, now time.Time, stdout, stderr io.Writer) error {
+	first := !keys.Configured(now)
 	key, text, err := keys.Create(key, now)
 	if err != nil {
 		return err
@@ -83,6 +91,25 @@ func createKey(keys *auth.Keys, key auth.Key, now time.Time, stdout, stderr io.W
 		until = ", good until " + key.Expires.Local().Format(time.DateTime)
 	}
 	fmt.Fprintf(stderr, "This key (%s, role %s, tenant %s%s) is shown only now. Use it as JOBHUB_TOKEN or in Authorization: Bearer.\n", printable(key.Name), key.Role, key.Tenant, until)
+	if first {
+		fmt.Fprintln(stderr, "It is the hub's first key: from now on the hub answers nobody without one, so give your commands theirs (export JOBHUB_TOKEN=jh_…), start running workers again with one, and save schedules again that were made before.")
+	}
+	return nil
+}
+
+func revokeKey(keys *auth.Keys, name, data string, now time.Time, stdout, stderr io.Writer) error {
+	key, err := keys.Revoke(name, now)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s %s revoked\n", key.ID, printable(key.Name))
+	list, err := keys.List()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(list, func(k auth.Key) bool { return k.State(now) == nil }) {
+		fmt.Fprintf(stderr, "No good key is left, and the hub stays closed: make another with jobhub keys create; or, to open the hub to everybody on its machine, stop it, delete %s and start it.\n", filepath.Join(data, "keys.json"))
+	}
 	return nil
 }
 

@@ -95,6 +95,17 @@ func TestKeys(t *testing.T) {
 		}
 	}
 
+	if code, out, errs := run(t, "keys", "create", "--role", "monitor", "--data", data); code != 0 || !strings.HasPrefix(out, "jh_") || strings.Contains(errs, "first key") {
+		t.Errorf("jobhub keys create: %d %s %s", code, out, errs)
+	} else {
+		monitor := strings.TrimSpace(out)
+		for path, want := range map[string]int{"/metrics": 200, "/readyz": 200, "/v1/jobs": 403, "/v1/events?all=1": 403} {
+			if a := h.call("GET", path, "", "Authorization: Bearer "+monitor); a.status != want {
+				t.Errorf("a monitor gets %d for %s, want %d", a.status, path, want)
+			}
+		}
+	}
+
 	h.signal(syscall.SIGTERM)
 	h = h.restart() // the keys stay
 	for key, want := range map[string]int{admin: 200, submitter: 401, "": 401} {
@@ -131,5 +142,52 @@ func TestKeys(t *testing.T) {
 		if strings.Contains(h.stderr.String()+h.stdout.String()+out+errs, secret) {
 			t.Error("a key is printed")
 		}
+	}
+}
+
+// TestFirstAndLastKey: the first key closes a running hub and the last one that is revoked
+// leaves it closed; both commands say so, and a worker that is refused says what it needs.
+func TestFirstAndLastKey(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	h := startHubAt(t, "127.0.0.1:0", data)
+	worker := start(t, exec.Command(program, "work", "--server", h.url, "--kind", "k", "--", "true"))
+	h.eventually("/v1/workers", func(a answer) bool { return strings.Contains(string(a.body), `"worker_id"`) })
+	code, out, errs := run(t, "token", "create", "--role", "admin", "--name", "root", "--data", data)
+	for _, part := range []string{"first key", "JOBHUB_TOKEN", "workers"} {
+		if code != 0 || !strings.Contains(errs, part) {
+			t.Errorf("the first key lacks %q: %d %s", part, code, errs)
+		}
+	}
+	if code := worker.wait(); code != 1 {
+		t.Errorf("the worker ends with %d", code)
+	}
+	if text := worker.stderr.String(); !strings.Contains(text, "JOBHUB_TOKEN") || !strings.Contains(text, "role worker") {
+		t.Errorf("the worker says %s", text)
+	}
+	again := exec.Command(program, "work", "--server", h.url, "--kind", "k", "--", "true")
+	again.Env = []string{"JOBHUB_TOKEN=" + strings.TrimSpace(out)}
+	start(t, again)
+	if code, _, errs := run(t, "keys", "create", "--role", "viewer", "--name", "v", "--data", data); code != 0 || strings.Contains(errs, "first key") {
+		t.Errorf("the second key: %d %s", code, errs)
+	}
+	if code, out, errs := run(t, "keys", "revoke", "root", "--data", data); code != 0 || !strings.Contains(out, "root revoked") || errs != "" {
+		t.Errorf("one of two: %d %s %s", code, out, errs)
+	}
+	if code, out, errs := run(t, "keys", "revoke", "v", "--data", data); code != 0 || !strings.Contains(out, "v revoked") || !strings.Contains(errs, "stays closed") || !strings.Contains(errs, filepath.Join(data, "keys.json")) {
+		t.Errorf("the last one: %d %s %s", code, out, errs)
+	}
+	h.signal(syscall.SIGTERM)
+	h = h.restart()
+	if a := h.call("GET", "/v1/jobs", ""); a.status != 401 {
+		t.Errorf("without a good key the hub says %d", a.status)
+	}
+	h.signal(syscall.SIGTERM) // and as it was said, it is open again
+	if err := os.Remove(filepath.Join(data, "keys.json")); err != nil {
+		t.Fatal(err)
+	}
+	h = h.restart()
+	if a := h.call("GET", "/v1/jobs", ""); a.status != 200 {
+		t.Errorf("without the file of keys the hub says %d", a.status)
 	}
 }

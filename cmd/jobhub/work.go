@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -39,6 +41,10 @@ Makes any program a worker: COMMAND runs once for each attempt at a job.
 When a job is cancelled, out of time or given to another worker, COMMAND and all that it
 has started get SIGTERM, and SIGKILL after 8 s. Nothing that it leaves running in its
 process group outlives it.
+
+A hub with keys wants one of the role worker, as JOBHUB_TOKEN or --token. Where the hub
+refuses the key, or none was given, the worker ends and says so; start it again with a
+good one.
 
 SIGTERM ends the worker: it takes no further jobs, lets those that run finish within
 --grace, and gives the rest back, which costs them no attempt. A second SIGTERM ends it at
@@ -88,6 +94,10 @@ func runWork(ctx context.Context, args []string, _, stderr io.Writer) int {
 	for told := 0; ; told++ {
 		select {
 		case err := <-ended:
+			if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusUnauthorized { // no key comes into a program that runs
+				fmt.Fprintf(stderr, "jobhub work: %s; start this worker again with a key of the role worker: JOBHUB_TOKEN=jh_… jobhub work …\n", strings.TrimSuffix(printable(p.Error()), "."))
+				return 1
+			}
 			if err != nil {
 				return fail(stderr, "work", c.Base, err)
 			}

@@ -34,7 +34,7 @@ func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err er
 	key.Name = cmp.Or(template.Name, key.ID)
 	switch {
 	case Roles[key.Role] == nil:
-		return Key{}, "", fmt.Errorf("the role is one of admin, operator, submitter, worker and viewer, not %q", key.Role)
+		return Key{}, "", fmt.Errorf("the role is one of %s, not %q", strings.Join(RoleNames(), ", "), key.Role)
 	case !jobs.WellFormedName(key.Tenant):
 		return Key{}, "", fmt.Errorf("the tenant must be 1 to 64 of a-z 0-9 . _ -, not %q", key.Tenant)
 	case template.Name != "" && !goodName(template.Name):
@@ -77,6 +77,7 @@ func (k *Keys) Revoke(nameOrID string, now time.Time) (key Key, err error) {
 
 // edit changes the file of keys. One process at a time does.
 func (k *Keys) edit(change func([]Key) ([]Key, error)) error {
+	defer k.look(time.Now(), true)
 	return k.locked(func() error {
 		list, err := k.read()
 		if err != nil {
@@ -85,22 +86,17 @@ func (k *Keys) edit(change func([]Key) ([]Key, error)) error {
 		if list, err = change(list); err != nil {
 			return err
 		}
-		if err := k.write(list); err != nil {
-			return err
-		}
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.looked = time.Time{} // what is new is read at once
-		return nil
+		return k.write(list)
 	})
 }
 
-// locked does something while no other process does.
+// locked changes files while no other process does. Each time it writes to the lock file,
+// which stays the same file: processes that follow the keys watch that one.
 func (k *Keys) locked(do func() error) error {
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(k.path("keys.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(k.path(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
@@ -108,7 +104,11 @@ func (k *Keys) locked(do func() error) error {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("locking %s: %w", f.Name(), err)
 	}
-	return do()
+	if err := do(); err != nil {
+		return err
+	}
+	f.WriteAt([]byte{'\n'}, 0) // an error only means that others notice later
+	return nil
 }
 
 // replace writes a file that only the owner reads: the whole of it or nothing, and

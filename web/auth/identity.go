@@ -1,12 +1,13 @@
 // Package auth says who a caller is and what it may do.
 //
-// A caller shows a key (jh_…), which a person made with jobhub token and which has a role
+// A caller shows a key (jh_…), which a person made with jobhub keys and which has a role
 // in one tenant, or a token (jht_…), which the holder of a key got for a browser and which
 // is good for a few jobs, queues or tags and some hours at most. What may be relied on:
 //
 //   - Keys are random and long (over 250 bits) and nothing but their SHA-256 is stored.
 //   - A key that is revoked takes its tokens and sessions with it, within a second, also
-//     when another process revokes it.
+//     when another process revokes it, and whoever stays (Watch) is told. A session ends
+//     when its holder logs out. Both last over restarts.
 //   - Where keys exist, nobody gets in without one; a file of keys that can't be read, or
 //     has vanished, lets nobody in.
 package auth
@@ -27,6 +28,7 @@ const (
 	Submitter Role = "submitter" // submits, watches and cancels jobs
 	Worker    Role = "worker"    // runs jobs, and watches
 	Viewer    Role = "viewer"    // watches
+	Monitor   Role = "monitor"   // reads /metrics and the details of /readyz
 )
 
 // Action is what a caller wants to do.
@@ -38,16 +40,23 @@ const (
 	Cancel     Action = "cancel"     // cancel jobs
 	Work       Action = "work"       // the worker protocol
 	Operate    Action = "operate"    // change queues, direct workers
+	Measure    Action = "measure"    // read /metrics and the details of /readyz
 	Administer Action = "administer" // keys, and what shows the hub from inside
 )
 
 // Roles are all roles with what they may do.
 var Roles = map[Role][]Action{
-	Admin:     {Watch, Submit, Cancel, Work, Operate, Administer},
+	Admin:     {Watch, Submit, Cancel, Work, Operate, Measure, Administer},
 	Operator:  {Watch, Submit, Cancel, Work, Operate},
 	Submitter: {Watch, Submit, Cancel},
 	Worker:    {Watch, Work},
 	Viewer:    {Watch},
+	Monitor:   {Measure},
+}
+
+// RoleNames are the names of all roles, the most powerful first.
+func RoleNames() []string {
+	return []string{string(Admin), string(Operator), string(Submitter), string(Worker), string(Viewer), string(Monitor)}
 }
 
 // Target is what an action is about: a job with its queue and tags, or what a
@@ -65,6 +74,7 @@ type Identity struct {
 	Role    Role      // of a key
 	Name    string    // of the key
 	Key     string    // its id; empty where no keys are configured
+	Session string    // of the dashboard: its id; else empty
 	Grant   *Grant    // of a token; nil for a key
 	Expires time.Time // zero for never
 }

@@ -53,6 +53,7 @@ func (k *Key) identity() Identity {
 const (
 	keyPrefix = "jh_"
 	keysFile  = "keys.json"
+	lockFile  = "keys.lock"
 	lookEvery = time.Second // how often a running hub looks for other keys at most
 )
 
@@ -61,18 +62,24 @@ const (
 type Keys struct {
 	dir string
 
-	mu     sync.RWMutex // protects the fields below
-	looked time.Time
-	file   os.FileInfo // as it was read; nil if there was none
-	byHash map[string]*Key
-	byID   map[string]*Key
-	err    error // why the file can't be used
-	secret []byte
+	mu         sync.RWMutex // protects the fields below
+	looked     time.Time
+	file       os.FileInfo // of the keys, as it was read; nil if there was none
+	byHash     map[string]*Key
+	byID       map[string]*Key
+	err        error // why the file of keys can't be used
+	secret     []byte
+	endedFile  os.FileInfo // of the sessions that were ended, as it was read; nil if there was none
+	ended      endedSessions
+	sessionErr error // why that file can't be used
+
+	watching sync.Mutex // protects watches; held while they are told
+	watches  map[*watch]struct{}
 }
 
 // Open reads the keys of a data folder. There need not be any, nor the folder.
 func Open(dir string) (*Keys, error) {
-	k := &Keys{dir: dir}
+	k := &Keys{dir: dir, watches: map[*watch]struct{}{}}
 	k.look(time.Now(), true)
 	return k, k.err
 }
@@ -126,17 +133,38 @@ func (k *Keys) Authenticate(bearer string, now time.Time) (Identity, error) {
 // Check returns nil as long as an identity is good, for callers that stay: a token or
 // session ends, and keys are revoked.
 func (k *Keys) Check(i Identity, now time.Time) error {
-	if i.Key == "" {
-		if k.Configured(now) {
-			return ErrUnknown
-		}
+	k.look(now, false)
+	return k.check(i, now)
+}
+
+// check is Check by what was read before.
+func (k *Keys) check(i Identity, now time.Time) error {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	switch {
+	case k.err != nil:
+		return k.err
+	case i.Key == "" && len(k.byID) > 0:
+		return ErrUnknown
+	case i.Key == "":
 		return nil
-	}
-	if !i.Expires.IsZero() && !now.Before(i.Expires) {
+	case !i.Expires.IsZero() && !now.Before(i.Expires):
 		return ErrExpired
 	}
-	_, err := k.find(now, func() *Key { return k.byID[i.Key] })
-	return err
+	key := k.byID[i.Key]
+	if key == nil {
+		return ErrUnknown
+	}
+	if err := key.State(now); err != nil || i.Session == "" {
+		return err
+	}
+	if k.sessionErr != nil {
+		return k.sessionErr
+	}
+	if k.ended.has(i.Key, i.Session) {
+		return ErrUnknown
+	}
+	return nil
 }
 
 // find returns a good key. One that is not known may just have been made.
@@ -156,7 +184,7 @@ func (k *Keys) find(now time.Time, get func() *Key) (*Key, error) {
 	return nil, ErrUnknown
 }
 
-// look reads the file again if it is another one than before.
+// look reads the files again that are others than before, and tells those who watch.
 func (k *Keys) look(now time.Time, always bool) {
 	k.mu.RLock()
 	since := now.Sub(k.looked)
@@ -165,30 +193,46 @@ func (k *Keys) look(now time.Time, always bool) {
 		return
 	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.looked = now
+	keys := k.lookKeysLocked()
+	sessions := k.lookSessionsLocked()
+	k.mu.Unlock()
+	if keys || sessions {
+		k.tell(now)
+	}
+}
+
+// lookKeysLocked reads the file of keys if it is another one than before.
+func (k *Keys) lookKeysLocked() (changed bool) {
 	info, err := os.Stat(k.path(keysFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if k.file != nil {
-			k.err = fmt.Errorf("%s is gone; nobody is let in until it is back, or the hub starts without keys", k.path(keysFile))
+		if k.file == nil || k.err != nil {
+			return false
 		}
-		return
+		k.err = fmt.Errorf("%s is gone; nobody is let in until it is back, or the hub starts without keys", k.path(keysFile))
+		return true
 	case err != nil:
 		k.err = fmt.Errorf("looking for keys in the data folder: %w", err)
-		return
-	case k.err == nil && k.file != nil && os.SameFile(info, k.file) && info.ModTime().Equal(k.file.ModTime()) && info.Size() == k.file.Size():
-		return
+		return true
+	case k.err == nil && same(info, k.file):
+		return false
 	}
 	k.file = info
 	var list []Key
 	if list, k.err = k.read(); k.err != nil {
-		return
+		return true
 	}
 	k.byHash, k.byID = make(map[string]*Key, len(list)), make(map[string]*Key, len(list))
 	for i := range list {
 		k.byHash[list[i].Hash], k.byID[list[i].ID] = &list[i], &list[i]
 	}
+	return true
+}
+
+// same reports whether a file is the one that was read before, which may be nil.
+func same(now, before os.FileInfo) bool {
+	return before != nil && os.SameFile(now, before) && now.ModTime().Equal(before.ModTime()) && now.Size() == before.Size()
 }
 
 // document is the file of keys.

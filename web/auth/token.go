@@ -31,6 +31,7 @@ type payload struct {
 	Tenant  string `json:"tenant"`
 	Expires int64  `json:"exp"` // in milliseconds since 1970
 	Grant   *Grant `json:"grant,omitzero"`
+	Session string `json:"session,omitzero"` // its id
 }
 
 // ErrTooLarge: a grant does not fit into a token.
@@ -39,7 +40,7 @@ var ErrTooLarge = errors.New("the token would be too large; name fewer jobs, que
 // Token issues a token of an identity for a grant. It ends at the time given at the
 // latest, and with the key.
 func (k *Keys) Token(i Identity, g Grant, expires time.Time) (token string, until time.Time, err error) {
-	return k.sign(tokenPrefix, i, &g, expires)
+	return k.sign(tokenPrefix, i, payload{Grant: &g}, expires)
 }
 
 func (k *Keys) token(text string, now time.Time) (Identity, error) {
@@ -51,26 +52,13 @@ func (k *Keys) token(text string, now time.Time) (Identity, error) {
 	return i, nil
 }
 
-// Session returns a text for a cookie that stands for an identity.
-func (k *Keys) Session(i Identity, expires time.Time) (cookie string, until time.Time, err error) {
-	return k.sign(sessionPrefix, i, nil, expires)
-}
-
-// Resume returns whose session a cookie is; the errors are those of Authenticate.
-func (k *Keys) Resume(cookie string, now time.Time) (Identity, error) {
-	i, p, err := k.verify(sessionPrefix, cookie, now)
-	if err != nil || p.Grant != nil {
-		return Identity{}, cmp.Or(err, ErrUnknown)
-	}
-	return i, nil
-}
-
-func (k *Keys) sign(prefix string, i Identity, g *Grant, expires time.Time) (string, time.Time, error) {
+func (k *Keys) sign(prefix string, i Identity, p payload, expires time.Time) (string, time.Time, error) {
 	if !i.Expires.IsZero() && i.Expires.Before(expires) {
 		expires = i.Expires
 	}
 	expires = expires.UTC().Truncate(time.Millisecond)
-	body, err := json.Marshal(payload{i.Key, i.Tenant, expires.UnixMilli(), g})
+	p.Key, p.Tenant, p.Expires = i.Key, i.Tenant, expires.UnixMilli()
+	body, err := json.Marshal(p)
 	if err != nil {
 		return "", expires, err
 	}

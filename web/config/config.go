@@ -24,6 +24,7 @@ type Config struct {
 	Mask        []string       // names of headers and query parameters that hold credentials, besides the usual ones
 	Queues      map[string]Queue
 	Routes      []gateway.Route
+	KeyHeader   string // takes the hub's keys beside Authorization; empty if not given
 	Otel        string // base URL of an OpenTelemetry collector; empty for none
 
 	Source []byte // the file

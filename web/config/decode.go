@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -25,8 +26,9 @@ func Decode(name string, data []byte) (*Config, error) {
 	c := &Config{Queues: map[string]Queue{}, Source: data, name: name, lines: map[string]int{}}
 	if doc := r.document(data); doc != nil {
 		r.mapping(doc, "", map[string]field{
-			"hosts":   r.texts(&c.Hosts, r.host),
-			"origins": r.texts(&c.Origins, r.origin),
+			"hosts":      r.texts(&c.Hosts, r.host),
+			"origins":    r.texts(&c.Origins, r.origin),
+			"key_header": func(n *yaml.Node, at string) { c.KeyHeader = r.keyHeader(n, at) },
 			"egress": func(n *yaml.Node, at string) {
 				r.mapping(n, at, map[string]field{"allow": func(n *yaml.Node, at string) { r.ranges(n, at, &c.EgressAllow) }})
 			},
@@ -101,6 +103,28 @@ func (r *reader) origin(n *yaml.Node, at, text string) bool {
 		return false
 	}
 	return true
+}
+
+// keyHeader reads the name of a header that nothing else uses: its value is taken for a key
+// and not passed on.
+func (r *reader) keyHeader(n *yaml.Node, at string) string {
+	text, ok := r.text(n, at)
+	name := http.CanonicalHeaderKey(text)
+	taken := []string{"Authorization", "Cookie", "Host", "Origin", "Prefer", "Idempotency-Key", "Upgrade", "Connection", "Accept", "User-Agent", "Traceparent", "Tracestate", "Forwarded", "Last-Event-Id", "Range", "Expect"}
+	switch {
+	case !ok:
+	case !jobs.IsToken(text):
+		r.fail(n, at, "must be the name of a header like Jobhub-Key, not %q", text)
+	case slices.Contains(taken, name) || jobs.HopByHop(name) || hasPrefix(name, "Content-", "Accept-", "If-", "Sec-", "X-Forwarded-", "Access-Control-"):
+		r.fail(n, at, "must not be %s, which has a meaning of its own; choose a name like Jobhub-Key", name)
+	default:
+		return text
+	}
+	return ""
+}
+
+func hasPrefix(name string, prefixes ...string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 }
 
 func (r *reader) ranges(n *yaml.Node, at string, to *[]netip.Prefix) {
