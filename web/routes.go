@@ -19,6 +19,9 @@ func (s *Server) table() map[string]http.HandlerFunc {
 		"POST /v1/jobs/{id}/cancel":  s.may(auth.Cancel, s.cancel),
 		"DELETE /v1/jobs/{id}":       s.may(auth.Cancel, s.cancel),
 		"POST /v1/jobs/{id}/retry":   s.may(auth.Submit, s.retry),
+		"PATCH /v1/jobs/{id}":        s.may(auth.Submit, s.patchJob),
+		"POST /v1/jobs/{id}/run":     s.may(auth.Submit, s.runJob),
+		"POST /v1/jobs/{id}/delete":  s.may(auth.Operate, s.deleteJob),
 
 		"POST /v1/jobs:bulk": s.may(auth.Operate, s.bulk),
 		"POST /v1/batch":     s.may(auth.Submit, s.postBatch),
