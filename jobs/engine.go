@@ -255,7 +255,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
 		}
 		input = again.Input.Clone() // it is compacted in its place
-		via.Upstreams = nil // the operator opened them for requests of the route, not for what a caller writes
+		via.Upstreams = nil         // the operator opened them for requests of the route, not for what a caller writes
 		if err := input.Compact(); err != nil {
 			return Accepted{}, invalid("/input", "%s", err)
 		}
