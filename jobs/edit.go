@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 // This file is what people do with a job besides cancelling and retrying it.
@@ -28,8 +26,8 @@ func DecodeEdit(data []byte) (edit Edit, err error) {
 		RunAt    *string   `json:"run_at"`
 		Delay    *string   `json:"delay"`
 	}
-	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
-		return edit, DecodeProblem(err)
+	if err := Decode(data, &doc); err != nil {
+		return edit, err
 	}
 	edit = Edit{Priority: doc.Priority, Queue: doc.Queue, Tags: doc.Tags}
 	if doc.Queue != nil && !WellFormedName(*doc.Queue) {

@@ -168,12 +168,16 @@ func (c *socket) submit(ctx context.Context, m message) error {
 	if err != nil {
 		return err
 	}
-	c.say(appendReply(nil, m.ID, c.acceptedBody(accepted)))
+	body, known := c.acceptedBody(accepted), accepted.Replayed || accepted.Existing
+	if accepted.Existing {
+		body = append(body[:len(body)-1], `,"existing":true}`...)
+	}
+	c.say(appendReply(nil, m.ID, body))
 	if !m.Watch {
 		return nil
 	}
-	watch := message{Type: "subscribe", ID: m.ID, Job: appendText(nil, accepted.Job.ID.String()), Snapshot: accepted.Replayed}
-	if !accepted.Replayed {
+	watch := message{Type: "subscribe", ID: m.ID, Job: appendText(nil, accepted.Job.ID.String()), Snapshot: known}
+	if !known {
 		watch.Since = &since{c.Hub.Epoch(), accepted.Job.Seq}
 	}
 	return c.open(ctx, watch, false)

@@ -1,8 +1,11 @@
 package web
 
 import (
+	"errors"
 	"net/http"
+	"strconv"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
@@ -134,4 +137,112 @@ func readForm(w http.ResponseWriter, r *http.Request, most int64) error {
 		return jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form can't be read, or is too large.")
 	}
 	return nil
+}
+
+// runForm is POST /jobs/{id}/run.
+func (s *Server) runForm(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	if err == nil {
+		_, _, err = s.Engine.RunNow(r.Context(), tenant(r), id)
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	seeOther(w, "/jobs/"+id.String())
+}
+
+// deleteForm is POST /jobs/{id}/delete. Where the form says ask, it first asks.
+func (s *Server) deleteForm(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	if err == nil {
+		err = readForm(w, r, maxForm)
+	}
+	path := "/jobs/" + id.String()
+	if err == nil && r.PostForm.Get("ask") != "" {
+		if _, _, err = s.Store.Job(r.Context(), tenant(r), id); err == nil {
+			s.page(w, r, http.StatusOK, view.ConfirmPage(s.shell(r, s.Hub.Position()), view.Confirm{Title: "Delete this job?",
+				Text: "It is forgotten at once, with its input and result. Jobs that belong to it stay. This can't be undone.", Action: path + "/delete",
+				Button: "Delete the job", Back: path}))
+			return
+		}
+	}
+	if err == nil {
+		err = s.Engine.Delete(r.Context(), tenant(r), id)
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	seeOther(w, "/jobs")
+}
+
+// changePage is GET /jobs/{id}/change: a form with what can be changed of a job.
+func (s *Server) changePage(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	var job jobs.Job
+	if err == nil {
+		job, _, err = s.Store.Job(r.Context(), tenant(r), id)
+	}
+	if err == nil { // what can't be changed is said before anybody writes
+		_, _, err = s.Engine.Change(r.Context(), tenant(r), id, jobs.Edit{})
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	form := view.ScheduleForm{Values: map[string]string{"priority": strconv.Itoa(job.Priority), "queue": job.Queue}}
+	s.page(w, r, http.StatusOK, view.ChangePage(s.shell(r, s.Hub.Position()), job, form))
+}
+
+// changeForm is POST /jobs/{id}/change. What is wrong is said beside the field.
+func (s *Server) changeForm(w http.ResponseWriter, r *http.Request) {
+	id, err := jobID(r)
+	var form *view.ScheduleForm
+	if err == nil {
+		form, err = readScheduleForm(w, r, "priority", "queue", "delay")
+	}
+	if err != nil {
+		s.failPage(w, r, err)
+		return
+	}
+	edit, err := editOf(form)
+	if err == nil && len(form.Errors) == 0 {
+		_, _, err = s.Engine.Change(r.Context(), tenant(r), id, edit)
+	}
+	if err == nil && len(form.Errors) == 0 {
+		seeOther(w, "/jobs/"+id.String())
+		return
+	}
+	job, _, readErr := s.Store.Job(r.Context(), tenant(r), id)
+	if p := problemOf(err); readErr != nil || err != nil && (p.Status >= 500 && p.Code == jobs.Internal || p.Code == jobs.Conflict) {
+		s.failPage(w, r, errors.Join(readErr, err))
+		return
+	}
+	if err != nil {
+		misfit(form, err)
+	}
+	s.page(w, r, refusedWith(err), view.ChangePage(s.shell(r, s.Hub.Position()), job, *form))
+}
+
+// editOf is what the fields of a form say, as PATCH takes it.
+func editOf(form *view.ScheduleForm) (jobs.Edit, error) {
+	members := map[string]any{}
+	for _, name := range []string{"queue", "delay"} {
+		if text := form.Values[name]; text != "" {
+			members[name] = text
+		}
+	}
+	if text := form.Values["priority"]; text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			form.Errors["priority"] = "must be a whole number"
+		}
+		members["priority"] = n
+	}
+	body, err := json.Marshal(members)
+	if err != nil { // texts and numbers
+		panic(err)
+	}
+	return jobs.DecodeEdit(body)
 }

@@ -351,6 +351,8 @@ const (
 	exampleQueued    = "0197f0a2-5c1e-7000-8000-0000000000a1"
 	exampleCancelled = "0197f0a2-5c1e-7000-8000-0000000000f1"
 	exampleEchoed    = "0197f0a2-5c1e-7000-8000-0000000000e1"
+	exampleRetried   = "0197f0a2-5c1e-7000-8000-0000000000d1"
+	exampleLater     = "0197f0a2-5c1e-7000-8000-0000000000a2"
 	exampleBatch     = "0197f0a2-5c1e-7000-8000-0000000000b1" // of which a request failed
 	exampleWorker    = "wk_ajvrhl4l2u7opztx"
 	exampleCallback  = "7225f113a8e84f56b0ceb237"
@@ -364,6 +366,17 @@ func (s *stand) in(text string) string {
 			id := s.w.submit(`{"kind":"hello"}`)
 			s.w.do("DELETE", "/v1/jobs/"+id, "").want(200)
 			return id
+		},
+		exampleRetried: func() string {
+			id := s.w.submit(`{"kind":"hello"}`)
+			s.w.do("DELETE", "/v1/jobs/"+id, "").want(200)
+			s.w.do("POST", "/v1/jobs/"+id+"/retry", "").want(202)
+			return id
+		},
+		exampleLater: func() string { return s.w.submit(`{"kind":"hello","delay":"1h"}`) },
+		"invoice-7": func() string {
+			s.w.do("POST", "/v1/jobs", `{"kind":"hello","input":{"invoice":"invoice-7"},"unique":{"by":["kind","input"]}}`)
+			return "invoice-7"
 		},
 		exampleEchoed: func() string {
 			id := s.w.submit(`{"kind":"echo","input":{"say":"hello"}}`)

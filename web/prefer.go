@@ -84,8 +84,9 @@ func otherPreferences(h http.Header) string {
 	return strings.Join(kept, ", ")
 }
 
-// maxWait is the longest a request is held for Prefer: wait.
-const maxWait = 60 * time.Second
+// maxWait is the longest a request is held for Prefer: wait: less than the 60 s after which
+// proxies give up by default.
+const maxWait = 50 * time.Second
 
 // preferredWait is the wait=N of a Prefer header, in whole seconds; of several, the
 // first counts.

@@ -7,7 +7,8 @@ import (
 	"jobhub/jobs"
 )
 
-// retry is POST /v1/jobs/{id}/retry: a new job like the old one, which stays as it is.
+// retry is POST /v1/jobs/{id}/retry: a new job like the old one, which stays as it is, or the
+// retry that it has already.
 func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 	id, err := jobID(r)
 	if err != nil {
@@ -17,6 +18,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Input   jobs.Value `json:"input"`
 		Targets []string   `json:"targets"`
+		Again   bool       `json:"again"`
 	}
 	body, err := decodeBody(w, r, jobs.MaxInput, &in)
 	if err != nil {
@@ -28,7 +30,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Input: in.Input, Targets: in.Targets, Key: key, Caller: caller(r)})
+	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Input: in.Input, Targets: in.Targets, Again: in.Again, Key: key, Caller: caller(r)})
 	if errors.Is(err, jobs.ErrQueueFull) {
 		if old, _, err := s.Store.Job(r.Context(), tenant(r), id); err == nil {
 			s.refuseFull(w, r, old.Tenant, old.Queue)

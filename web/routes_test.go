@@ -14,7 +14,7 @@ import (
 const unknownID = "0197f0a2-5c1e-7000-8000-000000a44f09"
 
 // routeCase is what a route answers. In the request ID stands for a queued job, DONE for a
-// finished one, BATCH for a finished batch with a request that failed, WORKER for a worker and TOKEN for a lease of it.
+// finished one, LATER for a scheduled one, BATCH for a finished batch with a request that failed, WORKER for a worker and TOKEN for a lease of it.
 type routeCase struct {
 	route, request string
 	body           string
@@ -30,6 +30,9 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 	if strings.Contains(request, "DONE") {
 		w.do("DELETE", "/v1/jobs/"+id, "").want(200)
 		request = strings.Replace(request, "DONE", id, 1)
+	}
+	if strings.Contains(request, "LATER") {
+		request = strings.Replace(request, "LATER", w.submit(`{"kind":"nobody","delay":"1h"}`), 1)
 	}
 	if strings.Contains(request, "BATCH") {
 		batch := w.do("POST", "/batch?async=true", `{"requests":[{"method":"GET","path":"/v1/jobs/`+unknownID+`"}]}`).want(202).text("id")
@@ -80,6 +83,14 @@ var routeCases = []routeCase{
 	{"POST /v1/jobs/{id}/retry", "POST /v1/jobs/DONE/retry", "", 202, "application/json"},
 	{"POST /v1/jobs/{id}/retry", "POST /v1/jobs/ID/retry", "", 409, "application/problem+json"},
 	{"POST /v1/jobs/{id}/retry", "POST /v1/jobs/" + unknownID + "/retry", "", 404, "application/problem+json"},
+	{"PATCH /v1/jobs/{id}", "PATCH /v1/jobs/ID", `{"priority":1}`, 200, "application/json"},
+	{"PATCH /v1/jobs/{id}", "PATCH /v1/jobs/ID", `{"kind":"k"}`, 422, "application/problem+json"},
+	{"PATCH /v1/jobs/{id}", "PATCH /v1/jobs/DONE", `{"priority":1}`, 409, "application/problem+json"},
+	{"PATCH /v1/jobs/{id}", "PATCH /v1/jobs/" + unknownID, `{}`, 404, "application/problem+json"},
+	{"POST /v1/jobs/{id}/run", "POST /v1/jobs/LATER/run", "", 200, "application/json"},
+	{"POST /v1/jobs/{id}/run", "POST /v1/jobs/DONE/run", "", 409, "application/problem+json"},
+	{"POST /v1/jobs/{id}/delete", "POST /v1/jobs/DONE/delete", "", 204, ""},
+	{"POST /v1/jobs/{id}/delete", "POST /v1/jobs/ID/delete", "", 409, "application/problem+json"},
 	{"POST /v1/jobs:bulk", "POST /v1/jobs:bulk", `{"action":"cancel","filter":{}}`, 202, "application/json"},
 	{"POST /v1/jobs:bulk", "POST /v1/jobs:bulk", `{"action":"cancel","filter":{},"dry_run":true}`, 200, "application/json"},
 	{"POST /v1/jobs:bulk", "POST /v1/jobs:bulk", `{"action":"cancel"}`, 422, "application/problem+json"},
@@ -161,6 +172,15 @@ var routeCases = []routeCase{
 	{"POST /jobs/{id}/cancel", "POST /jobs/x/cancel", "", 404, "text/html; charset=utf-8"},
 	{"POST /jobs/{id}/retry", "POST /jobs/DONE/retry", "", 303, ""},
 	{"POST /jobs/{id}/retry", "POST /jobs/ID/retry", "", 409, "text/html; charset=utf-8"},
+	{"POST /jobs/{id}/run", "POST /jobs/LATER/run", "", 303, ""},
+	{"POST /jobs/{id}/run", "POST /jobs/DONE/run", "", 409, "text/html; charset=utf-8"},
+	{"GET /jobs/{id}/change", "GET /jobs/ID/change", "", 200, "text/html; charset=utf-8"},
+	{"GET /jobs/{id}/change", "GET /jobs/DONE/change", "", 409, "text/html; charset=utf-8"},
+	{"POST /jobs/{id}/change", "POST /jobs/ID/change", "priority=3&queue=other", 303, ""},
+	{"POST /jobs/{id}/change", "POST /jobs/ID/change", "priority=high", 422, "text/html; charset=utf-8"},
+	{"POST /jobs/{id}/delete", "POST /jobs/DONE/delete", "ask=1", 200, "text/html; charset=utf-8"},
+	{"POST /jobs/{id}/delete", "POST /jobs/DONE/delete", "", 303, ""},
+	{"POST /jobs/{id}/delete", "POST /jobs/ID/delete", "", 409, "text/html; charset=utf-8"},
 	{"GET /{$}", "GET /?view=wall", "", 200, "text/html; charset=utf-8"},
 	{"GET /batches", "GET /batches?state=queued&kind=batch", "", 200, "text/html; charset=utf-8"},
 	{"GET /batches", "GET /batches?state=x", "", 400, "text/html; charset=utf-8"},
@@ -309,7 +329,7 @@ func TestMethodsThatAPathDoesNotTake(t *testing.T) {
 	w := start(t)
 	for request, allow := range map[string]string{
 		"PUT /v1/jobs":                          "GET, HEAD, POST",
-		"PATCH /v1/jobs/" + unknownID:           "GET, HEAD, DELETE",
+		"PUT /v1/jobs/" + unknownID:             "GET, HEAD, PATCH, DELETE",
 		"GET /v1/jobs/" + unknownID + "/cancel": "POST",
 		"POST /healthz":                         "GET, HEAD",
 		"OPTIONS /v1/queues":                    "GET, HEAD",

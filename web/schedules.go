@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -47,13 +48,14 @@ func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) {
 		TimeZone string     `json:"time_zone"`
 		Job      jobs.Value `json:"job"`
 		Paused   bool       `json:"paused"`
+		Overlap  string     `json:"overlap"`
 	}
 	if _, err := decodeBody(w, r, jobs.MaxInput, &in); err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	schedule, made, err := s.Engine.PutSchedule(r.Context(), tenant(r), jobs.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
-		Job: in.Job, Paused: in.Paused, Caller: caller(r)})
+		Job: in.Job, Paused: in.Paused, Overlap: in.Overlap, Caller: caller(r)})
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -98,12 +100,14 @@ func appendSchedule(b []byte, s *jobs.Schedule) ([]byte, error) {
 		TimeZone  string            `json:"time_zone"`
 		Job       jobs.Value        `json:"job"`
 		Paused    bool              `json:"paused"`
+		Overlap   string            `json:"overlap"`
 		NextAt    *string           `json:"next_at"`
 		LastAt    *string           `json:"last_at"`
 		LastJob   string            `json:"last_job"`
 		LastError *jobs.Problem     `json:"last_error"`
+		SkippedAt *string           `json:"skipped_at"`
 		Links     map[string]string `json:"links"`
-	}{s.Name, s.Cron, s.TimeZone, jobs.Shown(s.Shown()), s.Paused, at(s.NextAt), at(s.LastAt), "", s.LastError,
+	}{s.Name, s.Cron, s.TimeZone, jobs.Shown(s.Shown()), s.Paused, cmp.Or(s.Overlap, jobs.Overlaps[0]), at(s.NextAt), at(s.LastAt), "", s.LastError, at(s.SkippedAt),
 		map[string]string{"self": "/v1/schedules/" + s.Name, "jobs": "/v1/jobs?tag=schedule:" + s.Name}}
 	if s.LastJob != (jobs.ID{}) {
 		doc.LastJob = s.LastJob.String()

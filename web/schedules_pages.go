@@ -52,7 +52,7 @@ func (s *Server) showSchedule(w http.ResponseWriter, r *http.Request, status int
 		return
 	}
 	if form == nil {
-		form = &view.ScheduleForm{Values: map[string]string{"cron": model.It.Cron, "time_zone": model.It.TimeZone}}
+		form = &view.ScheduleForm{Values: map[string]string{"cron": model.It.Cron, "time_zone": model.It.TimeZone, "overlap": cmp.Or(model.It.Overlap, jobs.Overlaps[0])}}
 	}
 	s.page(w, r, status, view.SchedulePage(s.shell(r, s.Hub.Position()), model, *form))
 }
@@ -134,12 +134,12 @@ func (s *Server) scheduleOf(ctx context.Context, tenant string, one jobs.Schedul
 
 // makeScheduleForm is POST /schedules: PUT of a new one for those without scripts.
 func (s *Server) makeScheduleForm(w http.ResponseWriter, r *http.Request) {
-	form, err := readScheduleForm(w, r, "name", "cron", "time_zone", "kind", "queue", "input", "more", "paused")
+	form, err := readScheduleForm(w, r, "name", "cron", "time_zone", "overlap", "kind", "queue", "input", "more", "paused")
 	if err != nil {
 		s.failPage(w, r, err)
 		return
 	}
-	one := jobs.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: caller(r)}
+	one := jobs.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Overlap: form.Values["overlap"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: caller(r)}
 	if !jobs.WellFormedName(one.Name) {
 		form.Errors["name"] = "must be 1 to 64 of a-z 0-9 . _ -"
 	}
@@ -161,13 +161,16 @@ func (s *Server) makeScheduleForm(w http.ResponseWriter, r *http.Request) {
 
 // changeScheduleForm is POST /schedules/{name}: it changes when a schedule runs.
 func (s *Server) changeScheduleForm(w http.ResponseWriter, r *http.Request) {
-	form, err := readScheduleForm(w, r, "cron", "time_zone")
+	form, err := readScheduleForm(w, r, "cron", "time_zone", "overlap")
 	if err != nil {
 		s.failPage(w, r, err)
 		return
 	}
 	s.changeSchedule(w, r, form, func(one *jobs.Schedule) {
 		one.Cron, one.TimeZone = form.Values["cron"], form.Values["time_zone"]
+		if r.PostForm.Has("overlap") {
+			one.Overlap = form.Values["overlap"]
+		}
 		if s.Auth != nil && s.Auth.Allowed(tenant(r), one.Caller) != nil { // from now on it is the caller's
 			one.Caller = caller(r)
 		}

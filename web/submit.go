@@ -91,6 +91,9 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 	if applied := p.applied(); applied != "" {
 		h.Set("Preference-Applied", applied)
 	}
+	if accepted.Existing {
+		h.Set("Jobhub-Existing", "true")
+	}
 	job := accepted.Job
 	if p.waiting {
 		now, pos, err := s.awaitFinal(clientOf(r.Context()), job.Tenant, job.ID, p.wait)
@@ -126,6 +129,14 @@ func (s *Server) writeAccepted(w http.ResponseWriter, a jobs.Accepted, body func
 	h := w.Header()
 	h.Set("Location", self+"/response")
 	h.Set("Operation-Location", self)
+	if a.Existing {
+		h.Set("Jobhub-Existing", "true")
+		if !a.Job.State.Final() {
+			h.Set("Retry-After", "1")
+		}
+		writeJSON(w, http.StatusOK, appendJob(nil, &a.Job, jobs.Position{Epoch: s.Hub.Epoch(), Seq: a.Job.Seq}))
+		return
+	}
 	h.Set("Retry-After", "1")
 	writeJSON(w, http.StatusAccepted, body(a))
 }

@@ -34,6 +34,13 @@ func childText(j jobs.Job) string {
 	return j.Kind
 }
 
+// jobFields are what can be changed of a job that does not run.
+var jobFields = []scheduleField{
+	{Name: "priority", Label: "Priority", Hint: "from -100 to 100, higher first", Example: "0"},
+	{Name: "queue", Label: "Queue", Hint: "1 to 64 of a-z 0-9 . _ -", Example: "default"},
+	{Name: "delay", Label: "Put off", Hint: "from now, like 30s, 15m or 2h; as it is if empty", Example: "15m"},
+}
+
 func coord(f float64) string { return strconv.FormatFloat(math.Round(f*10)/10, 'f', -1, 64) }
 
 // timelineText says in words what the timeline draws.

@@ -41,6 +41,21 @@ type ScheduleForm struct {
 
 func (f ScheduleForm) refused() bool { return len(f.Errors) > 0 || f.Wrong != "" }
 
+// overlapText says what becomes of a tick while a run is unfinished.
+func (it Schedule) overlapText() string {
+	switch {
+	case it.Overlap == "skip":
+		return "the tick is skipped"
+	case it.Overlap == "replace":
+		return "it is cancelled for the next"
+	case it.Overlap == "queue":
+		return "the next waits for its end"
+	case it.OrderingKey != "":
+		return "the next waits, by ordering key"
+	}
+	return "the next starts beside it"
+}
+
 // MaxRuns is how many runs of a schedule are drawn.
 const MaxRuns = 20
 
@@ -83,6 +98,7 @@ var scheduleFields = []scheduleField{
 	{Name: "name", Label: "Name", Hint: "1 to 64 of a-z 0-9 . _ -", Example: "nightly"},
 	{Name: "cron", Label: "When", Hint: "minute hour day month weekday, or @hourly, @daily …", Example: "0 3 * * mon-fri", List: "cron-words", Own: true, Key: "e"},
 	{Name: "time_zone", Label: "Time zone", Hint: "like Europe/Berlin; UTC if empty", Example: "UTC", List: "zones", Own: true},
+	{Name: "overlap", Label: "Overlap", Hint: "while a run is unfinished: allow, skip, queue or replace", Example: "allow", List: "overlaps", Own: true},
 	{Name: "kind", Label: "Kind", Hint: "of the job, as a worker takes it", Example: "report.daily"},
 	{Name: "queue", Label: "Queue", Hint: "default if empty", Example: "default"},
 	{Name: "input", Label: "Input", Hint: "as JSON; none if empty", Rows: 4},
@@ -95,6 +111,7 @@ var proposals = []struct {
 	Values []string
 }{
 	{"cron-words", []string{"* * * * *", "*/15 * * * *", "@hourly", "@daily", "@weekly", "@monthly", "0 9 * * mon-fri", "0 12 L * *"}},
+	{"overlaps", jobs.Overlaps},
 	{"zones", []string{"UTC", "Europe/London", "Europe/Berlin", "Europe/Kyiv", "America/New_York", "America/Chicago", "America/Los_Angeles", "America/Sao_Paulo",
 		"Africa/Lagos", "Asia/Dubai", "Asia/Kolkata", "Asia/Singapore", "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney"}},
 }
@@ -115,7 +132,10 @@ func (s Schedule) last() (j jobs.Job, ok bool) {
 
 // overlap says what happens when a tick comes while the run before still goes on.
 func (s Schedule) overlap() string {
-	if s.OrderingKey != "" {
+	switch {
+	case s.Overlap == "skip" || s.Overlap == "replace":
+		return s.Overlap
+	case s.Overlap == "queue" || s.OrderingKey != "":
 		return "one at a time"
 	}
 	return "allowed"
