@@ -83,6 +83,11 @@ var (
 	ErrQueueFull = typedProblem("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
 	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job's time of retention is over; it is no longer kept."}
 
+	// ErrDamaged: what was asked for stands in a part of the store that is not as it was
+	// written. Of a batch that meets it nothing is stored.
+	ErrDamaged = &Problem{Type: "urn:jobhub:problem:store_damaged", Title: "Store damaged", Status: 500, Code: Internal,
+		Detail: "A part of the hub's store is damaged, and what was asked for cannot be read. The hub's log says which part; restore a backup of the data folder."}
+
 	// ErrTrimmed: the log no longer reaches back to the position asked for.
 	ErrTrimmed = errors.New("the log no longer holds this position")
 	// ErrAhead: the position asked for is beyond the end of the log.

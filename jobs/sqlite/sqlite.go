@@ -13,6 +13,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -29,12 +30,13 @@ import (
 var schema string
 
 // schemaVersion rises with every change of schema.sql.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // Options of a store. The zero value means the defaults.
 type Options struct {
-	TailBytes int // memory for the newest events; 32 MiB if 0, none if negative
-	Readers   int // connections for reading; 4 if 0
+	TailBytes int          // memory for the newest events; 32 MiB if 0, none if negative
+	Readers   int          // connections for reading; 4 if 0
+	Logger    *slog.Logger // told of damage; none if nil
 }
 
 // ErrInUse: another process has the store open.
@@ -47,6 +49,8 @@ type Store struct {
 	epoch epoch
 	tail  tail
 	read  *sqlitex.Pool
+
+	damage damageLog
 
 	searching chan struct{} // held by the search that is under way
 
@@ -84,6 +88,9 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	}
 	s := &Store{path: filepath.Join(dir, "jobs.db"), searching: make(chan struct{}, 1), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
 		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}}
+	if s.damage.log = o.Logger; o.Logger == nil {
+		s.damage.log = slog.New(slog.DiscardHandler)
+	}
 	s.tail.limit, s.tail.grown = o.TailBytes, make(chan struct{})
 	if o.TailBytes == 0 {
 		s.tail.limit = 32 << 20
@@ -96,8 +103,12 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 			s.Close()
 		}
 	}()
-	if s.write, err = sqlite.OpenConn(s.path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL); err != nil {
-		return nil, fmt.Errorf("opening %s: %w", s.path, err)
+	registerVFS()
+	if err = createIfMissing(ctx, s.path); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", s.path, s.damaged(err, "the database"))
+	}
+	if s.write, err = sqlite.OpenConn(fileURI(s.path), sqlite.OpenReadWrite|sqlite.OpenURI|sqlite.OpenWAL); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", s.path, s.damaged(err, "the database"))
 	}
 	if err = s.prepare(ctx, dir); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", s.path, err)
@@ -106,7 +117,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if readers == 0 {
 		readers = 4
 	}
-	s.read, err = sqlitex.NewPool(s.path, sqlitex.PoolOptions{PoolSize: readers, Flags: sqlite.OpenReadWrite | sqlite.OpenWAL,
+	s.read, err = sqlitex.NewPool(fileURI(s.path), sqlitex.PoolOptions{PoolSize: readers, Flags: sqlite.OpenReadWrite | sqlite.OpenURI | sqlite.OpenWAL,
 		PrepareConn: func(c *sqlite.Conn) error {
 			return sqlitex.ExecuteScript(c, "PRAGMA query_only=ON;", nil)
 		}})
@@ -131,23 +142,13 @@ func lockFolder(dir string) (*os.File, error) {
 }
 
 func (s *Store) prepare(ctx context.Context, dir string) error {
-	for _, setting := range []string{"auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=" + synchronous,
-		"wal_autocheckpoint=4000", "cache_size=-16384", "temp_store=MEMORY"} {
+	// Without cache_spill the frames of the WAL that are read are always final, and can be checked.
+	for _, setting := range []string{"synchronous=" + synchronous, "wal_autocheckpoint=4000", "cache_size=-16384", "cache_spill=OFF", "temp_store=MEMORY"} {
 		if err := sqlitex.ExecuteTransient(s.write, "PRAGMA "+setting, nil); err != nil {
 			return err
 		}
 	}
-	version, err := sqlitex.ResultInt64(s.write.Prep("PRAGMA user_version"))
-	if err != nil {
-		return err
-	}
-	switch {
-	case version == 0:
-		err = sqlitex.ExecuteScript(s.write, schema+fmt.Sprintf("PRAGMA user_version=%d;", schemaVersion), nil)
-	case version != schemaVersion:
-		err = fmt.Errorf("the store has format %d and this program knows up to %d; use the jobhub that wrote it, or a newer one", version, schemaVersion)
-	}
-	if err != nil {
+	if err := migrate(s.write); err != nil {
 		return err
 	}
 	if err := s.loadQueues(); err != nil {
@@ -159,6 +160,7 @@ func (s *Store) prepare(ctx context.Context, dir string) error {
 	if err := s.loadTail(); err != nil {
 		return err
 	}
+	var err error
 	s.epoch, err = openEpoch(s.write, filepath.Join(dir, "epoch"), s.tail.head)
 	return err
 }
@@ -205,6 +207,7 @@ func (s *Store) Close() error {
 		head, _ := s.tail.position()
 		errs = append(errs, s.epoch.close(head), s.write.Close())
 		s.write = nil
+		forgetFiles(s.path)
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
