@@ -60,6 +60,7 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 		q.settings = settings
 	}
 	s.mu.Unlock()
+	s.epoch.acknowledged(s.path, c.seq)
 	s.tail.publish(c.events)
 	b.Woken, b.Ready = c.woken, c.opened
 	return nil

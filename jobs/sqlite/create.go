@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,7 +58,7 @@ func create(path string) error {
 
 // createIfMissing creates the database, or brings one without checksums to the present
 // format.
-func createIfMissing(ctx context.Context, path string) error {
+func createIfMissing(ctx context.Context, path string, log *slog.Logger) error {
 	header := make([]byte, 100)
 	n, err := readStart(path, header)
 	switch {
@@ -71,6 +72,10 @@ func createIfMissing(ctx context.Context, path string) error {
 	case n < len(header) || string(header[:16]) != "SQLite format 3\x00":
 		return nil // SQLite says what is wrong with it
 	case header[20] == 0 && binary.BigEndian.Uint32(header[68:]) == 0:
+		if wal, err := readWAL(path); err != nil || wal.broken || wal.dropped > 0 {
+			log.Error("the WAL of the store is damaged; what stood in it is lost", "frames", wal.dropped, "error", err)
+		}
+		log.Info("bringing the store to a new format; the former database is replaced when that is done", "format", schemaVersion)
 		return rebuild(ctx, path)
 	}
 	return nil

@@ -17,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"github.com/go-json-experiment/json"
 	"zombiezen.com/go/sqlite"
@@ -83,19 +82,17 @@ type lane struct {
 
 // Open opens the store in a folder, and creates both where they do not exist.
 func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("creating the data folder %s: %w; choose another with --data", dir, err)
+	log := o.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{path: filepath.Join(dir, "jobs.db"), searching: make(chan struct{}, 1), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
-		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}}
-	if s.damage.log = o.Logger; o.Logger == nil {
-		s.damage.log = slog.New(slog.DiscardHandler)
-	}
+	s := &Store{path: filepath.Join(dir, databaseFile), searching: make(chan struct{}, 1), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
+		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}, damage: damageLog{log: log}}
 	s.tail.limit, s.tail.grown = o.TailBytes, make(chan struct{})
 	if o.TailBytes == 0 {
 		s.tail.limit = 32 << 20
 	}
-	if s.lock, err = lockFolder(dir); err != nil {
+	if s.lock, err = openFolder(dir, log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -103,16 +100,10 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 			s.Close()
 		}
 	}()
-	registerVFS()
-	if err = createIfMissing(ctx, s.path); err != nil {
-		return nil, fmt.Errorf("opening %s: %w", s.path, s.damaged(err, "the database"))
+	if err = s.open(ctx, dir, log); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", s.path, s.damaged(err, "while opening"))
 	}
-	if s.write, err = sqlite.OpenConn(fileURI(s.path), sqlite.OpenReadWrite|sqlite.OpenURI|sqlite.OpenWAL); err != nil {
-		return nil, fmt.Errorf("opening %s: %w", s.path, s.damaged(err, "the database"))
-	}
-	if err = s.prepare(ctx, dir); err != nil {
-		return nil, fmt.Errorf("opening %s: %w", s.path, err)
-	}
+	tighten(dir, log)
 	readers := o.Readers
 	if readers == 0 {
 		readers = 4
@@ -124,24 +115,26 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	return s, err
 }
 
-// lockFolder makes sure that one process at a time uses the folder. The lock goes
-// with the process, however it ends.
-func lockFolder(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+// open opens the database and reads what the store keeps in memory.
+func (s *Store) open(ctx context.Context, dir string, log *slog.Logger) error {
+	registerVFS()
+	if err := createIfMissing(ctx, s.path, log); err != nil {
+		return err
+	}
+	epochPath := filepath.Join(dir, epochFile)
+	found, err := lookAround(s.path, epochPath)
 	if err != nil {
-		return nil, fmt.Errorf("the data folder is not writable: %w; choose another with --data", err)
+		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, ErrInUse
+	if found.foreignWAL() {
+		if err := setAside(s.path, log); err != nil {
+			return err
 		}
-		return nil, fmt.Errorf("locking the data folder: %w", err)
+		found.wal = walState{}
 	}
-	return f, nil
-}
-
-func (s *Store) prepare(ctx context.Context, dir string) error {
+	if s.write, err = sqlite.OpenConn(fileURI(s.path), sqlite.OpenReadWrite|sqlite.OpenURI|sqlite.OpenWAL); err != nil {
+		return err
+	}
 	// Without cache_spill the frames of the WAL that are read are always final, and can be checked.
 	for _, setting := range []string{"synchronous=" + synchronous, "wal_autocheckpoint=4000", "cache_size=-16384", "cache_spill=OFF", "temp_store=MEMORY"} {
 		if err := sqlitex.ExecuteTransient(s.write, "PRAGMA "+setting, nil); err != nil {
@@ -152,16 +145,15 @@ func (s *Store) prepare(ctx context.Context, dir string) error {
 		return err
 	}
 	if err := s.loadQueues(); err != nil {
-		return err
+		return fmt.Errorf("the table of queues: %w", err)
 	}
 	if err := s.loadLanes(); err != nil {
-		return err
+		return fmt.Errorf("the ready jobs: %w", err)
 	}
 	if err := s.loadTail(); err != nil {
-		return err
+		return fmt.Errorf("the newest events: %w", err)
 	}
-	var err error
-	s.epoch, err = openEpoch(s.write, filepath.Join(dir, "epoch"), s.tail.head)
+	s.epoch, err = openEpoch(s.write, s.path, epochPath, found, s.tail.head, log)
 	return err
 }
 
@@ -205,7 +197,8 @@ func (s *Store) Close() error {
 	}
 	if s.write != nil {
 		head, _ := s.tail.position()
-		errs = append(errs, s.epoch.close(head), s.write.Close())
+		s.epoch.closing(s.path, head)
+		errs = append(errs, s.write.Close(), s.epoch.close(s.path))
 		s.write = nil
 		forgetFiles(s.path)
 	}

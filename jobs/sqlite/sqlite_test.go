@@ -38,12 +38,7 @@ func harness(t *testing.T, o Options, wrap func(jobs.Store) jobs.Store) storetes
 	return storetest.Harness{
 		Open: opened,
 		Crash: func() jobs.Store {
-			// A killed process leaves its files as they are at that moment.
-			old := open
-			left := dir + "-left"
-			copyFolder(t, dir, left)
-			old.Close()
-			dir = left
+			kill(t, open)
 			return opened()
 		},
 		Rewind: func(change func() jobs.Store) jobs.Store {
@@ -62,13 +57,6 @@ func harness(t *testing.T, o Options, wrap func(jobs.Store) jobs.Store) storetes
 			}
 			return opened()
 		},
-	}
-}
-
-func copyFolder(t *testing.T, from, to string) {
-	t.Helper()
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -60,6 +60,7 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 	}
 	s.apply(c.moved)
 	s.tail.trimmed(max(seq, floor))
+	defer s.epoch.acknowledged(s.path, head)
 	if pruned > 0 || seq > floor {
 		return pruned, sqlitex.ExecuteTransient(s.write, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")", nil)
 	}
