@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -60,14 +61,15 @@ func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 			cl.Limited = true
 			continue
 		}
-		found, err := c.candidates(l, n)
+		found, err := c.candidates(l, n+len(c.unreadable))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the ready jobs of kind %s: %w", l.kind, err)
 		}
 		if len(found) == 0 {
 			delete(c.ready, l)
 		}
-		best = append(best, found...)
+		found = c.readable(found)
+		best = append(best, found[:min(n, len(found))]...)
 	}
 	slices.SortFunc(best, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.ready, b.ready), cmp.Compare(a.n, b.n))
@@ -116,6 +118,7 @@ func (c *commit) candidates(l lane, limit int) (found []candidate, err error) {
 
 // take starts an attempt.
 func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
+	c.taking = n
 	if job, err = c.job(n); err != nil {
 		return job, err
 	}

@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/go-json-experiment/json"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -59,6 +58,8 @@ type Store struct {
 	updates map[jobs.Field]string // SQL by the fields it sets
 	ready   map[lane]bool         // lanes that may hold ready jobs
 
+	unreadable map[int64]bool // ready jobs that claims pass over because they are damaged
+
 	mu     sync.RWMutex // protects the fields below
 	queues map[jobs.QueueName]*queue
 	byID   map[int64]*queue
@@ -86,7 +87,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{path: filepath.Join(dir, databaseFile), searching: make(chan struct{}, 1), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
+	s := &Store{path: filepath.Join(dir, databaseFile), searching: make(chan struct{}, 1), updates: map[jobs.Field]string{}, ready: map[lane]bool{}, unreadable: map[int64]bool{},
 		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}, damage: damageLog{log: log}}
 	s.tail.limit, s.tail.grown = o.TailBytes, make(chan struct{})
 	if o.TailBytes == 0 {
@@ -159,9 +160,9 @@ func (s *Store) open(ctx context.Context, dir string, log *slog.Logger) error {
 
 func (s *Store) loadQueues() error {
 	return sqlitex.Execute(s.write, "SELECT q, tenant, name, counts, settings FROM queues", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-		q := &queue{id: st.ColumnInt64(0), QueueName: jobs.QueueName{Tenant: st.ColumnText(1), Name: st.ColumnText(2)}}
-		s.queues[q.QueueName], s.byID[q.id] = q, q
-		return errors.Join(json.Unmarshal([]byte(st.ColumnText(3)), &q.counts), json.Unmarshal([]byte(st.ColumnText(4)), &q.settings))
+		q, err := scanQueue(st)
+		s.queues[q.QueueName], s.byID[q.id] = &q, &q
+		return err
 	}})
 }
 
