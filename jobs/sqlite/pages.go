@@ -28,10 +28,10 @@ const vfsName = "jobhub"
 // SQLite's own struct; behind it is what the functions need.
 type file struct {
 	sqlite3.Tsqlite3_io_methods
-	read, write uintptr                // of the default VFS
-	end         atomic.Int64           // of a WAL: behind the newest frame that was written
-	salt        atomic.Uint64          // of a WAL: names its generation
-	damage      atomic.Pointer[string] // what was found damaged last
+	read, write, traits uintptr                // of the default VFS
+	end                 atomic.Int64           // of a WAL: behind the newest frame that was written
+	salt                atomic.Uint64          // of a WAL: names its generation
+	damage              atomic.Pointer[string] // what was found damaged last
 }
 
 var vfs struct {
@@ -48,6 +48,7 @@ var vfs struct {
 type (
 	openFunc func(tls *libc.TLS, vfs, path, f uintptr, flags int32, outFlags uintptr) int32
 	ioFunc   func(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32
+	infoFunc func(tls *libc.TLS, f uintptr) int32
 )
 
 // registerVFS makes the VFS known to SQLite.
@@ -135,8 +136,9 @@ func openFile(tls *libc.TLS, _, path, f uintptr, flags int32, outFlags uintptr) 
 	defer vfs.mu.Unlock()
 	ours := vfs.files[name]
 	if ours == nil {
-		ours = &file{Tsqlite3_io_methods: *standard, read: standard.FxRead, write: standard.FxWrite}
+		ours = &file{Tsqlite3_io_methods: *standard, read: standard.FxRead, write: standard.FxWrite, traits: standard.FxDeviceCharacteristics}
 		ours.FiVersion = min(ours.FiVersion, 2) // without memory maps, which nobody could check
+		ours.FxDeviceCharacteristics = address(infoFunc(wholePages))
 		ours.FxRead, ours.FxWrite = address(ioFunc(readPage)), address(ioFunc(writePage))
 		if flags&sqlite3.SQLITE_OPEN_WAL != 0 {
 			ours.FxRead, ours.FxWrite = address(ioFunc(readFrame)), address(ioFunc(writeFrame))
@@ -164,11 +166,20 @@ func (f *file) standardWrite() ioFunc {
 	return *(*ioFunc)(unsafe.Pointer(&struct{ uintptr }{f.write}))
 }
 
+// wholePages are the traits of a file, without the one that SQLite may read parts of pages.
+func wholePages(tls *libc.TLS, f uintptr) int32 {
+	standard := *(*infoFunc)(unsafe.Pointer(&struct{ uintptr }{of(f).traits}))
+	return standard(tls, f) &^ sqlite3.SQLITE_IOCAP_SUBPAGE_READ
+}
+
+// headerSize is what SQLite reads of the first page to learn of the others.
+const headerSize = 100
+
 // readPage reads from the database: pages, or parts of its header.
 func readPage(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 	rc := of(f).standardRead()(tls, f, buffer, n, offset)
 	switch {
-	case rc != sqlite3.SQLITE_OK || n < 512:
+	case rc != sqlite3.SQLITE_OK || offset+int64(n) <= headerSize:
 		return rc
 	case n != pageSize || offset%pageSize != 0 || !pageIntact(memory(buffer, n)):
 		of(f).found("page %d of the database", offset/pageSize+1)
@@ -245,4 +256,4 @@ func pointer(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointe
 func memory(p uintptr, n int32) []byte { return unsafe.Slice((*byte)(pointer(p)), n) }
 
 // address is what SQLite calls a function by, which must not be a closure.
-func address[F openFunc | ioFunc](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&f)) }
+func address[F openFunc | ioFunc | infoFunc](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&f)) }
