@@ -56,6 +56,7 @@ var Checks = []Check{
 	{"PartialResult", checkPartialResult},
 	{"Counters", checkCounters},
 	{"OrderOfEvents", checkOrderOfEvents},
+	{"CountersUnderLoad", checkCountersUnderLoad},
 	{"EventsOfOneJob", checkEventsOfOneJob},
 	{"Edges", checkEdges},
 	{"Trim", checkTrim},
