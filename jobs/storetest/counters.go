@@ -39,7 +39,7 @@ func checkCountersUnderLoad(t T, h Harness) {
 			}
 		}
 	})
-	for range 150 {
+	for range 60 {
 		must(t, s, newJob(), newJob())
 		for _, j := range claim(t, s, []string{"k"}, "l1", "l2") {
 			must(t, s, finish(j, `1`))
