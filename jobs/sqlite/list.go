@@ -14,61 +14,62 @@ import (
 // maxGaps is how many damaged numbers of jobs a list passes over before it gives up.
 const maxGaps = 10_000
 
-// listPart adds up to limit+1 jobs of a part to a page, from numbers between before and
-// floor. Jobs that are damaged are left out, and said in the log.
-func (s *Store) listPart(conn *sqlite.Conn, p part, page *jobs.Page, before, floor int64, limit int) error {
-	sql := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<?", "jobs.n>?"), " AND ") + " ORDER BY jobs.n DESC LIMIT ?+0"
+// listPart adds up to limit+1 jobs of a part to a page, with numbers from low to high.
+// Jobs that are damaged are left out, and said in the log.
+func (s *Store) listPart(conn *sqlite.Conn, p part, page *jobs.Page, low, high int64, limit int) error {
+	sql := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<=?", "jobs.n>=?"), " AND ") + " ORDER BY jobs.n DESC LIMIT ?+0"
 	left := limit + 1
-	return s.passDamage(floor, before, func(low, high int64) (int64, error) {
+	return s.passDamage(low, high, func(low, high int64) (int64, error) {
 		if left == 0 {
-			return high, nil
+			return low, nil
 		}
+		lowest := high + 1
 		err := sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{Args: append(p.args[:len(p.args):len(p.args)], high, low, left), ResultFunc: func(st *sqlite.Stmt) error {
 			job, _, err := s.scanJob(st, 0)
 			if err == nil {
 				page.Jobs = append(page.Jobs, job)
-				high, left = int64(job.N), left-1
+				lowest, left = int64(job.N), left-1
 			}
 			return err
 		}})
-		return high, err
+		return lowest, err
 	})
 }
 
-// passDamage reads jobs with numbers between low and high, newest first. read returns how
-// far down it came. Where it meets damage, the rest is read in halves, so that only what
-// is damaged is left out.
-func (s *Store) passDamage(low, high int64, read func(low, high int64) (reached int64, err error)) error {
+// passDamage reads jobs with numbers from low to high, newest first. read returns the
+// lowest number that it gave. Where it meets damage, the rest is read in halves, so that
+// only what is damaged is left out.
+func (s *Store) passDamage(low, high int64, read func(low, high int64) (lowest int64, err error)) error {
 	gaps := 0
 	var between func(low, high int64) error
 	between = func(low, high int64) error {
-		reached, err := read(low, high)
+		if low > high {
+			return nil
+		}
+		lowest, err := read(low, high)
 		if !isDamage(err) {
 			return err
 		}
-		high = min(reached, high)
-		switch {
-		case high-low == 2: // one number
-			s.damaged(err, "job %d, which lists leave out", low+1)
+		high = lowest - 1
+		if low == high {
+			s.damaged(err, "job %d, which lists leave out", low)
 			if gaps++; gaps > maxGaps {
 				return err
 			}
 			return nil
-		case high-low < 2:
+		}
+		middle := low + (high-low+1)/2
+		if err := between(middle, high); err != nil {
 			return err
 		}
-		middle := low + 1 + (high-low-1)/2
-		if err := between(middle-1, high); err != nil {
-			return err
-		}
-		return between(low, middle)
+		return between(low, middle-1)
 	}
 	head, _ := s.tail.position()
-	reached, err := read(low, high)
+	lowest, err := read(low, high)
 	if !isDamage(err) {
 		return err
 	}
-	return between(low, min(reached, high, int64(head)+1))
+	return between(low, min(lowest-1, int64(head)))
 }
 
 // due lists the jobs whose time has come, earliest first, without those that are damaged.

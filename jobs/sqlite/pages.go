@@ -19,10 +19,14 @@ import (
 //
 // The VFS is the default one with other functions for reading and writing. Of the
 // database it checks the checksum at the end of each page, of the WAL the checksum that
-// SQLite gives each frame, but checks only when it recovers. What is damaged gives
-// SQLITE_CORRUPT, before SQLite has used a byte of it.
+// SQLite gives each frame, but checks only when it recovers. What is damaged fails the
+// statement, before SQLite has used a byte of it.
 
 const vfsName = "jobhub"
+
+// damagedPage is the error for a page that is damaged. After SQLITE_CORRUPT and
+// SQLITE_IOERR a transaction could do no more; after this only the statement has failed.
+const damagedPage = sqlite3.SQLITE_NOTADB
 
 // file is the table of functions that SQLite calls for one file of ours. It begins with
 // SQLite's own struct; behind it is what the functions need.
@@ -183,7 +187,7 @@ func readPage(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 		return rc
 	case n != pageSize || offset%pageSize != 0 || !pageIntact(memory(buffer, n)):
 		of(f).found("page %d of the database", offset/pageSize+1)
-		return sqlite3.SQLITE_CORRUPT
+		return damagedPage
 	}
 	return rc
 }
@@ -230,7 +234,7 @@ func readFrame(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 	header := memory(scratch, frameHeader+8)
 	if (start-walHeader)%frameSize != 0 || !frameIntact(header[frameHeader:], header[:frameHeader], memory(buffer, n)) {
 		of(f).found("frame %d of the WAL", (start-walHeader)/frameSize+1)
-		return sqlite3.SQLITE_CORRUPT
+		return damagedPage
 	}
 	return rc
 }

@@ -20,7 +20,7 @@ import (
 func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error) (pos jobs.Position, err error) {
 	conn, err := s.read.Take(ctx)
 	if err != nil {
-		return pos, err
+		return pos, s.damaged(err, "the database")
 	}
 	defer s.read.Put(conn)
 	defer func() {
@@ -90,7 +90,7 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err er
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		floor := int64(0) // older ones are not on the page
 		for _, part := range s.parts(f) {
-			if err := s.listPart(conn, part, &page, before, floor, limit); err != nil {
+			if err := s.listPart(conn, part, &page, floor+1, before-1, limit); err != nil {
 				return err
 			}
 			if len(page.Jobs) > limit {

@@ -28,7 +28,7 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 		return page, context.Cause(ctx)
 	}
 	p := s.parts(f)[0]
-	span := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<?", "jobs.n>?"), " AND ") + " ORDER BY jobs.n DESC"
+	span := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<=?", "jobs.n>=?"), " AND ") + " ORDER BY jobs.n DESC"
 	text := fold(f.Text)
 	end := time.Now().Add(searchTime)
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
@@ -52,10 +52,11 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 				return nil
 			}
 			low, cut := max(n-searchSpan+1, 1), false
-			err = s.passDamage(low-1, before, func(low, high int64) (int64, error) {
+			err = s.passDamage(low, before-1, func(low, high int64) (int64, error) {
 				if cut {
-					return high, nil
+					return low, nil
 				}
+				lowest := high + 1
 				err := sqlitex.ExecuteTransient(conn, span, &sqlitex.ExecOptions{Args: append(p.args[:len(p.args):len(p.args)], high, low), ResultFunc: func(st *sqlite.Stmt) error {
 					if cut = cut || over(); cut {
 						return nil
@@ -69,13 +70,13 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 						return err
 					}
 					looked++
-					high, page.Next = int64(job.N), job.N
+					lowest, page.Next = int64(job.N), job.N
 					if holds(&job, text) {
 						page.Jobs = append(page.Jobs, listed)
 					}
 					return nil
 				}})
-				return high, err
+				return lowest, err
 			})
 			if err != nil {
 				return err

@@ -111,7 +111,10 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	}
 	s.read, err = sqlitex.NewPool(fileURI(s.path), sqlitex.PoolOptions{PoolSize: readers, Flags: sqlite.OpenReadWrite | sqlite.OpenURI | sqlite.OpenWAL,
 		PrepareConn: func(c *sqlite.Conn) error {
-			return sqlitex.ExecuteScript(c, "PRAGMA query_only=ON;", nil)
+			if err := sqlitex.ExecuteScript(c, "PRAGMA query_only=ON;", nil); err != nil {
+				return err
+			}
+			return sqlitex.ExecuteTransient(c, "SELECT max(last) FROM log", nil) // Prep panics where the schema cannot be read
 		}})
 	return s, err
 }
