@@ -233,13 +233,15 @@ func (c *committer) commit(ops []*op) {
 	} else if err == nil {
 		c.hasSpace()
 	}
-	if err != nil && !errors.Is(err, ErrNoSpace) && failStop {
+	if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrDamaged) && failStop {
 		c.fail(err)
 	}
 	for _, o := range ops {
 		switch {
 		case err != nil:
 			o.finish(err)
+		case o.queue != nil:
+			o.finish(o.queue.Err)
 		case o.doc != nil:
 			o.finish(o.doc.Err)
 		default:

@@ -131,6 +131,10 @@ var (
 	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job's time of retention is over; it is no longer kept."}
 
 	ErrOrderTaken = newProblem(Conflict, "Ordering key in use", "A later job of the same ordering key runs in that queue. Move this one when that has ended.")
+	// ErrDamaged: what was asked for stands in a part of the store that is not as it was
+	// written. Of a batch that meets it nothing is stored.
+	ErrDamaged = &Problem{Type: "urn:jobhub:problem:store_damaged", Title: "Store damaged", Status: 500, Code: Internal,
+		Detail: "A part of the hub's store is damaged, and what was asked for cannot be read. The hub's log says which part; restore a backup of the data folder."}
 
 	// ErrTrimmed: the log no longer reaches back to the position asked for.
 	ErrTrimmed = errors.New("the log no longer holds this position")

@@ -20,13 +20,18 @@ import (
 //     order, never before they are durable. Whoever has read up to seq n never
 //     meets a lower number later.
 //   - Honest about loss. Reading behind a trimmed part gives ErrTrimmed, never less
-//     than was asked for. If events that were shown could be gone, the epoch is another.
+//     than was asked for; so does a part of the log that is damaged. If events that were
+//     shown could be gone, the epoch is another.
+//   - Honest about damage. What is not as it was written gives ErrDamaged, and never
+//     something else in its place. It costs only what stands there: a batch stores all
+//     its other changes, a list shows all its other jobs.
 //
 // Methods may be called from any goroutine; calls of Commit do not overlap.
 type Store interface {
 	// Commit applies a batch as one durable transaction. Outcomes of single
 	// changes are in their Err; an error of Commit itself concerns the whole batch:
-	// ErrNoSpace means that nothing was stored, any other that the outcome is unknown.
+	// ErrNoSpace and ErrDamaged mean that nothing was stored, any other that the outcome
+	// is unknown.
 	Commit(ctx context.Context, b *Batch) error
 
 	// Job returns a job with its input and result, and the position at which it was
@@ -102,6 +107,8 @@ type QueueChange struct {
 	Name     string
 	Settings QueueSettings
 	Event    Event // none if its Type is 0
+
+	Err error // outcome: nil or ErrDamaged
 }
 
 // QueueSettings are the limits of a queue. Zero means no limit.
@@ -166,7 +173,7 @@ type Change struct {
 
 	output *outputPiece // of an output event that is still growing
 
-	Err      error // outcome: nil, ErrConflict, ErrQueueFull, ErrOrderTaken, *KeyTaken, *Existing, *UnknownParent or what Peers.Decide said
+	Err      error // outcome: nil, ErrConflict, ErrQueueFull, ErrOrderTaken, *KeyTaken, *Existing, *UnknownParent, ErrDamaged or what Peers.Decide said
 	Position int64 // outcome of an insert: its place in its queue, 0 if it is not queued
 }
 
@@ -184,7 +191,7 @@ type DocumentChange struct {
 	Document
 	Was Value
 
-	Err error // outcome: nil or ErrConflict
+	Err error // outcome: nil, ErrConflict or ErrDamaged
 }
 
 // Guard is what must be true of a job for a change to apply.

@@ -74,6 +74,7 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 				}
 			}
 		}
+		done := 0
 		for _, o := range ops {
 			err := o.wait()
 			if ctx.Err() != nil {
@@ -82,6 +83,9 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 			if errors.Is(err, ErrNoSpace) { // the engine is about to end
 				return now.Add(time.Second)
 			}
+			if !errors.Is(err, ErrDamaged) {
+				done++
+			}
 			if err == nil && o.change.If.State == Running {
 				e.tell(o.change.If.Lease, errRevoked)
 			}
@@ -89,7 +93,7 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 		if len(page.Jobs) == 0 {
 			return page.Wake
 		}
-		if len(ops) == 0 { // nothing could be done about them: do not spin
+		if done == 0 { // nothing could be done about them: do not spin
 			return now.Add(time.Second)
 		}
 	}

@@ -178,7 +178,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 			h.closeParts(ctx)
 		}
 	}()
-	if h.store, err = sqlite.Open(ctx, folder, sqlite.Options{}); err != nil {
+	if h.store, err = sqlite.Open(ctx, folder, sqlite.Options{Logger: o.Logger}); err != nil {
 		return nil, err
 	}
 	if h.hub, err = hub.New(ctx, hub.Options{Log: h.store, Logger: o.Logger}); err != nil {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -64,14 +65,15 @@ func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 			cl.Limited = true
 			continue
 		}
-		found, passed, err := c.candidates(cl.Share, q, l, n)
+		found, passed, err := c.candidates(cl.Share, q, l, n+len(c.unreadable))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the ready jobs of kind %s: %w", l.kind, err)
 		}
 		if cl.Limited = cl.Limited || passed; len(found) == 0 && !passed {
 			delete(c.ready, l)
 		}
-		best = append(best, found...)
+		found = c.readable(found)
+		best = append(best, found[:min(n, len(found))]...)
 	}
 	slices.SortFunc(best, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.ready, b.ready), cmp.Compare(a.n, b.n))
@@ -131,6 +133,7 @@ func (c *commit) candidates(share *jobs.Share, q *queue, l lane, limit int) (fou
 
 // take starts an attempt.
 func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
+	c.taking = n
 	if job, err = c.job(n); err != nil {
 		return job, err
 	}

@@ -23,8 +23,10 @@ func (s *Store) Close() error {
 	}
 	if s.write != nil {
 		head, _ := s.tail.position()
-		errs = append(errs, s.epoch.close(head), s.write.Close())
+		s.epoch.closing(s.path, head)
+		errs = append(errs, s.write.Close(), s.epoch.close(s.path))
 		s.write = nil
+		forgetFiles(s.path)
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())

@@ -26,7 +26,7 @@ const (
 
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	errCorrupt = errors.New("a row of the log is damaged")
+	errCorrupt = errors.New("the row is not what was written")
 )
 
 // encodeEvents encodes the events of one commit; they are consecutive and not empty.

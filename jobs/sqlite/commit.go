@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -30,6 +32,9 @@ type commit struct {
 	opened map[jobs.Lane]int             // jobs that became ready
 	rows   map[uint64]*changed           // jobs that changed and are not written yet, by N
 	order  []*changed                    // the same, in the order of their first change
+
+	careful bool  // damage concerns only the part of the batch that meets it
+	taking  int64 // the job that is being claimed
 }
 
 // Commit implements jobs.Store.
@@ -47,9 +52,22 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 			return err
 		}
 	}
-	head, _ := s.tail.position()
-	c := &commit{Store: s, now: b.Now, seq: head, moved: map[*queue]*counts{}, opened: map[jobs.Lane]int{}, rows: map[uint64]*changed{}}
-	if err := c.transact(b); err != nil {
+	c := s.newCommit(b.Now)
+	allow := make([]map[jobs.QueueName]int, len(b.Claims))
+	for i, cl := range b.Claims {
+		allow[i] = maps.Clone(cl.Allow)
+	}
+	err := c.transact(b)
+	if errors.Is(err, jobs.ErrDamaged) {
+		for i, cl := range b.Claims {
+			cl.Allow = allow[i]
+		}
+		s.forget(c.made)
+		c = s.newCommit(b.Now)
+		c.careful = true
+		err = c.transact(b)
+	}
+	if err != nil {
 		s.full = errors.Is(err, jobs.ErrNoSpace)
 		s.forget(c.made)
 		if e := s.loadLanes(); e != nil { // claims may have struck out lanes that are there again
@@ -57,15 +75,21 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 		}
 		return err
 	}
-	s.apply(c.moved)
+	s.moveCounts(c.moved)
 	s.mu.Lock()
 	for q, settings := range c.set {
 		q.settings = settings
 	}
 	s.mu.Unlock()
+	s.epoch.acknowledged(s.path, c.seq)
 	s.tail.publish(c.events)
 	b.Woken, b.Ready = c.woken, c.opened
 	return nil
+}
+
+func (s *Store) newCommit(now time.Time) *commit {
+	head, _ := s.tail.position()
+	return &commit{Store: s, now: now, seq: head, moved: map[*queue]*counts{}, opened: map[jobs.Lane]int{}, rows: map[uint64]*changed{}}
 }
 
 // leastSpace is how many bytes have to be free after the disk was full.
@@ -86,7 +110,7 @@ func (s *Store) findSpace() error {
 
 func (c *commit) transact(b *jobs.Batch) (err error) {
 	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
-		return storeError(err)
+		return c.storeError(err)
 	}
 	defer func() {
 		if err != nil && !c.write.AutocommitEnabled() {
@@ -95,38 +119,51 @@ func (c *commit) transact(b *jobs.Batch) (err error) {
 			}
 		}
 	}()
+	if err := c.apply(b); err != nil {
+		return c.storeError(err)
+	}
+	return c.storeError(c.exec("COMMIT"))
+}
+
+// apply makes all changes of a batch, and says the outcome of each.
+func (c *commit) apply(b *jobs.Batch) (err error) {
 	for _, ch := range b.Queues {
-		if err = c.settle(ch); err != nil {
-			return storeError(err)
+		if ch.Err, err = c.alone("the settings of queue "+ch.Name, func() error { return c.settle(ch) }); err != nil {
+			return err
 		}
 	}
 	for _, d := range b.Documents {
-		if d.Err, err = c.document(d); err != nil {
-			return storeError(err)
+		damage, err := c.alone("the document "+d.Kind+" "+d.Name, func() (err error) { d.Err, err = c.document(d); return err })
+		if err != nil {
+			return err
 		}
+		d.Err = cmp.Or(damage, d.Err)
 	}
 	for _, ch := range b.Changes {
-		if ch.Err, err = c.change(ch); err != nil {
-			return storeError(err)
+		damage, err := c.alone("a change of job "+ch.Job.ID.String(), func() (err error) { ch.Err, err = c.change(ch); return err })
+		if err != nil {
+			return err
 		}
+		ch.Err = cmp.Or(damage, ch.Err)
 	}
 	if err := c.flush(); err != nil {
-		return storeError(err)
+		return err
 	}
-	for _, claim := range b.Claims {
-		if err := c.claim(claim); err != nil {
-			return storeError(err)
+	claim := c.claim
+	if c.careful {
+		claim = c.claimAlone
+	}
+	for _, cl := range b.Claims {
+		if err := claim(cl); err != nil {
+			return err
 		}
 	}
 	if len(c.events) > 0 {
 		if err := c.log(); err != nil {
-			return storeError(err)
+			return fmt.Errorf("the log: %w", err)
 		}
 	}
-	if err := c.saveCounts(); err != nil {
-		return storeError(err)
-	}
-	return storeError(c.exec("COMMIT"))
+	return c.saveCounts()
 }
 
 func (c *commit) exec(sql string) error { return run(c.write.Prep(sql)) }
@@ -135,12 +172,12 @@ func (c *commit) do(sql string, args ...any) error {
 	return sqlitex.Execute(c.write, sql, &sqlitex.ExecOptions{Args: args})
 }
 
-// storeError tells a full disk, after which nothing is stored, from all else.
-func storeError(err error) error {
+// storeError tells a full disk and damage, after which nothing is stored, from all else.
+func (s *Store) storeError(err error) error {
 	if err != nil && sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {
 		return fmt.Errorf("%w: %v", jobs.ErrNoSpace, err)
 	}
-	return err
+	return s.damaged(err, "while storing")
 }
 
 // change stores one change. Its first error is the outcome for the caller, the second
@@ -444,8 +481,8 @@ func (c *commit) move(q *queue, from, to jobs.State) {
 	}
 }
 
-// apply takes over what a durable transaction moved.
-func (s *Store) apply(moved map[*queue]*counts) {
+// moveCounts takes over what a durable transaction moved.
+func (s *Store) moveCounts(moved map[*queue]*counts) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for q, by := range moved {

@@ -23,7 +23,7 @@ func (s *Store) Documents(ctx context.Context, tenant, kind string) (list []jobs
 			return nil
 		}})
 	})
-	return list, err
+	return list, s.damaged(err, "the documents of kind %s", kind)
 }
 
 // document stores a change that stands alone.

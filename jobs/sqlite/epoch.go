@@ -1,82 +1,305 @@
 package sqlite
 
 import (
+	"cmp"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/go-json-experiment/json"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// epoch names the log. It stands in the database and in a file beside it, with the
-// number of times the store was opened and, after an orderly close, the newest seq.
-// Where the two disagree the database is not the one that was here before (a
-// restored backup, a copy), so events that were shown could be gone and their numbers
-// used again: then the log gets a new name.
+// epoch names the log. It stands in the database and in a file beside it, which also
+// says what no copy can: which file it is, and which the database is. So the log goes on
+// under its name only if both files are those that were here when the store was last
+// used, and the database holds all that was acknowledged. Else events that were shown
+// could be gone and their numbers be used again: then the log gets a new name.
 type epoch struct {
-	name   string
-	opened int64
-	path   string
+	name string
+	path string
+	file *os.File // of the record; replaced at each opening and at an orderly close
+	last record
+
+	clockless bool // the file system has another clock
 }
 
-func openEpoch(conn *sqlite.Conn, path string, head uint64) (e epoch, err error) {
-	e.path = path
+// record is the content of the file. It is replaced as a whole when the store is opened
+// and closed, and overwritten in place after each commit. That is not flushed: it is for
+// a process that was killed; a loss of power may leave an older one.
+type record struct {
+	Epoch    string `json:"epoch"`
+	Mark     string `json:"mark"`     // of this opening, at random; it stands in the database, too
+	Self     string `json:"self"`     // identity of this file
+	Database string `json:"database"` // identity of the database
+	Boot     string `json:"boot"`     // since when the machine runs
+
+	Head uint64 `json:"head"`          // the newest event that was acknowledged
+	Salt uint64 `json:"salt,string"`   // generation of the WAL
+	End  int64  `json:"end"`           // where its newest acknowledged frame ends
+	At   int64  `json:"at"`            // when this was written, ns since 1970; 0 if the file system has another clock
+	Size int64  `json:"size,omitzero"` // of the database after an orderly close
+	Time int64  `json:"time,omitzero"` // of its last change, ns since 1970
+
+	Closed bool `json:"closed,omitzero"`
+}
+
+const (
+	recordSize = 512 // with spaces, and a checksum at the end; within one sector
+	clockError = 50 * time.Millisecond
+)
+
+// encode fills the record up with spaces, so that it can be overwritten in place.
+func (r *record) encode() ([]byte, error) {
+	text, err := json.Marshal(r)
+	if err != nil || len(text) > recordSize-10 {
+		return nil, errors.Join(err, fmt.Errorf("the record of the epoch has %d bytes", len(text)))
+	}
+	b := fmt.Appendf(nil, "%-*s", recordSize-9, text)
+	return fmt.Appendf(b, "%08x\n", crc32.Checksum(b, castagnoli)), nil
+}
+
+func decodeRecord(b []byte) (r record, err error) {
+	if len(b) != recordSize || string(b[recordSize-9:]) != fmt.Sprintf("%08x\n", crc32.Checksum(b[:recordSize-9], castagnoli)) {
+		return r, errors.New("the file epoch is damaged")
+	}
+	return r, json.Unmarshal(b[:recordSize-9], &r)
+}
+
+// found is what a folder holds before SQLite opens the database.
+type found struct {
+	record  record
+	unknown string // why there is no record
+	wal     walState
+
+	self, database string      // identities
+	changed        time.Time   // when the file of the record was changed last
+	mode           fs.FileInfo // of that file
+	size, time     int64       // of the database
+}
+
+// lookAround reads what opening the database would change.
+func lookAround(database, path string) (f found, err error) {
+	if f.wal, err = readWAL(database); err != nil {
+		return f, err
+	}
+	db, err := os.Open(database)
+	if err != nil {
+		return f, err
+	}
+	defer db.Close()
+	if f.database, _, err = identify(db); err != nil {
+		return f, err
+	}
+	info, err := db.Stat()
+	if err != nil {
+		return f, err
+	}
+	f.size, f.time = info.Size(), info.ModTime().UnixNano()
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		f.unknown = "the file epoch is missing"
+		return f, nil
+	}
+	if err != nil {
+		return f, err
+	}
+	defer file.Close()
+	if f.self, f.changed, err = identify(file); err != nil {
+		return f, err
+	}
+	if f.mode, err = file.Stat(); err != nil {
+		return f, err
+	}
+	text := make([]byte, recordSize+1)
+	n, _ := file.Read(text)
+	if f.record, err = decodeRecord(text[:n]); err != nil {
+		f.unknown = "the file epoch cannot be read"
+	}
+	return f, nil
+}
+
+// foreignWAL reports whether the database was replaced and the WAL of the former one was
+// left: SQLite would mix them.
+func (f *found) foreignWAL() bool {
+	return f.unknown == "" && f.record.Self == f.self && f.record.Database != f.database && f.wal.frames > 0 && f.wal.salt == f.record.Salt
+}
+
+// lost says what was acknowledged and is gone, or nothing. head is the newest event.
+func (f *found) lost(head uint64) string {
+	r := &f.record
+	here := f.unknown == "" && r.Self == f.self && r.Database == f.database // the record is of these files
+	killed := here && !r.Closed
+	switch {
+	case f.wal.broken && f.wal.frames > 0:
+		return fmt.Sprintf("the header of the WAL is damaged, and %d frames cannot be used", f.wal.frames)
+	case killed && r.Salt == f.wal.salt && f.wal.end < r.End:
+		return fmt.Sprintf("%d frames at the end of the WAL are damaged or missing", (r.End-max(f.wal.end, walHeader))/frameSize)
+	case killed && f.wal.salt == 0 && r.End > walHeader:
+		return "the WAL is missing"
+	case f.wal.dropped > 0 && (!here || r.Boot == "" || r.Boot != boot()): // the record may be older than the WAL
+		return fmt.Sprintf("%d frames of the WAL stand behind a damaged one", f.wal.dropped)
+	case here && head < r.Head:
+		return fmt.Sprintf("%d events were acknowledged and are gone", r.Head-head)
+	}
+	return ""
+}
+
+// other says why this is not the history that goes on here, or nothing. The database has
+// the marks of its last opening and of the one before.
+func (f *found) other(name, mark, before string, head uint64) string {
+	r := &f.record
+	switch {
+	case f.unknown != "":
+		return f.unknown
+	case r.Epoch != name || r.Mark != mark && r.Mark != before: // a crash between the two writes leaves the database one ahead
+		return "the database and the file epoch are of different times"
+	case r.Self != f.self:
+		return "the file epoch is a copy"
+	case r.Database != f.database:
+		return "the database is a copy"
+	case r.Closed && r.Size != 0 && (r.Size != f.size || r.Time != f.time):
+		return "the database was changed while the hub was stopped"
+	case head < r.Head:
+		return "the database is older than the file epoch"
+	case !r.Closed && r.At != 0 && r.Boot != "" && r.Boot == boot() && f.changed.Sub(time.Unix(0, r.At)).Abs() > clockError && !otherMode(f.mode):
+		return "the file epoch was written by something else" // copied in place; a change of mode or owner would explain it
+	}
+	return ""
+}
+
+// openEpoch decides under which name the log goes on, and replaces the file.
+func openEpoch(conn *sqlite.Conn, database, path string, f found, head uint64, log *slog.Logger) (e epoch, err error) {
+	var mark, before string
 	err = sqlitex.Execute(conn, "SELECT value FROM meta WHERE name='epoch'", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-		_, err := fmt.Sscan(st.ColumnText(0), &e.name, &e.opened)
+		_, err := fmt.Sscan(st.ColumnText(0), &e.name, &mark, &before)
 		return err
 	}})
 	if err != nil {
-		return e, err
+		return e, fmt.Errorf("the name of the log: %w", err)
 	}
-	var name string
-	var opened int64
-	var closedAt uint64
-	if text, err := os.ReadFile(path); err == nil {
-		fmt.Sscan(string(text), &name, &opened, &closedAt)
+	lost := f.lost(head)
+	other := ""
+	if e.name != "" || f.unknown == "" {
+		other = f.other(e.name, mark, before, head)
 	}
-	// A crash between the two writes below leaves the database one ahead.
-	known := e.name != "" && name == e.name && (opened == e.opened || opened == e.opened-1) && closedAt <= head
-	if !known {
+	if e.name == "" || lost != "" || other != "" {
+		former := cmp.Or(e.name, f.record.Epoch)
 		e.name = strings.ToLower(rand.Text()[:8])
+		switch {
+		case lost != "":
+			log.Error("a part of the store was lost; the log gets a new epoch, and clients that come back are told",
+				"lost", lost, "events", int64(max(f.record.Head, head)-head), "epoch", e.name, "before", former)
+		case former != "":
+			log.Warn("this data folder does not continue where the hub left off; the log gets a new epoch, and clients that come back are told",
+				"why", other, "epoch", e.name, "before", former)
+		}
 	}
-	e.opened++
+	e.path = path
+	e.last = record{Epoch: e.name, Mark: strings.ToLower(rand.Text()[:12]), Database: f.database, Boot: boot()}
+	if mark == "" {
+		mark = "none"
+	}
 	if err := sqlitex.Execute(conn, "INSERT OR REPLACE INTO meta (name, value) VALUES ('epoch', ?)",
-		&sqlitex.ExecOptions{Args: []any{fmt.Sprint(e.name, " ", e.opened)}}); err != nil {
+		&sqlitex.ExecOptions{Args: []any{fmt.Sprint(e.name, " ", e.last.Mark, " ", mark)}}); err != nil {
 		return e, err
 	}
-	return e, e.save(0)
+	e.last.Head = head
+	e.last.Salt, e.last.End = walEnd(database)
+	return e, e.replace()
 }
 
-func (e *epoch) close(head uint64) error {
-	if e.name == "" {
-		return nil
+// acknowledged notes up to where what is stored was acknowledged. That it could not be
+// written makes no commit fail: then only less is noticed later.
+func (e *epoch) acknowledged(database string, head uint64) {
+	if e.file == nil {
+		return
 	}
-	return e.save(head)
+	e.last.Head = head
+	e.last.Salt, e.last.End = walEnd(database)
+	e.overwrite()
 }
 
-// save replaces the file as a whole and makes that durable.
-func (e *epoch) save(head uint64) error {
-	f, err := os.OpenFile(e.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+// overwrite writes the record in place. Its time is that of the file, as nobody who
+// copies it there can achieve: a process that was interrupted here writes again.
+func (e *epoch) overwrite() {
+	for tries := 0; tries < 3 && !e.clockless; tries++ {
+		now := time.Now()
+		e.last.At = now.UnixNano()
+		if e.put() != nil {
+			return
+		}
+		_, changed, err := identify(e.file)
+		if err != nil || changed.IsZero() || changed.Sub(now).Abs() < clockError/2 {
+			return
+		}
+	}
+	e.clockless = true
+	e.last.At = 0
+	e.put()
+}
+
+func (e *epoch) put() error {
+	text, err := e.last.encode()
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if _, err := fmt.Fprintln(f, e.name, e.opened, head); err != nil {
+	_, err = e.file.WriteAt(text, 0)
+	return err
+}
+
+// closing notes that the store is closed in order, before the database is.
+func (e *epoch) closing(database string, head uint64) {
+	e.last.Closed = true
+	e.acknowledged(database, head)
+}
+
+// close replaces the file once more, with the size and time of the closed database.
+func (e *epoch) close(database string) error {
+	if e.file == nil {
+		return nil
+	}
+	if info, err := os.Stat(database); err == nil {
+		e.last.Size, e.last.Time = info.Size(), info.ModTime().UnixNano()
+	}
+	return errors.Join(e.replace(), e.file.Close())
+}
+
+// replace makes a new file of the record, and that durable.
+func (e *epoch) replace() error {
+	f, err := os.OpenFile(e.path+".new", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		os.Remove(e.path + ".new")
+		f, err = os.OpenFile(e.path+".new", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	if e.file != nil {
+		e.file.Close()
+	}
+	e.file = f
+	if e.last.Self, _, err = identify(f); err != nil {
+		return err
+	}
+	if err := e.put(); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := os.Rename(e.path+".new", e.path); err != nil {
+	if err := rename(e.path+".new", e.path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(e.path))
-	if err != nil {
-		return err
+	if !e.last.Closed {
+		e.overwrite() // the renaming changed the time
 	}
-	defer dir.Close()
-	return dir.Sync()
+	return nil
 }

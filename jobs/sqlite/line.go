@@ -151,7 +151,8 @@ func (c *commit) parents(tenant string, ids []jobs.ID) (open []int64, failed boo
 		found := false
 		err := sqlitex.Execute(c.write, "SELECT n, state, q FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
 			c.mu.RLock()
-			found = c.byID[st.ColumnInt64(2)].Tenant == tenant
+			q := c.byID[st.ColumnInt64(2)]
+			found = q != nil && q.Tenant == tenant
 			c.mu.RUnlock()
 			switch state := jobs.State(st.ColumnInt(1)); {
 			case !state.Final():

@@ -53,13 +53,52 @@ func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Even
 		}
 		return size < q.MaxBytes
 	})
+	if isDamage(err) && len(events) > 0 {
+		return events, nil // the next read meets it
+	}
 	if err != nil {
-		return nil, err
+		return nil, s.lostEvents(conn, q.After, err)
 	}
 	if len(events) == 0 || events[0].Seq != q.After+1 {
 		return nil, jobs.ErrTrimmed // since the tail was asked
 	}
 	return events, nil
+}
+
+// lostEvents takes the log to be trimmed up to behind the events that are damaged, which
+// follow on seq: then readers are told of the gap as of any other.
+func (s *Store) lostEvents(conn *sqlite.Conn, seq uint64, err error) error {
+	if !isDamage(err) {
+		return err
+	}
+	head, _ := s.tail.position()
+	floor := head
+	readable := func(after uint64) bool {
+		ok := false
+		err := eachRow(conn, after, func(row []*jobs.Event) bool { ok, floor = true, row[0].Seq-1; return false })
+		return err == nil && ok
+	}
+	// Damage is a stretch of rows: first hop over it, then look for its end.
+	bad, good := seq, head
+	for step := uint64(1); bad+step < head; step *= 2 {
+		if readable(bad + step) {
+			good = bad + step
+			break
+		}
+		bad += step
+	}
+	for good-bad > 1 {
+		if middle := bad + (good-bad)/2; readable(middle) {
+			good = middle
+		} else {
+			bad = middle
+		}
+	}
+	if good == head || !readable(good) {
+		floor = head
+	}
+	floor = s.tail.lose(floor)
+	return fmt.Errorf("%w: %w", jobs.ErrTrimmed, s.damaged(err, "events %d to %d", seq+1, floor))
 }
 
 // eachRow gives the rows of the log that hold events behind seq, as long as more
@@ -73,19 +112,28 @@ func eachRow(conn *sqlite.Conn, seq uint64, more func(row []*jobs.Event) bool) e
 		if err != nil || !found {
 			return err
 		}
-		r := row{st, -1}
-		last := r.int()
-		events, err := decodeEvents(r.blob())
-		if err == nil && events[len(events)-1].Seq != uint64(last) {
-			err = errCorrupt
-		}
+		events, err := scanEvents(st)
 		if err != nil {
-			return fmt.Errorf("log row %d: %w", last, err)
+			return err
 		}
 		if !more(events) {
 			return nil
 		}
 	}
+}
+
+// scanEvents reads a row of the log.
+func scanEvents(st *sqlite.Stmt) ([]*jobs.Event, error) {
+	r := row{st, -1}
+	last := r.int()
+	events, err := decodeEvents(r.blob())
+	if err == nil && events[len(events)-1].Seq != uint64(last) {
+		err = errCorrupt
+	}
+	if err != nil {
+		return nil, fmt.Errorf("row %d of the log: %w", last, err)
+	}
+	return events, nil
 }
 
 // readJob follows one job's events back from its newest, and keeps the oldest of them.
@@ -98,6 +146,7 @@ func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.E
 	defer s.explain(ctx, &err)
 	_, floor := s.tail.position()
 	in := jobLog{s, conn, floor, nil}
+	defer func() { err = s.damaged(err, "the events of job %s", q.Job) }()
 	if q.Walk != nil {
 		return in.forward(ctx, q)
 	}
@@ -153,7 +202,7 @@ func (l *jobLog) at(ctx context.Context, seq uint64) (*jobs.Event, error) {
 			return nil, ctx.Err()
 		}
 		if err := eachRow(l.conn, seq-1, func(row []*jobs.Event) bool { l.row = row; return false }); err != nil {
-			return nil, err
+			return nil, l.lostEvents(l.conn, seq-1, err)
 		}
 		if len(l.row) == 0 || seq < l.row[0].Seq {
 			return nil, jobs.ErrTrimmed
@@ -204,25 +253,42 @@ func (l *jobLog) walk(ctx context.Context, q jobs.ReadQuery) (w jobs.Walk, err e
 }
 
 // loadTail fills the tail with the newest events, so that readers that come back
-// after a restart find them in memory.
+// after a restart find them in memory. It ends at events that are damaged.
 func (s *Store) loadTail() error {
+	head, err := sqlitex.ResultInt64(s.write.Prep("SELECT ifnull(max(last), 0) FROM log"))
+	if err != nil {
+		return err
+	}
+	err = sqlitex.Execute(s.write, "SELECT value FROM meta WHERE name='floor'", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
+		s.tail.floor = uint64(st.ColumnInt64(0))
+		return nil
+	}})
+	if err != nil {
+		return err
+	}
+	s.tail.head = uint64(head)
 	var rows [][]*jobs.Event
 	size := 0
 	st := s.write.Prep("SELECT last, events FROM log ORDER BY last DESC")
 	defer st.Reset()
 	for size < s.tail.limit || len(rows) == 0 {
 		found, err := st.Step()
+		var events []*jobs.Event
+		if found && err == nil {
+			events, err = scanEvents(st)
+		}
+		if isDamage(err) {
+			s.damaged(err, "the newest events")
+			if len(rows) == 0 {
+				s.tail.floor = s.tail.head
+			}
+			break
+		}
 		if err != nil {
 			return err
 		}
 		if !found {
 			break
-		}
-		r := row{st, -1}
-		last := r.int()
-		events, err := decodeEvents(r.blob())
-		if err != nil {
-			return fmt.Errorf("log row %d: %w", last, err)
 		}
 		for _, e := range events {
 			size += e.Size()
@@ -232,8 +298,5 @@ func (s *Store) loadTail() error {
 	for _, events := range slices.Backward(rows) {
 		s.tail.publish(events)
 	}
-	return sqlitex.Execute(s.write, "SELECT value FROM meta WHERE name='floor'", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-		s.tail.floor = uint64(st.ColumnInt64(0))
-		return nil
-	}})
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -21,7 +20,7 @@ import (
 func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error) (pos jobs.Position, err error) {
 	conn, err := s.take(ctx)
 	if err != nil {
-		return pos, err
+		return pos, s.damaged(err, "the database")
 	}
 	defer s.read.Put(conn)
 	defer s.explain(ctx, &err)
@@ -57,6 +56,7 @@ func (s *Store) Job(ctx context.Context, tenant string, id jobs.ID) (job jobs.Jo
 		return sqlitex.Execute(conn, "SELECT 1 FROM gone WHERE id=? AND tenant=?", &sqlitex.ExecOptions{Args: []any{id[:], tenant},
 			ResultFunc: func(*sqlite.Stmt) error { gone = true; return nil }})
 	})
+	err = s.damaged(err, "job %s", id)
 	if err == nil && gone {
 		err = jobs.ErrGone
 	}
@@ -88,14 +88,7 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err er
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		floor := int64(0) // older ones are not on the page
 		for _, part := range s.parts(f) {
-			sql := "SELECT " + jobColumns + " FROM " + part.from + " WHERE " + strings.Join(append(part.where, "jobs.n<?", "jobs.n>?"), " AND ") +
-				" ORDER BY jobs.n DESC LIMIT ?+0"
-			err := sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{Args: append(part.args, before, floor, limit+1), ResultFunc: func(st *sqlite.Stmt) error {
-				job, _, err := s.scanJob(st, 0)
-				page.Jobs = append(page.Jobs, job)
-				return err
-			}})
-			if err != nil {
+			if err := s.listPart(conn, part, &page, floor+1, before-1, limit); err != nil {
 				return err
 			}
 			if len(page.Jobs) > limit {
@@ -106,6 +99,7 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err er
 		}
 		return nil
 	})
+	err = s.damaged(err, "a list of jobs")
 	newestFirst(page.Jobs)
 	if len(page.Jobs) > limit {
 		page.Jobs = page.Jobs[:limit]
@@ -217,37 +211,6 @@ func (s *Store) idsOf(f jobs.Filter) (ids []int64, all bool) {
 	return ids, len(ids) == len(s.queues)
 }
 
-// copies returns the queues of a tenant as they are now.
-func (s *Store) copies(tenant string) (queues []queue) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for name, q := range s.queues {
-		if tenant == "" || name.Tenant == tenant {
-			queues = append(queues, *q)
-		}
-	}
-	return queues
-}
-
-// due lists the jobs whose time has come, earliest first.
-func (s *Store) due(ctx context.Context, f jobs.Filter) (page jobs.Page, err error) {
-	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
-		return sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE wake IS NOT NULL ORDER BY wake LIMIT ?+0", &sqlitex.ExecOptions{Args: []any{f.Limit + 1}, ResultFunc: func(st *sqlite.Stmt) error {
-			job, _, err := s.scanJob(st, 0)
-			if err != nil {
-				return err
-			}
-			if len(page.Jobs) < f.Limit && !job.WakeAt.After(f.Due) {
-				page.Jobs = append(page.Jobs, job)
-			} else if page.Wake.IsZero() {
-				page.Wake = job.WakeAt
-			}
-			return nil
-		}})
-	})
-	return page, err
-}
-
 // retained finds the earliest RetainedUntil.
 func (s *Store) retained(ctx context.Context) (page jobs.Page, err error) {
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
@@ -257,29 +220,4 @@ func (s *Store) retained(ctx context.Context) (page jobs.Page, err error) {
 		}})
 	})
 	return page, err
-}
-
-// Queues implements jobs.Store.
-func (s *Store) Queues(ctx context.Context, tenant string) (infos []jobs.QueueInfo, pos jobs.Position, err error) {
-	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
-		for _, q := range s.copies(tenant) {
-			info := jobs.QueueInfo{Tenant: q.Tenant, Name: q.Name, Counts: q.counts, Settings: q.settings}
-			if q.counts[jobs.Queued] > 0 {
-				if info.OldestAt, err = oldest(conn, q.id); err != nil {
-					return err
-				}
-			}
-			infos = append(infos, info)
-		}
-		return nil
-	})
-	slices.SortFunc(infos, func(a, b jobs.QueueInfo) int { return strings.Compare(a.Name, b.Name) })
-	return infos, pos, err
-}
-
-// oldest is the time of acceptance of the queued job that was accepted first.
-func oldest(conn *sqlite.Conn, q int64) (at time.Time, err error) {
-	err = sqlitex.Execute(conn, "SELECT created FROM jobs WHERE q=+? AND state="+stateLiteral(jobs.Queued)+" ORDER BY n LIMIT 1", &sqlitex.ExecOptions{Args: []any{q},
-		ResultFunc: func(st *sqlite.Stmt) error { at = time.UnixMilli(st.ColumnInt64(0)); return nil }})
-	return at, err
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -257,6 +258,9 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 	s.mu.RLock()
 	q := s.byID[r.int()]
 	s.mu.RUnlock()
+	if q == nil {
+		return j, false, fmt.Errorf("%w: job %d is of a queue that is not there", errCorrupt, j.N)
+	}
 	j.Tenant, j.Queue = q.Tenant, q.Name
 	j.Kind = r.text()
 	j.State, j.Reason = jobs.State(r.int()), jobs.Reason(r.text())

@@ -77,7 +77,7 @@ CREATE TABLE jobs (
   unique_key      BLOB,
   schedule        TEXT                  -- whose run it is
 );
-CREATE INDEX jobs_ready  ON jobs (q, kind, priority DESC, ready) WHERE ready IS NOT NULL;
+CREATE INDEX jobs_ready  ON jobs (q, kind, priority DESC, ready, key) WHERE ready IS NOT NULL;
 CREATE INDEX jobs_wake   ON jobs (wake) WHERE wake IS NOT NULL;
 CREATE INDEX jobs_state  ON jobs (q, state);
 CREATE INDEX jobs_order  ON jobs (q, ordering_key, n) WHERE ordering_key IS NOT NULL AND state <= 5;

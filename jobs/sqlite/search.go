@@ -28,7 +28,7 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 		return page, context.Cause(ctx)
 	}
 	p := s.parts(f)[0]
-	span := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<?", "jobs.n>=?"), " AND ") + " ORDER BY jobs.n DESC"
+	span := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<=?", "jobs.n>=?"), " AND ") + " ORDER BY jobs.n DESC"
 	text := fold(f.Text)
 	end := time.Now().Add(searchTime)
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
@@ -40,6 +40,10 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 		for !over() {
 			newest.BindInt64(1, before)
 			n, err := sqlitex.ResultInt64(newest)
+			if isDamage(err) {
+				head, _ := s.tail.position()
+				n, err = min(before-1, int64(head)), nil
+			}
 			if err != nil {
 				return err
 			}
@@ -48,25 +52,32 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 				return nil
 			}
 			low, cut := max(n-searchSpan+1, 1), false
-			err = sqlitex.ExecuteTransient(conn, span, &sqlitex.ExecOptions{Args: append(p.args[:len(p.args):len(p.args)], before, low), ResultFunc: func(st *sqlite.Stmt) error {
-				if cut = cut || over(); cut {
+			err = s.passDamage(low, before-1, func(low, high int64) (int64, error) {
+				if cut {
+					return low, nil
+				}
+				lowest := high + 1
+				err := sqlitex.ExecuteTransient(conn, span, &sqlitex.ExecOptions{Args: append(p.args[:len(p.args):len(p.args)], high, low), ResultFunc: func(st *sqlite.Stmt) error {
+					if cut = cut || over(); cut {
+						return nil
+					}
+					job, far, err := s.scanJob(st, 0)
+					if err != nil {
+						return err
+					}
+					listed := job
+					if err := loadPayloads(conn, &job, far); err != nil {
+						return err
+					}
+					looked++
+					lowest, page.Next = int64(job.N), job.N
+					if holds(&job, text) {
+						page.Jobs = append(page.Jobs, listed)
+					}
 					return nil
-				}
-				looked++
-				job, far, err := s.scanJob(st, 0)
-				if err != nil {
-					return err
-				}
-				listed := job
-				if err := loadPayloads(conn, &job, far); err != nil {
-					return err
-				}
-				page.Next = job.N
-				if holds(&job, text) {
-					page.Jobs = append(page.Jobs, listed)
-				}
-				return nil
-			}})
+				}})
+				return lowest, err
+			})
 			if err != nil {
 				return err
 			}
@@ -81,7 +92,7 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 		}
 		return nil
 	})
-	return page, err
+	return page, s.damaged(err, "a search")
 }
 
 // holds reports whether a job has the text, which is folded, in what is searched.

@@ -13,12 +13,11 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
-	"github.com/go-json-experiment/json"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -33,8 +32,9 @@ const schemaVersion = 3
 
 // Options of a store. The zero value means the defaults.
 type Options struct {
-	TailBytes int // memory for the newest events; 32 MiB if 0, none if negative
-	Readers   int // connections for reading; 4 if 0
+	TailBytes int          // memory for the newest events; 32 MiB if 0, none if negative
+	Readers   int          // connections for reading; 4 if 0
+	Logger    *slog.Logger // told of damage; none if nil
 }
 
 // ErrInUse: another process has the store open.
@@ -48,6 +48,8 @@ type Store struct {
 	tail  tail
 	read  *sqlitex.Pool
 
+	damage damageLog
+
 	searching chan struct{} // held by the search that is under way
 	closed    chan struct{} // closed by Close
 
@@ -57,6 +59,8 @@ type Store struct {
 	broken  error                 // of a Trim whose outcome is unknown: nothing can be trusted any more
 	updates map[jobs.Field]string // SQL by the fields it sets
 	ready   map[lane]bool         // lanes that may hold ready jobs
+
+	unreadable map[int64]bool // ready jobs that claims pass over because they are damaged
 
 	mu     sync.RWMutex // protects the fields below
 	queues map[jobs.QueueName]*queue
@@ -81,16 +85,17 @@ type lane struct {
 
 // Open opens the store in a folder, and creates both where they do not exist.
 func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("creating the data folder %s: %w; choose another with --data", dir, err)
+	log := o.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{path: filepath.Join(dir, "jobs.db"), searching: make(chan struct{}, 1), closed: make(chan struct{}), updates: map[jobs.Field]string{}, ready: map[lane]bool{},
-		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}}
+	s := &Store{path: filepath.Join(dir, databaseFile), searching: make(chan struct{}, 1), closed: make(chan struct{}), updates: map[jobs.Field]string{}, ready: map[lane]bool{}, unreadable: map[int64]bool{},
+		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}, damage: damageLog{log: log}}
 	s.tail.limit, s.tail.grown = o.TailBytes, make(chan struct{})
 	if o.TailBytes == 0 {
 		s.tail.limit = 32 << 20
 	}
-	if s.lock, err = lockFolder(dir); err != nil {
+	if s.lock, err = openFolder(dir, log); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -98,78 +103,71 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 			s.Close()
 		}
 	}()
-	if s.write, err = sqlite.OpenConn(s.path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL); err != nil {
-		return nil, fmt.Errorf("opening %s: %w", s.path, err)
+	if err = s.open(ctx, dir, log); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", s.path, s.damaged(err, "while opening"))
 	}
-	if err = s.prepare(ctx, dir); err != nil {
-		return nil, fmt.Errorf("opening %s: %w", s.path, err)
-	}
+	tighten(dir, log)
 	readers := o.Readers
 	if readers == 0 {
 		readers = 4
 	}
-	s.read, err = sqlitex.NewPool(s.path, sqlitex.PoolOptions{PoolSize: readers, Flags: sqlite.OpenReadWrite | sqlite.OpenWAL,
+	s.read, err = sqlitex.NewPool(fileURI(s.path), sqlitex.PoolOptions{PoolSize: readers, Flags: sqlite.OpenReadWrite | sqlite.OpenURI | sqlite.OpenWAL,
 		PrepareConn: func(c *sqlite.Conn) error {
-			return sqlitex.ExecuteScript(c, "PRAGMA query_only=ON;", nil)
+			if err := sqlitex.ExecuteScript(c, "PRAGMA query_only=ON;", nil); err != nil {
+				return err
+			}
+			return sqlitex.ExecuteTransient(c, "SELECT max(last) FROM log", nil) // Prep panics where the schema cannot be read
 		}})
 	return s, err
 }
 
-// lockFolder makes sure that one process at a time uses the folder. The lock goes
-// with the process, however it ends.
-func lockFolder(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+// open opens the database and reads what the store keeps in memory.
+func (s *Store) open(ctx context.Context, dir string, log *slog.Logger) error {
+	registerVFS()
+	if err := createIfMissing(ctx, s.path, log); err != nil {
+		return err
+	}
+	epochPath := filepath.Join(dir, epochFile)
+	found, err := lookAround(s.path, epochPath)
 	if err != nil {
-		return nil, fmt.Errorf("the data folder is not writable: %w; choose another with --data", err)
+		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, ErrInUse
+	if found.foreignWAL() {
+		if err := setAside(s.path, log); err != nil {
+			return err
 		}
-		return nil, fmt.Errorf("locking the data folder: %w", err)
+		found.wal = walState{}
 	}
-	return f, nil
-}
-
-func (s *Store) prepare(ctx context.Context, dir string) error {
-	for _, setting := range []string{"auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=" + synchronous,
-		"wal_autocheckpoint=4000", "cache_size=-16384", "temp_store=MEMORY"} {
+	if s.write, err = sqlite.OpenConn(fileURI(s.path), sqlite.OpenReadWrite|sqlite.OpenURI|sqlite.OpenWAL); err != nil {
+		return err
+	}
+	// Without cache_spill the frames of the WAL that are read are always final, and can be checked.
+	for _, setting := range []string{"synchronous=" + synchronous, "wal_autocheckpoint=4000", "cache_size=-16384", "cache_spill=OFF", "temp_store=MEMORY"} {
 		if err := sqlitex.ExecuteTransient(s.write, "PRAGMA "+setting, nil); err != nil {
 			return err
 		}
 	}
-	version, err := sqlitex.ResultInt64(s.write.Prep("PRAGMA user_version"))
-	if err != nil {
-		return err
-	}
-	switch {
-	case version == 0:
-		err = sqlitex.ExecuteScript(s.write, schema+fmt.Sprintf("PRAGMA user_version=%d;", schemaVersion), nil)
-	case version != schemaVersion:
-		err = fmt.Errorf("the store has format %d and this program knows up to %d; use the jobhub that wrote it, or a newer one", version, schemaVersion)
-	}
-	if err != nil {
+	if err := migrate(s.write); err != nil {
 		return err
 	}
 	if err := s.loadQueues(); err != nil {
-		return err
+		return fmt.Errorf("the table of queues: %w", err)
 	}
 	if err := s.loadLanes(); err != nil {
-		return err
+		return fmt.Errorf("the ready jobs: %w", err)
 	}
 	if err := s.loadTail(); err != nil {
-		return err
+		return fmt.Errorf("the newest events: %w", err)
 	}
-	s.epoch, err = openEpoch(s.write, filepath.Join(dir, "epoch"), s.tail.head)
+	s.epoch, err = openEpoch(s.write, s.path, epochPath, found, s.tail.head, log)
 	return err
 }
 
 func (s *Store) loadQueues() error {
 	return sqlitex.Execute(s.write, "SELECT q, tenant, name, counts, settings FROM queues", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-		q := &queue{id: st.ColumnInt64(0), QueueName: jobs.QueueName{Tenant: st.ColumnText(1), Name: st.ColumnText(2)}}
-		s.queues[q.QueueName], s.byID[q.id] = q, q
-		return errors.Join(json.Unmarshal([]byte(st.ColumnText(3)), &q.counts), json.Unmarshal([]byte(st.ColumnText(4)), &q.settings))
+		q, err := scanQueue(st)
+		s.queues[q.QueueName], s.byID[q.id] = &q, &q
+		return err
 	}})
 }
 

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -38,12 +36,7 @@ func harness(t *testing.T, o Options, wrap func(jobs.Store) jobs.Store) storetes
 	return storetest.Harness{
 		Open: opened,
 		Crash: func() jobs.Store {
-			// A killed process leaves its files as they are at that moment.
-			old := open
-			left := dir + "-left"
-			copyFolder(t, dir, left)
-			old.Close()
-			dir = left
+			kill(t, open)
 			return opened()
 		},
 		Rewind: func(change func() jobs.Store) jobs.Store {
@@ -62,13 +55,6 @@ func harness(t *testing.T, o Options, wrap func(jobs.Store) jobs.Store) storetes
 			}
 			return opened()
 		},
-	}
-}
-
-func copyFolder(t *testing.T, from, to string) {
-	t.Helper()
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -150,34 +136,50 @@ func TestOpenRefusals(t *testing.T) {
 	}
 }
 
-// TestDamage: a damaged row of the log is reported, not skipped.
-func TestDamage(t *testing.T) {
+// TestDamagedLog: events that are damaged are told as a gap, and those behind it are read.
+func TestDamagedLog(t *testing.T) {
 	h := harness(t, Options{TailBytes: -1}, unwrapped)
 	s := h.Open().(*Store)
-	j := jobs.Job{ID: jobs.ID{1}, Tenant: "default", Kind: "k", Queue: "q", State: jobs.Queued, CreatedAt: time.Now()}
-	for range 3 {
-		j.ID[0]++
-		if err := s.Commit(context.Background(), &jobs.Batch{Now: time.Now(), Changes: []*jobs.Change{{Job: j, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}}}); err != nil {
-			t.Fatal(err)
+	ids := submit(t, s, 5)
+	damage := func(s *Store, row int64) {
+		t.Helper()
+		blob, err := s.write.OpenBlob("", "log", "events", row, true)
+		check(t, err)
+		_, err = blob.Seek(10, io.SeekStart)
+		check(t, err)
+		_, err = blob.Write([]byte{0xff})
+		check(t, errors.Join(err, blob.Close()))
+	}
+	damage(s, 2)
+	read := func(s jobs.Store, after, first uint64, n int, wants ...error) {
+		t.Helper()
+		events, err := s.Read(t.Context(), jobs.ReadQuery{After: after})
+		if len(events) != n || n > 0 && (events[0].Seq != first || err != nil) {
+			t.Errorf("after %d: %d events, %v", after, len(events), err)
+		}
+		for _, want := range wants {
+			if !errors.Is(err, want) {
+				t.Errorf("after %d: %v, want %v", after, err, want)
+			}
 		}
 	}
-	blob, err := s.write.OpenBlob("", "log", "events", 2, true)
-	if err != nil {
-		t.Fatal(err)
+	read(s, 0, 1, 1)
+	read(s, 1, 0, 0, jobs.ErrTrimmed, jobs.ErrDamaged)
+	read(s, 1, 0, 0, jobs.ErrTrimmed)
+	read(s, 2, 3, 3)
+	for i, want := range []error{jobs.ErrTrimmed, jobs.ErrTrimmed, nil, nil, nil} {
+		if _, err := s.Read(t.Context(), jobs.ReadQuery{Job: ids[i]}); !errors.Is(err, want) {
+			t.Errorf("events of job %d: %v", i+1, err)
+		}
 	}
-	if _, err := blob.Seek(10, io.SeekStart); err != nil {
-		t.Fatal(err)
+	damage(s, 5)
+	s = h.Crash().(*Store) // the newest events are damaged, and the store opens
+	if s.Head().Seq != 5 {
+		t.Errorf("the head is %v", s.Head())
 	}
-	if _, err := blob.Write([]byte{0xff}); err != nil {
-		t.Fatal(err)
-	}
-	if err := blob.Close(); err != nil {
-		t.Fatal(err)
-	}
-	events, err := s.Read(t.Context(), jobs.ReadQuery{})
-	if !errors.Is(err, errCorrupt) || len(events) > 0 {
-		t.Errorf("reading a damaged log gave %d events, %v", len(events), err)
-	}
+	read(s, 3, 0, 0, jobs.ErrTrimmed)
+	submit(t, s, 1)
+	read(s, 5, 6, 1)
 }
 
 func FuzzLogRow(f *testing.F) {

@@ -103,6 +103,18 @@ func (t *tail) position() (head, floor uint64) {
 	return t.head, t.floor
 }
 
+// lose takes events up to floor to be trimmed, but for those in memory, and returns up to
+// where they are.
+func (t *tail) lose(floor uint64) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.events) > 0 {
+		floor = min(floor, t.events[0].Seq-1)
+	}
+	t.floor = max(t.floor, floor)
+	return t.floor
+}
+
 func (t *tail) trimmed(floor uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

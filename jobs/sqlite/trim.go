@@ -30,15 +30,24 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 	if s.broken != nil {
 		return 0, s.broken
 	}
+	pruned, err = s.trim(t, false)
+	if errors.Is(err, jobs.ErrDamaged) { // what is damaged stays, all else is trimmed
+		pruned, err = s.trim(t, true)
+	}
+	return pruned, err
+}
+
+func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
 	head, floor := s.tail.position()
 	seq := min(t.Seq, head-min(head, 1))
-	c := &commit{Store: s, moved: map[*queue]*counts{}}
+	c := s.newCommit(t.Retained)
+	c.careful = careful
 	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
-		return 0, storeError(err)
+		return 0, s.storeError(err)
 	}
 	err = func() error {
 		if seq > floor {
-			if err := c.do("DELETE FROM log WHERE last <= ?", int64(seq)); err != nil {
+			if _, err := c.alone("the oldest events", func() error { return c.do("DELETE FROM log WHERE last <= ?", int64(seq)) }); err != nil {
 				return err
 			}
 			if err := c.do("INSERT OR REPLACE INTO meta (name, value) VALUES ('floor', ?)", int64(seq)); err != nil {
@@ -60,51 +69,65 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 		if !s.write.AutocommitEnabled() {
 			err = errors.Join(err, c.exec("ROLLBACK"))
 		}
-		return 0, storeError(err)
+		return 0, s.storeError(err)
 	}
-	s.apply(c.moved)
+	s.moveCounts(c.moved)
 	s.tail.trimmed(max(seq, floor))
+	defer s.epoch.acknowledged(s.path, head)
 	if pruned > 0 || seq > floor {
-		return pruned, s.flushed(sqlitex.ExecuteTransient(s.write, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")", nil))
+		err = s.flushed(sqlitex.ExecuteTransient(s.write, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")", nil))
 	}
-	return pruned, nil
+	return pruned, s.storeError(err)
 }
 
 // flushed notes an error of what was to be flushed to the disk. Unless the disk is full the
 // outcome is unknown, and a further flush that succeeds proves nothing: Commit fails, too.
 func (s *Store) flushed(err error) error {
-	if err != nil && !errors.Is(storeError(err), jobs.ErrNoSpace) {
+	if known := s.storeError(err); known != nil && !errors.Is(known, jobs.ErrNoSpace) && !errors.Is(known, jobs.ErrDamaged) {
 		s.broken = fmt.Errorf("deleting what is out of its retention: %w", err)
 	}
 	return err
 }
 
-// prune deletes jobs out of their retention, with all that belongs to them.
-func (c *commit) prune(before time.Time, limit int) (int, error) {
-	type old struct {
-		n  int64
-		id []byte
-		q  int64
-		s  jobs.State
-	}
-	var gone []old
-	if err := sqlitex.Execute(c.write, "SELECT n, id, q, state FROM jobs WHERE retained IS NOT NULL AND retained < ? ORDER BY retained LIMIT ?+0",
+// prune deletes jobs out of their retention.
+func (c *commit) prune(before time.Time, limit int) (pruned int, err error) {
+	var old []int64
+	if err := sqlitex.Execute(c.write, "SELECT n FROM jobs WHERE retained IS NOT NULL AND retained < ? ORDER BY retained LIMIT ?+0",
 		&sqlitex.ExecOptions{Args: []any{before.UnixMilli(), limit}, ResultFunc: func(st *sqlite.Stmt) error {
-			o := old{n: st.ColumnInt64(0), id: make([]byte, 16), q: st.ColumnInt64(2), s: jobs.State(st.ColumnInt(3))}
-			st.ColumnBytes(1, o.id)
-			gone = append(gone, o)
+			old = append(old, st.ColumnInt64(0))
 			return nil
 		}}); err != nil {
 		return 0, err
 	}
-	for _, o := range gone {
-		q := c.queueByID(o.q)
-		if err := c.remove(o.n, o.id, q.Tenant, before); err != nil {
+	for _, n := range old {
+		damage, err := c.alone("deleting a job", func() error { return c.pruneJob(n, before) })
+		if err != nil {
 			return 0, err
 		}
-		c.move(q, o.s, 0)
+		if damage == nil {
+			pruned++
+		}
 	}
-	return len(gone), c.do("DELETE FROM gone WHERE until < ?", before.UnixMilli())
+	return pruned, c.do("DELETE FROM gone WHERE until < ?", before.UnixMilli())
+}
+
+// pruneJob deletes a job with all that belongs to it.
+func (c *commit) pruneJob(n int64, now time.Time) error {
+	var q *queue
+	var state jobs.State
+	id := make([]byte, 16)
+	if err := sqlitex.Execute(c.write, "SELECT id, q, state FROM jobs WHERE n=?", &sqlitex.ExecOptions{Args: []any{n}, ResultFunc: func(st *sqlite.Stmt) error {
+		st.ColumnBytes(0, id)
+		q, state = c.queueByID(st.ColumnInt64(1)), jobs.State(st.ColumnInt(2))
+		return nil
+	}}); err != nil || q == nil {
+		return err
+	}
+	if err := c.remove(n, id, q.Tenant, now); err != nil {
+		return err
+	}
+	c.move(q, state, 0)
+	return nil
 }
 
 // remove deletes a job with all that belongs to it.

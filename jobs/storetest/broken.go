@@ -36,6 +36,9 @@ var Broken = []struct {
 	{"peers are not asked", "Peers", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return noPeers{s} }
 	}},
+	{"counters are of another state than their position", "CountersUnderLoad", func() func(jobs.Store) jobs.Store {
+		return func(s jobs.Store) jobs.Store { return earlyCounters{s} }
+	}},
 	{"the epoch is kept after a loss", "Epoch", func() func(jobs.Store) jobs.Store {
 		var first string
 		return func(s jobs.Store) jobs.Store {
@@ -45,6 +48,18 @@ var Broken = []struct {
 			return sameEpoch{s, first}
 		}
 	}},
+}
+
+// earlyCounters gives counters of a later state than their position.
+type earlyCounters struct{ jobs.Store }
+
+func (s earlyCounters) Queues(ctx context.Context, tenant string) ([]jobs.QueueInfo, jobs.Position, error) {
+	_, pos, err := s.Store.Queues(ctx, tenant)
+	if err != nil {
+		return nil, pos, err
+	}
+	queues, _, err := s.Store.Queues(ctx, tenant)
+	return queues, pos, err
 }
 
 // lateEvent shows the second of two events before the first, once.

@@ -57,6 +57,7 @@ var Checks = []Check{
 	{"PartialResult", checkPartialResult},
 	{"Counters", checkCounters},
 	{"OrderOfEvents", checkOrderOfEvents},
+	{"CountersUnderLoad", checkCountersUnderLoad},
 	{"EventsOfOneJob", checkEventsOfOneJob},
 	{"Edges", checkEdges},
 	{"Trim", checkTrim},

@@ -1,0 +1,96 @@
+package sqlite
+
+import (
+	"maps"
+	"slices"
+
+	"jobhub/jobs"
+)
+
+// A batch that meets a damaged page is stored once more, carefully: each change on its
+// own, so that those that meet the damage are refused and all others are stored.
+
+// saved is what of a commit has to be taken back with a change.
+type saved struct {
+	seq    uint64
+	events int
+	made   int
+	moved  map[*queue]counts
+	set    map[*queue]jobs.QueueSettings
+	opened map[jobs.Lane]int
+	woken  bool
+}
+
+func (c *commit) save() saved {
+	s := saved{seq: c.seq, events: len(c.events), made: len(c.made), moved: map[*queue]counts{}, set: maps.Clone(c.set), opened: maps.Clone(c.opened), woken: c.woken}
+	for q, by := range c.moved {
+		s.moved[q] = *by
+	}
+	return s
+}
+
+func (c *commit) restore(s saved) {
+	c.Store.forget(c.made[s.made:])
+	c.seq, c.events, c.made, c.set, c.opened, c.woken = s.seq, c.events[:s.events], c.made[:s.made], s.set, s.opened, s.woken
+	clear(c.moved)
+	for q, by := range s.moved {
+		c.moved[q] = &by
+	}
+	clear(c.rows)
+	c.order = c.order[:0]
+}
+
+// alone runs a part of a commit. If it meets damage and the commit is careful, all that
+// it did is taken back, and the damage is its outcome.
+func (c *commit) alone(what string, part func() error) (damage, err error) {
+	if !c.careful {
+		return nil, part()
+	}
+	before := c.save()
+	if err := c.exec("SAVEPOINT part"); err != nil {
+		return nil, err
+	}
+	err = part()
+	if err == nil {
+		err = c.flush()
+	}
+	if isDamage(err) && !c.write.AutocommitEnabled() {
+		damage = c.damaged(err, "%s", what)
+		if err := c.exec("ROLLBACK TO part"); err != nil {
+			return nil, err
+		}
+		c.restore(before)
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return damage, c.exec("RELEASE part")
+}
+
+// claimAlone is claim for a careful commit: jobs that cannot be read are passed over.
+func (c *commit) claimAlone(cl *jobs.Claim) error {
+	allow := maps.Clone(cl.Allow)
+	for range maxPassedOver {
+		cl.Jobs, cl.Limited, cl.Allow = nil, false, maps.Clone(allow)
+		c.taking = 0
+		damage, err := c.alone("claiming jobs", func() error { return c.claim(cl) })
+		if damage == nil || err != nil {
+			return err
+		}
+		if c.taking == 0 || len(c.unreadable) >= maxPassedOver {
+			break
+		}
+		c.unreadable[c.taking] = true
+	}
+	cl.Jobs, cl.Limited, cl.Allow = nil, false, allow
+	return nil
+}
+
+// maxPassedOver is how many damaged jobs a claim remembers and passes over.
+const maxPassedOver = 1000
+
+// readable are the candidates that are not known to be damaged.
+func (c *commit) readable(found []candidate) []candidate {
+	return slices.DeleteFunc(found, func(f candidate) bool { return c.unreadable[f.n] })
+}

@@ -1,0 +1,58 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"zombiezen.com/go/sqlite"
+
+	"jobhub/jobs"
+)
+
+// damageLog says each damaged place once, so that what is asked for again and again does
+// not fill the log.
+type damageLog struct {
+	log *slog.Logger
+
+	mu   sync.Mutex // protects the fields below
+	said map[string]bool
+}
+
+const maxDamageSaid = 1000
+
+func (d *damageLog) say(where string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.said[where] || len(d.said) >= maxDamageSaid {
+		return
+	}
+	if d.said == nil {
+		d.said = map[string]bool{}
+	}
+	d.said[where] = true
+	d.log.Error("the store is damaged; restore a backup of the data folder", "at", where, "error", err)
+}
+
+// isDamage reports whether SQLite met a page that is not as it was written, or pages
+// that contradict each other.
+func isDamage(err error) bool {
+	if err == nil {
+		return false
+	}
+	code := sqlite.ErrCode(err).ToPrimary()
+	return code == sqlite.ResultCorrupt || code == sqlite.ResultNotADB || errors.Is(err, errCorrupt)
+}
+
+// damaged turns an error of SQLite that means damage into jobs.ErrDamaged, which says
+// what was read, and logs it. Other errors stay as they are.
+func (s *Store) damaged(err error, format string, args ...any) error {
+	if !isDamage(err) || errors.Is(err, jobs.ErrDamaged) {
+		return err
+	}
+	what := fmt.Sprintf(format, args...)
+	place := what + ": " + lastDamage(s.path)
+	s.damage.say(place, err)
+	return fmt.Errorf("%w (%s: %w)", jobs.ErrDamaged, place, err)
+}

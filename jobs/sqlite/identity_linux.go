@@ -1,0 +1,31 @@
+package sqlite
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// identify returns what stays with a file for its life and no copy of it has: its inode
+// and the time of its birth, where the file system knows that; and when it was changed
+// last, be it its content, its name or its mode.
+func identify(f *os.File) (identity string, changed time.Time, err error) {
+	var st unix.Statx_t
+	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_INO|unix.STATX_BTIME|unix.STATX_CTIME, &st); err != nil {
+		return "", time.Time{}, fmt.Errorf("looking at %s: %w", f.Name(), err)
+	}
+	identity = fmt.Sprint(st.Ino)
+	if st.Mask&unix.STATX_BTIME != 0 {
+		identity += fmt.Sprintf(":%d.%09d", st.Btime.Sec, st.Btime.Nsec)
+	}
+	return identity, time.Unix(st.Ctime.Sec, int64(st.Ctime.Nsec)), nil
+}
+
+// boot names the time since the machine was started.
+func boot() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
+}

@@ -1,0 +1,134 @@
+package sqlite
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// killedStore leaves a folder with acknowledged jobs, most of them in the WAL alone.
+func killedStore(t *testing.T, jobs int) (dir, epoch string) {
+	dir = filepath.Join(t.TempDir(), "data")
+	s, _ := opened(t, dir)
+	submit(t, s, jobs)
+	kill(t, s)
+	return dir, s.epoch.name
+}
+
+// TestDamagedWAL: SQLite drops what stands behind the first bad frame. That is said, and
+// the log is no longer called what it was.
+func TestDamagedWAL(t *testing.T) {
+	flip := func(at int64, bit byte) func(wal []byte) []byte {
+		return func(wal []byte) []byte {
+			if at < 0 {
+				at += int64(len(wal))
+			}
+			wal[at] ^= bit
+			return wal
+		}
+	}
+	for name, damage := range map[string]func(wal []byte) []byte{
+		"a page of the first commit":    flip(walHeader+frameHeader+100, 1),
+		"a page in the middle":          flip(walHeader+20*frameSize+frameHeader+4000, 0x80),
+		"the salt of a frame":           flip(walHeader+10*frameSize+9, 4),
+		"the checksum of a frame":       flip(walHeader+10*frameSize+17, 4),
+		"the last page":                 flip(-1, 1),
+		"the header of the last frame":  flip(-frameSize+2, 1),
+		"the magic number":              flip(1, 2),
+		"the salt in the header":        flip(18, 2),
+		"the checksum in the header":    flip(31, 2),
+		"the size of pages":             flip(10, 2),
+		"a cut in the middle":           func(wal []byte) []byte { return wal[:len(wal)/2] },
+		"a cut in the last frame":       func(wal []byte) []byte { return wal[:len(wal)-1] },
+		"only the header":               func(wal []byte) []byte { return wal[:walHeader] },
+		"nothing":                       func(wal []byte) []byte { return nil },
+		"zeros in the last frame":       func(wal []byte) []byte { clear(wal[len(wal)-100:]); return wal },
+		"zeros from the middle on":      func(wal []byte) []byte { clear(wal[len(wal)/2:]); return wal },
+		"the first half is that before": func(wal []byte) []byte { copy(wal[walHeader:], wal[walHeader+frameSize:len(wal)/2]); return wal },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, epoch := killedStore(t, 20)
+			path := filepath.Join(dir, databaseFile+"-wal")
+			wal, err := os.ReadFile(path)
+			check(t, err)
+			check(t, os.WriteFile(path, damage(bytes.Clone(wal)), 0o600))
+			s, log := opened(t, dir)
+			defer stop(t, s)
+			if s.Head().Epoch == epoch {
+				t.Errorf("the epoch is still %s, at %d", epoch, s.Head().Seq)
+			}
+			if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), fmt.Sprint("events=", 20-s.Head().Seq)) {
+				t.Errorf("at %d: %s", s.Head().Seq, log)
+			}
+			submit(t, s, 1)
+		})
+	}
+}
+
+// TestTornWAL: what a killed process began to write and nobody was told of is no damage.
+func TestTornWAL(t *testing.T) {
+	for name, tear := range map[string]func(wal []byte) []byte{
+		"the header of a frame":        func(wal []byte) []byte { return append(wal, wal[len(wal)-frameSize:][:frameHeader]...) },
+		"half a page":                  func(wal []byte) []byte { return append(wal, wal[len(wal)-frameSize:][:2000]...) },
+		"a frame that does not follow": func(wal []byte) []byte { return append(wal, wal[len(wal)-frameSize:]...) },
+		"old frames behind":            func(wal []byte) []byte { return append(wal, make([]byte, 3*frameSize)...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, epoch := killedStore(t, 5)
+			path := filepath.Join(dir, databaseFile+"-wal")
+			wal, err := os.ReadFile(path)
+			check(t, err)
+			check(t, os.WriteFile(path, tear(wal), 0o600))
+			s, log := opened(t, dir)
+			defer stop(t, s)
+			if s.Head().Epoch != epoch || s.Head().Seq != 5 || log.Len() > 0 {
+				t.Errorf("%s became %v: %s", epoch, s.Head(), log)
+			}
+		})
+	}
+}
+
+// TestWALIsReadAsSQLiteDoes: over many commits and checkpoints, what is read here is what
+// SQLite recovers.
+func TestWALIsReadAsSQLiteDoes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	for range 5 {
+		s, log := opened(t, dir)
+		if log.Len() > 0 {
+			t.Fatal(log)
+		}
+		submit(t, s, 1+rand.IntN(40))
+		if rand.IntN(2) == 0 { // the WAL begins again from its start, over older frames
+			check(t, sqlitex.ExecuteTransient(s.write, "PRAGMA wal_checkpoint(RESTART)", nil))
+			submit(t, s, 1+rand.IntN(3))
+		}
+		salt, end := walEnd(s.path)
+		kill(t, s)
+		w, err := readWAL(s.path)
+		if err != nil || w.salt != salt || w.end != end || w.dropped > 0 || w.broken {
+			t.Fatalf("%+v, %v; want %d up to %d", w, err, salt, end)
+		}
+	}
+}
+
+func FuzzWAL(f *testing.F) {
+	s, _ := opened(f, f.TempDir())
+	submit(f, s, 1)
+	kill(f, s)
+	wal, err := os.ReadFile(s.path + "-wal")
+	check(f, err)
+	f.Add(wal[:walHeader+2*frameSize])
+	f.Add(make([]byte, walHeader))
+	f.Fuzz(func(t *testing.T, wal []byte) {
+		w, err := parseWAL(bytes.NewReader(wal))
+		if err != nil || w.end > int64(len(wal)) || w.dropped > w.frames || int64(w.frames)*frameSize > int64(len(wal)) {
+			t.Errorf("%+v, %v of %d bytes", w, err, len(wal))
+		}
+	})
+}
