@@ -18,6 +18,7 @@ const (
 	Unsupported    Code = "unsupported"
 	TooLarge       Code = "too_large"
 	QueueFull      Code = "queue_full"
+	LimitExceeded  Code = "limit_exceeded"
 	Internal       Code = "internal"
 )
 

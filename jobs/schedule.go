@@ -331,6 +331,9 @@ func (e *Engine) prepare(t *tick, now time.Time) error {
 		return err
 	}
 	job, err := e.newJob(spec)
+	if err == nil {
+		err = e.mention(&spec)
+	}
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,6 @@ import (
 
 const (
 	kindBatch     = "batch"
-	maxBatch      = 8 << 20 // bytes of a batch as JSON
-	maxItems      = 1000
 	batchTimeout  = time.Hour // of an asynchronous batch
 	batchAttempts = 3         // each goes on where the one before ended
 )

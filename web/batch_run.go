@@ -20,12 +20,6 @@ import (
 	"jobhub/jobs"
 )
 
-const (
-	batchAtOnce = 64       // items of a batch at work; submissions, which only wait for their commit, besides
-	maxAnswer   = 4 << 20  // bytes of the answer to an item
-	maxAnswers  = 32 << 20 // bytes of all answers to a batch
-)
-
 // batch is a batch at work. Each item is a request to the server's own handler, in a
 // goroutine that run waits for.
 type batch struct {
@@ -386,9 +380,6 @@ func (w *itemWriter) Write(p []byte) (int, error) {
 	w.body = append(w.body, p...)
 	return len(p), nil
 }
-
-// SetReadDeadline does nothing: the request is all there.
-func (w *itemWriter) SetReadDeadline(time.Time) error { return nil }
 
 // Flush does nothing: an answer is read when it is whole.
 func (w *itemWriter) Flush() {}

@@ -11,3 +11,6 @@ import (
 func Render(s *Server, ctx context.Context, name string, last any) (hub.Rendered, error) {
 	return s.render(ctx, viewName(jobs.DefaultTenant, name), last)
 }
+
+// Stalled is how many connections were closed as they made no progress.
+func (s *Server) Stalled() int64 { return s.front.Stalled.Load() }

@@ -42,7 +42,7 @@ func (s *Server) identify(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, err
 	}
 	if given {
-		who, err := s.Auth.Authenticate(bearer, now)
+		who, err := s.authenticate(callerAddress(r), bearer, now)
 		return who, refused(err)
 	}
 	if cookie, err := r.Cookie(sessionCookie); err == nil {

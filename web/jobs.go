@@ -245,9 +245,6 @@ func formatCursor(n uint64) string {
 	return strconv.FormatUint(n, 36) + "." + strconv.FormatUint(n%cursorCheck, 36)
 }
 
-// maxText is the longest text to search for, in bytes.
-const maxText = 256
-
 const cursorCheck = 1_000_003
 
 func parseCursor(text string) (uint64, error) {

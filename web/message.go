@@ -14,10 +14,11 @@ import (
 
 // This file holds the messages of jobhub.v1 (CONTRACT section 7).
 
-// Codes that only the live protocol uses.
+// Codes that only the front uses.
 const (
 	duplicateID   jobs.Code = "duplicate_id"
-	limitExceeded jobs.Code = "limit_exceeded"
+	limitExceeded           = jobs.LimitExceeded
+	rateLimited   jobs.Code = "rate_limited"
 )
 
 // message is what a client may send: one type for all, each type uses its members.

@@ -18,7 +18,6 @@ import (
 const (
 	schedulesShown = 50 // on a page
 	ticksShown     = 5
-	maxMakerForm   = 256 << 10   // bytes; a job of a schedule takes 64 KiB, which grow by escaping
 	schedulesPause = time.Second // between looks, since what changes a schedule tells no event
 )
 

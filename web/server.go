@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/web/auth"
+	"jobhub/web/peers"
 	"jobhub/web/view"
 )
 
@@ -33,7 +35,10 @@ type Config struct {
 	Kept    string // what the store is, like sqlite, for people
 	Logger  *slog.Logger
 
-	StallLimit time.Duration // a live client may take nothing for so long; 30 s
+	// Trusted reports whether an address stands for many callers, like that of a proxy; may be nil.
+	Trusted func(netip.Addr) bool
+
+	StallLimit time.Duration // how long a peer may neither send nor take a byte while something is due; 30 s
 }
 
 // Server answers all requests to the hub.
@@ -60,10 +65,12 @@ type Server struct {
 	passing sync.WaitGroup // requests of routes on their way through; likewise
 	Live    *live
 
+	front    *peers.Listener // nil where another program listens
 	settings atomic.Pointer[settings]
 	looks    looks
 	late     remembered[struct{}, map[string]late] // by tenant
 	failing  remembered[string, []view.Attention]  // schedules of a tenant
+	wrong    *peers.Failures                       // wrong keys and tokens
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine
@@ -73,9 +80,10 @@ func New(c Config) *Server {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.StallLimit == 0 {
-		c.StallLimit = 30 * time.Second
+		c.StallLimit = stallLimit
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
+	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{},
+		wrong: peers.NewFailures(wrongKeys, time.Second)}
 	s.place()
 	s.Live = newLive(s)
 	s.stopped, s.stop = context.WithCancel(context.Background())
@@ -90,6 +98,8 @@ func New(c Config) *Server {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	outer := r
+	w, r, done := peers.Guard(w, r, s.StallLimit, errSlowBody)
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -98,6 +108,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w, r = s.below(w, r)
 	}
 	s.serve(w, r)
+	outer.Pattern = r.Pattern // for whoever traces requests
+	done()
 }
 
 // serve answers a request from outside, or one that is an item of a batch.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -12,6 +13,8 @@ type Settings struct {
 	Hosts   []string // besides those of Config
 	Origins []string // besides those of Config
 	Routes  []gateway.Route
+
+	ConnectionsPerAddress int // 256 if zero
 }
 
 type settings struct {
@@ -23,6 +26,7 @@ type settings struct {
 func (s *Server) Apply(set Settings) {
 	set.Hosts = slices.Concat(s.Hosts, set.Hosts)
 	set.Origins = slices.Concat(s.Origins, set.Origins)
+	set.ConnectionsPerAddress = cmp.Or(set.ConnectionsPerAddress, perAddress)
 	table := gateway.NewTable(set.Routes, s.fail)
 	if old := s.settings.Load(); old != nil {
 		table.Keep(old.table)

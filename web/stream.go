@@ -81,7 +81,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Live.opened.WithLabelValues("sse").Inc()
-	defer e.control.SetWriteDeadline(time.Time{})
 	if err := e.run(ctx, woken); err != nil && !errors.Is(err, errGone) && ctx.Err() == nil {
 		s.Logger.Error("a stream of events failed", "error", err)
 	}
@@ -196,25 +195,19 @@ func (e *stream) begin() {
 	h.Set("X-Accel-Buffering", "no") // nginx would wait for more
 }
 
-// write sends bytes in pieces, each of which has to be taken within the limit.
+// write sends bytes at once.
 func (e *stream) write(b []byte) error {
-	const piece = 16 << 10
 	if !e.begun {
 		e.begin()
 	}
-	for len(b) > 0 {
-		e.control.SetWriteDeadline(time.Now().Add(e.StallLimit))
-		if e.ctx.Err() != nil {
-			return errGone
-		}
-		n := min(piece, len(b))
-		if _, err := e.body.Write(b[:n]); err != nil {
-			return errGone
-		}
-		if err := e.control.Flush(); err != nil {
-			return errGone
-		}
-		b = b[n:]
+	if e.ctx.Err() != nil {
+		return errGone
+	}
+	if _, err := e.body.Write(b); err != nil {
+		return errGone
+	}
+	if err := e.control.Flush(); err != nil {
+		return errGone
 	}
 	return nil
 }

@@ -16,7 +16,6 @@ import (
 const (
 	defaultTTL = 15 * time.Minute
 	maxTTL     = 24 * time.Hour
-	maxGranted = 100 // jobs, queues and tags of one token
 )
 
 // createToken is POST /v1/tokens: a token for a browser, good for just what is listed.

@@ -21,15 +21,9 @@ import (
 // request can be a worker. All times in it are durations.
 
 const (
-	maxResult = 16 << 20 // bytes of a result as JSON
-	maxAround = 4 << 10  // bytes of the body that holds it
-	maxReport = 4 << 20  // bytes of one call with reports
-	pollTime  = 25 * time.Second
-	maxPoll   = 60 * time.Second
-	maxSlots  = 10_000
-
-	maxProgressData = 16 << 10 // bytes of JSON
-	maxDelay        = 10 * 365 * 24 * time.Hour
+	pollTime = 25 * time.Second
+	maxPoll  = 60 * time.Second
+	maxDelay = 10 * 365 * 24 * time.Hour
 )
 
 // register is POST /v1/workers.

@@ -190,7 +190,8 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 			c.log.Warn("otel.endpoint changed, which takes effect at the next start", "endpoint", next.Otel)
 		}
 	}
-	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes})
+	c.engine.SetLimits(next.Limits.Names())
+	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, ConnectionsPerAddress: next.Limits.ConnectionsPerAddress})
 	c.now, c.state = next, web.ConfigState{File: c.path, LoadedAt: time.Now()}
 	c.web.ReportConfig(c.state)
 	return nil

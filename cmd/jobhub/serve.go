@@ -199,9 +199,9 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 			return nil, err
 		}
 	}
-	h.http = &http.Server{Handler: h.traces.Requests(h.web), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
-	go func() { h.served <- h.http.Serve(listener) }()
+	h.http = &http.Server{Handler: h.traces.Requests(h.web), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
+	front := h.web.Listen(h.http, listener)
+	go func() { h.served <- h.http.Serve(front) }()
 	return h, nil
 }
 

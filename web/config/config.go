@@ -19,6 +19,7 @@ type Config struct {
 	Origins     []string
 	EgressAllow []netip.Prefix
 	Lease       time.Duration // zero if not given
+	Limits      Limits
 	Queues      map[string]Queue
 	Routes      []gateway.Route
 	Otel        string // base URL of an OpenTelemetry collector; empty for none
@@ -28,6 +29,15 @@ type Config struct {
 	name  string
 	lines map[string]int // of routes, by path
 }
+
+// Limits are what the file says about what callers can have; zero for what it does not say.
+type Limits struct {
+	ConnectionsPerAddress int // at the same time
+	Queues, Kinds         int // of a tenant
+}
+
+// Names are the limits of the engine.
+func (l Limits) Names() jobs.NameLimits { return jobs.NameLimits{Queues: l.Queues, Kinds: l.Kinds} }
 
 // Queue is what the file says about one queue of the default tenant: exactly these
 // limits, and no others.

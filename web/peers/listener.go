@@ -115,6 +115,7 @@ func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
 		}
 		l.leaveLocked(silent)
 	}
+	boundKernel(below, 2*l.options.Stall) // so that the hub is the first to notice
 	c = NewConn(below, l.options.Stall)
 	c.stalled, c.leave = &l.Stalled, func() { l.leave(c) }
 	c.silent.Store(true)
