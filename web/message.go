@@ -93,8 +93,8 @@ func (m *message) subscription(tenant string) (hub.Subscription, error) {
 		wellFormed func(string) bool
 		otherwise  string
 	}{
-		{m.Queue, &s.Queue, jobs.WellFormedName, "queue takes 1 to 64 of the characters a-z, 0-9 and . _ -."},
-		{m.Kind, &s.Kind, jobs.WellFormedName, "kind takes 1 to 64 of the characters a-z, 0-9 and . _ -."},
+		{m.Queue, &s.Queue, jobs.WellFormedName, "queue takes 1 to 64 of the characters a-z, 0-9 and . _ -, and not . or .."},
+		{m.Kind, &s.Kind, jobs.WellFormedName, "kind takes 1 to 64 of the characters a-z, 0-9 and . _ -, and not . or .."},
 		{m.Tag, &s.Tag, jobs.WellFormedTag, "tag takes 1 to 128 bytes of text without control characters."},
 	} {
 		if named.text != nil {

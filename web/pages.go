@@ -98,7 +98,7 @@ func (s *Server) failPage(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
-	var b bytes.Buffer // a page that fails half-way is an error, not half a page
+	var b bytes.Buffer                        // a page that fails half-way is an error, not half a page
 	ctx := context.WithoutCancel(r.Context()) // it ends when a body breaks off, and that is to be said
 	if err := c.Render(view.WithBase(ctx, s.base), &b); err != nil {
 		s.fail(w, r, err)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -228,11 +229,11 @@ func (s *Server) resumeQueue(w http.ResponseWriter, r *http.Request) {
 // configure answers with the queue as change leaves it.
 func (s *Server) configure(w http.ResponseWriter, r *http.Request, change func(name string) error) {
 	name := r.PathValue("name")
-	if !jobs.WellFormedName(name) {
-		s.fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is 1 to 64 of a-z 0-9 . _ -"))
-		return
+	err := change(name)
+	if errors.Is(err, jobs.ErrNotFound) {
+		err = jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is 1 to 64 of a-z 0-9 . _ -, and not . or ..")
 	}
-	if err := change(name); err != nil {
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}

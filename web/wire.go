@@ -22,7 +22,7 @@ import (
 type wire struct {
 	net.Conn
 	out       net.Conn // where it writes: below the one that looks after progress, as send does that here
-	rest      []byte // read by net/http already
+	rest      []byte   // read by net/http already
 	inspector inspector
 	verdict   websocket.StatusCode // what the inspector found
 	stall     time.Duration

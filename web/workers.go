@@ -54,12 +54,12 @@ func checkWorker(name string, kinds, queues []string, slots int) error {
 	}
 	for i, kind := range kinds {
 		if !jobs.WellFormedName(kind) {
-			return invalidMember("/kinds/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
+			return invalidMember("/kinds/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -, and not . or ..")
 		}
 	}
 	for i, queue := range queues {
 		if !jobs.WellFormedName(queue) {
-			return invalidMember("/queues/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
+			return invalidMember("/queues/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -, and not . or ..")
 		}
 	}
 	if slots < 1 || slots > maxSlots {

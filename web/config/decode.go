@@ -118,7 +118,7 @@ func (r *reader) limit(to *int) field {
 
 func (r *reader) queue(key, n *yaml.Node, at string) (q Queue) {
 	if !jobs.WellFormedName(key.Value) {
-		r.fail(key, at, "must have a name of 1 to 64 of a-z 0-9 . _ -")
+		r.fail(key, at, "must have a name of 1 to 64 of a-z 0-9 . _ -, and not . or ..")
 		return q
 	}
 	fields := map[string]field{
