@@ -218,6 +218,24 @@ func filterTarget(f hub.Filter) auth.Target {
 	return t
 }
 
+// seesHub reports whether the admins of a tenant see the hub as a whole, from inside: those
+// of the default tenant run it. Others see what is their tenant's.
+func seesHub(tenant string) bool { return tenant == jobs.DefaultTenant }
+
+// errNotTheirs answers admins of other tenants.
+var errNotTheirs error = jobs.NewProblem(forbidden, "Not allowed", "This shows the hub from inside, to admins of the tenant %s only.", jobs.DefaultTenant)
+
+// inside is for pages that show the hub from inside.
+func (s *Server) inside(h http.HandlerFunc) http.HandlerFunc {
+	return s.mayPage(auth.Administer, func(w http.ResponseWriter, r *http.Request) {
+		if !seesHub(tenant(r)) {
+			s.failPage(w, r, errNotTheirs)
+			return
+		}
+		h(w, r)
+	})
+}
+
 func notAllowed(who auth.Identity, a auth.Action) error {
 	if who.Grant != nil {
 		return jobs.NewProblem(forbidden, "Not allowed", "This token is good for certain jobs only, and not for this.")

@@ -34,6 +34,8 @@ const (
 	maxMakerForm = 256 << 10               // bytes of a form with a schedule: its job takes 64 KiB, which grow by escaping
 	maxBulkForm  = 64 << 10                // bytes of a form with selected jobs
 	maxPicked    = 500                     // jobs selected by hand: as many as a page can have
+	maxQueues    = 1000                    // queues on a page of /v1/queues: as many as a tenant has, unless the configuration says otherwise
+	maxQueueName = 64                      // bytes
 	maxText      = 256                     // bytes of a text to search for
 	maxGranted   = 100                     // jobs, queues and tags of one token
 
@@ -46,6 +48,8 @@ const (
 	batchAtOnce = 64       // items of a batch at work; submissions, which only wait for their commit, besides
 	maxAnswer   = 4 << 20  // bytes of the answer to an item
 	maxAnswers  = 32 << 20 // bytes of all answers to a batch
+
+	maxQueueSeries = 1000 // queues with figures of their own in /metrics; the others are counted together
 )
 
 // Live connections.

@@ -81,7 +81,7 @@ func (s *Server) shell(r *http.Request, pos jobs.Position) view.Shell {
 		shell.User, shell.ReadOnly = who.Name, !who.May(auth.Cancel, auth.Target{})
 	}
 	if ok {
-		shell.Operator, shell.Admin = who.May(auth.Operate, auth.Target{}), who.May(auth.Administer, auth.Target{})
+		shell.Operator, shell.Admin = who.May(auth.Operate, auth.Target{}), who.May(auth.Administer, auth.Target{}) && seesHub(who.Tenant)
 	}
 	return shell
 }

@@ -13,13 +13,25 @@ import (
 	"jobhub/jobs"
 )
 
-// listQueues is GET /v1/queues.
+// listQueues is GET /v1/queues. The cursor is the name behind which a page begins.
 func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) {
+	query, err := readQuery(r, "limit", "cursor")
+	limit := maxQueues
+	if err == nil && query.Has("limit") {
+		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > maxQueues {
+			err = badParameter("limit", "takes a number from 1 to "+strconv.Itoa(maxQueues))
+		}
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	queues, pos, err := s.Store.Queues(r.Context(), tenant(r))
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
+	queues, next := pageOfQueues(queues, query.Get("cursor"), limit)
 	b := []byte(`{"queues":[`)
 	for i := range queues {
 		if i > 0 {
@@ -27,7 +39,13 @@ func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) {
 		}
 		b = s.appendQueue(b, &queues[i])
 	}
-	b = append(b, `],"epoch":"`+pos.Epoch+`","seq":`...)
+	b = append(b, ']')
+	if next != "" {
+		b = appendText(append(b, `,"next_cursor":`...), next)
+		query.Set("cursor", next)
+		w.Header().Set("Link", `</v1/queues?`+query.Encode()+`>; rel="next"`)
+	}
+	b = append(b, `,"epoch":"`+pos.Epoch+`","seq":`...)
 	b = strconv.AppendUint(b, pos.Seq, 10)
 	writeJSON(w, http.StatusOK, append(b, '}'))
 }
