@@ -217,6 +217,7 @@ func (s *Server) postBatch(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Add("Vary", "Prefer")
 	b := newBatch(s, r, items, maxAnswers)
+	defer b.end()
 	if key != nil { // a repeated batch finds the jobs of the first one
 		b.key = itemKeys(key.Key)
 	}

@@ -43,6 +43,7 @@ func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, erro
 		return jobs.Result{}, &jobs.Failure{Problem: err.(*jobs.Problem), Never: true}
 	}
 	b := newBatch(s, s.outerOf(job), items, maxResult)
+	defer b.end()
 	b.key = itemKeys(job.ID.String())
 	b.restore(job.Result)
 	if b.start = job.StartedAt; len(items) <= maxTimed {

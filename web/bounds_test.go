@@ -37,7 +37,7 @@ func TestTooManyQueuesAndKinds(t *testing.T) {
 	if r := w.do("POST", "/v1/batch", `{"requests":[{"method":"POST","path":"/v1/jobs","body":{"kind":"k1","queue":"q3"}},{"method":"POST","path":"/v1/jobs","body":{"kind":"k1","queue":"q2"}}]}`).want(200); !strings.Contains(r.body, `"status":422`) || !strings.Contains(r.body, `"status":202`) {
 		t.Errorf("as items of a batch: %s", r.body)
 	}
-	c := w.dial("")
+	c := w.dial("", "Authorization", "Bearer "+w.bearer)
 	c.send(`{"type":"submit","id":"s","job":{"kind":"k1","queue":"q3"}}`)
 	if m := c.until("error"); m["code"] != "limit_exceeded" || m["retry"] != false {
 		t.Errorf("over a socket: %v", m)
@@ -162,7 +162,7 @@ func TestMetricsOfATenant(t *testing.T) {
 		w.do("GET", path, "").want(403)
 		w.with(whole, "GET", path, "").want(200)
 	}
-	c := w.dial("")
+	c := w.dial("", "Authorization", "Bearer "+other)
 	for _, name := range []string{"hub", "routes"} {
 		c.send(`{"type":"subscribe","id":"v","view":"%s"}`, name)
 		if m := c.until("error"); m["code"] != "forbidden" {

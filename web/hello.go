@@ -88,7 +88,7 @@ func (c *socket) refresh(ctx context.Context, m message) error {
 	for id, sub := range c.cursor.All() {
 		on := filterTarget(sub.Filter)
 		if sub.Job != (jobs.ID{}) {
-			if job, _, err := c.Store.Job(ctx, who.Tenant, sub.Job); err == nil { // else it is past its retention
+			if job, _, _, err := jobs.Brief(ctx, c.Store, who.Tenant, sub.Job); err == nil { // else it is past its retention
 				on = jobTarget(&job)
 			}
 		}

@@ -183,10 +183,10 @@ func (s *Server) allow(r *http.Request, who auth.Identity, a auth.Action) error 
 	return err
 }
 
-// jobFor reads a job to which the caller may do a thing. One that it may do nothing to is
+// jobFor reads, in brief, a job to which the caller may do a thing. One that it may do nothing to is
 // like one that does not exist.
 func (s *Server) jobFor(ctx context.Context, who auth.Identity, a auth.Action, id jobs.ID) (jobs.Job, jobs.Position, error) {
-	job, pos, err := s.Store.Job(ctx, who.Tenant, id)
+	job, pos, _, err := jobs.Brief(ctx, s.Store, who.Tenant, id)
 	on := jobTarget(&job)
 	switch {
 	case errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone):

@@ -49,6 +49,9 @@ const (
 	maxAnswer   = 4 << 20  // bytes of the answer to an item
 	maxAnswers  = 32 << 20 // bytes of all answers to a batch
 
+	payloadPiece = 64 << 10  // bytes of an answer from the store that are in memory at a time
+	maxHeld      = 256 << 20 // bytes of answers that have to be in memory as a whole, all together
+
 	maxQueueSeries = 1000 // queues with figures of their own in /metrics; the others are counted together
 )
 

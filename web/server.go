@@ -71,6 +71,7 @@ type Server struct {
 	late     remembered[struct{}, map[string]late] // by tenant
 	failing  remembered[string, []view.Attention]  // schedules of a tenant
 	wrong    *peers.Failures                       // wrong keys and tokens
+	answers  *budget                               // long answers in memory
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine
@@ -83,7 +84,7 @@ func New(c Config) *Server {
 		c.StallLimit = stallLimit
 	}
 	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{},
-		wrong: peers.NewFailures(wrongKeys, time.Second)}
+		answers: newBudget(maxHeld), wrong: peers.NewFailures(wrongKeys, time.Second)}
 	s.place()
 	s.Live = newLive(s)
 	s.stopped, s.stop = context.WithCancel(context.Background())

@@ -457,7 +457,7 @@ func (s *Server) conclude(w http.ResponseWriter, r *http.Request, in any, end fu
 		s.fail(w, r, err)
 		return
 	}
-	job, pos, err := end(r.Context(), tenant(r), r.PathValue("token"))
+	job, _, err := end(r.Context(), tenant(r), r.PathValue("token"))
 	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) { // so there is no such lease
 		err = jobs.ErrLeaseLost
 	}
@@ -465,7 +465,7 @@ func (s *Server) conclude(w http.ResponseWriter, r *http.Request, in any, end fu
 		s.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
+	s.writeNow(w, r, job.ID)
 }
 
 // decodeBody reads a JSON body into a struct, and returns it. No body at all leaves it as it is.

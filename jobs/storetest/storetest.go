@@ -72,6 +72,7 @@ var Checks = []Check{
 	{"Follow", checkFollow},
 	{"Callbacks", checkCallbacks},
 	{"Partial", checkPartial},
+	{"Payload", checkPayload},
 }
 
 // epochStart is some time with millisecond precision.
