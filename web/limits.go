@@ -6,8 +6,8 @@ import (
 	"jobhub/jobs"
 )
 
-// This file is the table of what foreign peers can have of the hub. The engine's part of it
-// is in jobs/limits.go. The page /docs/limits shows both, and TestLimits meets each.
+// This file is the table of what foreign peers can have of the hub. The page /docs/limits
+// shows it; TestLimits meets each bound.
 
 // Connections.
 const (

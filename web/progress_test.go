@@ -6,13 +6,18 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"jobhub/web"
 	"jobhub/web/auth"
+	"jobhub/web/gateway"
+	"jobhub/web/peers"
 )
 
 // dialNarrow is a connection whose client takes no more than a few KB unread.
@@ -154,5 +159,63 @@ func TestStalledAnswers(t *testing.T) {
 	}
 	if w.Stalled() == 0 { // the kernel may have been quicker for some
 		t.Error("none is counted")
+	}
+}
+
+// TestRouteBodyThatStops: what goes through a route has the same bounds.
+func TestRouteBodyThatStops(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	t.Cleanup(up.Close)
+	w := startIn(t, t.TempDir(), func(p *parts) { p.web.StallLimit = 300 * time.Millisecond })
+	base, err := url.Parse(up.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Apply(web.Settings{Routes: []gateway.Route{{Path: "/up/", Upstream: base}}})
+	head := "POST /up/ HTTP/1.1\r\nHost: " + w.address() + "\r\nContent-Length: 100000\r\n"
+	if answer := w.rawAnswer(head + "\r\nx"); !strings.HasPrefix(answer, "HTTP/1.1 408 ") {
+		t.Errorf("%.200q", answer)
+	}
+	if answer := w.rawAnswer(head + "Prefer: respond-async\r\n\r\nx"); !strings.HasPrefix(answer, "HTTP/1.1 408 ") {
+		t.Errorf("as a job: %.200q", answer)
+	}
+	w.nothingStored()
+	if r := w.do("POST", "/up/", "hello").want(200); r.body != "hello" {
+		t.Errorf("%q", r.body)
+	}
+}
+
+// TestStallsOverHTTP2: a stream whose client takes nothing ends, though its connection lives.
+func TestStallsOverHTTP2(t *testing.T) {
+	gone := make(chan error, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w, _, done := peers.Guard(w, r, 300*time.Millisecond, io.ErrUnexpectedEOF)
+		_, err := w.Write(make([]byte, 8<<20))
+		if r.URL.Path == "/long" {
+			gone <- err
+		}
+		done()
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	res, err := s.Client().Get(s.URL + "/long")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.ProtoMajor != 2 {
+		t.Fatal("not HTTP/2")
+	}
+	if err := <-gone; err == nil {
+		t.Error("it was taken")
+	}
+	other, err := s.Client().Get(s.URL + "/other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Body.Close()
+	if n, err := io.Copy(io.Discard, other.Body); n != 8<<20 || err != nil {
+		t.Errorf("another stream: %d %v", n, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/web/peers"
 )
 
 const (
@@ -20,14 +21,21 @@ const (
 	idleTimeout    = 30 * time.Second
 	maxIdle        = 256 // connections to one upstream
 	maxHeader      = 256 << 10
+	stallTime      = 30 * time.Second // an upstream may take no byte of a request for so long
 )
 
 // prepare makes what passes requests of a route through.
 func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 	dialer := net.Dialer{Timeout: connectTimeout}
 	r.transport = &http.Transport{
-		Proxy:                  nil, // what the environment says is for programs on this machine
-		DialContext:            dialer.DialContext,
+		Proxy: nil, // what the environment says is for programs on this machine
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return peers.NewConn(c, stallTime), nil
+		},
 		TLSHandshakeTimeout:    connectTimeout,
 		ResponseHeaderTimeout:  cmp.Or(r.Timeout, jobs.DefaultTimeout),
 		ExpectContinueTimeout:  time.Second,
@@ -68,7 +76,11 @@ func (r *Route) prepare(fail func(http.ResponseWriter, *http.Request, error)) {
 		},
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
 			body, _ := req.Body.(*watched)
+			late, _ := errors.AsType[*jobs.Problem](err) // of a body that came no further
 			switch {
+			case late != nil:
+				w.Header().Set("Connection", "close")
+				fail(w, req, late)
 			case req.Context().Err() != nil: // nobody is there to hear of it
 				panic(http.ErrAbortHandler)
 			case body != nil && body.failed():
