@@ -32,8 +32,14 @@ type Rendered struct {
 	Memory    any           // for the next rendering, which thus need not read all again
 }
 
-// renderPause is the least time between two renderings of a view.
-const renderPause = 100 * time.Millisecond
+// renderPause is the least time between two renderings of a view, and renderShare how
+// many times longer than a rendering takes it is: a view that costs much must not take more
+// than a tenth of a processor, however much happens. A pause ends after renderRest.
+const (
+	renderPause = 100 * time.Millisecond
+	renderShare = 9
+	renderRest  = 10 * time.Second
+)
 
 // view is rendered once for all who watch it, while anyone does.
 type view struct {
@@ -174,6 +180,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 		at, read := h.Position().Seq, time.Now()
 		h.Stats.Renders.Add(1)
 		out, err := h.rendered(ctx, v.name, memory)
+		pause := min(max(renderPause, renderShare*time.Since(read)), renderRest)
 		if ctx.Err() != nil {
 			return
 		}
@@ -204,7 +211,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			again.Reset(out.Again)
 		}
 		select {
-		case <-time.After(renderPause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return
 		}

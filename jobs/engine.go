@@ -36,6 +36,7 @@ type Engine struct {
 	lease   time.Duration
 	logAge  time.Duration
 	epoch   string
+	names   *names
 	tidyAt  time.Time // when the log is trimmed next; only tend uses it
 	retain  retention
 
@@ -89,7 +90,7 @@ const CancelGrace = 10 * time.Second
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, allowed: o.Allowed, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
-		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
+		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), names: newNames(), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, staff: map[string]staff{}, leases: map[string]*held{},
 		tenants: map[string]bool{}, several: o.SeveralTenants, settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
 	if e.log == nil {
@@ -117,6 +118,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 				e.tenants[q.Tenant] = true
 			}
 		}
+		e.names.know(q.Tenant, q.Name)
 	}
 	if err := e.recover(ctx); err != nil {
 		return nil, err
@@ -215,6 +217,10 @@ type Accepted struct {
 // ErrConflict with status 422 if the idempotency key stands for another request.
 func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	job, err := e.newJob(s)
+	if err == nil {
+		s.Tenant, s.Queue = job.Tenant, job.Queue
+		err = e.mention(&s)
+	}
 	if err != nil {
 		return Accepted{}, err
 	}

@@ -14,7 +14,7 @@ import (
 // Configure changes the settings of a queue, which comes into being on first mention.
 // edit gets the settings as they are and may refuse with an error.
 func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*QueueSettings) error) error {
-	if !WellFormedName(name) {
+	if !e.names.has(tenant, name) && !WellFormedName(name) { // one of an earlier version may have another name
 		return ErrNotFound
 	}
 	e.configuring.Lock()
@@ -26,6 +26,9 @@ func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*
 	set := old
 	set.Callbacks = slices.Clone(old.Callbacks)
 	if err := edit(&set); err != nil {
+		return err
+	}
+	if err := e.names.mention(tenant, name, ""); err != nil {
 		return err
 	}
 	c := &QueueChange{Tenant: tenant, Name: name, Settings: set}

@@ -1,9 +1,9 @@
 package web
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,10 +15,9 @@ import (
 // it was sent to must be one of the hub's, which is what stops DNS rebinding: a page of
 // another site that resolves to this address still carries its own name.
 func (s *Server) admit(r *http.Request) error {
-	host := hostname(r.Host)
-	if !isLoopback(host) && !slices.ContainsFunc(s.settings.Load().Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
+	if !s.isCalled(r.Host) && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" { // which probes ask by any address, and which tell nothing then
 		return &jobs.Problem{Type: "urn:jobhub:problem:misdirected", Title: "Misdirected request", Code: forbidden, Status: http.StatusMisdirectedRequest,
-			Detail: "This hub is not called " + host + ". Add the name to hosts in its configuration if it should be."}
+			Detail: "This hub is not called " + r.Host + ". Add the name to hosts in its configuration if it should be."}
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -32,6 +31,25 @@ func (s *Server) admit(r *http.Request) error {
 	}
 	return nil
 }
+
+// isCalled reports whether a Host header has one of the hub's names.
+func (s *Server) isCalled(hostport string) bool {
+	host := hostname(hostport)
+	return isLoopback(host) || host != "" && slices.ContainsFunc(s.settings.Load().Hosts, func(h string) bool { return strings.EqualFold(h, host) })
+}
+
+// hostname is a host without its port; empty if it is malformed.
+func hostname(hostport string) string {
+	m := hostForm.FindStringSubmatch(hostport)
+	if m == nil {
+		return ""
+	}
+	return strings.TrimSuffix(strings.Trim(m[1], "[]"), ".")
+}
+
+// hostForm is a name, or an IP address, and a port. What is not quite one may be read
+// otherwise by an upstream.
+var hostForm = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$`)
 
 // isOwn reports whether an origin is the hub's: as it was called, or as its address says,
 // since a proxy may speak TLS for it.
@@ -64,14 +82,6 @@ func foreign(origin string) error {
 // send an Origin with module scripts, also from a hub whose address a proxy changed.
 func isStatic(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.HasPrefix(r.URL.Path, "/static/")
-}
-
-func hostname(hostport string) string {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	return strings.TrimSuffix(strings.Trim(host, "[]"), ".")
 }
 
 func isLoopback(host string) bool {

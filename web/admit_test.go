@@ -1,9 +1,23 @@
 package web_test
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"jobhub/jobs"
+	"jobhub/jobs/sqlite"
+	"jobhub/web"
+	"jobhub/web/auth"
+	"jobhub/web/gateway"
 )
 
 func TestHostsAndOrigins(t *testing.T) {
@@ -41,6 +55,18 @@ func TestHostsAndOrigins(t *testing.T) {
 		{"2130706433", "", 421},
 		{"0x7f.0.0.1", "", 421},
 		{"[::]", "", 421},
+		{"localhost:19000,evil.example", "", 421},
+		{"localhost,evil.example", "", 421},
+		{"localhost:port", "", 421},
+		{"localhost:", "", 421},
+		{"localhost:123456", "", 421},
+		{"localhost:80:80", "", 421},
+		{"user@localhost", "", 421},
+		{"localhost/", "", 421},
+		{"local host", "", 421},
+		{"::1", "", 421},
+		{"[localhost]", "", 421},
+		{"[::1", "", 421},
 
 		{own, "http://" + own, 200},
 		{own, "HTTP://" + strings.ToUpper(own), 200},
@@ -129,4 +155,151 @@ func TestCrossSiteRequestsChangeNothing(t *testing.T) {
 	if state := w.do("GET", "/v1/jobs/"+id, "", "Sec-Fetch-Site", "cross-site").want(200).text("state"); state != "queued" {
 		t.Errorf("the job is %s", state)
 	}
+}
+
+// Probes ask by any address, and hear of the hub's state and of nothing else.
+func TestProbesWhateverTheHost(t *testing.T) {
+	w := start(t)
+	w.ReportConfig(web.ConfigState{File: "jobhub.yaml", LoadedAt: time.Now(), Err: errors.New("secret")})
+	for _, host := range []string{"10.1.2.3", "10.1.2.3:8080", "[2001:db8::1]:8080", "pod.cluster.local", "a,b"} {
+		w.do("GET", "/healthz", "", "Host", host).want(200)
+		if r := w.do("GET", "/readyz", "", "Host", host).want(200); strings.Contains(r.body, "secret") || !strings.Contains(r.body, `"ready"`) {
+			t.Errorf("%s hears %s", host, r.body)
+		}
+		w.do("GET", "/healthz", "", "Host", host, "Origin", "http://evil.test").want(403)
+		w.do("GET", "/metrics", "", "Host", host).want(421)
+	}
+	if r := w.do("GET", "/readyz", "").want(200); !strings.Contains(r.body, "secret") {
+		t.Errorf("on the spot: %s", r.body)
+	}
+}
+
+// What a route passes on has been called by one name, in a form that reads the same everywhere.
+func TestHostIsNotPassedOnUnlessGood(t *testing.T) {
+	asked := 0
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		io.WriteString(w, r.Header.Get("X-Forwarded-Host"))
+	}))
+	t.Cleanup(up.Close)
+	w := start(t)
+	base, _ := url.Parse(up.URL)
+	w.Apply(web.Settings{Routes: []gateway.Route{{Path: "/up/", Upstream: base}}})
+	for _, host := range []string{"localhost:19000,evil.example", "localhost, evil.example", "localhost\tevil", "localhost;x", `localhost"`} {
+		if res := w.rawAnswer("GET /up/ HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(res, "HTTP/1.1 421") && !strings.HasPrefix(res, "HTTP/1.1 400") {
+			t.Errorf("%q: %.100s", host, res)
+		}
+	}
+	if asked != 0 {
+		t.Error("the upstream was asked")
+	}
+	if r := w.do("GET", "/up/", "", "Host", "localhost:19000").want(200); r.body != "localhost:19000" {
+		t.Errorf("passed on: %s", r.body)
+	}
+}
+
+// rawAnswer sends bytes and returns what comes until the end.
+func (w *world) rawAnswer(request string) string {
+	w.t.Helper()
+	c := w.rawDial(request)
+	text, err := io.ReadAll(c)
+	if err != nil {
+		w.t.Error(err)
+	}
+	return string(text)
+}
+
+// TestWrongKeys: one too many is told to wait, right ones never are.
+func TestWrongKeys(t *testing.T) {
+	w := start(t)
+	good := w.key(auth.Viewer, "default")
+	seen := map[int]int{}
+	for i := range 3000 {
+		r := w.with(fmt.Sprint("jh_wrong", i), "GET", "/v1/jobs", "")
+		if seen[r.status]++; r.status == 429 {
+			r.problem(429, "rate_limited")
+			r.has("Retry-After", "1")
+		} else {
+			r.problem(401, "unauthorized")
+		}
+	}
+	if seen[401] < 100 || seen[429] < 1000 {
+		t.Errorf("by status: %v", seen)
+	}
+	w.with(good, "GET", "/v1/jobs", "").want(200)
+	w.do("POST", "/login", "key=jh_wrong", "Content-Type", "application/x-www-form-urlencoded")
+	w.do("POST", "/login", "key="+good, "Content-Type", "application/x-www-form-urlencoded").want(303)
+}
+
+// TestLastEventID: stand-ins for EventSource resume by a parameter.
+func TestLastEventID(t *testing.T) {
+	w := start(t)
+	for range 3 {
+		w.submit(`{"kind":"nobody"}`)
+	}
+	epoch := w.hub.Epoch()
+	for _, query := range []string{"all=1&lastEventId=" + epoch + ":1", "all=1&lastEventId=" + epoch + "%3A1", "lastEventId=" + epoch + ":1&all=1&epoch=" + epoch + "&seq=3"} {
+		s := w.stream("/v1/events?" + query)
+		if m := s.next(); m["type"] != "subscribed" || m["recovered"] != true || fmt.Sprint(m["seq"]) != "1" {
+			t.Errorf("%s: %v", query, m)
+		}
+		if m := s.next(); m["type"] != "job.queued" || fmt.Sprint(m["seq"]) != "2" {
+			t.Errorf("%s: %v", query, m)
+		}
+	}
+	s := w.stream("/v1/events?all=1&lastEventId="+epoch+":1", "Last-Event-ID", epoch+":2")
+	if m := s.next(); fmt.Sprint(m["seq"]) != "2" {
+		t.Errorf("the header does not win: %v", m)
+	}
+	if m := w.stream("/v1/events?all=1&lastEventId=").next(); m["recovered"] != nil {
+		t.Errorf("none is none: %v", m)
+	}
+	w.do("GET", "/v1/ws?all=1&lastEventId="+epoch+":1", "", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==").problem(400, "bad_message")
+}
+
+// TestNamesOfPlaces: . and .. are no names, wherever one is made.
+func TestNamesOfPlaces(t *testing.T) {
+	w := start(t)
+	for _, name := range []string{".", ".."} {
+		w.do("POST", "/v1/jobs", `{"kind":"`+name+`"}`).problem(422, "bad_message")
+		w.do("POST", "/v1/jobs", `{"kind":"nobody","queue":"`+name+`"}`).problem(422, "bad_message")
+		w.do("POST", "/v1/workers", `{"kinds":["`+name+`"]}`).problem(422, "bad_message")
+		at := strings.ReplaceAll(name, ".", "%2E")
+		w.do("PATCH", "/v1/queues/"+at, `{"capacity":1}`).problem(404, "not_found")
+		w.do("PUT", "/v1/schedules/"+at, `{"cron":"@daily","job":{"kind":"nobody"}}`).problem(404, "not_found")
+	}
+	w.nothingStored()
+	for _, name := range []string{"...", ".a", "a.", "-"} {
+		w.do("POST", "/v1/jobs", `{"kind":"nobody","queue":"`+name+`"}`).want(202)
+	}
+}
+
+// TestOldNamesOfPlaces: what an earlier version has stored stays in reach.
+func TestOldNamesOfPlaces(t *testing.T) {
+	dir := t.TempDir()
+	store, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := uuid.Must(uuid.NewV7())
+	err = store.Commit(t.Context(), &jobs.Batch{Now: time.Now(),
+		Documents: []*jobs.DocumentChange{{Document: jobs.Document{Tenant: jobs.DefaultTenant, Kind: "schedule", Name: "..", Data: jobs.Value(`{"cron":"@daily","time_zone":"UTC","job":{"kind":"nobody"},"paused":true}`)}}},
+		Changes:   []*jobs.Change{{Job: jobs.Job{ID: id, Tenant: jobs.DefaultTenant, Kind: "..", Queue: "..", State: jobs.Queued, Input: jobs.Value("1"), MaxAttempts: 1, CreatedAt: time.Now()}, Event: jobs.Event{Type: jobs.JobQueued}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := startIn(t, dir, nil)
+	if r := w.do("GET", "/v1/jobs?queue=..", "").want(200); !strings.Contains(r.body, id.String()) {
+		t.Errorf("not listed: %s", r.body)
+	}
+	w.do("GET", "/v1/queues/%2E%2E", "").want(200)
+	w.do("POST", "/v1/queues/%2E%2E/pause", `{}`).want(200)
+	w.do("POST", "/v1/queues/%2E%2E/resume", "").want(200)
+	w.do("GET", "/v1/schedules/%2E%2E", "").want(200)
+	w.do("DELETE", "/v1/schedules/%2E%2E", "").want(204)
+	w.do("GET", "/v1/schedules/%2E%2E", "").want(404)
+	w.do("DELETE", "/v1/jobs/"+id.String(), "").want(200)
 }

@@ -23,6 +23,7 @@ var statusOf = map[jobs.Code]int{
 	forbidden:           http.StatusForbidden,
 	duplicateID:         http.StatusConflict,
 	limitExceeded:       http.StatusTooManyRequests,
+	rateLimited:         http.StatusTooManyRequests,
 }
 
 const (
@@ -58,10 +59,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		s.Logger.Error("request failed", "method", r.Method, "path", path, "error", err)
 	}
-	switch p.Status {
-	case http.StatusServiceUnavailable:
+	switch {
+	case p.Status == http.StatusServiceUnavailable, p.Code == rateLimited:
 		w.Header().Set("Retry-After", "1")
-	case http.StatusUnauthorized:
+	case p.Status == http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", challenge(err))
 	}
 	writeProblem(w, p, r.URL.Path)

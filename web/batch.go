@@ -21,8 +21,6 @@ import (
 
 const (
 	kindBatch     = "batch"
-	maxBatch      = 8 << 20 // bytes of a batch as JSON
-	maxItems      = 1000
 	batchTimeout  = time.Hour // of an asynchronous batch
 	batchAttempts = 3         // each goes on where the one before ended
 )
@@ -218,6 +216,7 @@ func (s *Server) postBatch(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Add("Vary", "Prefer")
 	b := newBatch(s, r, items, maxAnswers)
+	defer b.end()
 	if key != nil { // a repeated batch finds the jobs of the first one
 		b.key = itemKeys(key.Key)
 	}

@@ -42,6 +42,7 @@ func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, erro
 		return jobs.Result{}, &jobs.Failure{Problem: err.(*jobs.Problem), Never: true}
 	}
 	b := newBatch(s, s.outerOf(job), items, maxResult)
+	defer b.end()
 	b.key, b.later = itemKeys(job.ID.String()), true
 	b.restore(job.Result)
 	if b.start = job.StartedAt; len(items) <= maxTimed {

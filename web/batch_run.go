@@ -20,12 +20,6 @@ import (
 	"jobhub/jobs"
 )
 
-const (
-	batchAtOnce = 64       // items of a batch at work; submissions, which only wait for their commit, besides
-	maxAnswer   = 4 << 20  // bytes of the answer to an item
-	maxAnswers  = 32 << 20 // bytes of all answers to a batch
-)
-
 // batch is a batch at work. Each item is a request to the server's own handler, in a
 // goroutine that run waits for.
 type batch struct {
@@ -37,6 +31,7 @@ type batch struct {
 	later  bool                   // an item that is cut short gets no answer: it is asked again
 	start  time.Time              // of an asynchronous batch
 	room   atomic.Int64           // bytes that answers may still take
+	taken  atomic.Int64           // bytes of the server's budget
 
 	slots   chan struct{}
 	workers sync.WaitGroup
@@ -57,6 +52,18 @@ func newBatch(s *Server, outer *http.Request, items []batchItem, most int64) *ba
 	b.room.Store(most)
 	return b
 }
+
+// take makes room for a part of an answer, within what the batch and all answers may have.
+func (b *batch) take(n int64) bool {
+	if b.room.Add(-n) < 0 || !b.server.answers.take(n) {
+		return false
+	}
+	b.taken.Add(n)
+	return true
+}
+
+// end gives back what the answers took.
+func (b *batch) end() { b.server.answers.give(b.taken.Swap(0)) }
 
 // maxTimed is of how many items a batch tells when they were at work.
 const maxTimed = 100
@@ -164,7 +171,7 @@ func (b *batch) serve(ctx context.Context, i int, req *http.Request, err error) 
 		return
 	}
 	b.began(i)
-	w := &itemWriter{header: http.Header{}, room: &b.room}
+	w := &itemWriter{header: http.Header{}, batch: b}
 	if err != nil {
 		b.fail(w, i, err)
 	} else {
@@ -179,7 +186,7 @@ func (b *batch) serve(ctx context.Context, i int, req *http.Request, err error) 
 // hand is serve for an item that hands in a job.
 func (b *batch) hand(ctx context.Context, i int, req *http.Request) {
 	b.began(i)
-	w := &itemWriter{header: make(http.Header, 8), room: &b.room}
+	w := &itemWriter{header: make(http.Header, 8), batch: b}
 	b.ask(w, req.WithContext(ctx))
 	b.done(ctx, i, w)
 }
@@ -371,9 +378,9 @@ type itemWriter struct {
 	header http.Header
 	status int
 	body   []byte
-	over   bool          // more was written than there is room for
-	room   *atomic.Int64 // of the whole batch; nil for what the batch itself says
-	cancel func()        // ends the request; may be nil
+	over   bool   // more was written than there is room for
+	batch  *batch // whose room it takes; nil for what the batch itself says
+	cancel func() // ends the request; may be nil
 }
 
 func (w *itemWriter) Header() http.Header { return w.header }
@@ -386,7 +393,7 @@ func (w *itemWriter) WriteHeader(status int) {
 
 func (w *itemWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	if w.room != nil && (w.over || len(w.body)+len(p) > maxAnswer || w.room.Add(-int64(len(p))) < 0) {
+	if w.batch != nil && (w.over || len(w.body)+len(p) > maxAnswer || !w.batch.take(int64(len(p)))) {
 		w.over, w.body = true, nil
 		if w.cancel != nil {
 			w.cancel()
@@ -396,9 +403,6 @@ func (w *itemWriter) Write(p []byte) (int, error) {
 	w.body = append(w.body, p...)
 	return len(p), nil
 }
-
-// SetReadDeadline does nothing: the request is all there.
-func (w *itemWriter) SetReadDeadline(time.Time) error { return nil }
 
 // Flush does nothing: an answer is read when it is whole.
 func (w *itemWriter) Flush() {}

@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"time"
 
 	"jobhub/jobs"
 )
@@ -78,19 +77,27 @@ func unsupportedMedia(detail string) error {
 		Status: http.StatusUnsupportedMediaType, Detail: detail}
 }
 
-// readBody reads a body of up to limit bytes, within 30 s.
+// readBody reads a body of up to limit bytes.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	deadline := http.NewResponseController(w)
-	deadline.SetReadDeadline(time.Now().Add(30 * time.Second)) // an error only says that there is none to set
-	defer deadline.SetReadDeadline(time.Time{})
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge(large.Limit)
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
 	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
-		return nil, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
+		return nil, bodyProblem(err)
 	}
 	return body, nil
+}
+
+// bodyProblem is why a body could not be read.
+func bodyProblem(err error) error {
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge(large.Limit)
+	}
+	if errors.Is(err, errSlowBody) {
+		return errSlowBody
+	}
+	return jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
 }
 
 func tooLarge(limit int64) error {

@@ -13,11 +13,6 @@ import (
 	"jobhub/web/view"
 )
 
-// maxPicked is how many jobs can be selected by hand: as many as a page can have.
-const maxPicked = 500
-
-const maxBulkForm = 64 << 10 // bytes
-
 // bulkForm is POST /jobs/bulk: it cancels or retries the jobs that are selected on the
 // page, or all that match its filter. Where the form says ask, it first says how many.
 func (s *Server) bulkForm(w http.ResponseWriter, r *http.Request) {

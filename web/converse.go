@@ -127,14 +127,21 @@ func (c *socket) look(ctx context.Context, m message) error {
 	if m.Type == "cancel" {
 		action = auth.Cancel
 	}
-	job, pos, err := c.jobFor(ctx, c.who, action, id)
+	_, _, err = c.jobFor(ctx, c.who, action, id)
 	if err == nil && m.Type == "cancel" {
-		job, pos, err = c.Engine.Cancel(ctx, c.who.Tenant, id)
+		_, _, err = c.Engine.Cancel(ctx, c.who.Tenant, id)
 	}
 	if err != nil {
 		return err
 	}
-	c.say(appendReply(nil, m.ID, appendJob(nil, &job, pos)))
+	job, pos, release, err := c.wholeJob(ctx, c.who.Tenant, id)
+	defer release()
+	if err != nil {
+		return err
+	}
+	if c.say(appendReply(nil, m.ID, appendJob(nil, &job, pos))); c.replies.full() {
+		return c.replies.flush() // before others may have the room
+	}
 	return nil
 }
 

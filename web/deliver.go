@@ -204,7 +204,7 @@ func (c *socket) closeLocked(code websocket.StatusCode, reason string) {
 	c.closing = true
 	c.Live.closed(code)
 	if c.wire.send(net.Buffers{closeFrame(code, reason)}, nil) == nil {
-		c.wire.endWrites(closePatience)
+		c.wire.endWrites(closedIn)
 	} else {
 		c.wire.Close()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/yuin/goldmark"
@@ -30,6 +31,7 @@ var docsPages = []view.DocsLink{
 	{Path: "/docs/protocol", Name: "Live protocol", About: "Every event over WebSocket or SSE, with resume and without gaps. Five minutes."},
 	{Path: "/docs/workers", Name: "Workers", About: "A worker in any language: three calls over HTTP, ten lines of shell, Python or Node."},
 	{Path: "/docs/operate", Name: "Operators", About: "Keys, health, what each figure of /metrics means, and traces."},
+	{Path: "/docs/limits", Name: "Limits", About: "What callers can have of the hub, and what happens to one more."},
 	{Path: "/docs/api", Name: "HTTP API", About: "Every request, what it takes, what it answers, and how to send it with curl."},
 	{Path: "/docs/errors", Name: "Errors", About: "Every code, what it means and what to do about it."},
 }
@@ -72,7 +74,7 @@ func (s *Server) readPages() (map[string]view.Docs, error) {
 			if err != nil {
 				return nil, err
 			}
-			if page.HTML, page.Contents, err = markdown(s.here(string(source))); err != nil {
+			if page.HTML, page.Contents, err = markdown(strings.Replace(s.here(string(source)), limitsPlace, limitsTable(), 1)); err != nil {
 				return nil, err
 			}
 		}

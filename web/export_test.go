@@ -11,3 +11,9 @@ import (
 func Render(s *Server, ctx context.Context, name string, last any) (hub.Rendered, error) {
 	return s.render(ctx, viewName(jobs.DefaultTenant, name), last)
 }
+
+// Stalled is how many connections were closed as they made no progress.
+func (s *Server) Stalled() int64 { return s.front.Stalled.Load() }
+
+// HeldBytes is how much of the budget for long answers is taken.
+func (s *Server) HeldBytes() int64 { return maxHeld - s.answers.left.Load() }

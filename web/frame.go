@@ -37,11 +37,13 @@ func frameSize(b []byte) int {
 
 // inspector follows the frame headers of what a client sends and finds what the library
 // would take or refuse without a close code: frames that are not masked (section 5.1),
-// and messages that are too large, as soon as their length is announced.
+// lengths in more bytes than they need (section 5.2), and messages that are too large, as
+// soon as their length is announced.
 type inspector struct {
 	first   byte   // of the header
 	seen    int    // bytes of the header so far, at most 2
 	extra   int    // bytes of an extended length that are to come
+	least   uint64 // length that needs so many bytes
 	length  uint64 // announced
 	skip    uint64 // bytes until the next header
 	message uint64 // bytes announced of a message in fragments
@@ -67,10 +69,11 @@ func (i *inspector) inspect(b []byte) websocket.StatusCode {
 				return websocket.StatusProtocolError
 			}
 			i.seen, i.length = 2, uint64(c&0x7f)
-			if i.length == 126 {
-				i.extra, i.length = 2, 0
-			} else if i.length == 127 {
-				i.extra, i.length = 8, 0
+			switch i.least = 0; i.length {
+			case 126:
+				i.extra, i.length, i.least = 2, 0, 126
+			case 127:
+				i.extra, i.length, i.least = 8, 0, 1<<16
 			}
 		default:
 			i.length = i.length<<8 | uint64(c)
@@ -78,6 +81,9 @@ func (i *inspector) inspect(b []byte) websocket.StatusCode {
 		}
 		if i.extra > 0 {
 			continue
+		}
+		if i.length < i.least {
+			return websocket.StatusProtocolError
 		}
 		if op := i.first & 0x0f; op < 8 { // not a control frame
 			if op != 0 {

@@ -21,8 +21,8 @@ const (
 	statusUnknown websocket.StatusCode = 4401 // credentials that are no good
 	statusRevoked websocket.StatusCode = 4403
 	statusNoHello websocket.StatusCode = 4408
-	helloWithin                        = 10 * time.Second
-	warnBefore                         = time.Minute // or half of the time that is left, if that is less
+
+	warnBefore = time.Minute // or half of the time that is left, if that is less
 )
 
 // caller identifies who opens a WebSocket. A browser is not told why a handshake was
@@ -48,7 +48,7 @@ func (c *socket) hello(ctx context.Context, m message) error {
 			c.closeLocked(statusUnknown, "hello needs a token")
 			return errGone
 		}
-		who, err := c.Auth.Authenticate(m.Token, time.Now())
+		who, err := c.authenticate(c.address, m.Token, time.Now())
 		if err != nil {
 			c.refuse(m, refused(err))
 			if err := c.replies.flush(); err != nil {
@@ -80,7 +80,7 @@ func (c *socket) refresh(ctx context.Context, m message) error {
 		c.acknowledge(m)
 		return nil
 	}
-	who, err := c.Auth.Authenticate(m.Token, time.Now())
+	who, err := c.authenticate(c.address, m.Token, time.Now())
 	if err != nil {
 		return refused(err)
 	}
@@ -90,7 +90,7 @@ func (c *socket) refresh(ctx context.Context, m message) error {
 	for id, sub := range c.cursor.All() {
 		on := filterTarget(sub.Filter)
 		if sub.Job != (jobs.ID{}) {
-			if job, _, err := c.Store.Job(ctx, who.Tenant, sub.Job); err == nil { // else it is past its retention
+			if job, _, _, err := jobs.Brief(ctx, c.Store, who.Tenant, sub.Job); err == nil { // else it is past its retention
 				on = jobTarget(&job)
 			}
 		}
@@ -115,7 +115,7 @@ func verdict(who auth.Identity, err error) (websocket.StatusCode, string) {
 		return statusExpired, "get a new token"
 	case errors.Is(err, auth.ErrRevoked):
 		return statusRevoked, "the key was revoked"
-	case errors.Is(err, auth.ErrUnknown):
+	case errors.Is(err, auth.ErrUnknown), err == errManyWrong:
 		return statusUnknown, "this hub knows no such key or token"
 	}
 	return websocket.StatusInternalError, "internal error"

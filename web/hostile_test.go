@@ -57,6 +57,12 @@ func TestHostileFrames(t *testing.T) {
 		{"a thousand fragments that add up", strings.Repeat(frame(opText, " "), 1) + strings.Repeat(frame(opContinuation, strings.Repeat(" ", 300)), 1000), 1009},
 		{"too large, sent", whole(large), 1009},
 
+		{"2 bytes, announced in 8", "\x81\xff\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00{}", 1002},
+		{"2 bytes, announced in 2", "\x81\xfe\x00\x02\x00\x00\x00\x00{}", 1002},
+		{"125 bytes of a ping, announced in 2", "\x89\xfe\x00\x7d", 1002},
+		{"65,535 bytes, announced in 8", "\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff", 1002},
+		{"no byte, announced in 8", "\x81\xff\x00\x00\x00\x00\x00\x00\x00\x00", 1002},
+
 		{"close with half a code", frame(fin|opClose, "\x03"), 1002},
 		{"close with a reason that is not UTF-8", closing(1000, "\xff"), 1007},
 		{"close with a reason cut in a character", closing(1000, "\xe2\x82"), 1007},
@@ -153,7 +159,6 @@ func TestFramesInUnusualForms(t *testing.T) {
 	talk("fragments around a ping", fragmented, "a beat", pong+`"€"}`)
 	talk("a fragment for each byte", eachByte.String(), pong+`"€"}`)
 	talk("the largest message", whole(largest), "1 "+strings.Replace(largest, "ping", "pong", 1))
-	talk("a small frame with a long header", "\x81\xff\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\n\n")
 	talk("the largest ping", frame(fin|opPing, strings.Repeat("x", 125)), "a "+strings.Repeat("x", 125))
 	talk("an empty ping", frame(fin|opPing, ""), "a ")
 	talk("a pong that nobody asked for", frame(fin|opPong, "x")+frame(fin|opPong, ""))

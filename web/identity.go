@@ -42,7 +42,7 @@ func (s *Server) identify(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, err
 	}
 	if shown.from != nowhereShown {
-		who, err := s.Auth.Authenticate(shown.text, now)
+		who, err := s.authenticate(callerAddress(r), shown.text, now)
 		return who, refused(err)
 	}
 	if cookie, err := r.Cookie(sessionCookie); err == nil && s.settings.Load().onDashboard(r) {

@@ -14,9 +14,6 @@ import (
 
 // This file is the buttons of a job's page. All of them are forms that work without scripts.
 
-// maxInputForm bounds a form with an input, which grows by escaping.
-const maxInputForm = 3*jobs.MaxInput + 1<<10
-
 // cancelForm is POST /jobs/{id}/cancel. Where the form says ask, it first asks.
 func (s *Server) cancelForm(w http.ResponseWriter, r *http.Request) {
 	id, err := jobID(r)
@@ -134,6 +131,9 @@ func (s *Server) editAgain(w http.ResponseWriter, r *http.Request, id jobs.ID, t
 func readForm(w http.ResponseWriter, r *http.Request, most int64) error {
 	r.Body = http.MaxBytesReader(w, r.Body, most)
 	if err := r.ParseForm(); err != nil {
+		if errors.Is(err, errSlowBody) {
+			return errSlowBody
+		}
 		return jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form can't be read, or is too large.")
 	}
 	return nil

@@ -111,7 +111,13 @@ func writtenBy(e *jobs.Event) (start int, written []byte) {
 // for addresses of callbacks; null where there is none.
 func (s *Server) jobPayload(name string, of func(*jobs.Job) jobs.Value) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		job, err := s.jobOf(r)
+		id, err := jobID(r)
+		release := func() {}
+		var job jobs.Job
+		if err == nil {
+			job, _, release, err = s.wholeJob(r.Context(), tenant(r), id)
+		}
+		defer release()
 		if err != nil {
 			s.failPage(w, r, err)
 			return
@@ -129,7 +135,7 @@ func (s *Server) jobOf(r *http.Request) (jobs.Job, error) {
 	if err != nil {
 		return jobs.Job{}, err
 	}
-	job, _, err := s.Store.Job(r.Context(), tenant(r), id)
+	job, _, _, err := jobs.Brief(r.Context(), s.Store, tenant(r), id)
 	return job, err
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -46,7 +47,7 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Vary", "Prefer")
-	job, pos, err := s.Store.Job(r.Context(), tenant(r), id)
+	job, pos, large, err := jobs.Brief(r.Context(), s.Store, tenant(r), id)
 	if err == nil && waiting {
 		version := job.Version
 		if text := r.URL.Query().Get("version"); text != "" {
@@ -56,7 +57,7 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
-		job, pos, err = s.await(r.Context(), job.Tenant, id, wait, func(j *jobs.Job) bool { return j.Version > version || j.State.Final() })
+		job, pos, large, err = s.await(r.Context(), job.Tenant, id, wait, func(j *jobs.Job) bool { return j.Version > version || j.State.Final() })
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -65,12 +66,12 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request) {
 	if !job.State.Final() {
 		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
+	s.writeJob(w, r, &job, pos, large)
 }
 
-// await reads a job until it is as wanted, or the time is over, or the hub drains, or the
+// await reads a job, in brief, until it is as wanted, or the time is over, or the hub drains, or the
 // credentials of the request are no good any more: then it is as it was before.
-func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time.Duration, wanted func(*jobs.Job) bool) (jobs.Job, jobs.Position, error) {
+func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time.Duration, wanted func(*jobs.Job) bool) (jobs.Job, jobs.Position, bool, error) {
 	who, _ := ctx.Value(identityKey{}).(auth.Identity)
 	good, stop := s.while(context.WithoutCancel(ctx), who)
 	defer stop()
@@ -79,28 +80,28 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 	timer := time.NewTimer(most)
 	defer timer.Stop()
 	for {
-		job, pos, err := s.Store.Job(ctx, tenant, id)
+		job, pos, large, err := jobs.Brief(ctx, s.Store, tenant, id)
 		if err != nil || wanted(&job) {
-			return job, pos, err
+			return job, pos, large, err
 		}
 		select {
 		case <-changed.C:
 			if good.Err() != nil {
-				return job, pos, nil
+				return job, pos, large, nil
 			}
 		case <-good.Done():
-			return job, pos, nil
+			return job, pos, large, nil
 		case <-timer.C:
-			return job, pos, nil
+			return job, pos, large, nil
 		case <-s.ending(ctx):
-			return job, pos, nil
+			return job, pos, large, nil
 		case <-ctx.Done():
-			return job, pos, ctx.Err()
+			return job, pos, large, ctx.Err()
 		}
 	}
 }
 
-func (s *Server) awaitFinal(ctx context.Context, tenant string, id jobs.ID, most time.Duration) (jobs.Job, jobs.Position, error) {
+func (s *Server) awaitFinal(ctx context.Context, tenant string, id jobs.ID, most time.Duration) (jobs.Job, jobs.Position, bool, error) {
 	return s.await(ctx, tenant, id, most, func(j *jobs.Job) bool { return j.State.Final() })
 }
 
@@ -111,13 +112,13 @@ func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	job, pos, err := s.Store.Job(r.Context(), tenant(r), id)
+	job, _, large, err := jobs.Brief(r.Context(), s.Store, tenant(r), id)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
 	if job.State.Final() {
-		s.writeOutcome(w, r, &job, pos)
+		s.writeOutcome(w, r, &job, large)
 		return
 	}
 	w.Header().Set("Location", "/v1/jobs/"+id.String()+"/response")
@@ -129,7 +130,15 @@ func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
 // writeOutcome answers as the synchronous call would have: with the upstream's answer
 // where there is one, with the result as JSON, or with the problem of the failure.
 // AsyncResult tells such an answer from one about the polling itself.
-func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.Job, pos jobs.Position) {
+func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.Job, large bool) {
+	var rest, body *jobs.Payload // of the result and of the response
+	if large {
+		var err error
+		if rest, body, err = s.outcomeOf(r.Context(), job); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
 	h := w.Header()
 	if resp := job.Response; resp != nil {
 		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
@@ -151,23 +160,33 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 		h.Set("Content-Security-Policy", "sandbox")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("AsyncResult", strconv.Itoa(resp.Status))
-		switch length := strconv.Itoa(len(resp.Body)); {
-		case r.Method == http.MethodHead && len(resp.Body) == 0: // an answer to HEAD has the length of what is not there
+		switch length := int64(len(resp.Body)) + left(body); {
+		case r.Method == http.MethodHead && length == 0: // an answer to HEAD has the length of what is not there
 		case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
 			h.Del("Content-Length")
 		default:
-			h.Set("Content-Length", length)
+			h.Set("Content-Length", strconv.FormatInt(length, 10))
 		}
 		if _, typed := resp.Header["Content-Type"]; !typed {
 			h["Content-Type"] = nil // else the server would guess one
 		}
 		w.WriteHeader(resp.Status)
 		w.Write(resp.Body)
+		s.copyPayload(w, r, body)
 		return
 	}
 	h.Set("Content-Security-Policy", "sandbox")
 	if job.State == jobs.Succeeded {
 		h.Set("AsyncResult", "200")
+		if rest != nil {
+			h.Set("Content-Type", "application/json")
+			h.Set("Cache-Control", "no-store")
+			h.Set("Content-Length", strconv.FormatInt(rest.Left()+1, 10))
+			w.WriteHeader(http.StatusOK)
+			s.copyPayload(w, r, rest)
+			io.WriteString(w, "\n")
+			return
+		}
 		writeJSON(w, http.StatusOK, jobs.Shown(job.Result))
 		return
 	}
@@ -209,12 +228,12 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	job, pos, err := s.Engine.Cancel(r.Context(), tenant(r), id)
+	job, _, err := s.Engine.Cancel(r.Context(), tenant(r), id)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
+	s.writeNow(w, r, job.ID)
 }
 
 // listJobs is GET /v1/jobs. With q each call looks at a bounded number of jobs, so that a
@@ -261,9 +280,6 @@ var listParameters = []string{"state", "queue", "kind", "tag", "parent", "q", "l
 func formatCursor(n uint64) string {
 	return strconv.FormatUint(n, 36) + "." + strconv.FormatUint(n%cursorCheck, 36)
 }
-
-// maxText is the longest text to search for, in bytes.
-const maxText = 256
 
 const cursorCheck = 1_000_003
 
@@ -364,6 +380,10 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	case <-s.drain:
 		s.fail(w, r, jobs.Unavailable("Not ready", "The hub is shutting down."))
 	default:
+		if !s.isCalled(r.Host) { // a page that lured a browser here learns nothing
+			writeJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
+			return
+		}
 		who, err := s.identify(r) // who shows bad credentials is told as much as who shows none
 		body, err := s.readyBody(err == nil && who.May(auth.Measure, auth.Target{}))
 		if err != nil {

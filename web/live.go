@@ -56,6 +56,7 @@ func newLive(s *Server) *live {
 	l.own = prometheus.NewRegistry()
 	l.own.MustRegister(l.opened, l.closes, l.resumes, l.gaps, l.events, l.delay)
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(s.connectionMetrics()...)
 	registry.MustRegister(l.opened, l.closes, l.resumes, l.gaps, l.frames, l.events, l.delay,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("jobhub_live_connections", "Open WebSocket connections.", func() float64 { return float64(s.openSockets()) }),
@@ -67,7 +68,7 @@ func newLive(s *Server) *live {
 		total("jobhub_hub_catch_ups_total", "Reads for one connection that was behind what is kept for all.", s.Hub.Stats.CatchUps.Load),
 		total("jobhub_hub_renders_total", "Renderings of the dashboard's live views, each for all who watch the same.", s.Hub.Stats.Renders.Load),
 		total("jobhub_hub_patches_total", "Patches of views encoded, each for all who are sent the same.", s.Hub.Stats.Encoded.Load),
-		&queueMetrics{s},
+		&queueMetrics{s, ""},
 	)
 	l.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	return l

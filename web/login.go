@@ -14,10 +14,7 @@ import (
 	"jobhub/web/view"
 )
 
-const (
-	sessionTime = 12 * time.Hour
-	maxForm     = 16 << 10 // bytes
-)
+const sessionTime = 12 * time.Hour
 
 // toLogin sends a person who is not logged in to the login page, and back afterwards.
 func toLogin(w http.ResponseWriter, r *http.Request) {
@@ -57,9 +54,8 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) {
 // login is POST /login: it takes a key and gives a session in a cookie.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		s.failPage(w, r, jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form can't be read."))
+	if err := readForm(w, r, maxForm); err != nil {
+		s.failPage(w, r, err)
 		return
 	}
 	next := ownPath(r.PostForm.Get("next"))
@@ -67,7 +63,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		seeOther(w, next)
 		return
 	}
-	who, err := s.Auth.Authenticate(strings.TrimSpace(r.PostForm.Get("key")), now)
+	who, err := s.authenticate(callerAddress(r), strings.TrimSpace(r.PostForm.Get("key")), now)
 	if err == nil && who.Grant != nil { // a token is for less than the pages show
 		err = auth.ErrUnknown
 	}

@@ -76,10 +76,10 @@ func allow(who auth.Identity, a auth.Action) error {
 	return nil
 }
 
-// jobFor reads a job to which the caller may do a thing. One that it may do nothing to is
-// like one that does not exist.
+// jobFor reads, in brief, a job to which the caller may do a thing. One that it may do
+// nothing to is like one that does not exist.
 func (s *Server) jobFor(ctx context.Context, who auth.Identity, a auth.Action, id jobs.ID) (jobs.Job, jobs.Position, error) {
-	job, pos, err := s.Store.Job(ctx, who.Tenant, id)
+	job, pos, _, err := jobs.Brief(ctx, s.Store, who.Tenant, id)
 	on := jobTarget(&job)
 	switch {
 	case errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone):
@@ -116,4 +116,22 @@ func notAllowed(who auth.Identity, a auth.Action) error {
 		return jobs.NewProblem(forbidden, "Not allowed", "This token is good for certain jobs only, and not for this.")
 	}
 	return jobs.NewProblem(forbidden, "Not allowed", "A key with the role %s is not for this; it needs one that may %s.", who.Role, a)
+}
+
+// seesHub reports whether the admins of a tenant see the hub as a whole, from inside: those
+// of the default tenant run it. Others see what is their tenant's.
+func seesHub(tenant string) bool { return tenant == jobs.DefaultTenant }
+
+// errNotTheirs answers admins of other tenants.
+var errNotTheirs error = jobs.NewProblem(forbidden, "Not allowed", "This shows the hub from inside, to admins of the tenant %s only.", jobs.DefaultTenant)
+
+// inside is for pages that show the hub from inside.
+func (s *Server) inside(h http.HandlerFunc) http.HandlerFunc {
+	return s.mayPage(auth.Administer, func(w http.ResponseWriter, r *http.Request) {
+		if !seesHub(tenant(r)) {
+			s.failPage(w, r, errNotTheirs)
+			return
+		}
+		h(w, r)
+	})
 }

@@ -14,10 +14,11 @@ import (
 
 // This file holds the messages of jobhub.v1 (CONTRACT section 7).
 
-// Codes that only the live protocol uses.
+// Codes that only the front uses.
 const (
 	duplicateID   jobs.Code = "duplicate_id"
 	limitExceeded           = jobs.LimitExceeded
+	rateLimited   jobs.Code = "rate_limited"
 )
 
 // message is what a client may send: one type for all, each type uses its members.
@@ -91,8 +92,8 @@ func (m *message) subscription(tenant string) (hub.Subscription, error) {
 		wellFormed func(string) bool
 		otherwise  string
 	}{
-		{m.Queue, &s.Queue, jobs.WellFormedName, "queue takes 1 to 64 of the characters a-z, 0-9 and . _ -."},
-		{m.Kind, &s.Kind, jobs.WellFormedName, "kind takes 1 to 64 of the characters a-z, 0-9 and . _ -."},
+		{m.Queue, &s.Queue, jobs.WellFormedName, "queue takes 1 to 64 of the characters a-z, 0-9 and . _ -, and not . or .."},
+		{m.Kind, &s.Kind, jobs.WellFormedName, "kind takes 1 to 64 of the characters a-z, 0-9 and . _ -, and not . or .."},
 		{m.Tag, &s.Tag, jobs.WellFormedTag, "tag takes 1 to 128 bytes of text without control characters."},
 	} {
 		if named.text != nil {

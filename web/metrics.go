@@ -5,13 +5,23 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"jobhub/hub"
-	"jobhub/jobs"
+	"jobhub/web/peers"
 )
 
-// serveMetrics is GET /metrics, in the format of Prometheus.
-func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) { s.Live.metrics.ServeHTTP(w, r) }
+// serveMetrics is GET /metrics, in the format of Prometheus: of all tenants to those who run
+// the hub, to others of their own.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	of := tenant(r)
+	if seesHub(of) {
+		s.Live.metrics.ServeHTTP(w, r)
+		return
+	}
+	own := prometheus.NewRegistry()
+	own.MustRegister(&queueMetrics{s, of})
+	promhttp.HandlerFor(own, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+}
 
 func (s *Server) openSockets() int {
 	s.mu.Lock()
@@ -54,44 +64,28 @@ func (s *Server) Connections() (all []Connection) {
 	return all
 }
 
-// queueMetrics tells what the queues hold.
-type queueMetrics struct{ *Server }
-
-var (
-	queueJobs    = prometheus.NewDesc("jobhub_queue_jobs", "Jobs by queue and state, as kept by the store.", []string{"tenant", "queue", "state"}, nil)
-	queueOldest  = prometheus.NewDesc("jobhub_queue_oldest_seconds", "Age of the job that is first in line.", []string{"tenant", "queue"}, nil)
-	queuePaused  = prometheus.NewDesc("jobhub_queue_paused", "1 if the queue is paused.", []string{"tenant", "queue"}, nil)
-	queueWatched = prometheus.NewDesc("jobhub_queue_watchers", "Live connections that watch the queue.", []string{"tenant", "queue"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (q *queueMetrics) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{queueJobs, queueOldest, queuePaused, queueWatched} {
-		to <- d
+// connectionMetrics tells of the connections in front of all: where the server has its
+// listener from Listen.
+func (s *Server) connectionMetrics() []prometheus.Collector {
+	of := func(value func(*peers.Listener) int64) func() float64 {
+		return func() float64 {
+			if s.front == nil {
+				return 0
+			}
+			return float64(value(s.front))
+		}
 	}
-}
-
-// Collect implements prometheus.Collector.
-func (q *queueMetrics) Collect(to chan<- prometheus.Metric) {
-	queues, _, err := q.Store.Queues(q.stopped, "")
-	if err != nil {
-		return // the next scrape tries again
-	}
-	for _, info := range queues {
-		gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, append([]string{info.Tenant, info.Name}, labels...)...)
-		}
-		for _, state := range jobs.States {
-			gauge(queueJobs, float64(info.Counts[state]), state.String())
-		}
-		if !info.OldestAt.IsZero() {
-			gauge(queueOldest, time.Since(info.OldestAt).Seconds())
-		}
-		paused := 0.0
-		if info.Settings.Paused != nil {
-			paused = 1
-		}
-		gauge(queuePaused, paused)
-		gauge(queueWatched, float64(q.Hub.Watchers(hub.Filter{Tenant: info.Tenant, Queue: info.Name})))
+	const refused = "Connections that were refused, by the bound that was met."
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "jobhub_connections", Help: "Open connections of all kinds."},
+			of(func(l *peers.Listener) int64 { return int64(l.Open()) })),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "jobhub_connections_refused_total", Help: refused, ConstLabels: prometheus.Labels{"bound": "address"}},
+			of(func(l *peers.Listener) int64 { return l.RefusedAddress.Load() })),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "jobhub_connections_refused_total", Help: refused, ConstLabels: prometheus.Labels{"bound": "total"}},
+			of(func(l *peers.Listener) int64 { return l.RefusedTotal.Load() })),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "jobhub_connections_stalled_total", Help: "Connections closed as the peer neither sent nor took a byte while something was due."},
+			of(func(l *peers.Listener) int64 { return l.Stalled.Load() })),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "jobhub_connections_displaced_total", Help: "Silent connections closed to make room for others."},
+			of(func(l *peers.Listener) int64 { return l.MadeRoom.Load() })),
 	}
 }

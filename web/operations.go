@@ -14,6 +14,7 @@ import (
 
 const (
 	failuresShown = 8
+	queuesShown   = 100         // on a page
 	workersPause  = time.Second // between looks at what tells no event
 	hubPause      = 500 * time.Millisecond
 )
@@ -38,8 +39,16 @@ func (s *Server) drawWall(ctx context.Context, tenant, _ string, _ any) (hub.Ren
 	return rendered(ctx, everything(tenant), whileBusy(model), view.WallFragments(model))
 }
 
-func (s *Server) drawQueues(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
-	model, _, err := s.queuesModel(ctx, tenant)
+// findQueues reports whether a page of queues can begin behind a name.
+func findQueues(_ context.Context, _, after string) error {
+	if len(after) > maxQueueName {
+		return noView("queues:" + after)
+	}
+	return nil
+}
+
+func (s *Server) drawQueues(ctx context.Context, tenant, after string, _ any) (hub.Rendered, error) {
+	model, _, err := s.queuesModel(ctx, tenant, after)
 	if err != nil {
 		return hub.Rendered{}, err
 	}
@@ -63,8 +72,8 @@ func (s *Server) drawWorkers(ctx context.Context, tenant, _ string, _ any) (hub.
 	return rendered(ctx, everything(tenant), workersPause, view.WorkersFragments(s.workersModel(tenant)))
 }
 
-func (s *Server) drawHub(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
-	model, err := s.hubModel(tenant)
+func (s *Server) drawHub(ctx context.Context, _, _ string, _ any) (hub.Rendered, error) {
+	model, err := s.hubModel()
 	if err != nil {
 		return hub.Rendered{}, err
 	}
@@ -104,14 +113,29 @@ func (s *Server) queueOf(q jobs.QueueInfo, now time.Time) view.Queue {
 	return out
 }
 
-func (s *Server) queuesModel(ctx context.Context, tenant string) (view.QueuesModel, jobs.Position, error) {
+func (s *Server) queuesModel(ctx context.Context, tenant, after string) (view.QueuesModel, jobs.Position, error) {
 	now := time.Now()
-	m := view.QueuesModel{Origin: s.Origin}
+	m := view.QueuesModel{Origin: s.Origin, After: after}
 	queues, pos, err := s.Store.Queues(ctx, tenant)
+	m.All = len(queues)
+	queues, m.Next = pageOfQueues(queues, after, queuesShown)
 	for _, q := range queues {
 		m.Queues = append(m.Queues, s.queueOf(q, now))
 	}
 	return m, pos, err
+}
+
+// pageOfQueues is the first of some queues, by name, behind a name, and behind which the
+// next page begins; empty if there is none.
+func pageOfQueues(all []jobs.QueueInfo, after string, most int) (page []jobs.QueueInfo, next string) {
+	from, _ := slices.BinarySearchFunc(all, after, func(q jobs.QueueInfo, name string) int {
+		return cmp.Or(strings.Compare(q.Name, name), -1)
+	})
+	if page = all[from:]; len(page) > most {
+		page = page[:most]
+		next = page[most-1].Name
+	}
+	return page, next
 }
 
 // queueNamed is a queue that exists, as of a position.
@@ -165,8 +189,8 @@ func (s *Server) workersModel(tenant string) view.WorkersModel {
 	return m
 }
 
-// hubModel is the hub from inside, and the connections of a tenant.
-func (s *Server) hubModel(tenant string) (view.HubModel, error) {
+// hubModel is the hub from inside.
+func (s *Server) hubModel() (view.HubModel, error) {
 	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases()}
 	if err := s.Live.tell(&m); err != nil {
 		return m, err
@@ -174,9 +198,11 @@ func (s *Server) hubModel(tenant string) (view.HubModel, error) {
 	all := s.Connections()
 	m.Open = len(all)
 	for _, c := range all {
-		if c.Tenant == tenant || c.Tenant == "" {
-			m.Conns = append(m.Conns, view.Connection{ID: c.ID, Remote: c.Remote, Who: cmp.Or(c.Name, "unknown"), Since: c.Since, Seq: c.Seq, Lag: c.Lag, Watches: c.Watches})
+		who := cmp.Or(c.Name, "unknown")
+		if c.Tenant != "" && c.Tenant != jobs.DefaultTenant {
+			who += " of " + c.Tenant
 		}
+		m.Conns = append(m.Conns, view.Connection{ID: c.ID, Remote: c.Remote, Who: who, Since: c.Since, Seq: c.Seq, Lag: c.Lag, Watches: c.Watches})
 	}
 	slices.SortFunc(m.Conns, func(a, b view.Connection) int {
 		return cmp.Or(cmp.Compare(b.Lag, a.Lag), a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))

@@ -12,7 +12,12 @@ import (
 )
 
 func (s *Server) queuesPage(w http.ResponseWriter, r *http.Request) {
-	model, pos, err := s.queuesModel(r.Context(), tenant(r))
+	after := r.URL.Query().Get("after")
+	if len(after) > maxQueueName {
+		s.failPage(w, r, badParameter("after", "takes the name of a queue"))
+		return
+	}
+	model, pos, err := s.queuesModel(r.Context(), tenant(r), after)
 	if err != nil {
 		s.failPage(w, r, err)
 		return
@@ -145,7 +150,7 @@ func (s *Server) directForm(d jobs.Directive) http.HandlerFunc {
 }
 
 func (s *Server) hubPage(w http.ResponseWriter, r *http.Request) {
-	model, err := s.hubModel(tenant(r))
+	model, err := s.hubModel()
 	if err != nil {
 		s.failPage(w, r, err)
 		return

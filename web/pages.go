@@ -81,7 +81,7 @@ func (s *Server) shell(r *http.Request, pos jobs.Position) view.Shell {
 		shell.User, shell.ReadOnly = who.Name, !who.May(auth.Cancel, auth.Target{})
 	}
 	if ok {
-		shell.Operator, shell.Admin = who.May(auth.Operate, auth.Target{}), who.May(auth.Administer, auth.Target{})
+		shell.Operator, shell.Admin = who.May(auth.Operate, auth.Target{}), who.May(auth.Administer, auth.Target{}) && seesHub(who.Tenant)
 	}
 	return shell
 }
@@ -91,12 +91,16 @@ func (s *Server) failPage(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Status >= 500 {
 		s.Logger.Error("page failed", "path", r.URL.Path, "error", err)
 	}
+	if p.Code == rateLimited {
+		w.Header().Set("Retry-After", "1")
+	}
 	s.page(w, r, p.Status, view.ErrorPage(s.shell(r, s.Hub.Position()), p.Status, p.Title, p.Detail))
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
-	var b bytes.Buffer // a page that fails half-way is an error, not half a page
-	if err := c.Render(view.WithBase(r.Context(), s.base), &b); err != nil {
+	var b bytes.Buffer                        // a page that fails half-way is an error, not half a page
+	ctx := context.WithoutCancel(r.Context()) // it ends when a body breaks off, and that is to be said
+	if err := c.Render(view.WithBase(ctx, s.base), &b); err != nil {
 		s.fail(w, r, err)
 		return
 	}

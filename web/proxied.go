@@ -54,7 +54,7 @@ func (s *Server) proto(r *http.Request) string {
 // trusts reports whether an address is that of a trusted proxy.
 func (s *Server) trusts(address string) bool {
 	addr, err := netip.ParseAddr(address)
-	return err == nil && slices.ContainsFunc(s.settings.Load().Proxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap().WithZone("")) })
+	return err == nil && s.trustsAddress(addr)
 }
 
 // forwardedFor is the addresses in X-Forwarded-For, the nearest last.
@@ -70,4 +70,9 @@ func forwardedFor(r *http.Request) (chain []string) {
 func lastOf(lines []string) string {
 	list := strings.Split(strings.Join(lines, ","), ",")
 	return strings.TrimSpace(list[len(list)-1])
+}
+
+// trustsAddress is trusts for those who have the address at hand.
+func (s *Server) trustsAddress(addr netip.Addr) bool {
+	return slices.ContainsFunc(s.settings.Load().Proxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap().WithZone("")) })
 }

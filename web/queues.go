@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,13 +14,25 @@ import (
 	"jobhub/jobs"
 )
 
-// listQueues is GET /v1/queues.
+// listQueues is GET /v1/queues. The cursor is the name behind which a page begins.
 func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) {
+	query, err := readQuery(r, "limit", "cursor")
+	limit := maxQueues
+	if err == nil && query.Has("limit") {
+		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > maxQueues {
+			err = badParameter("limit", "takes a number from 1 to "+strconv.Itoa(maxQueues))
+		}
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	queues, pos, err := s.Store.Queues(r.Context(), tenant(r))
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
+	queues, next := pageOfQueues(queues, query.Get("cursor"), limit)
 	b := []byte(`{"queues":[`)
 	for i := range queues {
 		if i > 0 {
@@ -30,7 +43,13 @@ func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	b = append(b, `],"epoch":"`+pos.Epoch+`","seq":`...)
+	b = append(b, ']')
+	if next != "" {
+		b = appendText(append(b, `,"next_cursor":`...), next)
+		query.Set("cursor", next)
+		w.Header().Set("Link", `</v1/queues?`+query.Encode()+`>; rel="next"`)
+	}
+	b = append(b, `,"epoch":"`+pos.Epoch+`","seq":`...)
 	b = strconv.AppendUint(b, pos.Seq, 10)
 	writeJSON(w, http.StatusOK, append(b, '}'))
 }
@@ -234,11 +253,11 @@ func (s *Server) resumeQueue(w http.ResponseWriter, r *http.Request) {
 // configure answers with the queue as change leaves it.
 func (s *Server) configure(w http.ResponseWriter, r *http.Request, change func(name string) error) {
 	name := r.PathValue("name")
-	if !jobs.WellFormedName(name) {
-		s.fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is 1 to 64 of a-z 0-9 . _ -"))
-		return
+	err := change(name)
+	if errors.Is(err, jobs.ErrNotFound) {
+		err = jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is 1 to 64 of a-z 0-9 . _ -, and not . or ..")
 	}
-	if err := change(name); err != nil {
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}

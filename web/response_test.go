@@ -22,6 +22,7 @@ var answers = map[string]*jobs.Response{
 	"nothing":    {Status: 204, Header: http.Header{"X-Trace": {"7"}}},
 	"unmodified": {Status: 304, Header: http.Header{"Etag": {`"v1"`}}},
 	"large":      {Status: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(strings.Repeat("0123456789abcde\n", 1<<16))},
+	"huge":       {Status: 200, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(strings.Repeat("0123456789abcde\n", 15<<16))},
 	"missing":    {Status: 404, Header: http.Header{"Content-Type": {"application/problem+json"}}, Body: []byte(`{"title":"upstream"}`)},
 	"broken":     {Status: 503, Header: http.Header{"Content-Type": {"text/plain"}, "Retry-After": {"120"}}, Body: []byte("later\n")},
 	"commands": {Status: 200, Header: http.Header{"Content-Type": {"text/plain"}, "X-Mine": {"1"}, "Clear-Site-Data": {`"*"`}, "Refresh": {"0;url=/"}, "Link": {"</x>; rel=preload"},

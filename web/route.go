@@ -121,11 +121,6 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 		s.fail(w, r, err)
 		return false
 	}
-	if r.ContentLength > jobs.MaxInput {
-		w.Header().Set("Connection", "close")
-		s.fail(w, r, tooLarge(jobs.MaxInput))
-		return false
-	}
 	body, err := readBody(w, r, jobs.MaxInput)
 	if err != nil {
 		s.fail(w, r, err)

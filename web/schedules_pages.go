@@ -18,7 +18,6 @@ import (
 const (
 	schedulesShown = 50 // on a page
 	ticksShown     = 5
-	maxMakerForm   = 256 << 10   // bytes; a job of a schedule takes 64 KiB, which grow by escaping
 	schedulesPause = time.Second // between looks, since what changes a schedule tells no event
 )
 
@@ -141,7 +140,7 @@ func (s *Server) makeScheduleForm(w http.ResponseWriter, r *http.Request) {
 	}
 	one := jobs.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Overlap: form.Values["overlap"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: caller(r)}
 	if !jobs.WellFormedName(one.Name) {
-		form.Errors["name"] = "must be 1 to 64 of a-z 0-9 . _ -"
+		form.Errors["name"] = "must be 1 to 64 of a-z 0-9 . _ -, and not . or .."
 	}
 	if len(form.Errors) > 0 { // say all that is wrong at once
 		err = s.Engine.CheckSchedule(tenant(r), &one)

@@ -15,6 +15,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
 	"jobhub/web/auth"
+	"jobhub/web/peers"
 	"jobhub/web/view"
 )
 
@@ -38,7 +39,7 @@ type Config struct {
 
 	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are believed
 
-	StallLimit time.Duration // a live client may take nothing for so long; 30 s
+	StallLimit time.Duration // how long a peer may neither send nor take a byte while something is due; 30 s
 }
 
 // Server answers all requests to the hub.
@@ -65,10 +66,13 @@ type Server struct {
 	passing sync.WaitGroup // requests of routes on their way through; likewise
 	Live    *live
 
+	front    *peers.Listener // nil where another program listens
 	settings atomic.Pointer[settings]
 	looks    looks
 	late     remembered[struct{}, map[string]late] // by tenant
 	failing  remembered[string, []view.Attention]  // schedules of a tenant
+	wrong    *peers.Failures                       // wrong keys and tokens
+	answers  *budget                               // long answers in memory
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine
@@ -78,9 +82,10 @@ func New(c Config) *Server {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.StallLimit == 0 {
-		c.StallLimit = 30 * time.Second
+		c.StallLimit = stallLimit
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{}}
+	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{},
+		answers: newBudget(maxHeld), wrong: peers.NewFailures(wrongKeys, time.Second)}
 	s.place()
 	s.Live = newLive(s)
 	s.stopped, s.stop = context.WithCancel(context.Background())
@@ -95,6 +100,8 @@ func New(c Config) *Server {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	outer := r
+	w, r, done := peers.Guard(w, r, s.StallLimit, errSlowBody)
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -104,6 +111,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w, r = s.below(w, r)
 	}
 	s.serve(w, r)
+	outer.Pattern = r.Pattern // for whoever traces requests
+	done()
 }
 
 // serve answers a request from outside, or one that is an item of a batch.

@@ -16,9 +16,10 @@ type Settings struct {
 	Origins []string // besides those of Config
 	Routes  []gateway.Route
 
-	Proxies   []netip.Prefix // whose X-Forwarded-For and -Proto are believed, besides those of Config
-	Dashboard string         // the host on which alone pages and their session are, and no routes; empty for all hosts
-	KeyHeader string         // takes keys and tokens beside Authorization; DefaultKeyHeader if empty
+	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are believed, besides those of Config
+	Dashboard             string         // the host on which alone pages and their session are, and no routes; empty for all hosts
+	KeyHeader             string         // takes keys and tokens beside Authorization; DefaultKeyHeader if empty
+	ConnectionsPerAddress int            // 256 if zero
 }
 
 // DefaultKeyHeader takes keys and tokens of callers whose Authorization is for an API
@@ -39,6 +40,7 @@ func (s *Server) Apply(set Settings) {
 		set.Hosts = append(set.Hosts, set.Dashboard)
 	}
 	set.KeyHeader = http.CanonicalHeaderKey(cmp.Or(set.KeyHeader, DefaultKeyHeader))
+	set.ConnectionsPerAddress = cmp.Or(set.ConnectionsPerAddress, perAddress)
 	table := gateway.NewTable(set.Routes, s.Own, s.fail)
 	if old := s.settings.Load(); old != nil {
 		table.Keep(old.table)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -19,13 +20,8 @@ import (
 )
 
 const (
-	subprotocol   = "jobhub.v1"
-	maxMessage    = 256 << 10 // bytes of a client's message
-	maxFrame      = 64 << 10  // bytes gathered into one frame, unless a single object is larger
-	maxSubs       = 1000      // of one connection
-	maxSnapshot   = 1000      // jobs in the snapshot of a wide subscription
-	pingEvery     = 25 * time.Second
-	closePatience = 5 * time.Second // for the other side's part of closing
+	subprotocol = "jobhub.v1"
+	pingEvery   = 25 * time.Second
 )
 
 // socket is one WebSocket connection. One goroutine reads messages and serves them;
@@ -38,12 +34,13 @@ const (
 // Whoever sends or moves the cursor holds mu.
 type socket struct {
 	subscriber
-	id     string
-	remote string
-	since  time.Time
-	conn   *websocket.Conn
-	wire   *wire
-	timer  *time.Timer
+	id      string
+	remote  string
+	address netip.Addr // of remote
+	since   time.Time
+	conn    *websocket.Conn
+	wire    *wire
+	timer   *time.Timer
 
 	due   atomic.Bool // the hub has something
 	about atomic.Pointer[about]
@@ -84,7 +81,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment."))
 		return
 	}
-	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, since: time.Now(), waiting: waiting, first: first}
+	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, address: callerAddress(r), since: time.Now(), waiting: waiting, first: first}
 	c.replies.socket = c
 	c.subscriber = subscriber{Server: s, out: &c.replies}
 	if c.cursor, err = s.follow(r.Context(), c.wake); err != nil { // before the 101, so that nothing after it is missed
@@ -209,7 +206,7 @@ func (c *socket) read() ([]byte, error) {
 
 // end frees what a connection holds.
 func (c *socket) end() {
-	c.wire.endWrites(closePatience)
+	c.wire.endWrites(closedIn)
 	c.wire.drain() // until the other side has closed, too
 	c.wire.Close()
 	c.mu.Lock()

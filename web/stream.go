@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -28,6 +29,7 @@ type stream struct {
 
 // events is GET /v1/events.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	r, last := lastEventID(r)
 	who, err := s.identify(r)
 	var m *message
 	if err == nil && who.Grant == nil {
@@ -43,8 +45,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		m.Since = positionOf(id)
+	if last != "" {
+		m.Since = positionOf(last)
 	}
 	if !s.enter() {
 		s.fail(w, r, jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment."))
@@ -94,6 +96,21 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if err := e.run(ctx, woken); err != nil && !errors.Is(err, errGone) && ctx.Err() == nil {
 		s.Logger.Error("a stream of events failed", "error", err)
 	}
+}
+
+// lastEventID is the id of the event from which a client wants to go on, and the request
+// without it. Some stand-ins for EventSource can set no header and use a parameter.
+func lastEventID(r *http.Request) (*http.Request, string) {
+	id := r.Header.Get("Last-Event-ID")
+	query := r.URL.Query()
+	if !query.Has("lastEventId") {
+		return r, id
+	}
+	id = cmp.Or(id, query.Get("lastEventId"))
+	query.Del("lastEventId")
+	without := r.Clone(r.Context())
+	without.URL.RawQuery = query.Encode()
+	return without, id
 }
 
 // positionOf reads the id of an event. What is none is a position that can't be resumed.
@@ -203,25 +220,19 @@ func (e *stream) begin() {
 	h.Set("X-Accel-Buffering", "no") // nginx would wait for more
 }
 
-// write sends bytes in pieces, each of which has to be taken within the limit.
+// write sends bytes at once.
 func (e *stream) write(b []byte) error {
-	const piece = 16 << 10
 	if !e.begun {
 		e.begin()
 	}
-	for len(b) > 0 {
-		e.control.SetWriteDeadline(time.Now().Add(e.StallLimit))
-		if e.ctx.Err() != nil {
-			return errGone
-		}
-		n := min(piece, len(b))
-		if _, err := e.body.Write(b[:n]); err != nil {
-			return errGone
-		}
-		if err := e.control.Flush(); err != nil {
-			return errGone
-		}
-		b = b[n:]
+	if e.ctx.Err() != nil {
+		return errGone
+	}
+	if _, err := e.body.Write(b); err != nil {
+		return errGone
+	}
+	if err := e.control.Flush(); err != nil {
+		return errGone
 	}
 	return nil
 }

@@ -140,12 +140,14 @@ func (c *subscriber) resume(ctx context.Context, id string, sub hub.Subscription
 // snapshot sends head and the states that a subscription covers, and brings the cursor to
 // the position at which they were read.
 func (c *subscriber) snapshot(ctx context.Context, id string, sub hub.Subscription, head func(jobs.Position) []byte) error {
-	page, err := c.covered(ctx, sub.Filter)
+	page, release, err := c.covered(ctx, sub.Filter)
+	defer func() { release() }() // what is large has been sent by then
 	for err == nil {
 		if err = c.bringTo(ctx, page.Pos.Seq); err != nil || c.cursor.Seq() == page.Pos.Seq {
 			break
 		}
-		page, err = c.covered(ctx, sub.Filter)
+		release()
+		page, release, err = c.covered(ctx, sub.Filter)
 	}
 	if err != nil {
 		return err
@@ -178,13 +180,14 @@ func (c *subscriber) lost(ctx context.Context, id string, sub hub.Subscription, 
 }
 
 // covered is the state that a filter shows: the one job, or the unfinished jobs.
-func (c *subscriber) covered(ctx context.Context, f hub.Filter) (jobs.Page, error) {
+func (c *subscriber) covered(ctx context.Context, f hub.Filter) (_ jobs.Page, release func(), err error) {
 	if f.Job != (jobs.ID{}) {
-		job, pos, err := c.Store.Job(ctx, c.who.Tenant, f.Job)
-		return jobs.Page{Jobs: []jobs.Job{job}, Pos: pos}, err
+		job, pos, release, err := c.wholeJob(ctx, c.who.Tenant, f.Job)
+		return jobs.Page{Jobs: []jobs.Job{job}, Pos: pos}, release, err
 	}
 	unfinished := slices.DeleteFunc(slices.Clone(jobs.States), jobs.State.Final)
-	return c.Store.List(ctx, jobs.Filter{Tenant: c.who.Tenant, Queue: f.Queue, Kind: f.Kind, Tag: f.Tag, States: unfinished, Limit: maxSnapshot})
+	page, err := c.Store.List(ctx, jobs.Filter{Tenant: c.who.Tenant, Queue: f.Queue, Kind: f.Kind, Tag: f.Tag, States: unfinished, Limit: maxSnapshot})
+	return page, func() {}, err
 }
 
 // bringTo sends what the other subscriptions select up to seq, and moves the cursor

@@ -16,7 +16,6 @@ import (
 const (
 	defaultTTL = 15 * time.Minute
 	maxTTL     = 24 * time.Hour
-	maxGranted = 100 // jobs, queues and tags of one token
 )
 
 // createToken is POST /v1/tokens: a token for a browser, good for just what is listed.
@@ -90,7 +89,7 @@ func grantOf(ids, queues, tags []string, actions []auth.Action) (g auth.Grant, e
 	}
 	for i, queue := range queues {
 		if !jobs.WellFormedName(queue) {
-			return g, invalidMember("/queues/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
+			return g, invalidMember("/queues/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -, and not . or ..")
 		}
 	}
 	for i, tag := range tags {

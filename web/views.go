@@ -29,11 +29,11 @@ func (s *Server) liveViews() map[string]liveView {
 		"job":       {auth.Watch, s.findJob, s.renderJob},
 		"batches":   {auth.Watch, findBatches, s.drawBatches},
 		"batch":     {auth.Watch, s.findBatch, s.drawBatch},
-		"routes":    {auth.Administer, alone, s.drawRoutes},
-		"queues":    {auth.Watch, alone, s.drawQueues},
+		"routes":    {auth.Administer, insideAlone, s.drawRoutes},
+		"queues":    {auth.Watch, findQueues, s.drawQueues},
 		"queue":     {auth.Watch, s.findQueue, s.drawQueue},
 		"workers":   {auth.Watch, alone, s.drawWorkers},
-		"hub":       {auth.Administer, alone, s.drawHub},
+		"hub":       {auth.Administer, insideAlone, s.drawHub},
 		"schedules": {auth.Watch, findSchedules, s.drawSchedules},
 		"schedule":  {auth.Watch, s.findSchedule, s.drawSchedule},
 		"callbacks": {auth.Watch, findCallbacks, s.drawCallbacks},
@@ -74,6 +74,14 @@ func alone(_ context.Context, _, of string) error {
 		return noView(of)
 	}
 	return nil
+}
+
+// insideAlone is alone for views that show the hub from inside.
+func insideAlone(ctx context.Context, tenant, of string) error {
+	if !seesHub(tenant) {
+		return errNotTheirs
+	}
+	return alone(ctx, tenant, of)
 }
 
 // render is the hub's renderer: the live parts of the pages.

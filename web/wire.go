@@ -13,13 +13,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/coder/websocket"
+
+	"jobhub/web/peers"
 )
 
 // wire is the connection under a WebSocket: it sees what the library reads and writes.
 // Each frame leaves in one write.
 type wire struct {
 	net.Conn
-	rest      []byte // read by net/http already
+	out       net.Conn // where it writes: below the one that looks after progress, as send does that here
+	rest      []byte   // read by net/http already
 	inspector inspector
 	verdict   websocket.StatusCode // what the inspector found
 	stall     time.Duration
@@ -27,10 +30,6 @@ type wire struct {
 	closed    func(websocket.StatusCode) // called when a close frame goes out
 	begun     []byte                     // the first piece of a frame that the library writes in two
 }
-
-// kernelBuffer is how many bytes the kernel takes for a client that reads nothing (on
-// Linux twice that, with its own overhead); left alone it would take up to 4 MiB.
-const kernelBuffer = 32 << 10
 
 var (
 	errVerdict = errors.New("the client broke the protocol")
@@ -70,8 +69,15 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		some, _ := rw.Reader.Peek(n) // can't fail: they are there
 		u.wire.rest = append([]byte(nil), some...)
 	}
-	u.wire.Conn = conn
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	u.wire.Conn, u.wire.out = conn, conn
+	below := conn
+	if c := peers.Below(conn); c != nil {
+		below = c.NetConn()
+		if c == conn {
+			u.wire.out = below
+		}
+	}
+	if tcp, ok := below.(*net.TCPConn); ok {
 		tcp.SetWriteBuffer(kernelBuffer)
 	}
 	return u.wire, bufio.NewReadWriter(bufio.NewReaderSize(u.wire, 1<<10), bufio.NewWriterSize(u.wire, 256)), nil
@@ -133,7 +139,7 @@ func (w *wire) send(frames net.Buffers, slow func()) error {
 	for took, look := time.Now(), min(time.Second, w.stall/6); ; look = w.stall {
 		look += rand.N(look / 8)
 		w.SetWriteDeadline(time.Now().Add(look))
-		n, err := frames.WriteTo(w.Conn)
+		n, err := frames.WriteTo(w.out)
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
@@ -145,7 +151,7 @@ func (w *wire) send(frames net.Buffers, slow func()) error {
 		} else if time.Since(took) >= w.stall {
 			w.SetWriteDeadline(time.Now().Add(w.stall / 6))
 			frames = append(frames, closeFrame(statusStalled, "nothing was read for too long"))
-			frames.WriteTo(w.Conn)
+			frames.WriteTo(w.out)
 			return errStalled
 		}
 	}

@@ -22,14 +22,9 @@ import (
 // request can be a worker. All times in it are durations.
 
 const (
-	maxResult = 16 << 20 // bytes of a result as JSON
-	maxAround = 4 << 10  // bytes of the body that holds it
-	maxReport = 4 << 20  // bytes of one call with reports
-	pollTime  = 25 * time.Second
-	maxPoll   = 60 * time.Second
-
-	maxProgressData = 16 << 10 // bytes of JSON
-	maxDelay        = 10 * 365 * 24 * time.Hour
+	pollTime = 25 * time.Second
+	maxPoll  = 60 * time.Second
+	maxDelay = 10 * 365 * 24 * time.Hour
 )
 
 // register is POST /v1/workers.
@@ -490,7 +485,7 @@ func (s *Server) conclude(w http.ResponseWriter, r *http.Request, decode func(bo
 		s.fail(w, r, err)
 		return
 	}
-	job, pos, err := end(r.Context(), tenant(r), r.PathValue("token"))
+	job, _, err := end(r.Context(), tenant(r), r.PathValue("token"))
 	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) { // so there is no such lease
 		err = jobs.ErrLeaseLost
 	}
@@ -498,5 +493,5 @@ func (s *Server) conclude(w http.ResponseWriter, r *http.Request, decode func(bo
 		s.fail(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, appendJob(nil, &job, pos))
+	s.writeNow(w, r, job.ID)
 }

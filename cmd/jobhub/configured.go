@@ -194,8 +194,9 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 			c.log.Warn("otel.endpoint changed, which takes effect at the next start", "endpoint", next.Otel)
 		}
 	}
+	c.engine.SetLimits(next.Limits.Names())
 	c.engine.Mask(next.Mask)
-	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, Proxies: next.Proxies, Dashboard: next.Dashboard, KeyHeader: next.KeyHeader})
+	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, Proxies: next.Proxies, Dashboard: next.Dashboard, KeyHeader: next.KeyHeader, ConnectionsPerAddress: next.Limits.ConnectionsPerAddress})
 	c.now, c.state = next, web.ConfigState{File: c.path, LoadedAt: time.Now()}
 	c.web.ReportConfig(c.state)
 	return nil

@@ -23,10 +23,11 @@ var mayImport = map[string][]string{
 	"jobhub/web/view":       {"jobhub/jobs"},
 	"jobhub/web/auth":       {"jobhub/jobs"},
 	"jobhub/web/client":     {},
-	"jobhub/web/gateway":    {"jobhub/jobs", "jobhub/jobs/egress"},
+	"jobhub/web/peers":      {},
+	"jobhub/web/gateway":    {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/web/peers"},
 	"jobhub/web/spans":      {"jobhub/jobs", "jobhub/web/gateway"},
 	"jobhub/web/config":     {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/web/gateway"},
-	"jobhub/web":            {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/static", "jobhub/web/auth", "jobhub/web/gateway", "jobhub/web/view"},
+	"jobhub/web":            {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/static", "jobhub/web/auth", "jobhub/web/gateway", "jobhub/web/peers", "jobhub/web/view"},
 	"jobhub/cmd/jobhub":     {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/egress", "jobhub/jobs/sqlite", "jobhub/jobs/webhook", "jobhub/web", "jobhub/web/auth", "jobhub/web/client", "jobhub/web/config", "jobhub/web/spans"},
 }
 

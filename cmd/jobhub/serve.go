@@ -207,10 +207,10 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 			return nil, err
 		}
 	}
-	h.http = &http.Server{Handler: h.traces.Requests(h.web), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
+	h.http = &http.Server{Handler: h.traces.Requests(h.web), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
+	front := h.web.Listen(h.http, listener)
 	h.follow(keys)
-	go func() { h.served <- h.http.Serve(listener) }()
+	go func() { h.served <- h.http.Serve(front) }()
 	return h, nil
 }
 

@@ -38,34 +38,6 @@ func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error
 	return pos, read(conn)
 }
 
-// Job implements jobs.Store.
-func (s *Store) Job(ctx context.Context, tenant string, id jobs.ID) (job jobs.Job, pos jobs.Position, err error) {
-	found, gone := false, false
-	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
-		err := sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
-			far := false
-			if job, far, err = s.scanJob(st, 0); err != nil {
-				return err
-			}
-			found = job.Tenant == tenant
-			return loadPayloads(conn, &job, far)
-		}})
-		if err != nil || found {
-			return err
-		}
-		return sqlitex.Execute(conn, "SELECT 1 FROM gone WHERE id=? AND tenant=?", &sqlitex.ExecOptions{Args: []any{id[:], tenant},
-			ResultFunc: func(*sqlite.Stmt) error { gone = true; return nil }})
-	})
-	err = s.damaged(err, "job %s", id)
-	if err == nil && gone {
-		err = jobs.ErrGone
-	}
-	if err == nil && !found {
-		return jobs.Job{}, pos, jobs.ErrNotFound
-	}
-	return job, pos, err
-}
-
 // List implements jobs.Store. Each queue and state is a run of the index in the order
 // of acceptance; the newest of them all are the page.
 func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err error) {

@@ -82,6 +82,7 @@ var Checks = []Check{
 	{"Start", checkStart},
 	{"Share", checkShare},
 	{"Closed", checkClosed},
+	{"Payload", checkPayload},
 }
 
 // epochStart is some time with millisecond precision.

@@ -43,12 +43,21 @@ type QueueLimits struct {
 }
 
 // Queues returns all queues.
-func (c *Client) Queues(ctx context.Context) ([]Queue, error) {
-	var out struct {
-		Queues []Queue `json:"queues"`
+func (c *Client) Queues(ctx context.Context) (all []Queue, err error) {
+	for path := "/v1/queues"; ; {
+		var page struct {
+			Queues []Queue `json:"queues"`
+			Next   string  `json:"next_cursor"`
+		}
+		if err := c.call(ctx, http.MethodGet, path, nil, nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Queues...)
+		if page.Next == "" {
+			return all, nil
+		}
+		path = "/v1/queues?cursor=" + url.QueryEscape(page.Next)
 	}
-	err := c.call(ctx, http.MethodGet, "/v1/queues", nil, nil, &out)
-	return out.Queues, err
 }
 
 // PauseQueue stops a queue from starting jobs.

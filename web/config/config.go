@@ -22,6 +22,7 @@ type Config struct {
 	Proxies     []netip.Prefix // whose X-Forwarded-For and -Proto are believed
 	Dashboard   string         // the host on which alone pages are; empty for all
 	Mask        []string       // names of headers and query parameters that hold credentials, besides the usual ones
+	Limits      Limits
 	Queues      map[string]Queue
 	Routes      []gateway.Route
 	KeyHeader   string // takes the hub's keys beside Authorization; empty if not given
@@ -50,6 +51,15 @@ func (c *Config) CheckCallbacks(check func(url string) error) (errs Errors) {
 	}
 	return errs
 }
+
+// Limits are what the file says about what callers can have; zero for what it does not say.
+type Limits struct {
+	ConnectionsPerAddress int // at the same time
+	Queues, Kinds         int // of a tenant
+}
+
+// Names are the limits of the engine.
+func (l Limits) Names() jobs.NameLimits { return jobs.NameLimits{Queues: l.Queues, Kinds: l.Kinds} }
 
 // Queue is what the file says about one queue of the default tenant: exactly these
 // limits, and no others.

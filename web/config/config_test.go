@@ -59,6 +59,9 @@ func TestTargetsAndRetry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if c.Limits != (Limits{ConnectionsPerAddress: 100, Queues: 2000, Kinds: 500}) {
+		t.Errorf("%+v", c.Limits)
+	}
 	r := c.Routes[2]
 	if r.Async != gateway.Always || len(r.Targets) != 2 || r.Targets[1].Name != "south" || r.Targets[1].Timeout != 2*time.Second || r.Targets[1].Strip != "/quotes" || r.Policy != "quorum:1" {
 		t.Errorf("%+v", r)

@@ -48,6 +48,9 @@ func Decode(name string, data []byte) (*Config, error) {
 			"workers": func(n *yaml.Node, at string) {
 				r.mapping(n, at, map[string]field{"lease": func(n *yaml.Node, at string) { c.Lease, _ = r.duration(n, at, time.Second, time.Hour) }})
 			},
+			"limits": func(n *yaml.Node, at string) {
+				r.mapping(n, at, map[string]field{"connections_per_address": r.limit(&c.Limits.ConnectionsPerAddress), "queues": r.limit(&c.Limits.Queues), "kinds": r.limit(&c.Limits.Kinds)})
+			},
 			"otel": func(n *yaml.Node, at string) {
 				r.mapping(n, at, map[string]field{"endpoint": func(n *yaml.Node, at string) { c.Otel = r.collector(n, at) }})
 			},
@@ -145,16 +148,18 @@ func (r *reader) ranges(n *yaml.Node, at string, to *[]netip.Prefix) {
 	})
 }
 
+// limit reads a bound.
+func (r *reader) limit(to *int) field {
+	return func(n *yaml.Node, at string) { *to, _ = r.number(n, at, 1, maxNumber) }
+}
+
 func (r *reader) queue(key, n *yaml.Node, at string, c *Config) (q Queue) {
 	if !jobs.WellFormedName(key.Value) {
-		r.fail(key, at, "must have a name of 1 to 64 of a-z 0-9 . _ -")
+		r.fail(key, at, "must have a name of 1 to 64 of a-z 0-9 . _ -, and not . or ..")
 		return q
 	}
-	limit := func(to *int) field {
-		return func(n *yaml.Node, at string) { *to, _ = r.number(n, at, 1, maxNumber) }
-	}
 	fields := map[string]field{
-		"concurrency": limit(&q.Concurrency), "capacity": limit(&q.Capacity), "per_key": limit(&q.PerKey),
+		"concurrency": r.limit(&q.Concurrency), "capacity": r.limit(&q.Capacity), "per_key": r.limit(&q.PerKey),
 		"rate": func(n *yaml.Node, at string) {
 			if text, ok := r.text(n, at); ok {
 				if q.Rate, ok = jobs.ParseRate(text); !ok {

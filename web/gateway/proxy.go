@@ -15,14 +15,25 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/web/peers"
 )
 
-// maxIdle is how many connections to one upstream are kept.
-const maxIdle = 256
+const (
+	maxIdle   = 256              // connections to one upstream that are kept
+	stallTime = 30 * time.Second // an upstream may take no byte of a request for so long
+)
 
 // prepare makes what passes requests of a route through. own is where the hub listens.
 func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Request, error)) {
 	r.transport = egress.Unguarded(own, r.Outbound)
+	dial := r.transport.DialContext
+	r.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return peers.NewConn(c, stallTime), nil
+	}
 	r.transport.ResponseHeaderTimeout = cmp.Or(r.Timeout, jobs.DefaultTimeout)
 	r.transport.MaxIdleConns, r.transport.MaxIdleConnsPerHost = maxIdle, maxIdle
 	r.proxy = &httputil.ReverseProxy{
@@ -62,7 +73,11 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 		},
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
 			trip := tripOf(req)
+			late, _ := errors.AsType[*jobs.Problem](err) // of a body that came no further
 			switch {
+			case late != nil:
+				w.Header().Set("Connection", "close")
+				fail(w, req, late)
 			case req.Context().Err() != nil: // nobody is there to hear of it
 				panic(http.ErrAbortHandler)
 			case trip.body.failed():

@@ -1,0 +1,200 @@
+// Package peers keeps those at the other end of a connection within bounds: how many
+// connections there are, how long one may neither send nor take a byte while something is
+// due, and how often an address may show wrong credentials.
+package peers
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Conn is a connection whose peer has to make progress. A write goes on for as long as the
+// peer takes a byte now and then, or sends some. A read of what is due (see Due) goes on
+// likewise. The deadlines that its owner sets hold as well.
+type Conn struct {
+	net.Conn
+	stall   time.Duration
+	stalled *atomic.Int64 // counts connections that made no progress; may be nil
+	leave   func()        // called once, by Close; may be nil
+	left    sync.Once
+
+	active atomic.Int64 // when the peer last sent or took a byte, in Unix nanoseconds
+	due    atomic.Bool  // the peer has to send something
+	late   atomic.Bool  // and did not, in time
+	silent atomic.Bool  // nothing is under way: the hub waits for a request, or for more of one
+
+	mu         sync.Mutex // protects the fields below, and the order in which deadlines are set
+	readUntil  time.Time  // as its owner has set it; zero for none
+	writeUntil time.Time
+}
+
+// NewConn returns a connection whose peer may stall for so long.
+func NewConn(c net.Conn, stall time.Duration) *Conn {
+	p := &Conn{Conn: c, stall: stall}
+	p.touch()
+	return p
+}
+
+// NetConn is the connection below.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+func (c *Conn) touch() { c.active.Store(time.Now().UnixNano()) }
+
+// Write implements io.Writer.
+func (c *Conn) Write(b []byte) (n int, err error) {
+	for from := time.Now(); ; {
+		c.setDeadline(from, &c.writeUntil, c.Conn.SetWriteDeadline)
+		var m int
+		m, err = c.Conn.Write(b[n:])
+		if n += m; m > 0 {
+			c.touch()
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.over(from, &c.writeUntil) {
+			return n, err
+		}
+	}
+}
+
+// Read implements io.Reader.
+func (c *Conn) Read(b []byte) (n int, err error) {
+	if !c.due.Load() {
+		if n, err = c.Conn.Read(b); n > 0 {
+			c.touch()
+		}
+		return n, err
+	}
+	for from := time.Now(); ; {
+		c.setDeadline(from, &c.readUntil, c.Conn.SetReadDeadline)
+		n, err = c.Conn.Read(b)
+		if n > 0 {
+			c.touch()
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if c.over(from, &c.readUntil) {
+			c.late.Store(true)
+			break
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Conn.SetReadDeadline(c.readUntil)
+	return n, err
+}
+
+// Due says whether the peer has to send something, like the rest of a request.
+func (c *Conn) Due(due bool) {
+	c.due.Store(due)
+	c.silent.Store(due)
+}
+
+// setDeadline sets the deadline for the next try of what has begun at from.
+func (c *Conn) setDeadline(from time.Time, owners *time.Time, set func(time.Time) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// A try that takes a few bytes does not say when: the end is only as exact as a try is short.
+	end := c.end(from)
+	if try := time.Now().Add(c.stall / 8); try.Before(end) {
+		end = try
+	}
+	if !owners.IsZero() && owners.Before(end) {
+		end = *owners
+	}
+	set(end)
+}
+
+// end is how long the peer may go on without progress.
+func (c *Conn) end(from time.Time) time.Time {
+	if active := time.Unix(0, c.active.Load()); active.After(from) {
+		from = active
+	}
+	return from.Add(c.stall)
+}
+
+// over reports whether a try that has met its deadline was the last one.
+func (c *Conn) over(from time.Time, owners *time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if !owners.IsZero() && !now.Before(*owners) {
+		return true
+	}
+	if now.Before(c.end(from)) {
+		return false
+	}
+	if c.stalled != nil {
+		c.stalled.Add(1)
+	}
+	return true
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readUntil = t
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writeUntil = t
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// CloseWrite says that nothing more comes.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Close implements io.Closer.
+func (c *Conn) Close() error {
+	if c.leave != nil {
+		c.left.Do(c.leave)
+	}
+	return c.Conn.Close()
+}
+
+type connKey struct{}
+
+// WithConn is for http.Server.ConnContext.
+func WithConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, Below(c))
+}
+
+// Below is the Conn at the bottom of a connection, under TLS; nil if there is none.
+func Below(c net.Conn) *Conn {
+	for {
+		switch on := c.(type) {
+		case *Conn:
+			return on
+		case interface{ NetConn() net.Conn }:
+			c = on.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+// connOf is the connection of a request; nil if it is not known.
+func connOf(r *http.Request) *Conn {
+	c, _ := r.Context().Value(connKey{}).(*Conn)
+	return c
+}

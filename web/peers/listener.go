@@ -1,0 +1,232 @@
+package peers
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a Listener.
+type Options struct {
+	Stall      time.Duration         // see Conn
+	Total      int                   // connections at the same time
+	Reserve    int                   // of these, for this machine alone
+	PerAddress func() int            // connections of one address at the same time
+	Trusted    func(netip.Addr) bool // addresses that stand for many, like a proxy's: without a bound of their own; may be nil
+	Encrypted  bool                  // what is under the connections is TLS: a refusal has no words
+}
+
+// Listener accepts connections within bounds. One too many is told so and closed. Where
+// all are taken, the connection from which the hub has waited longest for a request makes
+// room, so that silent ones keep nobody out.
+//
+// Connections from this machine have no bound for their address, as a proxy may run
+// there, and some are kept for it, so that an operator always gets in.
+type Listener struct {
+	net.Listener
+	options Options
+
+	RefusedAddress, RefusedTotal, MadeRoom, Stalled atomic.Int64 // connections, since the start
+
+	refusing sync.WaitGroup
+	slots    chan struct{} // of refusals at work
+
+	mu        sync.Mutex // protects the fields below
+	closed    bool
+	conns     map[*Conn]netip.Addr
+	byAddress map[netip.Addr]int
+	refused   map[net.Conn]struct{}
+}
+
+// graceOfSilence is how long a connection may always be silent before it makes room.
+const graceOfSilence = time.Second
+
+// refusalsAtOnce is how many refusals are told at the same time; further connections are
+// just closed.
+const refusalsAtOnce = 64
+
+// Listen puts a Listener before another one.
+func Listen(below net.Listener, o Options) *Listener {
+	return &Listener{Listener: below, options: o, slots: make(chan struct{}, refusalsAtOnce),
+		conns: map[*Conn]netip.Addr{}, byAddress: map[netip.Addr]int{}, refused: map[net.Conn]struct{}{}}
+}
+
+// Serve sets up a server for the connections.
+func (l *Listener) Serve(s *http.Server) {
+	s.ConnContext = WithConn
+	s.ConnState = func(c net.Conn, state http.ConnState) {
+		if on := Below(c); on != nil {
+			on.Due(false)
+			on.silent.Store(state == http.StateNew || state == http.StateIdle)
+		}
+	}
+}
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		below, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c, why := l.admit(below)
+		if c != nil {
+			return c, nil
+		}
+		l.refuse(below, why)
+	}
+}
+
+// Open is how many connections there are.
+func (l *Listener) Open() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}
+
+// admit takes a connection in, or says why not.
+func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
+	address, bounded := AddressOf(below.RemoteAddr().String())
+	local := !bounded || address.IsLoopback()
+	if bounded = !local && (l.options.Trusted == nil || !l.options.Trusted(address)); bounded {
+		address = block(address)
+	}
+	l.mu.Lock()
+	if most := l.options.PerAddress(); bounded && l.byAddress[address] >= most {
+		l.mu.Unlock()
+		l.RefusedAddress.Add(1)
+		return nil, fmt.Sprintf("This address has %d connections to the hub, as many as it may. Close some, or raise limits.connections_per_address in its configuration.", most)
+	}
+	most := l.options.Total
+	if !local {
+		most -= l.options.Reserve
+	}
+	var silent *Conn
+	if len(l.conns) >= most {
+		if silent = l.mostSilentLocked(); silent == nil {
+			l.mu.Unlock()
+			l.RefusedTotal.Add(1)
+			return nil, "The hub has as many connections as it may. Try again later, or raise its limit of open files."
+		}
+		l.leaveLocked(silent)
+	}
+	boundKernel(below, 2*l.options.Stall) // so that the hub is the first to notice
+	c = NewConn(below, l.options.Stall)
+	c.stalled, c.leave = &l.Stalled, func() { l.leave(c) }
+	c.silent.Store(true)
+	if !bounded {
+		address = netip.Addr{}
+	}
+	l.conns[c] = address
+	if bounded {
+		l.byAddress[address]++
+	}
+	l.mu.Unlock()
+	if silent != nil {
+		l.MadeRoom.Add(1)
+		silent.Close()
+	}
+	return c, ""
+}
+
+// mostSilentLocked is the connection from which the hub has waited longest for a request, or
+// for more of one.
+func (l *Listener) mostSilentLocked() (most *Conn) {
+	since := time.Now().Add(-graceOfSilence).UnixNano()
+	for c := range l.conns {
+		if at := c.active.Load(); c.silent.Load() && at < since {
+			most, since = c, at
+		}
+	}
+	return most
+}
+
+func (l *Listener) leave(c *Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leaveLocked(c)
+}
+
+func (l *Listener) leaveLocked(c *Conn) {
+	address, in := l.conns[c]
+	delete(l.conns, c)
+	if !in || !address.IsValid() {
+		return
+	}
+	if l.byAddress[address]--; l.byAddress[address] == 0 {
+		delete(l.byAddress, address)
+	}
+}
+
+// refuse tells why and closes a connection. It does not wait.
+func (l *Listener) refuse(c net.Conn, why string) {
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		c.Close()
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.options.Encrypted {
+		<-l.slots
+		c.Close()
+		return
+	}
+	l.refused[c] = struct{}{}
+	l.refusing.Go(func() {
+		defer func() {
+			l.mu.Lock()
+			delete(l.refused, c)
+			l.mu.Unlock()
+			c.Close()
+			<-l.slots
+		}()
+		c.SetDeadline(time.Now().Add(graceOfSilence))
+		io.WriteString(c, refusal(why))
+		if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			io.CopyN(io.Discard, c, drained) // closed with bytes unread, the connection would be reset and the answer lost
+		}
+	})
+}
+
+func refusal(why string) string {
+	body := `{"type":"urn:jobhub:problem:limit_exceeded","title":"Too many connections","status":503,"detail":"` + why + `","code":"limit_exceeded"}` + "\n"
+	return fmt.Sprintf("HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// Close implements io.Closer.
+func (l *Listener) Close() error {
+	err := l.Listener.Close()
+	l.mu.Lock()
+	l.closed = true
+	for c := range l.refused {
+		c.Close()
+	}
+	l.mu.Unlock()
+	l.refusing.Wait()
+	return err
+}
+
+// AddressOf is the IP address of a remote address with a port; false if it has none.
+func AddressOf(remote string) (netip.Addr, bool) {
+	at, err := netip.ParseAddrPort(remote)
+	return at.Addr().Unmap().WithZone(""), err == nil
+}
+
+// block is what counts as one address: of IPv6, the 64 bits that a subscriber has at least.
+func block(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
+	}
+	prefix, err := a.Prefix(64)
+	if err != nil {
+		return a
+	}
+	return prefix.Addr()
+}

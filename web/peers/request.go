@@ -1,0 +1,177 @@
+package peers
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// drained is how much of a body is read when nobody wants it, so that the connection can
+// be used again.
+const drained = 256 << 10
+
+// Guard has the client of a request make progress, with its body and with the answer, or
+// closes the connection. late is the error of a body that comes no further. The function
+// returned has to be called when the request was answered, unless that panicked.
+//
+// An answer that refuses the request ends the connection if some of the body is still to
+// come: there is nothing to wait for.
+func Guard(w http.ResponseWriter, r *http.Request, stall time.Duration, late error) (http.ResponseWriter, *http.Request, func()) {
+	streams := r.ProtoMajor >= 2 // many requests share a connection, which tells nothing about one of them
+	if !streams && (r.Body == nil || r.Body == http.NoBody) {
+		return w, r, func() {}
+	}
+	x := &exchange{ResponseWriter: w, control: http.NewResponseController(w), stall: stall, late: late, streams: streams}
+	if r.Body == nil || r.Body == http.NoBody {
+		x.whole.Store(true)
+		return x, r, func() {}
+	}
+	if !streams {
+		x.conn = connOf(r)
+	}
+	x.body = r.Body
+	guarded := *r // net/http looks at the Body of its own request
+	guarded.Body = x
+	return x, &guarded, x.done
+}
+
+// exchange is a request with a body, and its answer. It is the body, too.
+type exchange struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	conn    *Conn // nil if it is not known, or shared with other requests
+	body    io.ReadCloser
+	stall   time.Duration
+	late    error
+	streams bool
+
+	whole  atomic.Bool // the body was read to its end
+	broken atomic.Bool // and this did not go well
+	duplex bool        // the answer may begin before the body has ended
+	begun  bool        // the answer has
+}
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// Read implements io.Reader for the body.
+func (x *exchange) Read(p []byte) (n int, err error) {
+	switch {
+	case x.whole.Load(): // the connection may be about the next request
+		return x.body.Read(p)
+	case x.conn != nil:
+		x.conn.Due(true)
+		n, err = x.body.Read(p)
+		x.conn.Due(false)
+	default:
+		x.control.SetReadDeadline(time.Now().Add(x.stall)) // an error only says that there is none to set
+		n, err = x.body.Read(p)
+		x.control.SetReadDeadline(time.Time{})
+	}
+	switch {
+	case err == nil:
+	case err == io.EOF:
+		x.whole.Store(true)
+	case errors.Is(err, http.ErrBodyReadAfterClose):
+	default:
+		x.broken.Store(true)
+		if errors.Is(err, os.ErrDeadlineExceeded) || x.conn != nil && x.conn.late.Load() { // net/http hides it at times
+			err = x.late
+		}
+	}
+	return n, err
+}
+
+// Close implements io.Closer for the body.
+func (x *exchange) Close() error {
+	if !x.whole.Load() && !x.broken.Load() && !x.streams {
+		return nil // done sees to the rest: net/http would wait for it
+	}
+	return x.body.Close()
+}
+
+// EnableFullDuplex implements what http.ResponseController asks for.
+func (x *exchange) EnableFullDuplex() error {
+	x.duplex = true
+	return x.control.EnableFullDuplex()
+}
+
+// Hijack implements http.Hijacker.
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := x.control.Hijack()
+	if err == nil {
+		x.begun = true
+		x.whole.Store(true)
+	}
+	return conn, rw, err
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (x *exchange) WriteHeader(status int) {
+	if status >= 200 && !x.begun {
+		x.begun = true
+		if !x.streams && !x.duplex && !x.whole.Load() {
+			if status < http.StatusBadRequest && !x.broken.Load() {
+				io.CopyN(io.Discard, x, drained)
+			}
+			if !x.whole.Load() {
+				giveUp(x.ResponseWriter)
+			}
+		}
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// piece is how much of an answer one write takes in HTTP/2, which tells of no progress within.
+const piece = 4 << 10
+
+// Write implements io.Writer for the answer.
+func (x *exchange) Write(p []byte) (n int, err error) {
+	if !x.begun {
+		x.WriteHeader(http.StatusOK)
+	}
+	if !x.streams {
+		return x.ResponseWriter.Write(p)
+	}
+	for err == nil && n < len(p) {
+		x.control.SetWriteDeadline(time.Now().Add(x.stall))
+		var m int
+		m, err = x.ResponseWriter.Write(p[n:min(len(p), n+piece)])
+		n += m
+	}
+	return n, err
+}
+
+// done leaves alone what was not read of the body.
+func (x *exchange) done() {
+	if x.streams {
+		return
+	}
+	if !x.begun && !x.whole.Load() {
+		x.WriteHeader(http.StatusOK)
+	}
+	if !x.whole.Load() {
+		giveUp(x.ResponseWriter)
+		x.control.SetReadDeadline(time.Unix(1, 0)) // net/http reads on else
+	}
+}
+
+// giveUp has net/http close the connection behind the answer, whatever of the request is
+// still to come. It waits half a second before, so that the client can take the answer.
+// To exceed a limit of bytes is the way to say so.
+func giveUp(w http.ResponseWriter) {
+	for {
+		wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = wrapped.Unwrap()
+	}
+	http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0).Read(make([]byte, 1))
+}
