@@ -42,7 +42,7 @@ func TestCutAnywhere(t *testing.T) {
 		})
 	}
 	if long() {
-		c.random(t, rand.New(rand.NewPCG(seed(t), 7)), kills()*20)
+		c.random(t, rand.New(rand.NewPCG(seed(t), 7)), kills()*5)
 	}
 	c.reopen(t)
 }
