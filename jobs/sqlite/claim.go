@@ -22,7 +22,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 		if err != nil {
 			return err
 		}
-		before := len(cl.Jobs)
+		before, passed := len(cl.Jobs), len(c.unreadable)
 		for _, b := range best {
 			if len(cl.Jobs) == len(cl.Leases) {
 				break
@@ -31,9 +31,12 @@ func (c *commit) claim(cl *jobs.Claim) error {
 				cl.Limited = true
 				continue
 			}
-			job, err := c.take(b.n, cl.Leases[len(cl.Jobs)], cl.Follow)
+			job, ok, err := c.takeAlone(b.n, cl.Leases[len(cl.Jobs)], cl.Follow)
 			if err != nil {
 				return err
+			}
+			if !ok {
+				continue
 			}
 			if name := c.queueByID(b.q).QueueName; cl.Allow != nil {
 				if n, ok := cl.Allow[name]; ok {
@@ -42,7 +45,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 			}
 			cl.Jobs = append(cl.Jobs, job)
 		}
-		if len(cl.Jobs) == before {
+		if len(cl.Jobs) == before && len(c.unreadable) == passed {
 			return nil
 		}
 	}
@@ -118,7 +121,6 @@ func (c *commit) candidates(l lane, limit int) (found []candidate, err error) {
 
 // take starts an attempt.
 func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
-	c.taking = n
 	if job, err = c.job(n); err != nil {
 		return job, err
 	}
