@@ -68,27 +68,21 @@ func (c *commit) alone(what string, part func() error) (damage, err error) {
 	return damage, c.exec("RELEASE part")
 }
 
-// claimAlone is claim for a careful commit: jobs that cannot be read are passed over.
-func (c *commit) claimAlone(cl *jobs.Claim) error {
-	allow := maps.Clone(cl.Allow)
-	for range maxPassedOver {
-		cl.Jobs, cl.Limited, cl.Allow = nil, false, maps.Clone(allow)
-		c.taking = 0
-		damage, err := c.alone("claiming jobs", func() error { return c.claim(cl) })
-		if damage == nil || err != nil {
-			return err
-		}
-		if c.taking == 0 || len(c.unreadable) >= maxPassedOver {
-			break
-		}
-		c.unreadable[c.taking] = true
-	}
-	cl.Jobs, cl.Limited, cl.Allow = nil, false, allow
-	return nil
-}
-
-// maxPassedOver is how many damaged jobs a claim remembers and passes over.
+// maxPassedOver is how many damaged jobs are remembered, which claims pass over.
 const maxPassedOver = 1000
+
+// takeAlone is take for a careful commit: false if the job is damaged. It is then passed
+// over from now on.
+func (c *commit) takeAlone(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, ok bool, err error) {
+	damage, err := c.alone("claiming a job", func() (err error) { job, err = c.take(n, lease, follow); return err })
+	if damage != nil {
+		if len(c.unreadable) >= maxPassedOver {
+			return job, false, damage
+		}
+		c.unreadable[n] = true
+	}
+	return job, damage == nil, err
+}
 
 // readable are the candidates that are not known to be damaged.
 func (c *commit) readable(found []candidate) []candidate {

@@ -24,7 +24,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 		if err != nil {
 			return err
 		}
-		before := len(cl.Jobs)
+		before, passed := len(cl.Jobs), len(c.unreadable)
 		for _, b := range best {
 			if len(cl.Jobs) == len(cl.Leases) {
 				break
@@ -34,9 +34,12 @@ func (c *commit) claim(cl *jobs.Claim) error {
 				cl.Limited = true
 				continue
 			}
-			job, err := c.take(b.n, cl.Leases[len(cl.Jobs)], cl.Follow)
+			job, ok, err := c.takeAlone(b.n, cl.Leases[len(cl.Jobs)], cl.Follow)
 			if err != nil {
 				return err
+			}
+			if !ok {
+				continue
 			}
 			if n, ok := cl.Allow[q.QueueName]; ok {
 				cl.Allow[q.QueueName] = n - 1
@@ -46,7 +49,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 			}
 			cl.Jobs = append(cl.Jobs, job)
 		}
-		if len(cl.Jobs) == before {
+		if len(cl.Jobs) == before && len(c.unreadable) == passed {
 			return nil
 		}
 	}
@@ -133,7 +136,6 @@ func (c *commit) candidates(share *jobs.Share, q *queue, l lane, limit int) (fou
 
 // take starts an attempt.
 func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
-	c.taking = n
 	if job, err = c.job(n); err != nil {
 		return job, err
 	}

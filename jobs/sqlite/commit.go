@@ -33,8 +33,7 @@ type commit struct {
 	rows   map[uint64]*changed           // jobs that changed and are not written yet, by N
 	order  []*changed                    // the same, in the order of their first change
 
-	careful bool  // damage concerns only the part of the batch that meets it
-	taking  int64 // the job that is being claimed
+	careful bool // damage concerns only the part of the batch that meets it
 }
 
 // Commit implements jobs.Store.
@@ -60,7 +59,7 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 	err := c.transact(b)
 	if errors.Is(err, jobs.ErrDamaged) {
 		for i, cl := range b.Claims {
-			cl.Allow = allow[i]
+			cl.Jobs, cl.Limited, cl.Allow = nil, false, allow[i]
 		}
 		s.forget(c.made)
 		c = s.newCommit(b.Now)
@@ -149,12 +148,8 @@ func (c *commit) apply(b *jobs.Batch) (err error) {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	claim := c.claim
-	if c.careful {
-		claim = c.claimAlone
-	}
 	for _, cl := range b.Claims {
-		if err := claim(cl); err != nil {
+		if err := c.claim(cl); err != nil {
 			return err
 		}
 	}

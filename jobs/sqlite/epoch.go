@@ -140,7 +140,7 @@ func (f *found) lost(head uint64) string {
 	switch {
 	case f.wal.broken && f.wal.frames > 0:
 		return fmt.Sprintf("the header of the WAL is damaged, and %d frames cannot be used", f.wal.frames)
-	case killed && r.Salt == f.wal.salt && f.wal.end < r.End:
+	case f.unknown == "" && !r.Closed && r.Salt == f.wal.salt && f.wal.end < r.End: // also of a copy
 		return fmt.Sprintf("%d frames at the end of the WAL are damaged or missing", (r.End-max(f.wal.end, walHeader))/frameSize)
 	case killed && f.wal.salt == 0 && r.End > walHeader:
 		return "the WAL is missing"

@@ -188,7 +188,7 @@ func TestOrdinaryRestarts(t *testing.T) {
 			return dir + "2"
 		},
 		"modes are changed": func(t *testing.T, dir string) string {
-			check(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			check(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
 				info, err := d.Info()
 				check(t, err)
 				return os.Chmod(path, info.Mode().Perm()|0o044)

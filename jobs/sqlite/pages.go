@@ -29,24 +29,24 @@ const vfsName = "jobhub"
 const damagedPage = sqlite3.SQLITE_NOTADB
 
 // file is the table of functions that SQLite calls for one file of ours. It begins with
-// SQLite's own struct; behind it is what the functions need.
+// SQLite's own struct; behind it is what the functions need. It is in SQLite's memory, and
+// so must not hold pointers to Go's.
 type file struct {
 	sqlite3.Tsqlite3_io_methods
-	read, write, traits uintptr                // of the default VFS
-	end                 atomic.Int64           // of a WAL: behind the newest frame that was written
-	salt                atomic.Uint64          // of a WAL: names its generation
-	damage              atomic.Pointer[string] // what was found damaged last
+	read, write, traits uintptr       // of the default VFS
+	end                 atomic.Int64  // of a WAL: behind the newest frame that was written
+	salt                atomic.Uint64 // of a WAL: names its generation
+	damage              atomic.Int64  // number of the page or frame that was found damaged last
 }
 
 var vfs struct {
-	name     [len(vfsName) + 1]byte // ends with a zero, as in C
-	inner    string                 // name of the default VFS
-	table    sqlite3.Tsqlite3_vfs
+	inner    string  // name of the default VFS
+	table    uintptr // ours
 	open     uintptr // of the default VFS
 	register sync.Once
 
 	mu    sync.Mutex       // protects the fields below
-	files map[string]*file // by path; SQLite holds pointers to them
+	files map[string]*file // by path
 }
 
 type (
@@ -61,15 +61,16 @@ func registerVFS() {
 		tls := libc.NewTLS()
 		defer tls.Close()
 		standard := (*sqlite3.Tsqlite3_vfs)(pointer(sqlite3.Xsqlite3_vfs_find(tls, 0)))
-		vfs.inner = libc.GoString(standard.FzName)
-		vfs.open = standard.FxOpen
-		vfs.files = map[string]*file{}
-		copy(vfs.name[:], vfsName)
-		vfs.table = *standard
-		vfs.table.FpNext = 0
-		vfs.table.FzName = uintptr(unsafe.Pointer(&vfs.name))
-		vfs.table.FxOpen = address(openFunc(openFile))
-		sqlite3.Xsqlite3_vfs_register(tls, uintptr(unsafe.Pointer(&vfs.table)), 0)
+		name, err := libc.CString(vfsName)
+		if err != nil {
+			panic(err) // there is no memory
+		}
+		vfs.inner, vfs.open, vfs.files = libc.GoString(standard.FzName), standard.FxOpen, map[string]*file{}
+		vfs.table = allocate(tls, unsafe.Sizeof(*standard))
+		ours := (*sqlite3.Tsqlite3_vfs)(pointer(vfs.table))
+		*ours = *standard
+		ours.FpNext, ours.FzName, ours.FxOpen = 0, name, address(openFunc(openFile))
+		sqlite3.Xsqlite3_vfs_register(tls, vfs.table, 0)
 	})
 }
 
@@ -102,11 +103,9 @@ func walEnd(database string) (salt uint64, end int64) {
 func lastDamage(database string) string {
 	vfs.mu.Lock()
 	defer vfs.mu.Unlock()
-	for _, suffix := range []string{"", "-wal"} {
-		if f := vfs.files[absolute(database)+suffix]; f != nil {
-			if what := f.damage.Load(); what != nil {
-				return *what
-			}
+	for suffix, format := range map[string]string{"": "page %d of the database", "-wal": "frame %d of the WAL"} {
+		if f := vfs.files[absolute(database)+suffix]; f != nil && f.damage.Load() > 0 {
+			return fmt.Sprintf(format, f.damage.Load())
 		}
 	}
 	return "its structure"
@@ -116,8 +115,14 @@ func lastDamage(database string) string {
 func forgetFiles(database string) {
 	vfs.mu.Lock()
 	defer vfs.mu.Unlock()
-	delete(vfs.files, absolute(database))
-	delete(vfs.files, absolute(database)+"-wal")
+	tls := libc.NewTLS()
+	defer tls.Close()
+	for _, path := range []string{absolute(database), absolute(database) + "-wal"} {
+		if f := vfs.files[path]; f != nil {
+			delete(vfs.files, path)
+			libc.Xfree(tls, uintptr(unsafe.Pointer(f)))
+		}
+	}
 }
 
 func absolute(path string) string {
@@ -129,7 +134,7 @@ func absolute(path string) string {
 
 func openFile(tls *libc.TLS, _, path, f uintptr, flags int32, outFlags uintptr) int32 {
 	open := *(*openFunc)(unsafe.Pointer(&struct{ uintptr }{vfs.open}))
-	rc := open(tls, uintptr(unsafe.Pointer(&vfs.table)), path, f, flags, outFlags)
+	rc := open(tls, vfs.table, path, f, flags, outFlags)
 	if rc != sqlite3.SQLITE_OK || flags&(sqlite3.SQLITE_OPEN_MAIN_DB|sqlite3.SQLITE_OPEN_WAL) == 0 {
 		return rc
 	}
@@ -140,7 +145,9 @@ func openFile(tls *libc.TLS, _, path, f uintptr, flags int32, outFlags uintptr) 
 	defer vfs.mu.Unlock()
 	ours := vfs.files[name]
 	if ours == nil {
-		ours = &file{Tsqlite3_io_methods: *standard, read: standard.FxRead, write: standard.FxWrite, traits: standard.FxDeviceCharacteristics}
+		ours = (*file)(pointer(allocate(tls, unsafe.Sizeof(file{}))))
+		ours.Tsqlite3_io_methods = *standard
+		ours.read, ours.write, ours.traits = standard.FxRead, standard.FxWrite, standard.FxDeviceCharacteristics
 		ours.FiVersion = min(ours.FiVersion, 2) // without memory maps, which nobody could check
 		ours.FxDeviceCharacteristics = address(infoFunc(wholePages))
 		ours.FxRead, ours.FxWrite = address(ioFunc(readPage)), address(ioFunc(writePage))
@@ -156,11 +163,6 @@ func openFile(tls *libc.TLS, _, path, f uintptr, flags int32, outFlags uintptr) 
 // of returns the table of an open file.
 func of(f uintptr) *file {
 	return (*file)(pointer((*sqlite3.Tsqlite3_file)(pointer(f)).FpMethods))
-}
-
-func (f *file) found(format string, args ...any) {
-	what := fmt.Sprintf(format, args...)
-	f.damage.Store(&what)
 }
 
 func (f *file) standardRead() ioFunc {
@@ -186,7 +188,7 @@ func readPage(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 	case rc != sqlite3.SQLITE_OK || offset+int64(n) <= headerSize:
 		return rc
 	case n != pageSize || offset%pageSize != 0 || !pageIntact(memory(buffer, n)):
-		of(f).found("page %d of the database", offset/pageSize+1)
+		of(f).damage.Store(offset/pageSize + 1)
 		return damagedPage
 	}
 	return rc
@@ -233,7 +235,7 @@ func readFrame(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 	}
 	header := memory(scratch, frameHeader+8)
 	if (start-walHeader)%frameSize != 0 || !frameIntact(header[frameHeader:], header[:frameHeader], memory(buffer, n)) {
-		of(f).found("frame %d of the WAL", (start-walHeader)/frameSize+1)
+		of(f).damage.Store((start-walHeader)/frameSize + 1)
 		return damagedPage
 	}
 	return rc
@@ -258,6 +260,15 @@ func writeFrame(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 func pointer(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }
 
 func memory(p uintptr, n int32) []byte { return unsafe.Slice((*byte)(pointer(p)), n) }
+
+// allocate returns SQLite's memory, all zero.
+func allocate(tls *libc.TLS, size uintptr) uintptr {
+	p := libc.Xcalloc(tls, 1, libc.Tsize_t(size))
+	if p == 0 {
+		panic("there is no memory")
+	}
+	return p
+}
 
 // address is what SQLite calls a function by, which must not be a closure.
 func address[F openFunc | ioFunc | infoFunc](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&f)) }

@@ -4,8 +4,45 @@
 // own (WAL), so that a slow reader never delays a writer. A commit is one transaction,
 // flushed to the disk before Commit returns (synchronous=FULL).
 //
-// In the folder are the database, a file named epoch (see epoch.go), and a file named
-// lock that the process holds while it has the store open.
+// # Files
+//
+// In the folder are the database jobs.db, while it is open its WAL jobs.db-wal and the
+// index of that, a file named epoch (see epoch.go), and a file named lock that the process
+// holds while it has the store open. Only their owner may read them.
+//
+// # Damage
+//
+// Nothing that was stored is given as something else, or as if it had never been.
+//
+//   - Each page of the database ends with a checksum, in the format of SQLite's extension
+//     cksumvfs. It is written with the page and checked whenever the page is read. Frames
+//     of the WAL are checked by the checksums that SQLite gives them (see pages.go).
+//   - What is damaged gives jobs.ErrDamaged, and is said in the log with its place. It
+//     costs what stands on the damaged page: other jobs are served, listed, run and
+//     changed. A row that grows may need the page beside its own, so that changes of some
+//     jobs next to the damage can be refused, too.
+//   - Damaged events are told as a gap in the log, as trimmed ones are.
+//   - SQLite drops what stands in the WAL behind the first damaged frame. The store looks
+//     first, and notes after each commit how far the WAL then was: lost commits are said in
+//     the log, and the log gets a new epoch.
+//   - If what every use needs is damaged, the store does not open, and says what it is.
+//
+// Other programs may read the database. What they write has no checksums and is damage,
+// unless they load cksumvfs.
+//
+// # Copies
+//
+// To make a backup, stop the hub and copy the folder. To restore it, put the copy into an
+// empty folder. A copy is another log: however it is put back, whole or in parts, by cp,
+// rsync, tar or mv, the log gets a new epoch, so that nobody resumes at a number that was
+// given out twice. Restarts, SIGKILL, other modes and another name of the folder change
+// nothing.
+//
+// What a copy cannot have is the inode of a file and the time of its birth; the file
+// epoch names its own and those of the database. Not noticed is what also restores these:
+// a snapshot of the whole file system or machine. Where files have no inodes, a copy is
+// told by random marks, which each opening sets anew in both files, and by the size and
+// time of the database.
 package sqlite
 
 import (

@@ -71,6 +71,23 @@ func TestDamagedWAL(t *testing.T) {
 	}
 }
 
+// TestDamagedCopyOfWAL: the loss is said, too, if the folder is a copy.
+func TestDamagedCopyOfWAL(t *testing.T) {
+	dir, epoch := killedStore(t, 5)
+	backup := filepath.Join(t.TempDir(), "backup")
+	copyFolder(t, dir, backup)
+	path := filepath.Join(backup, databaseFile+"-wal")
+	wal, err := os.ReadFile(path)
+	check(t, err)
+	wal[len(wal)-1] ^= 1
+	check(t, os.WriteFile(path, wal, 0o600))
+	s, log := opened(t, backup)
+	defer stop(t, s)
+	if s.Head().Epoch == epoch || s.Head().Seq != 4 || !strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("%v: %s", s.Head(), log)
+	}
+}
+
 // TestTornWAL: what a killed process began to write and nobody was told of is no damage.
 func TestTornWAL(t *testing.T) {
 	for name, tear := range map[string]func(wal []byte) []byte{
