@@ -125,7 +125,10 @@ func verdict(who auth.Identity, err error) (websocket.StatusCode, string) {
 // also moves its position forward, and what the credentials call for.
 func (c *socket) beat() {
 	if !c.mu.TryLock() { // then it is not quiet
-		c.timer.Reset(time.Second)
+		if end := c.expires.Load(); end != 0 && time.Since(time.Unix(0, end)) > dismissPatience {
+			c.wire.Close() // it takes too long
+		}
+		c.timer.Reset(dismissPatience / 2)
 		return
 	}
 	defer c.unlock()
@@ -206,6 +209,10 @@ func (c *socket) quietSince() time.Time { return time.Unix(0, c.sent.Load()) }
 // identified takes over credentials that are good, from now on. The connection is locked.
 func (c *socket) identified(who auth.Identity) {
 	c.who, c.warned = who, false
+	c.expires.Store(0)
+	if !who.Expires.IsZero() {
+		c.expires.Store(who.Expires.UnixNano())
+	}
 	c.warnAt = who.Expires.Add(-min(warnBefore, time.Until(who.Expires)/2))
 	c.unheard()
 	if c.Auth != nil {

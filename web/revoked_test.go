@@ -127,7 +127,7 @@ func TestWhatARevokedKeyHolds(t *testing.T) {
 
 // TestWhatAnExpiredKeyHolds: the same when its time is over.
 func TestWhatAnExpiredKeyHolds(t *testing.T) {
-	for _, what := range []string{"a stream", "the stream of a token", "a submission that waits", "a request that waits for a change", "a worker that asks for jobs", "a worker that listens"} {
+	for _, what := range []string{"a socket that takes nothing", "a stream", "the stream of a token", "a submission that waits", "a request that waits for a change", "a worker that asks for jobs", "a worker that listens"} {
 		t.Run(what, func(t *testing.T) {
 			keyed(t, func(t *testing.T, w *world, admin string) {
 				end := time.Now().Truncate(time.Second).Add(20 * time.Second)

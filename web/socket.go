@@ -46,6 +46,8 @@ type socket struct {
 	about atomic.Pointer[about]
 	sent  atomic.Int64 // when something was sent last, in Unix nanoseconds
 
+	expires atomic.Int64 // when the credentials do, likewise; 0 for never
+
 	mu      sync.Mutex // protects the fields below, the cursor, and sending
 	replies framer     // empty whenever the connection is let go
 	closing bool
