@@ -123,9 +123,13 @@ func DecodeProblem(err error) *Problem {
 
 var kindNames = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a text", '0': "such a number", '{': "an object", '[': "an array"}
 
-// jsonMember is v as it may be kept with a job. Its error is a *Problem with status 422.
+// jsonMember is v as it may be kept with a job, nil if it is empty. Its error is a *Problem
+// with status 422.
 func jsonMember(pointer string, v Value, depth int) (Value, error) {
-	if v == nil || presentable(v, depth) {
+	if len(v) == 0 {
+		return nil, nil
+	}
+	if presentable(v, depth) {
 		return v, nil
 	}
 	compact, err := CompactJSON(v, depth)

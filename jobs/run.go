@@ -52,7 +52,9 @@ func (r *Run) Progress(p Progress) { r.report(p, nil) }
 // stored at once: the next attempt finds it as the Result of its job, and so does whoever
 // reads the job. Faster than commits are made, only the newest is kept.
 func (r *Run) Partial(result Value, p Progress) {
-	result = Shown(result)
+	if len(result) > 0 {
+		result = Shown(result)
+	}
 	p.Data, _ = jsonMember("", p.Data, MaxDepth)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -250,7 +250,7 @@ func (s Spec) withDefaults() Spec {
 	s.Retention = cmp.Or(s.Retention, DefaultRetention)
 	s.Backoff.Initial = cmp.Or(s.Backoff.Initial, DefaultBackoff.Initial)
 	s.Backoff.Max = cmp.Or(s.Backoff.Max, max(DefaultBackoff.Max, s.Backoff.Initial))
-	if s.Input == nil {
+	if len(s.Input) == 0 {
 		s.Input = Value("{}")
 	}
 	return s

@@ -91,6 +91,9 @@ func (r *Run) Checkpoint(v any) error {
 		err = fmt.Errorf("a checkpoint of %d bytes; 64 KiB are the most", len(data))
 	}
 	if err == nil {
+		_, err = json.Marshal(report{Data: data}) // it may be too deep to stand in a report
+	}
+	if err == nil {
 		r.add(report{Type: "checkpoint", Data: data})
 	}
 	return err

@@ -162,3 +162,14 @@ routes:
 		}
 	}
 }
+
+func TestDepthOfAConfiguration(t *testing.T) {
+	for _, c := range []struct{ open, close string }{{"[", "]"}, {"{a: ", "}"}} {
+		for levels, refused := range map[int]bool{63: false, 64: true, 2_000: true} { // below egress
+			_, err := Decode("f", []byte("hosts: [x]\negress: "+strings.Repeat(c.open, levels)+"1"+strings.Repeat(c.close, levels)))
+			if err == nil || strings.Contains(err.Error(), "f:2: has more than 64 levels") != refused {
+				t.Errorf("%d of %s: %v", levels, c.open, err)
+			}
+		}
+	}
+}

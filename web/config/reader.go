@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v4"
+
+	"jobhub/jobs"
 )
 
 // maxFile is the largest configuration in bytes.
@@ -70,7 +72,27 @@ func (r *reader) document(data []byte) *yaml.Node {
 	if len(doc.Content) != 1 || empty(doc.Content[0]) {
 		return nil
 	}
+	if n := tooDeep(doc.Content[0], jobs.MaxDepth); n != nil {
+		r.fail(n, "", "has more than %d levels of mappings and lists inside one another", jobs.MaxDepth)
+		return nil
+	}
 	return doc.Content[0]
+}
+
+// tooDeep is a mapping or list that stands in as many levels of them, or nil.
+func tooDeep(n *yaml.Node, levels int) *yaml.Node {
+	if n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
+		return nil
+	}
+	if levels == 0 {
+		return n
+	}
+	for _, child := range n.Content {
+		if deep := tooDeep(child, levels-1); deep != nil {
+			return deep
+		}
+	}
+	return nil
 }
 
 func empty(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

@@ -3,6 +3,7 @@ package spans
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -66,5 +67,5 @@ func judge(span trace.Span, err error) {
 
 func failed(span trace.Span, code jobs.Code, title string) {
 	span.SetAttributes(semconv.ErrorTypeKey.String(string(code)))
-	span.SetStatus(codes.Error, title)
+	span.SetStatus(codes.Error, strings.ToValidUTF8(title, "\ufffd"))
 }

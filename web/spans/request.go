@@ -44,7 +44,7 @@ func (t *Tracer) Requests(next http.Handler) http.Handler {
 				span.SetAttributes(semconv.HTTPRoute(route))
 			}
 			if !strings.HasPrefix(r.URL.Path, "/v1/leases/") { // the token in it is its worker's secret
-				span.SetAttributes(semconv.URLPath(r.URL.Path))
+				span.SetAttributes(semconv.URLPath(strings.ToValidUTF8(r.URL.Path, "\ufffd")))
 			}
 			end(span, seen.code, http.StatusInternalServerError)
 		}()
