@@ -23,9 +23,9 @@ bench:
 	go -C cmd/jobhub-bench run . all
 
 # The long form of the tests that kill the hub, stop its workers, fill its disk, fail its
-# flushes, cut its power and its connections; about ten minutes. SEED=… repeats a run's random choices.
+# flushes, cut its power and its connections, and give it answers larger than its memory; about ten minutes. SEED=… repeats a run's random choices.
 torture: tools
-	go test -race -count=1 -timeout 30m -v -run 'TestTorture|TestReconnectStorm|TestZombieWorker|DiskFull|FullDisk|TestFsync|TestPowerCut|TestSabotageIsCaught' ./cmd/jobhub -torture 300
+	go test -race -count=1 -timeout 30m -v -run 'TestTorture|TestReconnectStorm|TestZombieWorker|DiskFull|FullDisk|TestFsync|TestPowerCut|TestSabotageIsCaught|TestMemoryOfAnswers' ./cmd/jobhub -torture 300
 
 dev:
 	go tool templ generate --watch --cmd 'go run ./cmd/jobhub demo'

@@ -71,6 +71,7 @@ func (r *Response) UnmarshalBinary(data []byte) error {
 // JSON is the response as the result of a job: {"status","headers","body"}, the body
 // as BodyValue has it and the headers as FlatHeader has them.
 func (r *Response) JSON() Value {
+	r = r.Decoded(maxDecoded)
 	v, err := json.Marshal(struct {
 		Status  int               `json:"status"`
 		Headers map[string]string `json:"headers"`

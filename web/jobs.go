@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -121,7 +122,11 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	h := w.Header()
 	if resp := job.Response; resp != nil {
 		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
-		for name, values := range resp.Header {
+		body, header, length := readable(r, resp)
+		if length < 0 {
+			h.Add("Vary", "Accept-Encoding")
+		}
+		for name, values := range header {
 			switch {
 			case name == "Date", name == "Set-Cookie" && !ofRoute, cors && strings.HasPrefix(name, "Access-Control-"):
 			case name == "Vary":
@@ -133,18 +138,20 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 		h.Set("Content-Security-Policy", "sandbox")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("AsyncResult", strconv.Itoa(resp.Status))
-		switch length := strconv.Itoa(len(resp.Body)); {
+		switch {
 		case r.Method == http.MethodHead && len(resp.Body) == 0: // an answer to HEAD has the length of what is not there
 		case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
 			h.Del("Content-Length")
-		default:
-			h.Set("Content-Length", length)
+		case length >= 0:
+			h.Set("Content-Length", strconv.Itoa(length))
 		}
 		if _, typed := resp.Header["Content-Type"]; !typed {
 			h["Content-Type"] = nil // else the server would guess one
 		}
 		w.WriteHeader(resp.Status)
-		w.Write(resp.Body)
+		if _, err := io.Copy(w, body); err != nil && r.Context().Err() == nil {
+			panic(http.ErrAbortHandler) // else a part would seem to be all
+		}
 		return
 	}
 	h.Set("Content-Security-Policy", "sandbox")
