@@ -232,7 +232,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
 		}
 		input = again.Input
-		via.Upstreams = nil // the operator opened them for requests of the route, not for what a caller writes
+		via.Upstreams, via.Route = nil, "" // the operator opened them for requests of the route, not for what a caller writes
 		if err := input.Compact(); err != nil {
 			return Accepted{}, invalid("/input", "%s", err)
 		}

@@ -140,6 +140,9 @@ type Via struct {
 	// route by which the job came. Its calls may reach them whatever their address.
 	Upstreams []string `json:"upstreams,omitzero"`
 
+	// Route is the path of that route.
+	Route string `json:"route,omitzero"`
+
 	// Trace is the W3C trace context that the job belongs to: the value of traceparent, and
 	// behind a space that of tracestate if there is one.
 	Trace string `json:"trace,omitzero"`

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 
@@ -92,12 +93,13 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 		s.fail(w, r, err)
 		return false
 	}
-	if r.ContentLength > jobs.MaxInput {
+	most := cmp.Or(route.MaxInput, jobs.MaxInput)
+	if r.ContentLength > most {
 		w.Header().Set("Connection", "close")
-		s.fail(w, r, tooLarge(jobs.MaxInput))
+		s.fail(w, r, tooLarge(most))
 		return false
 	}
-	body, err := readBody(w, r, jobs.MaxInput)
+	body, err := readBody(w, r, most)
 	if err != nil {
 		s.fail(w, r, err)
 		return false

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"slices"
 	"time"
 
@@ -12,6 +13,8 @@ type Settings struct {
 	Hosts   []string // besides those of Config
 	Origins []string // besides those of Config
 	Routes  []gateway.Route
+
+	MaxInput int64 // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
 }
 
 type settings struct {
@@ -30,6 +33,11 @@ func (s *Server) Apply(set Settings) {
 	if old := s.settings.Swap(&settings{set, table}); old != nil {
 		old.table.Close()
 	}
+}
+
+// RouteCalls is how jobs of a route call its upstreams (see gateway.Table.Calls).
+func (s *Server) RouteCalls(path string) (http.RoundTripper, int64) {
+	return s.settings.Load().table.Calls(path)
 }
 
 // ConfigState is what became of the configuration file.

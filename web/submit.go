@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -16,7 +17,8 @@ import (
 
 // submit is POST /v1/jobs.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
-	body, err := readJSON(w, r)
+	of := cmp.Or(s.settings.Load().MaxInput, jobs.MaxInput) // of http jobs; the kind is known when it is read
+	body, err := readJSON(w, r, max(of, jobs.MaxInput))
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -34,6 +36,13 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	spec, err := jobs.DecodeSpec(body)
 	if err != nil {
 		s.fail(w, r, err)
+		return
+	}
+	if spec.Kind != "http" && spec.Kind != "fanout" {
+		of = jobs.MaxInput
+	}
+	if int64(len(body)) > of {
+		s.fail(w, r, tooLarge(of))
 		return
 	}
 	spec.Tenant, spec.Caller, spec.Key = tenant(r), caller(r), key
@@ -146,11 +155,11 @@ func progressState(j *jobs.Job) string {
 }
 
 // readJSON reads the body of a submission.
-func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func readJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if err := wantJSON(r); err != nil {
 		return nil, err
 	}
-	return readBody(w, r, jobs.MaxInput)
+	return readBody(w, r, limit)
 }
 
 func wantJSON(r *http.Request) error {

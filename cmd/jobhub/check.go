@@ -1,27 +1,35 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 
+	"jobhub/jobs/egress"
 	"jobhub/web"
 	"jobhub/web/config"
 )
 
-const checkUsage = `Usage: jobhub check CONFIG
+const checkUsage = `Usage: jobhub check [--addr ADDRESS] CONFIG
 
 Reads a configuration file as serve does and reports all that is wrong with it, and
 where routes and the hub's own paths meet. Exits with 1 if there is an error.
+
+  -addr ADDRESS
+    	address that serve listens on: routes that lead there are an error, and
+    	without it those that lead to serve's default, 127.0.0.1:8080, are noted
 `
 
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("jobhub check", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Usage = func() { fmt.Fprint(stderr, checkUsage) }
+	addr := fs.String("addr", "", "`ADDRESS` that serve listens on")
 	if err := parseFlags(fs, args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -33,6 +41,21 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	c, notes, err := loadConfig(fs.Arg(0))
+	if err == nil {
+		at, e := net.ResolveTCPAddr("tcp", cmp.Or(*addr, defaultAddr))
+		if e != nil {
+			fmt.Fprintf(stderr, "jobhub check: --addr %q: write it like 127.0.0.1:8080\n", *addr)
+			return 2
+		}
+		own := new(egress.Own)
+		own.Set(at)
+		switch loops := c.Loops(own); {
+		case len(loops) > 0 && *addr != "":
+			err = loops
+		case len(loops) > 0:
+			notes = append(notes, loops.Error())
+		}
+	}
 	for _, note := range notes {
 		fmt.Fprintln(stdout, "note:", note)
 	}

@@ -31,6 +31,9 @@ type configured struct {
 	egress *egress.Ranges
 	log    *slog.Logger
 
+	outbound *egress.Setting
+	own      *egress.Own
+
 	now   *config.Config
 	seen  []byte // the newest content, good or not
 	state web.ConfigState
@@ -130,6 +133,11 @@ func (c *configured) look(ctx context.Context, always bool) {
 	if err == nil {
 		next, notes, err = decodeConfig(c.path, data)
 	}
+	if err == nil {
+		if loops := next.Loops(c.own); len(loops) > 0 {
+			err = loops
+		}
+	}
 	for _, note := range notes {
 		c.log.Warn(note)
 	}
@@ -190,7 +198,8 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 			c.log.Warn("otel.endpoint changed, which takes effect at the next start", "endpoint", next.Otel)
 		}
 	}
-	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes})
+	c.outbound.Set(next.HTTP.Outbound)
+	c.web.Apply(web.Settings{MaxInput: next.HTTP.MaxInput, Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes})
 	c.now, c.state = next, web.ConfigState{File: c.path, LoadedAt: time.Now()}
 	c.web.ReportConfig(c.state)
 	return nil

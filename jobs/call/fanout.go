@@ -66,7 +66,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 		return jobs.Result{}, egress.Never(err)
 	}
 	// Each byte is kept as JSON, in the newest result and in the one that is being stored.
-	room := c.memory(4)
+	room := c.memory(4, job.Via)
 	out.Finally(room.release)
 	if known := (&part{memory: room}); f.kept() > 0 {
 		if err := known.grow(ctx, int(f.kept())); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 	"jobhub/web/gateway"
 )
 
@@ -21,12 +22,20 @@ type Config struct {
 	Lease       time.Duration // zero if not given
 	Queues      map[string]Queue
 	Routes      []gateway.Route
+	HTTP        HTTP
 	Otel        string // base URL of an OpenTelemetry collector; empty for none
 
 	Source []byte // the file
 
 	name  string
 	lines map[string]int // of routes, by path
+}
+
+// HTTP is how the calls of jobs and callbacks leave the hub, but for those of routes, which
+// have their own.
+type HTTP struct {
+	egress.Outbound
+	MaxInput int64 // largest input of a job of kind http or fanout, in bytes; 0 for the default
 }
 
 // Queue is what the file says about one queue of the default tenant: exactly these

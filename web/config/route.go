@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -42,9 +43,12 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 		"timeout":       func(n *yaml.Node, at string) { route.Timeout, _ = r.duration(n, at, time.Millisecond, 24*time.Hour) },
 		"retry":         func(n *yaml.Node, at string) { r.retry(n, at, &route) },
 	}
+	calls, end := r.outbound(&route.Outbound, &route.MaxInput)
+	maps.Copy(fields, calls)
 	before := len(r.errs)
 	r.noting(given, fields)
 	r.mapping(n, at, fields)
+	end()
 	if n.Kind != yaml.MappingNode {
 		return
 	}
