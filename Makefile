@@ -23,9 +23,9 @@ bench:
 	go -C cmd/jobhub-bench run . all
 
 # The long form of the tests that kill the hub, stop its workers, fill its disk, fail its
-# flushes, cut its power and its connections, take its memory and its slots; about ten minutes. SEED=… repeats a run's random choices.
+# flushes, cut its power and its connections, take its memory and its slots, and give it answers larger than its memory; about ten minutes. SEED=… repeats a run's random choices.
 torture: tools
-	go test -race -count=1 -timeout 30m -v -run 'TestTorture|TestReconnectStorm|TestZombieWorker|DiskFull|FullDisk|TestFsync|TestPowerCut|TestSabotageIsCaught|TestPoison|TestCutAnywhere|TestFlippedBits|TestRestoredCopies' ./cmd/jobhub -torture 300
+	go test -race -count=1 -timeout 30m -v -run 'TestTorture|TestReconnectStorm|TestZombieWorker|DiskFull|FullDisk|TestFsync|TestPowerCut|TestSabotageIsCaught|TestPoison|TestMemoryOfAnswers|TestCutAnywhere|TestFlippedBits|TestRestoredCopies' ./cmd/jobhub -torture 300
 	go test -count=1 -timeout 30m -run TestFlippedBits ./jobs/sqlite -flips 500
 
 dev:

@@ -74,7 +74,7 @@ func (j *Job) ResultValue() Value {
 // resultSize is about the length of the result.
 func (j *Job) resultSize() int {
 	if j.Response != nil {
-		return len(j.Response.Body)
+		return j.Response.DecodedSize(maxDecoded)
 	}
 	return len(j.Result)
 }

@@ -298,7 +298,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if input, err = old.Credentials.keep(old.Input, input, sameCaller(old.Caller, again.Caller), via.Headers); err != nil {
 			return Accepted{}, under("/input", err)
 		}
-		via.Upstreams, via.Headers = nil, nil // the operator opened them for requests of the route, not for what a caller writes
+		via.Upstreams, via.Route, via.Headers = nil, "", nil // the operator opened them for requests of the route, not for what a caller writes
 	}
 	if again.Input != nil {
 		again.Input = input

@@ -149,6 +149,8 @@ type Via struct {
 	// route by which the job came. Its calls may reach them whatever their address.
 	Upstreams []string `json:"upstreams,omitzero"`
 
+	// Route is the path of that route.
+	Route string `json:"route,omitzero"`
 	// Headers are the names of the headers that the route sets: credentials of its own,
 	// which no caller may send along with a request that it wrote itself.
 	Headers []string `json:"headers,omitzero"`

@@ -100,7 +100,7 @@ func TestNothingOfAJobBreaksItsDocument(t *testing.T) {
 }
 
 func TestAppendHeader(t *testing.T) {
-	got := string(jobs.AppendHeader(nil, http.Header{"X-B": {"1", "2"}, "x-b": {"3"}, "A": {}, "C": {"caf\xe9"}}))
+	got := string(jobs.AppendHeader(nil, jobs.FlatHeader(http.Header{"X-B": {"1", "2"}, "x-b": {"3"}, "A": {}, "C": {"caf\xe9"}})))
 	if got != "{\"a\":\"\",\"c\":\"caf\ufffd\",\"x-b\":\"1, 2, 3\"}" {
 		t.Error(got)
 	}

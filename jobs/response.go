@@ -72,6 +72,7 @@ func (r *Response) UnmarshalBinary(data []byte) error {
 // as BodyValue has it. Credentials in headers are hidden: those of the usual names, and of
 // mask.
 func (r *Response) JSON(mask []string) Value {
+	r = r.Decoded(maxDecoded)
 	b := strconv.AppendInt([]byte(`{"status":`), int64(r.Status), 10)
 	b = AppendHeader(append(b, `,"headers":`...), ShownHeader(r.Header, mask))
 	b = append(append(b, `,"body":`...), BodyValue(r.Header.Get("Content-Type"), r.Body, 1)...)

@@ -142,7 +142,11 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	h := w.Header()
 	if resp := job.Response; resp != nil {
 		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
-		for name, values := range resp.Header {
+		answer, header, length := decodedFor(r, resp.Header, wholeBody(r.Context(), resp, body), int64(len(resp.Body))+left(body))
+		if length < 0 {
+			h.Add("Vary", "Accept-Encoding")
+		}
+		for name, values := range header {
 			switch {
 			case name == "Date", !ofRoute && commandsBrowser(name), cors && strings.HasPrefix(name, "Access-Control-"):
 			case name == "Vary":
@@ -160,19 +164,23 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 		h.Set("Content-Security-Policy", "sandbox")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("AsyncResult", strconv.Itoa(resp.Status))
-		switch length := int64(len(resp.Body)) + left(body); {
+		switch {
 		case r.Method == http.MethodHead && length == 0: // an answer to HEAD has the length of what is not there
 		case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
 			h.Del("Content-Length")
-		default:
+		case length >= 0:
 			h.Set("Content-Length", strconv.FormatInt(length, 10))
 		}
 		if _, typed := resp.Header["Content-Type"]; !typed {
 			h["Content-Type"] = nil // else the server would guess one
 		}
 		w.WriteHeader(resp.Status)
-		w.Write(resp.Body)
-		s.copyPayload(w, r, body)
+		if r.Method == http.MethodHead {
+			return
+		}
+		if _, err := io.Copy(w, answer); err != nil && r.Context().Err() == nil {
+			panic(http.ErrAbortHandler) // else a part would seem to be all
+		}
 		return
 	}
 	h.Set("Content-Security-Policy", "sandbox")

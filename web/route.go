@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -121,7 +122,13 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 		s.fail(w, r, err)
 		return false
 	}
-	body, err := readBody(w, r, jobs.MaxInput)
+	most := cmp.Or(route.MaxInput, jobs.MaxInput)
+	if r.ContentLength > most {
+		w.Header().Set("Connection", "close")
+		s.fail(w, r, tooLarge(most))
+		return false
+	}
+	body, err := readBody(w, r, most)
 	if err != nil {
 		s.fail(w, r, err)
 		return false

@@ -123,9 +123,11 @@ func TestTLSFailures(t *testing.T) {
 		r.Outbound = egress.Outbound{CAs: pool}
 		return r
 	}
+	showing := trusting("/shown/", mutual.URL)
+	showing.Outbound.Certificate = &unknown.TLS.Certificates[0]
 	plain := newUpstream(t, sample)
 	w := startRoutes(t, routeTo(t, "/unknown/", unknown.URL), trusting("/name/", strings.Replace(unknown.URL, "127.0.0.1", "localhost", 1)),
-		trusting("/good/", unknown.URL), trusting("/mutual/", mutual.URL), routeTo(t, "/plain/", strings.Replace(plain.URL, "http:", "https:", 1)))
+		trusting("/good/", unknown.URL), trusting("/mutual/", mutual.URL), showing, routeTo(t, "/plain/", strings.Replace(plain.URL, "http:", "https:", 1)))
 	for path, want := range map[string]string{"/unknown/": "authority that is not trusted", "/name/": "for another name", "/mutual/": "client certificate", "/plain/": "does not speak TLS"} {
 		for _, way := range []string{"wait=0", "respond-async, wait=20"} {
 			p := w.do("GET", path, "", "Prefer", way).problem(502, "upstream_unreachable")
@@ -134,7 +136,10 @@ func TestTLSFailures(t *testing.T) {
 			}
 		}
 	}
-	w.do("GET", "/good/x", "").want(200)
+	for _, path := range []string{"/good/x", "/shown/x"} {
+		w.do("GET", path, "").want(200)
+		w.do("GET", path, "", "Prefer", "respond-async, wait=20").want(200).has("AsyncResult", "200")
+	}
 }
 
 // hangUp is an upstream that answers the first request of each connection, and closes the
@@ -228,4 +233,43 @@ func TestRouteToItself(t *testing.T) {
 	if time.Since(began) > patience/2 {
 		t.Error("it went round")
 	}
+}
+
+// TestSizesOfRoutes: a route has its own limits on what becomes a job and on its answer. A
+// call whose answer is too large is not made again.
+func TestSizesOfRoutes(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.Write(make([]byte, 3000))
+	})
+	limited := up.route("/small/", func(r *gateway.Route) { r.Outbound.MaxAnswer, r.MaxInput, r.MaxAttempts = 2048, 1024, 5 })
+	w := startRoutes(t, limited, up.route("/api/"))
+	w.do("POST", "/small/x?async=true", strings.Repeat("x", 1025)).problem(413, "too_large")
+	for _, path := range []string{"/small/x", "/api/x"} { // straight through nothing is kept
+		if got := w.do("POST", path, strings.Repeat("x", 5000)).want(200); len(got.body) != 3000 {
+			t.Errorf("%s: %d bytes", path, len(got.body))
+		}
+	}
+	up.hits.Store(0)
+	p := w.do("POST", "/small/x", "x", "Prefer", "respond-async, wait=20").problem(500, "too_large")
+	if detail := fmt.Sprint(p["detail"]); !strings.Contains(detail, "2 KiB") || !strings.Contains(detail, "max_answer") || up.hits.Load() != 1 {
+		t.Errorf("%s, after %d calls", detail, up.hits.Load())
+	}
+	w.do("POST", "/api/x", strings.Repeat("x", 5000), "Prefer", "respond-async, wait=20").want(200)
+}
+
+// TestInputOfHTTPJobs: their largest input can be set; other kinds keep theirs.
+func TestInputOfHTTPJobs(t *testing.T) {
+	w := start(t)
+	job := func(kind string, size int) string {
+		return `{"kind":"` + kind + `","delay":"1h","input":{"url":"https://a.example","body":"` + strings.Repeat("x", size) + `"}}`
+	}
+	w.do("POST", "/v1/jobs", job("http", 3<<20)).problem(413, "too_large")
+	w.Apply(web.Settings{MaxInput: 4 << 20})
+	w.do("POST", "/v1/jobs", job("http", 3<<20)).want(202)
+	w.do("POST", "/v1/jobs", job("http", 5<<20)).problem(413, "too_large")
+	w.do("POST", "/v1/jobs", job("echo", 3<<20)).problem(413, "too_large")
+	w.Apply(web.Settings{MaxInput: 1 << 10})
+	w.do("POST", "/v1/jobs", job("http", 2000)).problem(413, "too_large")
+	w.do("POST", "/v1/jobs", job("echo", 2000)).want(202)
 }

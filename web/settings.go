@@ -20,6 +20,7 @@ type Settings struct {
 	Dashboard             string         // the host on which alone pages and their session are, and no routes; empty for all hosts
 	KeyHeader             string         // takes keys and tokens beside Authorization; DefaultKeyHeader if empty
 	ConnectionsPerAddress int            // 256 if zero
+	MaxInput              int64          // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
 }
 
 // DefaultKeyHeader takes keys and tokens of callers whose Authorization is for an API
@@ -63,6 +64,11 @@ func (s *Server) withoutKey(r *http.Request) *http.Request {
 	out.Header = r.Header.Clone()
 	out.Header.Del(name)
 	return &out
+}
+
+// RouteCalls is how jobs of a route call its upstreams (see gateway.Table.Calls).
+func (s *Server) RouteCalls(path string) (http.RoundTripper, int64) {
+	return s.settings.Load().table.Calls(path)
 }
 
 // ConfigState is what became of the configuration file.

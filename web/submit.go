@@ -16,7 +16,8 @@ import (
 
 // submit is POST /v1/jobs.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
-	body, err := readJSON(w, r, jobs.MaxInput)
+	of := cmp.Or(s.settings.Load().MaxInput, jobs.MaxInput) // of http jobs; the kind is known when it is read
+	body, err := readJSON(w, r, max(of, jobs.MaxInput))
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -38,6 +39,13 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 	spec, err := jobs.DecodeSpec(body)
 	if err != nil {
 		s.fail(w, r, err)
+		return
+	}
+	if spec.Kind != "http" && spec.Kind != "fanout" {
+		of = jobs.MaxInput
+	}
+	if int64(len(body)) > of {
+		s.fail(w, r, tooLarge(of))
 		return
 	}
 	spec.Tenant, spec.Caller, spec.Key = tenant(r), caller(r), key

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -15,10 +17,16 @@ import (
 	"jobhub/web/config"
 )
 
-const checkUsage = `Usage: jobhub check [--egress-allow RANGES] CONFIG
+const checkUsage = `Usage: jobhub check [--addr ADDRESS] [--egress-allow RANGES] CONFIG
 
 Reads a configuration file as serve does and reports all that is wrong with it, and
 where routes and the hub's own paths meet. Exits with 1 if there is an error.
+
+  -addr ADDRESS
+    	address that serve listens on: routes that lead there are an error, and
+    	without it those that lead to serve's default, 127.0.0.1:8080, are noted
+  -egress-allow RANGES
+    	ranges that serve is started with, if it is; they go before egress.allow of the file
 `
 
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
@@ -26,7 +34,8 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.SetOutput(stderr)
 	var allow []netip.Prefix
 	fs.Var((*prefixes)(&allow), "egress-allow", "the `ranges` that serve is started with, if it is; they go before egress.allow of the file")
-	fs.Usage = func() { fmt.Fprint(stderr, checkUsage); fs.PrintDefaults() }
+	fs.Usage = func() { fmt.Fprint(stderr, checkUsage) }
+	addr := fs.String("addr", "", "`ADDRESS` that serve listens on")
 	if err := parseFlags(fs, args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -38,6 +47,21 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	c, notes, err := loadConfig(fs.Arg(0), allow)
+	if err == nil {
+		at, e := net.ResolveTCPAddr("tcp", cmp.Or(*addr, defaultAddr))
+		if e != nil {
+			fmt.Fprintf(stderr, "jobhub check: --addr %q: write it like 127.0.0.1:8080\n", *addr)
+			return 2
+		}
+		own := new(egress.Own)
+		own.Set(at)
+		switch loops := c.Loops(own); {
+		case len(loops) > 0 && *addr != "":
+			err = loops
+		case len(loops) > 0:
+			notes = append(notes, loops.Error())
+		}
+	}
 	for _, note := range notes {
 		fmt.Fprintln(stdout, "note:", note)
 	}

@@ -32,6 +32,9 @@ type configured struct {
 	egress *egress.Ranges
 	log    *slog.Logger
 
+	outbound *egress.Setting
+	own      *egress.Own
+
 	now   *config.Config
 	seen  []byte // the newest content, good or not
 	state web.ConfigState
@@ -134,6 +137,11 @@ func (c *configured) look(ctx context.Context, always bool) {
 	if err == nil {
 		next, notes, err = decodeConfig(c.path, data, c.pinned.allow)
 	}
+	if err == nil {
+		if loops := next.Loops(c.own); len(loops) > 0 {
+			err = loops
+		}
+	}
 	for _, note := range notes {
 		c.log.Warn(note)
 	}
@@ -196,7 +204,8 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 	}
 	c.engine.SetLimits(next.Limits.Names())
 	c.engine.Mask(next.Mask)
-	c.web.Apply(web.Settings{Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, Proxies: next.Proxies, Dashboard: next.Dashboard, KeyHeader: next.KeyHeader, ConnectionsPerAddress: next.Limits.ConnectionsPerAddress})
+	c.outbound.Set(next.HTTP.Outbound)
+	c.web.Apply(web.Settings{MaxInput: next.HTTP.MaxInput, Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, Proxies: next.Proxies, Dashboard: next.Dashboard, KeyHeader: next.KeyHeader, ConnectionsPerAddress: next.Limits.ConnectionsPerAddress})
 	c.now, c.state = next, web.ConfigState{File: c.path, LoadedAt: time.Now()}
 	c.web.ReportConfig(c.state)
 	return nil

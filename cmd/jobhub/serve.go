@@ -50,13 +50,15 @@ type serveOptions struct {
 	Logger      *slog.Logger
 }
 
+const defaultAddr = "127.0.0.1:8080"
+
 var urlPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*$`)
 
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var o serveOptions
 	fs := flag.NewFlagSet("jobhub serve", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.StringVar(&o.Addr, "addr", "127.0.0.1:8080", "`address` to listen on; loopback, unless there are keys (jobhub keys create); port 0 takes a free one")
+	fs.StringVar(&o.Addr, "addr", defaultAddr, "`address` to listen on; loopback, unless there are keys (jobhub keys create); port 0 takes a free one")
 	fs.StringVar(&o.Data, "data", "./jobhub-data", "`folder` of the store and the keys; it is created")
 	fs.Var((*names)(&o.Hosts), "hosts", "`names` by which callers may reach the hub, besides loopback ones and an IP address in --addr, like hub.example.com")
 	fs.Func("url", "`address` by which others reach the hub, like https://hub.example.com or https://example.com/jobhub: links and commands show it, and a proxy may take its path off or not", func(text string) error {
@@ -171,6 +173,8 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if err != nil {
 		return nil, err
 	}
+	own := new(egress.Own)
+	own.Set(listener.Addr())
 	h := &hubServer{url: urlOf(listener.Addr()), served: make(chan error, 1)}
 	defer func() {
 		if err != nil {
@@ -191,22 +195,32 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.traces, err = spans.Open(ctx, tracing); err != nil {
 		return nil, err
 	}
-	opened, own := new(egress.Ranges), new(egress.Own)
-	own.Set(listener.Addr())
-	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Wrap: h.traces.Calls}
-	handlers := map[string]jobs.Handler{"http": call.HTTP(calls), "fanout": call.Fanout(calls),
-		jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Secrets: o.Secrets, Wrap: h.traces.Calls})}
+	opened, outbound := new(egress.Ranges), new(egress.Setting)
+	if conf != nil { // what is left of the last run begins at once
+		if loops := conf.Loops(own); len(loops) > 0 {
+			return nil, fmt.Errorf("the configuration is not good:\n%w", loops)
+		}
+		if !o.Pinned.egress {
+			opened.Set(conf.EgressAllow)
+		}
+		outbound.Set(conf.HTTP.Outbound)
+	}
+	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Wrap: h.traces.Calls,
+		Route: func(path string) (http.RoundTripper, int64) { return h.web.RouteCalls(path) }}
+	handlers := map[string]jobs.Handler{jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Secrets: o.Secrets, Wrap: h.traces.Calls})}
 	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Allowed: keys.Allowed, Lease: o.Lease, Logger: o.Logger,
 		SeveralTenants: func() bool { return keys.SeveralTenants(time.Now()) }}); err != nil {
 		return nil, err
 	}
 	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Proxies: o.Proxies, Own: own, Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
 	if conf != nil {
-		h.configured = &configured{path: o.Config, pinned: o.Pinned, engine: h.engine, web: h.web, egress: opened, log: o.Logger}
+		h.configured = &configured{path: o.Config, pinned: o.Pinned, engine: h.engine, web: h.web, egress: opened, outbound: outbound, own: own, log: o.Logger}
 		if err := h.configured.start(ctx, conf); err != nil {
 			return nil, err
 		}
 	}
+	h.engine.Handle("http", call.HTTP(calls)) // these need the routes
+	h.engine.Handle("fanout", call.Fanout(calls))
 	h.http = &http.Server{Handler: h.traces.Requests(h.web), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
 	front := h.web.Listen(h.http, listener)
 	h.follow(keys)

@@ -1,10 +1,13 @@
 package call
 
 import (
+	"compress/gzip"
 	"context"
 	"io"
 	"mime"
 	"net/http"
+
+	"jobhub/jobs"
 )
 
 const (
@@ -13,38 +16,80 @@ const (
 )
 
 // readBody reads a body into the room there is for it, and passes a streaming one on to out
-// as it arrives. Pieces given to out are never written to again.
+// as it arrives, without its content coding.
 func readBody(ctx context.Context, res *http.Response, room *part, out sink) ([]byte, error) {
-	relay := streams(res.Header.Get("Content-Type"))
+	k := &keeper{ctx: ctx, res: res, room: room}
+	if streams(res.Header.Get("Content-Type")) {
+		k.relay(out)
+	}
+	for k.err == nil {
+		k.next(readSize)
+	}
+	if k.err != io.EOF {
+		return nil, k.err
+	}
+	return k.body, nil
+}
+
+// keeper reads a body and keeps all of it.
+type keeper struct {
+	ctx  context.Context
+	res  *http.Response
+	room *part
+	body []byte
+	err  error // the end of it
+}
+
+// next reads a piece of up to most bytes.
+func (k *keeper) next(most int) []byte {
+	if len(k.body) == cap(k.body) {
+		larger := nextSize(len(k.body), k.res.ContentLength, k.room.room())
+		if k.err = k.room.grow(k.ctx, larger); k.err != nil {
+			return nil
+		}
+		grown := make([]byte, len(k.body), larger)
+		copy(grown, k.body)
+		k.room.shrink(cap(k.body))
+		k.body = grown
+	}
+	start := len(k.body)
+	n, err := k.res.Body.Read(k.body[start:min(cap(k.body), start+most)])
+	k.body = k.body[:start+n]
+	if k.err = k.room.count(n); k.err == nil {
+		k.err = err
+	}
+	return k.body[start:]
+}
+
+// Read implements io.Reader for what looks into the body.
+func (k *keeper) Read(p []byte) (int, error) {
+	if k.err != nil {
+		return 0, k.err
+	}
+	n := copy(p, k.next(len(p)))
+	return n, k.err
+}
+
+// relay passes on what arrives, until the end or as far as it can be decoded.
+func (k *keeper) relay(out sink) {
+	var from io.Reader = k
+	if jobs.Gzipped(k.res.Header) {
+		z, err := gzip.NewReader(k)
+		if err != nil {
+			return
+		}
+		from = z
+	}
 	progress := reporter{out: out}
-	var body []byte
+	buffer := make([]byte, readSize)
 	for {
-		if len(body) == cap(body) {
-			larger := nextSize(len(body), res.ContentLength, room.room())
-			if err := room.grow(ctx, larger); err != nil {
-				return nil, err
-			}
-			grown := make([]byte, len(body), larger)
-			copy(grown, body)
-			room.shrink(cap(body))
-			body = grown
-		}
-		start := len(body)
-		n, err := res.Body.Read(body[start:min(cap(body), start+readSize)])
-		body = body[:start+n]
-		if err := room.count(n); err != nil {
-			return nil, err
-		}
-		if relay && n > 0 {
-			piece := body[start:len(body):len(body)]
-			out.Output("body", piece)
-			progress.write(piece)
-		}
-		if err == io.EOF {
-			return body, nil
+		n, err := from.Read(buffer)
+		if n > 0 {
+			out.Output("body", buffer[:n])
+			progress.write(buffer[:n])
 		}
 		if err != nil {
-			return nil, err
+			return
 		}
 	}
 }
@@ -64,7 +109,8 @@ func nextSize(have int, announced, room int64) int {
 func streams(contentType string) bool {
 	media, _, _ := mime.ParseMediaType(contentType)
 	switch media {
-	case "text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl":
+	case "text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl",
+		"application/jsonlines", "application/x-jsonlines", "application/stream+json", "application/json-seq":
 		return true
 	}
 	return false

@@ -127,7 +127,8 @@ func TestAnswerIncomplete(t *testing.T) {
 
 func TestStreamingAnswer(t *testing.T) {
 	for media, streaming := range map[string]bool{"text/event-stream; charset=utf-8": true, "application/x-ndjson": true, "Application/NDJSON": true,
-		"application/jsonl": true, "application/json": false, "": false} {
+		"application/jsonl": true, "application/jsonlines": true, "application/x-jsonlines; charset=utf-8": true, "application/stream+json": true, "application/json-seq": true,
+		"application/x-jsonl": true, "application/json": false, "application/problem+json": false, "": false} {
 		second := make(chan struct{})
 		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", media)
@@ -162,5 +163,42 @@ func TestStreamingAnswer(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%q: relayed %q, want %q", media, got, want)
 		}
+	}
+}
+
+// A compressed stream is relayed as what it says, while it arrives, and kept as it came.
+func TestCompressedStream(t *testing.T) {
+	next := make(chan struct{})
+	var sent bytes.Buffer
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(io.MultiWriter(w, &sent))
+		for _, text := range []string{"data: one\n\n", "data: {\"percent\":50}\n\n"} {
+			io.WriteString(z, text)
+			z.Flush()
+			w.(http.Flusher).Flush()
+			<-next
+		}
+		z.Close()
+	})
+	out, done := make(pieces), make(chan string)
+	go func() {
+		var all string
+		for p := range out {
+			all += p
+			if strings.HasSuffix(all, "\n\n") {
+				next <- struct{}{}
+			}
+		}
+		done <- all
+	}()
+	res, err := attemptWith(t.Context(), t, newCaller(Options{Allow: loopback}), map[string]any{"url": s.URL}, out)
+	close(out)
+	if got := <-done; got != "data: one\n\ndata: {\"percent\":50}\n\n" {
+		t.Errorf("relayed %q", got)
+	}
+	if err != nil || !bytes.Equal(res.Response.Body, sent.Bytes()) || res.Response.Header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("kept %+v, %v", res.Response, err)
 	}
 }

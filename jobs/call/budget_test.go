@@ -49,7 +49,7 @@ func TestBudgetOrder(t *testing.T) {
 				t.Errorf("and %s", <-got)
 			}
 		}
-		first, second, third := c.memory(1), c.memory(1), c.memory(1)
+		first, second, third := c.memory(1, jobs.Via{}), c.memory(1, jobs.Via{}), c.memory(1, jobs.Via{})
 		take("first", first, 60)
 		take("second", second, 40)
 		expect("first <nil>", "second <nil>")
@@ -75,7 +75,7 @@ func TestBudgetPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)
 		c := &caller{budget: b, maxBody: 1000}
-		idle, other := c.memory(1), c.memory(1)
+		idle, other := c.memory(1, jobs.Via{}), c.memory(1, jobs.Via{})
 		if err := b.take(t.Context(), idle, 150); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestBudgetProgress(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range readers {
 			all.Go(func() {
-				m := c.memory(2)
+				m := c.memory(2, jobs.Via{})
 				defer m.release()
 				size := limit * (i%7 + 1) / 7
 				res := &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(&drip{size, i % 3})}

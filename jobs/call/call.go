@@ -39,6 +39,13 @@ type Options struct {
 	// Own is where the hub itself listens, which is never called; nowhere if nil.
 	Own *egress.Own
 
+	// Outbound is how calls leave this machine, which may change; straight if nil.
+	Outbound *egress.Setting
+
+	// Route finds how the calls of jobs leave that came by a route of that path: a transport
+	// past no guard, and the largest answer in bytes, 0 for the default. Nil if there are none.
+	Route func(path string) (transport http.RoundTripper, maxAnswer int64)
+
 	// Wrap, if not nil, is put around what sends requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
 
@@ -57,7 +64,7 @@ func HTTP(o Options) jobs.Handler {
 		Requests: true,
 		Check:    c.check,
 		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-			room := c.memory(2) // the answer, and its copy on the way into the store
+			room := c.memory(2, run.Job().Via) // the answer, and its copy on the way into the store
 			run.Finally(room.release)
 			return c.run(ctx, run.Job(), room, run)
 		},
@@ -78,8 +85,32 @@ type caller struct {
 	public    http.RoundTripper // the same
 	isPublic  func(net.Addr) bool
 	upstreams http.RoundTripper // for origins that the operator wrote: not under the guard
+	wrap      func(http.RoundTripper) http.RoundTripper
+	route     func(path string) (http.RoundTripper, int64)
+	outbound  *egress.Setting
 	maxBody   int64
 	budget    *Budget
+}
+
+// limit is the largest answer of a job in bytes.
+func (c *caller) limit(via jobs.Via) int64 {
+	if via.Route != "" && c.route != nil {
+		if _, most := c.route(via.Route); most > 0 {
+			return most
+		}
+		return c.maxBody
+	}
+	return cmp.Or(c.outbound.Get().MaxAnswer, c.maxBody)
+}
+
+// upstream is what sends requests to an upstream of the job's route.
+func (c *caller) upstream(via jobs.Via) http.RoundTripper {
+	if via.Route != "" && c.route != nil {
+		if t, _ := c.route(via.Route); t != nil {
+			return c.wrap(t)
+		}
+	}
+	return c.upstreams
 }
 
 func newCaller(o Options) *caller {
@@ -89,8 +120,8 @@ func newCaller(o Options) *caller {
 		wrap = func(t http.RoundTripper) http.RoundTripper { return t }
 	}
 	outside := guard.Outside()
-	return &caller{guard: guard, transport: wrap(guard.Transport(egress.Outbound{})), outside: outside, public: wrap(outside.Transport(egress.Outbound{})), isPublic: guard.Public,
-		upstreams: wrap(egress.Unguarded(o.Own, egress.Outbound{})), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody), budget: cmp.Or(o.Budget, shared)}
+	return &caller{guard: guard, transport: wrap(guard.Follow(o.Outbound)), outside: outside, public: wrap(outside.Follow(o.Outbound)), isPublic: guard.Public,
+		upstreams: wrap(egress.Unguarded(o.Own, egress.Outbound{})), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody), budget: cmp.Or(o.Budget, shared), wrap: wrap, route: o.Route, outbound: o.Outbound}
 }
 
 // check looks at an input before its job is accepted.

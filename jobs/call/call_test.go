@@ -135,11 +135,12 @@ func TestHTTP2(t *testing.T) {
 	if !strings.Contains(f.Problem.Detail, "certificate") {
 		t.Errorf("an unknown issuer: got %q", f.Problem.Detail)
 	}
-	c := newCaller(Options{Allow: loopback})
-	tls := s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	tls.RootCAs = x509.NewCertPool()
-	tls.RootCAs.AddCert(s.Certificate())
-	c.transport.(*egress.Transport).TLSClientConfig = tls
+	trusted := new(egress.Setting)
+	c := newCaller(Options{Allow: loopback, Outbound: trusted})
+	mustFail(t, second(attempt(t, c, in)), egress.UpstreamUnreachable, false)
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	trusted.Set(egress.Outbound{CAs: pool}) // counts from the next call on
 	if _, err := attempt(t, c, in); err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 		return jobs.Result{}, egress.Never(err)
 	}
 	// Each byte is kept as JSON, in the newest result and in the one that is being stored.
-	room := c.memory(4)
+	room := c.memory(4, job.Via)
 	out.Finally(room.release)
 	if known := (&part{memory: room}); f.kept() > 0 {
 		if err := known.grow(ctx, int(f.kept())); err != nil {
@@ -245,6 +245,11 @@ func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int,
 	} else if err != nil && ctx.Err() != nil {
 		res, err = nil, context.Canceled
 	}
+	if res != nil {
+		if res, err = decoded(ctx, res, room, err); res == nil {
+			err = broken(ctx, t.in.url, err)
+		}
+	}
 	if large, ok := errors.AsType[*jobs.Problem](err); ok && large.Code == jobs.TooLarge {
 		err = together(room.most)
 	}
@@ -252,6 +257,24 @@ func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int,
 		room.settle(0)
 	}
 	return answer{t, room, res, err, time.Since(began)}
+}
+
+// decoded is an answer without its content coding, as the result has it; verdict is what is
+// known of it so far.
+func decoded(ctx context.Context, res *jobs.Response, room *part, verdict error) (*jobs.Response, error) {
+	if !jobs.Gzipped(res.Header) {
+		return res, verdict
+	}
+	n := res.DecodedSize(len(res.Body) + int(room.room()))
+	if more := n - len(res.Body); more > 0 {
+		if err := room.grow(ctx, more); err != nil {
+			return nil, err
+		}
+		if err := room.count(more); err != nil {
+			return nil, err
+		}
+	}
+	return res.Decoded(n), verdict
 }
 
 func timedOut(after time.Duration) error {

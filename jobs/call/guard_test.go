@@ -154,7 +154,7 @@ func TestOwnListenerIsNotCalled(t *testing.T) {
 			t.Errorf("a neighbour: %v", err)
 		}
 		job := &jobs.Job{Attempt: 1, Input: jobs.Value(`{"url":"` + hub.URL + `/"}`), Via: jobs.Via{Upstreams: []string{hub.URL}}}
-		_, err := c.run(t.Context(), job, c.memory(1), make(pieces, 10))
+		_, err := c.run(t.Context(), job, c.memory(1, jobs.Via{}), make(pieces, 10))
 		if f := mustFail(t, err, jobs.BlockedAddress, true); !strings.Contains(f.Problem.Detail, "hub itself") {
 			t.Errorf("the upstream of a route: %v", f)
 		}

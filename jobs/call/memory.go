@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"jobhub/jobs"
 )
 
 // memory is the room for the answers of one attempt at a job: together they may have so
@@ -21,8 +23,8 @@ type memory struct {
 	parts    []*part    // which these are, in the order in which they began
 }
 
-func (c *caller) memory(weight int64) *memory {
-	return &memory{budget: c.budget, weight: weight, most: c.maxBody}
+func (c *caller) memory(weight int64, via jobs.Via) *memory {
+	return &memory{budget: c.budget, weight: weight, most: c.limit(via)}
 }
 
 // release gives all back, once nothing of the answers is in memory any more.

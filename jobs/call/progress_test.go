@@ -26,6 +26,17 @@ func TestReports(t *testing.T) {
 		`{"percent":100,"message":"done","extra":[1,2]}`, ``,
 	}, "\n")
 	want := []string{"10 page 1", "20.5 ", "100 done"}
+	for name, other := range map[string]string{"CR": strings.ReplaceAll(stream, "\n", "\r"), "CRLF": strings.ReplaceAll(stream, "\n", "\r\n"), "BOM": "\ufeff" + stream,
+		"BOM before data": "\ufeffdata:" + stream, "json-seq": "\x1e" + strings.ReplaceAll(stream, "\n", "\n\x1e"), "RS alone": strings.ReplaceAll(stream, "\n", "\x1e")} {
+		var got reports
+		r := reporter{out: &got}
+		for piece := range slices.Chunk([]byte(other), 7) {
+			r.write(piece)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
 	for size := 1; size < 60; size++ { // however the pieces are cut
 		var got reports
 		r := reporter{out: &got}

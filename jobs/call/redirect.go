@@ -42,9 +42,13 @@ type trip struct {
 func (t *trip) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case egress.Listed(t.via.Upstreams, req.URL):
-		return t.caller.upstreams.RoundTrip(req)
+		return t.caller.upstream(t.via).RoundTrip(req)
 	case t.public:
 		return t.caller.public.RoundTrip(req)
+	}
+	if t.caller.outbound.Get().Proxy != nil { // the connection leads to the proxy
+		t.public = t.caller.guard.PublicURL(req.Context(), req.URL)
+		return t.caller.transport.RoundTrip(req)
 	}
 	t.public = true // until the connection tells
 	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { t.public = t.caller.isPublic(got.Conn.RemoteAddr()) }}

@@ -19,7 +19,7 @@ func TestUpstreamOfRoute(t *testing.T) {
 	c := newCaller(Options{})
 	run := func(url string, upstreams ...string) (jobs.Result, error) {
 		job := &jobs.Job{Attempt: 1, Input: jobs.Value(`{"url":"` + url + `"}`), Via: jobs.Via{Upstreams: upstreams}}
-		return c.run(t.Context(), job, c.memory(1), make(pieces, 10))
+		return c.run(t.Context(), job, c.memory(1, jobs.Via{}), make(pieces, 10))
 	}
 	res, err := run(up.URL+"/x", up.URL)
 	if err != nil || res.Response.Status != 302 || res.Response.Header.Get("Location") != canary.URL {
@@ -61,7 +61,7 @@ func TestSeveralValues(t *testing.T) {
 	up := serve(t, func(w http.ResponseWriter, r *http.Request) { got <- r.Header })
 	c := newCaller(Options{Allow: loopback})
 	job := &jobs.Job{Attempt: 1, Input: jobs.Value(`{"url":"` + up.URL + `","headers":{"x-many":["a","b, c"],"x-one":["1"]}}`), Via: jobs.Via{Trace: parent + " a=1"}}
-	if _, err := c.run(t.Context(), job, c.memory(1), make(pieces, 10)); err != nil {
+	if _, err := c.run(t.Context(), job, c.memory(1, jobs.Via{}), make(pieces, 10)); err != nil {
 		t.Fatal(err)
 	}
 	h := <-got

@@ -47,7 +47,7 @@ func attemptWith(ctx context.Context, t *testing.T, c *caller, in map[string]any
 		t.Fatal(err)
 	}
 	job := &jobs.Job{ID: uuid.MustParse("0197f000-0000-7000-8000-000000000001"), Attempt: 3, Input: input}
-	room := c.memory(1)
+	room := c.memory(1, jobs.Via{})
 	defer room.release()
 	return c.run(ctx, job, room, out)
 }

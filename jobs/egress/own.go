@@ -3,7 +3,9 @@ package egress
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -16,7 +18,11 @@ type Own struct {
 func (o *Own) Set(addrs ...net.Addr) {
 	var list []netip.AddrPort
 	for _, a := range addrs {
-		if at, err := netip.ParseAddrPort(a.String()); err == nil {
+		text := a.String()
+		if strings.HasPrefix(text, ":") {
+			text = "[::]" + text
+		}
+		if at, err := netip.ParseAddrPort(text); err == nil {
 			list = append(list, netip.AddrPortFrom(at.Addr().Unmap(), at.Port()))
 		}
 	}
@@ -46,14 +52,17 @@ func (o *Own) listens(at netip.AddrPort) bool {
 	})
 }
 
-// Listens reports whether the hub answers at host:port as it is written, without asking
-// for the addresses of names other than localhost.
-func (o *Own) Listens(host, port string) bool {
-	if host == "localhost" {
-		return o.Listens("127.0.0.1", port) || o.Listens("::1", port)
+// Listens reports whether a URL leads to the hub by what is written in it: of names it only
+// knows localhost.
+func (o *Own) Listens(u *url.URL) bool {
+	hosts := []string{u.Hostname()}
+	if strings.EqualFold(hosts[0], "localhost") {
+		hosts = []string{"127.0.0.1", "::1"}
 	}
-	at, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
-	return err == nil && o.listens(at)
+	return slices.ContainsFunc(hosts, func(host string) bool {
+		at, err := netip.ParseAddrPort(net.JoinHostPort(host, portOf(u)))
+		return err == nil && o.listens(at)
+	})
 }
 
 // local reports whether an address is one of this machine.

@@ -44,6 +44,9 @@ type Options struct {
 	Own     *egress.Own    // where the hub itself listens, which is never called
 	Secrets []jobs.Secret  // sign where a callback has none
 
+	// Outbound is how calls leave this machine, which may change; straight if nil.
+	Outbound *egress.Setting
+
 	// Wrap, if not nil, is put around what sends requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
@@ -53,7 +56,7 @@ func Handler(o Options) jobs.Handler { return newSender(o).handler() }
 
 func newSender(o Options) *sender {
 	guard := egress.New(egress.Options{Allow: o.Allow, Opened: o.Opened, Own: o.Own})
-	var transport http.RoundTripper = guard.Transport(egress.Outbound{})
+	transport := guard.Follow(o.Outbound)
 	if o.Wrap != nil {
 		transport = o.Wrap(transport)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 	"jobhub/web/gateway"
 )
 
@@ -26,6 +27,7 @@ type Config struct {
 	Queues      map[string]Queue
 	Routes      []gateway.Route
 	KeyHeader   string // takes the hub's keys beside Authorization; empty if not given
+	HTTP        HTTP
 	Otel        string // base URL of an OpenTelemetry collector; empty for none
 
 	Source []byte // the file
@@ -60,6 +62,13 @@ type Limits struct {
 
 // Names are the limits of the engine.
 func (l Limits) Names() jobs.NameLimits { return jobs.NameLimits{Queues: l.Queues, Kinds: l.Kinds} }
+
+// HTTP is how the calls of jobs and callbacks leave the hub, but for those of routes, which
+// have their own.
+type HTTP struct {
+	egress.Outbound
+	MaxInput int64 // largest input of a job of kind http or fanout, in bytes; 0 for the default
+}
 
 // Queue is what the file says about one queue of the default tenant: exactly these
 // limits, and no others.

@@ -1,7 +1,12 @@
 package config
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"fmt"
+	"net"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -11,6 +16,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 	"jobhub/web/gateway"
 )
 
@@ -170,6 +176,92 @@ func TestDepthOfAConfiguration(t *testing.T) {
 			if err == nil || strings.Contains(err.Error(), "f:2: has more than 64 levels") != refused {
 				t.Errorf("%d of %s: %v", levels, c.open, err)
 			}
+		}
+	}
+}
+
+func TestOutbound(t *testing.T) {
+	dir := t.TempDir()
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	key, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, kind string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	certFile, keyFile := write("c.pem", "CERTIFICATE", s.Certificate().Raw), write("c.key", "PRIVATE KEY", key)
+	all := "proxy: http://proxy:3128, ca: " + certFile + ", client_cert: " + certFile + ", client_key: " + keyFile
+	_, err = Decode("jobhub.yaml", []byte(`
+http: {`+all+`, max_answer: 32MiB, max_input: 512KiB}
+routes:
+  - {path: /a/, upstream: "http://a", `+all+`, max_answer: 1GiB}
+  - {path: /b/, upstream: "http://b", max_input: 4MiB}
+`))
+	if err == nil || !strings.Contains(err.Error(), "jobhub.yaml:4: routes[0].max_answer: must be from 1KiB to 256MiB") {
+		t.Fatalf("%v", err)
+	}
+	c, err := Decode("jobhub.yaml", []byte(`
+http: {`+all+`, max_answer: 32MiB, max_input: 512KiB}
+routes:
+  - {path: /a/, upstream: "http://a", `+all+`, max_answer: 64MiB}
+  - {path: /b/, upstream: "http://b", max_input: 4MiB}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]egress.Outbound{"http": c.HTTP.Outbound, "a": c.Routes[0].Outbound} {
+		if o.Proxy == nil || o.Proxy.Host != "proxy:3128" || o.CAs == nil || o.Certificate == nil {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
+	a, b := c.Routes[0], c.Routes[1]
+	if c.HTTP.MaxAnswer != 32<<20 || c.HTTP.MaxInput != 512<<10 || a.Outbound.MaxAnswer != 64<<20 || a.MaxInput != 512<<10 || b.Outbound.MaxAnswer != 32<<20 || b.MaxInput != 4<<20 || b.Outbound.Proxy != nil {
+		t.Errorf("sizes: %+v %+v %+v", c.HTTP, a, b)
+	}
+	for wrong, want := range map[string]string{
+		"proxy: proxy:3128": "http.proxy: must be a URL", "proxy: \"http://p/path\"": "a scheme, a host and a port", "ca: /nowhere": "http.ca: can't be read",
+		"ca: " + keyFile: "holds no certificate", "client_cert: " + certFile: "needs client_key", "client_key: " + keyFile: "needs client_cert",
+		"client_cert: " + keyFile + ", client_key: " + keyFile: "can't be used", "max_answer: 16": "with its unit", "max_answer: 16MB": "with its unit",
+		"max_input: 0MiB": "with its unit", "max_input: 65MiB": "from 1KiB to 64MiB", "max_input: [1MiB]": "with its unit", "proxi: x": "known are: ca, client_cert, client_key, max_answer, max_input, proxy",
+	} {
+		_, err := Decode("jobhub.yaml", []byte("\nhttp: {"+wrong+"}\n"))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "jobhub.yaml:2: ") {
+			t.Errorf("%s: %v, want %q", wrong, err, want)
+		}
+	}
+}
+
+func TestLoops(t *testing.T) {
+	c, err := Decode("jobhub.yaml", []byte(`routes:
+  - {path: /a/, upstream: "http://127.0.0.1:8080/x"}
+  - {path: /b/, upstream: "http://127.0.0.1:8081"}
+  - {path: /c/, upstream: "http://LOCALHOST:8080"}
+  - path: /d/
+    targets: [{name: one, upstream: "http://127.0.0.1:9000"}, {name: two, upstream: "http://0.0.0.0:8080"}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := new(egress.Own)
+	if errs := c.Loops(own); len(errs) > 0 {
+		t.Error(errs)
+	}
+	for _, listens := range []string{"127.0.0.1:8080", ":8080"} {
+		at, _ := net.ResolveTCPAddr("tcp", listens)
+		own.Set(at)
+		var lines []string
+		for _, e := range c.Loops(own) {
+			lines = append(lines, fmt.Sprint(e.Line))
+		}
+		if got := strings.Join(lines, " "); got != "2 4 5" {
+			t.Errorf("%s: lines %s", listens, got)
 		}
 	}
 }

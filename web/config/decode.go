@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"net/netip"
@@ -45,6 +46,11 @@ func Decode(name string, data []byte) (*Config, error) {
 				r.fail(n, at, "must be the name of a header or query parameter, like X-Corp-Secret, not %q", text)
 				return false
 			}),
+			"http": func(n *yaml.Node, at string) {
+				fields, end := r.outbound(&c.HTTP.Outbound, &c.HTTP.MaxInput)
+				r.mapping(n, at, fields)
+				end()
+			},
 			"workers": func(n *yaml.Node, at string) {
 				r.mapping(n, at, map[string]field{"lease": func(n *yaml.Node, at string) { c.Lease, _ = r.duration(n, at, time.Second, time.Hour) }})
 			},
@@ -61,6 +67,11 @@ func Decode(name string, data []byte) (*Config, error) {
 				r.list(n, at, func(n *yaml.Node, at string) { r.route(n, at, c) })
 			},
 		})
+	}
+	for i := range c.Routes { // sizes are those of http unless a route has its own
+		route := &c.Routes[i]
+		route.Outbound.MaxAnswer = cmp.Or(route.Outbound.MaxAnswer, c.HTTP.MaxAnswer)
+		route.MaxInput = cmp.Or(route.MaxInput, c.HTTP.MaxInput)
 	}
 	if len(r.errs) > 0 {
 		r.errs.sort()

@@ -2,8 +2,11 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
+
+	"jobhub/jobs/egress"
 )
 
 // Overlaps says which routes share paths with the hub, whose own paths win. own is
@@ -45,4 +48,21 @@ func covers(pattern, route string) bool {
 		return pattern != "/" && strings.HasPrefix(route, pattern)
 	}
 	return !strings.HasSuffix(route, "/") && pattern == route
+}
+
+// Loops are the routes that lead back to the hub itself, which listens at own.
+func (c *Config) Loops(own *egress.Own) (errs Errors) {
+	for i, route := range c.Routes {
+		upstreams := []*url.URL{route.Upstream}
+		for _, t := range route.Targets {
+			upstreams = append(upstreams, t.Upstream)
+		}
+		for _, u := range upstreams {
+			if u != nil && own.Listens(u) {
+				errs = append(errs, Error{File: c.name, Line: c.lines[route.Path], At: fmt.Sprintf("routes[%d]", i),
+					Text: fmt.Sprintf("leads back to this hub, which listens at %s; name the API that is meant", u.Host)})
+			}
+		}
+	}
+	return errs
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -44,9 +45,12 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 		"forward_auth":  func(n *yaml.Node, at string) { route.ForwardAuth, _ = r.truth(n, at) },
 		"retry":         func(n *yaml.Node, at string) { r.retry(n, at, &route) },
 	}
+	calls, end := r.outbound(&route.Outbound, &route.MaxInput)
+	maps.Copy(fields, calls)
 	before := len(r.errs)
 	r.noting(given, fields)
 	r.mapping(n, at, fields)
+	end()
 	if n.Kind != yaml.MappingNode {
 		return
 	}

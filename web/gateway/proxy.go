@@ -36,6 +36,7 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 	}
 	r.transport.ResponseHeaderTimeout = cmp.Or(r.Timeout, jobs.DefaultTimeout)
 	r.transport.MaxIdleConns, r.transport.MaxIdleConnsPerHost = maxIdle, maxIdle
+	r.calls = egress.Unguarded(own, r.Outbound)
 	r.proxy = &httputil.ReverseProxy{
 		Transport:  r.transport,
 		BufferPool: buffers,

@@ -55,7 +55,8 @@ type Route struct {
 	Stats *Stats // what happens on it; made with the table
 
 	proxy     *httputil.ReverseProxy
-	transport *egress.Transport
+	transport *egress.Transport // of requests on their way through
+	calls     *egress.Transport // of jobs
 }
 
 // Target is one of several upstreams of a route.

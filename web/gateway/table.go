@@ -58,8 +58,22 @@ func (t *Table) Close() {
 	if t != nil {
 		for _, r := range t.routes {
 			r.transport.CloseIdleConnections()
+			r.calls.CloseIdleConnections()
 		}
 	}
+}
+
+// Calls is how jobs that came by the route of a path call its upstreams: what sends their
+// requests, and the largest answer in bytes, 0 for the default. Nil if the route is gone.
+func (t *Table) Calls(path string) (http.RoundTripper, int64) {
+	if t != nil {
+		for _, r := range t.routes {
+			if r.Path == path {
+				return r.calls, r.Outbound.MaxAnswer
+			}
+		}
+	}
+	return nil, 0
 }
 
 // Empty reports whether there are no routes.

@@ -1,0 +1,57 @@
+package egress
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// Setting is an Outbound that may be replaced at any time. Nil, and the zero value, is the
+// zero Outbound.
+type Setting struct {
+	now atomic.Pointer[Outbound]
+}
+
+var straight = new(Outbound)
+
+// Set replaces it; calls under way end as they began.
+func (s *Setting) Set(o Outbound) { s.now.Store(&o) }
+
+// Get is what it is now. The same pointer means that nothing has changed.
+func (s *Setting) Get() *Outbound {
+	if s != nil {
+		if o := s.now.Load(); o != nil {
+			return o
+		}
+	}
+	return straight
+}
+
+// Follow returns a transport past the guard that follows a setting.
+func (g *Guard) Follow(s *Setting) http.RoundTripper { return &follower{guard: g, setting: s} }
+
+type follower struct {
+	guard   *Guard
+	setting *Setting
+
+	mu        sync.Mutex // protects the fields below
+	of        *Outbound
+	transport *Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (f *follower) RoundTrip(r *http.Request) (*http.Response, error) {
+	return f.current().RoundTrip(r)
+}
+
+func (f *follower) current() *Transport {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now := f.setting.Get(); f.of != now {
+		if f.transport != nil {
+			f.transport.CloseIdleConnections()
+		}
+		f.of, f.transport = now, f.guard.Transport(*now)
+	}
+	return f.transport
+}
