@@ -153,7 +153,7 @@ func TestBulkDeleteAndRunOverHTTP(t *testing.T) {
 	}
 	do := func(action string, count string) {
 		t.Helper()
-		if r := w.do("POST", "/v1/jobs:bulk", `{"action":"`+action+`","filter":{"tag":"t"},"dry_run":true}`).want(200); r.body != `{"count":`+count+`}` {
+		if r := w.do("POST", "/v1/jobs:bulk", `{"action":"`+action+`","filter":{"tag":"t"},"dry_run":true}`).want(200); strings.TrimSpace(r.body) != `{"count":`+count+`}` {
 			t.Errorf("%s: %s", action, r.body)
 		}
 		id := w.do("POST", "/v1/jobs:bulk", `{"action":"`+action+`","filter":{"tag":"t"}}`).want(202).text("id")
