@@ -214,7 +214,7 @@ func TestRetry(t *testing.T) {
 	before := w.do("GET", "/v1/jobs/"+id, "").want(200).json()
 
 	var last string
-	for _, test := range []struct{ body, input string }{{``, "map[n:1.0]"}, {`{}`, "map[n:1.0]"}, {`{"input":{"n": 2}}`, "map[n:2]"}, {`{"input":null}`, "<nil>"}} {
+	for _, test := range []struct{ body, input string }{{``, "map[n:1.0]"}, {`{"again":true}`, "map[n:1.0]"}, {`{"input":{"n": 2}}`, "map[n:2]"}, {`{"input":null}`, "<nil>"}} {
 		r := w.do("POST", retry, test.body).want(202)
 		job := r.json()
 		last = job["id"].(string)
@@ -234,8 +234,13 @@ func TestRetry(t *testing.T) {
 		t.Errorf("leased: %v", leased)
 	}
 	after := w.do("GET", "/v1/jobs/"+id, "").want(200).json()
-	delete(before, "seq")
-	delete(after, "seq")
+	if after["retried_by"] != last || after["version"] == before["version"] {
+		t.Errorf("the old job does not name its retry: %v", after)
+	}
+	for _, member := range []string{"seq", "version", "retried_by"} {
+		delete(before, member)
+		delete(after, member)
+	}
 	if fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("the old job has changed: %v", after)
 	}
