@@ -44,6 +44,8 @@ export interface Job<Result = unknown> extends Position {
   retained_until: string | null;
   cancel_requested: boolean;
   retry_of: string;
+  /** Its newest retry, or an empty text. */
+  retried_by: string;
   parent: string;
   version: number;
   links: { self: string; response: string; cancel: string; events: string; html: string };
@@ -67,6 +69,7 @@ export interface Submission {
   callbacks?: { url: string; events?: string[]; secret?: string }[];
   after?: string[];
   retention?: string;
+  unique?: { by?: ("kind" | "queue" | "input" | "fair_key")[]; while?: "unfinished" | "kept"; within?: string; conflict?: "return" | "refuse" | "replace" };
 }
 
 /** What to follow: exactly one of these. */
@@ -102,7 +105,7 @@ interface Fact<Type extends string, Data> extends Position {
 export type Output = { attempt: number; start: number; off: number; stream: string; text?: string; base64?: string };
 
 export type StateChange = Fact<
-  "job.scheduled" | "job.queued" | "job.started" | "job.retrying" | "job.waiting" | "job.cancel_requested" | "job.succeeded" | "job.failed" | "job.cancelled",
+  "job.scheduled" | "job.queued" | "job.started" | "job.retrying" | "job.waiting" | "job.cancel_requested" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.changed" | "job.deleted",
   Partial<Job> & { state: State }>;
 
 /** A fact of the hub's log. */

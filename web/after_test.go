@@ -234,10 +234,10 @@ func TestRetry(t *testing.T) {
 		t.Errorf("leased: %v", leased)
 	}
 	after := w.do("GET", "/v1/jobs/"+id, "").want(200).json()
-	if after["retried_by"] == "" {
-		t.Error("the old job does not name its retry")
+	if after["retried_by"] != last || after["version"] == before["version"] {
+		t.Errorf("the old job does not name its retry: %v", after)
 	}
-	for _, member := range []string{"seq", "version", "retried_by"} { // all that a retry changes of the old one
+	for _, member := range []string{"seq", "version", "retried_by"} {
 		delete(before, member)
 		delete(after, member)
 	}

@@ -89,7 +89,7 @@ func (s *Server) askBulk(w http.ResponseWriter, r *http.Request, action, scope s
 			page, err = s.Store.List(r.Context(), jobs.Filter{Tenant: q.filter.Tenant, IDs: ids, Limit: len(ids)})
 		}
 		for _, job := range page.Jobs {
-			if job.State.Final() == (action == "retry") {
+			if job.State.Final() == (action == "retry") && (action != "retry" || job.RetriedBy == (jobs.ID{})) {
 				fields = append(fields, [2]string{"id", job.ID.String()})
 				n++
 			}
@@ -111,11 +111,11 @@ func bulkQuestion(action, scope string, n, rest int64, fields [][2]string, q tab
 	}
 	if n == 0 {
 		c.Title = "Nothing to " + action
-		c.Text = map[string]string{"cancel": "Each of these jobs has ended already.", "retry": "None of these jobs has ended; only those that have can be retried."}[action]
+		c.Text = map[string]string{"cancel": "Each of these jobs has ended already.", "retry": "None of these jobs has ended and has no retry yet."}[action]
 		if scope == "selected" && rest == 0 {
 			c.Text = "Select some jobs first."
 		} else if scope == "matching" {
-			c.Text = map[string]string{"cancel": "No job that matches is unfinished.", "retry": "No job that matches has ended; where no state is chosen, only those are meant that failed or were cancelled."}[action]
+			c.Text = map[string]string{"cancel": "No job that matches is unfinished.", "retry": "No job that matches has ended and has no retry yet; where no state is chosen, only those are meant that failed or were cancelled."}[action]
 		}
 		return c
 	}
@@ -124,10 +124,10 @@ func bulkQuestion(action, scope string, n, rest int64, fields [][2]string, q tab
 	if action == "cancel" {
 		c.Text = "Of " + whole + ", these are unfinished. Those that run are told to stop; the rest never start. This can't be undone."
 	} else {
-		c.Text = "Of " + whole + ", these have ended. Each is submitted once more as a new job; the old ones stay as they are."
+		c.Text = "Of " + whole + ", these have ended and have no retry yet. Each is submitted once more as a new job; the old ones stay as they are."
 	}
 	if rest > 0 {
-		c.Text += fmt.Sprintf(" %s left out, in another state.", map[bool]string{true: "1 is", false: strconv.FormatInt(rest, 10) + " are"}[rest == 1])
+		c.Text += fmt.Sprintf(" %s left out, in another state or retried already.", map[bool]string{true: "1 is", false: strconv.FormatInt(rest, 10) + " are"}[rest == 1])
 	}
 	return c
 }
@@ -185,8 +185,11 @@ func (s *Server) act(r *http.Request, action string, id jobs.ID) (bool, error) {
 		if job, _, err = s.Engine.Cancel(r.Context(), tenant(r), id); err == nil {
 			return job.State == jobs.Cancelled || job.CancelRequested, nil
 		}
-	} else if _, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Caller: caller(r)}); err == nil {
-		return true, nil
+	} else {
+		var accepted jobs.Accepted
+		if accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Caller: caller(r)}); err == nil {
+			return !accepted.Existing, nil
+		}
 	}
 	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) || errors.Is(err, jobs.ErrConflict) {
 		return false, nil

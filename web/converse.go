@@ -177,7 +177,7 @@ func (c *socket) submit(ctx context.Context, m message) error {
 	}
 	body, known := c.acceptedBody(accepted), accepted.Replayed || accepted.Existing
 	if accepted.Existing {
-		body = append(body[:len(body)-1], `,"existing":true}`...)
+		body = existing(body)
 	}
 	c.say(appendReply(nil, m.ID, body))
 	if !m.Watch {

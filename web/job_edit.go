@@ -14,6 +14,10 @@ func (s *Server) patchJob(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	if _, _, _, err := jobs.Brief(r.Context(), s.Store, tenant(r), id); err != nil {
+		s.fail(w, r, err)
+		return
+	}
 	body, err := readJSON(w, r, jobs.MaxInput)
 	if err != nil {
 		s.fail(w, r, err)

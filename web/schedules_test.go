@@ -111,7 +111,7 @@ func TestBulkOverHTTP(t *testing.T) {
 		`{}`:                                422,
 		`{"action":"cancel"}`:               422,
 		`{"action":"cancel","filter":null}`: 422,
-		`{"action":"delete","filter":{}}`:   422,
+		`{"action":"paint","filter":{}}`:    422,
 		`{"filter":{}}`:                     422,
 		`{"action":"cancel","filter":{"state":"nowhere"}}`:   422,
 		`{"action":"cancel","filter":{"state":"succeeded"}}`: 422,

@@ -142,11 +142,16 @@ func (s *Server) writeAccepted(w http.ResponseWriter, a jobs.Accepted, body func
 		if !a.Job.State.Final() {
 			h.Set("Retry-After", "1")
 		}
-		writeJSON(w, http.StatusOK, appendJob(nil, &a.Job, jobs.Position{Epoch: s.Hub.Epoch(), Seq: a.Job.Seq}))
+		writeJSON(w, http.StatusOK, existing(appendJob(nil, &a.Job, jobs.Position{Epoch: s.Hub.Epoch(), Seq: a.Job.Seq})))
 		return
 	}
 	h.Set("Retry-After", "1")
 	writeJSON(w, http.StatusAccepted, body(a))
+}
+
+// existing says in a job's document that the job was there already, and none was made.
+func existing(document []byte) []byte {
+	return append(document[:len(document)-1], `,"existing":true}`...)
 }
 
 // acceptedBody is the job as accepted; also the reply to a submit over WebSocket.

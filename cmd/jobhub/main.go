@@ -27,6 +27,7 @@ Usage: jobhub COMMAND [flags]
   jobs      list jobs
   cancel    cancel jobs
   retry     submit jobs again that have ended
+  bulk      cancel, retry, delete or run all jobs of a filter
   queues    list queues; pause, resume and limit them
   keys      make, list and revoke the keys of callers (also called token)
   check     check a configuration file
@@ -46,6 +47,7 @@ var commands = map[string]func(ctx context.Context, args []string, stdout, stder
 	"jobs":   runJobs,
 	"cancel": runCancel,
 	"retry":  runRetry,
+	"bulk":   runBulk,
 	"queues": runQueues,
 	"keys":   runKeys,
 	"token":  runKeys,

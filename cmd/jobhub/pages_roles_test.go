@@ -27,6 +27,8 @@ func TestPagesByRole(t *testing.T) {
 	}{
 		{running, `#job-head form[action$="/cancel"] button`, "", []string{"submitter", "operator", "admin"}},
 		{finished, `#job-head form[action$="/retry"] button`, "", []string{"submitter", "operator", "admin"}},
+		{finished, `#job-head form[action$="/delete"] button`, "", []string{"operator", "admin"}},
+		{"/jobs/{retrying}", `#job-head form[action$="/run"] button`, "", []string{"submitter", "operator", "admin"}},
 		{"/jobs", `[value="cancel matching"]`, "", []string{"operator", "admin"}},
 		{"/jobs", `#pick-all`, "Read only: this key may watch, and neither cancel nor retry.", []string{"submitter", "operator", "admin"}},
 		{"/queues/reports", `form[action$="/pause"] button`, "Your key may look at queues, and not change them.", []string{"operator", "admin"}},
@@ -41,6 +43,7 @@ func TestPagesByRole(t *testing.T) {
 		body  string
 	}{
 		{"/jobs/{cancelled}/retry", []string{"submitter", "operator", "admin"}, ""},
+		{"/jobs/{queued}/change", []string{"submitter", "operator", "admin"}, "priority=3"},
 		{"/jobs/{queued}/cancel", []string{"submitter", "operator", "admin"}, ""},
 		{"/queues/reports/pause", []string{"operator", "admin"}, ""},
 		{"/queues/reports/resume", []string{"operator", "admin"}, ""},

@@ -46,6 +46,7 @@ func pages() []place {
 		{name: "failed job", again: true, path: "/jobs/{failed}", filled: [2]string{"#job-head", "failed"}, truth: trueJob("{failed}")},
 		{name: "fan-out", again: true, path: "/jobs/{fanout}", filled: [2]string{"#job-targets", "slow"}, truth: trueJob("{fanout}")},
 		{name: "edit", path: "/jobs/{failed}/edit", filled: [2]string{"#input", "127.0.0.1:1"}},
+		{name: "change", path: "/jobs/{retrying}/change", filled: [2]string{".edit h1", "Change"}},
 		{name: "queues", path: "/queues", empty: [2]string{"#queues-list", "No queue yet"}, filled: [2]string{"#queues-list", "reports"}, truth: trueQueues},
 		{name: "queue", steady: true, path: "/queues/reports", filled: [2]string{"#queue-head", "reports"}, truth: trueQueue("reports")},
 		{name: "paused queue", again: true, steady: true, path: "/queues/held", filled: [2]string{"#queue-control", "the printer burns"}, truth: trueQueue("held")},

@@ -45,6 +45,12 @@ func TestRetry(t *testing.T) {
 	if j := h.await(words[3], inState("queued")); j.RetryOf != old.ID || string(j.Input) != `{"n":1.10}` || j.Tags[0] != "a" {
 		t.Errorf("%s", j.Raw)
 	}
+	if code, out, _ := run(t, "retry", old.ID, "--server", h.url); code != 0 || strings.Fields(out)[3] != words[3] {
+		t.Errorf("once more: exit code %d: %s", code, out)
+	}
+	if code, out, _ := run(t, "retry", old.ID, "--again", "--server", h.url); code != 0 || strings.Fields(out)[3] == words[3] {
+		t.Errorf("once more with --again: exit code %d: %s", code, out)
+	}
 	if code, _, _ := run(t, "retry", "--server", h.url); code != 2 {
 		t.Errorf("exit code %d", code)
 	}

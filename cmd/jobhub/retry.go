@@ -12,13 +12,15 @@ import (
 const retryUsage = `Usage: jobhub retry ID… [flags]
 
 Submits jobs again that have ended. Each becomes a new job, whose id is printed behind
-that of the old one; the old one stays as it is.
+that of the old one; the old one stays as it is. If it has a retry already, that is printed,
+unless --again asks for another one.
 
 `
 
 func runRetry(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs, c := clientFlags("retry", retryUsage, stderr)
 	targets := fs.String("targets", "", "of a fan-out, call only these `targets` again, with commas between them")
+	again := fs.Bool("again", false, "make another retry of jobs that have one")
 	ids, code, ok := parseClient(fs, args)
 	if !ok {
 		return code
@@ -29,6 +31,9 @@ func runRetry(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	}
 	for _, id := range ids {
 		retry := func() (client.Job, error) { return c.Retry(ctx, id, nil) }
+		if *again {
+			retry = func() (client.Job, error) { return c.RetryAgain(ctx, id) }
+		}
 		if *targets != "" {
 			retry = func() (client.Job, error) { return c.RetryTargets(ctx, id, strings.Split(*targets, ",")) }
 		}

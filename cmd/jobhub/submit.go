@@ -31,6 +31,7 @@ func runSubmit(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		s.RunAt, err = time.Parse(time.RFC3339, text)
 		return err
 	})
+	fs.BoolFunc("unique", "only if no job of this kind, queue and input is unfinished; else print that one", func(string) error { s.Unique = &client.Unique{}; return nil })
 	fs.DurationVar(&s.Timeout, "timeout", 0, "of one attempt (default 5m)")
 	key := fs.String("key", "", "idempotency `key`: submitting again with it gives the same job")
 	wait := fs.Bool("wait", false, "wait for the end and print the result; exit code 0 only if the job succeeded")

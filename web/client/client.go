@@ -95,7 +95,7 @@ func (c *Client) call(ctx context.Context, method, path string, header http.Head
 		return readProblem(res)
 	}
 	text, err := io.ReadAll(res.Body)
-	if err != nil {
+	if err != nil || out == nil {
 		return err
 	}
 	return json.Unmarshal(text, out)

@@ -35,6 +35,8 @@ type Job struct {
 	ExpiresAt       time.Time      `json:"expires_at"` // the queue's deadline
 	CancelRequested bool           `json:"cancel_requested"`
 	RetryOf         string         `json:"retry_of"`
+	RetriedBy       string         `json:"retried_by"` // its newest retry
+	Existing        bool           `json:"existing"`   // of an answer to Submit or Retry: it was there already, and none was made
 	Parent          string         `json:"parent"`
 	Version         uint64         `json:"version"` // counts its changes of state
 	Epoch           string         `json:"epoch"`   // with Seq: the position at which it was read
@@ -93,6 +95,7 @@ type Submission struct {
 	Retry    Retry         `json:"retry,omitzero"`
 
 	Callbacks []Callback `json:"callbacks,omitempty"`
+	Unique    *Unique    `json:"unique,omitzero"` // nil for any number of such jobs
 }
 
 // Callback is where the hub tells of a job's changes, signed as Standard Webhooks 1.0 says.

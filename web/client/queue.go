@@ -102,7 +102,7 @@ func (c *Client) changeQueue(ctx context.Context, method, name, verb string, in 
 }
 
 // Retry submits a job like one that has ended, with the same input or, if that is not
-// nil, another.
+// nil, another. If the job has such a retry already, it returns that.
 func (c *Client) Retry(ctx context.Context, id string, input jsontext.Value) (Job, error) {
 	return c.retry(ctx, id, struct {
 		Input jsontext.Value `json:"input,omitzero"`

@@ -30,7 +30,8 @@ func bulkText(j jobs.Job) (what, how string) {
 			at.Count, at.Total = *far.Done, *far.Total
 		}
 	}
-	verbs := map[jobs.Action][3]string{jobs.CancelAll: {"Cancelling", "Cancelled", "cancelled"}, jobs.RetryAll: {"Retrying", "Retried", "submitted once more"}}[in.Action]
+	verbs := map[jobs.Action][3]string{jobs.CancelAll: {"Cancelling", "Cancelled", "cancelled"}, jobs.RetryAll: {"Retrying", "Retried", "submitted once more"},
+		jobs.DeleteAll: {"Deleting", "Deleted", "deleted"}, jobs.RunAll: {"Running", "Told to run", "told to run"}}[in.Action]
 	if verbs[0] == "" {
 		verbs = [3]string{"Working on", "Worked on", "done"}
 	}
@@ -67,6 +68,9 @@ func bulkText(j jobs.Job) (what, how string) {
 		how = problemLine(j.Error)
 	case at.Skipped > 0:
 		how = count(at.Skipped) + " skipped: by then in a state that is not for this"
+		if in.Action == jobs.RetryAll {
+			how += ", or retried before"
+		}
 	case j.State.Final():
 	case j.CancelRequested:
 		how = "is told to stop"
