@@ -63,7 +63,7 @@ type Store interface {
 	Wait(ctx context.Context, seq uint64) error
 
 	// Trim forgets events, and jobs out of their retention; it returns how many jobs. The
-	// newest event always stays.
+	// newest event always stays. After an error whose outcome is unknown, Commit fails, too.
 	Trim(ctx context.Context, t Trim) (int, error)
 
 	// Close ends all use of the store. All methods but Head return ErrClosed from then on,

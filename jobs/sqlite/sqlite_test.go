@@ -196,3 +196,25 @@ func FuzzLogRow(f *testing.F) {
 		}
 	})
 }
+
+// After a flush of Trim that failed nothing more is stored: that a later flush succeeds
+// proves nothing.
+func TestFailedTrim(t *testing.T) {
+	s, err := Open(t.Context(), t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	batch := &jobs.Batch{Now: time.Now()}
+	if err := s.flushed(jobs.ErrNoSpace); !errors.Is(err, jobs.ErrNoSpace) || s.Commit(t.Context(), batch) != nil {
+		t.Errorf("after a full disk: %v", err)
+	}
+	broken := errors.New("input/output error")
+	s.flushed(broken)
+	if err := s.Commit(t.Context(), batch); !errors.Is(err, broken) {
+		t.Errorf("Commit: %v", err)
+	}
+	if _, err := s.Trim(t.Context(), jobs.Trim{Retained: time.Now(), Limit: 1}); !errors.Is(err, broken) {
+		t.Errorf("Trim: %v", err)
+	}
+}
