@@ -39,6 +39,7 @@ func (s *Store) job(ctx context.Context, tenant string, id jobs.ID, load func(co
 		return sqlitex.Execute(conn, "SELECT 1 FROM gone WHERE id=? AND tenant=?", &sqlitex.ExecOptions{Args: []any{id[:], tenant},
 			ResultFunc: func(*sqlite.Stmt) error { gone = true; return nil }})
 	})
+	err = s.damaged(err, "job %s", id)
 	if err == nil && gone {
 		err = jobs.ErrGone
 	}
@@ -80,5 +81,5 @@ func (s *Store) ReadPayload(ctx context.Context, tenant string, id jobs.ID, part
 		n, err = io.ReadFull(blob, p[:min(int64(len(p)), size-off)])
 		return err
 	})
-	return n, size, err
+	return n, size, s.damaged(err, "a payload of job %s", id)
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"zombiezen.com/go/sqlite/sqlitex"
 
