@@ -97,10 +97,10 @@ func (p *Problem) Error() string {
 	return s
 }
 
-// Is makes errors.Is compare problems by their code and status.
+// Is makes errors.Is compare problems by their type, code and status.
 func (p *Problem) Is(target error) bool {
 	t, ok := target.(*Problem)
-	return ok && t.Code == p.Code && t.Status == p.Status
+	return ok && t.Type == p.Type && t.Code == p.Code && t.Status == p.Status
 }
 
 func newProblem(code Code, title, format string, args ...any) *Problem {
