@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,10 +57,18 @@ func newBatch(s *Server, outer *http.Request, items []batchItem, most int64) *ba
 // take makes room for a part of an answer, within what the batch and all answers may have.
 func (b *batch) take(n int64) bool {
 	if b.room.Add(-n) < 0 || !b.server.answers.take(n) {
+		b.room.Add(n)
 		return false
 	}
 	b.taken.Add(n)
 	return true
+}
+
+// give gives back what an answer took that is not kept.
+func (b *batch) give(n int64) {
+	b.room.Add(n)
+	b.taken.Add(-n)
+	b.server.answers.give(n)
 }
 
 // end gives back what the answers took.
@@ -215,6 +224,7 @@ func (b *batch) ask(w *itemWriter, req *http.Request) {
 			b.server.Logger.Error("an item of a batch panicked", "path", req.URL.Path, "panic", p, "stack", string(debug.Stack()))
 		}
 		if !w.over {
+			w.batch.give(w.taken)
 			*w = itemWriter{header: http.Header{}}
 			writeProblem(w, jobs.Problem{Type: "urn:jobhub:problem:internal", Title: "Broken answer", Status: http.StatusBadGateway, Code: jobs.Internal,
 				Detail: "The answer broke off. Whether the request had its effect is unknown."}, req.URL.Path)
@@ -379,6 +389,7 @@ type itemWriter struct {
 	status int
 	body   []byte
 	over   bool   // more was written than there is room for
+	taken  int64  // bytes of the room that are its own: those written, or announced
 	batch  *batch // whose room it takes; nil for what the batch itself says
 	cancel func() // ends the request; may be nil
 }
@@ -386,22 +397,39 @@ type itemWriter struct {
 func (w *itemWriter) Header() http.Header { return w.header }
 
 func (w *itemWriter) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 { // 1xx are about the way, not the answer
-		w.status = status
+	if w.status != 0 || status < 200 { // 1xx are about the way, not the answer
+		return
+	}
+	w.status = status
+	if size, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64); err == nil && size > 0 {
+		w.room(size) // at once: pieces of several answers would leave no room for any of them
 	}
 }
 
 func (w *itemWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	if w.batch != nil && (w.over || len(w.body)+len(p) > maxAnswer || !w.batch.take(int64(len(p)))) {
-		w.over, w.body = true, nil
-		if w.cancel != nil {
-			w.cancel()
-		}
+	if !w.room(int64(len(w.body) + len(p))) {
 		return 0, errTooLarge
 	}
 	w.body = append(w.body, p...)
 	return len(p), nil
+}
+
+// room makes room for an answer of a size. Without it the request ends.
+func (w *itemWriter) room(size int64) bool {
+	switch more := size - w.taken; {
+	case w.batch == nil || more <= 0 && !w.over:
+		return true
+	case !w.over && size <= maxAnswer && w.batch.take(more):
+		w.taken = size
+		return true
+	}
+	w.over, w.body = true, nil
+	if w.batch.give(w.taken); w.cancel != nil {
+		w.cancel()
+	}
+	w.taken = 0
+	return false
 }
 
 // Flush does nothing: an answer is read when it is whole.

@@ -129,8 +129,10 @@ func (s *Server) writeJob(w http.ResponseWriter, r *http.Request, job *jobs.Job,
 		job.Result, parts = hole, append(parts, result)
 	}
 	rest := appendJob(nil, job, pos)
+	size := int64(len(rest)+1-len(parts)) + left(input) + left(result)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	w.WriteHeader(http.StatusOK)
 	for _, part := range parts {
 		var before []byte

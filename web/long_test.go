@@ -70,7 +70,7 @@ func TestLongAnswersHaveABound(t *testing.T) {
 			t.Fatalf("%d bytes stay taken", w.HeldBytes())
 		}
 	}
-	if r := w.do("GET", path, "").want(200); !strings.Contains(r.body, string(answers["huge"].Body[:1000])) {
+	if r := w.do("GET", path, "").want(200); !strings.Contains(r.body, `0123456789abcde\n0123456789abcde\n`) {
 		t.Error("it is not served afterwards")
 	}
 	w.do("POST", "/v1/batch", `{"requests":[{"method":"GET","path":"/v1/jobs?limit=1"}]}`).want(200)
