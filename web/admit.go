@@ -54,7 +54,7 @@ var hostForm = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9
 // isOwn reports whether an origin is the hub's: as it was called, or as its address says,
 // since a proxy may speak TLS for it.
 func (s *Server) isOwn(origin string, r *http.Request) bool {
-	return strings.EqualFold(origin, ownOrigin(r)) || s.origin != "" && strings.EqualFold(origin, s.origin)
+	return strings.EqualFold(origin, ownOrigin(r)) || r.TLS == nil && strings.EqualFold(origin, "http://"+r.Host) || s.origin != "" && strings.EqualFold(origin, s.origin)
 }
 
 func ownOrigin(r *http.Request) string { return gateway.SenderOf(r).Proto + "://" + r.Host }

@@ -3,7 +3,9 @@ package web_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,7 +147,12 @@ var rights = map[string]string{
 }
 
 func TestWhoMayUseARoute(t *testing.T) {
-	w := start(t)
+	w := startIn(t, t.TempDir(), func(p *parts) { p.web.Proxies = []netip.Prefix{loopbackRange} })
+	n := 0
+	elsewhere := func(path string) []string { // each comes from an address of its own, as wrong credentials are counted
+		n++
+		return append(formHeaders(path), "X-Forwarded-For", fmt.Sprintf("192.0.%d.%d", n/250, n%250+1))
+	}
 	admin := w.key(auth.Admin, "default")
 	callers := map[string]string{"admin": admin, "nobody": "", "a stranger": "jh_" + strings.Repeat("a", 52), "a forger": "jht_e30.AAAA"}
 	for role := range auth.Roles {
@@ -172,7 +179,7 @@ func TestWhoMayUseARoute(t *testing.T) {
 			t.Run(pattern+" by "+caller, func(t *testing.T) {
 				w.bearer = admin
 				method, path, body := w.prepare(good)
-				r := w.with(bearer, method, path, body, formHeaders(path)...)
+				r := w.with(bearer, method, path, body, elsewhere(path)...)
 				r.t = t
 				switch {
 				case allowed == "all":
@@ -207,7 +214,7 @@ func TestWhoMayUseARoute(t *testing.T) {
 				id = parts[3]
 			}
 			token := w.token(`{"jobs":["` + id + `"],"queues":["q"],"tags":["t"],"actions":["watch","cancel"]}`)
-			r := w.with(token, method, path, body, formHeaders(path)...)
+			r := w.with(token, method, path, body, elsewhere(path)...)
 			r.t = t
 			switch {
 			case allowed == "all":

@@ -31,7 +31,9 @@ func FuzzBatch(f *testing.F) {
 		if len(items) > maxItems {
 			t.Fatalf("%d items", len(items))
 		}
-		b := newBatch(nil, &http.Request{Host: "hub", Header: http.Header{"Authorization": {"Bearer x"}}}, items, maxAnswers)
+		server := new(Server)
+		server.settings.Store(&settings{Settings: Settings{KeyHeader: DefaultKeyHeader}})
+		b := newBatch(server, &http.Request{Host: "hub", Header: http.Header{"Authorization": {"Bearer x"}}}, items, maxAnswers)
 		b.key = itemKeys("k")
 		done := 0
 		for round := 0; done < len(items); round++ {

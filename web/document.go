@@ -107,7 +107,8 @@ func (s *Server) writeJob(w http.ResponseWriter, r *http.Request, job *jobs.Job,
 		return
 	}
 	input, result, body, err := s.partsOf(r.Context(), job)
-	if err == nil && (body != nil || result != nil && !job.State.Final()) { // it has to be encoded anew, or may change
+	small := left(input)+left(result) <= maxChecked                                  // then what older versions have stored is made presentable
+	if err == nil && (small || body != nil || result != nil && !job.State.Final()) { // it has to be encoded anew, or may change
 		whole, pos, release, err := s.wholeJob(r.Context(), job.Tenant, job.ID)
 		defer release()
 		if err != nil {
@@ -129,7 +130,7 @@ func (s *Server) writeJob(w http.ResponseWriter, r *http.Request, job *jobs.Job,
 		job.Result, parts = hole, append(parts, result)
 	}
 	rest := appendJob(nil, job, pos)
-	size := int64(len(rest)+1-len(parts)) + left(input) + left(result)
+	size := int64(len(rest)+1-len(parts)*len(hole)) + left(input) + left(result)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))

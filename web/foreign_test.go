@@ -317,7 +317,7 @@ func TestAnswersThatEndNothing(t *testing.T) {
 		if job := v.ended(id); job.Response != nil || job.State != jobs.Failed || job.Reason != jobs.Rejected {
 			t.Errorf("%s: %s %s, %+v", name, job.State, job.Reason, job.Response)
 		}
-		if status, header, _ := v.send("GET", "/v1/jobs/"+id.String()+"/response", ""); status != 500 || header.Get("AsyncResult") != "500" {
+		if status, header, _ := v.send("GET", "/v1/jobs/"+id.String()+"/response", ""); status != 502 || header.Get("AsyncResult") != "502" {
 			t.Errorf("%s: the response is %d %v", name, status, header)
 		}
 	}

@@ -75,6 +75,7 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 	who, _ := ctx.Value(identityKey{}).(auth.Identity)
 	good, stop := s.while(context.WithoutCancel(ctx), who)
 	defer stop()
+	client := clientOf(ctx)
 	changed := s.Hub.Signal(hub.Filter{Tenant: tenant, Job: id})
 	defer changed.Close()
 	timer := time.NewTimer(most)
@@ -95,8 +96,8 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 			return job, pos, large, nil
 		case <-s.ending(ctx):
 			return job, pos, large, nil
-		case <-ctx.Done():
-			return job, pos, large, ctx.Err()
+		case <-client.Done():
+			return job, pos, large, client.Err()
 		}
 	}
 }
@@ -186,6 +187,16 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	h.Set("Content-Security-Policy", "sandbox")
 	if job.State == jobs.Succeeded {
 		h.Set("AsyncResult", "200")
+		if rest != nil && rest.Left() <= maxChecked {
+			whole, _, release, err := s.wholeJob(r.Context(), job.Tenant, job.ID)
+			defer release()
+			if err != nil {
+				h.Del("AsyncResult")
+				s.fail(w, r, err)
+				return
+			}
+			job, rest = &whole, nil
+		}
 		if rest != nil {
 			h.Set("Content-Type", "application/json")
 			h.Set("Cache-Control", "no-store")

@@ -104,7 +104,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 	}
 	job := accepted.Job
 	if p.waiting {
-		now, _, large, err := s.awaitFinal(clientOf(r.Context()), job.Tenant, job.ID, p.wait)
+		now, _, large, err := s.awaitFinal(r.Context(), job.Tenant, job.ID, p.wait)
 		if err == nil && now.State.Final() {
 			h.Set("Operation-Location", "/v1/jobs/"+job.ID.String())
 			s.writeOutcome(w, r, &now, large)

@@ -82,12 +82,19 @@ func kept(dial func(ctx context.Context, network, address string) (net.Conn, err
 
 // keptOf is the connection below one of net/http, or nil where several requests share it.
 func keptOf(conn net.Conn) *keptConn {
-	if c, ok := conn.(*tls.Conn); ok {
-		if c.ConnectionState().NegotiatedProtocol == "h2" {
+	for {
+		switch c := conn.(type) {
+		case *keptConn:
+			return c
+		case *tls.Conn:
+			if c.ConnectionState().NegotiatedProtocol == "h2" {
+				return nil
+			}
+			conn = c.NetConn()
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
 			return nil
 		}
-		conn = c.NetConn()
 	}
-	c, _ := conn.(*keptConn)
-	return c
 }
