@@ -75,7 +75,6 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 	who, _ := ctx.Value(identityKey{}).(auth.Identity)
 	good, stop := s.while(context.WithoutCancel(ctx), who)
 	defer stop()
-	client := clientOf(ctx)
 	changed := s.Hub.Signal(hub.Filter{Tenant: tenant, Job: id})
 	defer changed.Close()
 	timer := time.NewTimer(most)
@@ -96,8 +95,8 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 			return job, pos, large, nil
 		case <-s.ending(ctx):
 			return job, pos, large, nil
-		case <-client.Done():
-			return job, pos, large, client.Err()
+		case <-ctx.Done():
+			return job, pos, large, ctx.Err()
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/static"
 	"jobhub/web/auth"
+	"jobhub/web/gateway"
 	"jobhub/web/view"
 )
 
@@ -120,7 +121,7 @@ func (s *Server) setSession(w http.ResponseWriter, r *http.Request, session stri
 
 // reachedByTLS reports whether browsers reach the hub by https, itself or by a proxy in front.
 func (s *Server) reachedByTLS(r *http.Request) bool {
-	return r.TLS != nil || strings.HasPrefix(s.origin, "https://")
+	return gateway.SenderOf(r).Proto == "https"
 }
 
 func (s *Server) askForKey(w http.ResponseWriter, r *http.Request, status int, l view.Login) {

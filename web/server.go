@@ -101,6 +101,12 @@ func New(c Config) *Server {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	outer := r
+	defer func(w http.ResponseWriter) {
+		if p := recover(); p != nil { // net/http then reads what is left of the body, without a deadline of its own
+			http.NewResponseController(w).SetReadDeadline(time.Now())
+			panic(p)
+		}
+	}(w)
 	w, r, done := peers.Guard(w, r, s.StallLimit, errSlowBody)
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")

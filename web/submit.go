@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"net/http"
@@ -104,7 +105,8 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 	}
 	job := accepted.Job
 	if p.waiting {
-		now, _, large, err := s.awaitFinal(r.Context(), job.Tenant, job.ID, p.wait)
+		ctx := context.WithValue(clientOf(r.Context()), identityKey{}, identity(r))
+		now, _, large, err := s.awaitFinal(ctx, job.Tenant, job.ID, p.wait)
 		if err == nil && now.State.Final() {
 			h.Set("Operation-Location", "/v1/jobs/"+job.ID.String())
 			s.writeOutcome(w, r, &now, large)

@@ -77,12 +77,12 @@ func (b *body) end() {
 	b.closed = true
 }
 
-// failed reports whether the client broke it. A nil body is whole.
-func (b *body) failed() bool {
+// failure is how the client broke it; nil if it did not. A nil body is whole.
+func (b *body) failure() error {
 	if b == nil {
-		return false
+		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.err != nil
+	return b.err
 }

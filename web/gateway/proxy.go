@@ -74,14 +74,14 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 		},
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
 			trip := tripOf(req)
-			late, _ := errors.AsType[*jobs.Problem](err) // of a body that came no further
+			late, _ := errors.AsType[*jobs.Problem](cmp.Or(trip.body.failure(), err)) // of a body that came no further
 			switch {
 			case late != nil:
 				w.Header().Set("Connection", "close")
 				fail(w, req, late)
 			case req.Context().Err() != nil: // nobody is there to hear of it
 				panic(http.ErrAbortHandler)
-			case trip.body.failed():
+			case trip.body.failure() != nil:
 				w.Header().Set("Connection", "close")
 				fail(w, req, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
 			default:
@@ -124,7 +124,7 @@ func (r *Route) Pass(w http.ResponseWriter, req *http.Request, amend func(http.H
 		http.NewResponseController(w).EnableFullDuplex() // else the body is read to its end before the answer begins
 	}
 	r.proxy.ServeHTTP(&interim{w}, req)
-	if trip.begun && trip.body.failed() { // what follows on this connection can't be told from the body
+	if trip.begun && trip.body.failure() != nil { // what follows on this connection can't be told from the body
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
