@@ -31,7 +31,7 @@ func DecodeEdit(data []byte) (edit Edit, err error) {
 	}
 	edit = Edit{Priority: doc.Priority, Queue: doc.Queue, Tags: doc.Tags}
 	if doc.Queue != nil && !WellFormedName(*doc.Queue) {
-		return edit, invalid("/queue", "must be 1 to 64 of a-z 0-9 . _ -")
+		return edit, invalid("/queue", "must be "+NameRule)
 	}
 	if doc.Priority != nil {
 		if err := checkPriority(*doc.Priority); err != nil {

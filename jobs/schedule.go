@@ -243,7 +243,7 @@ func within(pointer string, p *Problem) *Problem {
 }
 
 func noSchedule(name string) error {
-	return newProblem(NotFound, "Not found", "There is no schedule %s; a name is 1 to 64 of a-z 0-9 . _ -, and not . or ..", name)
+	return newProblem(NotFound, "Not found", "There is no schedule %s; a name is "+NameRule, name)
 }
 
 // Schedules returns the schedules of a tenant by name.

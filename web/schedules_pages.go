@@ -140,7 +140,7 @@ func (s *Server) makeScheduleForm(w http.ResponseWriter, r *http.Request) {
 	}
 	one := jobs.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Overlap: form.Values["overlap"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: caller(r)}
 	if !jobs.WellFormedName(one.Name) {
-		form.Errors["name"] = "must be 1 to 64 of a-z 0-9 . _ -, and not . or .."
+		form.Errors["name"] = "must be " + jobs.NameRule
 	}
 	if len(form.Errors) > 0 { // say all that is wrong at once
 		err = s.Engine.CheckSchedule(tenant(r), &one)
