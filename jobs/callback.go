@@ -263,14 +263,15 @@ func (e *Engine) limitDeliveries(ctx context.Context, tenant string, callbacks i
 	})
 }
 
-// AppendCallbacks appends callbacks as they are shown: without their secrets.
+// AppendCallbacks appends callbacks as they are shown: without their secrets, and without
+// credentials in their URLs.
 func AppendCallbacks(b []byte, list []Callback) []byte {
 	b = append(b, '[')
 	for i, c := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(append(b, `{"url":`...), c.URL)
+		b = append(append(b, `{"url":`...), shownURL(c.URL)...)
 		if len(c.Events) > 0 {
 			b = appendTags(append(b, `,"events":`...), c.Events)
 		}

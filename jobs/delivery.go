@@ -77,8 +77,9 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 	trace, _, _ := strings.Cut(job.Trace(), " ")
 	for _, c := range told {
 		id := uuid.Must(uuid.NewV7())
+		input, hidden := SplitCredentials(appendDelivery(nil, "msg_"+id.String(), &c, trace, body), e.maskedNames())
 		delivery := accept(Job{ID: id, Tenant: job.Tenant, Kind: KindWebhook, Queue: CallbackQueue, State: Queued, Key: hostOf(c.URL), Tags: []string{t.String()},
-			Input: appendDelivery(nil, "msg_"+id.String(), &c, trace, body), Parent: job.ID, Via: Via{Trace: trace}, Callbacks: []Callback{c},
+			Input: input, Credentials: hidden, Parent: job.ID, Via: Via{Trace: trace}, Callbacks: []Callback{c},
 			MaxAttempts: len(CallbackRetries) + 1, Backoff: Backoff{Exponential, CallbackRetries[0], CallbackRetries[len(CallbackRetries)-1]},
 			Timeout: deliveryTimeout, Retention: DefaultRetention, CreatedAt: at})
 		delivery.Event.bound()

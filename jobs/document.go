@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// This file writes the public JSON of jobs and events (CONTRACT sections 4 and 7).
+// This file writes the public JSON of jobs and events.
 // It appends to a buffer because every event passes through it.
 
 // TimeFormat is RFC 3339 in UTC with milliseconds, the precision that is stored.

@@ -31,7 +31,7 @@ func DecodeEdit(data []byte) (edit Edit, err error) {
 	}
 	edit = Edit{Priority: doc.Priority, Queue: doc.Queue, Tags: doc.Tags}
 	if doc.Queue != nil && !WellFormedName(*doc.Queue) {
-		return edit, invalid("/queue", "must be 1 to 64 of a-z 0-9 . _ -")
+		return edit, invalid("/queue", "must be "+NameRule)
 	}
 	if doc.Priority != nil {
 		if err := checkPriority(*doc.Priority); err != nil {
@@ -141,6 +141,11 @@ func (e *Engine) apply(edit Edit, job Job, now time.Time) (Change, bool) {
 // the queue to which it is to move has no room. A job that moves lines up at the back of
 // its new queue; with an ordering key it keeps its order of acceptance there.
 func (e *Engine) Change(ctx context.Context, tenant string, id ID, edit Edit) (Job, Position, error) {
+	if edit.Queue != nil {
+		if err := e.names.mention(tenant, *edit.Queue, ""); err != nil {
+			return Job{}, Position{}, err
+		}
+	}
 	return e.revise(ctx, tenant, id, func(job Job) (Change, bool, error) {
 		if job.State == Running || job.State.Final() {
 			return Change{}, false, newProblem(Conflict, "Not to be changed", "The job %s; only one that waits for its turn can be changed.", stands(job.State))

@@ -300,12 +300,26 @@ func TestDelete(t *testing.T) {
 		if events, err := w.store.Read(ctx, jobs.ReadQuery{After: w.store.Head().Seq - 1}); err != nil || events[0].Type != jobs.JobDeleted || events[0].Job != queued.ID || events[0].Version != 3 {
 			t.Errorf("the last event: %+v, %v", events, err)
 		}
+		again := func(fingerprint string) error {
+			_, err := w.engine.Submit(ctx, jobs.Spec{Tenant: jobs.DefaultTenant, Kind: "nobody", Key: &jobs.Key{Scope: "s", Key: "x", Fingerprint: []byte(fingerprint), Until: time.Now().Add(time.Hour)}})
+			return err
+		}
+		if err := again("f"); !errors.Is(err, jobs.ErrGone) { // else a repetition would run twice
+			t.Errorf("its idempotency key: %v", err)
+		}
+		if p, ok := errors.AsType[*jobs.Problem](again("other")); !ok || p.Status != 422 {
+			t.Errorf("its idempotency key with another body: %v", p)
+		}
 		if a, err := w.engine.Retry(ctx, jobs.DefaultTenant, child.ID, jobs.Again{}); err != nil || a.Job.State != jobs.Queued {
 			t.Errorf("a retry of its child: %+v, %v", a.Job, err)
 		}
 		w.close(0)
 		w.open(nil, 0)
 		w.expect("counters after a restart", w.counts("default"), "queued 1 cancelled 1 ")
+		time.Sleep(time.Hour)
+		if err := again("f"); err != nil {
+			t.Errorf("the idempotency key after its time: %v", err)
+		}
 	})
 }
 

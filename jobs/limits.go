@@ -3,6 +3,9 @@ package jobs
 // The bounds of what callers may ask of an engine, each with what refuses more. All that
 // waits or is kept in memory for somebody has one.
 const (
+	DefaultQueues = 1000 // queues that a tenant names, unless NameLimits say otherwise: what metrics, pages and people can tell apart; 422
+	DefaultKinds  = 1000 // kinds, likewise; 422
+
 	MaxKinds       = 1000    // kinds that one worker names; 422
 	MaxQueues      = 1000    // queues that one worker names; 422
 	MaxSlots       = 10_000  // attempts of one worker at the same time; 422

@@ -81,6 +81,24 @@ func (c Credentials) Join(doc Value) Value {
 	})
 }
 
+// placeholders are the places, as JSON pointers, where a document says Hidden instead of a
+// credential.
+func placeholders(doc Value, more []string) (at []string) {
+	editMembers(doc, func(name string, _ jsontext.Kind, pointer func() jsontext.Pointer) edit {
+		if !isCredential(name, more) {
+			return nil
+		}
+		place := pointer()
+		return func(value Value) Value {
+			if place.Parent().LastToken() == "headers" && string(value) == `"`+Hidden+`"` {
+				at = append(at, string(place))
+			}
+			return nil
+		}
+	})
+	return at
+}
+
 // mayName reports whether the last token of a pointer is that name. It spares making the
 // pointer of each member.
 func (c Credentials) mayName(name string) bool {
@@ -234,6 +252,15 @@ func hideInURL(quoted Value, more []string) Value {
 		return nil
 	}
 	return appendString(nil, b.String())
+}
+
+// shownURL is a URL as JSON, with its credentials hidden.
+func shownURL(text string) Value {
+	quoted := Value(appendString(nil, text))
+	if shown := hideInURL(quoted, nil); shown != nil {
+		return shown
+	}
+	return quoted
 }
 
 // unescaped is a name of a query parameter as its reader sees it.

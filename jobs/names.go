@@ -11,12 +11,6 @@ type NameLimits struct {
 	Kinds  int // of those without a handler in the process, since its start: the store keeps no list of kinds
 }
 
-// Defaults of NameLimits: what metrics, pages and people can tell apart.
-const (
-	DefaultQueues = 1000
-	DefaultKinds  = 1000
-)
-
 // names are the queues and kinds that tenants have mentioned.
 type names struct {
 	mu     sync.Mutex // protects the fields below

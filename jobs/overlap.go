@@ -3,7 +3,6 @@ package jobs
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -62,20 +61,6 @@ func (e *Engine) overlapping(t *tick, c *Change) {
 		}
 		return list, nil
 	}})
-}
-
-// cancelled is the change that cancels an unfinished job, or asks its worker to.
-func cancelled(job Job) Change {
-	if job.State != Running {
-		return finish(job, Guard{State: job.State, Version: job.Version}, Cancelled, ByUser, FieldState)
-	}
-	job.CancelRequested = true
-	c := Change{Job: job, If: Guard{State: Running, Lease: job.Lease}, Fields: FieldCancel, Event: Event{Type: JobCancelRequested}}
-	if strings.HasPrefix(job.Lease, inProcess) { // an outside worker's grace begins when it is told
-		c.Job.WakeAt, c.Fields = time.Now().Add(CancelGrace), c.Fields|FieldWake
-	}
-	c.Event.Data = c.Job.ChangedData(c.Fields)
-	return c
 }
 
 // tellReplaced lets the workers know of runs that a tick has replaced.

@@ -70,7 +70,7 @@ func (s *WorkerSpec) check() error {
 	}
 	for member, names := range map[string][]string{"/kinds/": s.Kinds, "/queues/": s.Queues} {
 		if i := slices.IndexFunc(names, func(name string) bool { return !WellFormedName(name) }); i >= 0 {
-			return invalid(member+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -")
+			return invalid(member+strconv.Itoa(i), "must be "+NameRule)
 		}
 	}
 	return nil

@@ -78,7 +78,7 @@ func (r *Run) Partial(result Value, p Progress) {
 }
 
 // report stores progress and, if there is one, a checkpoint.
-func (r *Run) report(p Progress, checkpoint Value) *op {
+func (r *Run) report(p Progress, checkpoint Value) {
 	if p.Data != nil { // what is not JSON is left out
 		p.Data, _ = CompactJSON(p.Data, MaxDepth)
 	}
@@ -89,7 +89,7 @@ func (r *Run) report(p Progress, checkpoint Value) *op {
 	if o := r.progress; o != nil && !o.taken && checkpoint == nil {
 		o.change.Job.Progress = &p
 		c.mu.Unlock()
-		return o
+		return
 	}
 	c.mu.Unlock()
 	o := r.lazily(JobProgress, FieldProgress)
@@ -102,7 +102,6 @@ func (r *Run) report(p Progress, checkpoint Value) *op {
 	o.prepare = prepareProgress
 	r.progress = o
 	r.put(o)
-	return o
 }
 
 // prepareProgress completes a report of progress as its batch is made up: it may have been replaced.

@@ -99,11 +99,16 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 	}
 	return e.writeSchedule(ctx, tenant, s.Name, func(old *Schedule) (Schedule, error) {
 		next := s
-		if old == nil {
-			return next, nil
+		if old != nil {
+			var err error
+			if next.Job, err = old.Credentials.keep(old.Job, s.Job, sameCaller(s.Caller, old.Caller), nil); err != nil {
+				return next, under("/job", err)
+			}
 		}
-		var err error
-		next.Job, err = old.Credentials.keep(old.Job, s.Job, sameCaller(s.Caller, old.Caller), nil)
+		spec, err := next.spec(tenant)
+		if err == nil {
+			err = e.checkHidden(&spec)
+		}
 		return next, under("/job", err)
 	})
 }
@@ -243,7 +248,7 @@ func within(pointer string, p *Problem) *Problem {
 }
 
 func noSchedule(name string) error {
-	return newProblem(NotFound, "Not found", "There is no schedule %s; a name is 1 to 64 of a-z 0-9 . _ -, and not . or ..", name)
+	return newProblem(NotFound, "Not found", "There is no schedule %s; a name is "+NameRule, name)
 }
 
 // Schedules returns the schedules of a tenant by name.

@@ -61,6 +61,9 @@ const (
 
 var wellFormed = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
 
+// NameRule says what WellFormedName takes.
+const NameRule = "1 to 64 of a-z 0-9 . _ -, and not . or .."
+
 // WellFormedName reports whether name may be a kind, a queue or a schedule. Names that
 // mean a place in a path, . and .., would lead browsers and proxies elsewhere.
 func WellFormedName(name string) bool {
@@ -70,7 +73,7 @@ func WellFormedName(name string) bool {
 // WellFormedTag reports whether tag may be a tag of a job.
 func WellFormedTag(tag string) bool { return tag != "" && len(tag) <= maxTag && plainText(tag) }
 
-// specDocument is the JSON of a submission (CONTRACT section 4).
+// specDocument is the JSON of a submission.
 type specDocument struct {
 	Kind     string   `json:"kind"`
 	Queue    *string  `json:"queue"`
@@ -125,13 +128,13 @@ func Invalid(pointer, format string, args ...any) *Problem { return invalid(poin
 func (d *specDocument) spec() (Spec, error) {
 	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.withDefaults()
 	if !WellFormedName(s.Kind) {
-		return s, invalid("/kind", "must be 1 to 64 of a-z 0-9 . _ -, and not . or ..")
+		return s, invalid("/kind", "must be "+NameRule)
 	}
 	if d.Queue != nil {
 		s.Queue = *d.Queue
 	}
 	if !WellFormedName(s.Queue) {
-		return s, invalid("/queue", "must be 1 to 64 of a-z 0-9 . _ -, and not . or ..")
+		return s, invalid("/queue", "must be "+NameRule)
 	}
 	if err := s.Input.Compact(); err != nil { // one line, so that it can stand in a frame
 		return s, invalid("/input", "%s", err)

@@ -22,13 +22,16 @@ var statusOf = map[jobs.Code]int{
 	unauthorized:        http.StatusUnauthorized,
 	forbidden:           http.StatusForbidden,
 	duplicateID:         http.StatusConflict,
-	limitExceeded:       http.StatusTooManyRequests,
+	jobs.LimitExceeded:  http.StatusTooManyRequests,
 	rateLimited:         http.StatusTooManyRequests,
 }
 
+// Codes that the engine does not use.
 const (
 	unauthorized jobs.Code = "unauthorized"
 	forbidden    jobs.Code = "forbidden"
+	duplicateID  jobs.Code = "duplicate_id"
+	rateLimited  jobs.Code = "rate_limited"
 )
 
 // problemOf is an error as the caller may see it, with its status.

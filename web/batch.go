@@ -16,7 +16,7 @@ import (
 	"jobhub/web/gateway"
 )
 
-// This file reads batches (CONTRACT section 6); batch_run.go serves their items,
+// This file reads batches; batch_run.go serves their items,
 // batch_job.go those of asynchronous ones.
 
 const (

@@ -199,7 +199,7 @@ func (c *socket) watch(ctx context.Context, m message) error {
 		return err
 	}
 	if c.viewer != nil {
-		return jobs.NewProblem(limitExceeded, "One view at a time", "Unsubscribe from %s first.", c.viewID)
+		return jobs.NewProblem(jobs.LimitExceeded, "One view at a time", "Unsubscribe from %s first.", c.viewID)
 	}
 	name := viewName(c.who.Tenant, *m.View)
 	if err := c.findView(ctx, c.who, *m.View); err != nil {
@@ -231,7 +231,7 @@ func (c *socket) mayOpen(id string) error {
 		return jobs.NewProblem(duplicateID, "Duplicate id", "A subscription %s exists already; choose another id.", id)
 	}
 	if c.cursor.Len() >= maxSubs {
-		return jobs.NewProblem(limitExceeded, "Too many subscriptions", "A connection holds at most %d.", maxSubs)
+		return jobs.NewProblem(jobs.LimitExceeded, "Too many subscriptions", "A connection holds at most %d.", maxSubs)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func limitRows() []limitRow {
 		{"Body of a batch", bytesText(maxBatch) + ", " + count(maxItems) + " requests", "`413`, `too_large`"},
 		{"Result of a job", bytesText(maxResult), "`413`, `too_large`"},
 		{"One call of a worker with reports", bytesText(maxReport), "`413`, `too_large`"},
-		{"Slots of a worker", count(maxSlots), "`422`"},
+		{"Slots of a worker", count(jobs.MaxSlots), "`422`"},
 		{"Text to search for", bytesText(maxText), "`400`"},
 		{"Jobs, queues and tags of a token", count(maxGranted), "`422`"},
 		{"Queues on a page of `/v1/queues`", count(maxQueues), "`next_cursor`"},

@@ -14,7 +14,7 @@ import (
 
 // This file is about who is at the other end of a WebSocket, and for how long.
 
-// Close codes of the live protocol: the range is the verdict (CONTRACT section 7).
+// Close codes of the live protocol: the range is the verdict.
 const (
 	statusStalled websocket.StatusCode = 4001 // took nothing for too long; may resume
 	statusExpired websocket.StatusCode = 4100 // has to get a new token first

@@ -191,16 +191,16 @@ func (s *Server) changePage(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, err)
 		return
 	}
-	form := view.ScheduleForm{Values: map[string]string{"priority": strconv.Itoa(job.Priority), "queue": job.Queue}}
+	form := view.Form{Values: map[string]string{"priority": strconv.Itoa(job.Priority), "queue": job.Queue}}
 	s.page(w, r, http.StatusOK, view.ChangePage(s.shell(r, s.Hub.Position()), job, form))
 }
 
 // changeForm is POST /jobs/{id}/change. What is wrong is said beside the field.
 func (s *Server) changeForm(w http.ResponseWriter, r *http.Request) {
 	id, err := jobID(r)
-	var form *view.ScheduleForm
+	var form *view.Form
 	if err == nil {
-		form, err = readScheduleForm(w, r, "priority", "queue", "delay")
+		form, err = readFields(w, r, "priority", "queue", "delay")
 	}
 	if err != nil {
 		s.failPage(w, r, err)
@@ -226,7 +226,7 @@ func (s *Server) changeForm(w http.ResponseWriter, r *http.Request) {
 }
 
 // editOf is what the fields of a form say, as PATCH takes it.
-func editOf(form *view.ScheduleForm) (jobs.Edit, error) {
+func editOf(form *view.Form) (jobs.Edit, error) {
 	members := map[string]any{}
 	for _, name := range []string{"queue", "delay"} {
 		if text := form.Values[name]; text != "" {

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,9 +17,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
-	"jobhub/jobs/egress"
 	"jobhub/web/auth"
-	"jobhub/web/gateway"
 )
 
 // jobID is the id in the path. What is not an id is the id of no job.
@@ -103,140 +100,6 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 
 func (s *Server) awaitFinal(ctx context.Context, tenant string, id jobs.ID, most time.Duration) (jobs.Job, jobs.Position, bool, error) {
 	return s.await(ctx, tenant, id, most, func(j *jobs.Job) bool { return j.State.Final() })
-}
-
-// getResponse is GET /v1/jobs/{id}/response, the polling URL.
-func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) {
-	id, err := jobID(r)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	job, _, large, err := jobs.Brief(r.Context(), s.Store, tenant(r), id)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	if job.State.Final() {
-		s.writeOutcome(w, r, &job, large)
-		return
-	}
-	w.Header().Set("Location", "/v1/jobs/"+id.String()+"/response")
-	w.Header().Set("Retry-After", "1")
-	b := append([]byte(`{"id":"`+id.String()+`","progress":"`+progressState(&job)+`","links":`), jobs.AppendLinks(nil, id)...)
-	writeJSON(w, http.StatusAccepted, append(b, '}'))
-}
-
-// writeOutcome answers as the synchronous call would have: with the upstream's answer
-// where there is one, with the result as JSON, or with the problem of the failure.
-// AsyncResult tells such an answer from one about the polling itself.
-func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.Job, large bool) {
-	var rest, body *jobs.Payload // of the result and of the response
-	if large {
-		var err error
-		if rest, body, err = s.outcomeOf(r.Context(), job); err != nil {
-			s.fail(w, r, err)
-			return
-		}
-	}
-	h := w.Header()
-	if resp := job.Response; resp != nil {
-		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
-		answer, header, length := decodedFor(r, resp.Header, wholeBody(r.Context(), resp, body), int64(len(resp.Body))+left(body))
-		if length < 0 {
-			h.Add("Vary", "Accept-Encoding")
-		}
-		for name, values := range header {
-			switch {
-			case name == "Date", !ofRoute && commandsBrowser(name), cors && strings.HasPrefix(name, "Access-Control-"):
-			case name == "Vary":
-				h[name] = append(h[name], values...)
-			default:
-				h[name] = values
-			}
-		}
-		if ofRoute {
-			gateway.DropHubCookies(h)
-		} else {
-			h.Set("Cache-Control", "private, no-store")
-			h.Set("Content-Disposition", "attachment")
-		}
-		h.Set("Content-Security-Policy", "sandbox")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("AsyncResult", strconv.Itoa(resp.Status))
-		switch {
-		case r.Method == http.MethodHead && length == 0: // an answer to HEAD has the length of what is not there
-		case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
-			h.Del("Content-Length")
-		case length >= 0:
-			h.Set("Content-Length", strconv.FormatInt(length, 10))
-		}
-		if _, typed := resp.Header["Content-Type"]; !typed {
-			h["Content-Type"] = nil // else the server would guess one
-		}
-		w.WriteHeader(resp.Status)
-		if r.Method == http.MethodHead {
-			return
-		}
-		if _, err := io.Copy(w, answer); err != nil && r.Context().Err() == nil {
-			panic(http.ErrAbortHandler) // else a part would seem to be all
-		}
-		return
-	}
-	h.Set("Content-Security-Policy", "sandbox")
-	if job.State == jobs.Succeeded {
-		h.Set("AsyncResult", "200")
-		if rest != nil && rest.Left() <= maxChecked {
-			whole, _, release, err := s.wholeJob(r.Context(), job.Tenant, job.ID)
-			defer release()
-			if err != nil {
-				h.Del("AsyncResult")
-				s.fail(w, r, err)
-				return
-			}
-			job, rest = &whole, nil
-		}
-		if rest != nil {
-			h.Set("Content-Type", "application/json")
-			h.Set("Cache-Control", "no-store")
-			h.Set("Content-Length", strconv.FormatInt(rest.Left()+1, 10))
-			w.WriteHeader(http.StatusOK)
-			s.copyPayload(w, r, rest)
-			io.WriteString(w, "\n")
-			return
-		}
-		writeJSON(w, http.StatusOK, jobs.Shown(job.Result))
-		return
-	}
-	p := outcomeProblem(job)
-	h.Set("AsyncResult", strconv.Itoa(p.Status))
-	writeProblem(w, p, "/v1/jobs/"+job.ID.String())
-}
-
-// outcomeProblem is why a job without an answer ended.
-func outcomeProblem(job *jobs.Job) jobs.Problem {
-	p := jobs.Problem{Type: "urn:jobhub:problem:" + string(job.Reason), Title: "The job " + job.State.String(), Code: jobs.Code(job.Reason)}
-	if job.Error != nil {
-		p = *job.Error
-	} else if job.State == jobs.Cancelled {
-		p.Title, p.Code, p.Type = "Cancelled", "cancelled", "urn:jobhub:problem:cancelled"
-		if p.Detail = "The job was cancelled before it had an answer."; job.Reason == jobs.ByParent {
-			p.Detail = "The job was cancelled because one that it waited for did not succeed."
-		}
-	}
-	switch {
-	case job.State == jobs.Cancelled:
-		p.Status = http.StatusConflict
-	case job.Reason == jobs.Expired:
-		p.Status = http.StatusServiceUnavailable
-	case job.Reason == jobs.TimedOut:
-		p.Status = http.StatusGatewayTimeout
-	case p.Code == egress.UpstreamUnreachable || p.Code == egress.UpstreamStatus || p.Code == jobs.BlockedAddress: // as the synchronous call
-		p.Status = http.StatusBadGateway
-	default:
-		p.Status = http.StatusInternalServerError
-	}
-	return p
 }
 
 // cancel is POST /v1/jobs/{id}/cancel and DELETE /v1/jobs/{id}.

@@ -34,13 +34,12 @@ const (
 	maxMakerForm = 256 << 10               // bytes of a form with a schedule: its job takes 64 KiB, which grow by escaping
 	maxBulkForm  = 64 << 10                // bytes of a form with selected jobs
 	maxPicked    = 500                     // jobs selected by hand: as many as a page can have
-	maxQueues    = 1000                    // queues on a page of /v1/queues: as many as a tenant has, unless the configuration says otherwise
+	maxQueues    = jobs.DefaultQueues      // queues on a page of /v1/queues: as many as a tenant has, unless the configuration says otherwise
 	maxQueueName = 64                      // bytes
 	maxText      = 256                     // bytes of a text to search for
 	maxGranted   = 100                     // jobs, queues and tags of one token
 
 	maxProgressData = 16 << 10 // bytes of JSON with one progress
-	maxSlots        = 10_000   // of one worker
 )
 
 // Answers.

@@ -116,12 +116,7 @@ func (s *Server) endSession(cookie string) error {
 
 func (s *Server) setSession(w http.ResponseWriter, r *http.Request, session string, until time.Time) {
 	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: session, Path: cmp.Or(s.base, "/"), Expires: until, HttpOnly: true,
-		Secure: s.reachedByTLS(r), SameSite: http.SameSiteStrictMode})
-}
-
-// reachedByTLS reports whether browsers reach the hub by https, itself or by a proxy in front.
-func (s *Server) reachedByTLS(r *http.Request) bool {
-	return gateway.SenderOf(r).Proto == "https"
+		Secure: gateway.SenderOf(r).Proto == "https", SameSite: http.SameSiteStrictMode})
 }
 
 func (s *Server) askForKey(w http.ResponseWriter, r *http.Request, status int, l view.Login) {

@@ -108,6 +108,21 @@ func TestMaskedNames(t *testing.T) {
 	}
 }
 
+// What was copied from where credentials are hidden is refused, not sent with stars.
+func TestHiddenValuesAreNotSent(t *testing.T) {
+	w := start(t)
+	input := `{"url":"http://8.8.8.8/","headers":{"Authorization":"***"}}`
+	for path, at := range map[string]string{"/v1/jobs": "/input", "/v1/schedules/new": "/job/input"} {
+		method, body := "POST", `{"kind":"http","input":`+input+`}`
+		if path != "/v1/jobs" {
+			method, body = "PUT", `{"cron":"0 0 1 1 *","job":`+body+`}`
+		}
+		if p := w.do(method, path, body).want(422); !strings.Contains(p.body, at+"/headers/Authorization") {
+			t.Errorf("%s: %s", path, p.body)
+		}
+	}
+}
+
 // The job of a schedule hides its credentials, too; what is put back unchanged keeps them.
 func TestScheduleCredentials(t *testing.T) {
 	w := start(t)

@@ -12,14 +12,7 @@ import (
 	"jobhub/jobs"
 )
 
-// This file holds the messages of jobhub.v1 (CONTRACT section 7).
-
-// Codes that only the front uses.
-const (
-	duplicateID   jobs.Code = "duplicate_id"
-	limitExceeded           = jobs.LimitExceeded
-	rateLimited   jobs.Code = "rate_limited"
-)
+// This file holds the messages of jobhub.v1.
 
 // message is what a client may send: one type for all, each type uses its members.
 type message struct {

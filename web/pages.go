@@ -88,7 +88,7 @@ func (s *Server) shell(r *http.Request, pos jobs.Position) view.Shell {
 
 func (s *Server) failPage(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(err)
-	if p.Status >= 500 {
+	if p.Status >= 500 && clientOf(r.Context()).Err() == nil {
 		s.Logger.Error("page failed", "path", r.URL.Path, "error", err)
 	}
 	if p.Code == rateLimited {

@@ -57,6 +57,11 @@ func (s *Server) trusts(address string) bool {
 	return err == nil && s.trustsAddress(addr)
 }
 
+// trustsAddress is trusts for those who have the address at hand.
+func (s *Server) trustsAddress(addr netip.Addr) bool {
+	return slices.ContainsFunc(s.settings.Load().Proxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap().WithZone("")) })
+}
+
 // forwardedFor is the addresses in X-Forwarded-For, the nearest last.
 func forwardedFor(r *http.Request) (chain []string) {
 	for _, line := range r.Header.Values("X-Forwarded-For") {
@@ -70,9 +75,4 @@ func forwardedFor(r *http.Request) (chain []string) {
 func lastOf(lines []string) string {
 	list := strings.Split(strings.Join(lines, ","), ",")
 	return strings.TrimSpace(list[len(list)-1])
-}
-
-// trustsAddress is trusts for those who have the address at hand.
-func (s *Server) trustsAddress(addr netip.Addr) bool {
-	return slices.ContainsFunc(s.settings.Load().Proxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap().WithZone("")) })
 }

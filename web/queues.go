@@ -255,7 +255,7 @@ func (s *Server) configure(w http.ResponseWriter, r *http.Request, change func(n
 	name := r.PathValue("name")
 	err := change(name)
 	if errors.Is(err, jobs.ErrNotFound) {
-		err = jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is 1 to 64 of a-z 0-9 . _ -, and not . or ..")
+		err = jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is "+jobs.NameRule)
 	}
 	if err != nil {
 		s.fail(w, r, err)

@@ -28,7 +28,8 @@ var answers = map[string]*jobs.Response{
 	"commands": {Status: 200, Header: http.Header{"Content-Type": {"text/plain"}, "X-Mine": {"1"}, "Clear-Site-Data": {`"*"`}, "Refresh": {"0;url=/"}, "Link": {"</x>; rel=preload"},
 		"Strict-Transport-Security": {"max-age=1"}, "Www-Authenticate": {"Basic"}, "Nel": {"{}"}, "Report-To": {"{}"}, "Reporting-Endpoints": {"a"}, "Alt-Svc": {"h3"},
 		"Cache-Control": {"public"}, "Expires": {"0"}, "Age": {"1"}, "Access-Control-Allow-Origin": {"*"}, "Service-Worker-Allowed": {"/"}, "Set-Login": {"logged-in"},
-		"Content-Disposition": {"inline"}, "Sec-Fetch-Made-Up": {"1"}, "Cross-Origin-Opener-Policy": {"unsafe-none"}}, Body: []byte("ok")},
+		"Content-Disposition": {"inline"}, "Sec-Fetch-Made-Up": {"1"}, "Cross-Origin-Opener-Policy": {"unsafe-none"},
+		"Integrity-Policy": {"blocked-destinations=(script)"}, "Idempotency-Replayed": {"true"}, "Jobhub-Existing": {"true"}}, Body: []byte("ok")},
 	"cookie": {Status: 200, Header: http.Header{"Content-Type": {"text/plain"}, "Set-Cookie": {"a=1"}, "Content-Security-Policy": {"default-src *"},
 		"X-Content-Type-Options": {"none"}, "Asyncresult": {"999"}}, Body: []byte("ok")},
 }

@@ -22,10 +22,10 @@ const (
 )
 
 func (s *Server) schedulesPage(w http.ResponseWriter, r *http.Request) {
-	s.showSchedules(w, r, http.StatusOK, view.ScheduleForm{})
+	s.showSchedules(w, r, http.StatusOK, view.Form{})
 }
 
-func (s *Server) showSchedules(w http.ResponseWriter, r *http.Request, status int, form view.ScheduleForm) {
+func (s *Server) showSchedules(w http.ResponseWriter, r *http.Request, status int, form view.Form) {
 	after := r.URL.Query().Get("after")
 	if after != "" && !jobs.WellFormedName(after) {
 		s.failPage(w, r, badParameter("after", "takes the name of a schedule"))
@@ -44,14 +44,14 @@ func (s *Server) schedulePage(w http.ResponseWriter, r *http.Request) {
 }
 
 // showSchedule shows a schedule, with a form that was refused or with its times.
-func (s *Server) showSchedule(w http.ResponseWriter, r *http.Request, status int, form *view.ScheduleForm) {
+func (s *Server) showSchedule(w http.ResponseWriter, r *http.Request, status int, form *view.Form) {
 	model, err := s.scheduleModel(r.Context(), tenant(r), r.PathValue("name"))
 	if err != nil {
 		s.failPage(w, r, err)
 		return
 	}
 	if form == nil {
-		form = &view.ScheduleForm{Values: map[string]string{"cron": model.It.Cron, "time_zone": model.It.TimeZone, "overlap": cmp.Or(model.It.Overlap, jobs.Overlaps[0])}}
+		form = &view.Form{Values: map[string]string{"cron": model.It.Cron, "time_zone": model.It.TimeZone, "overlap": cmp.Or(model.It.Overlap, jobs.Overlaps[0])}}
 	}
 	s.page(w, r, status, view.SchedulePage(s.shell(r, s.Hub.Position()), model, *form))
 }
@@ -133,14 +133,14 @@ func (s *Server) scheduleOf(ctx context.Context, tenant string, one jobs.Schedul
 
 // makeScheduleForm is POST /schedules: PUT of a new one for those without scripts.
 func (s *Server) makeScheduleForm(w http.ResponseWriter, r *http.Request) {
-	form, err := readScheduleForm(w, r, "name", "cron", "time_zone", "overlap", "kind", "queue", "input", "more", "paused")
+	form, err := readFields(w, r, "name", "cron", "time_zone", "overlap", "kind", "queue", "input", "more", "paused")
 	if err != nil {
 		s.failPage(w, r, err)
 		return
 	}
 	one := jobs.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Overlap: form.Values["overlap"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: caller(r)}
 	if !jobs.WellFormedName(one.Name) {
-		form.Errors["name"] = "must be 1 to 64 of a-z 0-9 . _ -, and not . or .."
+		form.Errors["name"] = "must be " + jobs.NameRule
 	}
 	if len(form.Errors) > 0 { // say all that is wrong at once
 		err = s.Engine.CheckSchedule(tenant(r), &one)
@@ -160,7 +160,7 @@ func (s *Server) makeScheduleForm(w http.ResponseWriter, r *http.Request) {
 
 // changeScheduleForm is POST /schedules/{name}: it changes when a schedule runs.
 func (s *Server) changeScheduleForm(w http.ResponseWriter, r *http.Request) {
-	form, err := readScheduleForm(w, r, "cron", "time_zone", "overlap")
+	form, err := readFields(w, r, "cron", "time_zone", "overlap")
 	if err != nil {
 		s.failPage(w, r, err)
 		return
@@ -183,7 +183,7 @@ func (s *Server) pauseSchedule(paused bool) http.HandlerFunc {
 }
 
 // changeSchedule changes a schedule; what is wrong is said in the form, if there is one.
-func (s *Server) changeSchedule(w http.ResponseWriter, r *http.Request, form *view.ScheduleForm, edit func(*jobs.Schedule)) {
+func (s *Server) changeSchedule(w http.ResponseWriter, r *http.Request, form *view.Form, edit func(*jobs.Schedule)) {
 	name := r.PathValue("name")
 	_, err := s.Engine.ChangeSchedule(r.Context(), tenant(r), name, edit)
 	switch {
@@ -228,12 +228,12 @@ func (s *Server) deleteScheduleForm(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, "/schedules")
 }
 
-// readScheduleForm reads the fields of a form as they were written.
-func readScheduleForm(w http.ResponseWriter, r *http.Request, fields ...string) (*view.ScheduleForm, error) {
+// readFields reads the fields of a form as they were written.
+func readFields(w http.ResponseWriter, r *http.Request, fields ...string) (*view.Form, error) {
 	if err := readForm(w, r, maxMakerForm); err != nil {
 		return nil, err
 	}
-	form := &view.ScheduleForm{Values: map[string]string{}, Errors: map[string]string{}}
+	form := &view.Form{Values: map[string]string{}, Errors: map[string]string{}}
 	for _, name := range fields {
 		form.Values[name] = strings.TrimSpace(strings.ToValidUTF8(r.PostForm.Get(name), "�"))
 	}
@@ -242,7 +242,7 @@ func readScheduleForm(w http.ResponseWriter, r *http.Request, fields ...string) 
 
 // jobOf is the submission that the fields of a form describe. What can't be read is among
 // the errors of the form, and left out.
-func jobOf(form *view.ScheduleForm) jobs.Value {
+func jobOf(form *view.Form) jobs.Value {
 	members := map[string]jobs.Value{}
 	if more := form.Values["more"]; more != "" {
 		if err := jobs.Decode([]byte(more), &members); err != nil {
@@ -292,7 +292,7 @@ func faultOf(err error) string {
 
 // misfit notes in a form what is wrong with a schedule: beside the field, or above all. It
 // returns false where that is none of the form's business.
-func misfit(form *view.ScheduleForm, err error) bool {
+func misfit(form *view.Form, err error) bool {
 	p := problemOf(err)
 	if p.Status >= 500 && p.Code == jobs.Internal || p.Code == jobs.NotFound {
 		return false

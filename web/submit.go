@@ -167,7 +167,7 @@ func (s *Server) acceptedBody(a jobs.Accepted) []byte {
 	return append(jobs.AppendLinks(b, a.Job.ID), '}')
 }
 
-// progressState is the word of CONTRACT section 5 for an unfinished job.
+// progressState is the word for an unfinished job.
 func progressState(j *jobs.Job) string {
 	if j.StartedAt.IsZero() {
 		return "IN_QUEUE"

@@ -89,7 +89,7 @@ func grantOf(ids, queues, tags []string, actions []auth.Action) (g auth.Grant, e
 	}
 	for i, queue := range queues {
 		if !jobs.WellFormedName(queue) {
-			return g, invalidMember("/queues/"+strconv.Itoa(i), "must be 1 to 64 of a-z 0-9 . _ -, and not . or ..")
+			return g, invalidMember("/queues/"+strconv.Itoa(i), "must be "+jobs.NameRule)
 		}
 	}
 	for i, tag := range tags {

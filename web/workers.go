@@ -16,7 +16,7 @@ import (
 	"jobhub/jobs"
 )
 
-// This file is the worker protocol over HTTP (CONTRACT section 8): whoever can send a
+// This file is the worker protocol over HTTP: whoever can send a
 // request can be a worker. All times in it are durations.
 
 const (

@@ -12,7 +12,7 @@ import (
 )
 
 // stage is a hub with jobs that run on workers of this process, so that events can be
-// made at any rate. The workers speak HTTP (CONTRACT section 8) as any other would.
+// made at any rate. The workers speak HTTP as any other would.
 type stage struct {
 	*process
 	wires []*wire // stageWires; each is used by one goroutine at a time

@@ -22,7 +22,7 @@ func TestPageSchedulesKeyboard(t *testing.T) {
 	p.shows("#schedules-list", "No schedule yet")
 	p.press("n")
 	p.is(`document.activeElement.id`, "new-name")
-	p.press("no good", "\t", "sometimes", "\t", "\t", "http", "\r")                                             // Enter in a field sends the form
+	p.press("no good", "\t", "sometimes", "\t", "\t", "\t", "http", "\r")                                       // Enter in a field sends the form
 	p.arrives(`location.pathname === "/schedules" && document.querySelectorAll("[aria-invalid]").length === 3`) // without an input, which http needs
 	p.shows(".maker", "Nothing was stored")
 	p.until(live)
@@ -30,7 +30,7 @@ func TestPageSchedulesKeyboard(t *testing.T) {
 	p.evaluate(`void document.getElementById("new-name").select()`)
 	p.press("every-minute", "\t")
 	p.evaluate(`void document.getElementById("new-cron").select()`)
-	p.press("* * * * *", "\t", "Europe/Berlin", "\t", "\t", "\t", `{"method":"GET","url":"`+upstream.URL+`/"}`, "\t", "\t", "\t")
+	p.press("* * * * *", "\t", "Europe/Berlin", "\t", "\t", "\t", "\t", `{"method":"GET","url":"`+upstream.URL+`/"}`, "\t", "\t", "\t")
 	p.is(`document.activeElement.textContent`, "Make the schedule")
 	p.press("\r")
 	p.arrives(`location.pathname === "/schedules/every-minute" && ` + live)

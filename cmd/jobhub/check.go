@@ -62,6 +62,9 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 			notes = append(notes, loops.Error())
 		}
 	}
+	if err == nil {
+		notes = append(c.SharedHosts(), notes...)
+	}
 	for _, note := range notes {
 		fmt.Fprintln(stdout, "note:", note)
 	}

@@ -94,7 +94,7 @@ func TestPoisonByMemory(t *testing.T) {
 		end, err := h.client.Wait(ctx, j.ID)
 		cancel()
 		if err == nil {
-			if over = true; crashed > 0 {
+			if over = true; crashed == crashes {
 				checkPoisoned(t, end)
 			}
 			continue

@@ -30,7 +30,7 @@ const DefaultMaxBody = 16 << 20
 
 // Options says what calls may do. The zero value reaches public addresses only.
 type Options struct {
-	// Allow lists ranges that may be reached although they are not public (see egress.New).
+	// Allow lists ranges that may be reached although they are not public (see egress.Options).
 	Allow []netip.Prefix
 
 	// Opened is further ranges, which may change while calls are made; none if nil.
@@ -43,7 +43,7 @@ type Options struct {
 	Outbound *egress.Setting
 
 	// Route finds how the calls of jobs leave that came by a route of that path: a transport
-	// past no guard, and the largest answer in bytes, 0 for the default. Nil if there are none.
+	// without the guard, and the largest answer in bytes, 0 for the default. Nil if there are none.
 	Route func(path string) (transport http.RoundTripper, maxAnswer int64)
 
 	// Wrap, if not nil, is put around what sends requests.

@@ -37,7 +37,7 @@ type trip struct {
 }
 
 // RoundTrip sends the request of one hop. Only that to an upstream of the job's route goes
-// past the guard, and on connections that no other request shares. From a public server on,
+// without the guard, and on connections that no other request shares. From a public server on,
 // all is public: nobody outside may send the hub into a range that was opened for its jobs.
 func (t *trip) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {

@@ -7,7 +7,8 @@
 //     made on the resolved address of every connection, so neither a redirect nor a name
 //     that changes its address gets around it.
 //   - The hub's own listeners are never dialled: who can make it call may not act as it.
-//   - No proxy is taken from the environment: it would dial past the check.
+//   - No proxy is taken from the environment. One that the operator names is dialled wherever
+//     it is, and asked only for hosts of which all addresses pass the check.
 //   - No query, header or resolved address of a call is in an error.
 package egress
 

@@ -27,7 +27,8 @@ func (s *Setting) Get() *Outbound {
 	return straight
 }
 
-// Follow returns a transport past the guard that follows a setting.
+// Follow returns a transport that reaches only what the guard lets through, and follows a
+// setting.
 func (g *Guard) Follow(s *Setting) http.RoundTripper { return &follower{guard: g, setting: s} }
 
 type follower struct {

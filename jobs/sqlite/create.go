@@ -71,6 +71,8 @@ func createIfMissing(ctx context.Context, path string, log *slog.Logger) error {
 		return err
 	case n < len(header) || string(header[:16]) != "SQLite format 3\x00":
 		return nil // SQLite says what is wrong with it
+	case binary.BigEndian.Uint32(header[60:]) > schemaVersion: // said before its pages are looked at, which may have another form
+		return unknownFormat(int64(binary.BigEndian.Uint32(header[60:])))
 	case header[20] == 0 && binary.BigEndian.Uint32(header[68:]) == 0:
 		if wal, err := readWAL(path); err != nil || wal.broken || wal.dropped > 0 {
 			log.Error("the WAL of the store is damaged; what stood in it is lost", "frames", wal.dropped, "error", err)
@@ -130,9 +132,13 @@ func migrate(conn *sqlite.Conn) error {
 		}
 	}
 	if version != schemaVersion {
-		return fmt.Errorf("the store has format %d and this program knows up to %d; use the jobhub that wrote it, or a newer one", version, schemaVersion)
+		return unknownFormat(version)
 	}
 	return nil
+}
+
+func unknownFormat(version int64) error {
+	return fmt.Errorf("the store has format %d and this program knows up to %d; use the jobhub that wrote it, or a newer one", version, schemaVersion)
 }
 
 // rebuild copies a database without checksums into one that has them, and puts it in its

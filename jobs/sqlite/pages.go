@@ -81,10 +81,7 @@ func fileURI(path string) string { return uriWith(path, vfsName) }
 func plainURI(path string) string { return uriWith(path, vfs.inner) }
 
 func uriWith(path, vfs string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: "vfs=" + vfs}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(absolute(path)), RawQuery: "vfs=" + vfs}
 	return u.String()
 }
 

@@ -129,7 +129,7 @@ CREATE TABLE keys (
   scope       TEXT NOT NULL,
   key         TEXT NOT NULL,
   fingerprint BLOB NOT NULL,
-  n           INTEGER NOT NULL,
+  n           INTEGER NOT NULL, -- -until once the job is gone
   until       INTEGER NOT NULL,
   PRIMARY KEY (scope, key)
 ) WITHOUT ROWID;

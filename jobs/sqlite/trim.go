@@ -108,6 +108,9 @@ func (c *commit) prune(before time.Time, limit int) (pruned int, err error) {
 			pruned++
 		}
 	}
+	if err := c.do("DELETE FROM keys WHERE n BETWEEN ? AND -1", -before.UnixMilli()); err != nil {
+		return 0, err
+	}
 	return pruned, c.do("DELETE FROM gone WHERE until < ?", before.UnixMilli())
 }
 
@@ -139,7 +142,7 @@ func (c *commit) remove(n int64, id []byte, tenant string, now time.Time) error 
 		{"INSERT OR REPLACE INTO gone (id, tenant, until) VALUES (?, ?, ?)", []any{id, tenant, now.Add(goneFor).UnixMilli()}},
 		{"DELETE FROM payloads WHERE id BETWEEN ? AND ?", []any{n * 4, n*4 + 3}},
 		{removeTags, []any{n, n}},
-		{"DELETE FROM keys WHERE n=?", []any{n}},
+		{"UPDATE keys SET n=-until WHERE n=?", []any{n}}, // a key outlives its job
 		{"DELETE FROM waits WHERE parent=?", []any{n}},
 		{"DELETE FROM waits WHERE child=?", []any{n}},
 		{"DELETE FROM jobs WHERE n=?", []any{n}},

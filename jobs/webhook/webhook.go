@@ -39,7 +39,7 @@ const (
 
 // Options of deliveries. The zero value reaches public addresses only.
 type Options struct {
-	Allow   []netip.Prefix // ranges that may be reached although they are not public (see egress.New)
+	Allow   []netip.Prefix // ranges that may be reached although they are not public (see egress.Options)
 	Opened  *egress.Ranges // further ranges, which may change meanwhile; none if nil
 	Own     *egress.Own    // where the hub itself listens, which is never called
 	Secrets []jobs.Secret  // sign where a callback has none

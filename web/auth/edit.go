@@ -36,7 +36,7 @@ func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err er
 	case Roles[key.Role] == nil:
 		return Key{}, "", fmt.Errorf("the role is one of %s, not %q", strings.Join(RoleNames(), ", "), key.Role)
 	case !jobs.WellFormedName(key.Tenant):
-		return Key{}, "", fmt.Errorf("the tenant must be 1 to 64 of a-z 0-9 . _ -, and not . or .., but is %q", key.Tenant)
+		return Key{}, "", fmt.Errorf("the tenant must be "+jobs.NameRule+", but is %q", key.Tenant)
 	case template.Name != "" && !goodName(template.Name):
 		return Key{}, "", fmt.Errorf("the name must be up to 64 printable characters and not begin with %s, not %q", idPrefix, template.Name)
 	}

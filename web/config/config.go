@@ -14,7 +14,7 @@ import (
 	"jobhub/web/gateway"
 )
 
-// Config is a configuration file (CONTRACT section 9).
+// Config is a configuration file.
 type Config struct {
 	Hosts       []string
 	Origins     []string

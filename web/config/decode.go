@@ -166,7 +166,7 @@ func (r *reader) limit(to *int) field {
 
 func (r *reader) queue(key, n *yaml.Node, at string, c *Config) (q Queue) {
 	if !jobs.WellFormedName(key.Value) {
-		r.fail(key, at, "must have a name of 1 to 64 of a-z 0-9 . _ -, and not . or ..")
+		r.fail(key, at, "must have a name of "+jobs.NameRule)
 		return q
 	}
 	fields := map[string]field{

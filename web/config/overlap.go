@@ -13,9 +13,6 @@ import (
 // patterns as http.ServeMux has them. A route that is never reached is an error; the others
 // are worth knowing, but for the route of all other paths, which means to share.
 func (c *Config) Overlaps(own []string) (notes []string, errs Errors) {
-	if len(c.Routes) > 0 && c.Dashboard == "" {
-		notes = append(notes, fmt.Sprintf("%s: routes and dashboard share their hosts, so that a page of an upstream can act for whoever is logged in; name a host for the dashboard alone with dashboard_host", c.name))
-	}
 	for i, route := range c.Routes {
 		var shared []string
 		for _, pattern := range own {
@@ -40,6 +37,15 @@ func (c *Config) Overlaps(own []string) (notes []string, errs Errors) {
 		}
 	}
 	return notes, errs
+}
+
+// SharedHosts says that routes and the dashboard are on the same hosts, or nothing if they
+// are not.
+func (c *Config) SharedHosts() []string {
+	if len(c.Routes) == 0 || c.Dashboard != "" {
+		return nil
+	}
+	return []string{c.name + ": routes and dashboard share their hosts, so that a page of an upstream can act for whoever is logged in; name a host for the dashboard alone with dashboard_host"}
 }
 
 // covers reports whether all paths of a route match an own pattern.

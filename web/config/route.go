@@ -34,7 +34,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 		},
 		"queue": func(n *yaml.Node, at string) {
 			if text, ok := r.text(n, at); ok && !jobs.WellFormedName(text) {
-				r.fail(n, at, "must be 1 to 64 of a-z 0-9 . _ -, and not . or .., but is %q", text)
+				r.fail(n, at, "must be "+jobs.NameRule+", but is %q", text)
 			} else {
 				route.Queue = text
 			}

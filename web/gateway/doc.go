@@ -10,10 +10,11 @@
 //     async and what the route strips. A path that two readers could take for different
 //     routes is refused.
 //   - Of the headers, those of one connection are dropped both ways, upgrades too, and what
-//     tells the upstream where a request comes from is the hub's word alone.
+//     tells the upstream where a request comes from is the word of the hub and of the proxies
+//     that it trusts.
 //   - The caller's Authorization and Cookie reach an upstream only if the route says so, and
 //     the hub's own keys, tokens and cookies never do.
 //
 // route.go says what a route is, table.go which one a path belongs to, header.go and
-// target.go what the upstream gets, proxy.go passes through, spec.go makes jobs.
+// target.go what the upstream gets, proxy.go and body.go pass through, spec.go makes jobs.
 package gateway

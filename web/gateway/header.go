@@ -131,6 +131,12 @@ func isHubCookie(pair string) bool {
 	return strings.HasPrefix(name, "jobhub")
 }
 
+// IsHubHeader reports whether a header, in its canonical form, says something that only the
+// hub can say: clients tell its answers about a job from those of an upstream by it.
+func IsHubHeader(name string) bool {
+	return name == "Asyncresult" || name == "Idempotency-Replayed" || strings.HasPrefix(name, "Jobhub-")
+}
+
 // DropHubCookies takes out of an upstream's answer the cookies that would replace those of
 // the dashboard.
 func DropHubCookies(h http.Header) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -59,6 +60,7 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 		},
 		ModifyResponse: func(res *http.Response) error {
 			DropHubCookies(res.Header)
+			maps.DeleteFunc(res.Header, func(name string, _ []string) bool { return IsHubHeader(name) })
 			if res.StatusCode < 100 { // which net/http reads, and refuses to write
 				return errStatus
 			}

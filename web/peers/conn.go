@@ -174,8 +174,8 @@ func (c *Conn) Close() error {
 
 type connKey struct{}
 
-// WithConn is for http.Server.ConnContext.
-func WithConn(ctx context.Context, c net.Conn) context.Context {
+// withConn is for http.Server.ConnContext.
+func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, Below(c))
 }
 

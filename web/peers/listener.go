@@ -18,7 +18,6 @@ type Options struct {
 	Reserve    int                   // of these, for this machine alone
 	PerAddress func() int            // connections of one address at the same time
 	Trusted    func(netip.Addr) bool // addresses that stand for many, like a proxy's: without a bound of their own; may be nil
-	Encrypted  bool                  // what is under the connections is TLS: a refusal has no words
 }
 
 // Listener accepts connections within bounds. One too many is told so and closed. Where
@@ -58,7 +57,7 @@ func Listen(below net.Listener, o Options) *Listener {
 
 // Serve sets up a server for the connections.
 func (l *Listener) Serve(s *http.Server) {
-	s.ConnContext = WithConn
+	s.ConnContext = withConn
 	s.ConnState = func(c net.Conn, state http.ConnState) {
 		if on := Below(c); on != nil {
 			on.Due(false)
@@ -173,7 +172,7 @@ func (l *Listener) refuse(c net.Conn, why string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.options.Encrypted {
+	if l.closed {
 		<-l.slots
 		c.Close()
 		return

@@ -35,7 +35,7 @@ func childText(j jobs.Job) string {
 }
 
 // jobFields are what can be changed of a job that does not run.
-var jobFields = []scheduleField{
+var jobFields = []formField{
 	{Name: "priority", Label: "Priority", Hint: "from -100 to 100, higher first", Example: "0"},
 	{Name: "queue", Label: "Queue", Hint: "1 to 64 of a-z 0-9 . _ -", Example: "default"},
 	{Name: "delay", Label: "Put off", Hint: "from now, like 30s, 15m or 2h; as it is if empty", Example: "15m"},

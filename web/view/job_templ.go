@@ -1279,7 +1279,7 @@ func jobHead(m JobModel) templ.Component {
 }
 
 // ChangePage changes a job that does not run.
-func ChangePage(s Shell, job jobs.Job, f ScheduleForm) templ.Component {
+func ChangePage(s Shell, job jobs.Job, f Form) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1381,12 +1381,12 @@ func ChangePage(s Shell, job jobs.Job, f ScheduleForm) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = scheduleWrong(f, "Nothing was changed").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = formWrong(f, "Nothing was changed").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 			for _, l := range jobFields {
-				templ_7745c5c3_Err = scheduleInput("job", l, f).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = formInput("job", l, f).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

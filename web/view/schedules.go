@@ -32,14 +32,14 @@ type ScheduleModel struct {
 	Ticks []time.Time // the next ones, in its time zone
 }
 
-// ScheduleForm is what somebody wants a schedule to be.
-type ScheduleForm struct {
+// Form is what somebody wrote into the fields of a form, of a schedule or a job.
+type Form struct {
 	Values map[string]string // by name of the field
 	Errors map[string]string
 	Wrong  string // what is wrong, but with no field
 }
 
-func (f ScheduleForm) refused() bool { return len(f.Errors) > 0 || f.Wrong != "" }
+func (f Form) refused() bool { return len(f.Errors) > 0 || f.Wrong != "" }
 
 // overlapText says what becomes of a tick while a run is unfinished.
 func (it Schedule) overlapText() string {
@@ -85,16 +85,16 @@ func (m SchedulesModel) view() string {
 	return "schedules:" + m.After
 }
 
-// scheduleField describes one field of the form of a new schedule, or of its change.
-type scheduleField struct {
+// formField describes one field of a form.
+type formField struct {
 	Name, Label, Hint, Example string
 	List                       string // id of a list of proposals
 	Rows                       int    // of a text of several lines; 0 for one
-	Own                        bool   // is in the form of a change, too
+	Own                        bool   // of a schedule: is in the form of a change, too
 	Key                        string // leads to it there
 }
 
-var scheduleFields = []scheduleField{
+var scheduleFields = []formField{
 	{Name: "name", Label: "Name", Hint: "1 to 64 of a-z 0-9 . _ -", Example: "nightly"},
 	{Name: "cron", Label: "When", Hint: "minute hour day month weekday, or @hourly, @daily …", Example: "0 3 * * mon-fri", List: "cron-words", Own: true, Key: "e"},
 	{Name: "time_zone", Label: "Time zone", Hint: "like Europe/Berlin; UTC if empty", Example: "UTC", List: "zones", Own: true},

@@ -15,7 +15,7 @@ import (
 )
 
 // SchedulesPage lists the schedules. The form of a new one is not live.
-func SchedulesPage(s Shell, m SchedulesModel, f ScheduleForm) templ.Component {
+func SchedulesPage(s Shell, m SchedulesModel, f Form) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -737,7 +737,7 @@ func runBars(it Schedule, large bool) templ.Component {
 	})
 }
 
-func scheduleMaker(s Shell, m SchedulesModel, f ScheduleForm) templ.Component {
+func scheduleMaker(s Shell, m SchedulesModel, f Form) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -803,7 +803,7 @@ func scheduleMaker(s Shell, m SchedulesModel, f ScheduleForm) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = scheduleWrong(f, "Nothing was stored").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = formWrong(f, "Nothing was stored").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -822,7 +822,7 @@ func scheduleMaker(s Shell, m SchedulesModel, f ScheduleForm) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, l := range scheduleFields {
-			templ_7745c5c3_Err = scheduleInput("new", l, f).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = formInput("new", l, f).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -861,7 +861,7 @@ func scheduleMaker(s Shell, m SchedulesModel, f ScheduleForm) templ.Component {
 	})
 }
 
-func scheduleWrong(f ScheduleForm, what string) templ.Component {
+func formWrong(f Form, what string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1036,7 +1036,7 @@ func proposed() templ.Component {
 	})
 }
 
-func scheduleInput(form string, l scheduleField, f ScheduleForm) templ.Component {
+func formInput(form string, l formField, f Form) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1359,7 +1359,7 @@ func scheduleInput(form string, l scheduleField, f ScheduleForm) templ.Component
 }
 
 // SchedulePage is one schedule. The form of its times is not live.
-func SchedulePage(s Shell, m ScheduleModel, f ScheduleForm) templ.Component {
+func SchedulePage(s Shell, m ScheduleModel, f Form) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -2353,7 +2353,7 @@ func scheduleControl(m ScheduleModel) templ.Component {
 	})
 }
 
-func scheduleChange(s Shell, m ScheduleModel, f ScheduleForm) templ.Component {
+func scheduleChange(s Shell, m ScheduleModel, f Form) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -2391,7 +2391,7 @@ func scheduleChange(s Shell, m ScheduleModel, f ScheduleForm) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = scheduleWrong(f, "Nothing was changed").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = formWrong(f, "Nothing was changed").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -2424,7 +2424,7 @@ func scheduleChange(s Shell, m ScheduleModel, f ScheduleForm) templ.Component {
 		}
 		for _, l := range scheduleFields {
 			if l.Own {
-				templ_7745c5c3_Err = scheduleInput("change", l, f).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = formInput("change", l, f).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

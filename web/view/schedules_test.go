@@ -76,16 +76,16 @@ func manyCallbacks() CallbacksModel {
 // workPages are the pages of schedules and callbacks in their states.
 func workPages(t *testing.T) map[string]string {
 	all := sampleSchedules()
-	wrong := ScheduleForm{Values: map[string]string{"name": "No", "cron": "soon"}, Errors: map[string]string{"name": "must be 1 to 64 of a-z", "cron": "must have 5 fields"}}
-	times := ScheduleForm{Values: map[string]string{"cron": "0 3 * * *", "time_zone": "Europe/Berlin"}}
+	wrong := Form{Values: map[string]string{"name": "No", "cron": "soon"}, Errors: map[string]string{"name": "must be 1 to 64 of a-z", "cron": "must have 5 fields"}}
+	times := Form{Values: map[string]string{"cron": "0 3 * * *", "time_zone": "Europe/Berlin"}}
 	return map[string]string{
-		"schedules":         render(t, SchedulesPage(operatorShell(), all, ScheduleForm{})),
-		"schedules-empty":   render(t, SchedulesPage(operatorShell(), SchedulesModel{Origin: "http://127.0.0.1:8080"}, ScheduleForm{})),
-		"schedules-viewer":  render(t, SchedulesPage(viewerShell(), all, ScheduleForm{})),
+		"schedules":         render(t, SchedulesPage(operatorShell(), all, Form{})),
+		"schedules-empty":   render(t, SchedulesPage(operatorShell(), SchedulesModel{Origin: "http://127.0.0.1:8080"}, Form{})),
+		"schedules-viewer":  render(t, SchedulesPage(viewerShell(), all, Form{})),
 		"schedules-refused": render(t, SchedulesPage(operatorShell(), SchedulesModel{All: 60, After: "a", Next: "b", List: all.List[:1]}, wrong)),
 		"schedule":          render(t, SchedulePage(operatorShell(), sampleOne(all.List[1]), times)),
 		"schedule-paused":   render(t, SchedulePage(viewerShell(), sampleOne(all.List[0]), times)),
-		"schedule-refused":  render(t, SchedulePage(operatorShell(), sampleOne(all.List[2]), ScheduleForm{Wrong: "The job is too large."})),
+		"schedule-refused":  render(t, SchedulePage(operatorShell(), sampleOne(all.List[2]), Form{Wrong: "The job is too large."})),
 		"callbacks":         render(t, CallbacksPage(operatorShell(), sampleCallbacks())),
 		"callbacks-empty":   render(t, CallbacksPage(operatorShell(), CallbacksModel{Origin: "http://127.0.0.1:8080"})),
 		"callbacks-viewer":  render(t, CallbacksPage(viewerShell(), manyCallbacks())),

@@ -132,10 +132,10 @@ func TestPageRendersItsFragments(t *testing.T) {
 		check(render(t, QueuesPage(shell(), QueuesModel{Queues: o.Queues})), QueuesFragments(QueuesModel{Queues: o.Queues}))
 	}
 	for _, m := range []SchedulesModel{sampleSchedules(), {}} {
-		check(render(t, SchedulesPage(shell(), m, ScheduleForm{})), SchedulesFragments(m))
+		check(render(t, SchedulesPage(shell(), m, Form{})), SchedulesFragments(m))
 	}
 	for _, it := range append(sampleSchedules().List, Schedule{}) {
-		check(render(t, SchedulePage(shell(), sampleOne(it), ScheduleForm{})), ScheduleFragments(sampleOne(it)))
+		check(render(t, SchedulePage(shell(), sampleOne(it), Form{})), ScheduleFragments(sampleOne(it)))
 	}
 	for _, m := range []CallbacksModel{sampleCallbacks(), manyCallbacks(), {}} {
 		check(render(t, CallbacksPage(shell(), m)), CallbacksFragments(m))
@@ -210,8 +210,8 @@ func TestScriptsAreText(t *testing.T) {
 		"no routes": render(t, RoutesPage(shell(), Routes{Origin: evil})),
 		"no jobs":   render(t, JobsPage(operatorShell(), Jobs{Origin: evil})),
 		"schedules": render(t, SchedulesPage(shell(), SchedulesModel{Origin: evil, All: 1, After: evil, Next: evil, List: []Schedule{evilSchedule(evil, evilJSON, j)}},
-			ScheduleForm{Values: map[string]string{"name": evil, "input": evil}, Errors: map[string]string{"cron": evil}, Wrong: evil})),
-		"schedule": render(t, SchedulePage(shell(), ScheduleModel{It: evilSchedule(evil, evilJSON, j, result)}, ScheduleForm{Values: map[string]string{"cron": evil}})),
+			Form{Values: map[string]string{"name": evil, "input": evil}, Errors: map[string]string{"cron": evil}, Wrong: evil})),
+		"schedule": render(t, SchedulePage(shell(), ScheduleModel{It: evilSchedule(evil, evilJSON, j, result)}, Form{Values: map[string]string{"cron": evil}})),
 		"callbacks": render(t, CallbacksPage(shell(), CallbacksModel{Origin: evil, Cursor: evil, Next: evil, Callbacks: []Callback{{ID: evil, Target: evil, Queue: evil, Events: []string{evil}, Disabled: true}},
 			Hosts: Hosts{List: []Host{{Name: evil}}}, Deliveries: []jobs.Job{evilDelivery(j, evil, evilJSON)}})),
 		"delivery":  render(t, JobPage(shell(), JobModel{Job: evilDelivery(j, evil, evilJSON)})),

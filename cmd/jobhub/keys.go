@@ -23,8 +23,8 @@ when it is made; only its hash is stored. A running hub follows within a second.
 jobhub token is the same command.
 
 From the first key on the hub answers nobody without one: give each command its key as
-JOBHUB_TOKEN or --token, and start running workers again with one. With a revoked key
-end its connections, tokens and sessions; its schedules and batches go no further. The
+JOBHUB_TOKEN or --token, and start running workers again with one. The connections,
+tokens and sessions of a revoked key end; its schedules and batches go no further. The
 hub stays closed when the last key is revoked.
 
   admin      everything

@@ -1,0 +1,227 @@
+package sqlite
+
+import (
+	"errors"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"jobhub/jobs"
+)
+
+func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
+	j := &ch.Job
+	if ch.Key != nil || len(ch.After) > 0 || ch.Retry != nil || len(ch.Peers) > 0 {
+		if err := c.flush(); err != nil {
+			return nil, err
+		}
+	}
+	if ch.Key != nil {
+		if taken, err := c.bindKey(ch.Key); err != nil || taken != nil {
+			return taken, err
+		}
+	}
+	if ch.With != nil {
+		if same, err := c.unchanged(ch.With); err != nil || !same {
+			return jobs.ErrConflict, err
+		}
+	}
+	if ch.Retry != nil {
+		if existing, err := c.retryOf(ch); err != nil || existing != nil {
+			return existing, err
+		}
+	}
+	replaced, outcome, err := c.decide(ch)
+	if err != nil || outcome != nil {
+		return outcome, err
+	}
+	parents, failed, err := c.parents(j.Tenant, ch.After)
+	if unknown, ok := errors.AsType[*jobs.UnknownParent](err); ok {
+		return unknown, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	q, err := c.makeQueue(jobs.QueueName{Tenant: j.Tenant, Name: j.Queue})
+	if err != nil {
+		return nil, err
+	}
+	if bounded && !c.hasRoom(q, replaced) {
+		return jobs.ErrQueueFull, nil
+	}
+	for _, other := range replaced {
+		if outcome, err := c.change(other); err != nil || outcome != nil {
+			return outcome, err
+		}
+	}
+	if len(ch.After) > 0 && (failed || len(parents) == 0) {
+		j.WakeAt = c.now // it is known already what becomes of it
+	}
+	j.N, j.Version = c.seq+1, 1
+	st := c.write.Prep(`INSERT INTO jobs (version, seq, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
+		backoff_max, timeout, created, scheduled, expires, wake, ready, ordering_key, key, never_rerun, retention, parent_failed, queue_timeout, cancel, lost,
+		retry_of, caller, parent, via, callbacks, credentials, uniq, unique_key, schedule, result, input)
+		VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	p := binder{Stmt: st}
+	p.int(int64(j.N))
+	p.int(int64(j.N))
+	p.blob(j.ID[:])
+	p.int(q.id)
+	p.text(j.Kind)
+	p.int(int64(j.State))
+	p.int(int64(j.Priority))
+	p.tags(j.Tags)
+	p.int(int64(j.MaxAttempts))
+	p.int(int64(j.Backoff.Kind))
+	p.int(j.Backoff.Initial.Milliseconds())
+	p.int(j.Backoff.Max.Milliseconds())
+	p.int(j.Timeout.Milliseconds())
+	p.time(j.CreatedAt)
+	p.time(j.ScheduledAt)
+	p.time(j.ExpiresAt)
+	p.time(j.WakeAt)
+	ready := j.State == jobs.Queued && j.OrderingKey == "" && j.Key == ""
+	if ready {
+		p.int(int64(j.N))
+	} else {
+		p.null()
+	}
+	p.optional(j.OrderingKey)
+	p.optional(j.Key)
+	p.bool(j.NeverRerun)
+	p.int(j.Retention.Milliseconds())
+	p.bool(failed)
+	p.int(j.QueueTimeout.Milliseconds())
+	p.id(j.RetryOf)
+	p.optional(j.Caller)
+	p.id(j.Parent)
+	if j.Via.Empty() {
+		p.null()
+	} else {
+		p.json(j.Via)
+	}
+	p.callbacks(j.Callbacks)
+	if len(j.Credentials) == 0 {
+		p.null()
+	} else {
+		p.json(j.Credentials)
+	}
+	if j.Unique == nil {
+		p.null()
+	} else {
+		p.json(j.Unique)
+	}
+	p.bytes(j.UniqueKey)
+	p.optional(j.Schedule)
+	result, input := p.payload(partResult, j.Result), p.payload(partInput, j.Input)
+	if err := p.run(); err != nil {
+		return nil, err
+	}
+	for _, large := range []*payload{result, input} {
+		if large != nil {
+			if err := c.savePayload(j.N, *large); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, parent := range parents {
+		if err := c.do("INSERT OR IGNORE INTO waits (parent, child) VALUES (?, ?)", parent, int64(j.N)); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.addTags(j.Tags, int64(j.N)); err != nil {
+		return nil, err
+	}
+	if ch.Key != nil {
+		if err := c.do("INSERT OR REPLACE INTO keys (scope, key, fingerprint, n, until) VALUES (?, ?, ?, ?, ?)",
+			ch.Key.Scope, ch.Key.Key, ch.Key.Fingerprint, int64(j.N), ch.Key.Until.UnixMilli()); err != nil {
+			return nil, err
+		}
+	}
+	if ch.With != nil {
+		if err := c.writeDocument(ch.With); err != nil {
+			return nil, err
+		}
+	}
+	c.move(q, 0, j.State)
+	c.tell(j, &ch.Event)
+	if ready {
+		c.open(q, j.Kind)
+	}
+	if j.State == jobs.Queued {
+		ch.Position = q.counts[jobs.Queued] + c.moved[q][jobs.Queued]
+		if err := c.passOn(q, j); err != nil {
+			return nil, err
+		}
+	}
+	if ch.Retry != nil {
+		if err := c.markRetried(ch); err != nil {
+			return nil, err
+		}
+	}
+	if ch.Follow == nil {
+		return nil, nil
+	}
+	return nil, c.insertAll(ch.Follow(j))
+}
+
+// bindKey returns a *jobs.KeyTaken if the key stands for an earlier job still: for
+// its time, and as long as that job is not final. ErrGone if that job is gone since.
+func (c *commit) bindKey(k *jobs.Key) (taken, err error) {
+	far := false
+	err = sqlitex.Execute(c.write, "SELECT k.fingerprint, k.until, "+jobColumns+" FROM keys k LEFT JOIN jobs USING (n) WHERE k.scope=? AND k.key=?",
+		&sqlitex.ExecOptions{Args: []any{k.Scope, k.Key}, ResultFunc: func(st *sqlite.Stmt) error {
+			fingerprint := make([]byte, st.ColumnLen(0))
+			st.ColumnBytes(0, fingerprint)
+			same := string(fingerprint) == string(k.Fingerprint)
+			if st.ColumnIsNull(2) {
+				switch {
+				case st.ColumnInt64(1) <= c.now.UnixMilli():
+				case same:
+					taken = jobs.ErrGone
+				default:
+					taken = &jobs.KeyTaken{}
+				}
+				return nil
+			}
+			j, large, err := c.scanJob(st, 2)
+			if err != nil {
+				return err
+			}
+			far = large
+			if st.ColumnInt64(1) > c.now.UnixMilli() || !j.State.Final() {
+				taken = &jobs.KeyTaken{Job: j, Same: same}
+			}
+			return nil
+		}})
+	if t, ok := taken.(*jobs.KeyTaken); ok && t.Same && err == nil {
+		err = loadPayloads(c.write, &t.Job, far)
+	}
+	return taken, err
+}
+
+// insertAll inserts what follows from something else. What is refused is left out, but no
+// capacity refuses it.
+func (c *commit) insertAll(list []*jobs.Change) error {
+	for _, ch := range list {
+		if _, err := c.insert(ch, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow inserts what follows from a change.
+func (c *commit) follow(ch *jobs.Change) error {
+	if ch.Follow == nil {
+		return nil
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	job, err := c.job(int64(ch.Job.N))
+	if err != nil {
+		return err
+	}
+	return c.insertAll(ch.Follow(&job))
+}

@@ -1,0 +1,165 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Accepted is the answer to a submission.
+type Accepted struct {
+	Job      Job   // as of its first event, or as of now when Replayed
+	Position int64 // in its queue, from 1; 0 if it is not queued
+	Replayed bool  // the idempotency key was bound to this job before
+	Existing bool  // this job is there already, and none was made
+}
+
+// Submit accepts a job: when it returns without error, the job is durable. The end of ctx
+// counts until the job is handed to the store, then no more: an error that is ctx's says
+// that nothing was stored. So it is with all methods that change something.
+// ErrConflict with status 422 if the idempotency key stands for another request.
+func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
+	job, err := e.newJob(s)
+	if err == nil {
+		err = e.checkHidden(&s)
+	}
+	if err == nil {
+		s.Tenant, s.Queue = job.Tenant, job.Queue
+		err = e.mention(&s)
+	}
+	if err != nil {
+		return Accepted{}, err
+	}
+	return e.submit(ctx, s, e.insertion(job, s))
+}
+
+// checkHidden refuses a document that was copied from where its credentials are hidden:
+// it would send Hidden in their place.
+func (e *Engine) checkHidden(s *Spec) error {
+	if h, _ := e.handler(s.Kind); !h.Requests || s.inside || len(s.Via.Upstreams) > 0 {
+		return nil
+	}
+	var refused []error
+	for _, at := range placeholders(s.Input, e.maskedNames()) {
+		refused = append(refused, invalid("/input"+at, "stands for a hidden value; write the value or leave it out"))
+	}
+	return together(refused...)
+}
+
+// insertion is the change that submits a job.
+func (e *Engine) insertion(job Job, s Spec) Change {
+	c := accept(job)
+	c.Key, c.After, c.Retry, c.Peers = s.Key, s.After, s.retry, e.uniquePeers(&job)
+	return c
+}
+
+func (e *Engine) submit(ctx context.Context, s Spec, c Change) (Accepted, error) {
+	if err := e.limitDeliveries(ctx, c.Job.Tenant, len(c.Job.Callbacks)); err != nil {
+		return Accepted{}, err
+	}
+	o := newOp(c)
+	err := e.commits.submit(ctx, o)
+	if unknown, ok := errors.AsType[*UnknownParent](err); ok {
+		i := slices.Index(s.After, unknown.ID)
+		return Accepted{}, invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
+	}
+	if taken, ok := errors.AsType[*KeyTaken](err); ok {
+		if !taken.Same {
+			p := newProblem(Conflict, "Idempotency key in use", "This Idempotency-Key was used for another request. Use a new key for a new request.")
+			p.Status = 422
+			return Accepted{}, p
+		}
+		return Accepted{Job: taken.Job, Replayed: true}, nil
+	}
+	if existing, ok := errors.AsType[*Existing](err); ok {
+		return Accepted{Job: existing.Job, Existing: true}, nil
+	}
+	if err != nil {
+		return Accepted{}, e.unavailable(err)
+	}
+	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
+}
+
+// checkOutside looks at what only the hub itself may ask for: deliveries, bulk actions,
+// and callbacks that were checked before.
+func (e *Engine) checkOutside(s *Spec) error {
+	switch s.Kind {
+	case kindBulk:
+		p := invalid("/kind", "is made by POST /v1/jobs:bulk only")
+		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
+		return p
+	case KindWebhook:
+		if _, ok := e.handler(KindWebhook); ok {
+			return invalid("/kind", "deliveries are made by the hub; give a job callbacks, or retry a delivery")
+		}
+	}
+	return e.checkCallbacks("/callbacks", s.Callbacks)
+}
+
+func (e *Engine) newJob(s Spec) (Job, error) {
+	s = s.withDefaults()
+	if !s.inside {
+		if err := e.checkOutside(&s); err != nil {
+			return Job{}, err
+		}
+	}
+	depth := MaxDepth
+	if s.inside {
+		depth += wrapping
+	}
+	var err error
+	if s.Input, err = jsonMember("/input", s.Input, depth); err != nil {
+		return Job{}, err
+	}
+	h, _ := e.handler(s.Kind)
+	if err := e.check(h, s.Input, s.Via); err != nil {
+		return Job{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Job{}, err
+	}
+	whole := s.Input
+	var hidden Credentials
+	if h.Requests {
+		s.Via.Mask = e.maskedNames()
+		s.Input, hidden = SplitCredentials(s.Input, slices.Concat(s.Via.Headers, s.Via.Mask))
+	}
+	now := time.Now().Truncate(time.Millisecond)
+	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input, Credentials: hidden,
+		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Caller: s.Caller, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, Schedule: s.schedule, CreatedAt: now}
+	if s.Unique != nil {
+		same := j
+		same.Input = whole
+		j.Unique, j.UniqueKey = s.Unique, s.Unique.key(&same)
+	}
+	if j.QueueTimeout == 0 {
+		e.mu.Lock()
+		j.QueueTimeout = time.Duration(e.settings[QueueName{j.Tenant, j.Queue}].QueueTimeout)
+		e.mu.Unlock()
+	}
+	start := now
+	if s.Delay > 0 {
+		s.RunAt = now.Add(s.Delay)
+	}
+	if s.RunAt.After(now) {
+		start = s.RunAt.Add(time.Millisecond - 1).Truncate(time.Millisecond) // never early
+		j.State, j.ScheduledAt, j.WakeAt = Scheduled, start, start
+	}
+	if len(s.After) > 0 {
+		j.State, j.WakeAt = Waiting, time.Time{}
+		return j, nil
+	}
+	if j.QueueTimeout > 0 {
+		j.ExpiresAt = start.Add(j.QueueTimeout)
+		if j.State == Queued {
+			j.WakeAt = j.ExpiresAt
+		}
+	}
+	return j, nil
+}
