@@ -64,9 +64,9 @@ func TestChangeOfAWaitingJob(t *testing.T) {
 		w.expect("the same again", words(again.Version, err), words(3, nil))
 
 		job, err = w.edit(queued.ID, `{"delay":"1h"}`)
-		w.expect("put off", words(job.State, job.ScheduledAt.Sub(time.Now()), err), words("scheduled", time.Hour, nil))
+		w.expect("put off", words(job.State, time.Until(job.ScheduledAt), err), words("scheduled", time.Hour, nil))
 		job, err = w.edit(queued.ID, `{"run_at":"2000-01-01T03:00:00Z"}`)
-		w.expect("put off further", words(job.State, job.ScheduledAt.Sub(time.Now()), err), words("scheduled", 3*time.Hour, nil))
+		w.expect("put off further", words(job.State, time.Until(job.ScheduledAt), err), words("scheduled", 3*time.Hour, nil))
 		w.expect("its story", w.story(job.ID), "queued changed changed scheduled changed")
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
@@ -265,7 +265,7 @@ func TestRunNow(t *testing.T) {
 		if err := run(late.ID); err != nil {
 			t.Fatal(err)
 		}
-		w.expect("its deadline", w.get(late.ID).ExpiresAt.Sub(time.Now()), time.Minute)
+		w.expect("its deadline", time.Until(w.get(late.ID).ExpiresAt), time.Minute)
 	})
 }
 

@@ -68,7 +68,7 @@ func TestOverlap(t *testing.T) {
 				synctest.Wait()
 				w.expect("runs", w.states("s"), want.states)
 				w.expect("at the same time", g.most, want.most)
-				if s := w.current("s"); (overlap == "skip") != !s.SkippedAt.IsZero() || s.LastError != nil || s.NextAt.Sub(time.Now()) != 30*time.Second {
+				if s := w.current("s"); (overlap == "skip") != !s.SkippedAt.IsZero() || s.LastError != nil || time.Until(s.NextAt) != 30*time.Second {
 					t.Errorf("%+v", s)
 				}
 				close(g.open)
@@ -175,7 +175,7 @@ func TestUniqueJobOfASchedule(t *testing.T) {
 		for _, name := range []string{"s", "r"} {
 			s := w.current(name)
 			w.expect("jobs of "+name, w.states(name), "que ")
-			if s.LastError == nil || s.LastError.Code != jobs.Conflict || s.NextAt.Sub(time.Now()) != 59*time.Second {
+			if s.LastError == nil || s.LastError.Code != jobs.Conflict || time.Until(s.NextAt) != 59*time.Second {
 				t.Errorf("%+v", s)
 			}
 			if _, err := w.engine.RunSchedule(context.Background(), jobs.DefaultTenant, name); !conflict(err) {

@@ -31,8 +31,8 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 		w.do("DELETE", "/v1/jobs/"+id, "").want(200)
 		request = strings.Replace(request, "DONE", id, 1)
 	}
-	if strings.Contains(request, "LATER") {
-		request = strings.Replace(request, "LATER", w.submit(`{"kind":"nobody","delay":"1h"}`), 1)
+	if before, after, ok := strings.Cut(request, "LATER"); ok {
+		request = before + w.submit(`{"kind":"nobody","delay":"1h"}`) + after
 	}
 	if strings.Contains(request, "BATCH") {
 		batch := w.do("POST", "/batch?async=true", `{"requests":[{"method":"GET","path":"/v1/jobs/`+unknownID+`"}]}`).want(202).text("id")
