@@ -78,7 +78,7 @@ func script(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
 	return jobs.Result{Value: jobs.Value(`{"big":12345678901234567890.10}`)}, nil
 }
 
-var withCallbacks = handlers{"k": {Run: script}, jobs.KindWebhook: {Run: deliver}}
+var withCallbacks = handlers{"k": {Run: script}, jobs.KindWebhook: {Requests: true, Run: deliver}}
 
 func callbacks(t *testing.T, text string) []jobs.Callback {
 	t.Helper()
@@ -216,6 +216,7 @@ func TestCallbackBody(t *testing.T) {
 func TestCallbackSecretsStayHidden(t *testing.T) {
 	inWorld(t, func(w *world) {
 		t := w.T
+		const token = "s3cret-of-the-url"
 		var log strings.Builder
 		w.open(withCallbacks, 4)
 		w.close(0)
@@ -227,21 +228,34 @@ func TestCallbackSecretsStayHidden(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer w.close(time.Second)
-		list := callbacks(t, `[{"url":"https://a.example/x","secret":["`+secretA+`","`+secretB+`"],"events":["job.queued","job.succeeded"]}]`)
+		list := callbacks(t, `[{"url":"https://a.example/x?token=`+token+`","secret":["`+secretA+`","`+secretB+`"],"events":["job.queued","job.succeeded"]}]`)
 		if err := w.engine.SetCallbacks(t.Context(), jobs.DefaultTenant, "default", callbacks(t, `[{"url":"https://q.example","secret":"`+secretB+`"}]`)); err != nil {
 			t.Fatal(err)
 		}
 		j := w.await(w.submit(jobs.Spec{Kind: "k", Callbacks: list}).ID)
+		again, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, w.told(j.ID)[0].ID, jobs.Again{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.await(again.Job.ID)
 		var seen strings.Builder
 		pos := w.store.Head()
 		shown := append(w.told(j.ID), j)
-		w.expect("jobs", len(shown), 4)
+		w.expect("jobs", len(shown), 5)
 		for _, one := range shown {
-			seen.Write(one.AppendMembers(nil, pos))
+			document := string(one.AppendMembers(nil, pos))
+			seen.WriteString(document)
+			if strings.Contains(document, token) {
+				t.Errorf("a credential of the URL is shown: %s", document)
+			}
 			fmt.Fprintf(&seen, "%v %+v %#v", one.Callbacks, one, one.Callbacks)
 		}
+		w.expect("found", w.count(jobs.Filter{Text: token}), 0)
 		for _, e := range readLog(t, w.store) {
 			seen.Write(e.AppendJSON(nil, pos.Epoch))
+			if strings.Contains(string(e.Data), token) {
+				t.Errorf("an event shows a credential: %s", e.Data)
+			}
 		}
 		seen.WriteString(log.String())
 		for _, secret := range []string{secretA, secretB} {
@@ -249,7 +263,7 @@ func TestCallbackSecretsStayHidden(t *testing.T) {
 				t.Errorf("a secret is shown: %s", seen.String())
 			}
 		}
-		if !strings.Contains(seen.String(), `"callbacks":[{"url":"https://a.example/x","events":["job.queued","job.succeeded"],"secret":"whsec_***"}]`) {
+		if !strings.Contains(seen.String(), `"callbacks":[{"url":"https://a.example/x?token=***","events":["job.queued","job.succeeded"],"secret":"whsec_***"}]`) {
 			t.Errorf("the callbacks are not shown: %s", seen.String())
 		}
 		w.expect("kept", string(w.get(j.ID).Callbacks[0].Secrets[1]), secretB)

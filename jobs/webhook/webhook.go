@@ -66,7 +66,8 @@ func newSender(o Options) *sender {
 
 func (s *sender) handler() jobs.Handler {
 	return jobs.Handler{
-		Check: s.check,
+		Requests: true,
+		Check:    s.check,
 		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
 			return s.run(ctx, run.Job(), run)
 		},

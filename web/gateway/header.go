@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -93,18 +94,17 @@ func ofHub(name string) bool {
 	return strings.HasPrefix(name, "X-Forwarded-") || name == "X-Forwarded"
 }
 
-// isKey reports whether a value of Authorization ends in a key or token of the hub.
+// isKey reports whether the value of a header ends in a key or token of the hub.
 func isKey(value string) bool {
 	words := strings.Fields(value)
 	return len(words) > 0 && (strings.HasPrefix(words[len(words)-1], "jh_") || strings.HasPrefix(words[len(words)-1], "jht_"))
 }
 
-// hideCredentials takes out what the caller shows to the hub and not to the upstream: keys,
-// tokens and the dashboard's cookies. Any other Authorization is the upstream's.
+// hideCredentials takes out what the caller shows to the hub and not to the upstream: keys
+// and tokens, in whatever header, and the dashboard's cookies. Any other Authorization is
+// the upstream's.
 func hideCredentials(h http.Header) {
-	if slices.ContainsFunc(h["Authorization"], isKey) {
-		h.Del("Authorization")
-	}
+	maps.DeleteFunc(h, func(_ string, values []string) bool { return slices.ContainsFunc(values, isKey) })
 	h.Del("Sec-Websocket-Protocol") // nothing is upgraded, and it may hold a token
 	lines := h["Cookie"]            // a copy, made by outgoing
 	for i := 0; i < len(lines); i++ {
