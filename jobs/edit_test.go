@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,9 +116,12 @@ func TestPriorityOfAWaitingJob(t *testing.T) {
 		if err := w.engine.Pause(context.Background(), jobs.DefaultTenant, "other", "me", ""); err != nil {
 			t.Fatal(err)
 		}
+		var mu sync.Mutex // of order
 		var order []jobs.ID
 		w.engine.Handle("k", jobs.Handler{Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+			mu.Lock()
 			order = append(order, run.Job().ID)
+			mu.Unlock()
 			return jobs.Result{}, nil
 		}})
 		synctest.Wait()
@@ -162,6 +166,7 @@ func TestMoveWithKeys(t *testing.T) {
 		stop := make(chan struct{})
 		w.open(nil, 0)
 		defer w.close(0)
+		var mu sync.Mutex // of order
 		var order []string
 		submit := func(queue, name, ordering, fair string) jobs.ID {
 			return w.submit(jobs.Spec{Kind: "k", Queue: queue, OrderingKey: ordering, FairKey: fair, Input: jobs.Value(`"` + name + `"`)}).ID
@@ -174,7 +179,9 @@ func TestMoveWithKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.engine.Handle("k", jobs.Handler{Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+			mu.Lock()
 			order = append(order, string(run.Job().Input))
+			mu.Unlock()
 			<-stop
 			return jobs.Result{}, nil
 		}})

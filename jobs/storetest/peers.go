@@ -243,7 +243,11 @@ func checkDelete(t T, h Harness) {
 		t.Errorf("its events %+v", events)
 	}
 	again := newJob(func(n *jobs.Change) { n.Key = c.Key })
-	must(t, s, again) // its key is free
+	other := newJob(func(n *jobs.Change) { o := *c.Key; o.Fingerprint, n.Key = []byte("g"), &o })
+	commit(t, s, again, other)
+	if taken, ok := errors.AsType[*jobs.KeyTaken](other.Err); !errors.Is(again.Err, jobs.ErrGone) || !ok || taken.Same {
+		t.Errorf("its key, which outlives it: %v, for another request %v", again.Err, other.Err)
+	}
 }
 
 func checkRetained(t T, h Harness) {
