@@ -63,29 +63,31 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 
 // Read implements io.Reader.
 func (c *Conn) Read(b []byte) (n int, err error) {
-	if !c.due.Load() {
-		if n, err = c.Conn.Read(b); n > 0 {
-			c.touch()
-		}
-		return n, err
-	}
-	for from := time.Now(); ; {
+	for from := time.Now(); c.due.Load(); {
 		c.setDeadline(from, &c.readUntil, c.Conn.SetReadDeadline)
-		n, err = c.Conn.Read(b)
-		if n > 0 {
-			c.touch()
+		n, err = c.read(b)
+		timeout := errors.Is(err, os.ErrDeadlineExceeded)
+		over := timeout && c.over(from, &c.readUntil)
+		c.mu.Lock()
+		c.Conn.SetReadDeadline(c.readUntil)
+		c.mu.Unlock()
+		if !timeout {
+			return n, err
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			break
-		}
-		if c.over(from, &c.readUntil) {
+		if over && c.due.Load() {
 			c.late.Store(true)
-			break
+			return n, err
 		}
+		// At the end of a body net/http begins to wait for the next request before the reader
+		// of the body can say that nothing is due any more.
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.Conn.SetReadDeadline(c.readUntil)
+	return c.read(b)
+}
+
+func (c *Conn) read(b []byte) (n int, err error) {
+	if n, err = c.Conn.Read(b); n > 0 {
+		c.touch()
+	}
 	return n, err
 }
 

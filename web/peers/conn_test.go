@@ -96,3 +96,25 @@ func TestReadOfWhatIsDue(t *testing.T) {
 		}
 	})
 }
+
+// What waits on after nothing is due any more has no end of its own: net/http begins to wait
+// for the next request before the reader of a body can say that it is whole.
+func TestReadThatWaitsOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := pair(t)
+		c.Due(true)
+		go func() {
+			synctest.Wait()
+			c.Due(false)
+			time.Sleep(10 * stall)
+			peer.Write([]byte("x"))
+		}()
+		from := time.Now()
+		if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil || time.Since(from) != 10*stall {
+			t.Errorf("%d %v after %s", n, err, time.Since(from))
+		}
+		if c.late.Load() {
+			t.Error("the peer is called late")
+		}
+	})
+}
