@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -55,7 +56,12 @@ func TestLongAnswersHaveABound(t *testing.T) {
 		conns = append(conns, c)
 	}
 	w.do("GET", path, "").want(503).has("Retry-After", "1")
-	w.do("GET", path+"/response", "").want(200)
+	streamed := w.dialNarrow("GET " + path + "/response HTTP/1.1\r\nHost: " + w.address() + "\r\n\r\n")
+	status := make([]byte, len("HTTP/1.1 200"))
+	if _, err := io.ReadFull(streamed, status); err != nil || string(status) != "HTTP/1.1 200" {
+		t.Errorf("what is streamed: %s, %v", status, err)
+	}
+	streamed.Close()
 	w.do("GET", "/jobs/"+huge+"/result", "").want(503)
 	c := w.dial("")
 	c.send(`{"type":"get","id":"g","job":"%s"}`, huge)
