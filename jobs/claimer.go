@@ -111,13 +111,7 @@ func laneOf(j Job) Lane { return Lane{QueueName{j.Tenant, j.Queue}, j.Kind} }
 
 // serves reports whether a claimer takes jobs of a lane.
 func (c *claimer) serves(l Lane) bool {
-	return (c.tenant == "" || c.tenant == l.Tenant) && (len(c.queues) == 0 || holds(c.queues, l.Name)) && holds(c.kinds, l.Kind)
-}
-
-// holds reports whether a name is among sorted ones.
-func holds(sorted []string, name string) bool {
-	_, found := slices.BinarySearch(sorted, name)
-	return found
+	return (&Claim{Tenant: c.tenant, Queues: c.queues, Kinds: c.kinds}).Draws(l)
 }
 
 // unlimitLocked lets those ask again who met a limit.

@@ -1,5 +1,7 @@
 package jobs
 
+import "fmt"
+
 // The bounds of what callers may ask of an engine, each with what refuses more. All that
 // waits or is kept in memory for somebody has one.
 const (
@@ -14,3 +16,14 @@ const (
 	MaxWorkerNames = 200_000 // kinds and queues that all workers of one tenant name; 429
 	MaxSpareCalls  = 100     // calls of one worker that wait, more than it has slots; 429
 )
+
+// SizeText is a number of bytes for people, in the largest unit that tells it exactly.
+func SizeText(n int64) string {
+	switch {
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

@@ -104,9 +104,7 @@ func (r *Run) batch(list []Report) (*reportBatch, []Report) {
 
 // tell adds progress and, if there is one, a checkpoint, which gets an event of its own.
 func (b *reportBatch) tell(p Progress, checkpoint Value) {
-	if p.Data != nil { // what is not JSON is left out
-		p.Data, _ = CompactJSON(p.Data, MaxDepth)
-	}
+	p = p.kept()
 	b.newest = &p
 	if b.progress == nil || checkpoint != nil {
 		b.progress = b.run.lazily(JobProgress, FieldProgress)

@@ -55,7 +55,7 @@ func (r *Run) Partial(result Value, p Progress) {
 	if len(result) > 0 {
 		result = Shown(result)
 	}
-	p.Data, _ = jsonMember("", p.Data, MaxDepth)
+	p = p.kept()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.engine.commits
@@ -79,9 +79,7 @@ func (r *Run) Partial(result Value, p Progress) {
 
 // report stores progress and, if there is one, a checkpoint.
 func (r *Run) report(p Progress, checkpoint Value) {
-	if p.Data != nil { // what is not JSON is left out
-		p.Data, _ = CompactJSON(p.Data, MaxDepth)
-	}
+	p = p.kept()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.engine.commits
@@ -102,6 +100,15 @@ func (r *Run) report(p Progress, checkpoint Value) {
 	o.prepare = prepareProgress
 	r.progress = o
 	r.put(o)
+}
+
+// kept is progress as it may be stored: data that is not JSON is left out, and what is shares
+// no memory with its caller's.
+func (p Progress) kept() Progress {
+	if p.Data != nil {
+		p.Data, _ = CompactJSON(p.Data, MaxDepth)
+	}
+	return p
 }
 
 // prepareProgress completes a report of progress as its batch is made up: it may have been replaced.

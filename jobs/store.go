@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -251,6 +252,15 @@ type Claim struct {
 
 	Jobs    []Job // outcome, with inputs
 	Limited bool  // outcome: there are ready jobs that a limit held back
+}
+
+// Draws reports whether a claim takes jobs of a lane, as far as its limits let it.
+func (c *Claim) Draws(l Lane) bool {
+	among := func(sorted []string, name string) bool {
+		_, found := slices.BinarySearch(sorted, name)
+		return found
+	}
+	return (c.Tenant == "" || c.Tenant == l.Tenant) && (len(c.Queues) == 0 || among(c.Queues, l.Name)) && among(c.Kinds, l.Kind)
 }
 
 // Filter selects jobs for List. Empty members select all.

@@ -12,16 +12,6 @@ import (
 // limitRow is a row of the page of limits.
 type limitRow struct{ what, most, over string }
 
-func bytesText(n int) string {
-	switch {
-	case n >= 1<<20 && n%(1<<20) == 0:
-		return fmt.Sprintf("%d MiB", n>>20)
-	case n%(1<<10) == 0:
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d bytes", n)
-}
-
 func timeText(d time.Duration) string {
 	if d%time.Minute == 0 {
 		return fmt.Sprintf("%d min", d/time.Minute)
@@ -34,26 +24,26 @@ func limitRows() []limitRow {
 	count := func(n int) string { return fmt.Sprint(n) }
 	return []limitRow{
 		{"A peer that neither sends nor takes a byte while something is due", timeText(stallLimit), "`408` if it owes a body, close code `4001` for a WebSocket; closed"},
-		{"Head of a request", bytesText(maxHeader) + ", " + timeText(headerTime), "`431`; closed"},
+		{"Head of a request", jobs.SizeText(maxHeader) + ", " + timeText(headerTime), "`431`; closed"},
 		{"Connection between two requests", timeText(idleTime), "closed"},
 		{"Connections of an address, or of a /64 of IPv6; not from this machine and trusted proxies", count(perAddress) + ", `limits.connections_per_address`", "`503`, `limit_exceeded`; closed"},
 		{"Connections in all", "three quarters of the files that the process may open; some are kept for this machine", "the most silent one makes room, else `503`"},
 		{"Wrong keys and tokens of an address", count(wrongKeys) + " at once, and one a second", "`429`, `rate_limited`; right ones are never refused"},
 		{"Queues of a tenant", count(jobs.DefaultQueues) + ", `limits.queues`", "`422`, `limit_exceeded`"},
 		{"Kinds of a tenant, since the hub started, without those that the hub runs itself", count(jobs.DefaultKinds) + ", `limits.kinds`", "`422`, `limit_exceeded`"},
-		{"Body of a submission", bytesText(jobs.MaxInput), "`413`, `too_large`"},
-		{"Body of a batch", bytesText(maxBatch) + ", " + count(maxItems) + " requests", "`413`, `too_large`"},
-		{"Result of a job", bytesText(maxResult), "`413`, `too_large`"},
-		{"One call of a worker with reports", bytesText(maxReport), "`413`, `too_large`"},
+		{"Body of a submission", jobs.SizeText(jobs.MaxInput), "`413`, `too_large`"},
+		{"Body of a batch", jobs.SizeText(maxBatch) + ", " + count(maxItems) + " requests", "`413`, `too_large`"},
+		{"Result of a job", jobs.SizeText(maxResult), "`413`, `too_large`"},
+		{"One call of a worker with reports", jobs.SizeText(maxReport), "`413`, `too_large`"},
 		{"Slots of a worker", count(jobs.MaxSlots), "`422`"},
-		{"Text to search for", bytesText(maxText), "`400`"},
+		{"Text to search for", jobs.SizeText(maxText), "`400`"},
 		{"Jobs, queues and tags of a token", count(maxGranted), "`422`"},
 		{"Queues on a page of `/v1/queues`", count(maxQueues), "`next_cursor`"},
 		{"Queues with figures of their own in `/metrics`", count(maxQueueSeries), "counted as `other`"},
-		{"Answer to an item of a batch", bytesText(maxAnswer), "`502` for the item"},
-		{"Answers to a batch", bytesText(maxAnswers), "`502` for the item"},
-		{"Long answers in memory, all together; most are streamed and need none", bytesText(maxHeld), "`503`"},
-		{"Message of a WebSocket client", bytesText(maxMessage), "close code `1009`"},
+		{"Answer to an item of a batch", jobs.SizeText(maxAnswer), "`502` for the item"},
+		{"Answers to a batch", jobs.SizeText(maxAnswers), "`502` for the item"},
+		{"Long answers in memory, all together; most are streamed and need none", jobs.SizeText(maxHeld), "`503`"},
+		{"Message of a WebSocket client", jobs.SizeText(maxMessage), "close code `1009`"},
 		{"Subscriptions of a WebSocket", count(maxSubs), "`limit_exceeded`"},
 		{"Jobs in the snapshot of a subscription", count(maxSnapshot), "`truncated`"},
 		{"Credentials of a WebSocket that has shown none", timeText(helloWithin), "close code `4408`"},

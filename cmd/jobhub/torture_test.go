@@ -54,9 +54,9 @@ const (
 	settling     = 60 * time.Second // within which all is final after the last fault
 
 	// Below these the test proves too little.
-	leastRate = 20  // accepted jobs a second while the hub is up
-	leastBusy = 80  // percent of the kills with work in flight
-	lastOnes  = 3   // submissions of each submitter accepted after the last kill
+	leastRate = 20 // accepted jobs a second while the hub is up
+	leastBusy = 80 // percent of the kills with work in flight
+	lastOnes  = 3  // submissions of each submitter accepted after the last kill
 )
 
 // TestTorture kills the hub over and over while others submit, work and watch, and

@@ -207,7 +207,7 @@ func expanded(body []byte) int64 {
 
 func together(most int64) error {
 	return egress.Never(jobs.NewProblem(jobs.TooLarge, "Answer too large",
-		"The answers of all targets together are larger than the %s that the hub keeps of one job. Ask for less at a time, or have the operator raise max_answer.", size(most)))
+		"The answers of all targets together are larger than the %s that the hub keeps of one job. Ask for less at a time, or have the operator raise max_answer.", jobs.SizeText(most)))
 }
 
 // kept is the size of the answers so far.

@@ -2,7 +2,6 @@ package call
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -110,15 +109,4 @@ func (p *part) settle(kept int) {
 // tooLarge is the error of an answer that is larger than its room.
 type tooLarge struct{ most int64 }
 
-func (e *tooLarge) Error() string { return "the answer is larger than " + size(e.most) }
-
-// size is a number of bytes for people.
-func size(n int64) string {
-	switch {
-	case n >= 1<<20 && n%(1<<20) == 0:
-		return fmt.Sprintf("%d MiB", n>>20)
-	case n >= 1<<10 && n%(1<<10) == 0:
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d bytes", n)
-}
+func (e *tooLarge) Error() string { return "the answer is larger than " + jobs.SizeText(e.most) }

@@ -42,7 +42,7 @@ func broken(ctx context.Context, at *url.URL, err error) error {
 	case ctx.Err() != nil:
 	case errors.As(err, &large):
 		return egress.Never(jobs.NewProblem(jobs.TooLarge, "Answer too large",
-			"The answer of %s is larger than the %s that the hub keeps of one job. The call was made and is not repeated. Ask for less at a time, or have the operator raise max_answer.", at.Host, size(large.most)))
+			"The answer of %s is larger than the %s that the hub keeps of one job. The call was made and is not repeated. Ask for less at a time, or have the operator raise max_answer.", at.Host, jobs.SizeText(large.most)))
 	case errors.Is(err, errBusy):
 		return &jobs.Failure{Problem: jobs.NewProblem(Busy, "Hub busy",
 			"The hub is reading as many answers as its memory allows, and had no room for that of %s within %s.", at.Host, maxWaitForRoom)}

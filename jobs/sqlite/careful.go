@@ -41,8 +41,9 @@ func (c *commit) restore(s saved) {
 }
 
 // alone runs a part of a commit. If it meets damage and the commit is careful, all that
-// it did is taken back, and the damage is its outcome.
-func (c *commit) alone(what string, part func() error) (damage, err error) {
+// it did is taken back, and the damage is its outcome. what names the part; it is only
+// called then.
+func (c *commit) alone(what func() string, part func() error) (damage, err error) {
 	if !c.careful {
 		return nil, part()
 	}
@@ -55,7 +56,7 @@ func (c *commit) alone(what string, part func() error) (damage, err error) {
 		err = c.flush()
 	}
 	if isDamage(err) && !c.write.AutocommitEnabled() {
-		damage = c.damaged(err, "%s", what)
+		damage = c.damaged(err, "%s", what())
 		if err := c.exec("ROLLBACK TO part"); err != nil {
 			return nil, err
 		}
@@ -74,7 +75,7 @@ const maxPassedOver = 1000
 // takeAlone is take for a careful commit: false if the job is damaged. It is then passed
 // over from now on.
 func (c *commit) takeAlone(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, ok bool, err error) {
-	damage, err := c.alone("claiming a job", func() (err error) { job, err = c.take(n, lease, follow); return err })
+	damage, err := c.alone(func() string { return "claiming a job" }, func() (err error) { job, err = c.take(n, lease, follow); return err })
 	if damage != nil {
 		if len(c.unreadable) >= maxPassedOver {
 			return job, false, damage

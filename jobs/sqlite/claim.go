@@ -60,7 +60,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 	for l := range c.ready {
 		q := c.queueByID(l.q)
-		if !named(cl.Kinds, l.kind) || (cl.Tenant != "" && q.Tenant != cl.Tenant) || (len(cl.Queues) > 0 && !named(cl.Queues, q.Name)) {
+		if !cl.Draws(jobs.Lane{QueueName: q.QueueName, Kind: l.kind}) {
 			continue
 		}
 		n := min(c.left(cl, q), len(cl.Leases)-len(cl.Jobs))
@@ -82,12 +82,6 @@ func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.ready, b.ready), cmp.Compare(a.n, b.n))
 	})
 	return best, nil
-}
-
-// named reports whether a name is among sorted ones.
-func named(sorted []string, name string) bool {
-	_, found := slices.BinarySearch(sorted, name)
-	return found
 }
 
 // left is how many more jobs of a queue the claim may take.

@@ -127,19 +127,19 @@ func (c *commit) transact(b *jobs.Batch) (err error) {
 // apply makes all changes of a batch, and says the outcome of each.
 func (c *commit) apply(b *jobs.Batch) (err error) {
 	for _, ch := range b.Queues {
-		if ch.Err, err = c.alone("the settings of queue "+ch.Name, func() error { return c.settle(ch) }); err != nil {
+		if ch.Err, err = c.alone(func() string { return "the settings of queue " + ch.Name }, func() error { return c.settle(ch) }); err != nil {
 			return err
 		}
 	}
 	for _, d := range b.Documents {
-		damage, err := c.alone("the document "+d.Kind+" "+d.Name, func() (err error) { d.Err, err = c.document(d); return err })
+		damage, err := c.alone(func() string { return "the document " + d.Kind + " " + d.Name }, func() (err error) { d.Err, err = c.document(d); return err })
 		if err != nil {
 			return err
 		}
 		d.Err = cmp.Or(damage, d.Err)
 	}
 	for _, ch := range b.Changes {
-		damage, err := c.alone("a change of job "+ch.Job.ID.String(), func() (err error) { ch.Err, err = c.change(ch); return err })
+		damage, err := c.alone(func() string { return "a change of job " + ch.Job.ID.String() }, func() (err error) { ch.Err, err = c.change(ch); return err })
 		if err != nil {
 			return err
 		}

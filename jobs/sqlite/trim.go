@@ -47,7 +47,7 @@ func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
 	}
 	err = func() error {
 		if seq > floor {
-			if _, err := c.alone("the oldest events", func() error { return c.do("DELETE FROM log WHERE last <= ?", int64(seq)) }); err != nil {
+			if _, err := c.alone(func() string { return "the oldest events" }, func() error { return c.do("DELETE FROM log WHERE last <= ?", int64(seq)) }); err != nil {
 				return err
 			}
 			if err := c.do("INSERT OR REPLACE INTO meta (name, value) VALUES ('floor', ?)", int64(seq)); err != nil {
@@ -100,7 +100,7 @@ func (c *commit) prune(before time.Time, limit int) (pruned int, err error) {
 		return 0, err
 	}
 	for _, n := range old {
-		damage, err := c.alone("deleting a job", func() error { return c.pruneJob(n, before) })
+		damage, err := c.alone(func() string { return "deleting a job" }, func() error { return c.pruneJob(n, before) })
 		if err != nil {
 			return 0, err
 		}
