@@ -28,12 +28,12 @@ func (e *Engine) Cancel(ctx context.Context, tenant string, id ID) (Job, Positio
 }
 
 // cancelled is the change that cancels an unfinished job, or asks its worker to.
-func cancelled(job Job) Change {
+func cancelled(job Job) *Change {
 	if job.State != Running {
 		return finish(job, Guard{State: job.State, Version: job.Version}, Cancelled, ByUser, FieldState)
 	}
 	job.CancelRequested = true
-	c := Change{Job: job, If: Guard{State: Running, Lease: job.Lease}, Fields: FieldCancel, Event: Event{Type: JobCancelRequested}}
+	c := &Change{Job: job, If: Guard{State: Running, Lease: job.Lease}, Fields: FieldCancel, Event: Event{Type: JobCancelRequested}}
 	if strings.HasPrefix(job.Lease, inProcess) { // an outside worker's grace begins when it is told
 		c.Job.WakeAt, c.Fields = time.Now().Add(CancelGrace), c.Fields|FieldWake
 	}

@@ -19,7 +19,7 @@ const (
 
 // op is one caller's share of a batch.
 type op struct {
-	change  Change
+	change  *Change
 	queue   *QueueChange    // instead of the change
 	doc     *DocumentChange // instead of the change
 	group   *Group          // stored in one batch with the others of it; nil for none
@@ -38,7 +38,7 @@ func (o *op) finish(err error) {
 	close(o.done)
 }
 
-func newOp(c Change) *op {
+func newOp(c *Change) *op {
 	bytes := 256 + len(c.Job.Input) + c.Job.Credentials.size() + len(c.Event.Data)
 	if t := c.Event.Type; t != 0 && t.Lasting() { // each may be told the job as it is then
 		bytes += len(c.Job.Callbacks) * min(1024+2*bytes, 2*MaxEventData)
@@ -216,7 +216,7 @@ func (c *committer) commit(ops []*op) {
 			b.Documents = append(b.Documents, o.doc)
 			continue
 		}
-		b.Changes = append(b.Changes, &o.change)
+		b.Changes = append(b.Changes, o.change)
 	}
 	ops = whole
 	c.claim(b)
@@ -255,7 +255,7 @@ func (c *committer) commit(ops []*op) {
 func (c *committer) complete(o *op) error {
 	return c.guard("a change", o.change.Job.ID, func() {
 		if o.prepare != nil {
-			o.prepare(&o.change)
+			o.prepare(o.change)
 		}
 		o.change.Event.bound()
 	})

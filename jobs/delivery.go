@@ -83,7 +83,7 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 			MaxAttempts: len(CallbackRetries) + 1, Backoff: Backoff{Exponential, CallbackRetries[0], CallbackRetries[len(CallbackRetries)-1]},
 			Timeout: deliveryTimeout, Retention: DefaultRetention, CreatedAt: at})
 		delivery.Event.bound()
-		list = append(list, &delivery)
+		list = append(list, delivery)
 	}
 	return list
 }
@@ -234,7 +234,7 @@ func (e *Engine) enableCallback(ctx context.Context, tenant string, id ID, url s
 		}
 		job.Callbacks = slices.Clone(job.Callbacks)
 		job.Callbacks[i].enable(on)
-		err = e.commits.keep(ctx, newOp(Change{Job: job, If: Guard{State: job.State, Lease: job.Lease}, Fields: FieldCallbacks}))
+		err = e.commits.keep(ctx, newOp(&Change{Job: job, If: Guard{State: job.State, Lease: job.Lease}, Fields: FieldCallbacks}))
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}

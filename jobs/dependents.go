@@ -113,5 +113,5 @@ func (e *Engine) dependent(ctx context.Context, id ID, known map[ID]ID, again Ag
 	c := e.insertion(anew, s)
 	c.Event.bound()
 	c.Follow = e.tellFollow(c.Event.Type, time.Now().Truncate(time.Millisecond))
-	return &c, nil
+	return c, nil
 }

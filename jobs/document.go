@@ -27,8 +27,8 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = appendTags(append(b, `,"tags":`...), j.Tags)
 	b = appendString(append(b, `,"ordering_key":`...), j.OrderingKey)
 	b = appendString(append(b, `,"key":`...), j.Key)
-	b = appendValue(append(b, `,"input":`...), j.Input)
-	b = appendValue(append(b, `,"result":`...), j.ResultValue())
+	b = AppendValue(append(b, `,"input":`...), j.Input)
+	b = AppendValue(append(b, `,"result":`...), j.ResultValue())
 	b = j.Error.AppendJSON(append(b, `,"error":`...))
 	b = j.Progress.AppendJSON(append(b, `,"progress":`...))
 	b = appendInt(append(b, `,"attempt":`...), j.Attempt)
@@ -127,7 +127,7 @@ func (j *Job) ChangedData(fields Field) Value {
 		b = j.Error.AppendJSON(append(b, `,"error":`...))
 	}
 	if fields.Has(FieldResult) {
-		b = appendValue(append(b, `,"result":`...), j.ResultValue())
+		b = AppendValue(append(b, `,"result":`...), j.ResultValue())
 	}
 	return append(b, '}')
 }
@@ -163,7 +163,7 @@ func (j *Job) acceptedData() Value {
 	if len(j.Callbacks) > 0 && j.Kind != KindWebhook {
 		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
 	}
-	b = appendValue(append(b, `,"input":`...), j.Input)
+	b = AppendValue(append(b, `,"input":`...), j.Input)
 	return append(b, '}')
 }
 
@@ -185,7 +185,7 @@ func (e *Event) AppendJSON(b []byte, epoch string) []byte {
 	b = appendTags(append(b, `,"tags":`...), e.Tags)
 	b = strconv.AppendUint(append(b, `,"version":`...), e.Version, 10)
 	b = appendTime(append(b, `,"at":`...), e.At)
-	if e.Truncated || len(e.Data) > 0 && !presentable(e.Data, MaxDepth+wrapping) {
+	if e.Truncated {
 		return append(b, `,"data":null,"truncated":true}`...)
 	}
 	b = append(b, `,"data":`...)
@@ -227,8 +227,12 @@ func appendTags(b []byte, tags []string) []byte {
 	return append(b, ']')
 }
 
-func appendValue(b []byte, v Value) []byte {
-	return append(b, Shown(v)...)
+// AppendValue appends a value as it is stored; null for none.
+func AppendValue(b []byte, v Value) []byte {
+	if len(v) == 0 {
+		return append(b, "null"...)
+	}
+	return append(b, v...)
 }
 
 // AppendJSON appends what a handler said; null for nil. Its data is JSON.
@@ -243,7 +247,7 @@ func (p *Progress) AppendJSON(b []byte) []byte {
 		b = jsontext.AppendFloat(b, *p.Percent, 64)
 	}
 	b = appendString(append(b, `,"message":`...), p.Message)
-	b = appendValue(append(b, `,"data":`...), p.Data)
+	b = AppendValue(append(b, `,"data":`...), p.Data)
 	return append(b, '}')
 }
 

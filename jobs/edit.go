@@ -105,8 +105,8 @@ func lineUp(job *Job, now time.Time) Field {
 	return c.Fields | FieldScheduled
 }
 
-// apply makes the change of an edit; false if the job is like that already.
-func (e *Engine) apply(edit Edit, job Job, now time.Time) (Change, bool) {
+// apply makes the change of an edit; nil if the job is like that already.
+func (e *Engine) apply(edit Edit, job Job, now time.Time) *Change {
 	was, from := Guard{State: job.State, Version: job.Version}, job.State
 	var fields Field
 	if edit.Priority != nil && *edit.Priority != job.Priority {
@@ -118,7 +118,7 @@ func (e *Engine) apply(edit Edit, job Job, now time.Time) (Change, bool) {
 	if edit.RunAt != nil || edit.Delay != nil {
 		fields |= edit.startOver(&job, now)
 	}
-	c := Change{If: was}
+	c := &Change{If: was}
 	if edit.Queue != nil && *edit.Queue != job.Queue {
 		job.Queue, fields = *edit.Queue, fields|FieldQueue|FieldState
 		if job.Unique != nil {
@@ -134,7 +134,10 @@ func (e *Engine) apply(edit Edit, job Job, now time.Time) (Change, bool) {
 		c.Event.Type = eventOf[job.State]
 	}
 	c.Event.Data = job.ChangedData(fields)
-	return c, fields != 0
+	if fields == 0 {
+		return nil
+	}
+	return c
 }
 
 // Change edits a job that does not run. ErrConflict if it runs or has ended, ErrQueueFull if
@@ -146,27 +149,26 @@ func (e *Engine) Change(ctx context.Context, tenant string, id ID, edit Edit) (J
 			return Job{}, Position{}, err
 		}
 	}
-	return e.revise(ctx, tenant, id, func(job Job) (Change, bool, error) {
+	return e.revise(ctx, tenant, id, func(job Job) (*Change, error) {
 		if job.State == Running || job.State.Final() {
-			return Change{}, false, newProblem(Conflict, "Not to be changed", "The job %s; only one that waits for its turn can be changed.", stands(job.State))
+			return nil, newProblem(Conflict, "Not to be changed", "The job %s; only one that waits for its turn can be changed.", stands(job.State))
 		}
-		c, changes := e.apply(edit, job, time.Now().Truncate(time.Millisecond))
-		return c, changes, nil
+		return e.apply(edit, job, time.Now().Truncate(time.Millisecond)), nil
 	})
 }
 
 // RunNow lets a job that waits for a time join its queue at once. One that is queued stays as
 // it is.
 func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Position, error) {
-	return e.revise(ctx, tenant, id, func(job Job) (Change, bool, error) {
+	return e.revise(ctx, tenant, id, func(job Job) (*Change, error) {
 		switch job.State {
 		case Queued:
-			return Change{}, false, nil
+			return nil, nil
 		case Scheduled, Retrying:
 		case Waiting:
-			return Change{}, false, newProblem(Conflict, "Waits for other jobs", "The job waits for other jobs, not for a time; it runs when they have succeeded.")
+			return nil, newProblem(Conflict, "Waits for other jobs", "The job waits for other jobs, not for a time; it runs when they have succeeded.")
 		default:
-			return Change{}, false, newProblem(Conflict, "Not waiting", "The job %s; only a scheduled or retrying one can be told to run now.", stands(job.State))
+			return nil, newProblem(Conflict, "Not waiting", "The job %s; only a scheduled or retrying one can be told to run now.", stands(job.State))
 		}
 		now := time.Now().Truncate(time.Millisecond)
 		job.ScheduledAt = now
@@ -174,32 +176,32 @@ func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Positio
 		c := enqueue(job, was, now)
 		c.Fields |= FieldScheduled
 		c.Event.Data = c.Job.ChangedData(c.Fields)
-		return c, true, nil
+		return c, nil
 	})
 }
 
 // Delete forgets a job that has ended, as the end of its retention would. ErrConflict if it
 // has not ended.
 func (e *Engine) Delete(ctx context.Context, tenant string, id ID) error {
-	_, _, err := e.revise(ctx, tenant, id, func(job Job) (Change, bool, error) {
+	_, _, err := e.revise(ctx, tenant, id, func(job Job) (*Change, error) {
 		if !job.State.Final() {
-			return Change{}, false, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be deleted. Cancel it first.", job.State)
+			return nil, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be deleted. Cancel it first.", job.State)
 		}
-		return Change{Job: job, If: Guard{State: job.State}, Delete: true, Event: Event{Type: JobDeleted, Data: job.ChangedData(0)}}, true, nil
+		return &Change{Job: job, If: Guard{State: job.State}, Delete: true, Event: Event{Type: JobDeleted, Data: job.ChangedData(0)}}, nil
 	})
 	return err
 }
 
-// revise stores what decide makes of a job. It is called again whenever the job has changed
+// revise stores what decide makes of a job, nil for nothing. It is called again whenever the job has changed
 // meanwhile.
-func (e *Engine) revise(ctx context.Context, tenant string, id ID, decide func(Job) (Change, bool, error)) (Job, Position, error) {
+func (e *Engine) revise(ctx context.Context, tenant string, id ID, decide func(Job) (*Change, error)) (Job, Position, error) {
 	for {
 		job, pos, err := e.store.Job(ctx, tenant, id)
 		if err != nil {
 			return job, pos, err
 		}
-		c, changes, err := decide(job)
-		if err != nil || !changes {
+		c, err := decide(job)
+		if err != nil || c == nil {
 			return job, pos, err
 		}
 		o := newOp(c)

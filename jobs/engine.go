@@ -187,7 +187,7 @@ func (e *Engine) recover(ctx context.Context) error {
 			if c.Job.State.Final() {
 				e.log.Warn("a job ended because the hub crashed while it ran", "job", job.ID, "kind", job.Kind, "crashes", c.Job.Lost)
 			}
-			b.Changes = append(b.Changes, &c)
+			b.Changes = append(b.Changes, c)
 		}
 		if len(b.Changes) > 0 {
 			e.follow(b)

@@ -37,7 +37,7 @@ func (e *Engine) check(h Handler, input Value, via Via) (err error) {
 
 // outcome is the change that ends an attempt. Where that can't be made of its result, the
 // attempt has failed.
-func (e *Engine) outcome(r *Run, res Result, err, cause error) (c Change) {
+func (e *Engine) outcome(r *Run, res Result, err, cause error) (c *Change) {
 	bad := e.guarded("the outcome of an attempt", r.job.ID, func() {
 		r.flush()
 		c = settle(r.job, res, err, cause)

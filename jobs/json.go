@@ -150,9 +150,9 @@ func jsonFault(err error) string {
 	return err.Error()
 }
 
-// Shown is a stored value as it may stand in a document. What CompactJSON would refuse, as
-// older versions stored it, is a string, or {"base64":"…"} if it is not UTF-8.
-func Shown(v Value) Value {
+// AsJSON is data as a value that may be stored. What CompactJSON would refuse is a string, or
+// {"base64":"…"} if it is not UTF-8.
+func AsJSON(v Value) Value {
 	if len(v) == 0 {
 		return Value("null")
 	}

@@ -49,7 +49,7 @@ func FuzzCompactJSON(f *testing.F) {
 		} else if refused != nil || !utf8.Valid(v) || bytes.ContainsAny(v, "\r\n") || string(wrapped) != `{"V":`+string(v)+`}` && !strings.ContainsRune(string(v), '\\') {
 			t.Fatalf("%q passed as %q, and is written as %q, %v", data, v, wrapped, refused)
 		}
-		for _, shown := range []jobs.Value{jobs.Shown(data), jobs.BodyValue("application/json", data, 3), jobs.BodyValue("text/plain; x", data, 3), jobs.BodyValue("image/png", data, 3)} {
+		for _, shown := range []jobs.Value{jobs.AsJSON(data), jobs.BodyValue("application/json", data, 3), jobs.BodyValue("text/plain; x", data, 3), jobs.BodyValue("image/png", data, 3)} {
 			if !shown.IsValid() || bytes.ContainsAny(shown, "\r\n") || jobs.TooDeep(shown, jobs.MaxDepth+8) {
 				t.Fatalf("%q is shown as %q", data, shown)
 			}
@@ -73,18 +73,19 @@ func deeper(data []byte, most int) bool {
 	}
 }
 
-// TestNothingOfAJobBreaksItsDocument: whatever a library's user puts into a job, a document,
-// an event and what is stored of a response are JSON.
+// TestNothingOfAJobBreaksItsDocument: whatever texts a job has, and with any value as AsJSON
+// gives it, a document, an event and what is stored of a response are JSON.
 func TestNothingOfAJobBreaksItsDocument(t *testing.T) {
 	const bad = "\xff\"\\\n\x00\ud7ff"
 	nan := math.NaN()
 	problem := &jobs.Problem{Type: bad, Title: bad, Detail: bad, Status: -1, Code: bad, Errors: []jobs.MemberError{{Pointer: bad, Detail: bad}}}
 	response := &jobs.Response{Status: 200, Header: http.Header{bad: {bad}, "X-A": {bad, "b"}, "x-a": {"c"}, "Content-Type": {bad + "/json"}}, Body: []byte(bad)}
 	for _, result := range []string{bad, `{"a":1,"a":2}`, nested(10_000), "[\n]", ""} {
+		value := jobs.AsJSON(jobs.Value(result))
 		for _, r := range []*jobs.Response{nil, response} {
-			j := jobs.Job{Tenant: bad, Kind: bad, Queue: bad, State: jobs.Failed, Reason: bad, Tags: []string{bad}, OrderingKey: bad, Key: bad, Input: jobs.Value(result), Result: jobs.Value(result), Response: r,
-				Error: problem, Progress: &jobs.Progress{Percent: &nan, Message: bad, Data: jobs.Value(result)}, Callbacks: []jobs.Callback{{URL: bad, Events: []string{bad}}}}
-			e := jobs.Event{Type: jobs.JobFailed, Queue: bad, Kind: bad, Tags: []string{bad}, Data: jobs.Value(result)}
+			j := jobs.Job{Tenant: bad, Kind: bad, Queue: bad, State: jobs.Failed, Reason: bad, Tags: []string{bad}, OrderingKey: bad, Key: bad, Input: value, Result: value, Response: r,
+				Error: problem, Progress: &jobs.Progress{Percent: &nan, Message: bad, Data: value}, Callbacks: []jobs.Callback{{URL: bad, Events: []string{bad}}}}
+			e := jobs.Event{Type: jobs.JobFailed, Queue: bad, Kind: bad, Tags: []string{bad}, Data: value}
 			for _, text := range [][]byte{append(j.AppendMembers([]byte{'{'}, jobs.Position{Epoch: bad}), '}'), j.ChangedData(math.MaxUint32), e.AppendJSON(nil, bad), problem.AppendJSON(nil)} {
 				if v := jsontext.Value(text); !v.IsValid() || bytes.ContainsAny(v, "\r\n") {
 					t.Errorf("with %.20q: %.300q", result, text)

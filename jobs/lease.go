@@ -60,7 +60,7 @@ func (h *held) deadline() time.Time {
 }
 
 // verdict is the change that a passed deadline causes.
-func (h *held) verdict(now time.Time) Change {
+func (h *held) verdict(now time.Time) *Change {
 	job := h.run.job
 	switch {
 	case !h.told.IsZero() && !now.Before(h.told.Add(CancelGrace)):
@@ -167,17 +167,17 @@ func (e *Engine) Complete(ctx context.Context, tenant, token string, result Valu
 	if err != nil {
 		return Job{}, Position{}, err
 	}
-	return e.conclude(ctx, tenant, token, verbComplete, func(j Job) Change { return settle(j, Result{Value: result}, nil, nil) })
+	return e.conclude(ctx, tenant, token, verbComplete, func(j Job) *Change { return settle(j, Result{Value: result}, nil, nil) })
 }
 
 // Fail ends an attempt that did not work out. f says whether and when to try again.
 func (e *Engine) Fail(ctx context.Context, tenant, token string, f *Failure) (Job, Position, error) {
-	return e.conclude(ctx, tenant, token, verbFail, func(j Job) Change { return settle(j, Result{}, f, nil) })
+	return e.conclude(ctx, tenant, token, verbFail, func(j Job) *Change { return settle(j, Result{}, f, nil) })
 }
 
 // Snooze puts the job off; the attempt does not count.
 func (e *Engine) Snooze(ctx context.Context, tenant, token string, delay time.Duration) (Job, Position, error) {
-	return e.conclude(ctx, tenant, token, verbSnooze, func(j Job) Change { return snooze(j, delay) })
+	return e.conclude(ctx, tenant, token, verbSnooze, func(j Job) *Change { return snooze(j, delay) })
 }
 
 // Release gives the job back; the attempt does not count. A checkpoint is kept for the next.
@@ -186,7 +186,7 @@ func (e *Engine) Release(ctx context.Context, tenant, token string, checkpoint V
 	if err != nil {
 		return Job{}, Position{}, err
 	}
-	return e.conclude(ctx, tenant, token, verbRelease, func(j Job) Change {
+	return e.conclude(ctx, tenant, token, verbRelease, func(j Job) *Change {
 		c := release(j)
 		if checkpoint != nil {
 			c.Job.Checkpoint = checkpoint
@@ -196,7 +196,7 @@ func (e *Engine) Release(ctx context.Context, tenant, token string, checkpoint V
 	})
 }
 
-func (e *Engine) conclude(ctx context.Context, tenant, token, verb string, decide func(Job) Change) (Job, Position, error) {
+func (e *Engine) conclude(ctx context.Context, tenant, token, verb string, decide func(Job) *Change) (Job, Position, error) {
 	id, lease, err := parseToken(token)
 	if err != nil {
 		return Job{}, Position{}, err
@@ -208,7 +208,7 @@ func (e *Engine) conclude(ctx context.Context, tenant, token, verb string, decid
 	if job.State != Running || job.Lease != lease {
 		return job, pos, settledAs(&job, lease, verb)
 	}
-	var c Change
+	var c *Change
 	if bad := e.guarded("the outcome of an attempt", id, func() { c = decide(job) }); bad != nil {
 		return Job{}, pos, bad
 	}

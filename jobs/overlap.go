@@ -52,8 +52,8 @@ func (e *Engine) overlapping(t *tick, c *Change) {
 			if t.Overlap == "replace" && !run.CancelRequested {
 				cancel := cancelled(run)
 				cancel.Follow = e.tellFollow(cancel.Event.Type, time.Now().Truncate(time.Millisecond))
-				list = append(list, &cancel)
-				t.told = append(t.told, &cancel)
+				list = append(list, cancel)
+				t.told = append(t.told, cancel)
 			}
 		}
 		if off != nil {

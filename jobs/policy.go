@@ -12,12 +12,12 @@ import (
 
 // change is a transition of job into a state. It panics on one that the table does
 // not know: that is a defect of this package, not of a caller.
-func change(job Job, was Guard, to State, fields Field) Change {
+func change(job Job, was Guard, to State, fields Field) *Change {
 	if !was.State.CanBecome(to) {
 		panic("jobs: no transition from " + was.State.String() + " to " + to.String())
 	}
 	job.State = to
-	c := Change{Job: job, If: was, Fields: fields | FieldState, Event: Event{Type: eventOf[to]}}
+	c := &Change{Job: job, If: was, Fields: fields | FieldState, Event: Event{Type: eventOf[to]}}
 	switch {
 	case was.State == 0:
 	case c.Fields.Has(FieldResult) && c.Job.resultSize() > 2*MaxEventData: // do not write what is not kept
@@ -28,14 +28,14 @@ func change(job Job, was Guard, to State, fields Field) Change {
 	return c
 }
 
-func finish(job Job, was Guard, to State, reason Reason, fields Field) Change {
+func finish(job Job, was Guard, to State, reason Reason, fields Field) *Change {
 	job.Reason, job.FinishedAt, job.WakeAt, job.Lease = reason, time.Now().Truncate(time.Millisecond), time.Time{}, ""
 	job.RetainedUntil = job.FinishedAt.Add(job.Retention)
 	return change(job, was, to, fields|FieldFinished|FieldRetained|FieldWake|FieldLease)
 }
 
 // release gives a running job back as if this attempt had not begun.
-func release(job Job) Change {
+func release(job Job) *Change {
 	was := Guard{State: Running, Lease: job.Lease}
 	job.Attempt--
 	job.Lease, job.WakeAt = "", time.Time{}
@@ -47,14 +47,14 @@ func release(job Job) Change {
 
 // interrupt is release where the attempt may have had its effect already: a job that
 // must not run again ends.
-func interrupt(job Job) Change {
+func interrupt(job Job) *Change {
 	if job.NeverRerun && !job.CancelRequested {
 		return lostForGood(job, "The worker was lost while it ran the job; whether the work was done is unknown.")
 	}
 	return release(job)
 }
 
-func lostForGood(job Job, detail string) Change {
+func lostForGood(job Job, detail string) *Change {
 	was := Guard{State: Running, Lease: job.Lease}
 	job.Error = newProblem("worker_lost", "Worker lost", "%s", detail)
 	return finish(job, was, Failed, WorkerLost, FieldError|FieldLost)
@@ -66,7 +66,7 @@ const maxLost = 3
 
 // lose decides what follows from the loss of a worker: its lease was not renewed, or it was
 // a handler of the hub and the hub crashed.
-func lose(job Job) Change {
+func lose(job Job) *Change {
 	job.Lost++
 	if job.Lost >= maxLost && !job.CancelRequested {
 		by := "the worker"
@@ -81,7 +81,7 @@ func lose(job Job) Change {
 }
 
 // snooze puts a running job off without spending the attempt.
-func snooze(job Job, delay time.Duration) Change {
+func snooze(job Job, delay time.Duration) *Change {
 	if job.CancelRequested {
 		return release(job)
 	}
@@ -93,7 +93,7 @@ func snooze(job Job, delay time.Duration) Change {
 }
 
 // accept is the insertion of a new job.
-func accept(job Job) Change {
+func accept(job Job) *Change {
 	c := change(job, Guard{}, job.State, 0)
 	c.Event.Data = job.acceptedData()
 	return c
@@ -101,7 +101,7 @@ func accept(job Job) Change {
 
 // settle decides what follows from the end of an attempt; cause is why its context
 // ended, if it did.
-func settle(job Job, res Result, err, cause error) Change {
+func settle(job Job, res Result, err, cause error) *Change {
 	was := Guard{State: Running, Lease: job.Lease}
 	job.Result, job.Response, job.Error = res.Value, res.Response, nil
 	if err == nil {
@@ -145,7 +145,7 @@ func settle(job Job, res Result, err, cause error) Change {
 }
 
 // enqueue lets a job join its queue. Before its first start its time there may be limited.
-func enqueue(job Job, was Guard, now time.Time) Change {
+func enqueue(job Job, was Guard, now time.Time) *Change {
 	job.WakeAt = time.Time{}
 	if job.StartedAt.IsZero() && job.QueueTimeout > 0 {
 		job.ExpiresAt = now.Truncate(time.Millisecond).Add(job.QueueTimeout)
@@ -154,31 +154,31 @@ func enqueue(job Job, was Guard, now time.Time) Change {
 	return change(job, was, Queued, FieldWake|FieldExpires)
 }
 
-// due decides about a job whose time has come. False if nothing is to be done yet.
-func due(job Job, now time.Time) (Change, bool) {
+// due decides about a job whose time has come; nil if nothing is to be done yet.
+func due(job Job, now time.Time) *Change {
 	was := Guard{job.State, job.Lease, job.Version}
 	switch job.State {
 	case Waiting:
 		if job.ParentFailed {
 			job.Error = newProblem("parent", "Not run", "A job that this one waited for did not succeed.")
-			return finish(job, was, Cancelled, ByParent, FieldError), true
+			return finish(job, was, Cancelled, ByParent, FieldError)
 		}
 		if job.ScheduledAt.After(now) {
 			job.WakeAt = job.ScheduledAt
-			return change(job, was, Scheduled, FieldWake), true
+			return change(job, was, Scheduled, FieldWake)
 		}
-		return enqueue(job, was, now), true
+		return enqueue(job, was, now)
 	case Scheduled, Retrying:
-		return enqueue(job, was, now), true
+		return enqueue(job, was, now)
 	case Queued:
 		if !job.ExpiresAt.IsZero() && !now.Before(job.ExpiresAt) {
 			job.Error = newProblem("expired", "Expired", "The job waited in its queue longer than its queue timeout and was not run.")
-			return finish(job, was, Failed, Expired, FieldError), true
+			return finish(job, was, Failed, Expired, FieldError)
 		}
 	case Running:
 		if job.CancelRequested {
-			return finish(job, was, Cancelled, ByUser, 0), true
+			return finish(job, was, Cancelled, ByUser, 0)
 		}
 	}
-	return Change{}, false
+	return nil
 }

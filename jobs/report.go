@@ -110,7 +110,7 @@ func (b *reportBatch) tell(p Progress, checkpoint Value) {
 		b.progress = b.run.lazily(JobProgress, FieldProgress)
 		b.ops = append(b.ops, b.progress)
 	}
-	c := &b.progress.change
+	c := b.progress.change
 	c.Job.Progress = &p
 	c.Event.Data = progressData(&p, b.run.job.Start)
 	if checkpoint != nil {

@@ -53,7 +53,7 @@ func (r *Run) Progress(p Progress) { r.report(p, nil) }
 // reads the job. Faster than commits are made, only the newest is kept.
 func (r *Run) Partial(result Value, p Progress) {
 	if len(result) > 0 {
-		result = Shown(result)
+		result = AsJSON(result)
 	}
 	p = p.kept()
 	r.mu.Lock()
@@ -191,7 +191,7 @@ func (r *Run) join(stream string, p []byte) bool {
 }
 
 func (r *Run) lazily(t EventType, fields Field) *op {
-	o := newOp(Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running, Start: r.job.Start},
+	o := newOp(&Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running, Start: r.job.Start},
 		If: Guard{State: Running, Lease: r.job.Lease}, Fields: fields, Event: Event{Type: t}})
 	o.lazy = true
 	return o

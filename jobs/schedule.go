@@ -286,7 +286,7 @@ func (e *Engine) DeleteSchedule(ctx context.Context, tenant, name string) error 
 		if i < 0 {
 			return noSchedule(name)
 		}
-		o := newOp(Change{})
+		o := newOp(&Change{})
 		o.doc = &DocumentChange{Document: Document{Tenant: tenant, Kind: kindSchedule, Name: name}, Was: all[i].Data}
 		if err = e.commits.do(ctx, o); err == nil {
 			return nil
@@ -319,7 +319,7 @@ func (s *Schedule) change(tenant string, was Value) (*op, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := newOp(Change{})
+	o := newOp(&Change{})
 	o.doc = doc
 	o.bytes += len(doc.Data)
 	return o, nil
@@ -397,7 +397,7 @@ func (e *Engine) prepare(t *tick, now time.Time) error {
 	}
 	c := e.insertion(job, spec)
 	c.With = doc
-	e.overlapping(t, &c)
+	e.overlapping(t, c)
 	t.op = newOp(c)
 	return nil
 }

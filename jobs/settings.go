@@ -42,7 +42,7 @@ func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*
 	case old.Paused != nil && set.Paused == nil:
 		c.Event = Event{Type: QueueResumed, Data: Value(`{}`)}
 	}
-	o := newOp(Change{})
+	o := newOp(&Change{})
 	o.queue = c
 	if err := e.commits.do(ctx, o); err != nil {
 		return e.unavailable(err)

@@ -51,13 +51,13 @@ func (e *Engine) checkHidden(s *Spec) error {
 }
 
 // insertion is the change that submits a job.
-func (e *Engine) insertion(job Job, s Spec) Change {
+func (e *Engine) insertion(job Job, s Spec) *Change {
 	c := accept(job)
 	c.Key, c.After, c.Retry, c.Peers = s.Key, s.After, s.retry, e.uniquePeers(&job)
 	return c
 }
 
-func (e *Engine) submit(ctx context.Context, s Spec, c Change) (Accepted, error) {
+func (e *Engine) submit(ctx context.Context, s Spec, c *Change) (Accepted, error) {
 	if err := e.limitDeliveries(ctx, c.Job.Tenant, len(c.Job.Callbacks)); err != nil {
 		return Accepted{}, err
 	}

@@ -139,7 +139,7 @@ func (e *Engine) replace(peers []Job) (list []*Change, err error) {
 		if !old.State.Final() {
 			c := finish(old, Guard{State: old.State, Version: old.Version}, Cancelled, ByUser, 0)
 			c.Follow = e.tellFollow(JobCancelled, time.Now().Truncate(time.Millisecond))
-			list = append(list, &c)
+			list = append(list, c)
 		}
 	}
 	return list, nil

@@ -65,9 +65,8 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 		}
 		var ops []*op
 		for _, job := range page.Jobs {
-			var c Change
-			var ok bool
-			if e.guarded("what is due of a job", job.ID, func() { c, ok = due(job, now) }) == nil && ok {
+			var c *Change
+			if e.guarded("what is due of a job", job.ID, func() { c = due(job, now) }) == nil && c != nil {
 				o := newOp(c)
 				if e.commits.put(ctx, o) == nil {
 					ops = append(ops, o)

@@ -107,8 +107,7 @@ func (s *Server) writeJob(w http.ResponseWriter, r *http.Request, job *jobs.Job,
 		return
 	}
 	input, result, body, err := s.partsOf(r.Context(), job)
-	small := left(input)+left(result) <= maxChecked                                  // then what older versions have stored is made presentable
-	if err == nil && (small || body != nil || result != nil && !job.State.Final()) { // it has to be encoded anew, or may change
+	if err == nil && (body != nil || result != nil && !job.State.Final()) { // it has to be encoded anew, or may change
 		whole, pos, release, err := s.wholeJob(r.Context(), job.Tenant, job.ID)
 		defer release()
 		if err != nil {

@@ -72,7 +72,7 @@ func (s *Server) editPage(w http.ResponseWriter, r *http.Request) {
 		s.failPage(w, r, err)
 		return
 	}
-	input := jobs.Shown(job.Input).Clone()
+	input := jobs.Value(jobs.AppendValue(nil, job.Input))
 	if err := input.Indent(jsontext.WithIndent("  ")); err != nil { // what is stored is JSON
 		input = job.Input
 	}

@@ -123,7 +123,7 @@ func (s *Server) jobPayload(name string, of func(*jobs.Job) jobs.Value) http.Han
 			return
 		}
 		attachment(w, "application/json", job.ID.String()+"-"+name+".json")
-		w.Write(jobs.Shown(of(&job)))
+		w.Write(jobs.AppendValue(nil, of(&job)))
 	}
 }
 

@@ -48,7 +48,6 @@ const (
 	maxAnswer   = 4 << 20  // bytes of the answer to an item
 	maxAnswers  = 32 << 20 // bytes of all answers to a batch
 
-	maxChecked   = 256 << 10 // bytes of the parts of a job that are written by way of its document
 	payloadPiece = 64 << 10  // bytes of an answer from the store that are in memory at a time
 	maxHeld      = 256 << 20 // bytes of answers that have to be in memory as a whole, all together
 

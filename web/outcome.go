@@ -116,16 +116,6 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	h.Set("Content-Security-Policy", "sandbox")
 	if job.State == jobs.Succeeded {
 		h.Set("AsyncResult", "200")
-		if rest != nil && rest.Left() <= maxChecked {
-			whole, _, release, err := s.wholeJob(r.Context(), job.Tenant, job.ID)
-			defer release()
-			if err != nil {
-				h.Del("AsyncResult")
-				s.fail(w, r, err)
-				return
-			}
-			job, rest = &whole, nil
-		}
 		if rest != nil {
 			h.Set("Content-Type", "application/json")
 			h.Set("Cache-Control", "no-store")
@@ -135,7 +125,7 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 			io.WriteString(w, "\n")
 			return
 		}
-		writeJSON(w, http.StatusOK, jobs.Shown(job.Result))
+		writeJSON(w, http.StatusOK, jobs.AppendValue(nil, job.Result))
 		return
 	}
 	p := outcomeProblem(job)

@@ -107,7 +107,7 @@ func appendSchedule(b []byte, s *jobs.Schedule) ([]byte, error) {
 		LastError *jobs.Problem     `json:"last_error"`
 		SkippedAt *string           `json:"skipped_at"`
 		Links     map[string]string `json:"links"`
-	}{s.Name, s.Cron, s.TimeZone, jobs.Shown(s.Shown()), s.Paused, cmp.Or(s.Overlap, jobs.Overlaps[0]), at(s.NextAt), at(s.LastAt), "", s.LastError, at(s.SkippedAt),
+	}{s.Name, s.Cron, s.TimeZone, s.Shown(), s.Paused, cmp.Or(s.Overlap, jobs.Overlaps[0]), at(s.NextAt), at(s.LastAt), "", s.LastError, at(s.SkippedAt),
 		map[string]string{"self": "/v1/schedules/" + s.Name, "jobs": "/v1/jobs?tag=schedule:" + s.Name}}
 	if s.LastJob != (jobs.ID{}) {
 		doc.LastJob = s.LastJob.String()

@@ -169,8 +169,8 @@ func appendLeased(b []byte, j *jobs.Job) []byte {
 		}
 		b = appendText(b, tag)
 	}
-	b = append(append(b, `],"input":`...), jobs.Shown(j.Input)...)
-	b = append(append(b, `,"checkpoint":`...), jobs.Shown(j.Checkpoint)...)
+	b = jobs.AppendValue(append(b, `],"input":`...), j.Input)
+	b = jobs.AppendValue(append(b, `,"checkpoint":`...), j.Checkpoint)
 	return append(b, '}')
 }
 

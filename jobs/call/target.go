@@ -65,8 +65,8 @@ func (k *found) append(b []byte, whole bool) []byte {
 	b = append(append(b, `{"state":"`...), k.State...) // one of its words
 	number(`","status":`, status)
 	if whole {
-		b = append(append(b, `,"headers":`...), jobs.Shown(k.Headers)...)
-		b = append(append(b, `,"body":`...), jobs.Shown(k.Body)...)
+		b = jobs.AppendValue(append(b, `,"headers":`...), k.Headers)
+		b = jobs.AppendValue(append(b, `,"body":`...), k.Body)
 	}
 	b = strconv.AppendInt(append(b, `,"attempts":`...), int64(k.Attempts), 10)
 	number(`,"ms":`, k.MS)

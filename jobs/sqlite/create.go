@@ -209,6 +209,9 @@ func copyAll(ctx context.Context, from, to string) (err error) {
 			return fmt.Errorf("copying the table %s: %w", table, err)
 		}
 	}
+	if err := validateValues(conn); err != nil {
+		return err
+	}
 	if err := sqlitex.ExecuteTransient(conn, "UPDATE main.jobs SET start=attempt", nil); err != nil {
 		return err
 	}

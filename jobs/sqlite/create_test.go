@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,7 @@ func TestOldFormat(t *testing.T) {
 			conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
 			check(t, err)
 			check(t, sqlitex.ExecuteScript(conn, format2, nil))
+			storeInvalid(t, conn)
 			check(t, os.WriteFile(filepath.Join(dir, epochFile), []byte("k3fk3fk3 4 2\n"), 0o600))
 			if !closed {
 				left := filepath.Join(t.TempDir(), "left")
@@ -51,6 +53,7 @@ func TestOldFormat(t *testing.T) {
 				if string(large.Input) != `"`+strings.Repeat("x", 2000)+`"` {
 					t.Errorf("%d bytes of input", len(large.Input))
 				}
+				expectValid(t, s, page.Jobs)
 				queues, _, err := s.Queues(t.Context(), "default")
 				check(t, err)
 				if len(queues) != 1 || queues[0].Counts[jobs.Queued] != 2 || queues[0].Settings.Concurrency != 7 {
@@ -62,6 +65,34 @@ func TestOldFormat(t *testing.T) {
 				kill(t, s)
 			}
 		})
+	}
+}
+
+// storeInvalid stores values that are not JSON by today's rules, as format 2 could have them.
+func storeInvalid(t *testing.T, conn *sqlite.Conn) {
+	const twice = `{"a":1,"a":2}`
+	check(t, sqlitex.Execute(conn, "UPDATE jobs SET input=?, progress=?, checkpoint=? WHERE n=1", &sqlitex.ExecOptions{
+		Args: []any{[]byte(twice), []byte(`{"percent":5,"message":"half","data":` + twice + `}`), []byte("\xff")}}))
+	check(t, sqlitex.Execute(conn, "SELECT last, events FROM log", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
+		events, err := scanEvents(st)
+		check(t, err)
+		events[len(events)-1].Data = jobs.Value(twice)
+		return sqlitex.Execute(conn, "UPDATE log SET events=?", &sqlitex.ExecOptions{Args: []any{encodeEvents(nil, events)}})
+	}}))
+}
+
+func expectValid(t *testing.T, s *Store, list []jobs.Job) {
+	i := slices.IndexFunc(list, func(j jobs.Job) bool { return j.N == 1 })
+	job, _, err := s.Job(t.Context(), "default", list[i].ID)
+	check(t, err)
+	const text = `"{\"a\":1,\"a\":2}"`
+	if string(job.Input) != text || string(job.Checkpoint) != `{"base64":"/w=="}` || job.Progress.Message != "half" || string(job.Progress.Data) != text {
+		t.Errorf("input %s, checkpoint %s, progress %+v", job.Input, job.Checkpoint, job.Progress)
+	}
+	events, err := s.Read(t.Context(), jobs.ReadQuery{After: 1, MaxBytes: 1 << 20})
+	check(t, err)
+	if len(events) != 1 || !events[0].Truncated || len(events[0].Data) > 0 {
+		t.Errorf("events: %+v", events)
 	}
 }
 
