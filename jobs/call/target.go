@@ -136,7 +136,7 @@ func (f *fan) find(name string) *target {
 // restore takes over what is known already: of an attempt that was interrupted or put
 // off, or of the job that this one repeats in part.
 func (f *fan) restore(result jobs.Value) error {
-	if result == nil {
+	if result == nil || result[0] != '{' { // what an older version kept was no JSON, and is a text now
 		return nil
 	}
 	var known struct {
@@ -150,7 +150,6 @@ func (f *fan) restore(result jobs.Value) error {
 	for _, t := range f.targets {
 		switch k := known.Targets[t.name]; k.State {
 		case "running", "retrying", "succeeded", "failed", "cancelled":
-			k.Body = jobs.BodyValue("application/json", k.Body, around) // older versions kept more levels
 			t.found = k
 		}
 	}
