@@ -9,11 +9,11 @@ import (
 
 // place reads where the hub is from its address.
 func (s *Server) place() {
-	s.Origin = strings.TrimSuffix(s.Origin, "/")
-	s.origin = s.Origin
+	s.Origin = strings.TrimSuffix(s.config.Origin, "/")
+	s.WebOrigin = s.Origin
 	if u, err := url.Parse(s.Origin); err == nil && u.Host != "" {
-		s.base, s.origin = u.Path, strings.TrimSuffix(s.Origin, u.Path)
-		s.Hosts = append(slices.Clip(s.Hosts), u.Hostname())
+		s.BasePath, s.WebOrigin = u.Path, strings.TrimSuffix(s.Origin, u.Path)
+		s.config.Hosts = append(slices.Clip(s.config.Hosts), u.Hostname())
 	}
 }
 
@@ -21,7 +21,7 @@ func (s *Server) place() {
 // proxy did so before, and puts it in front of where the answer leads.
 func (s *Server) below(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
 	off := func(path string) string {
-		rest, ok := strings.CutPrefix(path, s.base)
+		rest, ok := strings.CutPrefix(path, s.BasePath)
 		if !ok || rest != "" && rest[0] != '/' {
 			return path
 		}
@@ -34,7 +34,7 @@ func (s *Server) below(w http.ResponseWriter, r *http.Request) (http.ResponseWri
 	if r.URL.RawPath == "" {
 		inner.URL.RawPath = ""
 	}
-	return &leading{ResponseWriter: w, base: s.base}, &inner
+	return &leading{ResponseWriter: w, base: s.BasePath}, &inner
 }
 
 // leading puts a path in front of the headers that lead to a path of the hub.

@@ -14,7 +14,7 @@ const exposed = "AsyncResult, Idempotency-Replayed, Link, Location, Operation-Lo
 // preflight it is the whole answer, and true. Credentials are not allowed for: such pages
 // show a key or token, never the dashboard's cookie.
 func (s *Server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
-	origins := s.settings.Load().Origins
+	origins := s.Settings().Origins
 	if len(origins) == 0 {
 		return false
 	}

@@ -5,15 +5,16 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/web/rest"
 )
 
 // Render draws a view of the default tenant as the hub does.
 func Render(s *Server, ctx context.Context, name string, last any) (hub.Rendered, error) {
-	return s.render(ctx, viewName(jobs.DefaultTenant, name), last)
+	return s.pages.Render(ctx, rest.ViewName(jobs.DefaultTenant, name), last)
 }
 
 // Stalled is how many connections were closed as they made no progress.
-func (s *Server) Stalled() int64 { return s.front.Stalled.Load() }
+func (s *Server) Stalled() int64 { return s.listener.Stalled.Load() }
 
 // HeldBytes is how much of the budget for long answers is taken.
-func (s *Server) HeldBytes() int64 { return maxHeld - s.answers.left.Load() }
+func (s *Server) HeldBytes() int64 { return rest.MaxHeld - s.Answers.Free() }

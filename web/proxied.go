@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"jobhub/web/gateway"
+	"jobhub/web/peers"
 )
 
 // This file reads what a trusted proxy in front of the hub says about a request.
@@ -19,7 +19,7 @@ func (s *Server) fromProxy(r *http.Request) *http.Request {
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	sender := gateway.Sender{For: host, Proto: s.proto(r)}
+	sender := peers.Sender{For: host, Proto: s.proto(r)}
 	outer := *r
 	if s.trusts(host) {
 		chain := forwardedFor(r)
@@ -39,13 +39,13 @@ func (s *Server) fromProxy(r *http.Request) *http.Request {
 			sender.Proto = proto
 		}
 	}
-	return outer.WithContext(gateway.WithSender(r.Context(), sender))
+	return outer.WithContext(peers.WithSender(r.Context(), sender))
 }
 
 // proto is the scheme by which the hub is called, without a proxy's word: its address may
 // say that one speaks TLS for it.
 func (s *Server) proto(r *http.Request) string {
-	if r.TLS != nil || strings.HasPrefix(s.origin, "https:") {
+	if r.TLS != nil || strings.HasPrefix(s.WebOrigin, "https:") {
 		return "https"
 	}
 	return "http"
@@ -59,7 +59,7 @@ func (s *Server) trusts(address string) bool {
 
 // trustsAddress is trusts for those who have the address at hand.
 func (s *Server) trustsAddress(addr netip.Addr) bool {
-	return slices.ContainsFunc(s.settings.Load().Proxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap().WithZone("")) })
+	return slices.ContainsFunc(s.Settings().Proxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap().WithZone("")) })
 }
 
 // forwardedFor is the addresses in X-Forwarded-For, the nearest last.

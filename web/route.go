@@ -3,32 +3,31 @@ package web
 import (
 	"cmp"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/web/api"
 	"jobhub/web/auth"
 	"jobhub/web/gateway"
+	"jobhub/web/rest"
 )
 
 // routeOf returns the route of a request. The hub's own paths are not for routes.
 func (s *Server) routeOf(r *http.Request) (*gateway.Route, error) {
-	set := s.settings.Load()
-	if set.table.Empty() || s.owns(r) || set.Dashboard != "" && set.onDashboard(r) {
+	set, table := s.Settings(), s.table.Load()
+	if table.Empty() || s.owns(r) || set.Dashboard != "" && set.OnDashboard(r) {
 		return nil, nil
 	}
-	return set.table.Find(r.URL)
-}
-
-// onDashboard reports whether a request is sent to the host of the dashboard.
-func (set *settings) onDashboard(r *http.Request) bool {
-	return set.Dashboard == "" || strings.EqualFold(hostname(r.Host), set.Dashboard)
+	return table.Find(r.URL)
 }
 
 // elsewhere is the problem of a request for a page that is on another host only.
 func (s *Server) elsewhere(r *http.Request) error {
-	set := s.settings.Load()
-	if set.onDashboard(r) || !isPage(r.URL.Path) || !s.owns(r) {
+	set := s.Settings()
+	if set.OnDashboard(r) || !isPage(r.URL.Path) || !s.owns(r) {
 		return nil
 	}
 	return jobs.NewProblem(jobs.NotFound, "Not found", "The dashboard is at %s alone.", set.Dashboard)
@@ -53,7 +52,7 @@ func (s *Server) owns(r *http.Request) bool {
 // OwnPaths are the patterns of the hub's own paths, as http.ServeMux has them: no route
 // can take what they match.
 func OwnPaths() (paths []string) {
-	for pattern := range (*Server)(nil).table() {
+	for pattern := range (*Server)(nil).ownRoutes() {
 		paths = append(paths, pathOf(pattern))
 	}
 	return paths
@@ -62,104 +61,151 @@ func OwnPaths() (paths []string) {
 // routed answers a request of a route. Whoever may submit jobs may send requests through.
 func (s *Server) routed(route *gateway.Route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		taken := false
-		s.may(auth.Submit, func(w http.ResponseWriter, r *http.Request) {
-			taken = true
-			s.pass(w, s.withoutKey(r), route)
+		s.Open(func(w http.ResponseWriter, r *http.Request) error {
+			err := s.Guarded(func(w http.ResponseWriter, r *http.Request) error { return s.pass(w, s.withoutKey(r), route) }, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, auth.Submit) })(w, r)
+			if err != nil {
+				route.Stats.Refuse()
+			}
+			return err
 		})(w, r)
-		if !taken {
-			route.Stats.Refuse()
-		}
 	}
+}
+
+// MakesJob reports whether a request is for a route and becomes a job.
+func (s *Server) MakesJob(r *http.Request) bool {
+	route, err := s.routeOf(r)
+	return err == nil && route != nil && wantsJob(route, r)
 }
 
 func wantsJob(route *gateway.Route, r *http.Request) bool {
-	return route.Wants(r.Method, r.URL.RawQuery, prefers(r.Header, "respond-async"), prefers(r.Header, "wait"))
+	return route.Wants(r.Method, r.URL.RawQuery, api.Prefers(r.Header, "respond-async"), api.Prefers(r.Header, "wait"))
 }
 
-func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Route) {
+func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		w.Header().Set("Connection", "close") // what follows a CONNECT is no request
-		route.Stats.Refuse()
-		s.fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
-			Detail: "The hub passes no " + r.Method + " on. Send the upstream itself what needs it."})
-		return
+		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
+			Detail: "The hub passes no " + r.Method + " on. Send the upstream itself what needs it."}
 	}
 	if wantsJob(route, r) {
-		if s.submitRouted(w, r, route) {
-			route.Stats.Accept()
-		} else {
-			route.Stats.Refuse()
+		if err := s.submitRouted(w, r, route); err != nil {
+			return err
 		}
-		return
+		route.Stats.Accept()
+		return nil
 	}
 	if route.Upstream == nil { // of several targets none is the one to ask
 		w.Header().Set("Allow", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
 		if r.Method == http.MethodOptions {
 			w.WriteHeader(http.StatusNoContent)
-			return
+			return nil
 		}
-		s.fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
-			Detail: "This path calls several upstreams and is always a job. Send Prefer: respond-async if " + r.Method + " is meant."})
-		return
+		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
+			Detail: "This path calls several upstreams and is always a job. Send Prefer: respond-async if " + r.Method + " is meant."}
 	}
-	if s.count(&s.passing) {
+	if s.Gate.Enter(&s.passing) {
 		defer s.passing.Done()
 	}
-	ctx, stop := s.while(r.Context(), identity(r)) // the answer may be a stream
+	ctx, stop := s.While(r.Context(), rest.Identity(r)) // the answer may be a stream
 	defer stop()
 	r = r.WithContext(ctx)
 	amend := s.corsOfRoute(w)
 	clear(w.Header()) // the answer is the upstream's
 	route.Pass(w, r, amend)
+	return nil
 }
 
-// submitRouted makes a job of a request. False if it was refused.
-func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) bool {
-	r = carriedOut(r)
-	wait, waiting, err := preferredWait(r)
+// submitRouted makes a job of a request.
+func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
+	r = rest.CarriedOut(r)
+	wait, waiting, err := api.PreferredWait(r)
 	if err != nil {
-		s.fail(w, r, err)
-		return false
+		return err
 	}
 	most := cmp.Or(route.MaxInput, jobs.MaxInput)
 	if r.ContentLength > most {
 		w.Header().Set("Connection", "close")
-		s.fail(w, r, tooLarge(most))
-		return false
+		return rest.TooLarge(most)
 	}
-	body, err := readBody(w, r, most)
+	body, err := rest.ReadBody(w, r, most)
 	if err != nil {
-		s.fail(w, r, err)
-		return false
+		return err
 	}
 	request := *r
 	request.Header = r.Header.Clone()
-	async := prefers(r.Header, "respond-async")
-	if others := otherPreferences(r.Header); others != "" {
+	async := api.Prefers(r.Header, "respond-async")
+	if others := api.OtherPreferences(r.Header); others != "" {
 		request.Header.Set("Prefer", others)
 	} else {
 		request.Header.Del("Prefer")
 	}
-	owner := tenant(r)
+	owner := rest.Tenant(r)
 	spec, err := route.Spec(&request, body, s.Engine.Settings(owner, route.QueueName()).QueueTimeout > 0)
 	if err != nil {
-		s.fail(w, r, err)
-		return false
+		return err
 	}
-	spec.Tenant, spec.Caller = owner, caller(r)
-	if spec.Key, err = idempotencyKey(r, append([]byte(gateway.Query(r.URL)+"\n"), body...)); err != nil {
-		s.fail(w, r, err)
-		return false
+	spec.Tenant, spec.Caller = owner, rest.Caller(r)
+	if spec.Key, err = rest.IdempotencyKey(r, append([]byte(gateway.Query(r.URL)+"\n"), body...)); err != nil {
+		return err
 	}
-	return s.accept(w, r, spec, preferred{async: async, waiting: waiting, wait: wait, body: s.routedBody})
+	return s.api.Accept(w, r, spec, api.Preferred{Async: async, Waiting: waiting, Wait: wait, Body: s.routedBody})
 }
 
 // routedBody is the short form of what was accepted.
 func (s *Server) routedBody(a jobs.Accepted) []byte {
-	b := append(make([]byte, 0, 512), `{"id":"`+a.Job.ID.String()+`","progress":"`+progressState(&a.Job)+`","queue_position":`...)
+	b := append(make([]byte, 0, 512), `{"id":"`+a.Job.ID.String()+`","progress":"`+rest.ProgressState(&a.Job)+`","queue_position":`...)
 	b = strconv.AppendInt(b, a.Position, 10)
 	b = append(b, `,"epoch":"`+s.Hub.Epoch()+`","seq":`...)
 	b = append(strconv.AppendUint(b, a.Job.Seq, 10), `,"links":`...)
 	return append(jobs.AppendLinks(b, a.Job.ID), '}')
+}
+
+// Settings is what may change while the server runs.
+type Settings struct {
+	Hosts   []string // besides those of Config
+	Origins []string // besides those of Config
+	Routes  []gateway.Route
+
+	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are believed, besides those of Config
+	Dashboard             string         // the host on which alone pages and their session are, and no routes; empty for all hosts
+	KeyHeader             string         // takes keys and tokens beside Authorization; Jobhub-Key if empty
+	ConnectionsPerAddress int            // 256 if zero
+	MaxInput              int64          // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
+}
+
+// ConfigState is what became of the configuration file (see Server.ReportConfig).
+type ConfigState = rest.ConfigState
+
+// Apply replaces what may change. Requests under way end as they began.
+func (s *Server) Apply(set Settings) {
+	use := rest.Settings{Hosts: slices.Concat(s.config.Hosts, set.Hosts), Origins: slices.Concat(s.config.Origins, set.Origins), Proxies: slices.Concat(s.config.Proxies, set.Proxies),
+		Dashboard: set.Dashboard, KeyHeader: set.KeyHeader, ConnectionsPerAddress: set.ConnectionsPerAddress, MaxInput: set.MaxInput}
+	if set.Dashboard != "" {
+		use.Hosts = append(use.Hosts, set.Dashboard)
+	}
+	s.Use(&use)
+	table := gateway.NewTable(set.Routes, s.config.Own, s.Fail)
+	if old := s.table.Load(); old != nil {
+		table.Keep(old)
+	}
+	if old := s.table.Swap(table); old != nil {
+		old.Close()
+	}
+}
+
+// withoutKey is a request as an upstream may get it: without the header for keys.
+func (s *Server) withoutKey(r *http.Request) *http.Request {
+	name := s.KeyHeader()
+	if r.Header[name] == nil {
+		return r
+	}
+	out := *r
+	out.Header = r.Header.Clone()
+	out.Header.Del(name)
+	return &out
+}
+
+// RouteCalls is how jobs of a route call its upstreams (see gateway.Table.Calls).
+func (s *Server) RouteCalls(path string) (http.RoundTripper, int64) {
+	return s.table.Load().Calls(path)
 }

@@ -3,10 +3,8 @@ package web
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,28 +12,31 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/web/api"
 	"jobhub/web/auth"
+	"jobhub/web/batch"
+	"jobhub/web/docs"
+	"jobhub/web/gateway"
+	"jobhub/web/live"
+	"jobhub/web/pages"
 	"jobhub/web/peers"
-	"jobhub/web/view"
+	"jobhub/web/rest"
 )
-
-// spreadReconnect is over how long clients are asked to spread their return.
-const spreadReconnect = 2 * time.Second
 
 // Config of a Server. Engine, Store and Hub are needed; the zero value of the rest is
 // a default.
 type Config struct {
-	Engine  *jobs.Engine
-	Store   jobs.Store
-	Hub     *hub.Hub
-	Auth    *auth.Keys  // who may do what; nil for everybody everything
-	Hosts   []string    // names by which the hub may be called, besides loopback ones
-	Origins []string    // foreign origins whose pages may use the hub, like https://app.example.com
-	Origin  string      // the hub's own address, like http://127.0.0.1:8080; with a path, as https://example.com/jobhub, the hub is below that
-	Own     *egress.Own // where the hub listens, so that no route leads back to it; may be nil
-	Version string
-	Kept    string // what the store is, like sqlite, for people
-	Logger  *slog.Logger
+	Engine    *jobs.Engine
+	Store     jobs.Store
+	Hub       *hub.Hub
+	Auth      *auth.Keys  // who may do what; nil for everybody everything
+	Hosts     []string    // names by which the hub may be called, besides loopback ones
+	Origins   []string    // foreign origins whose pages may use the hub, like https://app.example.com
+	Origin    string      // the hub's own address, like http://127.0.0.1:8080; with a path, as https://example.com/jobhub, the hub is below that
+	Own       *egress.Own // where the hub listens, so that no route leads back to it; may be nil
+	Version   string
+	StoreName string // what the store is, like sqlite, for people
+	Logger    *slog.Logger
 
 	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are believed
 
@@ -44,35 +45,20 @@ type Config struct {
 
 // Server answers all requests to the hub.
 type Server struct {
-	Config
-	base    string // the path of Origin; empty for the whole host
-	origin  string // Origin without it
-	mux     *http.ServeMux
-	docs    documents
-	own     *http.ServeMux // the paths of mux, for any method
-	views   map[string]liveView
-	lines   lines // where jobs wait for long
-	config  atomic.Pointer[ConfigState]
-	drain   chan struct{} // closed when connections should go elsewhere
-	stopped context.Context
-	stop    context.CancelFunc
+	*rest.Base
+	config Config
+	mux    *http.ServeMux
+	own    *http.ServeMux // the paths of mux, for any method
+	table  atomic.Pointer[gateway.Table]
 
-	mu       sync.Mutex // protects the fields below
-	draining bool
-	joined   map[*socket]struct{}
-	churn    int // sockets that came or went since memory was given back
+	api   *api.Server
+	batch *batch.Server
+	live  *live.Server
+	pages *pages.Server
+	docs  *docs.Server
 
-	sockets sync.WaitGroup // none is added after draining was set
-	passing sync.WaitGroup // requests of routes on their way through; likewise
-	Live    *live
-
-	front    *peers.Listener // nil where another program listens
-	settings atomic.Pointer[settings]
-	looks    looks
-	late     remembered[struct{}, map[string]late] // by tenant
-	failing  remembered[string, []view.Attention]  // schedules of a tenant
-	wrong    *peers.Failures                       // wrong keys and tokens
-	answers  *budget                               // long answers in memory
+	passing  sync.WaitGroup  // requests of routes on their way through; entered through the gate
+	listener *peers.Listener // nil where another program listens
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine
@@ -82,20 +68,26 @@ func New(c Config) *Server {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.StallLimit == 0 {
-		c.StallLimit = stallLimit
+		c.StallLimit = rest.StallLimit
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), own: http.NewServeMux(), drain: make(chan struct{}), joined: map[*socket]struct{}{},
-		answers: newBudget(maxHeld), wrong: peers.NewFailures(wrongKeys, time.Second)}
+	base := &rest.Base{Engine: c.Engine, Store: c.Store, Hub: c.Hub, Auth: c.Auth, Logger: c.Logger, Version: c.Version, StoreName: c.StoreName, StallLimit: c.StallLimit,
+		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxHeld), Wrong: peers.NewFailures(rest.WrongKeys, time.Second)}
+	base.Stopped, base.Stop = context.WithCancel(context.Background())
+	s := &Server{Base: base, config: c, mux: http.NewServeMux(), own: http.NewServeMux()}
 	s.place()
-	s.Live = newLive(s)
-	s.stopped, s.stop = context.WithCancel(context.Background())
 	s.Apply(Settings{})
-	s.docs = s.documents()
+	s.api = api.New(base)
+	s.batch = batch.New(base, s.api, s)
+	s.live = live.New(base, s.findView)
+	s.pages = pages.New(base, s.api, s.live, s.table.Load)
+	s.docs = docs.New(base, s.pages)
 	s.routes()
-	s.views = s.liveViews()
-	c.Hub.Draw(s.render)
-	c.Engine.Handle(kindBatch, s.batchHandler())
 	return s
+}
+
+// findView is for live connections, which are made before the pages that they watch.
+func (s *Server) findView(ctx context.Context, who auth.Identity, name string) error {
+	return s.pages.FindView(ctx, who, name)
 }
 
 // ServeHTTP implements http.Handler.
@@ -107,24 +99,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(p)
 		}
 	}(w)
-	w, r, done := peers.Guard(w, r, s.StallLimit, errSlowBody)
+	w, r, done := peers.Guard(w, r, s.StallLimit, rest.ErrSlowBody)
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	r = s.fromProxy(r)
-	if s.base != "" {
+	if s.BasePath != "" {
 		w, r = s.below(w, r)
 	}
-	s.serve(w, r)
+	s.Serve(w, r)
 	outer.Pattern = r.Pattern // for whoever traces requests
 	done()
 }
 
-// serve answers a request from outside, or one that is an item of a batch.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if err := s.admit(r); err != nil {
-		s.fail(w, r, err)
+// Serve answers a request from outside, or one that is an item of a batch.
+func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
+	if err := s.Admit(r); err != nil {
+		s.Fail(w, r, err)
 		return
 	}
 	if s.cors(w, r) {
@@ -136,12 +128,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case err != nil:
-		s.fail(w, r, err)
+		s.Fail(w, r, err)
 	case route != nil:
 		r.Pattern = route.Path // as the mux does
 		s.routed(route)(w, r)
 	default:
-		s.mux.ServeHTTP(w, carriedOut(r))
+		s.mux.ServeHTTP(w, rest.CarriedOut(r))
 	}
 }
 
@@ -161,98 +153,13 @@ func (s *Server) Passed(ctx context.Context) {
 // Drain tells every WebSocket connection to come back later, not all at the same
 // moment, and ends it; so it does with streams and long polls. New ones are refused.
 func (s *Server) Drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		return
+	if s.Gate.Close() {
+		s.live.Drain()
 	}
-	s.draining = true
-	close(s.drain)
-	for c := range s.joined {
-		s.sockets.Go(func() { c.goAway(rand.N(spreadReconnect)) })
-	}
-}
-
-// ending is closed when the request of ctx should come to an end. What a job asks for
-// may go on as long as the job.
-func (s *Server) ending(ctx context.Context) <-chan struct{} {
-	if callerOf(ctx) != nil {
-		return nil
-	}
-	return s.drain
-}
-
-// enter counts a connection in; false when the server drains.
-func (s *Server) enter() bool { return s.count(&s.sockets) }
-
-func (s *Server) count(in *sync.WaitGroup) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		return false
-	}
-	in.Add(1)
-	return true
-}
-
-// join adds an open WebSocket; false when the server drains.
-func (s *Server) join(c *socket) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.joined[c] = struct{}{}
-	s.churnedLocked()
-	if s.stopped.Err() != nil {
-		c.wire.Close()
-	}
-	return !s.draining
-}
-
-func (s *Server) part(c *socket) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.joined, c)
-	s.churnedLocked()
-}
-
-// churnedLocked has memory given back to the system after many connections came or
-// went: what handshakes leave behind, and what those held that are gone, would stay for
-// minutes otherwise.
-func (s *Server) churnedLocked() {
-	if s.churn++; s.churn == churnMany {
-		time.AfterFunc(churnRest, s.giveBack)
-	}
-}
-
-const (
-	churnMany = 1000
-	churnRest = 3 * time.Second
-)
-
-func (s *Server) giveBack() {
-	s.mu.Lock()
-	more := s.churn >= churnMany+100 // then others may be on their way
-	if s.churn = 0; more && !s.draining {
-		s.churn = churnMany
-		time.AfterFunc(churnRest, s.giveBack)
-	}
-	s.mu.Unlock()
-	debug.FreeOSMemory()
 }
 
 // Close waits for the connections that Drain told, until ctx ends, and cuts the rest.
 func (s *Server) Close(ctx context.Context) {
-	stop := context.AfterFunc(ctx, s.cut)
-	defer stop()
-	s.sockets.Wait()
-	s.stop()
-}
-
-// cut ends what is still open.
-func (s *Server) cut() {
-	s.stop()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.joined {
-		c.wire.Close()
-	}
+	s.live.Close(ctx)
+	s.Stop()
 }

@@ -27,7 +27,13 @@ var mayImport = map[string][]string{
 	"jobhub/web/gateway":    {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/web/peers"},
 	"jobhub/web/spans":      {"jobhub/jobs", "jobhub/web/gateway"},
 	"jobhub/web/config":     {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/web/gateway"},
-	"jobhub/web":            {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/static", "jobhub/web/auth", "jobhub/web/gateway", "jobhub/web/peers", "jobhub/web/view"},
+	"jobhub/web/rest":       {"jobhub/hub", "jobhub/jobs", "jobhub/web/auth", "jobhub/web/peers"},
+	"jobhub/web/api":        {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/web/auth", "jobhub/web/gateway", "jobhub/web/rest"},
+	"jobhub/web/batch":      {"jobhub/jobs", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/gateway", "jobhub/web/rest", "jobhub/web/view"},
+	"jobhub/web/live":       {"jobhub/hub", "jobhub/jobs", "jobhub/web/auth", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
+	"jobhub/web/pages":      {"jobhub/hub", "jobhub/jobs", "jobhub/static", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/batch", "jobhub/web/gateway", "jobhub/web/live", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
+	"jobhub/web/docs":       {"jobhub/jobs", "jobhub/static", "jobhub/web/peers", "jobhub/web/pages", "jobhub/web/rest", "jobhub/web/view"},
+	"jobhub/web":            {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/batch", "jobhub/web/docs", "jobhub/web/gateway", "jobhub/web/live", "jobhub/web/pages", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
 	"jobhub/cmd/jobhub":     {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/egress", "jobhub/jobs/sqlite", "jobhub/jobs/webhook", "jobhub/web", "jobhub/web/auth", "jobhub/web/client", "jobhub/web/config", "jobhub/web/spans"},
 }
 

@@ -212,7 +212,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 		SeveralTenants: func() bool { return keys.SeveralTenants(time.Now()) }}); err != nil {
 		return nil, err
 	}
-	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Proxies: o.Proxies, Own: own, Version: programVersion(), Kept: "sqlite", Logger: o.Logger})
+	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Proxies: o.Proxies, Own: own, Version: programVersion(), StoreName: "sqlite", Logger: o.Logger})
 	if conf != nil {
 		h.configured = &configured{path: o.Config, pinned: o.Pinned, engine: h.engine, web: h.web, egress: opened, outbound: outbound, own: own, log: o.Logger}
 		if err := h.configured.start(ctx, conf); err != nil {

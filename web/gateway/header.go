@@ -1,42 +1,14 @@
 package gateway
 
 import (
-	"context"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/web/peers"
 )
-
-// Sender is where a request comes from, as the hub tells an upstream.
-type Sender struct {
-	For   string // X-Forwarded-For
-	Proto string // X-Forwarded-Proto
-}
-
-type senderKey struct{}
-
-// WithSender returns a context in which a request is passed on with that sender. Without
-// it, the sender is whoever opened the connection.
-func WithSender(ctx context.Context, s Sender) context.Context {
-	return context.WithValue(ctx, senderKey{}, s)
-}
-
-// SenderOf is the sender of a request.
-func SenderOf(r *http.Request) Sender {
-	if s, ok := r.Context().Value(senderKey{}).(Sender); ok {
-		return s
-	}
-	s := Sender{Proto: "http"}
-	s.For, _, _ = net.SplitHostPort(r.RemoteAddr)
-	if r.TLS != nil {
-		s.Proto = "https"
-	}
-	return s
-}
 
 // outgoing is the headers of a request as the upstream gets them.
 func (route *Route) outgoing(r *http.Request) http.Header {
@@ -55,7 +27,7 @@ func (route *Route) outgoing(r *http.Request) http.Header {
 	for name, value := range route.Headers {
 		h.Set(name, value)
 	}
-	sender := SenderOf(r)
+	sender := peers.SenderOf(r)
 	if sender.For != "" {
 		h.Set("X-Forwarded-For", sender.For)
 	}

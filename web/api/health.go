@@ -1,0 +1,63 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
+	"jobhub/web/auth"
+	"jobhub/web/rest"
+)
+
+// healthz says that the process answers; readyz that it accepts jobs, and more to those who
+// may measure the hub.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) error {
+	return rest.WriteJSON(w, http.StatusOK, append(rest.AppendText([]byte(`{"status":"ok","version":`), s.Version), '}'))
+}
+
+// readyBody tells, in detail, also of a configuration file that could not be taken over: the hub
+// goes on with the old one, so it is ready all the same.
+func (s *Server) readyBody(detail bool) ([]byte, error) {
+	type config struct {
+		LoadedAt time.Time  `json:"loaded_at"`
+		FailedAt *time.Time `json:"failed_at,omitzero"`
+		Error    *string    `json:"error"`
+	}
+	var doc struct {
+		Status string  `json:"status"`
+		Config *config `json:"config,omitzero"`
+	}
+	doc.Status = "ready"
+	if c := s.ConfigState(); c != nil && detail {
+		doc.Config = &config{LoadedAt: c.LoadedAt.UTC().Truncate(time.Millisecond)}
+		if c.Err != nil {
+			text, at := strings.ToValidUTF8(c.Err.Error(), "\ufffd"), c.FailedAt.UTC().Truncate(time.Millisecond)
+			doc.Config.Error, doc.Config.FailedAt = &text, &at
+		}
+	}
+	return json.Marshal(doc, jsontext.AllowInvalidUTF8(true))
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Engine.Err(); err != nil {
+		return jobs.Unavailable("Not ready", "The hub does not accept jobs; its log says why.")
+	}
+	select {
+	case <-s.Gate.Closing:
+		return jobs.Unavailable("Not ready", "The hub is shutting down.")
+	default:
+	}
+	if !s.IsCalled(r.Host) { // a page that lured a browser here learns nothing
+		return rest.WriteJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
+	}
+	who, err := s.Identify(r) // who shows bad credentials is told as much as who shows none
+	body, err := s.readyBody(err == nil && who.May(auth.Measure, auth.Target{}))
+	if err != nil {
+		return err
+	}
+	return rest.WriteJSON(w, http.StatusOK, body)
+}

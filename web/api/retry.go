@@ -1,0 +1,44 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"jobhub/jobs"
+	"jobhub/web/rest"
+)
+
+// retry is POST /v1/jobs/{id}/retry: a new job like the old one, which stays as it is, or the
+// retry that it has already.
+func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
+	id, err := rest.JobID(r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Input   jobs.Value `json:"input"`
+		Targets []string   `json:"targets"`
+		Again   bool       `json:"again"`
+	}
+	body, err := rest.DecodeBody(w, r, jobs.MaxInput, &in)
+	if err != nil {
+		return err
+	}
+	key, err := rest.IdempotencyKey(r, body)
+	if err != nil {
+		return err
+	}
+	accepted, err := s.Engine.Retry(r.Context(), rest.Tenant(r), id, jobs.Again{Input: in.Input, Targets: in.Targets, Again: in.Again, Key: key, Caller: rest.Caller(r)})
+	if errors.Is(err, jobs.ErrQueueFull) {
+		if old, _, err := s.Store.Job(r.Context(), rest.Tenant(r), id); err == nil {
+			return s.refuseFull(w, old.Tenant, old.Queue)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if accepted.Replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	return s.writeAccepted(w, accepted, s.AcceptedBody)
+}

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"cmp"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
+	"jobhub/web/rest"
+)
+
+// listSchedules is GET /v1/schedules.
+func (s *Server) listSchedules(w http.ResponseWriter, r *http.Request) error {
+	list, err := s.Engine.Schedules(r.Context(), rest.Tenant(r))
+	if err != nil {
+		return err
+	}
+	b := []byte(`{"schedules":[`)
+	for i := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = appendSchedule(b, &list[i]); err != nil {
+			return err
+		}
+	}
+	return rest.WriteJSON(w, http.StatusOK, append(b, ']', '}'))
+}
+
+// getSchedule is GET /v1/schedules/{name}.
+func (s *Server) getSchedule(w http.ResponseWriter, r *http.Request) error {
+	schedule, err := s.Engine.Schedule(r.Context(), rest.Tenant(r), r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	return s.writeSchedule(w, r, http.StatusOK, &schedule)
+}
+
+// putSchedule is PUT /v1/schedules/{name}: 201 if it is new, else 200.
+func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Cron     string     `json:"cron"`
+		TimeZone string     `json:"time_zone"`
+		Job      jobs.Value `json:"job"`
+		Paused   bool       `json:"paused"`
+		Overlap  string     `json:"overlap"`
+	}
+	if _, err := rest.DecodeBody(w, r, jobs.MaxInput, &in); err != nil {
+		return err
+	}
+	schedule, made, err := s.Engine.PutSchedule(r.Context(), rest.Tenant(r), jobs.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
+		Job: in.Job, Paused: in.Paused, Overlap: in.Overlap, Caller: rest.Caller(r)})
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if made {
+		status = http.StatusCreated
+		w.Header().Set("Location", "/v1/schedules/"+schedule.Name)
+	}
+	return s.writeSchedule(w, r, status, &schedule)
+}
+
+// deleteSchedule is DELETE /v1/schedules/{name}.
+func (s *Server) deleteSchedule(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Engine.DeleteSchedule(r.Context(), rest.Tenant(r), r.PathValue("name")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) writeSchedule(w http.ResponseWriter, r *http.Request, status int, schedule *jobs.Schedule) error {
+	body, err := appendSchedule(nil, schedule)
+	if err != nil {
+		return err
+	}
+	return rest.WriteJSON(w, status, body)
+}
+
+func appendSchedule(b []byte, s *jobs.Schedule) ([]byte, error) {
+	at := func(t time.Time) *string {
+		if t.IsZero() {
+			return nil
+		}
+		text := t.UTC().Format(jobs.TimeFormat)
+		return &text
+	}
+	doc := struct {
+		Name      string            `json:"name"`
+		Cron      string            `json:"cron"`
+		TimeZone  string            `json:"time_zone"`
+		Job       jobs.Value        `json:"job"`
+		Paused    bool              `json:"paused"`
+		Overlap   string            `json:"overlap"`
+		NextAt    *string           `json:"next_at"`
+		LastAt    *string           `json:"last_at"`
+		LastJob   string            `json:"last_job"`
+		LastError *jobs.Problem     `json:"last_error"`
+		SkippedAt *string           `json:"skipped_at"`
+		Links     map[string]string `json:"links"`
+	}{s.Name, s.Cron, s.TimeZone, s.Shown(), s.Paused, cmp.Or(s.Overlap, jobs.Overlaps[0]), at(s.NextAt), at(s.LastAt), "", s.LastError, at(s.SkippedAt),
+		map[string]string{"self": "/v1/schedules/" + s.Name, "jobs": "/v1/jobs?tag=schedule:" + s.Name}}
+	if s.LastJob != (jobs.ID{}) {
+		doc.LastJob = s.LastJob.String()
+		doc.Links["last_job"] = "/v1/jobs/" + doc.LastJob
+	}
+	text, err := json.Marshal(doc, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	return append(b, text...), err
+}

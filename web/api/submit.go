@@ -1,0 +1,128 @@
+package api
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+	"jobhub/web/gateway"
+	"jobhub/web/rest"
+)
+
+// submit is POST /v1/jobs.
+func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
+	of := cmp.Or(s.Settings().MaxInput, jobs.MaxInput) // of http jobs; the kind is known when it is read
+	body, err := rest.ReadJSON(w, r, max(of, jobs.MaxInput))
+	if err != nil {
+		return err
+	}
+	key, err := rest.IdempotencyKey(r, body)
+	if err != nil {
+		return err
+	}
+	wait, waiting, err := PreferredWait(r)
+	if err != nil {
+		return err
+	}
+	if err := jobs.CheckDepth(body); err != nil {
+		return err
+	}
+	spec, err := jobs.DecodeSpec(body)
+	if err != nil {
+		return err
+	}
+	if spec.Kind != "http" && spec.Kind != "fanout" {
+		of = jobs.MaxInput
+	}
+	if int64(len(body)) > of {
+		return rest.TooLarge(of)
+	}
+	spec.Tenant, spec.Caller, spec.Key = rest.Tenant(r), rest.Caller(r), key
+	spec.Via.Trace = gateway.Trace(r.Header)
+	return s.Accept(w, r, spec, Preferred{Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
+}
+
+// Preferred is how the caller wants to hear of a job that was accepted.
+type Preferred struct {
+	Async   bool // Prefer: respond-async
+	Waiting bool // Prefer: wait
+	Wait    time.Duration
+	Body    func(jobs.Accepted) []byte // of the 202
+}
+
+func (p Preferred) applied() string {
+	var words []string
+	if p.Async {
+		words = append(words, "respond-async")
+	}
+	if p.Waiting {
+		words = append(words, "wait="+strconv.Itoa(int(p.Wait.Seconds())))
+	}
+	return strings.Join(words, ", ")
+}
+
+// Accept submits a job and answers. A job that an item of an asynchronous batch submits
+// is part of the batch.
+func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, p Preferred) error {
+	if err := s.TakesJobs(); err != nil && rest.CallerOf(r.Context()) == nil {
+		return err
+	}
+	if batch := rest.CallerOf(r.Context()); batch != nil {
+		spec.Parent = batch.ID
+	}
+	accepted, err := s.Engine.Submit(r.Context(), spec)
+	if errors.Is(err, jobs.ErrQueueFull) {
+		return s.refuseFull(w, spec.Tenant, spec.Queue)
+	}
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Add("Vary", "Prefer")
+	if accepted.Replayed {
+		h.Set("Idempotency-Replayed", "true")
+	}
+	if applied := p.applied(); applied != "" {
+		h.Set("Preference-Applied", applied)
+	}
+	if accepted.Existing {
+		h.Set("Jobhub-Existing", "true")
+	}
+	job := accepted.Job
+	if p.Waiting {
+		ctx := rest.WithIdentity(rest.ClientOf(r.Context()), rest.Identity(r))
+		now, _, large, err := s.awaitFinal(ctx, job.Tenant, job.ID, p.Wait)
+		if err == nil && now.State.Final() {
+			h.Set("Operation-Location", "/v1/jobs/"+job.ID.String())
+			return s.writeOutcome(w, r, &now, large)
+		}
+	}
+	return s.writeAccepted(w, accepted, p.Body)
+}
+
+// refuseFull is the refusal of a full queue (draft-ietf-httpapi-ratelimit-headers).
+func (s *Server) refuseFull(w http.ResponseWriter, tenant, queue string) error {
+	w.Header().Set("RateLimit-Policy", `"default";q=`+strconv.Itoa(s.Engine.Settings(tenant, queue).Capacity)+`;w=1`)
+	w.Header().Set("RateLimit", `"default";r=0;t=1`)
+	return jobs.ErrQueueFull
+}
+
+func (s *Server) writeAccepted(w http.ResponseWriter, a jobs.Accepted, body func(jobs.Accepted) []byte) error {
+	self := "/v1/jobs/" + a.Job.ID.String()
+	h := w.Header()
+	h.Set("Location", self+"/response")
+	h.Set("Operation-Location", self)
+	if a.Existing {
+		h.Set("Jobhub-Existing", "true")
+		if !a.Job.State.Final() {
+			h.Set("Retry-After", "1")
+		}
+		return rest.WriteJSON(w, http.StatusOK, rest.Existing(rest.AppendJob(nil, &a.Job, jobs.Position{Epoch: s.Hub.Epoch(), Seq: a.Job.Seq})))
+	}
+	h.Set("Retry-After", "1")
+	return rest.WriteJSON(w, http.StatusAccepted, body(a))
+}

@@ -1,0 +1,174 @@
+package batch
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
+	"jobhub/web/rest"
+)
+
+// handler runs asynchronous batches. Its items act for the caller of the batch. Their
+// answers are kept as they come; after a restart those without one are asked again, under
+// the same Idempotency-Key.
+func (s *Server) handler() jobs.Handler {
+	return jobs.Handler{
+		Requests: true,
+		Check: func(input jobs.Value, _ jobs.Via) error {
+			_, err := decodeBatch(input)
+			return err
+		},
+		Run: s.runBatch,
+	}
+}
+
+const (
+	publishEvery = 100 * time.Millisecond // partial results of up to publishBytes
+	publishBytes = 1 << 20
+)
+
+func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+	job := run.Job()
+	items, err := decodeBatch(job.Input)
+	if err != nil {
+		return jobs.Result{}, &jobs.Failure{Problem: err.(*jobs.Problem), Never: true}
+	}
+	b := newBatch(s, s.outerOf(job), items, rest.MaxResult)
+	defer b.end()
+	b.key, b.later = itemKeys(job.ID.String()), true
+	b.restore(job.Result)
+	if b.start = job.StartedAt; len(items) <= maxTimed {
+		b.times = make([]itemTime, len(items))
+	}
+	changed := make(chan struct{}, 1)
+	b.told = func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	var publisher sync.WaitGroup
+	publishing, stop := context.WithCancel(context.Background())
+	publisher.Go(func() { b.publish(publishing, run, changed) })
+	b.run(rest.AsCaller(ctx, job))
+	stop()
+	publisher.Wait()
+	if ctx.Err() != nil { // what there is stays with the job
+		b.tell(run)
+		return jobs.Result{}, context.Cause(ctx)
+	}
+	run.Progress(b.progress())
+	return jobs.Result{Value: b.document()}, nil
+}
+
+// publish shows the answers that came, until ctx ends; large ones less often.
+func (b *batch) publish(ctx context.Context, run *jobs.Run, changed <-chan struct{}) {
+	for {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+		size := b.tell(run)
+		select {
+		case <-time.After(publishEvery * time.Duration(1+size/publishBytes)):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tell makes the answers so far the partial result, and returns its size.
+func (b *batch) tell(run *jobs.Run) int {
+	p := b.progress()
+	result := b.document()
+	run.Partial(result, p)
+	return len(result)
+}
+
+// progress says how many items have an answer, how many of these are not 2xx, and of a
+// small batch when each was at work: [from, to], in ms from the start, -1 for not yet.
+func (b *batch) progress() jobs.Progress {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	percent := 100 * float64(b.answered) / float64(max(len(b.items), 1))
+	data := fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d`, b.answered, b.bad, len(b.items))
+	if b.times != nil {
+		data = append(data, `,"times":[`...)
+		for i, t := range b.times {
+			if i > 0 {
+				data = append(data, ',')
+			}
+			if t == nil {
+				data = append(data, "null"...)
+			} else {
+				data = fmt.Appendf(data, "[%d,%d]", t[0], t[1])
+			}
+		}
+		data = append(data, ']')
+	}
+	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", b.answered, len(b.items)), Data: append(data, '}')}
+}
+
+// restore takes over the answers that an earlier attempt got.
+func (b *batch) restore(result jobs.Value) {
+	var before struct {
+		Responses []jobs.Value `json:"responses"`
+	}
+	if json.Unmarshal(result, &before, asStored) != nil || len(before.Responses) != len(b.items) {
+		return
+	}
+	for i, r := range before.Responses {
+		r, err := jobs.CompactJSON(r, jobs.MaxDepth-2) // what older versions kept may fail; it is asked for again
+		if err == nil && r.Kind() != jsontext.KindNull {
+			b.responses[i] = r
+			b.answered++
+			if !ok(r) {
+				b.bad++
+			}
+			b.room.Add(-int64(len(r)))
+		}
+	}
+}
+
+// outerOf stands in for the request that brought the batch, which is over.
+func (s *Server) outerOf(job *jobs.Job) *http.Request {
+	host := "localhost"
+	if u, err := url.Parse(s.Origin); err == nil && u.Host != "" {
+		host = u.Host
+	}
+	header := http.Header{"User-Agent": {"jobhub"}}
+	job.Via.SetTrace(header)
+	return &http.Request{Header: header, Host: host, RemoteAddr: "127.0.0.1:0"}
+}
+
+// itemBody is the body of an item's request and its type.
+func itemBody(v jobs.Value) (body []byte, contentType string, err error) {
+	switch v.Kind() {
+	case jsontext.KindInvalid, jsontext.KindNull:
+		return nil, "", nil
+	case jsontext.KindString:
+		text, err := jsontext.AppendUnquote(nil, v)
+		return text, "text/plain; charset=utf-8", err
+	case jsontext.KindBeginObject:
+		var binary struct {
+			Base64 *string `json:"base64"`
+		}
+		if json.Unmarshal(v, &binary, json.RejectUnknownMembers(true)) == nil && binary.Base64 != nil {
+			if body, err = base64.StdEncoding.DecodeString(*binary.Base64); err != nil {
+				return nil, "", errors.New("body.base64 is not base64 (RFC 4648, with padding)")
+			}
+			return body, "application/octet-stream", nil
+		}
+	}
+	return v, "application/json", nil
+}

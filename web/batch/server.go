@@ -1,0 +1,30 @@
+package batch
+
+import (
+	"net/http"
+
+	"jobhub/web/api"
+	"jobhub/web/rest"
+)
+
+// Server runs batches.
+type Server struct {
+	*rest.Base
+	api   *api.Server
+	front Front
+}
+
+// Front is the server whose handlers answer the items of batches.
+type Front interface {
+	// Serve answers a request.
+	Serve(w http.ResponseWriter, r *http.Request)
+	// MakesJob reports whether a request is for a route and becomes a job.
+	MakesJob(r *http.Request) bool
+}
+
+// New returns the batches of a server; it also makes the engine run asynchronous ones.
+func New(b *rest.Base, a *api.Server, front Front) *Server {
+	s := &Server{Base: b, api: a, front: front}
+	b.Engine.Handle(Kind, s.handler())
+	return s
+}

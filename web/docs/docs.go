@@ -1,0 +1,174 @@
+package docs
+
+import (
+	"cmp"
+	"embed"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/goccy/go-yaml"
+
+	"jobhub/web/rest"
+	"jobhub/web/view"
+)
+
+// This file serves the documents that describe the hub to machines. They are written in
+// YAML, in parts by topic, and put together on first use.
+
+//go:embed *.yaml asyncapi openapi pages
+var docsFiles embed.FS
+
+// sampleOrigin stands in the documents and pages for the address of the hub that serves them.
+const sampleOrigin = "http://127.0.0.1:8080"
+
+// documents are what is read from the embedded files, once for each Server: they name its address.
+type documents struct {
+	openapi, asyncapi func() ([]byte, error)
+	pages             func() (map[string]view.Docs, error)
+}
+
+func (s *Server) read() documents {
+	return documents{
+		openapi:  sync.OnceValues(func() ([]byte, error) { return s.readDocument("openapi") }),
+		asyncapi: sync.OnceValues(func() ([]byte, error) { return s.readDocument("asyncapi") }),
+		pages:    sync.OnceValues(s.readPages),
+	}
+}
+
+func (s *Server) openapi(w http.ResponseWriter, r *http.Request) error {
+	return s.document(w, r, s.documents.openapi)
+}
+
+func (s *Server) asyncapi(w http.ResponseWriter, r *http.Request) error {
+	return s.document(w, r, s.documents.asyncapi)
+}
+
+func (s *Server) document(w http.ResponseWriter, r *http.Request, read func() ([]byte, error)) error {
+	doc, err := read()
+	if err != nil {
+		return err
+	}
+	return rest.WriteJSON(w, http.StatusOK, doc[:len(doc):len(doc)]) // shared: nobody may append in place
+}
+
+func (s *Server) readDocument(name string) ([]byte, error) {
+	whole, err := s.mergeDocument(name)
+	if err != nil {
+		return nil, err
+	}
+	return appendOrdered(nil, whole)
+}
+
+// mergeDocument puts a document together from its parts and the schemas that all share.
+func (s *Server) mergeDocument(name string) (yaml.MapSlice, error) {
+	parts, err := fs.Glob(docsFiles, name+"/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	var whole yaml.MapSlice
+	for _, file := range append(parts, "schemas.yaml", "schemas_callbacks.yaml") {
+		text, err := docsFiles.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var part yaml.MapSlice
+		if err := yaml.UnmarshalWithOptions([]byte(s.here(string(text))), &part, yaml.UseOrderedMap(), yaml.Strict()); err != nil {
+			return nil, fmt.Errorf("%s: %w", path.Base(file), err)
+		}
+		if whole, err = merge(whole, part); err != nil {
+			return nil, fmt.Errorf("%s: %w", path.Base(file), err)
+		}
+	}
+	return whole, nil
+}
+
+// here puts this hub's address where the text has the sample's.
+func (s *Server) here(text string) string {
+	origin := cmp.Or(s.Origin, sampleOrigin)
+	host := func(o string) string { _, host, _ := strings.Cut(o, "://"); return host }
+	secure := ""
+	if strings.HasPrefix(origin, "https://") {
+		secure = "s"
+	}
+	return strings.NewReplacer(sampleOrigin, origin, "ws://"+host(sampleOrigin), "ws"+secure+"://"+host(origin), host(sampleOrigin), host(origin),
+		"protocol: ws\n", "protocol: ws"+secure+"\n", "protocol: http\n", "protocol: http"+secure+"\n").Replace(text)
+}
+
+// merge adds the members of b to those of a; a member that both have must be an object
+// in both.
+func merge(a, b yaml.MapSlice) (yaml.MapSlice, error) {
+	for _, item := range b {
+		i := 0
+		for i < len(a) && a[i].Key != item.Key {
+			i++
+		}
+		if i == len(a) {
+			a = append(a, item)
+			continue
+		}
+		old, ok := a[i].Value.(yaml.MapSlice)
+		add, also := item.Value.(yaml.MapSlice)
+		if !ok || !also {
+			return nil, fmt.Errorf("%v stands there twice", item.Key)
+		}
+		joined, err := merge(old, add)
+		if err != nil {
+			return nil, fmt.Errorf("%v: %w", item.Key, err)
+		}
+		a[i].Value = joined
+	}
+	return a, nil
+}
+
+// overridden has each member once: what stands beside a merge key (<<) wins over what it brings.
+func overridden(v yaml.MapSlice) (all yaml.MapSlice) {
+	for _, item := range v {
+		if i := slices.IndexFunc(all, func(m yaml.MapItem) bool { return m.Key == item.Key }); i >= 0 {
+			all[i].Value = item.Value
+		} else {
+			all = append(all, item)
+		}
+	}
+	return all
+}
+
+// appendOrdered appends a value as JSON, the members of objects in the order of the source.
+func appendOrdered(b []byte, value any) ([]byte, error) {
+	var err error
+	switch v := value.(type) {
+	case yaml.MapSlice:
+		b = append(b, '{')
+		for i, item := range overridden(v) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = jsontext.AppendQuote(b, fmt.Sprint(item.Key)); err != nil {
+				return nil, err
+			}
+			if b, err = appendOrdered(append(b, ':'), item.Value); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, '}'), nil
+	case []any:
+		b = append(b, '[')
+		for i, element := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendOrdered(b, element); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, ']'), nil
+	}
+	text, err := json.Marshal(value)
+	return append(b, text...), err
+}

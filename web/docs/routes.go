@@ -1,0 +1,13 @@
+package docs
+
+import "net/http"
+
+// Routes are the pages and files that describe the hub.
+func (s *Server) Routes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /openapi.json":  s.Open(s.openapi),
+		"GET /asyncapi.json": s.Open(s.asyncapi),
+		"GET /docs":          s.pages.Anybody(s.docsPage),
+		"GET /docs/{page}":   s.pages.Anybody(s.docsPage),
+	}
+}

@@ -1,0 +1,21 @@
+package web
+
+import (
+	"net"
+	"net/http"
+
+	"jobhub/web/peers"
+	"jobhub/web/rest"
+)
+
+// Listen puts the bounds on connections before a listener, and sets up the server that is
+// to use it. Call it once.
+func (s *Server) Listen(server *http.Server, below net.Listener) net.Listener {
+	server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes = rest.HeaderTime, rest.IdleTime, rest.MaxHeader
+	total, reserve := peers.Room(peers.Files())
+	s.listener = peers.Listen(below, peers.Options{Stall: s.StallLimit, Total: total, Reserve: reserve, Trusted: s.trustsAddress,
+		PerAddress: func() int { return s.Settings().ConnectionsPerAddress }})
+	s.live.Listener = s.listener
+	s.listener.Serve(server)
+	return s.listener
+}

@@ -1,0 +1,63 @@
+package live
+
+import (
+	"runtime/debug"
+	"time"
+)
+
+// join adds an open WebSocket; false when the server drains.
+func (s *Server) join(c *socket) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.joined[c] = struct{}{}
+	s.churnedLocked()
+	if s.Stopped.Err() != nil {
+		c.wire.Close()
+	}
+	return !s.draining
+}
+
+func (s *Server) part(c *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.joined, c)
+	s.churnedLocked()
+}
+
+// churnedLocked has memory given back to the system after many connections came or
+// went: what handshakes leave behind, and what those held that are gone, would stay for
+// minutes otherwise.
+func (s *Server) churnedLocked() {
+	if s.churn++; s.churn == churnMany {
+		time.AfterFunc(churnRest, s.giveBack)
+	}
+}
+
+const (
+	churnMany = 1000
+	churnRest = 3 * time.Second
+)
+
+func (s *Server) giveBack() {
+	s.mu.Lock()
+	more := s.churn >= churnMany+100 // then others may be on their way
+	if s.churn = 0; more && !s.draining {
+		s.churn = churnMany
+		time.AfterFunc(churnRest, s.giveBack)
+	}
+	s.mu.Unlock()
+	debug.FreeOSMemory()
+}
+
+// cut ends what is still open.
+func (s *Server) cut() {
+	s.Stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.joined {
+		c.wire.Close()
+	}
+}
+
+// spreadReconnect is over how long clients are asked to spread their return.
+const spreadReconnect = 2 * time.Second

@@ -1,0 +1,232 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"jobhub/jobs"
+	"jobhub/web/auth"
+	"jobhub/web/rest"
+)
+
+// This file is about who is at the other end of a WebSocket, and for how long.
+
+// Close codes of the live protocol: the range is the verdict.
+const (
+	statusStalled websocket.StatusCode = 4001 // took nothing for too long; may resume
+	statusExpired websocket.StatusCode = 4100 // has to get a new token first
+	statusUnknown websocket.StatusCode = 4401 // credentials that are no good
+	statusRevoked websocket.StatusCode = 4403
+	statusNoHello websocket.StatusCode = 4408
+
+	warnBefore = time.Minute // or half of the time that is left, if that is less
+)
+
+// caller identifies who opens a WebSocket. A browser is not told why a handshake was
+// refused: that its token has expired it hears by the close code, right after it.
+func (s *Server) caller(r *http.Request) (who auth.Identity, expired bool, err error) {
+	who, err = s.Identify(r)
+	if err == rest.ErrExpired {
+		if shown, err := s.Credentials(r); err == nil && shown.From != rest.InHeader {
+			return who, true, nil
+		}
+	}
+	return who, false, err
+}
+
+// hello is the first message of a client that has shown no credentials yet. From others
+// it is a refresh.
+func (c *socket) hello(ctx context.Context, m message) error {
+	if !c.waiting && m.Token != "" {
+		return c.refresh(ctx, m)
+	}
+	if c.waiting {
+		if m.Token == "" {
+			c.closeLocked(statusUnknown, "hello needs a token")
+			return errGone
+		}
+		who, err := c.Authenticate(c.address, m.Token, time.Now())
+		if err != nil {
+			c.refuse(m, rest.Refused(err))
+			if err := c.replies.flush(); err != nil {
+				return err
+			}
+			c.closeLocked(verdict(who, err))
+			return errGone
+		}
+		head := c.Store.Head().Seq // see follow
+		if err := c.Hub.Reach(ctx, head); err != nil {
+			return err
+		}
+		c.waiting = false
+		c.identified(who)
+		c.cursor.Skip(head)
+		if err := c.welcome(); err != nil {
+			return err
+		}
+		c.timer.Reset(c.nextBeat(time.Now()))
+	}
+	c.acknowledge(m)
+	return nil
+}
+
+// refresh replaces the credentials of a connection. Those that do not cover its
+// subscriptions are refused, and nothing changes.
+func (c *socket) refresh(ctx context.Context, m message) error {
+	if !c.Keyed(time.Now()) {
+		c.acknowledge(m)
+		return nil
+	}
+	who, err := c.Authenticate(c.address, m.Token, time.Now())
+	if err != nil {
+		return rest.Refused(err)
+	}
+	if who.Tenant != c.who.Tenant {
+		return jobs.NewProblem(rest.Forbidden, "Another tenant", "These credentials belong to another tenant; open another connection with them.")
+	}
+	for id, sub := range c.cursor.All() {
+		on := rest.FilterTarget(sub.Filter)
+		if sub.Job != (jobs.ID{}) {
+			if job, _, _, err := jobs.Brief(ctx, c.Store, who.Tenant, sub.Job); err == nil { // else it is past its retention
+				on = rest.JobTarget(&job)
+			}
+		}
+		if !who.May(auth.Watch, on) {
+			return jobs.NewProblem(rest.Forbidden, "Not allowed", "These credentials are not good for the subscription %s. Unsubscribe first, or get others.", id)
+		}
+	}
+	if c.viewer != nil && !who.May(auth.Watch, auth.Target{}) {
+		return rest.NotAllowed(who, auth.Watch)
+	}
+	c.identified(who)
+	c.timer.Reset(c.nextBeat(time.Now()))
+	c.acknowledge(m)
+	return nil
+}
+
+// verdict is the close code for credentials that are no good (any more). Who has a token
+// may get another one, as others may have the key that it came from replaced.
+func verdict(who auth.Identity, err error) (websocket.StatusCode, string) {
+	switch {
+	case errors.Is(err, auth.ErrExpired), errors.Is(err, auth.ErrRevoked) && who.Grant != nil:
+		return statusExpired, "get a new token"
+	case errors.Is(err, auth.ErrRevoked):
+		return statusRevoked, "the key was revoked"
+	case errors.Is(err, auth.ErrUnknown), err == rest.ErrManyWrong:
+		return statusUnknown, "this hub knows no such key or token"
+	}
+	return websocket.StatusInternalError, "internal error"
+}
+
+// beat does what is due at certain times: a ping when the connection was quiet, which
+// also moves its position forward, and what the credentials call for.
+func (c *socket) beat() {
+	if !c.mu.TryLock() { // then it is not quiet
+		if end := c.expires.Load(); end != 0 && time.Since(time.Unix(0, end)) > dismissPatience {
+			c.wire.Close() // it takes too long
+		}
+		c.timer.Reset(dismissPatience / 2)
+		return
+	}
+	defer c.unlock()
+	now := time.Now()
+	if c.closing {
+		return
+	}
+	if code, reason := c.lapsed(now); code != 0 {
+		c.closeLocked(code, reason)
+		return
+	}
+	switch {
+	case c.waiting:
+		if now.Sub(c.since) >= rest.HelloWithin {
+			c.closeLocked(statusNoHello, "no hello within 10 s")
+			return
+		}
+	case !c.who.Expires.IsZero() && !c.warned && !now.Before(c.warnAt):
+		c.warned = true
+		c.send(appendNumber(nil, "expiring", "in_ms", c.who.Expires.Sub(now).Milliseconds()))
+	case now.Sub(c.quietSince()) >= pingEvery:
+		c.send(appendNumber(nil, "ping", "seq", int64(c.cursor.Settle())))
+	}
+	if !c.closing {
+		c.timer.Reset(c.nextBeat(now))
+	}
+}
+
+// lapsed returns the close code for credentials that are no good any more, or 0.
+func (c *socket) lapsed(now time.Time) (websocket.StatusCode, string) {
+	if c.waiting || c.Auth == nil {
+		return 0, ""
+	}
+	if err := c.Auth.Check(c.who, now); err != nil {
+		return verdict(c.who, err)
+	}
+	return 0, ""
+}
+
+// dismissPatience is how long a connection whose credentials have ended may take what is
+// being sent, before it is cut.
+const dismissPatience = 500 * time.Millisecond
+
+// dismiss ends a connection whose credentials are no good any more.
+func (c *socket) dismiss(who auth.Identity, err error) {
+	for end := time.Now().Add(dismissPatience); !c.mu.TryLock(); time.Sleep(dismissPatience / 50) {
+		if time.Now().After(end) {
+			c.wire.Close()
+			return
+		}
+	}
+	defer c.unlock()
+	cut := time.AfterFunc(dismissPatience/2, func() { c.wire.Close() })
+	defer cut.Stop()
+	c.closeLocked(verdict(who, err))
+}
+
+// nextBeat is how long nothing will be due.
+func (c *socket) nextBeat(now time.Time) time.Duration {
+	if c.waiting {
+		return max(0, c.since.Add(rest.HelloWithin).Sub(now))
+	}
+	next := c.quietSince().Add(pingEvery)
+	if !c.who.Expires.IsZero() {
+		at := c.who.Expires
+		if !c.warned {
+			at = c.warnAt
+		}
+		if at.Before(next) {
+			next = at
+		}
+	}
+	return max(0, next.Sub(now))
+}
+
+func (c *socket) quietSince() time.Time { return time.Unix(0, c.sent.Load()) }
+
+// identified takes over credentials that are good, from now on. The connection is locked.
+func (c *socket) identified(who auth.Identity) {
+	c.who, c.warned = who, false
+	c.expires.Store(0)
+	if !who.Expires.IsZero() {
+		c.expires.Store(who.Expires.UnixNano())
+	}
+	c.warnAt = who.Expires.Add(-min(warnBefore, time.Until(who.Expires)/2))
+	c.unheard()
+	if c.Auth != nil {
+		c.unhear = c.Auth.Watch(who, func(err error) {
+			c.sockets.Go(func() { c.dismiss(who, err) }) // counted, as the connection itself still is
+		})
+	}
+}
+
+// unheard stops listening for the end of the credentials.
+func (c *socket) unheard() {
+	if c.unhear != nil {
+		c.unhear()
+		c.unhear = nil
+	}
+}

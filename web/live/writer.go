@@ -1,0 +1,221 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/rest"
+)
+
+// This file sends. A connection is locked by whoever does: see socket.
+
+// framer gathers objects for one frame. It is the outlet of a socket.
+type framer struct {
+	*socket
+	gathered []byte
+}
+
+// room is what frames are gathered in. Idle connections hold none.
+var room = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+func (f *framer) line(object []byte, _ uint64) {
+	if len(f.gathered) == 0 {
+		f.gathered = (*room.Get().(*[]byte))[:0]
+	} else {
+		f.gathered = append(f.gathered, '\n')
+	}
+	f.gathered = append(f.gathered, object...)
+}
+
+func (f *framer) full() bool { return len(f.gathered) >= rest.MaxFrame }
+
+// flush sends what was gathered. The connection is locked.
+func (f *framer) flush() error {
+	if len(f.gathered) == 0 {
+		return nil
+	}
+	err := f.send(f.gathered)
+	if cap(f.gathered) <= 2*rest.MaxFrame {
+		b := f.gathered
+		room.Put(&b)
+	}
+	f.gathered = nil
+	return err
+}
+
+// lot sends what was gathered, and then events. The connection is locked.
+func (f *framer) lot(lot *hub.Lot) error {
+	if err := f.flush(); err != nil {
+		return err
+	}
+	f.meters.sent(lot)
+	return f.send(lot.Encoded(hub.Frames, func(lot *hub.Lot) []byte {
+		b := make([]byte, 0, lot.Size())
+		for i, e := range lot.Events {
+			if i > 0 {
+				b = append(b, '\n')
+			}
+			b = append(b, e.JSON()...)
+		}
+		return b
+	}))
+}
+
+// send sends a frame with data, and waits as long as the client takes some now and
+// then. The connection is locked.
+func (c *socket) send(data []byte) error {
+	if c.closing {
+		return errGone
+	}
+	now := time.Now()
+	if code, reason := c.lapsed(now); code != 0 {
+		c.closeLocked(code, reason)
+		return errGone
+	}
+	c.sent.Store(now.UnixNano())
+	err := c.conn.Write(context.Background(), websocket.MessageText, data)
+	if errors.Is(err, errStalled) {
+		c.meters.closed(statusStalled)
+		c.Logger.Debug("a WebSocket client takes nothing and is closed", "conn", c.id, "remote", c.remote)
+	}
+	if err != nil {
+		c.cut()
+		return errGone
+	}
+	return nil
+}
+
+// cut ends a connection without a word. The connection is locked.
+func (c *socket) cut() {
+	c.closing = true
+	c.wire.Close() // the goroutine that reads sees to the rest
+}
+
+// wake is called when the hub has something for the connection, and does not wait.
+func (c *socket) wake() {
+	c.due.Store(true) // whoever holds the connection looks again when letting it go
+	if c.mu.TryLock() {
+		go c.deliver()
+	}
+}
+
+// unlock lets the connection go. What came due meanwhile is delivered.
+func (c *socket) unlock() {
+	c.mu.Unlock()
+	if c.due.Load() && c.mu.TryLock() {
+		go c.deliver()
+	}
+}
+
+// deliver sends what is due, until nothing is. It is given the connection locked.
+func (c *socket) deliver() {
+	for {
+		c.due.Store(false)
+		c.keepUp()
+		c.mu.Unlock()
+		if !c.due.Load() || !c.mu.TryLock() {
+			return
+		}
+	}
+}
+
+// keepUp sends what is due, however long the client takes. Now and then it lets others
+// have the connection in between: the client's own messages, a ping, the drain.
+func (c *socket) keepUp() {
+	defer c.recovered(func() { c.closeLocked(websocket.StatusInternalError, "internal error") })
+	for range 16 {
+		if c.closing {
+			return
+		}
+		lot, err := c.cursor.Next(c.Stopped)
+		switch {
+		case errors.Is(err, jobs.ErrTrimmed):
+			if err = c.gap(c.Stopped); err == nil {
+				err = c.replies.flush()
+			}
+		case err != nil:
+		case lot != nil:
+			err = c.replies.lot(lot)
+		default:
+			if err = c.patch(); err == nil {
+				return
+			}
+		}
+		if err != nil {
+			c.broken(err)
+			return
+		}
+	}
+	c.due.Store(true)
+}
+
+// broken ends a connection after an error that is not the client's. It is locked.
+func (c *socket) broken(err error) {
+	if !errors.Is(err, errGone) && c.Stopped.Err() == nil {
+		c.Logger.Error("a WebSocket connection failed", "error", err)
+		c.closeLocked(websocket.StatusInternalError, "internal error")
+	}
+}
+
+// patch sends what changed of the view, or that there is no such thing any more.
+func (c *socket) patch() error {
+	if c.viewer == nil {
+		return nil
+	}
+	p, err := c.viewer.Next()
+	if err != nil {
+		id := c.viewID
+		c.unwatch()
+		return c.send(appendError(nil, id, err))
+	}
+	if p == nil || len(p.Fragments) == 0 {
+		return nil
+	}
+	return c.send(p.Encoded(c.viewID, func(p *hub.Patch) []byte { return appendPatch(nil, c.viewID, p) }))
+}
+
+// pong answers a ping frame, in place of the library, which would give up after 5 s.
+func (c *socket) pong(_ context.Context, data []byte) bool {
+	c.mu.Lock()
+	defer c.unlock()
+	if !c.closing {
+		c.wire.send(net.Buffers{controlFrame(opPong, data)}, c.cursor.Suspend)
+	}
+	return false
+}
+
+// close says goodbye. The goroutine that reads waits for the other side's.
+func (c *socket) close(code websocket.StatusCode, reason string) {
+	c.mu.Lock()
+	defer c.unlock()
+	c.closeLocked(code, reason)
+}
+
+func (c *socket) closeLocked(code websocket.StatusCode, reason string) {
+	if c.closing {
+		return
+	}
+	c.closing = true
+	c.meters.closed(code)
+	if c.wire.send(net.Buffers{closeFrame(code, reason)}, nil) == nil {
+		c.wire.endWrites(rest.ClosedIn)
+	} else {
+		c.wire.Close()
+	}
+}
+
+// goAway tells the client to come back later.
+func (c *socket) goAway(after time.Duration) {
+	c.mu.Lock()
+	defer c.unlock()
+	if c.send(appendNumber(nil, "reconnect", "after_ms", after.Milliseconds())) == nil {
+		c.closeLocked(websocket.StatusServiceRestart, "the hub restarts")
+	}
+}

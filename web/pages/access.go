@@ -1,0 +1,45 @@
+package pages
+
+import (
+	"net/http"
+
+	"jobhub/web/auth"
+	"jobhub/web/rest"
+)
+
+// mayPage is rest.Base.May for the pages: it shows the login page to those who are not logged in.
+func (s *Server) mayPage(a auth.Action, h rest.Handler) http.HandlerFunc {
+	return s.open(s.Guarded(h, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, a) }))
+}
+
+// open lets anybody call the handler of a page.
+func (s *Server) open(h rest.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch err := h(w, r); {
+		case err == rest.ErrAnonymous:
+			toLogin(w, r)
+		case err != nil:
+			s.FailPage(w, r, err)
+		}
+	}
+}
+
+// Anybody is for pages that all may read; they know who is logged in.
+func (s *Server) Anybody(h rest.Handler) http.HandlerFunc {
+	return s.open(func(w http.ResponseWriter, r *http.Request) error {
+		if who, err := s.Identify(r); err == nil {
+			r = r.WithContext(rest.WithIdentity(r.Context(), who))
+		}
+		return h(w, r)
+	})
+}
+
+// inside is for pages that show the hub from inside.
+func (s *Server) inside(h rest.Handler) http.HandlerFunc {
+	return s.mayPage(auth.Administer, func(w http.ResponseWriter, r *http.Request) error {
+		if !rest.SeesHub(rest.Tenant(r)) {
+			return rest.ErrNotTheirs
+		}
+		return h(w, r)
+	})
+}

@@ -1,0 +1,235 @@
+package pages
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/view"
+)
+
+const (
+	longWait      = 30 * time.Second
+	attentionSpan = 5 * time.Minute
+	few           = 3     // failures that may happen to anybody
+	seldom, often = 20, 2 // one in so many jobs that ended
+	slowLag       = 5 * time.Second
+	looked        = 100 // newest failures, or jobs in line, that are looked at
+	mostGroups    = 3
+)
+
+// attention is what a person should look at, the most urgent first: queues where much
+// fails, where nothing moves, which refuse jobs, or which somebody paused; what fails
+// most; schedules that fail and callbacks that are disabled; who is slow to take events; and a configuration that is not in force.
+func (s *Server) attention(ctx context.Context, tenant string, queues []view.Queue, now time.Time) (out []view.Attention, err error) {
+	failing := false
+	staff := s.staff(tenant)
+	for _, q := range queues {
+		if done, failed := endedLately(q); failed > 0 {
+			failing = true
+			if ended := done + failed; failed >= few && failed*seldom >= ended {
+				level := view.Warning
+				if failed*often >= ended {
+					level = view.Failure
+				}
+				out = append(out, view.Attention{Level: level, Text: fmt.Sprintf("%s: %d of %d jobs failed", q.Name, failed, ended),
+					Detail: "in the last five minutes", Link: "/queues/" + q.Name, Do: view.Action{Label: "Show failed", Path: "/jobs?state=failed&queue=" + q.Name}})
+			}
+		}
+		a, err := s.stuck(ctx, tenant, q, staff, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a...)
+	}
+	if failing {
+		groups, err := s.failures(ctx, tenant, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, groups...)
+	}
+	upstreams, err := s.routes.routeAttention(ctx, tenant, now)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, upstreams...)
+	failed, err := s.failingSchedules(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	out = append(append(out, failed...), disabledCallbacks(queues)...)
+	if slow := s.lateConnections()[tenant]; slow.n > 0 {
+		out = append(out, view.Attention{Level: view.Warning, Text: view.Plural(slow.n, "connection takes", "connections take") + " events late",
+			Detail: "the slowest by " + slow.worst.Truncate(time.Second).String() + "; nobody else waits for it", Do: view.Action{Label: "Connections", Path: "/hub", Admin: true}})
+	}
+	out = append(out, s.configAttention()...)
+	slices.SortStableFunc(out, func(a, b view.Attention) int { return cmp.Compare(b.Level, a.Level) })
+	return out, nil
+}
+
+// late is how many connections of a tenant take events late, and by how much.
+type late struct {
+	n     int64
+	worst time.Duration
+}
+
+// lateConnections are those of all tenants, as they were a second ago at most.
+func (s *Server) lateConnections() map[string]late {
+	all, _ := s.late.Get(struct{}{}, time.Second, func() (map[string]late, error) {
+		all := map[string]late{}
+		for _, c := range s.live.Connections() {
+			if c.Lag > slowLag {
+				of := all[c.Tenant]
+				all[c.Tenant] = late{of.n + 1, max(of.worst, c.Lag)}
+			}
+		}
+		return all, nil
+	})
+	return all
+}
+
+func endedLately(q view.Queue) (done, failed int) {
+	recent := int(attentionSpan / hub.BucketWidth)
+	for _, b := range q.Series.Buckets[max(0, len(q.Series.Buckets)-recent):] {
+		done, failed = done+b.Succeeded, failed+b.Failed
+	}
+	return done, failed
+}
+
+// stuck is what keeps the jobs of a queue from running.
+func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, staff staff, now time.Time) (out []view.Attention, err error) {
+	queued, running := q.Counts[jobs.Queued], q.Counts[jobs.Running]
+	page := "/queues/" + q.Name
+	limits, workers := view.Action{Label: "Limits", Path: page + "#limits"}, view.Action{Label: "Workers", Path: "/workers"}
+	add := func(level view.Level, since time.Time, detail, text string, do view.Action) {
+		out = append(out, view.Attention{Level: level, Text: q.Name + ": " + text, Detail: detail, Since: since, Link: page, Do: do})
+	}
+	if pause := q.Settings.Paused; pause != nil {
+		if queued > 0 {
+			add(view.Notice, pause.At, view.PausedBy(pause), "paused, "+wait(queued), view.Action{Label: "Resume", Path: page + "/resume", Post: true})
+		}
+	} else if queued > 0 && now.Sub(q.OldestAt) > longWait {
+		alone, err := s.unserved(ctx, tenant, q.Name, staff)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(alone) > 0:
+			add(view.Failure, q.OldestAt, "Start one with jobhub work --kind "+alone[0], wait(queued)+", no worker takes "+strings.Join(alone, ", "), view.Action{Label: "How to", Path: "/docs/workers"})
+		case running == 0:
+			add(view.Failure, q.OldestAt, "No worker of this queue is free", wait(queued)+" and none runs", workers)
+		default:
+			add(view.Warning, q.OldestAt, fmt.Sprintf("%d run", running), wait(queued)+", the oldest for long", limits)
+		}
+	}
+	if limit := int64(q.Settings.Capacity); limit > 0 {
+		text := fmt.Sprintf("%d of %d", q.Backlog(), limit)
+		if q.Backlog() >= limit {
+			add(view.Warning, time.Time{}, "New jobs are refused until some have run", "full, "+text, limits)
+		} else if soon, fills := fullIn(q, limit); fills {
+			add(view.Warning, time.Time{}, fmt.Sprintf("Full %s at this rate: in %.1f/s, out %.1f/s", soon, q.Rates.In, q.Rates.Out), "fills up, "+text, limits)
+		}
+	}
+	return out, nil
+}
+
+// fullIn says when a queue that grows will be full, if that is soon.
+func fullIn(q view.Queue, limit int64) (in string, fills bool) {
+	const soon = 30 * time.Minute
+	left := limit - q.Backlog()
+	if q.Rates == nil || q.Rates.In <= q.Rates.Out || left > limit/2 {
+		return "", false
+	}
+	seconds := float64(left) / (q.Rates.In - q.Rates.Out)
+	switch {
+	case seconds > soon.Seconds():
+		return "", false
+	case seconds < 60:
+		return "within a minute", true
+	}
+	return fmt.Sprintf("in about %d min", int(seconds/60)), true
+}
+
+// staff is who takes jobs of a tenant.
+type staff struct {
+	own     []string // kinds that the hub takes itself
+	workers []jobs.WorkerInfo
+}
+
+func (s *Server) staff(tenant string) staff {
+	own, _, _ := s.Engine.Handlers()
+	return staff{own, s.Engine.Workers(tenant)}
+}
+
+// take reports whether anybody takes jobs of a kind from a queue.
+func (s staff) take(queue, kind string) bool {
+	return slices.Contains(s.own, kind) || slices.ContainsFunc(s.workers, func(w jobs.WorkerInfo) bool {
+		return serves(w, queue) && w.Directive == jobs.Go && slices.Contains(w.Kinds, kind)
+	})
+}
+
+// unserved are the kinds of jobs in line that neither the hub nor a worker takes.
+func (s *Server) unserved(ctx context.Context, tenant, queue string, staff staff) ([]string, error) {
+	inLine, err := s.waiting.kinds(ctx, s.Store, tenant, queue)
+	return slices.DeleteFunc(slices.Clone(inLine), func(kind string) bool { return staff.take(queue, kind) }), err
+}
+
+// failures are the kinds of jobs, and the upstreams, that failed most lately.
+func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (out []view.Attention, err error) {
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, States: []jobs.State{jobs.Failed}, Limit: looked})
+	if err != nil {
+		return nil, err
+	}
+	type group struct {
+		what, why, link string
+		n               int
+	}
+	groups := map[[2]string]*group{}
+	var order []*group
+	for i := range page.Jobs {
+		j := &page.Jobs[i]
+		if now.Sub(j.FinishedAt) > attentionSpan {
+			continue
+		}
+		what, why := j.Kind, string(j.Reason)
+		if host := view.UpstreamHost(*j); host != "" {
+			what = "upstream " + host
+		}
+		if j.Error != nil {
+			why = cmp.Or(j.Error.Title, why)
+		}
+		g := groups[[2]string{what, why}]
+		if g == nil {
+			g = &group{what, why, "/jobs?state=failed&kind=" + url.QueryEscape(j.Kind), 0}
+			groups[[2]string{what, why}] = g
+			order = append(order, g)
+		}
+		g.n++
+	}
+	slices.SortStableFunc(order, func(a, b *group) int { return cmp.Compare(b.n, a.n) })
+	for _, g := range order[:min(mostGroups, len(order))] {
+		if g.n >= few {
+			out = append(out, view.Attention{Level: view.Notice, Text: fmt.Sprintf("%s: %d × %s", g.what, g.n, g.why), Detail: "of the newest failures, in the last five minutes", Link: g.link, Do: view.Action{Label: fmt.Sprintf("Show %d", g.n), Path: g.link}})
+		}
+	}
+	return out, nil
+}
+
+// configAttention is whether the newest configuration file is in force. Why it is not may
+// quote from it, and is not for everybody: the page of routes says it.
+func (s *Server) configAttention() []view.Attention {
+	c := s.ConfigState()
+	if c == nil || c.Err == nil {
+		return nil
+	}
+	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: "What was in force before it still is", Since: c.FailedAt,
+		Do: view.Action{Label: "What is wrong", Path: "/routes", Admin: true}}}
+}
+
+func wait(n int64) string { return view.Plural(n, "job waits", "jobs wait") }

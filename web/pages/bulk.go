@@ -1,0 +1,190 @@
+package pages
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"jobhub/jobs"
+	"jobhub/web/auth"
+	"jobhub/web/rest"
+	"jobhub/web/view"
+)
+
+// bulkForm is POST /jobs/bulk: it cancels or retries the jobs that are selected on the
+// page, or all that match its filter. Where the form says ask, it first says how many.
+func (s tables) bulkForm(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r, rest.MaxBulkForm); err != nil {
+		return err
+	}
+	action, scope, _ := strings.Cut(r.PostForm.Get("do"), " ")
+	need, known := mayBulk[action]
+	values, err := url.ParseQuery(r.PostForm.Get("back"))
+	if !known || err != nil || scope != "selected" && scope != "matching" || len(r.PostForm["id"]) > rest.MaxPicked {
+		return jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form does not say what to do, or with what.")
+	}
+	if scope == "matching" { // as by the API
+		need = auth.Operate
+	}
+	if who := rest.Identity(r); !who.May(need, auth.Target{}) {
+		return rest.NotAllowed(who, need)
+	}
+	q, err := parseTable(rest.Tenant(r), values)
+	if err == nil && scope == "matching" && (q.since > 0 || len(q.ids) > 0) {
+		err = jobs.NewProblem(jobs.BadMessage, "Not for all", "All that match can be cancelled or retried only without a limit of time and a choice of ids.")
+	}
+	if err == nil && scope == "matching" {
+		q.Cursor, q.filter.Before, q.filter.Limit = "", 0, 0
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case r.PostForm.Get("ask") != "":
+		return s.askBulk(w, r, action, scope, q)
+	case scope == "matching":
+		return s.startBulk(w, r, action, q)
+	}
+	done, skipped, err := s.bulkPicked(r, action)
+	if err != nil {
+		return err
+	}
+	back := q.Values()
+	back.Set("did", action)
+	back.Set("done", strconv.FormatInt(done, 10))
+	back.Set("skipped", strconv.FormatInt(skipped, 10))
+	return seeOther(w, "/jobs?"+back.Encode())
+}
+
+// askBulk is the dry run.
+func (s tables) askBulk(w http.ResponseWriter, r *http.Request, action, scope string, q tableQuery) error {
+	var n, skipped int64
+	var err error
+	fields := [][2]string{{"do", action + " " + scope}, {"back", q.String()}}
+	if scope == "matching" {
+		n, err = s.Engine.Count(rest.ClientOf(r.Context()), bulkOf(r, action, q))
+		if err != nil && rest.ProblemOf(err).Status == http.StatusUnprocessableEntity { // no job in these states could be meant
+			n, err = 0, nil
+		}
+	} else {
+		var ids []jobs.ID
+		for _, text := range r.PostForm["id"] {
+			id, err := rest.ParseID(text)
+			if err != nil {
+				return err
+			}
+			ids = append(ids, id)
+		}
+		var page jobs.Page
+		if len(ids) > 0 {
+			page, err = s.Store.List(r.Context(), jobs.Filter{Tenant: q.filter.Tenant, IDs: ids, Limit: len(ids)})
+		}
+		for _, job := range page.Jobs {
+			if job.State.Final() == (action == "retry") && (action != "retry" || job.RetriedBy == (jobs.ID{})) {
+				fields = append(fields, [2]string{"id", job.ID.String()})
+				n++
+			}
+		}
+		skipped = int64(len(ids)) - n
+	}
+	if err != nil {
+		return err
+	}
+	return s.Page(w, r, http.StatusOK, view.ConfirmPage(s.Shell(r, s.Hub.Position()), bulkQuestion(action, scope, n, skipped, fields, q)))
+}
+
+func bulkQuestion(action, scope string, n, rest int64, fields [][2]string, q tableQuery) view.Confirm {
+	c := view.Confirm{Action: "/jobs/bulk", Fields: fields, Back: "/jobs?" + q.String()}
+	verb, whole := map[string]string{"cancel": "Cancel", "retry": "Retry"}[action], "those selected"
+	if scope == "matching" {
+		whole = "all that match"
+	}
+	if n == 0 {
+		c.Title = "Nothing to " + action
+		c.Text = map[string]string{"cancel": "Each of these jobs has ended already.", "retry": "None of these jobs has ended and has no retry yet."}[action]
+		if scope == "selected" && rest == 0 {
+			c.Text = "Select some jobs first."
+		} else if scope == "matching" {
+			c.Text = map[string]string{"cancel": "No job that matches is unfinished.", "retry": "No job that matches has ended and has no retry yet; where no state is chosen, only those are meant that failed or were cancelled."}[action]
+		}
+		return c
+	}
+	jobsText := view.Plural(n, "job", "jobs")
+	c.Title, c.Button = fmt.Sprintf("%s %s?", verb, jobsText), fmt.Sprintf("%s %s", verb, jobsText)
+	if action == "cancel" {
+		c.Text = "Of " + whole + ", these are unfinished. Those that run are told to stop; the rest never start. This can't be undone."
+	} else {
+		c.Text = "Of " + whole + ", these have ended and have no retry yet. Each is submitted once more as a new job; the old ones stay as they are."
+	}
+	if rest > 0 {
+		c.Text += fmt.Sprintf(" %s left out, in another state or retried already.", map[bool]string{true: "1 is", false: strconv.FormatInt(rest, 10) + " are"}[rest == 1])
+	}
+	return c
+}
+
+// bulkPicked acts on one job after the other, until one is refused for what is not its own
+// state: a full queue would refuse the others too.
+func (s tables) bulkPicked(r *http.Request, action string) (done, skipped int64, err error) {
+	for _, text := range r.PostForm["id"] {
+		id, err := rest.ParseID(text)
+		if err != nil {
+			return done, skipped, err
+		}
+		ok, err := s.act(r, action, id)
+		if err != nil {
+			p := rest.ProblemOf(err)
+			p.Detail = fmt.Sprintf("Done with %s, then: %s", view.Plural(done, "job", "jobs"), p.Detail)
+			return done, skipped, errors.Join(&p, err)
+		}
+		if ok {
+			done++
+		} else {
+			skipped++
+		}
+	}
+	return done, skipped, nil
+}
+
+// bulkOf is an action on all that a query selects.
+func bulkOf(r *http.Request, action string, q tableQuery) jobs.Bulk {
+	return jobs.Bulk{Action: jobs.Action(action), Filter: q.filter, Caller: rest.Caller(r)}
+}
+
+// startBulk submits the job that acts on all that match, and goes back to the page, which
+// shows how far it is.
+func (s tables) startBulk(w http.ResponseWriter, r *http.Request, action string, q tableQuery) error {
+	spec, err := bulkOf(r, action, q).Spec()
+	if err != nil {
+		return err
+	}
+	accepted, err := s.Engine.Submit(r.Context(), spec)
+	if err != nil {
+		return err
+	}
+	values := q.Values()
+	values.Set("bulk", accepted.Job.ID.String())
+	return seeOther(w, "/jobs?"+values.Encode())
+}
+
+// act cancels or retries one job; false if its state, or that it is gone, is why not.
+func (s tables) act(r *http.Request, action string, id jobs.ID) (bool, error) {
+	var err error
+	if action == "cancel" {
+		var job jobs.Job
+		if job, _, err = s.Engine.Cancel(r.Context(), rest.Tenant(r), id); err == nil {
+			return job.State == jobs.Cancelled || job.CancelRequested, nil
+		}
+	} else {
+		var accepted jobs.Accepted
+		if accepted, err = s.Engine.Retry(r.Context(), rest.Tenant(r), id, jobs.Again{Caller: rest.Caller(r)}); err == nil {
+			return !accepted.Existing, nil
+		}
+	}
+	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) || errors.Is(err, jobs.ErrConflict) {
+		return false, nil
+	}
+	return false, err
+}

@@ -1,0 +1,130 @@
+package pages
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/api"
+	"jobhub/web/rest"
+	"jobhub/web/view"
+)
+
+const (
+	failuresShown = 8
+	queuesShown   = 100         // on a page
+	workersPause  = time.Second // between looks at what tells no event
+	hubPause      = 500 * time.Millisecond
+)
+
+// findQueues reports whether a page of queues can begin behind a name.
+func findQueues(_ context.Context, _, after string) error {
+	if len(after) > rest.MaxQueueName {
+		return noView("queues:" + after)
+	}
+	return nil
+}
+
+func (s queuePages) drawQueues(ctx context.Context, tenant, after string, _ any) (hub.Rendered, error) {
+	model, _, err := s.queuesModel(ctx, tenant, after)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	return rendered(ctx, everything(tenant), whileBusy(view.Overview{Queues: model.Queues}), view.QueuesFragments(model))
+}
+
+func (s queuePages) findQueue(ctx context.Context, tenant, name string) error {
+	_, _, err := s.api.QueueNamed(ctx, tenant, name)
+	return err
+}
+
+func (s queuePages) drawQueue(ctx context.Context, tenant, name string, _ any) (hub.Rendered, error) {
+	model, _, err := s.queueModel(ctx, tenant, name)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	return rendered(ctx, hub.Filter{Tenant: tenant, Queue: name}, workersPause, view.QueueFragments(model))
+}
+
+func (s queuePages) drawWorkers(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
+	return rendered(ctx, everything(tenant), workersPause, view.WorkersFragments(s.workersModel(tenant)))
+}
+
+func (s queuePages) drawHub(ctx context.Context, _, _ string, _ any) (hub.Rendered, error) {
+	model, err := s.hubModel()
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	return rendered(ctx, hub.Filter{}, hubPause, view.HubFragments(model))
+}
+
+func (s queuePages) queuesModel(ctx context.Context, tenant, after string) (view.QueuesModel, jobs.Position, error) {
+	now := time.Now()
+	m := view.QueuesModel{Origin: s.Origin, After: after}
+	queues, pos, err := s.Store.Queues(ctx, tenant)
+	m.All = len(queues)
+	queues, m.Next = api.PageOfQueues(queues, after, queuesShown)
+	for _, q := range queues {
+		m.Queues = append(m.Queues, s.queueOf(q, now))
+	}
+	return m, pos, err
+}
+
+func (s queuePages) queueModel(ctx context.Context, tenant, name string) (view.QueueModel, jobs.Position, error) {
+	now := time.Now()
+	m := view.QueueModel{Watchers: s.Hub.Watchers(hub.Filter{Tenant: tenant, Queue: name})}
+	queue, pos, err := s.api.QueueNamed(ctx, tenant, name)
+	if err != nil {
+		return m, pos, err
+	}
+	m.Queue = s.queueOf(queue, now)
+	m.Times = timesOf(s.Hub.Times.OfQueue(tenant, name, now), time.Minute, now)
+	failed, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: name, States: []jobs.State{jobs.Failed}, Limit: failuresShown})
+	if err != nil {
+		return m, pos, err
+	}
+	m.Failures = failed.Jobs
+	m.Kinds, _, _ = s.Engine.Handlers()
+	for _, w := range s.Engine.Workers(tenant) {
+		if serves(w, name) {
+			m.Workers = append(m.Workers, workerOf(w))
+		}
+	}
+	return m, pos, nil
+}
+
+func (s queuePages) workersModel(tenant string) view.WorkersModel {
+	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.LeaseTime()}
+	m.Kinds, m.Slots, m.Busy = s.Engine.Handlers()
+	for _, w := range s.Engine.Workers(tenant) {
+		m.Workers = append(m.Workers, workerOf(w))
+	}
+	slices.SortStableFunc(m.Workers, func(a, b view.Worker) int { return cmp.Compare(a.Name, b.Name) })
+	return m
+}
+
+// hubModel is the hub from inside.
+func (s queuePages) hubModel() (view.HubModel, error) {
+	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases()}
+	if err := s.live.Count(&m); err != nil {
+		return m, err
+	}
+	all := s.live.Connections()
+	m.Open = len(all)
+	for _, c := range all {
+		who := cmp.Or(c.Name, "unknown")
+		if c.Tenant != "" && c.Tenant != jobs.DefaultTenant {
+			who += " of " + c.Tenant
+		}
+		m.Conns = append(m.Conns, view.Connection{ID: c.ID, Remote: c.Remote, Who: who, Since: c.Since, Seq: c.Seq, Lag: c.Lag, Watches: c.Watches})
+	}
+	slices.SortFunc(m.Conns, func(a, b view.Connection) int {
+		return cmp.Or(cmp.Compare(b.Lag, a.Lag), a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))
+	})
+	m.Conns = m.Conns[:min(len(m.Conns), view.MaxConnections)]
+	return m, nil
+}

@@ -1,0 +1,53 @@
+package pages
+
+import (
+	"jobhub/web/api"
+	"jobhub/web/gateway"
+	"jobhub/web/live"
+	"jobhub/web/rest"
+	"jobhub/web/view"
+)
+
+// Server serves the dashboard.
+type Server struct {
+	*rest.Base
+	api   *api.Server
+	live  *live.Server
+	table func() *gateway.Table // of the routes in force
+
+	views   map[string]liveView
+	waiting waitingKinds // kinds of jobs that wait for long
+	looks   routeLooks
+	late    rest.Cache[struct{}, map[string]late] // by tenant
+	failing rest.Cache[string, []view.Attention]  // schedules of a tenant
+
+	jobs      jobPages
+	tables    tables
+	batches   batchPages
+	callbacks callbackPages
+	schedules schedulePages
+	queues    queuePages
+	routes    routePages
+}
+
+// The pages of one subject each.
+type (
+	jobPages      struct{ *Server }
+	tables        struct{ *Server }
+	batchPages    struct{ *Server }
+	callbackPages struct{ *Server }
+	schedulePages struct{ *Server }
+	queuePages    struct{ *Server }
+	routePages    struct{ *Server }
+)
+
+// New returns the dashboard of a server; it also makes the hub draw the views. table returns
+// the routes in force.
+func New(b *rest.Base, a *api.Server, l *live.Server, table func() *gateway.Table) *Server {
+	s := &Server{Base: b, api: a, live: l, table: table}
+	s.jobs, s.tables, s.batches, s.callbacks = jobPages{s}, tables{s}, batchPages{s}, callbackPages{s}
+	s.schedules, s.queues, s.routes = schedulePages{s}, queuePages{s}, routePages{s}
+	s.views = s.liveViews()
+	b.Hub.Draw(s.Render)
+	return s
+}

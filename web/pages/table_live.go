@@ -1,0 +1,197 @@
+package pages
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/view"
+)
+
+const (
+	tablePause  = time.Second     // between two looks at which jobs a table has
+	searchPause = 5 * time.Second // the same where each look is a search
+	maxLeft     = 100             // jobs that are followed after they left a table
+	maxHeard    = 2000            // events that are looked through for jobs of a table
+)
+
+// tableMemory is what the live view of a table knows from one rendering to the next.
+type tableMemory struct {
+	looked time.Time  // when it was last asked which jobs there are
+	at     uint64     // position behind which events may concern the rows
+	rows   []jobs.Job // those there were then, and those that had left by then; newest first
+	counts *view.Counts
+	queues []jobs.QueueInfo
+	around view.Around
+	said   map[jobs.ID]float64 // what running jobs said of how far they are, in per cent
+}
+
+// renderTable renders the rows of a table, each a fragment of its own, so that only those
+// that changed are sent. Which jobs belong to it is asked once a second at most; a job that
+// no longer does is followed for a while, as somebody may look at its row.
+func (s tables) renderTable(ctx context.Context, tenant, query string, last any) (out hub.Rendered, err error) {
+	q, err := s.tableOf(tenant, query)
+	if err != nil {
+		return out, err
+	}
+	m, _ := last.(tableMemory)
+	pause := tablePause
+	if q.Text != "" {
+		pause = searchPause
+	}
+	if since := time.Since(m.looked); since < pause {
+		m.rows = slices.Clone(m.rows)
+		out.Again = pause - since
+		head := s.Store.Head().Seq
+		changed := s.changed(ctx, m.at, head)
+		m.at, err = head, s.refresh(ctx, tenant, m.rows, changed)
+	} else {
+		m, err = s.lookAgain(ctx, q, m)
+	}
+	if err != nil {
+		return out, err
+	}
+	bulk, err := s.bulkJob(ctx, q)
+	if err != nil {
+		return out, err
+	}
+	m.around, m.said = s.around(tenant, m.queues, m.rows, m.around, m.said, time.Now())
+	parts := view.JobsFragments(view.Jobs{Query: q.Query, Jobs: m.rows, Counts: m.counts, Around: m.around, Bulk: bulk})
+	out, err = rendered(ctx, tableFilter(q), out.Again, parts)
+	out.Memory = m
+	return out, err
+}
+
+func (s tables) findTable(_ context.Context, tenant, query string) error {
+	_, err := s.tableOf(tenant, query)
+	return err
+}
+
+// tableOf reads the query of a view's name.
+func (s tables) tableOf(tenant, query string) (tableQuery, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return tableQuery{}, noView("jobs:" + query)
+	}
+	return parseTable(tenant, values)
+}
+
+// tableFilter is whose events change a table. A row that leaves a state, or a bulk job of
+// another queue, must be heard of too, so that it selects more than the table does.
+func tableFilter(q tableQuery) hub.Filter {
+	f := hub.Filter{Tenant: q.filter.Tenant}
+	switch {
+	case q.bulk != (jobs.ID{}):
+		f.All = true
+	case q.Tag != "":
+		f.Tag = q.Tag
+	case q.Kind != "":
+		f.Kind = q.Kind
+	case q.Queue != "":
+		f.Queue = q.Queue
+	default:
+		f.All = true
+	}
+	return f
+}
+
+func (s tables) lookAgain(ctx context.Context, q tableQuery, m tableMemory) (tableMemory, error) {
+	now, head := time.Now(), s.Store.Head().Seq
+	page, err := s.tablePage(ctx, q)
+	if err != nil {
+		return m, err
+	}
+	left := slices.DeleteFunc(slices.Clone(m.rows), func(old jobs.Job) bool {
+		return slices.ContainsFunc(page.Jobs, func(j jobs.Job) bool { return j.N == old.N })
+	})
+	left = left[:min(len(left), maxLeft)]
+	if err := s.refresh(ctx, q.filter.Tenant, left, nil); err != nil {
+		return m, err
+	}
+	queues, _, err := s.Store.Queues(ctx, q.filter.Tenant)
+	if err != nil {
+		return m, err
+	}
+	rows := append(page.Jobs, left...)
+	slices.SortFunc(rows, newestFirst)
+	return tableMemory{now, head, rows, countsOf(q, queues), queues, m.around, m.said}, nil
+}
+
+// around is what the rows tell besides their jobs. When a job ends is guessed anew only
+// when it says something new of how far it is, so that its row does not change without.
+func (s tables) around(tenant string, queues []jobs.QueueInfo, rows []jobs.Job, last view.Around, said map[jobs.ID]float64, now time.Time) (view.Around, map[jobs.ID]float64) {
+	a := view.Around{Paused: map[string]bool{}, Workers: map[jobs.ID]string{}, Ends: map[jobs.ID]time.Time{}}
+	says := map[jobs.ID]float64{}
+	for _, q := range queues {
+		if q.Settings.Paused != nil {
+			a.Paused[q.Name] = true
+		}
+	}
+	running := map[jobs.ID]bool{}
+	for i := range rows {
+		j := &rows[i]
+		if j.State != jobs.Running {
+			continue
+		}
+		running[j.ID] = true
+		if j.Progress == nil || j.Progress.Percent == nil {
+			continue
+		}
+		p := *j.Progress.Percent
+		says[j.ID] = p
+		if before, known := said[j.ID]; known && before == p {
+			a.Ends[j.ID] = last.Ends[j.ID]
+		} else {
+			a.Ends[j.ID] = view.EndOf(j.StartedAt, now, p)
+		}
+	}
+	if len(running) > 0 {
+		for _, w := range s.Engine.Workers(tenant) {
+			for _, id := range w.Running {
+				if running[id] {
+					a.Workers[id] = w.Name
+				}
+			}
+		}
+	}
+	return a, says
+}
+
+// changed are the jobs that have events behind after up to head; nil if that is not known.
+func (s tables) changed(ctx context.Context, after, head uint64) map[jobs.ID]bool {
+	ids := map[jobs.ID]bool{}
+	for heard := 0; after < head; {
+		events, err := s.Store.Read(ctx, jobs.ReadQuery{After: after})
+		if heard += len(events); err != nil || len(events) == 0 || heard > maxHeard {
+			return nil
+		}
+		for _, e := range events {
+			ids[e.Job], after = true, e.Seq
+		}
+	}
+	return ids
+}
+
+// refresh reads the unfinished ones of jobs again, without their payloads: those that
+// changed, or all where changed is nil. One that is gone stays as it was.
+func (s tables) refresh(ctx context.Context, tenant string, rows []jobs.Job, changed map[jobs.ID]bool) error {
+	var ids []jobs.ID
+	for i := range rows {
+		if !rows[i].State.Final() && (changed == nil || changed[rows[i].ID]) {
+			ids = append(ids, rows[i].ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, IDs: ids, Limit: len(ids)})
+	for _, fresh := range page.Jobs {
+		if i := slices.IndexFunc(rows, func(j jobs.Job) bool { return j.N == fresh.N }); i >= 0 {
+			rows[i] = fresh
+		}
+	}
+	return err
+}

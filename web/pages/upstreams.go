@@ -1,0 +1,191 @@
+package pages
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/batch"
+	"jobhub/web/gateway"
+	"jobhub/web/rest"
+	"jobhub/web/view"
+)
+
+// This file is the page of routes, and what the overview says of their upstreams.
+
+const (
+	routesPause = time.Second
+	lookEvery   = 5 * time.Second // the jobs of routes are looked at again after it
+	lookedJobs  = 50              // newest jobs of a route that are looked at
+	mostRoutes  = 100             // whose jobs are
+
+	fanoutFailed jobs.Code = "fanout_failed" // the policy of a fan-out was not met
+)
+
+func (s routePages) routesPage(w http.ResponseWriter, r *http.Request) error {
+	m, err := s.routesModel(r.Context(), rest.Tenant(r))
+	if err != nil {
+		return err
+	}
+	return s.Page(w, r, http.StatusOK, view.RoutesPage(s.Shell(r, s.Hub.Position()), m))
+}
+
+func (s routePages) drawRoutes(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
+	m, err := s.routesModel(ctx, tenant)
+	if err != nil {
+		return hub.Rendered{}, err
+	}
+	return rendered(ctx, hub.Filter{}, routesPause, view.RoutesFragments(m))
+}
+
+func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes, error) {
+	now := time.Now()
+	m := view.Routes{Origin: s.Origin}
+	if c := s.ConfigState(); c != nil {
+		m.Config = &view.Config{File: c.File, LoadedAt: c.LoadedAt, FailedAt: c.FailedAt}
+		if c.Err != nil {
+			m.Config.Errors = strings.Split(c.Err.Error(), "\n")
+		}
+	}
+	routes := s.table().Routes()
+	jobsOf, err := s.looks.of(ctx, s.Server, tenant, routes)
+	if err != nil {
+		return m, err
+	}
+	for _, r := range routes {
+		row := view.Route{Path: r.Path, Async: gateway.AsyncNames[r.Async], Strip: r.Strip, Policy: r.Policy, Queue: r.QueueName(),
+			QueueTimeout: r.QueueTimeout, Timeout: cmp.Or(r.Timeout, jobs.DefaultTimeout), MaxAttempts: max(r.MaxAttempts, 1), Traffic: view.Traffic(r.Stats.Tally(now)), Jobs: jobsOf[r.Path]}
+		if row.QueueTimeout == 0 {
+			row.QueueTimeout = cmp.Or(time.Duration(s.Engine.Settings(tenant, row.Queue).QueueTimeout), gateway.DefaultQueueTimeout)
+		}
+		if r.Upstream != nil {
+			row.Upstreams = []view.Upstream{{URL: r.Upstream.Redacted()}}
+		} else {
+			row.Policy = cmp.Or(row.Policy, "all")
+		}
+		for _, t := range r.Targets {
+			row.Upstreams = append(row.Upstreams, view.Upstream{Name: t.Name, URL: t.Upstream.Redacted(), Timeout: t.Timeout})
+		}
+		m.Routes = append(m.Routes, row)
+	}
+	return m, nil
+}
+
+// looks remembers what the newest jobs of routes were, for each tenant.
+type routeLooks struct {
+	rest.Cache[lookKey, map[string]view.RouteJobs]
+}
+
+type lookKey struct {
+	tenant string
+	table  *gateway.Route // the first of the routes
+}
+
+func (l *routeLooks) of(ctx context.Context, s *Server, tenant string, routes []*gateway.Route) (map[string]view.RouteJobs, error) {
+	if len(routes) == 0 {
+		return nil, nil
+	}
+	return l.Get(lookKey{tenant, routes[0]}, lookEvery, func() (map[string]view.RouteJobs, error) {
+		all := map[string]view.RouteJobs{}
+		for _, r := range routes[:min(len(routes), mostRoutes)] {
+			of, err := s.routes.routeJobs(ctx, tenant, r)
+			if err != nil {
+				return nil, err
+			}
+			all[r.Path] = of
+		}
+		return all, nil
+	})
+}
+
+// routeJobs looks at the newest jobs that a route's upstream has answered, or should have.
+// Jobs do not say by which route they came, but by which upstreams, queue and kind.
+func (s routePages) routeJobs(ctx context.Context, tenant string, r *gateway.Route) (of view.RouteJobs, err error) {
+	of.P50, of.P95 = -1, -1
+	if r.Async == gateway.Never {
+		return of, nil
+	}
+	kind := "http"
+	if len(r.Targets) > 0 {
+		kind = "fanout"
+	}
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: r.QueueName(), Kind: kind, Limit: lookedJobs,
+		States: []jobs.State{jobs.Retrying, jobs.Succeeded, jobs.Failed}})
+	if err != nil {
+		return of, err
+	}
+	ups := r.Upstreams()
+	var took []time.Duration
+	for i := range page.Jobs { // newest first
+		j := &page.Jobs[i]
+		if j.StartedAt.IsZero() || !slices.ContainsFunc(j.Via.Upstreams, func(up string) bool { return slices.Contains(ups, up) }) {
+			continue
+		}
+		when := j.FinishedAt
+		if when.IsZero() {
+			when = j.StartedAt
+		} else {
+			took = append(took, when.Sub(j.StartedAt))
+		}
+		of.Looked++
+		if upstreamFailed(j) {
+			if of.Failed++; of.Good.IsZero() {
+				of.Failing = when
+			}
+			if of.Why == "" && j.Error != nil {
+				of.Why = batch.ProblemText("", j.Error.Detail)
+			}
+		} else if of.Good.IsZero() {
+			of.Good = when
+		}
+	}
+	if slices.Sort(took); len(took) > 0 {
+		of.P50, of.P95 = took[(len(took)-1)*50/100], took[(len(took)-1)*95/100]
+	}
+	return of, nil
+}
+
+// upstreamFailed reports whether it was the upstream that let a job down, and not the
+// caller who asked for what it refuses.
+func upstreamFailed(j *jobs.Job) bool {
+	switch {
+	case j.State == jobs.Retrying, j.Reason == jobs.Exhausted, j.Reason == jobs.TimedOut:
+		return true
+	}
+	return j.Error != nil && j.Error.Code == fanoutFailed
+}
+
+// routeAttention is which upstreams of routes fail now. It names the routes, which callers
+// know, and not where they lead, nor how much of other tenants' traffic they take.
+func (s routePages) routeAttention(ctx context.Context, tenant string, now time.Time) (out []view.Attention, err error) {
+	routes := s.table().Routes()
+	jobsOf, err := s.looks.of(ctx, s.Server, tenant, routes)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range routes {
+		t, of := r.Stats.Tally(now), jobsOf[r.Path]
+		since, failed := view.Failing(view.Traffic(t), of)
+		if since.IsZero() || failed < few || now.Sub(since) > attentionSpan && t.RecentFailed+int64(of.Failed) == 0 {
+			continue
+		}
+		a := view.Attention{Level: view.Failure, Text: r.Path + ": its upstream fails", Since: since, Do: view.Action{Label: "Routes", Path: "/routes", Admin: true}}
+		switch {
+		case !t.Failing.IsZero() && t.Status == 0:
+			a.Detail = "no answer"
+		case !t.Failing.IsZero():
+			a.Detail = "the last answer was " + strconv.Itoa(t.Status)
+		default:
+			a.Detail = fmt.Sprintf("%d of its newest %d jobs failed", of.Failed, of.Looked)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}

@@ -1,0 +1,79 @@
+package pages
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"jobhub/jobs"
+)
+
+const (
+	lineAge   = 5 * time.Second // for so long it stays known which kinds are in line
+	linesMost = 20              // queues that are looked into a second
+	linesKept = 10_000          // queues of which it is remembered
+)
+
+// lines knows which kinds of jobs are in line in a queue where jobs wait for long. With
+// many such queues it looks into some at a time, since the overview asks of all of them
+// with every rendering; those it has not looked into yet have none.
+type waitingKinds struct {
+	mu     sync.Mutex // protects the fields below
+	known  map[lineKey]line
+	second int64 // since 1970
+	looks  int   // in that second
+}
+
+type lineKey struct{ tenant, queue string }
+
+type line struct {
+	kinds []string // sorted
+	at    time.Time
+}
+
+func (l *waitingKinds) kinds(ctx context.Context, store jobs.Store, tenant, queue string) ([]string, error) {
+	key, now := lineKey{tenant, queue}, time.Now()
+	old, look := l.look(key, now)
+	if !look {
+		return old.kinds, nil
+	}
+	page, err := store.List(ctx, jobs.Filter{Tenant: tenant, Queue: queue, States: []jobs.State{jobs.Queued}, Limit: looked})
+	if err != nil {
+		return nil, err
+	}
+	fresh := line{at: now}
+	for i := range page.Jobs {
+		if kind := page.Jobs[i].Kind; !slices.Contains(fresh.kinds, kind) {
+			fresh.kinds = append(fresh.kinds, kind)
+		}
+	}
+	slices.Sort(fresh.kinds)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.known) >= linesKept {
+		l.known = nil
+	}
+	if l.known == nil {
+		l.known = map[lineKey]line{}
+	}
+	l.known[key] = fresh
+	return fresh.kinds, nil
+}
+
+// look returns what is known, and whether it should be looked at again.
+func (l *waitingKinds) look(key lineKey, now time.Time) (old line, look bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old, known := l.known[key]
+	if known && now.Sub(old.at) < lineAge {
+		return old, false
+	}
+	if second := now.Unix(); second != l.second {
+		l.second, l.looks = second, 0
+	}
+	if l.looks++; l.looks > linesMost {
+		return old, false
+	}
+	return old, true
+}

@@ -1,0 +1,18 @@
+package pages
+
+import (
+	"slices"
+	"time"
+
+	"jobhub/jobs"
+	"jobhub/web/view"
+)
+
+func serves(w jobs.WorkerInfo, queue string) bool {
+	return len(w.Queues) == 0 || slices.Contains(w.Queues, queue)
+}
+
+func workerOf(w jobs.WorkerInfo) view.Worker {
+	w.Seen = w.Seen.Truncate(time.Second) // so that a beat that tells nothing new changes little
+	return view.Worker{WorkerInfo: w}
+}

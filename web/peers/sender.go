@@ -1,0 +1,34 @@
+package peers
+
+import (
+	"context"
+	"net"
+	"net/http"
+)
+
+// Sender is where a request comes from, as the hub tells an upstream.
+type Sender struct {
+	For   string // X-Forwarded-For
+	Proto string // X-Forwarded-Proto
+}
+
+type senderKey struct{}
+
+// WithSender returns a context in which a request is passed on with that sender. Without
+// it, the sender is whoever opened the connection.
+func WithSender(ctx context.Context, s Sender) context.Context {
+	return context.WithValue(ctx, senderKey{}, s)
+}
+
+// SenderOf is the sender of a request.
+func SenderOf(r *http.Request) Sender {
+	if s, ok := r.Context().Value(senderKey{}).(Sender); ok {
+		return s
+	}
+	s := Sender{Proto: "http"}
+	s.For, _, _ = net.SplitHostPort(r.RemoteAddr)
+	if r.TLS != nil {
+		s.Proto = "https"
+	}
+	return s
+}

@@ -1,0 +1,120 @@
+package rest
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"jobhub/jobs"
+)
+
+// ReadJSON reads a body of up to limit bytes that has to be there, for jobs.Decode.
+func ReadJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if err := wantJSON(w, r); err != nil {
+		return nil, err
+	}
+	return ReadBody(w, r, limit)
+}
+
+// OptionalJSON is readJSON for a body that may be left out: nil if there is none. One sent
+// in chunks may turn out to be empty, and then needs no type.
+func OptionalJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	switch {
+	case r.ContentLength == 0:
+		return nil, nil
+	case r.ContentLength > 0:
+		return ReadJSON(w, r, limit)
+	}
+	body, err := ReadBody(w, r, limit)
+	if err != nil || len(body) == 0 {
+		return nil, err
+	}
+	return body, wantJSON(w, r)
+}
+
+// DecodeBody reads a JSON body into a struct, and returns it. No body at all leaves it as it is.
+func DecodeBody(w http.ResponseWriter, r *http.Request, limit int64, in any) (body []byte, err error) {
+	if body, err = OptionalJSON(w, r, limit); err != nil || body == nil {
+		return nil, err
+	}
+	return body, jobs.Decode(body, in)
+}
+
+// wantJSON refuses a body of another type than JSON, or with an encoding around it.
+func wantJSON(w http.ResponseWriter, r *http.Request) error {
+	if err := PlainBody(w, r); err != nil {
+		return err
+	}
+	contentType := r.Header.Get("Content-Type")
+	if contentType == "application/json" {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
+		w.Header().Set("Accept", "application/json")
+		return unsupportedMedia("Send the body as JSON, with Content-Type: application/json.")
+	}
+	return nil
+}
+
+// PlainBody refuses a body with a Content-Encoding, like gzip (RFC 9110, section 15.5.16).
+func PlainBody(w http.ResponseWriter, r *http.Request) error {
+	for _, line := range r.Header["Content-Encoding"] {
+		for coding := range strings.SplitSeq(line, ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				w.Header().Set("Accept-Encoding", "identity")
+				return unsupportedMedia("Send the body as it is, without Content-Encoding: compressed bodies are not taken here.")
+			}
+		}
+	}
+	return nil
+}
+
+func unsupportedMedia(detail string) error {
+	return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported media type", Code: jobs.Unsupported,
+		Status: http.StatusUnsupportedMediaType, Detail: detail}
+}
+
+// ReadBody reads a body of up to limit bytes.
+func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, TooLarge(limit)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		return nil, bodyProblem(err)
+	}
+	return body, nil
+}
+
+// bodyProblem is why a body could not be read.
+func bodyProblem(err error) error {
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return TooLarge(large.Limit)
+	}
+	if errors.Is(err, ErrSlowBody) {
+		return ErrSlowBody
+	}
+	return jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
+}
+
+func TooLarge(limit int64) error {
+	return jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large data elsewhere and send a link.", limit)
+}
+
+func InvalidMember(pointer, detail string) error {
+	p := jobs.NewProblem(jobs.BadMessage, "Invalid request", "See errors for the members to correct.")
+	p.Status = http.StatusUnprocessableEntity
+	p.Errors = []jobs.MemberError{{Pointer: pointer, Detail: detail}}
+	return p
+}
+
+// Shorten cuts a text to at most so many bytes: it stands in every listing of its job.
+func Shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}

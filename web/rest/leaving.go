@@ -1,0 +1,52 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// The context of a request ends when its client leaves, and also when the client only
+// closes its sending side and waits for the answer: net/http can't tell these apart. A call
+// that changes something is carried out and answered all the same.
+
+type clientKey struct{}
+
+// CarriedOut is a request whose context does not end with its client if it is to change
+// something.
+func CarriedOut(r *http.Request) *http.Request {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return r
+	}
+	ctx := r.Context()
+	return r.WithContext(context.WithValue(context.WithoutCancel(ctx), clientKey{}, ctx))
+}
+
+// ClientOf ends when the client has left, or has closed its sending side: for what is
+// done for its sake alone, like waiting.
+func ClientOf(ctx context.Context) context.Context {
+	if client, ok := ctx.Value(clientKey{}).(context.Context); ok {
+		return client
+	}
+	return ctx
+}
+
+// leftTime is how long a synchronous batch goes on after its client has left.
+const leftTime = 30 * time.Second
+
+// AfterLeaving ends leftTime after the client of ctx has left, or when the server stops.
+func (s *Base) AfterLeaving(ctx context.Context) (context.Context, context.CancelFunc) {
+	client := ClientOf(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(client, func() {
+		timer := time.NewTimer(leftTime)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-s.Stopped.Done():
+		case <-ctx.Done():
+		}
+		cancel()
+	})
+	return ctx, func() { stop(); cancel() }
+}
