@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	diskSize  = 48 << 20
+	diskSize  = 80 << 20
 	mostLines = 40 // of log while the disk is full
 )
 

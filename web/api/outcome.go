@@ -112,6 +112,14 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	}
 	h.Set("Content-Security-Policy", "sandbox")
 	if job.State == jobs.Succeeded {
+		if stored != nil && stored.Left() <= rest.ReadWhole {
+			whole, _, release, err := s.WholeJob(r.Context(), job.Tenant, job.ID)
+			defer release()
+			if err != nil {
+				return err
+			}
+			job, stored = &whole, nil
+		}
 		h.Set("AsyncResult", "200")
 		if stored != nil {
 			h.Set("Content-Type", "application/json")

@@ -109,7 +109,8 @@ func (s *Base) WriteJob(w http.ResponseWriter, r *http.Request, job *jobs.Job, p
 		return WriteJSON(w, http.StatusOK, AppendJob(nil, job, pos))
 	}
 	input, result, body, err := s.partsOf(r.Context(), job)
-	if err == nil && (body != nil || result != nil && !job.State.Final()) { // it has to be encoded anew, or may change
+	small := Left(input)+Left(result) <= ReadWhole
+	if err == nil && (small || body != nil || result != nil && !job.State.Final()) { // or has to be encoded anew, or may change
 		whole, pos, release, err := s.WholeJob(r.Context(), job.Tenant, job.ID)
 		defer release()
 		if err != nil {

@@ -48,6 +48,7 @@ const (
 	MaxAnswer   = 4 << 20  // bytes of the answer to an item
 	MaxAnswers  = 32 << 20 // bytes of all answers to a batch
 
+	ReadWhole    = 256 << 10 // bytes of the parts of a job that are read before its answer begins: what can't be read then has a status
 	payloadPiece = 64 << 10  // bytes of an answer from the store that are in memory at a time
 	MaxHeld      = 256 << 20 // bytes of answers that have to be in memory as a whole, all together
 
