@@ -249,12 +249,12 @@ func TestLotsAreShared(t *testing.T) {
 		}
 	}
 	log.commit(event(1, jobs.JobOutput))
-	var lots [2]*hub.Lot
+	var lots [2]*hub.Chunk
 	builds := 0
 	for i, c := range cursors {
 		<-c.woken
 		lots[i], _ = c.Next(t.Context())
-		lots[i].Encoded(hub.Frames, func(*hub.Lot) []byte { builds++; return nil })
+		lots[i].Encoded(hub.WebSocketFrames, func(*hub.Chunk) []byte { builds++; return nil })
 	}
 	if lots[0] != lots[1] || builds != 1 {
 		t.Errorf("two cursors got %p and %p, encoded %d times", lots[0], lots[1], builds)

@@ -87,7 +87,7 @@ func (o *owner) step(ctx context.Context) (more bool, err error) {
 // bring calls Until once.
 func (o *owner) bring(ctx context.Context, seq uint64) error {
 	at := o.cursor.Seq()
-	err := o.cursor.Until(ctx, seq, func(lot *hub.Lot) error {
+	err := o.cursor.ReadUntil(ctx, seq, func(lot *hub.Chunk) error {
 		for _, e := range lot.Events {
 			if e.Seq <= at || e.Seq > lot.To {
 				return fmt.Errorf("%d lies outside of (%d, %d]", e.Seq, at, lot.To)
@@ -125,7 +125,7 @@ func (o *owner) finish(ctx context.Context, head uint64) error {
 		if err != nil {
 			return err
 		}
-		if before := o.cursor.Seq(); !more && o.cursor.Settle() < head {
+		if before := o.cursor.Seq(); !more && o.cursor.SkipUnmatched() < head {
 			select {
 			case <-o.cursor.woken:
 			case <-ctx.Done():
@@ -188,7 +188,7 @@ func TestCursorGivesEachSelectedEventOnceAndInOrder(t *testing.T) {
 						<-over
 						writer.Wait()
 						head := log.Head().Seq
-						if err := h.Reach(t.Context(), head); err != nil {
+						if err := h.WaitFor(t.Context(), head); err != nil {
 							t.Error(err)
 							return
 						}
@@ -246,7 +246,7 @@ func (o *owner) wander(ctx context.Context, r *rand.Rand, steps int) error {
 			o.cursor.Suspend()
 		case n == 11:
 			before := o.cursor.Seq()
-			o.cursor.Settle()
+			o.cursor.SkipUnmatched()
 			if err := o.check(before, nil); err != nil {
 				return fmt.Errorf("settled: %w", err)
 			}

@@ -12,105 +12,105 @@ const (
 	shardSize  = 512       // cursors that one worker wakes in one go
 )
 
-// feed is what cursors with the same subscription share: the lots of what it selects.
+// stream is what cursors with the same subscription share: the lots of what it selects.
 // A cursor with several subscriptions has a feed of its own.
 //
 //	hear ─ pending ─(due: at once, or in step with pace)→ lots → sweep → each member's wake → Step
 //
 // The lots are cut no faster than the members can be woken: what is committed while
 // they are woken is the next lot, however many members there are.
-type feed struct {
-	hub    *Hub
-	key    Subscription // of a shared feed
-	shared bool
-	wants  *selection // of a feed that is not shared, changed under both locks
+type stream struct {
+	hub       *Hub
+	key       Subscription // of a shared feed
+	shared    bool
+	selection *selection // of a feed that is not shared, changed under both locks
 
-	mu      sync.Mutex // protects the fields below and the places of the members; taken after Hub.mu
-	heard   uint64     // the last event
-	pending []*Event   // selected and not yet in a lot
-	size    int        // bytes of pending
-	urgent  bool       // there is more than progress and output in pending
-	touched bool       // stands in Hub.touched
-	paced   time.Time  // when progress or output left last
-	timer   *time.Timer
-	timing  bool // the timer is set
+	mu             sync.Mutex // protects the fields below and the places of the members; taken after Hub.mu
+	lastHeard      uint64     // the last event
+	pending        []*Event   // selected and not yet in a lot
+	size           int        // bytes of pending
+	urgent         bool       // there is more than progress and output in pending
+	dirty          bool       // stands in Hub.touched
+	progressSentAt time.Time  // when progress or output left last
+	timer          *time.Timer
+	timerSet       bool // the timer is set
 
-	lots   []*Lot // those that a member in step is still to be given
-	first  uint64 // the number of lots[0]
-	base   uint64 // the position before lots[0]
-	fresh  bool   // lots were cut that the members have not been woken for
-	bytes  int    // of lots
-	seq    uint64 // all that was selected up to here is in lots, or was
-	inStep int    // members whose place is among the lots
+	chunks      []*Chunk // those that a member in step is still to be given
+	first       uint64   // the number of lots[0]
+	base        uint64   // the position before lots[0]
+	unannounced bool     // lots were cut that the members have not been woken for
+	bytes       int      // of lots
+	seq         uint64   // all that was selected up to here is in lots, or was
+	joined      int      // members whose place is among the lots
 
-	shards   []*shard
-	unbuilt  bool // the shards are queued and pending is still to be cut into lots
-	sweeping int  // shards that are still to be woken
+	shards    []*shard
+	uncut     bool // the shards are queued and pending is still to be cut into lots
+	wakesLeft int  // shards that are still to be woken
 }
 
 // shard is some members of a feed. Its slice is replaced, never changed.
 type shard struct {
-	feed    *feed
+	feed    *stream
 	members []*Cursor
 }
 
-// hear takes in an event that was committed. Hub.mu is held.
-func (f *feed) hear(e *Event) {
+// notify takes in an event that was committed. Hub.mu is held.
+func (f *stream) notify(e *Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.heard == e.Seq { // selected by several subscriptions
+	if f.lastHeard == e.Seq { // selected by several subscriptions
 		return
 	}
-	f.heard = e.Seq
-	if !f.wants.selects(e.Event) {
+	f.lastHeard = e.Seq
+	if !f.selection.selects(e.Event) {
 		return
 	}
 	f.pending = append(f.pending, e)
 	f.size += e.Size()
 	f.urgent = f.urgent || e.Type.Lasting()
-	if !f.touched {
-		f.touched = true
-		f.hub.touched = append(f.hub.touched, f)
+	if !f.dirty {
+		f.dirty = true
+		f.hub.dirty = append(f.hub.dirty, f)
 	}
 	if f.size > maxPending {
-		f.buildLocked()
+		f.cutLocked()
 	}
 }
 
-// dueLocked has the members woken if there is something for them and it is time.
-func (f *feed) dueLocked(now time.Time) {
-	if f.sweeping > 0 || (len(f.pending) == 0 && !f.fresh) {
+// wakeIfDueLocked has the members woken if there is something for them and it is time.
+func (f *stream) wakeIfDueLocked(now time.Time) {
+	if f.wakesLeft > 0 || (len(f.pending) == 0 && !f.unannounced) {
 		return
 	}
-	if rest := f.paced.Add(f.hub.pace).Sub(now); rest > 0 && !f.urgent && !f.fresh {
-		if !f.timing {
-			f.timing = true
+	if rest := f.progressSentAt.Add(f.hub.pace).Sub(now); rest > 0 && !f.urgent && !f.unannounced {
+		if !f.timerSet {
+			f.timerSet = true
 			if f.timer == nil {
-				f.timer = time.AfterFunc(rest, f.later)
+				f.timer = time.AfterFunc(rest, f.onTimer)
 			} else {
 				f.timer.Reset(rest)
 			}
 		}
 		return
 	}
-	f.unbuilt, f.sweeping = true, len(f.shards)
-	f.hub.workers.add(f.shards)
+	f.uncut, f.wakesLeft = true, len(f.shards)
+	f.hub.wakers.add(f.shards)
 }
 
-func (f *feed) later() {
+func (f *stream) onTimer() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.timing = false
-	f.dueLocked(time.Now())
+	f.timerSet = false
+	f.wakeIfDueLocked(time.Now())
 }
 
-// sweep wakes the members of a shard.
-func (s *shard) sweep() {
+// wakeMembers wakes the members of a shard.
+func (s *shard) wakeMembers() {
 	f := s.feed
 	f.mu.Lock()
-	if f.unbuilt {
-		f.buildLocked()
-		f.unbuilt, f.fresh = false, false
+	if f.uncut {
+		f.cutLocked()
+		f.uncut, f.unannounced = false, false
 	}
 	members := s.members
 	f.mu.Unlock()
@@ -119,138 +119,138 @@ func (s *shard) sweep() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sweeping--
-	f.dueLocked(time.Now())
+	f.wakesLeft--
+	f.wakeIfDueLocked(time.Now())
 }
 
-// buildLocked cuts what is pending into lots.
-func (f *feed) buildLocked() {
+// cutLocked cuts what is pending into lots.
+func (f *stream) cutLocked() {
 	if len(f.pending) == 0 {
 		return
 	}
 	to := f.pending[len(f.pending)-1].Seq
 	for _, e := range f.pending {
 		if !e.Type.Lasting() {
-			f.paced = time.Now()
+			f.progressSentAt = time.Now()
 			break
 		}
 	}
-	events := f.wants.latest(f.pending)
+	events := f.selection.mergeProgress(f.pending)
 	f.hub.Stats.Merged.Add(int64(len(f.pending) - len(events)))
-	f.pending, f.size, f.urgent, f.seq, f.fresh = nil, 0, false, to, true
-	if f.inStep == 0 { // then there are no lots
+	f.pending, f.size, f.urgent, f.seq, f.unannounced = nil, 0, false, to, true
+	if f.joined == 0 { // then there are no lots
 		f.base = to
 		return
 	}
-	before := len(f.lots)
-	f.lots = appendLots(f.lots, events, to)
-	for _, lot := range f.lots[before:] {
-		lot.due = f.inStep
-		f.bytes += lot.size
+	before := len(f.chunks)
+	f.chunks = appendChunks(f.chunks, events, to)
+	for _, chunk := range f.chunks[before:] {
+		chunk.undelivered = f.joined
+		f.bytes += chunk.size
 	}
-	f.hub.Stats.Lots.Add(int64(len(f.lots) - before))
-	drop, keep := 0, min(maxLot*f.inStep, 16*maxLot)
-	for bytes := f.bytes; bytes > keep && drop < len(f.lots)-1; drop++ {
-		bytes -= f.lots[drop].size
+	f.hub.Stats.Chunks.Add(int64(len(f.chunks) - before))
+	drop, keep := 0, min(maxChunk*f.joined, 16*maxChunk)
+	for bytes := f.bytes; bytes > keep && drop < len(f.chunks)-1; drop++ {
+		bytes -= f.chunks[drop].size
 	}
-	f.forgetLocked(drop)
+	f.dropLocked(drop)
 }
 
-// forgetLocked drops the n oldest lots.
-func (f *feed) forgetLocked(n int) {
-	for _, lot := range f.lots[:n] {
-		f.bytes -= lot.size
-		f.base = lot.To
+// dropLocked drops the n oldest lots.
+func (f *stream) dropLocked(n int) {
+	for _, chunk := range f.chunks[:n] {
+		f.bytes -= chunk.size
+		f.base = chunk.To
 	}
-	clear(f.lots[:n])
+	clear(f.chunks[:n])
 	f.first += uint64(n)
-	if f.lots = f.lots[n:]; len(f.lots) == 0 {
-		f.lots = nil
+	if f.chunks = f.chunks[n:]; len(f.chunks) == 0 {
+		f.chunks = nil
 	}
 }
 
 // resetLocked forgets everything: the members find out from the log what they missed
 // up to seq.
-func (f *feed) resetLocked(seq uint64) {
+func (f *stream) resetLocked(seq uint64) {
 	f.pending, f.size, f.urgent = nil, 0, false
-	f.forgetLocked(len(f.lots))
+	f.dropLocked(len(f.chunks))
 	f.first++ // so that nobody's place is behind the last lot
-	f.seq, f.base, f.fresh = seq, seq, true
+	f.seq, f.base, f.unannounced = seq, seq, true
 }
 
-// stepLocked gives a member its next lot, nil if it has been given all. behind says
+// nextLocked gives a member its next lot, nil if it has been given all. behind says
 // that its place is not among the lots.
-func (f *feed) stepLocked(c *Cursor) (lot *Lot, behind bool) {
+func (f *stream) nextLocked(c *Cursor) (chunk *Chunk, behind bool) {
 	if c.behind && !f.joinLocked(c) {
 		return nil, true
 	}
 	if c.at < f.first {
-		f.partLocked(c)
+		f.unjoinLocked(c)
 		return nil, true
 	}
 	i := int(c.at - f.first)
-	if i == len(f.lots) {
+	if i == len(f.chunks) {
 		return nil, false
 	}
-	lot = f.lots[i]
+	chunk = f.chunks[i]
 	c.at++
-	c.seq.Store(lot.To)
-	lot.due--
+	c.seq.Store(chunk.To)
+	chunk.undelivered--
 	f.trimLocked()
-	return lot, false
+	return chunk, false
 }
 
 // trimLocked drops the lots that all members in step have been given.
-func (f *feed) trimLocked() {
+func (f *stream) trimLocked() {
 	n := 0
-	for n < len(f.lots) && f.lots[n].due == 0 {
+	for n < len(f.chunks) && f.chunks[n].undelivered == 0 {
 		n++
 	}
 	if n > 0 {
-		f.forgetLocked(n)
+		f.dropLocked(n)
 	}
 }
 
 // joinLocked gives a member that is behind a place among the lots, if its position is
 // at the beginning or the end of one.
-func (f *feed) joinLocked(c *Cursor) bool {
+func (f *stream) joinLocked(c *Cursor) bool {
 	seq := c.seq.Load()
-	i := sort.Search(len(f.lots), func(i int) bool { return f.lots[i].Events[0].Seq > seq })
+	i := sort.Search(len(f.chunks), func(i int) bool { return f.chunks[i].Events[0].Seq > seq })
 	before := f.base
 	if i > 0 {
-		before = f.lots[i-1].To
+		before = f.chunks[i-1].To
 	}
-	if before > seq || (i == len(f.lots) && len(f.pending) > 0 && f.pending[0].Seq <= seq) {
+	if before > seq || (i == len(f.chunks) && len(f.pending) > 0 && f.pending[0].Seq <= seq) {
 		return false
 	}
 	c.behind, c.at = false, f.first+uint64(i)
-	f.inStep++
-	for _, lot := range f.lots[i:] {
-		lot.due++
+	f.joined++
+	for _, chunk := range f.chunks[i:] {
+		chunk.undelivered++
 	}
 	return true
 }
 
-// partLocked takes a member's place among the lots away.
-func (f *feed) partLocked(c *Cursor) {
+// unjoinLocked takes a member's place among the lots away.
+func (f *stream) unjoinLocked(c *Cursor) {
 	c.behind = true
-	f.inStep--
-	for _, lot := range f.lots[max(c.at, f.first)-f.first:] {
-		lot.due--
+	f.joined--
+	for _, chunk := range f.chunks[max(c.at, f.first)-f.first:] {
+		chunk.undelivered--
 	}
 	f.trimLocked()
 }
 
-// reachLocked returns a position at which a member behind can join.
-func (f *feed) reachLocked(seq uint64) uint64 {
+// joinPointLocked returns a position at which a member behind can join.
+func (f *stream) joinPointLocked(seq uint64) uint64 {
 	if len(f.pending) > 0 && f.pending[0].Seq <= seq {
-		f.buildLocked()
-		f.dueLocked(time.Now())
+		f.cutLocked()
+		f.wakeIfDueLocked(time.Now())
 	}
 	return f.seq
 }
 
-func (f *feed) addLocked(c *Cursor) {
+func (f *stream) addLocked(c *Cursor) {
 	c.behind = true
 	defer f.joinLocked(c) // or else its owner reads the log first
 	for _, s := range f.shards {
@@ -262,15 +262,15 @@ func (f *feed) addLocked(c *Cursor) {
 	}
 	c.shard = &shard{feed: f, members: []*Cursor{c}}
 	f.shards = append(f.shards[:len(f.shards):len(f.shards)], c.shard)
-	if f.unbuilt { // the others are queued already, and what they cut concerns this one, too
-		f.sweeping++
-		f.hub.workers.add(f.shards[len(f.shards)-1:])
+	if f.uncut { // the others are queued already, and what they cut concerns this one, too
+		f.wakesLeft++
+		f.hub.wakers.add(f.shards[len(f.shards)-1:])
 	}
 }
 
-func (f *feed) removeLocked(c *Cursor) {
+func (f *stream) removeLocked(c *Cursor) {
 	if !c.behind {
-		f.partLocked(c)
+		f.unjoinLocked(c)
 	}
 	s := c.shard
 	c.shard = nil

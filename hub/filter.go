@@ -49,9 +49,9 @@ func (f Filter) topic() topic {
 }
 
 // Match reports whether the filter selects an event.
-func (f Filter) Match(e *jobs.Event) bool { return f.topic().has(e) }
+func (f Filter) Match(e *jobs.Event) bool { return f.topic().matches(e) }
 
-func (t topic) has(e *jobs.Event) bool {
+func (t topic) matches(e *jobs.Event) bool {
 	if e.Tenant != t.tenant {
 		return false
 	}
@@ -102,9 +102,9 @@ type Subscription struct {
 // selection is what one or several subscriptions select together. The modes of more
 // than one are held by topic, so that a thousand cost an event no more than a few.
 type selection struct {
-	one  topic
-	mode ProgressMode
-	many map[topic]ProgressMode // in place of one, if not nil
+	one   topic
+	mode  ProgressMode
+	modes map[topic]ProgressMode // in place of one, if not nil
 }
 
 func selectionOf(subs map[string]Subscription) *selection {
@@ -115,16 +115,16 @@ func selectionOf(subs map[string]Subscription) *selection {
 		}
 		return s
 	}
-	s.many = make(map[topic]ProgressMode, len(subs))
+	s.modes = make(map[topic]ProgressMode, len(subs))
 	for _, sub := range subs {
-		s.many[sub.topic()] = max(s.many[sub.topic()], sub.Progress)
+		s.modes[sub.topic()] = max(s.modes[sub.topic()], sub.Progress)
 	}
 	return s
 }
 
 // job is the one job that is selected, or zero.
 func (s *selection) job() jobs.ID {
-	if s.many == nil {
+	if s.modes == nil {
 		return s.one.job
 	}
 	return jobs.ID{}
@@ -133,11 +133,11 @@ func (s *selection) job() jobs.ID {
 // progress is how much of an event's job's progress is wanted; false if the event is
 // not selected at all.
 func (s *selection) progress(e *jobs.Event) (mode ProgressMode, ok bool) {
-	if s.many == nil {
-		return s.mode, s.one.has(e)
+	if s.modes == nil {
+		return s.mode, s.one.matches(e)
 	}
 	for t := range func(yield func(topic) bool) { topicsOf(e, yield) } {
-		if m, found := s.many[t]; found {
+		if m, found := s.modes[t]; found {
 			mode, ok = max(mode, m), true
 		}
 	}
@@ -149,15 +149,15 @@ func (s *selection) selects(e *jobs.Event) bool {
 	return ok && (e.Type != jobs.JobProgress || mode != ProgressNone)
 }
 
-// latest drops progress that newer progress in the same lot replaces. It works in place.
-func (s *selection) latest(events []*Event) []*Event {
+// mergeProgress drops progress that newer progress in the same lot replaces. It works in place.
+func (s *selection) mergeProgress(events []*Event) []*Event {
 	count := 0
 	for _, e := range events {
 		if e.Type == jobs.JobProgress {
 			count++
 		}
 	}
-	if count < 2 || (s.many == nil && s.mode == ProgressAll) {
+	if count < 2 || (s.modes == nil && s.mode == ProgressAll) {
 		return events
 	}
 	newer := make(map[jobs.ID]bool, count)

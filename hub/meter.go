@@ -24,9 +24,9 @@ type Bucket struct {
 // Meter counts jobs per queue, and of all queues of a tenant, from their events: over 15
 // minutes, an hour and a day, the more coarsely the longer.
 type Meter struct {
-	mu     sync.Mutex // protects the fields below
-	series map[meterKey]*rings[Bucket]
-	forgot bool // a series made room for another
+	mu      sync.Mutex // protects the fields below
+	series  map[meterKey]*seriesSet[Bucket]
+	evicted bool // a series made room for another
 }
 
 // meterKey is a queue of a tenant; without a name it is all of them.
@@ -47,21 +47,21 @@ func (m *Meter) count(e *jobs.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, k := range [...]meterKey{{e.Tenant, ""}, {e.Tenant, e.Queue}} {
-		m.ofLocked(k, e.At).each(e.At, func(at *Bucket) {
+		m.ofLocked(k, e.At).update(e.At, func(at *Bucket) {
 			at.In, at.Done, at.Failed = at.In+b.In, at.Done+b.Done, at.Failed+b.Failed
 		})
 	}
 }
 
 // ofLocked is the series of a key, which may have to begin.
-func (m *Meter) ofLocked(k meterKey, at time.Time) *rings[Bucket] {
+func (m *Meter) ofLocked(k meterKey, at time.Time) *seriesSet[Bucket] {
 	s := m.series[k]
 	if s == nil {
 		if m.series == nil {
-			m.series = map[meterKey]*rings[Bucket]{}
+			m.series = map[meterKey]*seriesSet[Bucket]{}
 		}
-		m.forgot = makeRoom(m.series, maxSeries, (*rings[Bucket]).quietSince) || m.forgot
-		s = newRings[Bucket](at)
+		m.evicted = evictQuietest(m.series, maxSeries, (*seriesSet[Bucket]).lastActive) || m.evicted
+		s = newSeriesSet[Bucket](at)
 		m.series[k] = s
 	}
 	return s
@@ -74,14 +74,14 @@ func (m *Meter) Series(tenant, queue string, r Resolution, now time.Time) []Buck
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.series[meterKey{tenant, queue}]
-	if s == nil && m.forgot {
+	if s == nil && m.evicted {
 		return nil
 	}
 	out := make([]Bucket, r.Buckets())
 	if s != nil {
-		of := s[r].at(now)
+		of := s[r].asOf(now)
 		for i := range out {
-			out[len(out)-1-i] = *of.back(i)
+			out[len(out)-1-i] = *of.nthNewest(i)
 		}
 	}
 	return out

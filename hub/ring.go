@@ -25,49 +25,49 @@ func (r Resolution) Width() time.Duration {
 // Buckets is how many of them are kept.
 func (r Resolution) Buckets() int { return [...]int{Buckets, 60, 96}[r] }
 
-// rings is a ring of buckets for each resolution.
-type rings[T any] [resolutions]ring[T]
+// seriesSet is a ring of buckets for each resolution.
+type seriesSet[T any] [resolutions]timeSeries[T]
 
-// ring keeps the newest buckets; newest is the number of the last one since 1970.
-type ring[T any] struct {
-	of      Resolution
-	newest  int64
-	buckets []T
+// timeSeries keeps the newest buckets; newest is the number of the last one since 1970.
+type timeSeries[T any] struct {
+	of     Resolution
+	newest int64
+	list   []T
 }
 
-// newRings are empty rings that begin at a moment.
-func newRings[T any](at time.Time) *rings[T] {
-	var all rings[T]
+// newSeriesSet are empty rings that begin at a moment.
+func newSeriesSet[T any](at time.Time) *seriesSet[T] {
+	var all seriesSet[T]
 	for r := range resolutions {
-		all[r] = *newRing[T](at, r)
+		all[r] = *newTimeSeries[T](at, r)
 	}
 	return &all
 }
 
-func newRing[T any](at time.Time, r Resolution) *ring[T] {
-	return &ring[T]{r, number(at, r), make([]T, r.Buckets())}
+func newTimeSeries[T any](at time.Time, r Resolution) *timeSeries[T] {
+	return &timeSeries[T]{r, bucketNumber(at, r), make([]T, r.Buckets())}
 }
 
-// number is that of the bucket into which a moment falls.
-func number(t time.Time, r Resolution) int64 { return t.UnixMilli() / r.Width().Milliseconds() }
+// bucketNumber is that of the bucket into which a moment falls.
+func bucketNumber(t time.Time, r Resolution) int64 { return t.UnixMilli() / r.Width().Milliseconds() }
 
-// each hands out the bucket of every resolution for a moment; what is older than the
+// update hands out the bucket of every resolution for a moment; what is older than the
 // newest bucket belongs to that.
-func (all *rings[T]) each(t time.Time, count func(*T)) {
+func (all *seriesSet[T]) update(t time.Time, count func(*T)) {
 	for i := range all {
 		r := &all[i]
-		r.roll(t)
-		count(r.back(0))
+		r.advance(t)
+		count(r.nthNewest(0))
 	}
 }
 
-// quietSince tells rings that were quiet for longer from others.
-func (all *rings[T]) quietSince() int64 { return all[Fine].newest }
-func (r *ring[T]) quietSince() int64    { return r.newest }
+// lastActive tells rings that were quiet for longer from others.
+func (all *seriesSet[T]) lastActive() int64 { return all[Fine].newest }
+func (r *timeSeries[T]) lastActive() int64  { return r.newest }
 
-// makeRoom lets the eighth go that has been quiet for longest, if there are as many as may
+// evictQuietest lets the eighth go that has been quiet for longest, if there are as many as may
 // be: looking for them costs more than one is worth.
-func makeRoom[K comparable, V any](all map[K]V, most int, quietSince func(V) int64) (forgot bool) {
+func evictQuietest[K comparable, V any](all map[K]V, most int, quietSince func(V) int64) (forgot bool) {
 	if len(all) < most {
 		return false
 	}
@@ -78,23 +78,23 @@ func makeRoom[K comparable, V any](all map[K]V, most int, quietSince func(V) int
 	return true
 }
 
-// roll empties the buckets between the newest and now.
-func (r *ring[T]) roll(t time.Time) {
-	now, kept := number(t, r.of), int64(len(r.buckets))
+// advance empties the buckets between the newest and now.
+func (r *timeSeries[T]) advance(t time.Time) {
+	now, kept := bucketNumber(t, r.of), int64(len(r.list))
 	r.newest = max(r.newest, now-kept)
 	for r.newest < now {
 		r.newest++
-		clear(r.buckets[r.newest%kept : r.newest%kept+1])
+		clear(r.list[r.newest%kept : r.newest%kept+1])
 	}
 }
 
-// at is the ring as of now. The ring itself is left as it is, since its newest bucket tells
+// asOf is the ring as of now. The ring itself is left as it is, since its newest bucket tells
 // how long it has been quiet.
-func (r *ring[T]) at(now time.Time) *ring[T] {
-	out := &ring[T]{r.of, r.newest, slices.Clone(r.buckets)}
-	out.roll(now)
+func (r *timeSeries[T]) asOf(now time.Time) *timeSeries[T] {
+	out := &timeSeries[T]{r.of, r.newest, slices.Clone(r.list)}
+	out.advance(now)
 	return out
 }
 
-// back is the bucket n before the newest.
-func (r *ring[T]) back(n int) *T { return &r.buckets[(r.newest-int64(n))%int64(len(r.buckets))] }
+// nthNewest is the bucket n before the newest.
+func (r *timeSeries[T]) nthNewest(n int) *T { return &r.list[(r.newest-int64(n))%int64(len(r.list))] }

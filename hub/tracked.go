@@ -36,8 +36,8 @@ func (t *tracked) add(e *jobs.Event) {
 	t.queues[queue]++
 }
 
-// take ends to track a job, and returns since when it was.
-func (t *tracked) take(id jobs.ID) (since time.Time, ok bool) {
+// remove ends to track a job, and returns since when it was.
+func (t *tracked) remove(id jobs.ID) (since time.Time, ok bool) {
 	j, ok := t.jobs[id]
 	if !ok {
 		return since, false

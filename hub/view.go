@@ -36,9 +36,9 @@ type Rendered struct {
 // many times longer than a rendering takes it is: a view that costs much must not take more
 // than a tenth of a processor, however much happens. A pause ends after renderRest.
 const (
-	renderPause = 100 * time.Millisecond
-	renderShare = 9
-	renderRest  = 10 * time.Second
+	renderPause       = 100 * time.Millisecond
+	renderPauseFactor = 9
+	maxRenderPause    = 10 * time.Second
 )
 
 // view is rendered once for all who watch it, while anyone does.
@@ -52,7 +52,7 @@ type view struct {
 	fragments []Fragment
 	whole     *Patch
 	changed   *Patch // of version against the one before
-	over      error  // why nothing more comes; nil while it is drawn
+	err       error  // why nothing more comes; nil while it is drawn
 }
 
 // Patch is what brings a view up to date. All who need the same are given the same one.
@@ -89,14 +89,14 @@ func (p *Patch) Encoded(key string, build func(*Patch) []byte) []byte {
 
 // Viewer watches one view. Its owner is woken and then asks Next.
 type Viewer struct {
-	hub  *Hub
-	view *view
-	wake func()
-	seen uint64
+	hub         *Hub
+	view        *view
+	wake        func()
+	seenVersion uint64
 }
 
-// Draw sets what renders the hub's views. Call it once, before the first View.
-func (h *Hub) Draw(r Renderer) { h.render = r }
+// SetRenderer sets what renders the hub's views. Call it once, before the first View.
+func (h *Hub) SetRenderer(r Renderer) { h.render = r }
 
 // View begins to watch a view; the whole of it comes first, if it was drawn already.
 // wake is called when Next has something new, and must not wait. Close it after use.
@@ -108,7 +108,7 @@ func (h *Hub) View(name string, wake func()) *Viewer {
 		ctx, stop := context.WithCancel(h.background)
 		v = &view{name: name, viewers: map[*Viewer]struct{}{}, stop: stop}
 		h.views[name] = v
-		h.loops.Go(func() { h.draw(ctx, v) })
+		h.loops.Go(func() { h.renderLoop(ctx, v) })
 	}
 	w := &Viewer{hub: h, view: v, wake: wake}
 	v.viewers[w] = struct{}{}
@@ -121,11 +121,11 @@ func (w *Viewer) Next() (*Patch, error) {
 	w.hub.mu.RLock()
 	defer w.hub.mu.RUnlock()
 	v := w.view
-	before := w.seen
-	w.seen = v.version
+	before := w.seenVersion
+	w.seenVersion = v.version
 	switch {
-	case v.over != nil:
-		return nil, v.over
+	case v.err != nil:
+		return nil, v.err
 	case v.version == before:
 		return nil, nil
 	case v.version == before+1 && before > 0:
@@ -155,9 +155,9 @@ func (w *Viewer) Close() {
 	}
 }
 
-// draw renders a view at once when it changed, and then at most every renderPause, until
+// renderLoop renders a view at once when it changed, and then at most every renderPause, until
 // nobody watches it or what it is of is gone.
-func (h *Hub) draw(ctx context.Context, v *view) {
+func (h *Hub) renderLoop(ctx context.Context, v *view) {
 	defer v.stop()
 	var filter Filter
 	var changed <-chan struct{}
@@ -179,13 +179,13 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 		}
 		at, read := h.Position().Seq, time.Now()
 		h.Stats.Renders.Add(1)
-		out, err := h.rendered(ctx, v.name, memory)
-		pause := min(max(renderPause, renderShare*time.Since(read)), renderRest)
+		out, err := h.callRenderer(ctx, v.name, memory)
+		pause := min(max(renderPause, renderPauseFactor*time.Since(read)), maxRenderPause)
 		if ctx.Err() != nil {
 			return
 		}
 		if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
-			h.end(v, err)
+			h.endView(v, err)
 			return
 		}
 		if err != nil {
@@ -193,7 +193,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			out.Again = time.Second
 		} else {
 			memory = out.Memory
-			h.show(v, at, read, out.Fragments)
+			h.publish(v, at, read, out.Fragments)
 		}
 		if err == nil && out.Filter != filter {
 			filter = out.Filter
@@ -203,7 +203,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			signal = h.Signal(filter)
 			changed = signal.C
 			if h.Position().Seq > at { // what came before the signal has to be looked at
-				signal.hear(nil)
+				signal.notify(nil)
 			}
 		}
 		again.Stop()
@@ -218,8 +218,8 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 	}
 }
 
-// rendered calls the renderer. A panic, which the data of one job may cause, is an error.
-func (h *Hub) rendered(ctx context.Context, name string, memory any) (out Rendered, err error) {
+// callRenderer calls the renderer. A panic, which the data of one job may cause, is an error.
+func (h *Hub) callRenderer(ctx context.Context, name string, memory any) (out Rendered, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			out, err = Rendered{}, fmt.Errorf("it panicked: %v\n%s", p, debug.Stack())
@@ -228,10 +228,10 @@ func (h *Hub) rendered(ctx context.Context, name string, memory any) (out Render
 	return h.render(ctx, name, memory)
 }
 
-// end tells all who watch a view that it can't be drawn any more. Who comes later begins anew.
-func (h *Hub) end(v *view, why error) {
+// endView tells all who watch a view that it can't be drawn any more. Who comes later begins anew.
+func (h *Hub) endView(v *view, why error) {
 	h.mu.Lock()
-	v.over = why
+	v.err = why
 	if h.views[v.name] == v {
 		delete(h.views, v.name)
 	}
@@ -242,15 +242,15 @@ func (h *Hub) end(v *view, why error) {
 	}
 }
 
-// show makes a rendering the newest state of a view, if it differs.
-func (h *Hub) show(v *view, seq uint64, read time.Time, fragments []Fragment) {
-	for _, w := range h.change(v, seq, read, fragments) {
+// publish makes a rendering the newest state of a view, if it differs.
+func (h *Hub) publish(v *view, seq uint64, read time.Time, fragments []Fragment) {
+	for _, w := range h.replaceLocked(v, seq, read, fragments) {
 		w.wake()
 	}
 }
 
-// change returns those who are to be woken.
-func (h *Hub) change(v *view, seq uint64, read time.Time, fragments []Fragment) (viewers []*Viewer) {
+// replaceLocked returns those who are to be woken.
+func (h *Hub) replaceLocked(v *view, seq uint64, read time.Time, fragments []Fragment) (viewers []*Viewer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := map[string][]byte{}

@@ -2,18 +2,18 @@ package hub
 
 import "sync"
 
-// workers wake the cursors of the shards that are due. They share one queue, in which a
+// wakers wake the cursors of the shards that are due. They share one queue, in which a
 // shard stands at most once.
-type workers struct {
+type wakers struct {
 	mu     sync.Mutex // protects the fields below
 	added  *sync.Cond
 	queue  []*shard
 	closed bool
 }
 
-func (w *workers) init() { w.added = sync.NewCond(&w.mu) }
+func (w *wakers) init() { w.added = sync.NewCond(&w.mu) }
 
-func (w *workers) add(shards []*shard) {
+func (w *wakers) add(shards []*shard) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.queue = append(w.queue, shards...)
@@ -24,7 +24,7 @@ func (w *workers) add(shards []*shard) {
 	}
 }
 
-func (w *workers) run() {
+func (w *wakers) run() {
 	for {
 		w.mu.Lock()
 		for len(w.queue) == 0 && !w.closed {
@@ -40,11 +40,11 @@ func (w *workers) run() {
 			w.queue = nil
 		}
 		w.mu.Unlock()
-		s.sweep()
+		s.wakeMembers()
 	}
 }
 
-func (w *workers) close() {
+func (w *wakers) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Again says how a job is to be repeated. The zero value is: as it was.
-type Again struct {
+// RetryOptions says how a job is to be repeated. The zero value is: as it was.
+type RetryOptions struct {
 	Input   Value    // another input
 	Targets []string // only these targets; the others keep what came of them
-	Again   bool     // make another one although there is one
+	Force   bool     // make another one although there is one
 	Key     *Key     // idempotency key, if the caller sent one
 	Caller  string   // in whose name
 
@@ -25,7 +25,7 @@ type Again struct {
 // Jobs that were cancelled only because the old one did not succeed are submitted again with
 // it, to run after the new one. The retry of one of them alone runs after the retries that
 // its parents have.
-func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (Accepted, error) {
+func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again RetryOptions) (Accepted, error) {
 	old, _, err := e.store.Job(ctx, tenant, id)
 	if err != nil {
 		return Accepted{}, err
@@ -41,14 +41,14 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if input, err = jsonMember("/input", again.Input, MaxDepth); err != nil {
 			return Accepted{}, err
 		}
-		if input, err = old.Credentials.keep(old.Input, input, sameCaller(old.Caller, again.Caller), via.Headers); err != nil {
-			return Accepted{}, under("/input", err)
+		if input, err = old.Credentials.restore(old.Input, input, sameCaller(old.Caller, again.Caller), via.Headers); err != nil {
+			return Accepted{}, errorUnder("/input", err)
 		}
 		again.Input = input
 		via.Upstreams, via.Route, via.Headers = nil, "", nil // the operator opened them for requests of the route, not for what a caller writes
 	}
 	again.tenant = tenant
-	s := e.again(&old, again)
+	s := e.retrySpec(&old, again)
 	s.Input, s.Via = input, via
 	if again.Targets != nil {
 		if again.Input != nil {
@@ -58,13 +58,13 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 		if h.Repeat == nil {
 			return Accepted{}, invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
 		}
-		bad := e.guarded("the repetition of targets", old.ID, func() { s.result, err = h.Repeat(&old, again.Targets) })
+		bad := e.catchPanic("the repetition of targets", old.ID, func() { s.result, err = h.Repeat(&old, again.Targets) })
 		if err = cmp.Or(bad, err); err != nil {
 			return Accepted{}, err
 		}
 	}
-	if old.Reason == ByParent {
-		if s.After, _, err = e.ahead(ctx, &old, nil); err != nil {
+	if old.Reason == ByDependency {
+		if s.After, _, err = e.newDependencies(ctx, &old, nil); err != nil {
 			return Accepted{}, err
 		}
 	}
@@ -74,7 +74,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 	}
 	c := e.insertion(job, s)
 	if old.State != Succeeded {
-		along, err := e.dependents(ctx, &old, job.ID, again)
+		along, err := e.dependentRetries(ctx, &old, job.ID, again)
 		if err != nil {
 			return Accepted{}, err
 		}
@@ -85,19 +85,19 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again Again) (
 	return e.submit(ctx, s, c)
 }
 
-// again is what the retry of a job submits, as the job was.
-func (e *Engine) again(old *Job, again Again) Spec {
+// retrySpec is what the retry of a job submits, as the job was.
+func (e *Engine) retrySpec(old *Job, again RetryOptions) Spec {
 	var callbacks []Callback
 	if old.Kind == KindWebhook || sameCaller(old.Caller, again.Caller) { // others must not have things signed with the caller's secrets
 		callbacks = slices.Clone(old.Callbacks)
 	}
 	for i := range callbacks {
-		callbacks[i].enable(true)
+		callbacks[i].setEnabled(true)
 	}
 	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: old.Input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
 		Retention: old.Retention, RetryOf: old.ID, Via: old.Via, Tenant: old.Tenant, Caller: again.Caller, Key: again.Key, Callbacks: callbacks,
-		Unique: old.Unique, schedule: old.Schedule, retry: &Retry{Again: again.Again, As: again.asked()}}
+		Unique: old.Unique, schedule: old.Schedule, retry: &Retry{Force: again.Force, Fingerprint: again.fingerprint()}}
 	if s.inside = old.Kind == KindWebhook; s.inside {
 		s.Parent = old.Parent
 	}

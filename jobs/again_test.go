@@ -14,7 +14,7 @@ import (
 	"jobhub/jobs"
 )
 
-func (w *world) retry(id jobs.ID, again jobs.Again) jobs.Accepted {
+func (w *world) retry(id jobs.ID, again jobs.RetryOptions) jobs.Accepted {
 	w.Helper()
 	a, err := w.engine.Retry(context.Background(), jobs.DefaultTenant, id, again)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestRetryIsOne(t *testing.T) {
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() {
-				if w.retry(old.ID, jobs.Again{}).Existing {
+				if w.retry(old.ID, jobs.RetryOptions{}).Existing {
 					found.Add(1)
 				} else {
 					made.Add(1)
@@ -46,26 +46,26 @@ func TestRetryIsOne(t *testing.T) {
 		}
 		all.Wait()
 		w.expect("made and found", words(made.Load(), found.Load()), "1 49")
-		first := w.retry(old.ID, jobs.Again{}).Job
+		first := w.retry(old.ID, jobs.RetryOptions{}).Job
 		w.expect("they name each other", words(first.RetryOf, w.get(old.ID).RetriedBy), words(old.ID, first.ID))
 		w.expect("the old one's story", w.story(old.ID), "queued started failed changed")
 		w.expect("the old one's state and version", words(w.get(old.ID).State, w.get(old.ID).Version), "failed 4")
 
 		w.close(0)
 		w.open(handlers{"k": failing}, 1)
-		if a := w.retry(old.ID, jobs.Again{}); !a.Existing || a.Job.ID != first.ID {
+		if a := w.retry(old.ID, jobs.RetryOptions{}); !a.Existing || a.Job.ID != first.ID {
 			t.Errorf("after a restart: %+v", a)
 		}
-		again := w.retry(old.ID, jobs.Again{Again: true})
+		again := w.retry(old.ID, jobs.RetryOptions{Force: true})
 		if again.Existing || again.Job.ID == first.ID || w.get(old.ID).RetriedBy != again.Job.ID {
 			t.Errorf("once more: %+v", again)
 		}
 		// Another input is another retry; the same one is not.
-		edited := w.retry(old.ID, jobs.Again{Input: jobs.Value(`{"page":2}`)})
-		twin := w.retry(old.ID, jobs.Again{Input: jobs.Value(`{ "page" : 2 }`)})
-		other := w.retry(old.ID, jobs.Again{Input: jobs.Value(`{"page":3}`)})
+		edited := w.retry(old.ID, jobs.RetryOptions{Input: jobs.Value(`{"page":2}`)})
+		twin := w.retry(old.ID, jobs.RetryOptions{Input: jobs.Value(`{ "page" : 2 }`)})
+		other := w.retry(old.ID, jobs.RetryOptions{Input: jobs.Value(`{"page":3}`)})
 		w.expect("with an input", words(edited.Existing, twin.Existing, twin.Job.ID == edited.Job.ID, other.Existing), "false true true false")
-		if a := w.retry(old.ID, jobs.Again{}); a.Job.ID != other.Job.ID {
+		if a := w.retry(old.ID, jobs.RetryOptions{}); a.Job.ID != other.Job.ID {
 			t.Errorf("as it was: %+v", a)
 		}
 		// A retry that is no longer kept is none.
@@ -73,7 +73,7 @@ func TestRetryIsOne(t *testing.T) {
 		if err := w.engine.Delete(context.Background(), jobs.DefaultTenant, other.Job.ID); err != nil {
 			t.Fatal(err)
 		}
-		if a := w.retry(old.ID, jobs.Again{}); a.Existing {
+		if a := w.retry(old.ID, jobs.RetryOptions{}); a.Existing {
 			t.Errorf("after its retry was deleted: %+v", a)
 		}
 	})
@@ -155,8 +155,8 @@ func TestRetryBringsDependentsAlong(t *testing.T) {
 			order = append(order, strings.Trim(string(run.Job().Input), `"`))
 			return jobs.Result{}, nil
 		}}}, 1) // after a restart they are known still
-		w.retry(p, jobs.Again{Caller: "me"})
-		w.retry(p, jobs.Again{})
+		w.retry(p, jobs.RetryOptions{Caller: "me"})
+		w.retry(p, jobs.RetryOptions{})
 		synctest.Wait()
 		anew := w.get(w.get(d).RetriedBy)
 		w.expect("while the parent's retry waits", words(anew.State, anew.RetryOf == d, anew.Caller, len(order)), "waiting true me 0")
@@ -165,7 +165,7 @@ func TestRetryBringsDependentsAlong(t *testing.T) {
 		if len(order) != 3 || order[2] != "d" {
 			t.Errorf("they ran in the order %v", order)
 		}
-		if a := w.retry(b, jobs.Again{}); !a.Existing {
+		if a := w.retry(b, jobs.RetryOptions{}); !a.Existing {
 			t.Errorf("a retry of a dependent: %+v", a)
 		}
 		w.expect("succeeded", w.count(jobs.Filter{States: []jobs.State{jobs.Succeeded}}), 4)
@@ -181,7 +181,7 @@ func TestRetryOfADependent(t *testing.T) {
 		both := w.submit(jobs.Spec{Kind: "nobody", After: []jobs.ID{p, q}}).ID
 		w.await(both)
 		synctest.Wait()
-		alone := w.retry(both, jobs.Again{}).Job
+		alone := w.retry(both, jobs.RetryOptions{}).Job
 		w.expect("by itself", alone.State, jobs.Queued)
 		other := w.submit(jobs.Spec{Kind: "nobody", After: []jobs.ID{p, q}}).ID
 		w.await(other)
@@ -190,11 +190,11 @@ func TestRetryOfADependent(t *testing.T) {
 			return jobs.Result{}, nil
 		}})
 		_ = w.engine.Pause(context.Background(), jobs.DefaultTenant, "default", "", "")
-		w.retry(p, jobs.Again{})
+		w.retry(p, jobs.RetryOptions{})
 		w.expect("q has failed still", w.get(other).RetriedBy, jobs.ID{})
-		w.retry(q, jobs.Again{})
+		w.retry(q, jobs.RetryOptions{})
 		w.expect("both have a retry", w.get(w.get(other).RetriedBy).State, jobs.Waiting)
-		again := w.retry(both, jobs.Again{Again: true}).Job
+		again := w.retry(both, jobs.RetryOptions{Force: true}).Job
 		w.expect("once more", again.State, jobs.Waiting)
 	})
 }
@@ -207,7 +207,7 @@ func TestBulkRetryOfDependents(t *testing.T) {
 		_, _, _, d := w.chain()
 		w.bulk(jobs.Bulk{Action: jobs.RetryAll})
 		synctest.Wait()
-		if j := w.get(w.get(d).RetriedBy); j.Reason != jobs.ByParent { // the parent's retry failed again
+		if j := w.get(w.get(d).RetriedBy); j.Reason != jobs.ByDependency { // the parent's retry failed again
 			t.Errorf("%s %s", j.State, j.Reason)
 		}
 		w.expect("jobs", w.count(jobs.Filter{})-w.count(jobs.Filter{Kind: "bulk"}), 8)
@@ -310,7 +310,7 @@ func TestUnique(t *testing.T) {
 			// A retry repeats a job that is kept; it is unique among those that are unfinished.
 			kept, err := unique(w, `"input":9`, `{"while":"kept"}`)
 			synctest.Wait()
-			if err != nil || w.retry(kept.Job.ID, jobs.Again{}).Existing {
+			if err != nil || w.retry(kept.Job.ID, jobs.RetryOptions{}).Existing {
 				t.Errorf("a retry of what is kept: %v", err)
 			}
 		})

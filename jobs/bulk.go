@@ -35,12 +35,12 @@ const (
 )
 
 const (
-	kindBulk     = "bulk"
-	bulkPage     = 500
-	bulkAtOnce   = 64             // changes under way, which commit together
-	bulkAgain    = time.Second    // until a full queue is tried again
-	bulkTimeout  = 24 * time.Hour // of an attempt
-	bulkAttempts = 10             // each goes on where the one before ended
+	kindBulk       = "bulk"
+	bulkPage       = 500
+	bulkAtOnce     = 64             // changes under way, which commit together
+	queueFullPause = time.Second    // until a full queue is tried again
+	bulkTimeout    = 24 * time.Hour // of an attempt
+	bulkAttempts   = 10             // each goes on where the one before ended
 )
 
 // bulkInput is the input of a bulk job.
@@ -58,8 +58,8 @@ type bulkFilter struct {
 	Text   string   `json:"q,omitzero"`
 }
 
-// narrow leaves of the states those that the action concerns.
-func (b *Bulk) narrow() error {
+// limitStates leaves of the states those that the action concerns.
+func (b *Bulk) limitStates() error {
 	asked := b.Filter.States
 	var states []State
 	switch {
@@ -86,10 +86,10 @@ func (b *Bulk) narrow() error {
 
 // Count is how many jobs a Bulk would concern now.
 func (e *Engine) Count(ctx context.Context, b Bulk) (n int64, err error) {
-	if err := b.narrow(); err != nil {
+	if err := b.limitStates(); err != nil {
 		return 0, err
 	}
-	err = e.each(ctx, b.Filter, math.MaxUint64>>1, func(page []Job, _ uint64) error {
+	err = e.eachPage(ctx, b.Filter, math.MaxUint64>>1, func(page []Job, _ uint64) error {
 		for i := range page {
 			if b.Action != RetryAll || page[i].RetriedBy == (ID{}) {
 				n++
@@ -102,7 +102,7 @@ func (e *Engine) Count(ctx context.Context, b Bulk) (n int64, err error) {
 
 // Spec is the job that does it.
 func (b Bulk) Spec() (Spec, error) {
-	if err := b.narrow(); err != nil {
+	if err := b.limitStates(); err != nil {
 		return Spec{}, err
 	}
 	in := bulkInput{b.Action, bulkFilter{Queue: b.Filter.Queue, Kind: b.Filter.Kind, Tag: b.Filter.Tag, Parent: b.Filter.Parent, Text: b.Filter.Text}}
@@ -114,8 +114,8 @@ func (b Bulk) Spec() (Spec, error) {
 		Tenant: b.Filter.Tenant, Caller: b.Caller, Key: b.Key, inside: true}, err
 }
 
-// each walks the jobs before a number, page by page and newest first, without bulk jobs.
-func (e *Engine) each(ctx context.Context, f Filter, before uint64, do func(page []Job, next uint64) error) error {
+// eachPage walks the jobs before a number, page by page and newest first, without bulk jobs.
+func (e *Engine) eachPage(ctx context.Context, f Filter, before uint64, do func(page []Job, next uint64) error) error {
 	for f.Before, f.Limit = before, bulkPage; f.Before > 0; {
 		page, err := e.store.List(ctx, f)
 		if err != nil {
@@ -157,14 +157,14 @@ func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
 		}
 	}
 	var total int64
-	if err := e.each(ctx, f, at.Before, func(page []Job, _ uint64) error { total += int64(len(page)); return nil }); err != nil {
+	if err := e.eachPage(ctx, f, at.Before, func(page []Job, _ uint64) error { total += int64(len(page)); return nil }); err != nil {
 		return Result{}, err
 	}
 	total += at.Count
 	act := map[Action]func(context.Context, *Job, *Job) (bool, error){CancelAll: e.cancelOne, DeleteAll: e.deleteOne, RunAll: e.runOne,
 		RetryAll: func(ctx context.Context, bulk, job *Job) (bool, error) { return e.retryOne(ctx, bulk, job, f) }}[in.Action]
-	err := e.each(ctx, f, at.Before, func(page []Job, next uint64) error {
-		done, err := e.inBulk(ctx, page, func(one *Job) (bool, error) { return act(ctx, job, one) })
+	err := e.eachPage(ctx, f, at.Before, func(page []Job, next uint64) error {
+		done, err := e.actOnPage(ctx, page, func(one *Job) (bool, error) { return act(ctx, job, one) })
 		if err != nil {
 			return err
 		}
@@ -185,8 +185,8 @@ func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
 	return Result{Value: result}, err
 }
 
-// inBulk acts on the jobs of a page and returns how many it concerned.
-func (e *Engine) inBulk(ctx context.Context, page []Job, act func(*Job) (bool, error)) (int64, error) {
+// actOnPage acts on the jobs of a page and returns how many it concerned.
+func (e *Engine) actOnPage(ctx context.Context, page []Job, act func(*Job) (bool, error)) (int64, error) {
 	var done atomic.Int64
 	var failed atomic.Pointer[error]
 	var workers sync.WaitGroup
@@ -196,7 +196,7 @@ func (e *Engine) inBulk(ctx context.Context, page []Job, act func(*Job) (bool, e
 			for job := range next {
 				var ok bool
 				var err error
-				if bad := e.guarded("a bulk action", job.ID, func() { ok, err = act(job) }); bad != nil {
+				if bad := e.catchPanic("a bulk action", job.ID, func() { ok, err = act(job) }); bad != nil {
 					ok, err = false, bad
 				}
 				if ok {
@@ -222,8 +222,8 @@ func (e *Engine) inBulk(ctx context.Context, page []Job, act func(*Job) (bool, e
 	return done.Load(), context.Cause(ctx)
 }
 
-// mayAct ends a bulk job for good if its caller may not act any more.
-func (e *Engine) mayAct(bulk *Job) error {
+// bulkAllowed ends a bulk job for good if its caller may not act any more.
+func (e *Engine) bulkAllowed(bulk *Job) error {
 	err := e.allowed(bulk.Tenant, bulk.Caller)
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return &Failure{Problem: p, Never: true}
@@ -232,33 +232,33 @@ func (e *Engine) mayAct(bulk *Job) error {
 }
 
 func (e *Engine) cancelOne(ctx context.Context, bulk, one *Job) (bool, error) {
-	if err := e.mayAct(bulk); err != nil {
+	if err := e.bulkAllowed(bulk); err != nil {
 		return false, err
 	}
 	job, _, err := e.Cancel(ctx, bulk.Tenant, one.ID)
-	if gone(err) {
+	if isGone(err) {
 		return false, nil
 	}
 	return job.State == Cancelled || job.CancelRequested, err
 }
 
 func (e *Engine) deleteOne(ctx context.Context, bulk, one *Job) (bool, error) {
-	if err := e.mayAct(bulk); err != nil {
+	if err := e.bulkAllowed(bulk); err != nil {
 		return false, err
 	}
 	err := e.Delete(ctx, bulk.Tenant, one.ID)
-	if gone(err) || errors.Is(err, ErrConflict) {
+	if isGone(err) || errors.Is(err, ErrConflict) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
 func (e *Engine) runOne(ctx context.Context, bulk, one *Job) (bool, error) {
-	if err := e.mayAct(bulk); err != nil {
+	if err := e.bulkAllowed(bulk); err != nil {
 		return false, err
 	}
 	_, _, err := e.RunNow(ctx, bulk.Tenant, one.ID)
-	if gone(err) || errors.Is(err, ErrConflict) {
+	if isGone(err) || errors.Is(err, ErrConflict) {
 		return false, nil
 	}
 	return err == nil, err
@@ -267,19 +267,19 @@ func (e *Engine) runOne(ctx context.Context, bulk, one *Job) (bool, error) {
 // retryOne waits while the job's queue is full. A job whose parent is retried, too, comes
 // along with that.
 func (e *Engine) retryOne(ctx context.Context, bulk, one *Job, f Filter) (bool, error) {
-	if one.Reason == ByParent {
-		if along, err := e.comesAlong(ctx, one, f); err != nil || along {
+	if one.Reason == ByDependency {
+		if along, err := e.retriedWithDependency(ctx, one, f); err != nil || along {
 			return false, err
 		}
 	}
 	for {
-		if err := e.mayAct(bulk); err != nil {
+		if err := e.bulkAllowed(bulk); err != nil {
 			return false, err
 		}
 		key := &Key{Scope: bulk.Tenant + " " + kindBulk, Key: bulk.ID.String() + " " + one.ID.String(), Fingerprint: []byte(kindBulk), Until: time.Now().Add(2 * bulkAttempts * bulkTimeout)}
-		accepted, err := e.Retry(ctx, bulk.Tenant, one.ID, Again{Key: key, Caller: bulk.Caller})
+		accepted, err := e.Retry(ctx, bulk.Tenant, one.ID, RetryOptions{Key: key, Caller: bulk.Caller})
 		if !errors.Is(err, ErrQueueFull) {
-			if gone(err) || errors.Is(err, ErrConflict) {
+			if isGone(err) || errors.Is(err, ErrConflict) {
 				return false, nil
 			}
 			if p, ok := errors.AsType[*Problem](err); ok && p.Status == 422 { // its handler no longer takes such an input
@@ -288,20 +288,20 @@ func (e *Engine) retryOne(ctx context.Context, bulk, one *Job, f Filter) (bool, 
 			return err == nil && !accepted.Existing, err
 		}
 		select {
-		case <-time.After(bulkAgain):
+		case <-time.After(queueFullPause):
 		case <-ctx.Done():
 			return false, context.Cause(ctx)
 		}
 	}
 }
 
-// comesAlong reports whether a job waited for one that did not succeed, has no retry yet,
+// retriedWithDependency reports whether a job waited for one that did not succeed, has no retry yet,
 // and is among those that the filter selects: the bulk action will come to it.
-func (e *Engine) comesAlong(ctx context.Context, one *Job, f Filter) (bool, error) {
+func (e *Engine) retriedWithDependency(ctx context.Context, one *Job, f Filter) (bool, error) {
 	ahead := f
-	ahead.Ahead, ahead.Text, ahead.Limit, ahead.Before = one.ID, "", maxAfter, 0
+	ahead.DependencyOf, ahead.Text, ahead.Limit, ahead.Before = one.ID, "", maxAfter, 0
 	page, err := e.store.List(ctx, ahead)
 	return slices.ContainsFunc(page.Jobs, func(j Job) bool { return j.RetriedBy == (ID{}) }), err
 }
 
-func gone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) }
+func isGone(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) }

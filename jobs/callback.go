@@ -57,8 +57,8 @@ func (c *Callback) wants(t EventType) bool {
 	return slices.Contains(c.Events, t.String())
 }
 
-// often reports whether one job can have several deliveries.
-func (c *Callback) often() bool {
+// severalPerJob reports whether one job can have several deliveries.
+func (c *Callback) severalPerJob() bool {
 	return slices.ContainsFunc(c.Events, func(name string) bool {
 		return name != JobSucceeded.String() && name != JobFailed.String() && name != JobCancelled.String()
 	})
@@ -232,13 +232,13 @@ func (e *Engine) EnableCallback(ctx context.Context, tenant, queue, url string) 
 		if i < 0 {
 			return newProblem(NotFound, "No such callback", "The queue %s has no callback of that address any more.", queue)
 		}
-		s.Callbacks[i].enable(true)
+		s.Callbacks[i].setEnabled(true)
 		return nil
 	})
 }
 
-// enable notes whether the receiver wants further deliveries.
-func (c *Callback) enable(on bool) {
+// setEnabled notes whether the receiver wants further deliveries.
+func (c *Callback) setEnabled(on bool) {
 	if c.Disabled == !on {
 		return
 	}

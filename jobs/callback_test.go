@@ -233,7 +233,7 @@ func TestCallbackSecretsStayHidden(t *testing.T) {
 			t.Fatal(err)
 		}
 		j := w.await(w.submit(jobs.Spec{Kind: "k", Callbacks: list}).ID)
-		again, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, w.told(j.ID)[0].ID, jobs.Again{})
+		again, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, w.told(j.ID)[0].ID, jobs.RetryOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -377,7 +377,7 @@ func TestDisabledCallbacks(t *testing.T) {
 					w.expect("made later", w.types(w.await(w.submit(s).ID).ID), "")
 				}
 				accept, sent = true, nil
-				again, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, first.ID, jobs.Again{})
+				again, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, first.ID, jobs.RetryOptions{})
 				must(t, err)
 				redelivered := w.await(again.Job.ID)
 				w.expect("redelivered", words(redelivered.State, redelivered.Parent == j.ID, redelivered.RetryOf == first.ID, string(redelivered.Input) == string(first.Input), sent), "succeeded true true true [job.queued]")
@@ -401,11 +401,11 @@ func TestDeliveriesAreTheHubs(t *testing.T) {
 		refusedAt(t, err, "/kind")
 		j := w.await(w.submit(jobs.Spec{Kind: "k", Callbacks: callbacks(t, `[{"url":"https://a.example"}]`)}).ID)
 		d := w.await(w.told(j.ID)[0].ID)
-		_, err = w.engine.Retry(t.Context(), jobs.DefaultTenant, d.ID, jobs.Again{Input: jobs.Value(`{}`)})
+		_, err = w.engine.Retry(t.Context(), jobs.DefaultTenant, d.ID, jobs.RetryOptions{Input: jobs.Value(`{}`)})
 		refusedAt(t, err, "/input")
-		_, err = w.engine.Retry(t.Context(), jobs.DefaultTenant, j.ID, jobs.Again{Targets: []string{"a"}})
+		_, err = w.engine.Retry(t.Context(), jobs.DefaultTenant, j.ID, jobs.RetryOptions{Targets: []string{"a"}})
 		refusedAt(t, err, "/targets")
-		again, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, j.ID, jobs.Again{})
+		again, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, j.ID, jobs.RetryOptions{})
 		must(t, err)
 		w.expect("a retried job is told of", w.types(w.await(again.Job.ID).ID), "job.succeeded")
 	})

@@ -10,26 +10,26 @@ import (
 // outside worker. It is asked for in a commit only when there may be something for it,
 // so that idle ones cost nothing.
 type claimer struct {
-	tenant string
-	kinds  []string         // sorted
-	queues []string         // sorted; all if empty
-	prefix string           // of its leases
-	want   func() int       // how many it takes now
-	take   func(jobs []Job) // gets them; called with Engine.mu held
+	tenant    string
+	kinds     []string         // sorted
+	queues    []string         // sorted; all if empty
+	prefix    string           // of its leases
+	freeSlots func() int       // how many it takes now
+	assign    func(jobs []Job) // gets them; called with Engine.mu held
 
-	hungry  bool // there may be ready jobs for it
-	limited bool // limits held some back when it last asked
-	asked   *Claim
-	worker  *worker       // whose poll it is, if it is one
-	share   *Share        // of the slots that it takes jobs for; nil if it need not be fair
-	tried   chan struct{} // closed when it has been asked for once; nil if nobody waits for that
+	wantsJobs bool // there may be ready jobs for it
+	limited   bool // limits held some back when it last asked
+	claim     *Claim
+	worker    *worker       // whose poll it is, if it is one
+	share     *Share        // of the slots that it takes jobs for; nil if it need not be fair
+	polled    chan struct{} // closed when it has been asked for once; nil if nobody waits for that
 }
 
-// triedOnce lets go who waits for the first look.
-func (c *claimer) triedOnce() {
-	if c.tried != nil {
-		close(c.tried)
-		c.tried = nil
+// markPolled lets go who waits for the first look.
+func (c *claimer) markPolled() {
+	if c.polled != nil {
+		close(c.polled)
+		c.polled = nil
 	}
 }
 
@@ -55,52 +55,52 @@ func (e *Engine) addClaims(b *Batch) {
 		freed = freed || c.If.State == Running && c.Fields.Has(FieldState)
 	}
 	if freed {
-		e.unlimitLocked()
+		e.retryLimitedLocked()
 	}
-	e.feedLocked(fresh)
+	e.wakeClaimersLocked(fresh)
 	if e.draining {
 		return
 	}
 	var allow map[QueueName]int
 	for _, c := range e.claimers {
-		if !c.hungry || c.asked != nil || len(c.kinds) == 0 || len(b.Claims) == maxClaims {
+		if !c.wantsJobs || c.claim != nil || len(c.kinds) == 0 || len(b.Claims) == maxClaims {
 			continue
 		}
-		n := min(c.want(), maxBatchChanges)
+		n := min(c.freeSlots(), maxBatchChanges)
 		if n <= 0 {
-			c.triedOnce()
+			c.markPolled()
 			continue
 		}
 		if allow == nil {
-			allow = e.allowLocked(b.Now)
+			allow = e.startsAllowedLocked(b.Now)
 		}
 		if c.worker != nil {
-			c.worker.asking += n
+			c.worker.claiming += n
 		}
-		c.asked = &Claim{Tenant: c.tenant, Kinds: c.kinds, Queues: c.queues, Leases: make([]string, n), Allow: allow}
+		c.claim = &Claim{Tenant: c.tenant, Kinds: c.kinds, Queues: c.queues, Leases: make([]string, n), Allow: allow}
 		if c.share != nil {
-			c.asked.Share = c.share.clone(e.severalLocked())
+			c.claim.Share = c.share.clone(e.severalTenantsLocked())
 		}
-		for i := range c.asked.Leases {
-			c.asked.Leases[i] = c.prefix + rand.Text()
+		for i := range c.claim.Leases {
+			c.claim.Leases[i] = c.prefix + rand.Text()
 		}
-		b.Claims = append(b.Claims, c.asked)
+		b.Claims = append(b.Claims, c.claim)
 	}
 }
 
-// severalLocked reports whether jobs of several tenants are there, or may come.
-func (e *Engine) severalLocked() bool {
-	return len(e.tenants) > 1 || e.several != nil && e.several()
+// severalTenantsLocked reports whether jobs of several tenants are there, or may come.
+func (e *Engine) severalTenantsLocked() bool {
+	return len(e.tenants) > 1 || e.severalTenants != nil && e.severalTenants()
 }
 
-// feedLocked makes claimers hungry for jobs that became ready, first come first served
+// wakeClaimersLocked makes claimers hungry for jobs that became ready, first come first served
 // and no more of them than there are jobs.
-func (e *Engine) feedLocked(ready map[Lane]int) (fed bool) {
+func (e *Engine) wakeClaimersLocked(ready map[Lane]int) (fed bool) {
 	for _, c := range e.claimers {
 		for lane, n := range ready {
-			if n > 0 && c.asked == nil && c.serves(lane) {
-				c.hungry, fed = true, true
-				ready[lane] -= max(c.want(), 0)
+			if n > 0 && c.claim == nil && c.serves(lane) {
+				c.wantsJobs, fed = true, true
+				ready[lane] -= max(c.freeSlots(), 0)
 			}
 		}
 	}
@@ -111,71 +111,71 @@ func laneOf(j Job) Lane { return Lane{QueueName{j.Tenant, j.Queue}, j.Kind} }
 
 // serves reports whether a claimer takes jobs of a lane.
 func (c *claimer) serves(l Lane) bool {
-	return (&Claim{Tenant: c.tenant, Queues: c.queues, Kinds: c.kinds}).Draws(l)
+	return (&Claim{Tenant: c.tenant, Queues: c.queues, Kinds: c.kinds}).Covers(l)
 }
 
-// unlimitLocked lets those ask again who met a limit.
-func (e *Engine) unlimitLocked() {
+// retryLimitedLocked lets those ask again who met a limit.
+func (e *Engine) retryLimitedLocked() {
 	for _, c := range e.claimers {
-		c.hungry = c.hungry || c.limited
+		c.wantsJobs = c.wantsJobs || c.limited
 	}
 }
 
-// claimed hands over what a batch claimed, or nothing if it failed.
-func (e *Engine) claimed(b *Batch, failed bool) {
+// assignClaimed hands over what a batch claimed, or nothing if it failed.
+func (e *Engine) assignClaimed(b *Batch, failed bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	again, limited, keyed := false, false, false
 	ready := b.Ready
 	for _, c := range slices.Clone(e.claimers) {
-		claim := c.asked
+		claim := c.claim
 		if claim == nil {
 			continue
 		}
-		c.asked = nil
+		c.claim = nil
 		if c.worker != nil {
-			c.worker.asking -= len(claim.Leases)
+			c.worker.claiming -= len(claim.Leases)
 		}
-		c.triedOnce()
+		c.markPolled()
 		if failed {
 			continue
 		}
-		c.hungry, c.limited = len(claim.Jobs) == len(claim.Leases) || len(claim.Kinds) < len(c.kinds), claim.Limited // a kind may have come meanwhile
+		c.wantsJobs, c.limited = len(claim.Jobs) == len(claim.Leases) || len(claim.Kinds) < len(c.kinds), claim.Limited // a kind may have come meanwhile
 		limited = limited || claim.Limited
 		for _, j := range claim.Jobs {
 			ready[laneOf(j)]--
 			keyed = keyed || j.Key != ""
 		}
 		if len(claim.Jobs) > 0 {
-			c.take(claim.Jobs)
+			c.assign(claim.Jobs)
 		}
-		again = again || c.hungry && c.want() > 0
+		again = again || c.wantsJobs && c.freeSlots() > 0
 	}
 	if failed {
 		return
 	}
 	if keyed && len(b.Claims) > 1 { // what one took may have made a job ready that another had looked for
 		for _, c := range e.claimers {
-			c.hungry = true
+			c.wantsJobs = true
 		}
 		again = true
 	}
-	if e.feedLocked(ready) || again {
-		e.commits.kick(true)
+	if e.wakeClaimersLocked(ready) || again {
+		e.commits.trigger(true)
 	}
-	e.spendLocked(b, limited)
+	e.spendTokensLocked(b, limited)
 }
 
-// bucket is the token bucket of a queue with a rate: it holds the starts of one period
+// tokenBucket is the token bucket of a queue with a rate: it holds the starts of one period
 // at most, and they come back evenly.
-type bucket struct {
+type tokenBucket struct {
 	rate   Rate
 	tokens float64
 	at     time.Time
 	empty  bool // a claim took the last token, so that a job may wait for the next
 }
 
-func (k *bucket) refill(now time.Time) {
+func (k *tokenBucket) refill(now time.Time) {
 	if now.After(k.at) {
 		k.tokens = min(float64(k.rate.N), k.tokens+float64(k.rate.N)*float64(now.Sub(k.at))/float64(k.rate.Per))
 		k.at = now
@@ -183,13 +183,13 @@ func (k *bucket) refill(now time.Time) {
 }
 
 // next is when there is a whole token.
-func (k *bucket) next() time.Time {
+func (k *tokenBucket) next() time.Time {
 	missing := max(0, 1-k.tokens)
 	return k.at.Add(time.Duration(missing*float64(k.rate.Per)/float64(k.rate.N)) + time.Millisecond)
 }
 
-// allowLocked is how many jobs may start now, of queues that have a rate.
-func (e *Engine) allowLocked(now time.Time) map[QueueName]int {
+// startsAllowedLocked is how many jobs may start now, of queues that have a rate.
+func (e *Engine) startsAllowedLocked(now time.Time) map[QueueName]int {
 	if len(e.buckets) == 0 {
 		return nil
 	}
@@ -201,8 +201,8 @@ func (e *Engine) allowLocked(now time.Time) map[QueueName]int {
 	return allow
 }
 
-// spendLocked takes the tokens of what was started, and comes back when there are new ones.
-func (e *Engine) spendLocked(b *Batch, limited bool) {
+// spendTokensLocked takes the tokens of what was started, and comes back when there are new ones.
+func (e *Engine) spendTokensLocked(b *Batch, limited bool) {
 	for _, c := range b.Claims {
 		for _, j := range c.Jobs {
 			if k := e.buckets[QueueName{j.Tenant, j.Queue}]; k != nil {
@@ -214,25 +214,25 @@ func (e *Engine) spendLocked(b *Batch, limited bool) {
 		for _, k := range e.buckets {
 			if k.tokens < 1 {
 				k.empty = true
-				e.tending.by(k.next())
+				e.upkeepAlarm.setBy(k.next())
 			}
 		}
 	}
 }
 
-// pool is a number of slots for handlers in this process.
-type pool struct {
+// slotPool is a number of slots for handlers in this process.
+type slotPool struct {
 	*claimer     // takes jobs for them
 	size     int // slots in all
 }
 
-func (e *Engine) newPool(slots int) *pool {
+func (e *Engine) newSlotPool(slots int) *slotPool {
 	share := &Share{Free: slots} // protected by Engine.mu
-	p := &pool{size: slots, claimer: &claimer{prefix: inProcess, share: share, want: func() int { return share.Free }}}
-	p.take = func(jobs []Job) {
+	p := &slotPool{size: slots, claimer: &claimer{prefix: inProcess, share: share, freeSlots: func() int { return share.Free }}}
+	p.assign = func(jobs []Job) {
 		for _, job := range jobs {
-			share.Take(QueueName{job.Tenant, job.Queue}, job.Key)
-			e.startLocked(job, p)
+			share.Acquire(QueueName{job.Tenant, job.Queue}, job.Key)
+			e.startRunLocked(job, p)
 		}
 	}
 	return p
@@ -241,12 +241,12 @@ func (e *Engine) newPool(slots int) *pool {
 // freeSlot gives back the slot of an attempt that ended.
 func (e *Engine) freeSlot(r *Run) {
 	e.mu.Lock()
-	p := r.slots
-	p.share.give(QueueName{r.job.Tenant, r.job.Queue}, r.job.Key)
-	p.hungry = p.hungry || p.limited // there is more to share
-	more := p.hungry && !e.draining
+	p := r.pool
+	p.share.release(QueueName{r.job.Tenant, r.job.Queue}, r.job.Key)
+	p.wantsJobs = p.wantsJobs || p.limited // there is more to share
+	more := p.wantsJobs && !e.draining
 	e.mu.Unlock()
 	if more {
-		e.commits.kick(true)
+		e.commits.trigger(true)
 	}
 }

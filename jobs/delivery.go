@@ -17,8 +17,8 @@ import (
 //
 //	committer → follow → Store.Commit → Change.Follow → deliveries
 
-// follow makes the deliveries that a batch causes part of it.
-func (e *Engine) follow(b *Batch) {
+// addDeliveries makes the deliveries that a batch causes part of it.
+func (e *Engine) addDeliveries(b *Batch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if _, ok := e.handlers[KindWebhook]; !ok {
@@ -26,7 +26,7 @@ func (e *Engine) follow(b *Batch) {
 	}
 	for _, c := range b.Changes {
 		t := c.Event.Type
-		if t != 0 && t.Lasting() && len(e.toldLocked(&c.Job, t)) > 0 {
+		if t != 0 && t.Lasting() && len(e.callbacksForLocked(&c.Job, t)) > 0 {
 			before := c.Follow
 			c.Follow = func(job *Job) (list []*Change) {
 				if before != nil {
@@ -41,8 +41,8 @@ func (e *Engine) follow(b *Batch) {
 	}
 }
 
-// toldLocked are the callbacks to which an event of a job goes.
-func (e *Engine) toldLocked(job *Job, t EventType) (list []Callback) {
+// callbacksForLocked are the callbacks to which an event of a job goes.
+func (e *Engine) callbacksForLocked(job *Job, t EventType) (list []Callback) {
 	if job.Kind == KindWebhook {
 		return nil
 	}
@@ -63,13 +63,13 @@ func (e *Engine) toldLocked(job *Job, t EventType) (list []Callback) {
 // deliveries are the insertions that tell of an event of a job, as the job is with it.
 func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change) {
 	e.mu.Lock()
-	told := e.toldLocked(job, t)
+	told := e.callbacksForLocked(job, t)
 	e.mu.Unlock()
 	if len(told) == 0 {
 		return nil
 	}
 	var body Value
-	if e.guarded("the body of a callback", job.ID, func() { body = callbackBody(job, t, at, e.epoch) }) != nil {
+	if e.catchPanic("the body of a callback", job.ID, func() { body = callbackBody(job, t, at, e.epoch) }) != nil {
 		short := *job
 		short.Input, short.Result, short.Response, short.Progress, short.Error = nil, nil, nil, nil, nil
 		body = appendBody(&short, t, at, e.epoch, true)
@@ -82,7 +82,7 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 			Input: input, Credentials: hidden, Parent: job.ID, Via: Via{Trace: trace}, Callbacks: []Callback{c},
 			MaxAttempts: len(CallbackRetries) + 1, Backoff: Backoff{Exponential, CallbackRetries[0], CallbackRetries[len(CallbackRetries)-1]},
 			Timeout: deliveryTimeout, Retention: DefaultRetention, CreatedAt: at})
-		delivery.Event.bound()
+		delivery.Event.truncate()
 		list = append(list, delivery)
 	}
 	return list
@@ -182,7 +182,7 @@ func (r *Run) Callback(ctx context.Context) (Callback, error) {
 		c.Secrets, c.Disabled = list[i].Secrets, list[i].Disabled && !again
 		return c, nil
 	}
-	if again || !c.often() {
+	if again || !c.severalPerJob() {
 		return c, nil
 	}
 	parent, _, err := r.engine.store.Job(ctx, r.job.Tenant, r.job.Parent)
@@ -211,7 +211,7 @@ func (r *Run) EnableCallback(ctx context.Context, on bool) error {
 	return r.engine.Configure(ctx, r.job.Tenant, c.Queue, func(s *QueueSettings) error {
 		for i := range s.Callbacks {
 			if s.Callbacks[i].URL == c.URL {
-				s.Callbacks[i].enable(on)
+				s.Callbacks[i].setEnabled(on)
 			}
 		}
 		return nil
@@ -233,8 +233,8 @@ func (e *Engine) enableCallback(ctx context.Context, tenant string, id ID, url s
 			return nil
 		}
 		job.Callbacks = slices.Clone(job.Callbacks)
-		job.Callbacks[i].enable(on)
-		err = e.commits.keep(ctx, newOp(&Change{Job: job, If: Guard{State: job.State, Lease: job.Lease}, Fields: FieldCallbacks}))
+		job.Callbacks[i].setEnabled(on)
+		err = e.commits.doWhenSpace(ctx, newOp(&Change{Job: job, If: Condition{State: job.State, Lease: job.Lease}, Fields: FieldCallbacks}))
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}

@@ -11,8 +11,8 @@ import (
 // maxDependents is how many jobs a retry brings along; those beyond can be retried themselves.
 const maxDependents = 1000
 
-// asked is what a retry has of its own, as Retry.As; nil if nothing.
-func (again *Again) asked() []byte {
+// fingerprint is what a retry has of its own, as Retry.As; nil if nothing.
+func (again *RetryOptions) fingerprint() []byte {
 	if again.Input == nil && again.Targets == nil {
 		return nil
 	}
@@ -27,11 +27,11 @@ func (again *Again) asked() []byte {
 	return sum[:]
 }
 
-// ahead returns the ids that the retry of a job has to wait for, which was to run after
+// newDependencies returns the ids that the retry of a job has to wait for, which was to run after
 // others: their newest retries. known are retries that are about to be made. It is false if
 // one of them has not succeeded and has no retry that could.
-func (e *Engine) ahead(ctx context.Context, job *Job, known map[ID]ID) (after []ID, all bool, err error) {
-	page, err := e.store.List(ctx, Filter{Tenant: job.Tenant, Ahead: job.ID, Limit: maxAfter})
+func (e *Engine) newDependencies(ctx context.Context, job *Job, known map[ID]ID) (after []ID, all bool, err error) {
+	page, err := e.store.List(ctx, Filter{Tenant: job.Tenant, DependencyOf: job.ID, Limit: maxAfter})
 	if err != nil {
 		return nil, false, err
 	}
@@ -40,7 +40,7 @@ func (e *Engine) ahead(ctx context.Context, job *Job, known map[ID]ID) (after []
 		parent := &page.Jobs[i]
 		for hops := 0; parent.State.Final() && parent.State != Succeeded && parent.RetriedBy != (ID{}) && known[parent.ID] == (ID{}) && hops < maxDependents; hops++ {
 			next, _, err := e.store.Job(ctx, job.Tenant, parent.RetriedBy)
-			if gone(err) {
+			if isGone(err) {
 				break
 			}
 			if err != nil {
@@ -61,12 +61,12 @@ func (e *Engine) ahead(ctx context.Context, job *Job, known map[ID]ID) (after []
 	return after, all, nil
 }
 
-// dependents are the retries of the jobs that were cancelled only because old did not
+// dependentRetries are the retries of the jobs that were cancelled only because old did not
 // succeed, and of those that were cancelled because of them. They wait for the retry of old.
-func (e *Engine) dependents(ctx context.Context, old *Job, retry ID, again Again) (list []*Change, err error) {
+func (e *Engine) dependentRetries(ctx context.Context, old *Job, retry ID, again RetryOptions) (list []*Change, err error) {
 	known, bytes := map[ID]ID{old.ID: retry}, 0
 	for parents := []ID{old.ID}; len(parents) > 0; parents = parents[1:] {
-		f := Filter{Tenant: old.Tenant, After: parents[0], States: []State{Cancelled}, Limit: bulkPage}
+		f := Filter{Tenant: old.Tenant, DependsOn: parents[0], States: []State{Cancelled}, Limit: bulkPage}
 		for more := true; more; more = f.Before > 0 {
 			page, err := e.store.List(ctx, f)
 			if err != nil {
@@ -74,10 +74,10 @@ func (e *Engine) dependents(ctx context.Context, old *Job, retry ID, again Again
 			}
 			f.Before = page.Next
 			for _, job := range page.Jobs {
-				if job.Reason != ByParent || job.RetriedBy != (ID{}) || known[job.ID] != (ID{}) || len(list) == maxDependents || bytes > maxBatchBytes {
+				if job.Reason != ByDependency || job.RetriedBy != (ID{}) || known[job.ID] != (ID{}) || len(list) == maxDependents || bytes > maxBatchBytes {
 					continue
 				}
-				c, err := e.dependent(ctx, job.ID, known, again)
+				c, err := e.dependentRetry(ctx, job.ID, known, again)
 				if err != nil {
 					return nil, err
 				}
@@ -91,27 +91,27 @@ func (e *Engine) dependents(ctx context.Context, old *Job, retry ID, again Again
 	return list, nil
 }
 
-// dependent is the retry of one job, or nil if it would have to wait for what does not come.
-func (e *Engine) dependent(ctx context.Context, id ID, known map[ID]ID, again Again) (*Change, error) {
+// dependentRetry is the retry of one job, or nil if it would have to wait for what does not come.
+func (e *Engine) dependentRetry(ctx context.Context, id ID, known map[ID]ID, again RetryOptions) (*Change, error) {
 	job, _, err := e.store.Job(ctx, again.tenant, id) // with its input
-	if gone(err) {
+	if isGone(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	after, all, err := e.ahead(ctx, &job, known)
+	after, all, err := e.newDependencies(ctx, &job, known)
 	if err != nil || !all {
 		return nil, err
 	}
-	s := e.again(&job, Again{Caller: again.Caller})
+	s := e.retrySpec(&job, RetryOptions{Caller: again.Caller})
 	s.After = after
 	anew, err := e.newJob(s)
 	if err != nil { // its handler no longer takes such an input
 		return nil, nil
 	}
 	c := e.insertion(anew, s)
-	c.Event.bound()
-	c.Follow = e.tellFollow(c.Event.Type, time.Now().Truncate(time.Millisecond))
+	c.Event.truncate()
+	c.Follow = e.followWithDeliveries(c.Event.Type, time.Now().Truncate(time.Millisecond))
 	return c, nil
 }

@@ -63,8 +63,8 @@ func DecodeEdit(data []byte) (edit Edit, err error) {
 	return edit, nil
 }
 
-// startOver applies the time of an edit to a job that does not run.
-func (edit *Edit) startOver(job *Job, now time.Time) Field {
+// applyTime applies the time of an edit to a job that does not run.
+func (edit *Edit) applyTime(job *Job, now time.Time) Field {
 	var at time.Time
 	if edit.Delay != nil {
 		at = now.Add(*edit.Delay)
@@ -83,7 +83,7 @@ func (edit *Edit) startOver(job *Job, now time.Time) Field {
 		if job.State != Queued {
 			job.ScheduledAt = now
 		}
-		return lineUp(job, now)
+		return enqueueNow(job, now)
 	}
 	job.ScheduledAt, job.WakeAt = at, at
 	if job.State == Queued {
@@ -95,19 +95,19 @@ func (edit *Edit) startOver(job *Job, now time.Time) Field {
 	return FieldState | FieldScheduled | FieldWake | FieldExpires
 }
 
-// lineUp makes a job that waits for a time queued. One that is queued keeps its place.
-func lineUp(job *Job, now time.Time) Field {
+// enqueueNow makes a job that waits for a time queued. One that is queued keeps its place.
+func enqueueNow(job *Job, now time.Time) Field {
 	if job.State == Queued {
 		return 0
 	}
-	c := enqueue(*job, Guard{State: job.State}, now)
+	c := enqueue(*job, Condition{State: job.State}, now)
 	*job = c.Job
 	return c.Fields | FieldScheduled
 }
 
-// apply makes the change of an edit; nil if the job is like that already.
-func (e *Engine) apply(edit Edit, job Job, now time.Time) *Change {
-	was, from := Guard{State: job.State, Version: job.Version}, job.State
+// editChange makes the change of an edit; nil if the job is like that already.
+func (e *Engine) editChange(edit Edit, job Job, now time.Time) *Change {
+	was, from := Condition{State: job.State, Version: job.Version}, job.State
 	var fields Field
 	if edit.Priority != nil && *edit.Priority != job.Priority {
 		job.Priority, fields = *edit.Priority, fields|FieldPriority
@@ -116,7 +116,7 @@ func (e *Engine) apply(edit Edit, job Job, now time.Time) *Change {
 		job.Tags, fields = *edit.Tags, fields|FieldTags
 	}
 	if edit.RunAt != nil || edit.Delay != nil {
-		fields |= edit.startOver(&job, now)
+		fields |= edit.applyTime(&job, now)
 	}
 	c := &Change{If: was}
 	if edit.Queue != nil && *edit.Queue != job.Queue {
@@ -149,18 +149,18 @@ func (e *Engine) Change(ctx context.Context, tenant string, id ID, edit Edit) (J
 			return Job{}, Position{}, err
 		}
 	}
-	return e.revise(ctx, tenant, id, func(job Job) (*Change, error) {
+	return e.update(ctx, tenant, id, func(job Job) (*Change, error) {
 		if job.State == Running || job.State.Final() {
-			return nil, newProblem(Conflict, "Not to be changed", "The job %s; only one that waits for its turn can be changed.", stands(job.State))
+			return nil, newProblem(Conflict, "Not to be changed", "The job %s; only one that waits for its turn can be changed.", stateInWords(job.State))
 		}
-		return e.apply(edit, job, time.Now().Truncate(time.Millisecond)), nil
+		return e.editChange(edit, job, time.Now().Truncate(time.Millisecond)), nil
 	})
 }
 
 // RunNow lets a job that waits for a time join its queue at once. One that is queued stays as
 // it is.
 func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Position, error) {
-	return e.revise(ctx, tenant, id, func(job Job) (*Change, error) {
+	return e.update(ctx, tenant, id, func(job Job) (*Change, error) {
 		switch job.State {
 		case Queued:
 			return nil, nil
@@ -168,11 +168,11 @@ func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Positio
 		case Waiting:
 			return nil, newProblem(Conflict, "Waits for other jobs", "The job waits for other jobs, not for a time; it runs when they have succeeded.")
 		default:
-			return nil, newProblem(Conflict, "Not waiting", "The job %s; only a scheduled or retrying one can be told to run now.", stands(job.State))
+			return nil, newProblem(Conflict, "Not waiting", "The job %s; only a scheduled or retrying one can be told to run now.", stateInWords(job.State))
 		}
 		now := time.Now().Truncate(time.Millisecond)
 		job.ScheduledAt = now
-		was := Guard{State: job.State, Version: job.Version}
+		was := Condition{State: job.State, Version: job.Version}
 		c := enqueue(job, was, now)
 		c.Fields |= FieldScheduled
 		c.Event.Data = c.Job.ChangedData(c.Fields)
@@ -183,18 +183,18 @@ func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Positio
 // Delete forgets a job that has ended, as the end of its retention would. ErrConflict if it
 // has not ended.
 func (e *Engine) Delete(ctx context.Context, tenant string, id ID) error {
-	_, _, err := e.revise(ctx, tenant, id, func(job Job) (*Change, error) {
+	_, _, err := e.update(ctx, tenant, id, func(job Job) (*Change, error) {
 		if !job.State.Final() {
 			return nil, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be deleted. Cancel it first.", job.State)
 		}
-		return &Change{Job: job, If: Guard{State: job.State}, Delete: true, Event: Event{Type: JobDeleted, Data: job.ChangedData(0)}}, nil
+		return &Change{Job: job, If: Condition{State: job.State}, Delete: true, Event: Event{Type: JobDeleted, Data: job.ChangedData(0)}}, nil
 	})
 	return err
 }
 
-// revise stores what decide makes of a job, nil for nothing. It is called again whenever the job has changed
+// update stores what decide makes of a job, nil for nothing. It is called again whenever the job has changed
 // meanwhile.
-func (e *Engine) revise(ctx context.Context, tenant string, id ID, decide func(Job) (*Change, error)) (Job, Position, error) {
+func (e *Engine) update(ctx context.Context, tenant string, id ID, decide func(Job) (*Change, error)) (Job, Position, error) {
 	for {
 		job, pos, err := e.store.Job(ctx, tenant, id)
 		if err != nil {
@@ -210,7 +210,7 @@ func (e *Engine) revise(ctx context.Context, tenant string, id ID, decide func(J
 			continue // it has moved on: look again
 		}
 		if err != nil {
-			return job, pos, e.unavailable(err)
+			return job, pos, e.storeProblem(err)
 		}
 		if c.Delete {
 			return job, pos, nil
@@ -219,8 +219,8 @@ func (e *Engine) revise(ctx context.Context, tenant string, id ID, decide func(J
 	}
 }
 
-// stands says in a sentence about a job where it is.
-func stands(s State) string {
+// stateInWords says in a sentence about a job where it is.
+func stateInWords(s State) string {
 	switch s {
 	case Running:
 		return "runs"

@@ -72,8 +72,8 @@ type Event struct {
 // MaxEventData is the largest Data of an event in bytes; more is not kept.
 const MaxEventData = 64 << 10
 
-// bound keeps no more of the data than MaxEventData.
-func (e *Event) bound() {
+// truncate keeps no more of the data than MaxEventData.
+func (e *Event) truncate() {
 	if len(e.Data) > MaxEventData {
 		e.Data, e.Truncated = nil, true
 	}

@@ -9,9 +9,9 @@ import (
 // Group makes the submissions of several goroutines, its members, one commit. The first
 // submission of each member is held until all others have made theirs or have left.
 type Group struct {
-	mu     sync.Mutex // protects the fields below
-	absent int        // members that have neither submitted nor left
-	held   []*op
+	mu      sync.Mutex // protects the fields below
+	absent  int        // members that have neither submitted nor left
+	pending []*op
 }
 
 // NewGroup returns a group of that many members. Each of them has to Join.
@@ -43,15 +43,15 @@ func (m *member) arrive(ctx context.Context, o *op) bool {
 	g.absent--
 	if o != nil {
 		o.group = g
-		g.held = append(g.held, o)
+		g.pending = append(g.pending, o)
 	}
 	var all []*op
 	if g.absent == 0 {
-		all, g.held = g.held, nil
+		all, g.pending = g.pending, nil
 	}
 	g.mu.Unlock()
 	if len(all) > 0 {
-		if err := all[0].into.putAll(context.WithoutCancel(ctx), all); err != nil {
+		if err := all[0].committer.putAll(context.WithoutCancel(ctx), all); err != nil {
 			for _, o := range all {
 				o.finish(err)
 			}
@@ -64,18 +64,18 @@ func (m *member) arrive(ctx context.Context, o *op) bool {
 func (g *Group) withdraw(o *op) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	i := slices.Index(g.held, o)
+	i := slices.Index(g.pending, o)
 	if i < 0 {
 		return false
 	}
-	g.held = slices.Delete(g.held, i, i+1)
+	g.pending = slices.Delete(g.pending, i, i+1)
 	return true
 }
 
 // submit hands in the insertion of a job and waits for its outcome.
 func (c *committer) submit(ctx context.Context, o *op) error {
 	if m, ok := ctx.Value(memberKey{}).(*member); ok && ctx.Err() == nil {
-		o.told, o.into = true, c
+		o.failFast, o.committer = true, c
 		if m.arrive(ctx, o) {
 			select {
 			case <-o.done:

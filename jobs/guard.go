@@ -5,20 +5,20 @@ import (
 	"runtime/debug"
 )
 
-// guarded calls f, and makes an error of a panic. Whatever is called with the data of a job
+// catchPanic calls f, and makes an error of a panic. Whatever is called with the data of a job
 // goes through it where a panic would otherwise end the hub, and with it everybody's jobs.
-func (e *Engine) guarded(what string, id ID, f func()) (err error) {
+func (e *Engine) catchPanic(what string, id ID, f func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.log.Error("recovered from a panic", "in", what, "job", id, "panic", p, "stack", string(debug.Stack()))
-			err = panicked(what)
+			err = panicProblem(what)
 		}
 	}()
 	f()
 	return nil
 }
 
-func panicked(what string) *Problem {
+func panicProblem(what string) *Problem {
 	p := newProblem(Internal, "Internal error", "The hub failed in %s. This is a defect of the hub; its log says more.", what)
 	p.Status = 500
 	return p
@@ -29,17 +29,17 @@ func (e *Engine) check(h Handler, input Value, via Via) (err error) {
 	if h.Check == nil {
 		return nil
 	}
-	if bad := e.guarded("the check of an input", ID{}, func() { err = h.Check(input, via) }); bad != nil {
+	if bad := e.catchPanic("the check of an input", ID{}, func() { err = h.Check(input, via) }); bad != nil {
 		return bad
 	}
 	return err
 }
 
-// outcome is the change that ends an attempt. Where that can't be made of its result, the
+// attemptChange is the change that ends an attempt. Where that can't be made of its result, the
 // attempt has failed.
-func (e *Engine) outcome(r *Run, res Result, err, cause error) (c *Change) {
-	bad := e.guarded("the outcome of an attempt", r.job.ID, func() {
-		r.flush()
+func (e *Engine) attemptChange(r *Run, res Result, err, cause error) (c *Change) {
+	bad := e.catchPanic("the outcome of an attempt", r.job.ID, func() {
+		r.flushOutput()
 		c = settle(r.job, res, err, cause)
 	})
 	if bad != nil {

@@ -122,9 +122,9 @@ func TestChecksThatPanic(t *testing.T) {
 		_, err = w.engine.Submit(bg, jobs.Spec{Kind: "k", Callbacks: []jobs.Callback{{URL: "https://a.example"}}})
 		status("callbacks", err)
 		old := w.await(w.submit(jobs.Spec{Kind: "k", MaxAttempts: 1}).ID)
-		_, err = w.engine.Retry(bg, jobs.DefaultTenant, old.ID, jobs.Again{Targets: []string{"a"}})
+		_, err = w.engine.Retry(bg, jobs.DefaultTenant, old.ID, jobs.RetryOptions{Targets: []string{"a"}})
 		status("repeat", err)
-		_, err = w.engine.Retry(bg, jobs.DefaultTenant, old.ID, jobs.Again{Input: jobs.Value(`"boom"`)})
+		_, err = w.engine.Retry(bg, jobs.DefaultTenant, old.ID, jobs.RetryOptions{Input: jobs.Value(`"boom"`)})
 		status("retry", err)
 	})
 }

@@ -66,13 +66,13 @@ func (s State) CanBecome(next State) bool { return slices.Contains(transitions[s
 type Reason string
 
 const (
-	Exhausted  Reason = "exhausted"   // attempts used up
-	Rejected   Reason = "rejected"    // told not to retry
-	Expired    Reason = "expired"     // waited longer than its queue timeout
-	TimedOut   Reason = "timeout"     // its last attempt ran longer than its timeout
-	WorkerLost Reason = "worker_lost" // its workers died under it
-	ByUser     Reason = "user"        // cancelled by a caller
-	ByParent   Reason = "parent"      // a job it waited for did not succeed
+	Exhausted    Reason = "exhausted"   // attempts used up
+	Rejected     Reason = "rejected"    // told not to retry
+	Expired      Reason = "expired"     // waited longer than its queue timeout
+	TimedOut     Reason = "timeout"     // its last attempt ran longer than its timeout
+	WorkerLost   Reason = "worker_lost" // its workers died under it
+	ByUser       Reason = "user"        // cancelled by a caller
+	ByDependency Reason = "parent"      // a job it waited for did not succeed
 )
 
 // Job is one accepted piece of work, as the store keeps it.
@@ -109,21 +109,21 @@ type Job struct {
 	Checkpoint   Value         // what an attempt leaves for the next one
 	Retention    time.Duration // how long the job is kept after its end
 
-	CreatedAt       time.Time
-	ScheduledAt     time.Time // when it becomes queued by itself
-	StartedAt       time.Time // start of the newest attempt
-	FinishedAt      time.Time
-	ExpiresAt       time.Time // queue deadline, of a job that is or was queued
-	RetainedUntil   time.Time
-	CancelRequested bool
-	ParentFailed    bool // a job that this one waits for did not succeed
-	RetryOf         ID
-	RetriedBy       ID     // the newest retry of this job
-	RetriedAs       []byte // what that retry has of its own, as Retry.As had it
-	Parent          ID
-	Caller          string // in whose name it was submitted, as Spec.Caller had it
-	Via             Via
-	Schedule        string // the name of the schedule whose run it is, or that of the job it repeats
+	CreatedAt        time.Time
+	ScheduledAt      time.Time // when it becomes queued by itself
+	StartedAt        time.Time // start of the newest attempt
+	FinishedAt       time.Time
+	ExpiresAt        time.Time // queue deadline, of a job that is or was queued
+	RetainedUntil    time.Time
+	CancelRequested  bool
+	DependencyFailed bool // a job that this one waits for did not succeed
+	RetryOf          ID
+	RetriedBy        ID     // the newest retry of this job
+	RetryFingerprint []byte // what that retry has of its own, as Retry.As had it
+	Parent           ID
+	Caller           string // in whose name it was submitted, as Spec.Caller had it
+	Via              Via
+	Schedule         string // the name of the schedule whose run it is, or that of the job it repeats
 
 	Unique    *Unique // nil where any number of such jobs may be there
 	UniqueKey []byte  // the same for all jobs that Unique takes to be the same
@@ -201,7 +201,7 @@ const (
 	FieldPriority
 	FieldTags
 	FieldQueue   // Queue and UniqueKey; together with FieldState, as the job lines up again
-	FieldRetried // RetriedBy and RetriedAs
+	FieldRetried // RetriedBy and RetryFingerprint
 	FieldOutput
 )
 

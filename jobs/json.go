@@ -18,9 +18,9 @@ const (
 	// MaxDepth is how many levels of objects and arrays JSON from outside may have.
 	MaxDepth = 64
 
-	// wrapping is how many levels the hub itself may put around a stored value and store
+	// extraDepth is how many levels the hub itself may put around a stored value and store
 	// again: a delivery holds the document of a job.
-	wrapping = 8
+	extraDepth = 8
 )
 
 var errTooDeep = errors.New("nested too deeply")
@@ -129,7 +129,7 @@ func jsonMember(pointer string, v Value, depth int) (Value, error) {
 	if len(v) == 0 {
 		return nil, nil
 	}
-	if presentable(v, depth) {
+	if oneLineJSON(v, depth) {
 		return v, nil
 	}
 	compact, err := CompactJSON(v, depth)
@@ -156,18 +156,18 @@ func AsJSON(v Value) Value {
 	if len(v) == 0 {
 		return Value("null")
 	}
-	if presentable(v, MaxDepth+wrapping) {
+	if oneLineJSON(v, MaxDepth+extraDepth) {
 		return v
 	}
-	if compact, err := CompactJSON(v, MaxDepth+wrapping); err == nil {
+	if compact, err := CompactJSON(v, MaxDepth+extraDepth); err == nil {
 		return compact
 	}
 	return opaque(v, true)
 }
 
-// presentable reports whether v is JSON by the rules of CompactJSON and in one line, so that
+// oneLineJSON reports whether v is JSON by the rules of CompactJSON and in one line, so that
 // it can stand in a document or frame as it is.
-func presentable(v Value, depth int) bool {
+func oneLineJSON(v Value, depth int) bool {
 	return !TooDeep(v, depth) && v.IsValid() && bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0
 }
 

@@ -39,9 +39,9 @@ func isCredential(name string, more []string) bool {
 // document and returns them beside it; more are names to hide besides the usual ones.
 func SplitCredentials(doc Value, more []string) (Value, Credentials) {
 	hidden := Credentials{}
-	out := editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit {
+	out := editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) replacement {
 		var at jsontext.Pointer
-		hide := func(shown func(Value) Value) edit {
+		hide := func(shown func(Value) Value) replacement {
 			return func(value Value) Value {
 				to := shown(value)
 				if to != nil && !bytes.Equal(to, value) {
@@ -72,8 +72,8 @@ func (c Credentials) Join(doc Value) Value {
 	if len(c) == 0 {
 		return doc
 	}
-	return editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit {
-		if !c.mayName(name) {
+	return editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) replacement {
+		if !c.hasName(name) {
 			return nil
 		}
 		secret := c[string(pointer())]
@@ -84,7 +84,7 @@ func (c Credentials) Join(doc Value) Value {
 // placeholders are the places, as JSON pointers, where a document says Hidden instead of a
 // credential.
 func placeholders(doc Value, more []string) (at []string) {
-	editMembers(doc, func(name string, _ jsontext.Kind, pointer func() jsontext.Pointer) edit {
+	editMembers(doc, func(name string, _ jsontext.Kind, pointer func() jsontext.Pointer) replacement {
 		if !isCredential(name, more) {
 			return nil
 		}
@@ -99,9 +99,9 @@ func placeholders(doc Value, more []string) (at []string) {
 	return at
 }
 
-// mayName reports whether the last token of a pointer is that name. It spares making the
+// hasName reports whether the last token of a pointer is that name. It spares making the
 // pointer of each member.
-func (c Credentials) mayName(name string) bool {
+func (c Credentials) hasName(name string) bool {
 	for pointer := range c {
 		if jsontext.Pointer(pointer).LastToken() == name {
 			return true
@@ -135,21 +135,21 @@ func (e *Engine) maskedNames() []string {
 	return nil
 }
 
-// keep puts credentials back into a newer version of the document that they were taken
+// restore puts credentials back into a newer version of the document that they were taken
 // from, where it shows the same as that. Without mine, and for headers named in except,
 // that is refused: the error names the members that have to be written anew.
-func (c Credentials) keep(old, doc Value, mine bool, except []string) (Value, error) {
+func (c Credentials) restore(old, doc Value, mine bool, except []string) (Value, error) {
 	shown := map[string]string{} // in the old document, in place of each
-	editMembers(old, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit {
-		if !c.mayName(name) {
+	editMembers(old, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) replacement {
+		if !c.hasName(name) {
 			return nil
 		}
 		at := string(pointer())
 		return func(value Value) Value { shown[at] = string(value); return nil }
 	})
 	var refused []error
-	out := editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit {
-		if !c.mayName(name) {
+	out := editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) replacement {
+		if !c.hasName(name) {
 			return nil
 		}
 		at := string(pointer())
@@ -165,20 +165,20 @@ func (c Credentials) keep(old, doc Value, mine bool, except []string) (Value, er
 			return nil
 		}
 	})
-	return out, together(refused...)
+	return out, joinProblems(refused...)
 }
 
 func containsFold(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(other string) bool { return strings.EqualFold(other, name) })
 }
 
-// edit returns what a value is to be replaced by, or nil.
-type edit func(value Value) Value
+// replacement returns what a value is to be replaced by, or nil.
+type replacement func(value Value) Value
 
 // editMembers replaces values of members of a JSON document. find gets each member's name,
 // the kind of its value and what makes its pointer; it returns the edit of the value, or
 // nil to go on inside of it. What is not replaced keeps its bytes.
-func editMembers(doc Value, find func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) edit) Value {
+func editMembers(doc Value, find func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) replacement) Value {
 	d := jsontext.NewDecoder(bytes.NewBuffer(doc))
 	var out []byte
 	copied := 0 // bytes of doc that are in out or replaced there

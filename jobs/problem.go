@@ -107,7 +107,7 @@ func newProblem(code Code, title, format string, args ...any) *Problem {
 	return &Problem{Type: "urn:jobhub:problem:" + string(code), Code: code, Title: title, Detail: strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}
 }
 
-func typedProblem(kind string, code Code, title, detail string) *Problem {
+func problemOfType(kind string, code Code, title, detail string) *Problem {
 	return &Problem{Type: kind, Code: code, Title: title, Detail: detail}
 }
 
@@ -127,7 +127,7 @@ var (
 	ErrConflict  = newProblem(Conflict, "Conflict", "The job has changed in the meantime.")
 	ErrLeaseLost = newProblem(LeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
 
-	ErrQueueFull = typedProblem("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
+	ErrQueueFull = problemOfType("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
 	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job was deleted, or its time of retention is over; it is no longer kept."}
 
 	ErrOrderTaken = newProblem(Conflict, "Ordering key in use", "A later job of the same ordering key runs in that queue. Move this one when that has ended.")
@@ -163,10 +163,12 @@ func (x *Existing) problem() *Problem {
 	return newProblem(Conflict, "Not unique", "The job %s, which is %s, is the same by the job's unique; none was submitted.", x.Job.ID, x.Job.State)
 }
 
-// UnknownParent is the outcome of a submission that should wait for a job that does
+// UnknownDependency is the outcome of a submission that should wait for a job that does
 // not exist.
-type UnknownParent struct{ ID ID }
+type UnknownDependency struct{ ID ID }
 
-func (u *UnknownParent) Error() string { return "there is no job " + u.ID.String() + " to wait for" }
+func (u *UnknownDependency) Error() string {
+	return "there is no job " + u.ID.String() + " to wait for"
+}
 
 func (k *KeyTaken) Error() string { return "the idempotency key is bound to job " + k.Job.ID.String() }

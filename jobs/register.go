@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// staff is what the workers of a tenant are in all.
-type staff struct {
+// workerTotals is what the workers of a tenant are in all.
+type workerTotals struct {
 	workers int
 	names   int // kinds and queues that they name
 }
@@ -27,31 +27,31 @@ func (e *Engine) Register(tenant string, s WorkerSpec) (id string, err error) {
 			return "", invalid("/kinds/"+strconv.Itoa(i), "is run by the hub itself; choose another name")
 		}
 	}
-	w := &worker{WorkerSpec: s, id: "wk_" + strings.ToLower(rand.Text()[:16]), tenant: tenant, seen: time.Now(), directive: Go,
+	w := &worker{WorkerSpec: s, id: "wk_" + strings.ToLower(rand.Text()[:16]), tenant: tenant, seen: time.Now(), directive: DirectiveRun,
 		kinds: slices.Sorted(slices.Values(s.Kinds)), queues: slices.Sorted(slices.Values(s.Queues)), holds: map[string]bool{}, wake: make(chan struct{})}
-	all := e.staff[tenant]
+	all := e.workerTotals[tenant]
 	switch {
 	case all.workers >= MaxWorkers:
-		return "", newProblem(LimitExceeded, "Too many workers", "There are %d workers. Let each have more slots, and end some; a silent one is forgotten after %s.", all.workers, 2*e.lease)
+		return "", newProblem(LimitExceeded, "Too many workers", "There are %d workers. Let each have more slots, and end some; a silent one is forgotten after %s.", all.workers, 2*e.leaseTime)
 	case all.names+w.names() > MaxWorkerNames:
 		return "", newProblem(LimitExceeded, "Too many names", "All workers together may name %d kinds and queues. Let each name fewer.", MaxWorkerNames)
 	}
-	e.staff[tenant] = staff{all.workers + 1, all.names + w.names()}
+	e.workerTotals[tenant] = workerTotals{all.workers + 1, all.names + w.names()}
 	e.workers[w.id] = w
-	e.tending.by(time.Now().Add(2 * e.lease))
+	e.upkeepAlarm.setBy(time.Now().Add(2 * e.leaseTime))
 	return w.id, nil
 }
 
 func (w *worker) names() int { return len(w.kinds) + len(w.queues) }
 
-// forgetLocked takes a worker off the list.
-func (e *Engine) forgetLocked(w *worker) {
+// removeWorkerLocked takes a worker off the list.
+func (e *Engine) removeWorkerLocked(w *worker) {
 	delete(e.workers, w.id)
-	all := e.staff[w.tenant]
-	if all = (staff{all.workers - 1, all.names - w.names()}); all.workers > 0 {
-		e.staff[w.tenant] = all
+	all := e.workerTotals[w.tenant]
+	if all = (workerTotals{all.workers - 1, all.names - w.names()}); all.workers > 0 {
+		e.workerTotals[w.tenant] = all
 	} else {
-		delete(e.staff, w.tenant)
+		delete(e.workerTotals, w.tenant)
 	}
 }
 

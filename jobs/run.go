@@ -17,20 +17,20 @@ const maxOutputEvent = 32 << 10
 // several goroutines until the handler returns.
 type Run struct {
 	engine *Engine
-	slots  *pool // whose slot it has; nil of an outside worker
+	pool   *slotPool // whose slot it has; nil of an outside worker
 	job    Job
 	cancel context.CancelCauseFunc
 
-	mu       sync.Mutex // protects the fields below
-	off      int64      // bytes of output of this start so far
-	held     map[string][]byte
-	progress *op // newest, perhaps not yet in a batch
-	output   *op
-	finally  []func()
+	mu         sync.Mutex // protects the fields below
+	off        int64      // bytes of output of this start so far
+	incomplete map[string][]byte
+	progress   *op // newest, perhaps not yet in a batch
+	output     *op
+	finally    []func()
 
 	// Of an outside worker; the call with reports that is served protects them.
-	newest   *Progress
-	reported uint64 // number of its newest report that is durable
+	lastProgress *Progress
+	reported     uint64 // number of its newest report that is durable
 }
 
 // Job is the job as it was claimed. It must not be changed.
@@ -55,12 +55,12 @@ func (r *Run) Partial(result Value, p Progress) {
 	if len(result) > 0 {
 		result = AsJSON(result)
 	}
-	p = p.kept()
+	p = p.storable()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.engine.commits
 	c.mu.Lock()
-	if o := r.progress; o != nil && !o.taken && !o.lazy {
+	if o := r.progress; o != nil && !o.inBatch && !o.canWait {
 		more := len(result) - len(o.change.Job.Result)
 		o.change.Job.Progress, o.change.Job.Result = &p, result
 		o.bytes, c.bytes = o.bytes+more, c.bytes+more
@@ -68,9 +68,9 @@ func (r *Run) Partial(result Value, p Progress) {
 		return
 	}
 	c.mu.Unlock()
-	o := r.lazily(JobProgress, FieldProgress|FieldResult)
+	o := r.newReport(JobProgress, FieldProgress|FieldResult)
 	o.change.Job.Progress, o.change.Job.Result = &p, result
-	o.lazy = false
+	o.canWait = false
 	o.bytes += len(result)
 	o.prepare = prepareProgress
 	r.progress = o
@@ -79,18 +79,18 @@ func (r *Run) Partial(result Value, p Progress) {
 
 // report stores progress and, if there is one, a checkpoint.
 func (r *Run) report(p Progress, checkpoint Value) {
-	p = p.kept()
+	p = p.storable()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.engine.commits
 	c.mu.Lock()
-	if o := r.progress; o != nil && !o.taken && checkpoint == nil {
+	if o := r.progress; o != nil && !o.inBatch && checkpoint == nil {
 		o.change.Job.Progress = &p
 		c.mu.Unlock()
 		return
 	}
 	c.mu.Unlock()
-	o := r.lazily(JobProgress, FieldProgress)
+	o := r.newReport(JobProgress, FieldProgress)
 	o.change.Job.Progress = &p
 	if checkpoint != nil {
 		o.change.Job.Checkpoint = checkpoint
@@ -102,9 +102,9 @@ func (r *Run) report(p Progress, checkpoint Value) {
 	r.put(o)
 }
 
-// kept is progress as it may be stored: data that is not JSON is left out, and what is shares
+// storable is progress as it may be stored: data that is not JSON is left out, and what is shares
 // no memory with its caller's.
-func (p Progress) kept() Progress {
+func (p Progress) storable() Progress {
 	if p.Data != nil {
 		p.Data, _ = CompactJSON(p.Data, MaxDepth)
 	}
@@ -126,27 +126,27 @@ func (r *Run) put(o *op) {
 func (r *Run) Output(stream string, p []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p = append(r.held[stream], p...)
+	p = append(r.incomplete[stream], p...)
 	keep := incompleteRune(p)
-	delete(r.held, stream)
+	delete(r.incomplete, stream)
 	if keep > 0 {
-		r.held[stream] = append([]byte(nil), p[len(p)-keep:]...)
+		r.incomplete[stream] = append([]byte(nil), p[len(p)-keep:]...)
 	}
-	r.emit(stream, p[:len(p)-keep])
+	r.emitLocked(stream, p[:len(p)-keep])
 }
 
-// flush sends what Output held back.
-func (r *Run) flush() {
+// flushOutput sends what Output held back.
+func (r *Run) flushOutput() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for stream, p := range r.held {
-		r.emit(stream, p)
+	for stream, p := range r.incomplete {
+		r.emitLocked(stream, p)
 	}
-	clear(r.held)
+	clear(r.incomplete)
 }
 
-// emit is called with mu held.
-func (r *Run) emit(stream string, p []byte) {
+// emitLocked is called with mu held.
+func (r *Run) emitLocked(stream string, p []byte) {
 	for len(p) > 0 {
 		n := min(len(p), maxOutputEvent)
 		if n < len(p) {
@@ -154,18 +154,18 @@ func (r *Run) emit(stream string, p []byte) {
 		}
 		piece := p[:n]
 		p = p[n:]
-		if r.join(stream, piece) {
+		if r.joinOutput(stream, piece) {
 			continue
 		}
-		r.output = r.piece(stream, r.off, piece)
+		r.output = r.outputOp(stream, r.off, piece)
 		r.off += int64(n)
 		r.put(r.output)
 	}
 }
 
-// piece is a new output event.
-func (r *Run) piece(stream string, off int64, p []byte) *op {
-	o := r.lazily(JobOutput, FieldOutput)
+// outputOp is a new output event.
+func (r *Run) outputOp(stream string, off int64, p []byte) *op {
+	o := r.newReport(JobOutput, FieldOutput)
 	o.bytes += len(p)
 	o.change.Job.Output = off + int64(len(p))
 	o.change.output = &outputPiece{stream: stream, attempt: r.job.Attempt, start: r.job.Start, off: off, raw: append([]byte(nil), p...)}
@@ -173,13 +173,13 @@ func (r *Run) piece(stream string, off int64, p []byte) *op {
 	return o
 }
 
-// join adds to an output event that is not yet in a batch. It is called with mu held.
-func (r *Run) join(stream string, p []byte) bool {
+// joinOutput adds to an output event that is not yet in a batch. It is called with mu held.
+func (r *Run) joinOutput(stream string, p []byte) bool {
 	c := r.engine.commits
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := r.output
-	if o == nil || o.taken || o.change.output.stream != stream || len(o.change.output.raw)+len(p) > maxOutputEvent {
+	if o == nil || o.inBatch || o.change.output.stream != stream || len(o.change.output.raw)+len(p) > maxOutputEvent {
 		return false
 	}
 	o.change.output.raw = append(o.change.output.raw, p...)
@@ -190,10 +190,10 @@ func (r *Run) join(stream string, p []byte) bool {
 	return true
 }
 
-func (r *Run) lazily(t EventType, fields Field) *op {
+func (r *Run) newReport(t EventType, fields Field) *op {
 	o := newOp(&Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running, Start: r.job.Start},
-		If: Guard{State: Running, Lease: r.job.Lease}, Fields: fields, Event: Event{Type: t}})
-	o.lazy = true
+		If: Condition{State: Running, Lease: r.job.Lease}, Fields: fields, Event: Event{Type: t}})
+	o.canWait = true
 	return o
 }
 
@@ -233,11 +233,11 @@ func incompleteRune(p []byte) int {
 	return 0
 }
 
-// startLocked begins an attempt in this process.
-func (e *Engine) startLocked(job Job, slots *pool) {
+// startRunLocked begins an attempt in this process.
+func (e *Engine) startRunLocked(job Job, slots *slotPool) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	job.Input = job.Credentials.Join(job.Input)
-	r := &Run{engine: e, slots: slots, job: job, cancel: cancel, held: map[string][]byte{}}
+	r := &Run{engine: e, pool: slots, job: job, cancel: cancel, incomplete: map[string][]byte{}}
 	e.runs[job.Lease] = r
 	go e.execute(ctx, r)
 }
@@ -247,8 +247,8 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	defer r.cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, r.job.Timeout, ErrTimeout)
 	defer stop()
-	res, err := e.handle(ctx, r)
-	c := e.outcome(r, res, err, context.Cause(ctx))
+	res, err := e.callHandler(ctx, r)
+	c := e.attemptChange(r, res, err, context.Cause(ctx))
 	o := newOp(c)
 	o.bytes += len(res.Value)
 	if res.Response != nil {
@@ -268,11 +268,11 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.runs, r.job.Lease)
-	e.idleLocked()
+	e.closeIfIdleLocked()
 }
 
-// handle calls the handler; a panic fails the attempt, not the hub.
-func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
+// callHandler calls the handler; a panic fails the attempt, not the hub.
+func (e *Engine) callHandler(ctx context.Context, r *Run) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.log.Error("a handler panicked", "kind", r.job.Kind, "job", r.job.ID, "panic", p, "stack", string(debug.Stack()))
@@ -288,9 +288,9 @@ func (e *Engine) handle(ctx context.Context, r *Run) (res Result, err error) {
 	return res, err
 }
 
-// tell ends the context of the attempt with that lease, if it runs in this process, or
+// signalRun ends the context of the attempt with that lease, if it runs in this process, or
 // lets its worker know.
-func (e *Engine) tell(lease string, cause error) {
+func (e *Engine) signalRun(lease string, cause error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if r := e.runs[lease]; r != nil {
@@ -298,6 +298,6 @@ func (e *Engine) tell(lease string, cause error) {
 	}
 	if h := e.leases[lease]; h != nil && cause == ErrCancelRequested {
 		h.run.job.CancelRequested = true
-		e.newsLocked(h.worker)
+		e.notifyWorkerLocked(h.worker)
 	}
 }

@@ -40,7 +40,7 @@ const (
 	kindSchedule   = "schedule"
 	maxSchedules   = 1000        // of one tenant
 	maxScheduleJob = 64 << 10    // bytes of JSON
-	glance         = time.Minute // the clock may have been set meanwhile
+	maxSleep       = time.Minute // the clock may have been set meanwhile
 )
 
 // ScheduleTag is on every job that a schedule submits.
@@ -56,7 +56,7 @@ func (s *Schedule) next(t time.Time) (time.Time, error) {
 	if unknown != nil || s.TimeZone == "Local" {
 		unknown = invalid("/time_zone", "must be a name like Europe/Berlin or UTC")
 	}
-	if err := together(err, unknown); err != nil {
+	if err := joinProblems(err, unknown); err != nil {
 		return t, err
 	}
 	next := expr.Next(t.In(zone))
@@ -101,15 +101,15 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 		next := s
 		if old != nil {
 			var err error
-			if next.Job, err = old.Credentials.keep(old.Job, s.Job, sameCaller(s.Caller, old.Caller), nil); err != nil {
-				return next, under("/job", err)
+			if next.Job, err = old.Credentials.restore(old.Job, s.Job, sameCaller(s.Caller, old.Caller), nil); err != nil {
+				return next, errorUnder("/job", err)
 			}
 		}
 		spec, err := next.spec(tenant)
 		if err == nil {
 			err = e.checkHidden(&spec)
 		}
-		return next, under("/job", err)
+		return next, errorUnder("/job", err)
 	})
 }
 
@@ -118,11 +118,11 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 func (e *Engine) CheckSchedule(tenant string, s *Schedule) error {
 	s.TimeZone = cmp.Or(s.TimeZone, "UTC")
 	_, err := s.next(time.Now())
-	return together(err, s.checkOverlap(), e.checkTemplate(tenant, s))
+	return joinProblems(err, s.checkOverlap(), e.checkScheduleJob(tenant, s))
 }
 
-// checkTemplate looks at the job of a schedule as if it were submitted.
-func (e *Engine) checkTemplate(tenant string, s *Schedule) error {
+// checkScheduleJob looks at the job of a schedule as if it were submitted.
+func (e *Engine) checkScheduleJob(tenant string, s *Schedule) error {
 	if s.Job == nil {
 		return invalid("/job", "is required: a job as POST /v1/jobs takes it")
 	}
@@ -137,7 +137,7 @@ func (e *Engine) checkTemplate(tenant string, s *Schedule) error {
 	if err == nil {
 		_, err = e.newJob(spec)
 	}
-	return under("/job", err)
+	return errorUnder("/job", err)
 }
 
 // hideCredentials keeps those of the job, if it sends HTTP requests, apart from it.
@@ -152,17 +152,17 @@ func (e *Engine) hideCredentials(s *Schedule) {
 	}
 }
 
-// under is an error about a document that is a member of another one.
-func under(pointer string, err error) error {
+// errorUnder is an error about a document that is a member of another one.
+func errorUnder(pointer string, err error) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
-		return within(pointer, p)
+		return problemUnder(pointer, p)
 	}
 	return err
 }
 
-// together is one problem of all that is wrong with a document, as the first one says it;
+// joinProblems is one problem of all that is wrong with a document, as the first one says it;
 // nil if nothing is.
-func together(errs ...error) error {
+func joinProblems(errs ...error) error {
 	var all *Problem
 	for _, err := range errs {
 		if err == nil {
@@ -173,7 +173,7 @@ func together(errs ...error) error {
 		case !ok:
 			return err
 		case all == nil:
-			all = within("", p)
+			all = problemUnder("", p)
 		default:
 			all.Errors = append(all.Errors, p.Errors...)
 		}
@@ -228,17 +228,17 @@ func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit fu
 			continue // it has changed meanwhile: look again
 		}
 		if err != nil {
-			return s, false, e.unavailable(err)
+			return s, false, e.storeProblem(err)
 		}
 		if !s.NextAt.IsZero() {
-			e.ticking.by(s.NextAt)
+			e.scheduleAlarm.setBy(s.NextAt)
 		}
 		return s, was == nil, nil
 	}
 }
 
-// within is a problem of a document that is a member of another one.
-func within(pointer string, p *Problem) *Problem {
+// problemUnder is a problem of a document that is a member of another one.
+func problemUnder(pointer string, p *Problem) *Problem {
 	inner := *p
 	inner.Errors = slices.Clone(p.Errors)
 	for i := range inner.Errors {
@@ -287,12 +287,12 @@ func (e *Engine) DeleteSchedule(ctx context.Context, tenant, name string) error 
 			return noSchedule(name)
 		}
 		o := newOp(&Change{})
-		o.doc = &DocumentChange{Document: Document{Tenant: tenant, Kind: kindSchedule, Name: name}, Was: all[i].Data}
+		o.document = &DocumentChange{Document: Document{Tenant: tenant, Kind: kindSchedule, Name: name}, Was: all[i].Data}
 		if err = e.commits.do(ctx, o); err == nil {
 			return nil
 		}
 		if !errors.Is(err, ErrConflict) {
-			return e.unavailable(err)
+			return e.storeProblem(err)
 		}
 	}
 }
@@ -320,7 +320,7 @@ func (s *Schedule) change(tenant string, was Value) (*op, error) {
 		return nil, err
 	}
 	o := newOp(&Change{})
-	o.doc = doc
+	o.document = doc
 	o.bytes += len(doc.Data)
 	return o, nil
 }
@@ -337,7 +337,7 @@ func (e *Engine) fireDue(ctx context.Context) (next time.Time) {
 			}
 			return now.Add(time.Second)
 		}
-		next = now.Add(glance)
+		next = now.Add(maxSleep)
 		var fired []*tick
 		active := false
 		for _, d := range all {
@@ -347,7 +347,7 @@ func (e *Engine) fireDue(ctx context.Context) (next time.Time) {
 				e.log.Error("reading a schedule", "error", err)
 			case s.NextAt.IsZero():
 			case s.NextAt.After(now):
-				active, next = true, earlier(next, s.NextAt)
+				active, next = true, earlierTime(next, s.NextAt)
 			default:
 				fired = append(fired, &tick{Schedule: s, tenant: d.Tenant, was: d.Data})
 			}
@@ -367,14 +367,14 @@ func (e *Engine) fireDue(ctx context.Context) (next time.Time) {
 // tick is a schedule whose time has come.
 type tick struct {
 	Schedule
-	tenant string
-	was    Value
-	op     *op
-	told   []*Change // of runs that it replaces
+	tenant   string
+	was      Value
+	op       *op
+	replaced []*Change // of runs that it replaces
 }
 
-// prepare makes the op that submits the job of a schedule and notes that in it.
-func (e *Engine) prepare(t *tick, now time.Time) error {
+// prepareTick makes the op that submits the job of a schedule and notes that in it.
+func (e *Engine) prepareTick(t *tick, now time.Time) error {
 	if err := e.allowed(t.tenant, t.Caller); err != nil {
 		return err
 	}
@@ -396,8 +396,8 @@ func (e *Engine) prepare(t *tick, now time.Time) error {
 		return err
 	}
 	c := e.insertion(job, spec)
-	c.With = doc
-	e.overlapping(t, c)
+	c.Document = doc
+	e.applyOverlap(t, c)
 	t.op = newOp(c)
 	return nil
 }
@@ -414,25 +414,25 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 		}
 		if t.NextAt = next; t.Paused {
 			t.NextAt = time.Time{}
-			e.refuse(t, err)
+			e.recordRefusal(t, err)
 			continue
 		}
-		bad := e.guarded("the job of a schedule", ID{}, func() { err = e.prepare(t, now) })
+		bad := e.catchPanic("the job of a schedule", ID{}, func() { err = e.prepareTick(t, now) })
 		if err = cmp.Or(bad, err); err != nil {
-			e.refuse(t, err)
+			e.recordRefusal(t, err)
 		}
 	}
 	due = slices.DeleteFunc(due, func(t *tick) bool { return t.op == nil })
-	if !e.handIn(ctx, due) {
+	if !e.enqueueTicks(ctx, due) {
 		return false
 	}
 	done = true
 	for _, t := range due {
 		err := t.op.wait()
-		if off, ok := errors.AsType[*putOff](err); ok {
+		if off, ok := errors.AsType[*runsUnfinished](err); ok {
 			e.log.Info("a schedule waits for an earlier run", "schedule", t.Name, "error", err)
 			for _, id := range off.cancel {
-				if _, _, err := e.Cancel(ctx, t.tenant, id); err != nil && !gone(err) {
+				if _, _, err := e.Cancel(ctx, t.tenant, id); err != nil && !isGone(err) {
 					return false
 				}
 			}
@@ -441,15 +441,15 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 		}
 		switch {
 		case err == nil:
-			e.tellReplaced(t)
+			e.signalReplaced(t)
 		case err == errSkipped:
 			t.SkippedAt, t.LastError = now.Truncate(time.Millisecond).UTC(), nil
 			if t.op, err = t.change(t.tenant, t.was); err == nil {
 				err = e.commits.do(ctx, t.op)
 			}
-		case t.op.doc == nil && refused(err):
+		case t.op.document == nil && isRefusal(err):
 			e.log.Warn("a schedule's job was refused; its next chance is the next tick", "schedule", t.Name, "error", err)
-			if e.refuse(t, err); t.op == nil {
+			if e.recordRefusal(t, err); t.op == nil {
 				continue
 			}
 			err = e.commits.do(ctx, t.op)
@@ -461,7 +461,7 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 	return done && len(due) == all
 }
 
-func (e *Engine) handIn(ctx context.Context, due []*tick) bool {
+func (e *Engine) enqueueTicks(ctx context.Context, due []*tick) bool {
 	for _, t := range due {
 		if err := e.commits.put(ctx, t.op); err != nil {
 			return false
@@ -470,8 +470,8 @@ func (e *Engine) handIn(ctx context.Context, due []*tick) bool {
 	return true
 }
 
-// refuse makes the tick end without a job. Without an op if that can't be written down.
-func (e *Engine) refuse(t *tick, err error) {
+// recordRefusal makes the tick end without a job. Without an op if that can't be written down.
+func (e *Engine) recordRefusal(t *tick, err error) {
 	p, ok := errors.AsType[*Problem](err)
 	if existing, same := errors.AsType[*Existing](err); same {
 		p = existing.problem()
@@ -484,10 +484,10 @@ func (e *Engine) refuse(t *tick, err error) {
 	}
 }
 
-// refused reports whether a submission will not be taken as it is, or not now, by a store
+// isRefusal reports whether a submission will not be taken as it is, or not now, by a store
 // that works.
-func refused(err error) bool {
-	_, unknown := errors.AsType[*UnknownParent](err)
+func isRefusal(err error) bool {
+	_, unknown := errors.AsType[*UnknownDependency](err)
 	_, existing := errors.AsType[*Existing](err)
 	return unknown || existing || errors.Is(err, ErrQueueFull) || errors.Is(err, ErrConflict) && err != error(ErrConflict)
 }

@@ -14,8 +14,8 @@ import (
 
 // This file is what people do with a schedule, besides writing it whole.
 
-// MakeSchedule is PutSchedule for a name that is new; a problem with Conflict if it is not.
-func (e *Engine) MakeSchedule(ctx context.Context, tenant string, s Schedule) (Schedule, error) {
+// CreateSchedule is PutSchedule for a name that is new; a problem with Conflict if it is not.
+func (e *Engine) CreateSchedule(ctx context.Context, tenant string, s Schedule) (Schedule, error) {
 	if !WellFormedName(s.Name) {
 		return s, noSchedule(s.Name)
 	}
@@ -62,15 +62,15 @@ func (e *Engine) RunSchedule(ctx context.Context, tenant, name string) (Job, err
 			return Job{}, err
 		}
 		t := &tick{Schedule: s, tenant: tenant, was: all[i].Data}
-		if err := e.prepare(t, time.Now()); err != nil {
+		if err := e.prepareTick(t, time.Now()); err != nil {
 			return Job{}, err
 		}
 		err = e.commits.do(ctx, t.op)
 		existing, same := errors.AsType[*Existing](err)
-		_, off := errors.AsType[*putOff](err)
-		switch _, unknown := errors.AsType[*UnknownParent](err); {
+		_, off := errors.AsType[*runsUnfinished](err)
+		switch _, unknown := errors.AsType[*UnknownDependency](err); {
 		case err == nil:
-			e.tellReplaced(t)
+			e.signalReplaced(t)
 			return t.op.change.Job, nil
 		case same:
 			return Job{}, existing.problem()
@@ -79,7 +79,7 @@ func (e *Engine) RunSchedule(ctx context.Context, tenant, name string) (Job, err
 		case unknown:
 			return Job{}, newProblem(Conflict, "Not submitted", "The job is to wait for one that is no longer there.")
 		case err != error(ErrConflict): // else it was changed or fired meanwhile
-			return Job{}, e.unavailable(err)
+			return Job{}, e.storeProblem(err)
 		}
 	}
 }

@@ -45,15 +45,15 @@ func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*
 	o := newOp(&Change{})
 	o.queue = c
 	if err := e.commits.do(ctx, o); err != nil {
-		return e.unavailable(err)
+		return e.storeProblem(err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.learnLocked(queue, set)
+	e.cacheSettingsLocked(queue, set)
 	for _, c := range e.claimers {
-		c.hungry = true
+		c.wantsJobs = true
 	}
-	e.commits.kick(true)
+	e.commits.trigger(true)
 	return nil
 }
 
@@ -87,30 +87,30 @@ func (e *Engine) Resume(ctx context.Context, tenant, name string) error {
 	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error { s.Paused = nil; return nil })
 }
 
-// learnLocked takes over settings that are stored.
-func (e *Engine) learnLocked(name QueueName, set QueueSettings) {
+// cacheSettingsLocked takes over settings that are stored.
+func (e *Engine) cacheSettingsLocked(name QueueName, set QueueSettings) {
 	e.settings[name] = set
 	old := e.buckets[name]
 	switch {
 	case set.Rate.N == 0:
 		delete(e.buckets, name)
 	case old == nil || old.rate != set.Rate:
-		e.buckets[name] = &bucket{rate: set.Rate, tokens: float64(set.Rate.N), at: time.Now()}
+		e.buckets[name] = &tokenBucket{rate: set.Rate, tokens: float64(set.Rate.N), at: time.Now()}
 	}
 }
 
 const (
-	tidyEvery = time.Minute
-	tidyPause = time.Second // between deletions of jobs
-	tidyLot   = 500         // jobs deleted in one transaction
-	maxLog    = 20_000_000  // events kept at the most, about 2 GB
+	retentionInterval = time.Minute
+	deletionPause     = time.Second // between deletions of jobs
+	deletionBatch     = 500         // jobs deleted in one transaction
+	maxLogEvents      = 20_000_000  // events kept at the most, about 2 GB
 )
 
-// tidyLog deletes events that have been kept for their time.
-func (e *Engine) tidyLog(ctx context.Context) {
+// trimLog deletes events that have been kept for their time.
+func (e *Engine) trimLog(ctx context.Context) {
 	seq, err := e.seqBefore(ctx, time.Now().Add(-e.logAge))
-	if head := e.store.Head().Seq; head > maxLog {
-		seq = max(seq, head-maxLog)
+	if head := e.store.Head().Seq; head > maxLogEvents {
+		seq = max(seq, head-maxLogEvents)
 	}
 	if err == nil {
 		_, err = e.store.Trim(ctx, Trim{Seq: seq})
@@ -126,21 +126,21 @@ type retention struct {
 	next time.Time  // the earliest RetainedUntil, or before; the zero time at the start
 }
 
-// tidyJobs deletes jobs that have been kept for their time, and returns when it has to look
+// deleteExpiredJobs deletes jobs that have been kept for their time, and returns when it has to look
 // again.
-func (e *Engine) tidyJobs(ctx context.Context, now time.Time) (next time.Time) {
-	r := &e.retain
+func (e *Engine) deleteExpiredJobs(ctx context.Context, now time.Time) (next time.Time) {
+	r := &e.retention
 	r.mu.Lock()
 	next = r.next
 	if next.After(now) {
 		r.mu.Unlock()
 		return next
 	}
-	r.next = now.Add(tidyEvery) // what ends from now on may bring it forward
+	r.next = now.Add(retentionInterval) // what ends from now on may bring it forward
 	r.mu.Unlock()
 	var err error
-	for n := tidyLot; err == nil && n == tidyLot && ctx.Err() == nil; {
-		n, err = e.store.Trim(ctx, Trim{Retained: now, Limit: tidyLot})
+	for n := deletionBatch; err == nil && n == deletionBatch && ctx.Err() == nil; {
+		n, err = e.store.Trim(ctx, Trim{Retained: now, Limit: deletionBatch})
 	}
 	var page Page
 	if err == nil {
@@ -152,14 +152,14 @@ func (e *Engine) tidyJobs(ctx context.Context, now time.Time) (next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !page.Wake.IsZero() {
-		r.next = earlier(r.next, maxTime(page.Wake, now.Add(tidyPause)))
+		r.next = earlierTime(r.next, laterTime(page.Wake, now.Add(deletionPause)))
 	}
 	return r.next
 }
 
-// retainUntil notes when a job that has ended is to be deleted.
-func (e *Engine) retainUntil(at time.Time) {
-	r := &e.retain
+// scheduleDeletion notes when a job that has ended is to be deleted.
+func (e *Engine) scheduleDeletion(at time.Time) {
+	r := &e.retention
 	r.mu.Lock()
 	brought := at.Before(r.next)
 	if brought {
@@ -167,7 +167,7 @@ func (e *Engine) retainUntil(at time.Time) {
 	}
 	r.mu.Unlock()
 	if brought {
-		e.tending.by(at)
+		e.upkeepAlarm.setBy(at)
 	}
 }
 

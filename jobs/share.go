@@ -15,7 +15,7 @@ import "maps"
 type Share struct {
 	Free    int  // slots that are free
 	Several bool // there are several tenants
-	held    map[holder]int
+	used    map[holder]int
 }
 
 // holder is who holds slots: a tenant, or a fair key in one of its queues.
@@ -25,26 +25,26 @@ type holder struct{ tenant, queue, key string }
 func (s *Share) Fits(queue QueueName, key string) bool {
 	left := s.Free - 1 // for others, if it does
 	if s.Several {
-		n := s.held[holder{tenant: queue.Tenant}]
+		n := s.used[holder{tenant: queue.Tenant}]
 		if left -= n + 1; left < 0 && n > 0 {
 			return false
 		}
 	}
-	if n := s.held[holder{queue.Tenant, queue.Name, key}]; key != "" && n > 0 && n+1 > left {
+	if n := s.used[holder{queue.Tenant, queue.Name, key}]; key != "" && n > 0 && n+1 > left {
 		return false
 	}
 	return s.Free > 0
 }
 
-// Take gives a slot to a job.
-func (s *Share) Take(queue QueueName, key string) { s.move(queue, key, 1) }
+// Acquire gives a slot to a job.
+func (s *Share) Acquire(queue QueueName, key string) { s.add(queue, key, 1) }
 
-// give takes it back.
-func (s *Share) give(queue QueueName, key string) { s.move(queue, key, -1) }
+// release takes it back.
+func (s *Share) release(queue QueueName, key string) { s.add(queue, key, -1) }
 
-func (s *Share) move(queue QueueName, key string, n int) {
-	if s.held == nil {
-		s.held = map[holder]int{}
+func (s *Share) add(queue QueueName, key string, n int) {
+	if s.used == nil {
+		s.used = map[holder]int{}
 	}
 	s.Free -= n
 	who := []holder{{tenant: queue.Tenant}, {queue.Tenant, queue.Name, key}}
@@ -52,13 +52,13 @@ func (s *Share) move(queue QueueName, key string, n int) {
 		who = who[:1]
 	}
 	for _, h := range who {
-		if s.held[h] += n; s.held[h] == 0 {
-			delete(s.held, h)
+		if s.used[h] += n; s.used[h] == 0 {
+			delete(s.used, h)
 		}
 	}
 }
 
 // clone is a share for a claim, which may come to nothing.
 func (s *Share) clone(several bool) *Share {
-	return &Share{Free: s.Free, Several: several, held: maps.Clone(s.held)}
+	return &Share{Free: s.Free, Several: several, used: maps.Clone(s.used)}
 }

@@ -166,7 +166,7 @@ func (d *specDocument) spec() (Spec, error) {
 	if s.Retention, err = duration("/retention", d.Retention, DefaultRetention, time.Second, maxHorizon); err != nil {
 		return s, err
 	}
-	if err := d.lines(&s); err != nil {
+	if err := d.ordering(&s); err != nil {
 		return s, err
 	}
 	if d.Retry != nil {
@@ -217,8 +217,8 @@ func parseRunAt(text string) (time.Time, error) {
 	return at, nil
 }
 
-// lines reads what decides when the job's turn is.
-func (d *specDocument) lines(s *Spec) error {
+// ordering reads what decides when the job's turn is.
+func (d *specDocument) ordering(s *Spec) error {
 	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/key": d.Key} {
 		if key != "" && (!plainText(key) || len(key) > maxTag) {
 			return invalid(pointer, "must be up to %d bytes of text without control characters", maxTag)

@@ -151,7 +151,7 @@ type Change struct {
 	// Job says which job (N and ID) and holds the values of Fields. A change
 	// without If.State inserts the job.
 	Job    Job
-	If     Guard
+	If     Condition
 	Fields Field
 	Event  Event // Type and Data; the store sets the rest. With no Type nothing is told
 
@@ -161,10 +161,10 @@ type Change struct {
 	Follow func(job *Job) []*Change
 
 	// With an insert only:
-	Key   *Key            // bound to the job in the same transaction
-	After []ID            // the job waits until these have succeeded: its WakeAt is set when it is known
-	With  *DocumentChange // written together with the job: neither is stored without the other
-	Retry *Retry          // the job repeats Job.RetryOf, which then names it as its retry; nil where that is not to be noted
+	Key      *Key            // bound to the job in the same transaction
+	After    []ID            // the job waits until these have succeeded: its WakeAt is set when it is known
+	Document *DocumentChange // written together with the job: neither is stored without the other
+	Retry    *Retry          // the job repeats Job.RetryOf, which then names it as its retry; nil where that is not to be noted
 
 	// Peers are jobs that decide about the insertion; with FieldQueue, about the change of queue.
 	Peers []*Peers
@@ -174,7 +174,7 @@ type Change struct {
 
 	output *outputPiece // of an output event that is still growing
 
-	Err      error // outcome: nil, ErrConflict, ErrQueueFull, ErrOrderTaken, *KeyTaken, *Existing, *UnknownParent, ErrDamaged or what Peers.Decide said
+	Err      error // outcome: nil, ErrConflict, ErrQueueFull, ErrOrderTaken, *KeyTaken, *Existing, *UnknownDependency, ErrDamaged or what Peers.Decide said
 	Position int64 // outcome of an insert: its place in its queue, 0 if it is not queued
 }
 
@@ -195,8 +195,8 @@ type DocumentChange struct {
 	Err error // outcome: nil, ErrConflict or ErrDamaged
 }
 
-// Guard is what must be true of a job for a change to apply.
-type Guard struct {
+// Condition is what must be true of a job for a change to apply.
+type Condition struct {
 	State   State
 	Lease   string
 	Version uint64 // 0 for any; a job that does not run can be moved and retagged without a change of its state
@@ -205,8 +205,8 @@ type Guard struct {
 // Retry says how an insertion repeats a job. If that has a retry already, which is still
 // kept and was asked for in the same way, the outcome is *Existing with it.
 type Retry struct {
-	Again bool   // make another one although there is one
-	As    []byte // what the retry has of its own, like another input; nil if nothing, which every retry that is there stands for
+	Force       bool   // make another one although there is one
+	Fingerprint []byte // what the retry has of its own, like another input; nil if nothing, which every retry that is there stands for
 }
 
 // Peers are the jobs of the same tenant that share a key with the job of a change. The store
@@ -216,7 +216,7 @@ type Retry struct {
 type Peers struct {
 	UniqueKey []byte    // those with this Job.UniqueKey
 	Schedule  string    // or those with this Job.Schedule
-	Kept      bool      // finished ones too: of these the newest of each state
+	Finished  bool      // finished ones too: of these the newest of each state
 	Since     time.Time // only those accepted after it
 	Decide    func(peers []Job) ([]*Change, error)
 }
@@ -254,8 +254,8 @@ type Claim struct {
 	Limited bool  // outcome: there are ready jobs that a limit held back
 }
 
-// Draws reports whether a claim takes jobs of a lane, as far as its limits let it.
-func (c *Claim) Draws(l Lane) bool {
+// Covers reports whether a claim takes jobs of a lane, as far as its limits let it.
+func (c *Claim) Covers(l Lane) bool {
 	among := func(sorted []string, name string) bool {
 		_, found := slices.BinarySearch(sorted, name)
 		return found
@@ -265,18 +265,18 @@ func (c *Claim) Draws(l Lane) bool {
 
 // Filter selects jobs for List. Empty members select all.
 type Filter struct {
-	Tenant string
-	IDs    []ID // only these, as far as they exist
-	States []State
-	Queue  string
-	Kind   string
-	Tag    string
-	Parent ID
-	After  ID     // only jobs that were to run after this one, which has not succeeded so far
-	Ahead  ID     // only jobs that this one was to run after, and that have not succeeded so far
-	Text   string // only jobs with this text, in any case, in their input, tags, kind, id or error
-	Before uint64 // only jobs with a smaller N; 0 for no bound
-	Limit  int
+	Tenant       string
+	IDs          []ID // only these, as far as they exist
+	States       []State
+	Queue        string
+	Kind         string
+	Tag          string
+	Parent       ID
+	DependsOn    ID     // only jobs that were to run after this one, which has not succeeded so far
+	DependencyOf ID     // only jobs that this one was to run after, and that have not succeeded so far
+	Text         string // only jobs with this text, in any case, in their input, tags, kind, id or error
+	Before       uint64 // only jobs with a smaller N; 0 for no bound
+	Limit        int
 
 	// Due selects jobs whose WakeAt is not after it, earliest first; all but Limit is then
 	// ignored.
@@ -320,7 +320,7 @@ type ReadQuery struct {
 // not. Those reads take what there is to be had: the first does not fail with ErrTrimmed.
 // The zero value is for the first.
 type Walk struct {
-	Seqs []uint64 // of the events, from the oldest that is kept to the newest at the first read
-	Cut  bool     // the log no longer holds all behind the After of the first read
-	Done bool     // the first read was made
+	Seqs    []uint64 // of the events, from the oldest that is kept to the newest at the first read
+	Trimmed bool     // the log no longer holds all behind the After of the first read
+	Done    bool     // the first read was made
 }

@@ -47,7 +47,7 @@ func (e *Engine) checkHidden(s *Spec) error {
 	for _, at := range placeholders(s.Input, e.maskedNames()) {
 		refused = append(refused, invalid("/input"+at, "stands for a hidden value; write the value or leave it out"))
 	}
-	return together(refused...)
+	return joinProblems(refused...)
 }
 
 // insertion is the change that submits a job.
@@ -63,7 +63,7 @@ func (e *Engine) submit(ctx context.Context, s Spec, c *Change) (Accepted, error
 	}
 	o := newOp(c)
 	err := e.commits.submit(ctx, o)
-	if unknown, ok := errors.AsType[*UnknownParent](err); ok {
+	if unknown, ok := errors.AsType[*UnknownDependency](err); ok {
 		i := slices.Index(s.After, unknown.ID)
 		return Accepted{}, invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
 	}
@@ -79,7 +79,7 @@ func (e *Engine) submit(ctx context.Context, s Spec, c *Change) (Accepted, error
 		return Accepted{Job: existing.Job, Existing: true}, nil
 	}
 	if err != nil {
-		return Accepted{}, e.unavailable(err)
+		return Accepted{}, e.storeProblem(err)
 	}
 	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
 }
@@ -109,7 +109,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	}
 	depth := MaxDepth
 	if s.inside {
-		depth += wrapping
+		depth += extraDepth
 	}
 	var err error
 	if s.Input, err = jsonMember("/input", s.Input, depth); err != nil {

@@ -114,7 +114,7 @@ func (e *Engine) uniquePeers(j *Job) []*Peers {
 		return nil
 	}
 	u := j.Unique
-	p := &Peers{UniqueKey: j.UniqueKey, Kept: u.While == "kept" && j.RetryOf == (ID{})} // a retry repeats one that is kept
+	p := &Peers{UniqueKey: j.UniqueKey, Finished: u.While == "kept" && j.RetryOf == (ID{})} // a retry repeats one that is kept
 	if u.Within > 0 {
 		p.Since = j.CreatedAt.Add(-time.Duration(u.Within))
 	}
@@ -137,17 +137,17 @@ func (e *Engine) replace(peers []Job) (list []*Change, err error) {
 			return nil, newProblem(Conflict, "Not replaced", "The job %s is the same and runs; nothing was stored. Cancel it first, or wait for its end.", old.ID)
 		}
 		if !old.State.Final() {
-			c := finish(old, Guard{State: old.State, Version: old.Version}, Cancelled, ByUser, 0)
-			c.Follow = e.tellFollow(JobCancelled, time.Now().Truncate(time.Millisecond))
+			c := finish(old, Condition{State: old.State, Version: old.Version}, Cancelled, ByUser, 0)
+			c.Follow = e.followWithDeliveries(JobCancelled, time.Now().Truncate(time.Millisecond))
 			list = append(list, c)
 		}
 	}
 	return list, nil
 }
 
-// tellFollow makes the deliveries that an event causes, of a change that is not of the batch
+// followWithDeliveries makes the deliveries that an event causes, of a change that is not of the batch
 // itself but follows from one.
-func (e *Engine) tellFollow(t EventType, at time.Time) func(*Job) []*Change {
+func (e *Engine) followWithDeliveries(t EventType, at time.Time) func(*Job) []*Change {
 	return func(job *Job) []*Change {
 		if _, ok := e.handler(KindWebhook); !ok {
 			return nil

@@ -8,18 +8,18 @@ import (
 
 // alarm calls a function at times that can be brought forward.
 type alarm struct {
-	earlier chan time.Time
+	times chan time.Time
 }
 
 func newAlarm() alarm { return alarm{make(chan time.Time, 1)} }
 
-// by makes the alarm go off no later than at.
-func (a alarm) by(at time.Time) {
+// setBy makes the alarm go off no later than at.
+func (a alarm) setBy(at time.Time) {
 	for {
 		select {
-		case a.earlier <- at:
+		case a.times <- at:
 			return
-		case other := <-a.earlier:
+		case other := <-a.times:
 			if other.Before(at) {
 				at = other
 			}
@@ -38,7 +38,7 @@ func (a alarm) run(ctx context.Context, ring func(context.Context) time.Time) {
 		select {
 		case <-ctx.Done():
 			return
-		case at := <-a.earlier:
+		case at := <-a.times:
 			if next.IsZero() || at.Before(next) {
 				next = at
 				timer.Reset(time.Until(next))
@@ -66,7 +66,7 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 		var ops []*op
 		for _, job := range page.Jobs {
 			var c *Change
-			if e.guarded("what is due of a job", job.ID, func() { c = due(job, now) }) == nil && c != nil {
+			if e.catchPanic("what is due of a job", job.ID, func() { c = dueChange(job, now) }) == nil && c != nil {
 				o := newOp(c)
 				if e.commits.put(ctx, o) == nil {
 					ops = append(ops, o)
@@ -86,7 +86,7 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 				done++
 			}
 			if err == nil && o.change.If.State == Running {
-				e.tell(o.change.If.Lease, errRevoked)
+				e.signalRun(o.change.If.Lease, errRevoked)
 			}
 		}
 		if len(page.Jobs) == 0 {

@@ -20,18 +20,18 @@ type WorkerSpec struct {
 type Directive string
 
 const (
-	Go        Directive = "none"      // work
-	Quiet     Directive = "quiet"     // take no further jobs, finish those it has
-	Terminate Directive = "terminate" // give its jobs back and end
+	DirectiveRun       Directive = "none"      // work
+	DirectiveQuiet     Directive = "quiet"     // take no further jobs, finish those it has
+	DirectiveTerminate Directive = "terminate" // give its jobs back and end
 )
 
 // LeaseState is what a worker should do about one lease.
 type LeaseState string
 
 const (
-	Ok     LeaseState = "ok"
-	Cancel LeaseState = "cancel" // stop; what is completed within CancelGrace still counts
-	Lost   LeaseState = "lost"   // stop; nothing it says about the job counts
+	LeaseOK     LeaseState = "ok"
+	LeaseCancel LeaseState = "cancel" // stop; what is completed within CancelGrace still counts
+	LeaseGone   LeaseState = "lost"   // stop; nothing it says about the job counts
 )
 
 // worker is a registered outside worker. It lives in memory: one that the hub forgot
@@ -45,11 +45,11 @@ type worker struct {
 	kinds     []string        // sorted
 	queues    []string        // sorted
 	holds     map[string]bool // leases
-	asking    int             // leases that claims under way ask for
+	claiming  int             // leases that claims under way ask for
 	lost      []string        // tokens of leases that it has not been told of
 	calls     int             // leases and beats that are served
-	parked    int             // of these, how many wait
-	news      bool            // there is a command that no call has brought it yet
+	waiting   int             // of these, how many wait
+	hasNews   bool            // there is a command that no call has brought it yet
 	wake      chan struct{}   // closed and replaced when news comes
 }
 
@@ -62,8 +62,8 @@ type WorkerInfo struct {
 	Running   []ID // jobs that it holds
 }
 
-// Leased is what a lease or beat call brings.
-type Leased struct {
+// LeaseReply is what a lease or beat call brings.
+type LeaseReply struct {
 	Jobs      []Job
 	Leases    map[string]LeaseState // by token
 	Directive Directive
@@ -71,7 +71,7 @@ type Leased struct {
 
 // LeaseTime is how long a worker may be silent about a lease; it should renew after a
 // third of it.
-func (e *Engine) LeaseTime() time.Duration { return e.lease }
+func (e *Engine) LeaseTime() time.Duration { return e.leaseTime }
 
 // Workers lists the workers of a tenant.
 func (e *Engine) Workers(tenant string) (list []WorkerInfo) {
@@ -96,7 +96,7 @@ func (e *Engine) Workers(tenant string) (list []WorkerInfo) {
 func (e *Engine) Handlers() (kinds []string, slots, busy int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, p := range e.slots {
+	for _, p := range e.pools {
 		kinds = append(kinds, p.kinds...)
 		slots, busy = slots+p.size, busy+p.size-p.share.Free
 	}
@@ -108,11 +108,11 @@ func (e *Engine) Handlers() (kinds []string, slots, busy int) {
 func (e *Engine) LostLeases() int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.lost
+	return e.lostLeases
 }
 
-// Direct gives a worker a directive, which it hears at once if a call of it waits.
-func (e *Engine) Direct(tenant, id string, d Directive) error {
+// SetDirective gives a worker a directive, which it hears at once if a call of it waits.
+func (e *Engine) SetDirective(tenant, id string, d Directive) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w, err := e.workerLocked(tenant, id)
@@ -120,7 +120,7 @@ func (e *Engine) Direct(tenant, id string, d Directive) error {
 		return err
 	}
 	w.directive = d
-	e.newsLocked(id)
+	e.notifyWorkerLocked(id)
 	return nil
 }
 
@@ -132,8 +132,8 @@ func (e *Engine) Unregister(tenant, id string) error {
 	if err != nil {
 		return err
 	}
-	e.forgetLocked(w)
-	w.stir()
+	e.removeWorkerLocked(w)
+	w.wakeCalls()
 	return nil
 }
 
@@ -145,8 +145,8 @@ func (e *Engine) workerLocked(tenant, id string) (*worker, error) {
 	return w, nil
 }
 
-// callLocked counts a call of a worker in; leave counts it out.
-func (e *Engine) callLocked(tenant, id string) (leave func(), err error) {
+// countCallLocked counts a call of a worker in; leave counts it out.
+func (e *Engine) countCallLocked(tenant, id string) (leave func(), err error) {
 	w, err := e.workerLocked(tenant, id)
 	if err != nil {
 		return nil, err
@@ -158,72 +158,72 @@ func (e *Engine) callLocked(tenant, id string) (leave func(), err error) {
 	return func() { w.calls-- }, nil
 }
 
-// newsLocked wakes the waiting calls of a worker.
-func (e *Engine) newsLocked(id string) {
+// notifyWorkerLocked wakes the waiting calls of a worker.
+func (e *Engine) notifyWorkerLocked(id string) {
 	if w := e.workers[id]; w != nil {
-		w.news = true
-		w.stir()
+		w.hasNews = true
+		w.wakeCalls()
 	}
 }
 
-// stir makes the waiting calls of a worker look again.
-func (w *worker) stir() {
+// wakeCalls makes the waiting calls of a worker look again.
+func (w *worker) wakeCalls() {
 	close(w.wake)
 	w.wake = make(chan struct{})
 }
 
 // Lease waits until there is work for a worker, a command, or wait is over. It gives up
 // to most jobs, never more than the worker has free slots.
-func (e *Engine) Lease(ctx context.Context, tenant, id string, most int, wait time.Duration) (Leased, error) {
+func (e *Engine) Lease(ctx context.Context, tenant, id string, most int, wait time.Duration) (LeaseReply, error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	leave, err := e.callLocked(tenant, id)
+	leave, err := e.countCallLocked(tenant, id)
 	if err != nil {
-		return Leased{}, err
+		return LeaseReply{}, err
 	}
 	defer leave()
 	for {
 		w, err := e.workerLocked(tenant, id)
 		if err != nil {
-			return Leased{}, err
+			return LeaseReply{}, err
 		}
 		w.seen = time.Now()
 		over := false
-		if w.directive == Go && !e.draining {
-			jobs, done, err := e.parkLocked(ctx, w, most, timer.C)
+		if w.directive == DirectiveRun && !e.draining {
+			jobs, done, err := e.waitForJobsLocked(ctx, w, most, timer.C)
 			if len(jobs) > 0 || err != nil {
-				return Leased{Jobs: jobs, Leases: e.heldLocked(w, nil), Directive: w.directive}, err
+				return LeaseReply{Jobs: jobs, Leases: e.leaseStatesLocked(w, nil), Directive: w.directive}, err
 			}
 			over = done
-		} else if !w.news && w.directive != Terminate {
-			over = e.sleepLocked(ctx, w, timer.C)
+		} else if !w.hasNews && w.directive != DirectiveTerminate {
+			over = e.waitLocked(ctx, w, timer.C)
 		}
-		if w.news || over || w.directive == Terminate || ctx.Err() != nil {
-			w.news = false
-			return Leased{Leases: e.heldLocked(w, nil), Directive: w.directive}, nil
+		if w.hasNews || over || w.directive == DirectiveTerminate || ctx.Err() != nil {
+			w.hasNews = false
+			return LeaseReply{Leases: e.leaseStatesLocked(w, nil), Directive: w.directive}, nil
 		}
 	}
 }
 
-// parkLocked waits for jobs, a command or the end of the time. It unlocks meanwhile.
-func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-chan time.Time) (jobs []Job, done bool, err error) {
-	if e.freeLocked(w) <= 0 || w.news {
-		if w.news {
+// waitForJobsLocked waits for jobs, a command or the end of the time. It unlocks meanwhile.
+func (e *Engine) waitForJobsLocked(ctx context.Context, w *worker, most int, over <-chan time.Time) (jobs []Job, done bool, err error) {
+	if e.freeSlotsLocked(w) <= 0 || w.hasNews {
+		if w.hasNews {
 			return nil, false, nil
 		}
-		return nil, e.sleepLocked(ctx, w, over), nil
+		return nil, e.waitLocked(ctx, w, over), nil
 	}
 	got := make(chan []Job, 1)
-	c := &claimer{tenant: w.tenant, kinds: w.kinds, queues: w.queues, prefix: byWorker, hungry: true, worker: w,
-		want: func() int { return min(most, e.freeLocked(w)) }}
-	c.take = func(jobs []Job) {
-		e.unparkLocked(c)
+	c := &claimer{tenant: w.tenant, kinds: w.kinds, queues: w.queues, prefix: byWorker, wantsJobs: true, worker: w,
+		freeSlots: func() int { return min(most, e.freeSlotsLocked(w)) }}
+	c.assign = func(jobs []Job) {
+		e.removeClaimerLocked(c)
 		for _, j := range jobs {
 			w.holds[j.Lease] = true
-			e.leases[j.Lease] = newHeld(&Run{engine: e, job: j}, w.id, time.Now().Add(e.lease))
-			e.tending.by(e.leases[j.Lease].deadline())
+			e.leases[j.Lease] = newWorkerLease(&Run{engine: e, job: j}, w.id, time.Now().Add(e.leaseTime))
+			e.upkeepAlarm.setBy(e.leases[j.Lease].deadline())
 		}
 		for i := range jobs {
 			jobs[i].Input = jobs[i].Credentials.Join(jobs[i].Input)
@@ -231,9 +231,9 @@ func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-cha
 		got <- jobs
 	}
 	tried := make(chan struct{})
-	c.tried = tried
+	c.polled = tried
 	e.claimers = append(e.claimers, c)
-	e.commits.kick(true)
+	e.commits.trigger(true)
 	e.mu.Unlock()
 	select { // also a call that does not want to wait gets what is there
 	case <-tried:
@@ -242,34 +242,34 @@ func (e *Engine) parkLocked(ctx context.Context, w *worker, most int, over <-cha
 	case <-ctx.Done():
 	}
 	e.mu.Lock()
-	if len(got) == 0 && !w.news {
-		done = e.sleepLocked(ctx, w, over, got)
+	if len(got) == 0 && !w.hasNews {
+		done = e.waitLocked(ctx, w, over, got)
 	}
-	for c.asked != nil { // it is in a batch: see what comes of it
+	for c.claim != nil { // it is in a batch: see what comes of it
 		e.mu.Unlock()
-		e.commits.flush()
+		e.commits.waitForBatch()
 		e.mu.Lock()
 	}
-	e.unparkLocked(c)
+	e.removeClaimerLocked(c)
 	select {
 	case jobs = <-got:
 	default:
 	}
 	if ctx.Err() != nil { // nobody is there to hear of them
 		for _, j := range jobs {
-			e.dropLocked(j.Lease, false)
+			e.endLeaseLocked(j.Lease, false)
 		}
 		e.mu.Unlock()
 		e.giveBack(jobs)
 		e.mu.Lock()
-		return nil, true, e.unavailable(refusal{context.Cause(ctx)})
+		return nil, true, e.storeProblem(refusal{context.Cause(ctx)})
 	}
 	return jobs, done, nil
 }
 
-// freeLocked is how many jobs a worker can take besides those that it holds or that are
+// freeSlotsLocked is how many jobs a worker can take besides those that it holds or that are
 // being claimed for its other polls.
-func (e *Engine) freeLocked(w *worker) int { return w.Slots - len(w.holds) - w.asking }
+func (e *Engine) freeSlotsLocked(w *worker) int { return w.Slots - len(w.holds) - w.claiming }
 
 // giveBack releases jobs that their worker has never heard of.
 func (e *Engine) giveBack(jobs []Job) {
@@ -280,18 +280,18 @@ func (e *Engine) giveBack(jobs []Job) {
 	}
 }
 
-func (e *Engine) unparkLocked(c *claimer) {
+func (e *Engine) removeClaimerLocked(c *claimer) {
 	e.claimers = slices.DeleteFunc(e.claimers, func(other *claimer) bool { return other == c })
 }
 
-// sleepLocked unlocks until there is news for a worker, jobs, or no more time (true).
-func (e *Engine) sleepLocked(ctx context.Context, w *worker, over <-chan time.Time, got ...chan []Job) (done bool) {
+// waitLocked unlocks until there is news for a worker, jobs, or no more time (true).
+func (e *Engine) waitLocked(ctx context.Context, w *worker, over <-chan time.Time, got ...chan []Job) (done bool) {
 	wake, drained := w.wake, e.drained
-	w.parked++
+	w.waiting++
 	e.mu.Unlock()
 	defer func() {
 		e.mu.Lock()
-		w.parked--
+		w.waiting--
 		w.seen = time.Now()
 	}()
 	var jobs chan []Job
@@ -323,14 +323,14 @@ func (e *Engine) isDraining() bool {
 
 // Beat renews leases, by their tokens, and says what to do about each. With wait it
 // returns early on a command.
-func (e *Engine) Beat(ctx context.Context, tenant, id string, tokens []string, wait time.Duration) (Leased, error) {
+func (e *Engine) Beat(ctx context.Context, tenant, id string, tokens []string, wait time.Duration) (LeaseReply, error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	leave, err := e.callLocked(tenant, id)
+	leave, err := e.countCallLocked(tenant, id)
 	if err != nil {
-		return Leased{}, err
+		return LeaseReply{}, err
 	}
 	defer leave()
 	w := e.workers[id]
@@ -341,51 +341,51 @@ func (e *Engine) Beat(ctx context.Context, tenant, id string, tokens []string, w
 			if old := e.workers[h.worker]; old != nil && old != w {
 				delete(old.holds, lease)
 			}
-			h.worker, h.until = id, time.Now().Add(e.lease)
+			h.worker, h.until = id, time.Now().Add(e.leaseTime)
 			w.holds[lease] = true
-			e.tending.by(h.deadline())
+			e.upkeepAlarm.setBy(h.deadline())
 		}
 	}
-	if wait > 0 && !w.news && w.directive == Go {
-		e.sleepLocked(ctx, w, timer.C)
+	if wait > 0 && !w.hasNews && w.directive == DirectiveRun {
+		e.waitLocked(ctx, w, timer.C)
 	}
-	w.news = false
-	return Leased{Leases: e.heldLocked(w, tokens), Directive: w.directive}, nil
+	w.hasNews = false
+	return LeaseReply{Leases: e.leaseStatesLocked(w, tokens), Directive: w.directive}, nil
 }
 
-// heldLocked says what to do about leases: about those named, or all of the worker.
+// leaseStatesLocked says what to do about leases: about those named, or all of the worker.
 // To say that one should stop begins its grace.
-func (e *Engine) heldLocked(w *worker, tokens []string) map[string]LeaseState {
+func (e *Engine) leaseStatesLocked(w *worker, tokens []string) map[string]LeaseState {
 	states := map[string]LeaseState{}
 	for _, token := range w.lost {
-		states[token] = Lost
+		states[token] = LeaseGone
 	}
 	w.lost = nil
 	for _, token := range tokens {
 		_, lease, err := parseToken(token)
-		if states[token] = Lost; err == nil {
-			states[token] = e.stateLocked(w.tenant, lease)
+		if states[token] = LeaseGone; err == nil {
+			states[token] = e.leaseStateLocked(w.tenant, lease)
 		}
 	}
 	if tokens == nil {
 		for lease := range w.holds {
-			states[Token(&e.leases[lease].run.job)] = e.stateLocked(w.tenant, lease)
+			states[Token(&e.leases[lease].run.job)] = e.leaseStateLocked(w.tenant, lease)
 		}
 	}
 	return states
 }
 
-func (e *Engine) stateLocked(tenant, lease string) LeaseState {
+func (e *Engine) leaseStateLocked(tenant, lease string) LeaseState {
 	h := e.leases[lease]
 	if h == nil || h.run.job.Tenant != tenant {
-		return Lost
+		return LeaseGone
 	}
 	if !h.run.job.CancelRequested {
-		return Ok
+		return LeaseOK
 	}
-	if h.told.IsZero() {
-		h.told = time.Now()
-		e.tending.by(h.deadline())
+	if h.cancelSentAt.IsZero() {
+		h.cancelSentAt = time.Now()
+		e.upkeepAlarm.setBy(h.deadline())
 	}
-	return Cancel
+	return LeaseCancel
 }

@@ -65,7 +65,7 @@ func cancelBatchQuestion(job jobs.Job) view.Confirm {
 // leads to its page.
 func (s *Server) retryBatchForm(w http.ResponseWriter, r *http.Request) {
 	job, err := s.ofMany(w, r)
-	var again jobs.Again
+	var again jobs.RetryOptions
 	if err == nil {
 		again, err = s.onlyFailed(r, &job)
 	}
@@ -82,7 +82,7 @@ func (s *Server) retryBatchForm(w http.ResponseWriter, r *http.Request) {
 }
 
 // onlyFailed says what of a job that has ended is to be done again.
-func (s *Server) onlyFailed(r *http.Request, job *jobs.Job) (again jobs.Again, err error) {
+func (s *Server) onlyFailed(r *http.Request, job *jobs.Job) (again jobs.RetryOptions, err error) {
 	if !job.State.Final() {
 		return again, jobs.NewProblem(jobs.Conflict, "Not finished", "It is %s; what failed can be retried once it has ended.", job.State)
 	}

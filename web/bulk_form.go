@@ -187,7 +187,7 @@ func (s *Server) act(r *http.Request, action string, id jobs.ID) (bool, error) {
 		}
 	} else {
 		var accepted jobs.Accepted
-		if accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Caller: caller(r)}); err == nil {
+		if accepted, err = s.Engine.Retry(r.Context(), tenant(r), id, jobs.RetryOptions{Caller: caller(r)}); err == nil {
 			return !accepted.Existing, nil
 		}
 	}

@@ -97,7 +97,7 @@ func (s *Server) retryForm(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Input: input, Caller: caller(r)})
+	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, jobs.RetryOptions{Input: input, Caller: caller(r)})
 	if err != nil && input != nil {
 		s.editAgain(w, r, id, r.PostForm.Get("input"), err)
 		return

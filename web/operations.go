@@ -93,7 +93,7 @@ func (s *Server) charts(tenant string, reach view.Range, now time.Time) (view.Se
 	}
 	ended := s.series(tenant, "", of, now)
 	ended.Most = reach.Span
-	return ended, timesOf(s.Hub.Times.Series(tenant, of, merge, now), time.Duration(merge)*of.Width(), now)
+	return ended, timesOf(s.Hub.Latencies.Series(tenant, of, merge, now), time.Duration(merge)*of.Width(), now)
 }
 
 func timesOf(all []hub.Quantiles, step time.Duration, now time.Time) view.Times {
@@ -159,7 +159,7 @@ func (s *Server) queueModel(ctx context.Context, tenant, name string) (view.Queu
 		return m, pos, err
 	}
 	m.Queue = s.queueOf(queue, now)
-	m.Times = timesOf(s.Hub.Times.OfQueue(tenant, name, now), time.Minute, now)
+	m.Times = timesOf(s.Hub.Latencies.OfQueue(tenant, name, now), time.Minute, now)
 	failed, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: name, States: []jobs.State{jobs.Failed}, Limit: failuresShown})
 	if err != nil {
 		return m, pos, err

@@ -139,7 +139,7 @@ func (s *Server) directForm(d jobs.Directive) http.HandlerFunc {
 			return
 		}
 		if err == nil {
-			err = s.Engine.Direct(tenant(r), id, d)
+			err = s.Engine.SetDirective(tenant(r), id, d)
 		}
 		if err != nil {
 			s.failPage(w, r, err)

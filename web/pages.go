@@ -213,10 +213,10 @@ func (s *Server) eachPiece(ctx context.Context, job jobs.ID, take func([]*jobs.E
 	for {
 		events, err := s.Store.Read(ctx, q)
 		if err != nil || len(events) == 0 {
-			return q.Walk.Cut, err
+			return q.Walk.Trimmed, err
 		}
 		if err := take(events); err != nil {
-			return q.Walk.Cut, err
+			return q.Walk.Trimmed, err
 		}
 		q.After = events[len(events)-1].Seq
 	}

@@ -30,7 +30,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, jobs.Again{Input: in.Input, Targets: in.Targets, Again: in.Again, Key: key, Caller: caller(r)})
+	accepted, err := s.Engine.Retry(r.Context(), tenant(r), id, jobs.RetryOptions{Input: in.Input, Targets: in.Targets, Force: in.Again, Key: key, Caller: caller(r)})
 	if errors.Is(err, jobs.ErrQueueFull) {
 		if old, _, err := s.Store.Job(r.Context(), tenant(r), id); err == nil {
 			s.refuseFull(w, r, old.Tenant, old.Queue)

@@ -145,7 +145,7 @@ func (s *Server) makeScheduleForm(w http.ResponseWriter, r *http.Request) {
 	if len(form.Errors) > 0 { // say all that is wrong at once
 		err = s.Engine.CheckSchedule(tenant(r), &one)
 	} else {
-		one, err = s.Engine.MakeSchedule(r.Context(), tenant(r), one)
+		one, err = s.Engine.CreateSchedule(r.Context(), tenant(r), one)
 	}
 	if err != nil && !misfit(form, err) {
 		s.failPage(w, r, err)

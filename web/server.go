@@ -93,7 +93,7 @@ func New(c Config) *Server {
 	s.docs = s.documents()
 	s.routes()
 	s.views = s.liveViews()
-	c.Hub.Draw(s.render)
+	c.Hub.SetRenderer(s.render)
 	c.Engine.Handle(kindBatch, s.batchHandler())
 	return s
 }

@@ -91,7 +91,7 @@ func (s *Server) listWorkers(w http.ResponseWriter, r *http.Request) {
 // direct is POST /v1/workers/{id}/quiet and …/terminate; unregister DELETE /v1/workers/{id}.
 func (s *Server) direct(d jobs.Directive) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := s.Engine.Direct(tenant(r), r.PathValue("id"), d); err != nil {
+		if err := s.Engine.SetDirective(tenant(r), r.PathValue("id"), d); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -138,7 +138,7 @@ func (s *Server) leaseJobs(w http.ResponseWriter, r *http.Request) {
 		err = refused(ended)
 	}
 	if errors.Is(err, context.Canceled) && clientOf(r.Context()).Err() == nil { // the hub drains
-		leased, err = jobs.Leased{Leases: map[string]jobs.LeaseState{}, Directive: jobs.Go}, nil
+		leased, err = jobs.LeaseReply{Leases: map[string]jobs.LeaseState{}, Directive: jobs.DirectiveRun}, nil
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -175,7 +175,7 @@ func appendLeased(b []byte, j *jobs.Job) []byte {
 }
 
 // appendStates ends an answer with what to do about the leases and on the whole.
-func appendStates(b []byte, l jobs.Leased) []byte {
+func appendStates(b []byte, l jobs.LeaseReply) []byte {
 	b = appendLeases(append(b, ','), l.Leases)
 	b = appendText(append(b, `,"directive":`...), string(l.Directive))
 	return append(b, '}')

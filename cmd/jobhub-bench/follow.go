@@ -63,7 +63,7 @@ func (f *follower) run(ctx context.Context, h *hub.Hub, head func() jobs.Positio
 		case <-f.woken:
 		case <-ctx.Done():
 			ending = true
-			if err := h.Reach(context.Background(), head().Seq); err != nil {
+			if err := h.WaitFor(context.Background(), head().Seq); err != nil {
 				return err
 			}
 		}

@@ -195,7 +195,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.traces, err = spans.Open(ctx, tracing); err != nil {
 		return nil, err
 	}
-	opened, outbound := new(egress.Ranges), new(egress.Setting)
+	opened, outbound := new(egress.Ranges), new(egress.OutboundSetting)
 	if conf != nil { // what is left of the last run begins at once
 		if loops := conf.Loops(own); len(loops) > 0 {
 			return nil, fmt.Errorf("the configuration is not good:\n%w", loops)

@@ -17,8 +17,8 @@ const (
 
 // readBody reads a body into the room there is for it, and passes a streaming one on to out
 // as it arrives, without its content coding.
-func readBody(ctx context.Context, res *http.Response, room *part, out sink) ([]byte, error) {
-	k := &keeper{ctx: ctx, res: res, room: room}
+func readBody(ctx context.Context, res *http.Response, room *answerMemory, out outputRun) ([]byte, error) {
+	k := &bodyReader{ctx: ctx, res: res, room: room}
 	if streams(res.Header.Get("Content-Type")) {
 		k.relay(out)
 	}
@@ -31,17 +31,17 @@ func readBody(ctx context.Context, res *http.Response, room *part, out sink) ([]
 	return k.body, nil
 }
 
-// keeper reads a body and keeps all of it.
-type keeper struct {
+// bodyReader reads a body and keeps all of it.
+type bodyReader struct {
 	ctx  context.Context
 	res  *http.Response
-	room *part
+	room *answerMemory
 	body []byte
 	err  error // the end of it
 }
 
 // next reads a piece of up to most bytes.
-func (k *keeper) next(most int) []byte {
+func (k *bodyReader) next(most int) []byte {
 	if len(k.body) == cap(k.body) {
 		larger := nextSize(len(k.body), k.res.ContentLength, k.room.room())
 		if k.err = k.room.grow(k.ctx, larger); k.err != nil {
@@ -62,7 +62,7 @@ func (k *keeper) next(most int) []byte {
 }
 
 // Read implements io.Reader for what looks into the body.
-func (k *keeper) Read(p []byte) (int, error) {
+func (k *bodyReader) Read(p []byte) (int, error) {
 	if k.err != nil {
 		return 0, k.err
 	}
@@ -71,7 +71,7 @@ func (k *keeper) Read(p []byte) (int, error) {
 }
 
 // relay passes on what arrives, until the end or as far as it can be decoded.
-func (k *keeper) relay(out sink) {
+func (k *bodyReader) relay(out outputRun) {
 	var from io.Reader = k
 	if jobs.Gzipped(k.res.Header) {
 		z, err := gzip.NewReader(k)

@@ -23,15 +23,15 @@ var errBusy = errors.New("no memory for the answer in time")
 type Budget struct {
 	size int64
 
-	mu      sync.Mutex // protects the fields below, and held of every memory
-	used    int64
-	beyond  *memory // the attempt that may go beyond; nil for none
-	waiting []*claim
-	moved   time.Time // when one that waited was last granted
+	mu        sync.Mutex // protects the fields below, and held of every memory
+	used      int64
+	overdrawn *memory // the attempt that may go beyond; nil for none
+	waiting   []*memoryRequest
+	moved     time.Time // when one that waited was last granted
 }
 
-// claim is a wait for memory.
-type claim struct {
+// memoryRequest is a wait for memory.
+type memoryRequest struct {
 	by      *memory
 	bytes   int64
 	granted chan struct{}
@@ -43,14 +43,14 @@ func NewBudget(size int64) *Budget { return &Budget{size: size} }
 // shared is the budget of callers that were given none.
 var shared = NewBudget(DefaultBudget)
 
-// take waits until there is room for an attempt's answers.
-func (b *Budget) take(ctx context.Context, m *memory, bytes int64) error {
+// acquire waits until there is room for an attempt's answers.
+func (b *Budget) acquire(ctx context.Context, m *memory, bytes int64) error {
 	b.mu.Lock()
-	if (len(b.waiting) == 0 || b.beyond == m) && b.grantLocked(m, bytes) {
+	if (len(b.waiting) == 0 || b.overdrawn == m) && b.grantLocked(m, bytes) {
 		b.mu.Unlock()
 		return nil
 	}
-	c := &claim{m, bytes, make(chan struct{})}
+	c := &memoryRequest{m, bytes, make(chan struct{})}
 	b.waiting = append(b.waiting, c)
 	b.mu.Unlock()
 
@@ -69,7 +69,7 @@ func (b *Budget) take(ctx context.Context, m *memory, bytes int64) error {
 }
 
 // await waits until a claim is granted, or long enough.
-func (b *Budget) await(ctx context.Context, c *claim) error {
+func (b *Budget) await(ctx context.Context, c *memoryRequest) error {
 	timer := time.NewTimer(maxWaitForRoom)
 	defer timer.Stop()
 	for {
@@ -90,27 +90,27 @@ func (b *Budget) await(ctx context.Context, c *claim) error {
 	}
 }
 
-// give returns some of what an attempt took.
-func (b *Budget) give(m *memory, bytes int64) {
+// release returns some of what an attempt took.
+func (b *Budget) release(m *memory, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= bytes
-	m.held -= bytes
-	if b.beyond == m && (m.held == 0 || b.used <= b.size) {
-		b.beyond = nil
+	m.acquired -= bytes
+	if b.overdrawn == m && (m.acquired == 0 || b.used <= b.size) {
+		b.overdrawn = nil
 	}
 	b.wakeLocked()
 }
 
 func (b *Budget) grantLocked(m *memory, bytes int64) bool {
-	if b.used+bytes > b.size && b.beyond != m {
-		if b.beyond != nil {
+	if b.used+bytes > b.size && b.overdrawn != m {
+		if b.overdrawn != nil {
 			return false
 		}
-		b.beyond = m
+		b.overdrawn = m
 	}
 	b.used += bytes
-	m.held += bytes
+	m.acquired += bytes
 	return true
 }
 
@@ -120,7 +120,7 @@ func (b *Budget) wakeLocked() {
 	for first := true; first; {
 		first = false
 		for i, c := range b.waiting {
-			if (i == 0 || c.by == b.beyond) && b.grantLocked(c.by, c.bytes) {
+			if (i == 0 || c.by == b.overdrawn) && b.grantLocked(c.by, c.bytes) {
 				b.waiting = slices.Delete(b.waiting, i, i+1)
 				b.moved = time.Now()
 				close(c.granted)

@@ -40,7 +40,7 @@ type Options struct {
 	Own *egress.Own
 
 	// Outbound is how calls leave this machine, which may change; straight if nil.
-	Outbound *egress.Setting
+	Outbound *egress.OutboundSetting
 
 	// Route finds how the calls of jobs leave that came by a route of that path: a transport
 	// without the guard, and the largest answer in bytes, 0 for the default. Nil if there are none.
@@ -71,8 +71,8 @@ func HTTP(o Options) jobs.Handler {
 	}
 }
 
-// sink is the part of a jobs.Run that takes a streaming answer.
-type sink interface {
+// outputRun is the part of a jobs.Run that takes a streaming answer.
+type outputRun interface {
 	Output(stream string, p []byte)
 	Progress(p jobs.Progress)
 }
@@ -87,7 +87,7 @@ type caller struct {
 	upstreams http.RoundTripper // for origins that the operator wrote: not under the guard
 	wrap      func(http.RoundTripper) http.RoundTripper
 	route     func(path string) (http.RoundTripper, int64)
-	outbound  *egress.Setting
+	outbound  *egress.OutboundSetting
 	maxBody   int64
 	budget    *Budget
 }
@@ -131,26 +131,26 @@ func (c *caller) check(input jobs.Value, via jobs.Via) error {
 }
 
 // run makes one attempt: decode → request → (redirect …) → readBody → outcome.
-func (c *caller) run(ctx context.Context, job *jobs.Job, room *memory, out sink) (jobs.Result, error) {
+func (c *caller) run(ctx context.Context, job *jobs.Job, room *memory, out outputRun) (jobs.Result, error) {
 	in, err := decode(job.Input, c.guard, job.Via)
 	if err != nil {
 		return jobs.Result{}, egress.Never(err)
 	}
-	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), &part{memory: room}, out)
+	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), &answerMemory{memory: room}, out)
 	return jobs.Result{Response: kept}, err
 }
 
 // exchange sends a request and reads its answer.
-func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, room *part, out sink) (*jobs.Response, error) {
+func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, room *answerMemory, out outputRun) (*jobs.Response, error) {
 	req, err := in.request(ctx, attempt, key)
 	if err != nil { // decode let through what net/http does not take; the error may quote it
 		return nil, egress.Never(jobs.Invalid("/input", "can't be sent as an HTTP request; check url and headers"))
 	}
-	trip := &trip{caller: c, via: in.via, expect: in.expect, at: req.URL}
-	client := http.Client{Transport: trip, CheckRedirect: trip.redirect}
+	hops := &hopTransport{caller: c, via: in.via, expect: in.expect, at: req.URL}
+	client := http.Client{Transport: hops, CheckRedirect: hops.redirect}
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, broken(ctx, trip.at, err)
+		return nil, attemptError(ctx, hops.at, err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode < 200 { // what follows a 101 is no longer HTTP, and no server may pass such a status on
@@ -159,11 +159,11 @@ func (c *caller) exchange(ctx context.Context, in *input, attempt int, key strin
 	}
 	body, err := readBody(ctx, res, room, out)
 	if err != nil {
-		return nil, broken(ctx, trip.at, err)
+		return nil, attemptError(ctx, hops.at, err)
 	}
 	kept := &jobs.Response{Status: res.StatusCode, Header: endToEnd(res.Header), Body: body}
 	if length := res.Header.Get("Content-Length"); length != "" && in.method == http.MethodHead {
 		kept.Header.Set("Content-Length", length) // says something of what is not there
 	}
-	return kept, outcome(res, in.expect, in.via)
+	return kept, judgeAnswer(res, in.expect, in.via)
 }

@@ -15,9 +15,9 @@ import (
 // FanoutFailed is the code of a fan-out whose policy was not met.
 const FanoutFailed jobs.Code = "fanout_failed"
 
-// patience is how long a fan-out keeps its slot while it only waits for the next attempt
+// maxIdleWait is how long a fan-out keeps its slot while it only waits for the next attempt
 // at a target.
-const patience = time.Second
+const maxIdleWait = time.Second
 
 var errTargetTimeout = errors.New("the attempt at the target ran longer than its timeout")
 
@@ -40,8 +40,8 @@ func Fanout(o Options) jobs.Handler {
 	}
 }
 
-// teller is the part of a jobs.Run that a fan-out tells what it knows so far.
-type teller interface {
+// fanoutRun is the part of a jobs.Run that a fan-out tells what it knows so far.
+type fanoutRun interface {
 	Finally(f func())
 	Partial(result jobs.Value, p jobs.Progress)
 	Progress(p jobs.Progress)
@@ -50,15 +50,15 @@ type teller interface {
 // answer is how an attempt at a target ended.
 type answer struct {
 	*target
-	room *part
-	res  *jobs.Response
-	err  error
-	took time.Duration
+	room     *answerMemory
+	res      *jobs.Response
+	err      error
+	duration time.Duration
 }
 
 // fanOut makes one attempt at the job: launch → land … → decided, or put off until a
 // target is due again. It alone writes to the fan.
-func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Result, error) {
+func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out fanoutRun) (jobs.Result, error) {
 	f, err := decodeFan(job.Input, c.guard, job.Via)
 	if err == nil {
 		err = f.restore(job.Result)
@@ -69,27 +69,27 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 	// Each byte is kept as JSON, in the newest result and in the one that is being stored.
 	room := c.memory(4, job.Via)
 	out.Finally(room.release)
-	if known := (&part{memory: room}); f.kept() > 0 {
+	if known := (&answerMemory{memory: room}); f.kept() > 0 {
 		if err := known.grow(ctx, int(f.kept())); err != nil {
-			return jobs.Result{}, &jobs.Snooze{Delay: patience}
+			return jobs.Result{}, &jobs.Snooze{Delay: maxIdleWait}
 		}
-		known.settle(int(f.kept()))
+		known.finish(int(f.kept()))
 	}
 	calls, stop := context.WithCancel(ctx)
-	flying := 0
+	inFlight := 0
 	answers := make(chan answer, len(f.targets))
 	recall := func(take bool) { // ends the calls that are under way
 		stop()
-		for ; flying > 0; flying-- {
+		for ; inFlight > 0; inFlight-- {
 			if a := <-answers; take && !errors.Is(a.err, context.Canceled) {
-				f.land(a, job)
+				f.record(a, job)
 			}
 		}
 	}
 	defer recall(false)
 	out.Partial(f.result(), f.progress())
 	for {
-		if over, ok := f.decided(); over {
+		if over, ok := f.outcome(); over {
 			recall(false)
 			f.cancelRest()
 			p := f.progress()
@@ -99,13 +99,13 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 			out.Progress(p)
 			return jobs.Result{Value: f.result()}, f.verdict(ok)
 		}
-		due := f.launch(func(t *target) {
-			flying++
-			attempt := t.found.Attempts + 1
-			go func() { answers <- c.try(calls, t, job, attempt, &part{memory: room}) }()
+		due := f.startDue(func(t *target) {
+			inFlight++
+			attempt := t.result.Attempts + 1
+			go func() { answers <- c.callTarget(calls, t, job, attempt, &answerMemory{memory: room}) }()
 		})
 		wait := time.Until(due)
-		if flying == 0 && wait > patience {
+		if inFlight == 0 && wait > maxIdleWait {
 			return jobs.Result{}, &jobs.Snooze{Delay: wait}
 		}
 		var timer <-chan time.Time
@@ -114,9 +114,9 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 		}
 		select {
 		case a := <-answers:
-			flying--
-			f.land(a, job)
-			if over, _ := f.decided(); !over {
+			inFlight--
+			f.record(a, job)
+			if over, _ := f.outcome(); !over {
 				out.Partial(f.result(), f.progress())
 			}
 		case <-timer:
@@ -128,10 +128,10 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 
 // interrupted ends an attempt at the job from outside. A timeout counts as an attempt at
 // the targets that were being called; a restart of the hub does not.
-func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out teller, recall func(take bool)) (jobs.Result, error) {
+func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out fanoutRun, recall func(take bool)) (jobs.Result, error) {
 	var called []*target
 	for _, t := range f.targets {
-		if t.flying {
+		if t.inFlight {
 			called = append(called, t)
 		}
 	}
@@ -142,12 +142,12 @@ func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out teller, recall
 		f.cancelRest()
 	case errors.Is(cause, jobs.ErrTimeout):
 		for _, t := range called {
-			if t.flying {
-				t.flying = false
-				t.take(nil, timedOut(job.Timeout), job.Timeout, job)
+			if t.inFlight {
+				t.inFlight = false
+				t.record(nil, timedOut(job.Timeout), job.Timeout, job)
 			}
 		}
-		if over, ok := f.decided(); over {
+		if over, ok := f.outcome(); over {
 			f.cancelRest()
 			return jobs.Result{Value: f.result()}, f.verdict(ok)
 		}
@@ -156,38 +156,38 @@ func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out teller, recall
 	return jobs.Result{Value: f.result()}, cause
 }
 
-// launch calls the targets that are due, and returns when the next one is.
-func (f *fan) launch(call func(*target)) (due time.Time) {
+// startDue calls the targets that are due, and returns when the next one is.
+func (f *fan) startDue(call func(*target)) (due time.Time) {
 	now := time.Now()
 	for _, t := range f.targets {
 		switch {
-		case t.flying || t.found.State != "running" && t.found.State != "retrying":
-		case t.found.RetryAt.After(now):
-			if due.IsZero() || t.found.RetryAt.Before(due) {
-				due = t.found.RetryAt
+		case t.inFlight || t.result.State != "running" && t.result.State != "retrying":
+		case t.result.RetryAt.After(now):
+			if due.IsZero() || t.result.RetryAt.Before(due) {
+				due = t.result.RetryAt
 			}
 		default:
-			t.flying = true
-			t.found.State, t.found.Status, t.found.RetryAt = "running", nil, time.Time{}
+			t.inFlight = true
+			t.result.State, t.result.Status, t.result.RetryAt = "running", nil, time.Time{}
 			call(t)
 		}
 	}
 	return due
 }
 
-// land notes an answer. What is kept of it may be longer than what was read: then it may
+// record notes an answer. What is kept of it may be longer than what was read: then it may
 // not fit in any more.
-func (f *fan) land(a answer, job *jobs.Job) {
-	a.flying = false
+func (f *fan) record(a answer, job *jobs.Job) {
+	a.inFlight = false
 	if a.res != nil && f.kept()+expanded(a.res.Body) > a.room.most {
-		a.res, a.err = nil, together(a.room.most)
+		a.res, a.err = nil, answersTooLarge(a.room.most)
 	}
-	a.take(a.res, a.err, a.took, job)
+	a.record(a.res, a.err, a.duration, job)
 	if f.kept() > a.room.most {
-		a.found.Attempts--
-		a.take(nil, together(a.room.most), a.took, job)
+		a.result.Attempts--
+		a.record(nil, answersTooLarge(a.room.most), a.duration, job)
 	}
-	a.room.settle(len(a.found.Body))
+	a.room.finish(len(a.result.Body))
 }
 
 // expanded is about what a body takes as JSON: a control character six bytes, and what is no
@@ -205,7 +205,7 @@ func expanded(body []byte) int64 {
 	return n
 }
 
-func together(most int64) error {
+func answersTooLarge(most int64) error {
 	return egress.Never(jobs.NewProblem(jobs.TooLarge, "Answer too large",
 		"The answers of all targets together are larger than the %s that the hub keeps of one job. Ask for less at a time, or have the operator raise max_answer.", jobs.SizeText(most)))
 }
@@ -213,7 +213,7 @@ func together(most int64) error {
 // kept is the size of the answers so far.
 func (f *fan) kept() (n int64) {
 	for _, t := range f.targets {
-		n += int64(len(t.found.Body))
+		n += int64(len(t.result.Body))
 	}
 	return n
 }
@@ -226,8 +226,8 @@ func (f *fan) cancelRest() {
 	}
 }
 
-// try makes one attempt at a target.
-func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int, room *part) (a answer) {
+// callTarget makes one attempt at a target.
+func (c *caller) callTarget(ctx context.Context, t *target, job *jobs.Job, attempt int, room *answerMemory) (a answer) {
 	defer func() { // it runs in a goroutine of its own, where a panic would end the hub
 		if p := recover(); p != nil {
 			a = answer{target: t, err: &jobs.Failure{Problem: jobs.NewProblem("handler_failed", "The handler failed", "the handler panicked: %v", p)}}
@@ -239,7 +239,7 @@ func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int,
 		ctx = limited
 	}
 	began := time.Now()
-	res, err := c.exchange(ctx, t.in, attempt, job.ID.String()+"-"+t.name, room, deaf{})
+	res, err := c.exchange(ctx, t.in, attempt, job.ID.String()+"-"+t.name, room, noOutput{})
 	if errors.Is(err, errTargetTimeout) {
 		err = timedOut(t.timeout)
 	} else if err != nil && ctx.Err() != nil {
@@ -247,21 +247,21 @@ func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int,
 	}
 	if res != nil {
 		if res, err = decoded(ctx, res, room, err); res == nil {
-			err = broken(ctx, t.in.url, err)
+			err = attemptError(ctx, t.in.url, err)
 		}
 	}
 	if large, ok := errors.AsType[*jobs.Problem](err); ok && large.Code == jobs.TooLarge {
-		err = together(room.most)
+		err = answersTooLarge(room.most)
 	}
 	if res == nil {
-		room.settle(0)
+		room.finish(0)
 	}
 	return answer{t, room, res, err, time.Since(began)}
 }
 
 // decoded is an answer without its content coding, as the result has it; verdict is what is
 // known of it so far.
-func decoded(ctx context.Context, res *jobs.Response, room *part, verdict error) (*jobs.Response, error) {
+func decoded(ctx context.Context, res *jobs.Response, room *answerMemory, verdict error) (*jobs.Response, error) {
 	if !jobs.Gzipped(res.Header) {
 		return res, verdict
 	}
@@ -289,7 +289,7 @@ func (f *fan) verdict(ok bool) error {
 	succeeded, _, _ := f.count()
 	var failed []string
 	for _, t := range f.targets {
-		if t.found.State == "failed" && len(failed) < 10 {
+		if t.result.State == "failed" && len(failed) < 10 {
 			failed = append(failed, t.name)
 		}
 	}
@@ -305,8 +305,8 @@ func (f *fan) progress() jobs.Progress {
 	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d targets", n, len(f.targets)), Data: f.summary()}
 }
 
-// deaf takes no output: the answers of targets are not relayed.
-type deaf struct{}
+// noOutput takes no output: the answers of targets are not relayed.
+type noOutput struct{}
 
-func (deaf) Output(string, []byte)  {}
-func (deaf) Progress(jobs.Progress) {}
+func (noOutput) Output(string, []byte)  {}
+func (noOutput) Progress(jobs.Progress) {}

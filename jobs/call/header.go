@@ -21,9 +21,9 @@ func reserved(name string) bool {
 	return jobs.HopByHop(name)
 }
 
-// harmless reports whether a header may follow a redirect to another origin. Any
+// safeCrossOrigin reports whether a header may follow a redirect to another origin. Any
 // other one may be a credential, whatever its name.
-func harmless(name string) bool {
+func safeCrossOrigin(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Encoding",
 		"Content-Language", "Content-Type", "Idempotency-Key", "Jobhub-Attempt", "User-Agent":

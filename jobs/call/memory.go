@@ -11,15 +11,15 @@ import (
 // memory is the room for the answers of one attempt at a job: together they may have so
 // many bytes, each of which takes weight bytes of the budget.
 type memory struct {
-	budget *Budget
-	weight int64
-	most   int64
-	held   int64 // of the budget; protected by its mutex
+	budget   *Budget
+	weight   int64
+	most     int64
+	acquired int64 // of the budget; protected by its mutex
 
-	mu       sync.Mutex // protects the fields below, and read of every part
-	kept     int64      // bytes of the answers that are there
-	arriving int64      // of those under way
-	parts    []*part    // which these are, in the order in which they began
+	mu       sync.Mutex      // protects the fields below, and read of every part
+	kept     int64           // bytes of the answers that are there
+	arriving int64           // of those under way
+	parts    []*answerMemory // which these are, in the order in which they began
 }
 
 func (c *caller) memory(weight int64, via jobs.Via) *memory {
@@ -29,36 +29,36 @@ func (c *caller) memory(weight int64, via jobs.Via) *memory {
 // release gives all back, once nothing of the answers is in memory any more.
 func (m *memory) release() {
 	m.budget.mu.Lock()
-	held := m.held
+	held := m.acquired
 	m.budget.mu.Unlock()
-	m.budget.give(m, held)
+	m.budget.release(m, held)
 }
 
-// part is the room of one answer. One goroutine uses it.
-type part struct {
+// answerMemory is the room of one answer. One goroutine uses it.
+type answerMemory struct {
 	*memory
-	read, held int64
+	read, acquired int64
 }
 
 // grow waits for the memory of a longer buffer.
-func (p *part) grow(ctx context.Context, bytes int) error {
+func (p *answerMemory) grow(ctx context.Context, bytes int) error {
 	n := int64(bytes) * p.weight
-	if err := p.budget.take(ctx, p.memory, n); err != nil {
+	if err := p.budget.acquire(ctx, p.memory, n); err != nil {
 		return err
 	}
-	p.held += n
+	p.acquired += n
 	return nil
 }
 
 // shrink gives the memory of a buffer back.
-func (p *part) shrink(bytes int) {
+func (p *answerMemory) shrink(bytes int) {
 	n := int64(bytes) * p.weight
-	p.held -= n
-	p.budget.give(p.memory, n)
+	p.acquired -= n
+	p.budget.release(p.memory, n)
 }
 
 // count notes bytes that have arrived.
-func (p *part) count(n int) error {
+func (p *answerMemory) count(n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n == 0 {
@@ -76,7 +76,7 @@ func (p *part) count(n int) error {
 }
 
 // room is how many bytes may still come.
-func (p *part) room() int64 {
+func (p *answerMemory) room() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return max(p.roomLocked(), 0)
@@ -84,25 +84,25 @@ func (p *part) room() int64 {
 
 // roomLocked does not hold the others against the answer that began first: those that do
 // not fit in beside it are about to go.
-func (p *part) roomLocked() int64 {
+func (p *answerMemory) roomLocked() int64 {
 	if len(p.parts) > 0 && p.parts[0] == p {
 		return p.most - p.kept - p.read
 	}
 	return p.most - p.kept - p.arriving
 }
 
-// settle ends the reading of an answer and notes how many bytes are kept of it; without
+// finish ends the reading of an answer and notes how many bytes are kept of it; without
 // any, its memory is given back.
-func (p *part) settle(kept int) {
+func (p *answerMemory) finish(kept int) {
 	p.mu.Lock()
 	p.kept += int64(kept)
 	p.arriving -= p.read
 	p.read = 0
-	p.parts = slices.DeleteFunc(p.parts, func(other *part) bool { return other == p })
+	p.parts = slices.DeleteFunc(p.parts, func(other *answerMemory) bool { return other == p })
 	p.mu.Unlock()
 	if kept == 0 {
-		p.budget.give(p.memory, p.held)
-		p.held = 0
+		p.budget.release(p.memory, p.acquired)
+		p.acquired = 0
 	}
 }
 

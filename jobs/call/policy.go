@@ -35,9 +35,9 @@ func parsePolicy(text string, targets int) (policy, error) {
 	return policy{text: text, need: n, early: true}, nil
 }
 
-// decided reports whether it is over with so many successes and failures among all
+// outcome reports whether it is over with so many successes and failures among all
 // targets, and whether it succeeded.
-func (p policy) decided(succeeded, failed, total int) (over, ok bool) {
+func (p policy) outcome(succeeded, failed, total int) (over, ok bool) {
 	ok = succeeded >= p.need
 	if succeeded+failed == total {
 		return true, ok

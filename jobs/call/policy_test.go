@@ -27,7 +27,7 @@ func TestPolicy(t *testing.T) {
 			continue
 		}
 		for verdict := range strings.FieldsSeq(want) {
-			over, ok := p.decided(int(verdict[0]-'0'), int(verdict[1]-'0'), 3)
+			over, ok := p.outcome(int(verdict[0]-'0'), int(verdict[1]-'0'), 3)
 			got := "."
 			if over {
 				got = map[bool]string{true: "+", false: "-"}[ok]
@@ -117,6 +117,6 @@ func FuzzFan(f *testing.F) {
 		if err := json.Unmarshal(fan.result(), &v); err != nil {
 			t.Fatalf("%s: %v", fan.result(), err)
 		}
-		fan.decided()
+		fan.outcome()
 	})
 }

@@ -18,17 +18,17 @@ var (
 	errLocation  = errors.New("the redirect can't be followed")
 )
 
-// errMethod is a redirect that would turn a request with an effect into a GET.
-type errMethod struct {
+// methodChange is a redirect that would turn a request with an effect into a GET.
+type methodChange struct {
 	status   int
 	method   string
 	from, to *url.URL
 }
 
-func (e *errMethod) Error() string { return "the redirect changes the method" }
+func (e *methodChange) Error() string { return "the redirect changes the method" }
 
-// trip is the way of one attempt from one URL to the next.
-type trip struct {
+// hopTransport is the way of one attempt from one URL to the next.
+type hopTransport struct {
 	caller *caller
 	via    jobs.Via
 	expect []int
@@ -39,9 +39,9 @@ type trip struct {
 // RoundTrip sends the request of one hop. Only that to an upstream of the job's route goes
 // without the guard, and on connections that no other request shares. From a public server on,
 // all is public: nobody outside may send the hub into a range that was opened for its jobs.
-func (t *trip) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *hopTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
-	case egress.Listed(t.via.Upstreams, req.URL):
+	case egress.IsUpstream(t.via.Upstreams, req.URL):
 		return t.caller.upstream(t.via).RoundTrip(req)
 	case t.public:
 		return t.caller.public.RoundTrip(req)
@@ -56,20 +56,20 @@ func (t *trip) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // guard judges what the next hop may lead to.
-func (t *trip) guard() *egress.Guard {
+func (t *hopTransport) guard() *egress.Guard {
 	if t.public {
 		return t.caller.outside
 	}
 	return t.caller.guard
 }
 
-// routed reports whether the job came by a route. Then a redirect is an answer like any
+// cameByRoute reports whether the job came by a route. Then a redirect is an answer like any
 // other, as it would be without the job.
-func routed(via jobs.Via) bool { return len(via.Upstreams) > 0 }
+func cameByRoute(via jobs.Via) bool { return len(via.Upstreams) > 0 }
 
 // redirect decides about the next hop, as http.Client.CheckRedirect.
-func (t *trip) redirect(next *http.Request, done []*http.Request) error {
-	if slices.Contains(t.expect, next.Response.StatusCode) || routed(t.via) {
+func (t *hopTransport) redirect(next *http.Request, done []*http.Request) error {
+	if slices.Contains(t.expect, next.Response.StatusCode) || cameByRoute(t.via) {
 		return http.ErrUseLastResponse
 	}
 	if len(done) > maxRedirects {
@@ -77,7 +77,7 @@ func (t *trip) redirect(next *http.Request, done []*http.Request) error {
 	}
 	last := done[len(done)-1]
 	if status := next.Response.StatusCode; next.Method != last.Method && status != http.StatusSeeOther {
-		return &errMethod{status, last.Method, last.URL, next.URL}
+		return &methodChange{status, last.Method, last.URL, next.URL}
 	}
 	next.URL.RawQuery = egress.EscapeQuery(next.URL.RawQuery)
 	switch code, _ := t.guard().Refuses(next.URL); code {
@@ -94,7 +94,7 @@ func (t *trip) redirect(next *http.Request, done []*http.Request) error {
 	away := func(r *http.Request) bool { return egress.Origin(r.URL) != home }
 	if away(next) || slices.ContainsFunc(done, away) {
 		for name := range next.Header {
-			if !harmless(name) {
+			if !safeCrossOrigin(name) {
 				delete(next.Header, name)
 			}
 		}

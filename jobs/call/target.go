@@ -28,15 +28,15 @@ type fan struct {
 
 // target is one API that a fan-out calls.
 type target struct {
-	name    string
-	in      *input
-	timeout time.Duration // of one attempt; 0 for none but that of the job
-	found   found
-	flying  bool
+	name     string
+	in       *input
+	timeout  time.Duration // of one attempt; 0 for none but that of the job
+	result   targetResult
+	inFlight bool
 }
 
-// found is what is known of a target, as it stands in the result of the job.
-type found struct {
+// targetResult is what is known of a target, as it stands in the result of the job.
+type targetResult struct {
 	State    string        `json:"state"` // running, retrying, succeeded, failed or cancelled
 	Status   *int          `json:"status"`
 	Headers  jobs.Value    `json:"headers"`
@@ -47,11 +47,11 @@ type found struct {
 	RetryAt  time.Time     `json:"retry_at,omitzero"`
 }
 
-// around is how many levels of objects stand around the body of a target's answer.
-const around = 3
+// bodyDepth is how many levels of objects stand around the body of a target's answer.
+const bodyDepth = 3
 
 // append writes what is known, to its members in whole or without headers and body.
-func (k *found) append(b []byte, whole bool) []byte {
+func (k *targetResult) append(b []byte, whole bool) []byte {
 	number := func(name string, n *int64) {
 		if b = append(append(b, name...), "null"...); n != nil {
 			b = strconv.AppendInt(b[:len(b)-len("null")], *n, 10)
@@ -101,7 +101,7 @@ func decodeFan(data jobs.Value, g *egress.Guard, via jobs.Via) (*fan, error) {
 	f := &fan{}
 	for i, d := range doc.Targets {
 		at := fmt.Sprintf("/input/targets/%d", i)
-		t := &target{name: d.Name, found: found{State: "running"}}
+		t := &target{name: d.Name, result: targetResult{State: "running"}}
 		switch {
 		case !targetName.MatchString(d.Name):
 			return nil, jobs.Invalid(at+"/name", "must be a letter a-z and up to 63 of a-z 0-9 _ -")
@@ -140,8 +140,8 @@ func (f *fan) restore(result jobs.Value) error {
 		return nil
 	}
 	var known struct {
-		Targets  map[string]found `json:"targets"`
-		Repeated []string         `json:"repeated"`
+		Targets  map[string]targetResult `json:"targets"`
+		Repeated []string                `json:"repeated"`
 	}
 	if err := json.Unmarshal(result, &known); err != nil {
 		return err
@@ -150,7 +150,7 @@ func (f *fan) restore(result jobs.Value) error {
 	for _, t := range f.targets {
 		switch k := known.Targets[t.name]; k.State {
 		case "running", "retrying", "succeeded", "failed", "cancelled":
-			t.found = k
+			t.result = k
 		}
 	}
 	return nil
@@ -179,7 +179,7 @@ func repeat(old *jobs.Job, names []string, g *egress.Guard) (jobs.Value, error) 
 	f.repeated = names
 	for _, t := range f.targets {
 		if slices.Contains(names, t.name) {
-			t.found = found{State: "running"}
+			t.result = targetResult{State: "running"}
 		} else if !t.ended() {
 			t.cancel()
 		}
@@ -187,17 +187,17 @@ func repeat(old *jobs.Job, names []string, g *egress.Guard) (jobs.Value, error) 
 	return f.result(), nil
 }
 
-func (t *target) ended() bool { return t.found.State == "succeeded" || t.found.State == "failed" }
+func (t *target) ended() bool { return t.result.State == "succeeded" || t.result.State == "failed" }
 
 // cancel ends a target without an answer.
 func (t *target) cancel() {
-	t.found = found{State: "cancelled", Attempts: t.found.Attempts}
+	t.result = targetResult{State: "cancelled", Attempts: t.result.Attempts}
 }
 
 // count is how many targets have ended how; one that is not called counts as failed.
 func (f *fan) count() (succeeded, failed, cancelled int) {
 	for _, t := range f.targets {
-		switch t.found.State {
+		switch t.result.State {
 		case "succeeded":
 			succeeded++
 		case "failed":
@@ -209,15 +209,15 @@ func (f *fan) count() (succeeded, failed, cancelled int) {
 	return succeeded, failed, cancelled
 }
 
-// decided reports whether the fan-out is over, and whether it succeeded.
-func (f *fan) decided() (over, ok bool) {
+// outcome reports whether the fan-out is over, and whether it succeeded.
+func (f *fan) outcome() (over, ok bool) {
 	for _, name := range f.repeated { // these were asked for, whatever the others say
 		if t := f.find(name); t != nil && !t.ended() {
 			return false, false
 		}
 	}
 	succeeded, failed, cancelled := f.count()
-	return f.policy.decided(succeeded, failed+cancelled, len(f.targets))
+	return f.policy.outcome(succeeded, failed+cancelled, len(f.targets))
 }
 
 // result is what is known so far, in declared order.
@@ -238,7 +238,7 @@ func (f *fan) document(whole bool) jobs.Value {
 			b = append(b, ',')
 		}
 		b = append(append(b, '"'), t.name+`":`...) // names need no escapes
-		b = t.found.append(b, whole)
+		b = t.result.append(b, whole)
 	}
 	succeeded, failed, _ := f.count()
 	b = fmt.Appendf(b, `},"completed":%d,"total":%d`, succeeded+failed, len(f.targets))
@@ -248,13 +248,13 @@ func (f *fan) document(whole bool) jobs.Value {
 	return append(b, '}')
 }
 
-// take notes how an attempt at a target ended.
-func (t *target) take(res *jobs.Response, err error, took time.Duration, job *jobs.Job) {
+// record notes how an attempt at a target ended.
+func (t *target) record(res *jobs.Response, err error, took time.Duration, job *jobs.Job) {
 	ms := took.Milliseconds()
-	t.found = found{State: "succeeded", Attempts: t.found.Attempts + 1, MS: &ms}
+	t.result = targetResult{State: "succeeded", Attempts: t.result.Attempts + 1, MS: &ms}
 	if res != nil {
-		t.found.Status, t.found.Headers = &res.Status, jobs.AppendHeader(nil, jobs.ShownHeader(res.Header, job.Via.Mask))
-		t.found.Body = jobs.BodyValue(res.Header.Get("Content-Type"), res.Body, around)
+		t.result.Status, t.result.Headers = &res.Status, jobs.AppendHeader(nil, jobs.ShownHeader(res.Header, job.Via.Mask))
+		t.result.Body = jobs.BodyValue(res.Header.Get("Content-Type"), res.Body, bodyDepth)
 	}
 	if err == nil {
 		return
@@ -263,10 +263,10 @@ func (t *target) take(res *jobs.Response, err error, took time.Duration, job *jo
 	if !ok {
 		failure = egress.Never(err)
 	}
-	t.found.State, t.found.Error = "failed", failure.Problem
-	if failure.Never || t.found.Attempts >= job.MaxAttempts {
+	t.result.State, t.result.Error = "failed", failure.Problem
+	if failure.Never || t.result.Attempts >= job.MaxAttempts {
 		return
 	}
-	t.found.State, t.found.Headers, t.found.Body = "retrying", nil, nil
-	t.found.RetryAt = time.Now().UTC().Add(max(failure.After, job.Backoff.Delay(t.found.Attempts))).Add(time.Millisecond - 1).Truncate(time.Millisecond)
+	t.result.State, t.result.Headers, t.result.Body = "retrying", nil, nil
+	t.result.RetryAt = time.Now().UTC().Add(max(failure.After, job.Backoff.Delay(t.result.Attempts))).Add(time.Millisecond - 1).Truncate(time.Millisecond)
 }

@@ -42,14 +42,14 @@ func RetryAfter(value string, now time.Time) time.Duration {
 	return min(max(date.Sub(now), 0), maxRetryAfter)
 }
 
-// Retries reports whether an answer of that status may be another one the next time.
-func Retries(status int) bool {
+// RetryStatus reports whether an answer of that status may be another one the next time.
+func RetryStatus(status int) bool {
 	return status == 408 || status == 425 || status == 429 || status >= 500 && status <= 599
 }
 
-// Broken is the verdict on an attempt without a complete answer: the cause why ctx ended,
+// AttemptError is the verdict on an attempt without a complete answer: the cause why ctx ended,
 // or a *jobs.Failure. The texts of net/http hold URLs and addresses, so none is passed on.
-func Broken(ctx context.Context, at *url.URL, err error) error {
+func AttemptError(ctx context.Context, at *url.URL, err error) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= 0 {
 		<-ctx.Done() // the dialer's timer may fire a moment before that of ctx
 	}

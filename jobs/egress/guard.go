@@ -31,9 +31,9 @@ var ErrBlocked = errors.New("the address is blocked")
 // errOwn is ErrBlocked of an address that is open, but the hub's own.
 var errOwn = fmt.Errorf("%w: it is the hub itself", ErrBlocked)
 
-// closed are the ranges that a wider prefix does not open: whoever
+// alwaysClosed are the ranges that a wider prefix does not open: whoever
 // reaches them can act as the machine. Not all of them are private addresses.
-var closed = []netip.Prefix{
+var alwaysClosed = []netip.Prefix{
 	netip.MustParsePrefix("169.254.0.0/16"),     // link-local, most clouds' metadata
 	netip.MustParsePrefix("fe80::/10"),          // link-local
 	netip.MustParsePrefix("168.63.129.16/32"),   // Azure, a public address
@@ -123,8 +123,8 @@ func unmapped(list []netip.Prefix) (out []netip.Prefix) {
 	return out
 }
 
-// judge is nil for an address that may be dialled: it is open, and not the hub itself.
-func (g *Guard) judge(at netip.AddrPort) error {
+// check is nil for an address that may be dialled: it is open, and not the hub itself.
+func (g *Guard) check(at netip.AddrPort) error {
 	switch {
 	case !g.open(at.Addr()):
 		return ErrBlocked
@@ -140,10 +140,10 @@ func (g *Guard) open(ip netip.Addr) bool {
 		return false
 	}
 	ip = ip.Unmap() // a mapped address is dialled as IPv4
-	if inner, ok := carried(ip); ok && !g.open(inner) {
+	if inner, ok := embeddedIPv4(ip); ok && !g.open(inner) {
 		return false
 	}
-	for _, c := range closed {
+	for _, c := range alwaysClosed {
 		if c.Contains(ip) {
 			return g.allowed(ip, c.Bits())
 		}
@@ -157,8 +157,8 @@ func (g *Guard) allowed(ip netip.Addr, bits int) bool {
 	return slices.ContainsFunc(g.allow, open) || slices.ContainsFunc(g.opened.get(), open)
 }
 
-// carried returns the IPv4 address to which a gateway would pass on packets for ip.
-func carried(ip netip.Addr) (netip.Addr, bool) {
+// embeddedIPv4 returns the IPv4 address to which a gateway would pass on packets for ip.
+func embeddedIPv4(ip netip.Addr) (netip.Addr, bool) {
 	b := ip.As16()
 	switch {
 	case nat64.Contains(ip):
@@ -179,7 +179,7 @@ func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, er
 		if err != nil {
 			return ErrBlocked
 		}
-		if err := g.judge(at); err != nil {
+		if err := g.check(at); err != nil {
 			return err
 		}
 		tried.Store(&resolved)

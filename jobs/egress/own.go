@@ -36,7 +36,7 @@ func (o *Own) listens(at netip.AddrPort) bool {
 		return false
 	}
 	ip := at.Addr().Unmap().WithZone("")
-	if inner, ok := carried(ip); ok && o.listens(netip.AddrPortFrom(inner, at.Port())) {
+	if inner, ok := embeddedIPv4(ip); ok && o.listens(netip.AddrPortFrom(inner, at.Port())) {
 		return true
 	}
 	return slices.ContainsFunc(*o.list.Load(), func(own netip.AddrPort) bool {

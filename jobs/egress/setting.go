@@ -6,19 +6,19 @@ import (
 	"sync/atomic"
 )
 
-// Setting is an Outbound that may be replaced at any time. Nil, and the zero value, is the
+// OutboundSetting is an Outbound that may be replaced at any time. Nil, and the zero value, is the
 // zero Outbound.
-type Setting struct {
+type OutboundSetting struct {
 	now atomic.Pointer[Outbound]
 }
 
 var straight = new(Outbound)
 
 // Set replaces it; calls under way end as they began.
-func (s *Setting) Set(o Outbound) { s.now.Store(&o) }
+func (s *OutboundSetting) Set(o Outbound) { s.now.Store(&o) }
 
 // Get is what it is now. The same pointer means that nothing has changed.
-func (s *Setting) Get() *Outbound {
+func (s *OutboundSetting) Get() *Outbound {
 	if s != nil {
 		if o := s.now.Load(); o != nil {
 			return o
@@ -29,11 +29,11 @@ func (s *Setting) Get() *Outbound {
 
 // Follow returns a transport that reaches only what the guard lets through, and follows a
 // setting.
-func (g *Guard) Follow(s *Setting) http.RoundTripper { return &follower{guard: g, setting: s} }
+func (g *Guard) Follow(s *OutboundSetting) http.RoundTripper { return &follower{guard: g, setting: s} }
 
 type follower struct {
 	guard   *Guard
-	setting *Setting
+	setting *OutboundSetting
 
 	mu        sync.Mutex // protects the fields below
 	of        *Outbound

@@ -22,7 +22,7 @@ func (g *Guard) Parse(pointer, text string, upstreams []string) (*url.URL, error
 	if err != nil { // the error quotes the URL, which may hold secrets
 		return nil, jobs.Invalid(pointer, "is not a valid URL")
 	}
-	if code, detail := g.Refuses(u); code != "" && !(code == jobs.BlockedAddress && Listed(upstreams, u)) {
+	if code, detail := g.Refuses(u); code != "" && !(code == jobs.BlockedAddress && IsUpstream(upstreams, u)) {
 		p := jobs.Invalid(pointer, "%s", detail)
 		if code == jobs.BlockedAddress {
 			p.Code, p.Type, p.Title = code, "urn:jobhub:problem:blocked_address", "Blocked address"
@@ -78,7 +78,7 @@ func (g *Guard) Refuses(u *url.URL) (code jobs.Code, detail string) {
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		port, _ := strconv.ParseUint(portOf(u), 10, 16)
-		switch g.judge(netip.AddrPortFrom(ip, uint16(port))) {
+		switch g.check(netip.AddrPortFrom(ip, uint16(port))) {
 		case ErrBlocked:
 			return jobs.BlockedAddress, "is not a public address; ask the operator to open its range with --egress-allow"
 		case errOwn:
@@ -120,9 +120,9 @@ func portOf(u *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
-// Listed reports whether a URL has the origin of one of the upstreams, which the operator
+// IsUpstream reports whether a URL has the origin of one of the upstreams, which the operator
 // wrote: such calls are not under the guard.
-func Listed(upstreams []string, u *url.URL) bool {
+func IsUpstream(upstreams []string, u *url.URL) bool {
 	return slices.ContainsFunc(upstreams, func(upstream string) bool {
 		up, err := url.Parse(upstream)
 		return err == nil && Origin(up) == Origin(u)

@@ -38,7 +38,7 @@ func (g *Guard) Transport(o Outbound) *Transport {
 		return transport(g.dial, o)
 	}
 	t := Unguarded(g.own, o)
-	t.Proxy = func(r *http.Request) (*url.URL, error) { return o.Proxy, g.judgeAll(r.Context(), r.URL) }
+	t.Proxy = func(r *http.Request) (*url.URL, error) { return o.Proxy, g.checkAll(r.Context(), r.URL) }
 	return t
 }
 
@@ -61,7 +61,7 @@ func Unguarded(own *Own, o Outbound) *Transport {
 func transport(dial func(ctx context.Context, network, address string) (net.Conn, error), o Outbound) *Transport {
 	t := &http.Transport{
 		Proxy:                  nil, // what the environment says is for programs on this machine
-		DialContext:            kept(dial),
+		DialContext:            detectStale(dial),
 		TLSHandshakeTimeout:    connectTimeout,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        idleTimeout,
@@ -81,11 +81,11 @@ func transport(dial func(ctx context.Context, network, address string) (net.Conn
 	return &Transport{t}
 }
 
-// judgeAll is nil if every address of a URL's host may be dialled.
-func (g *Guard) judgeAll(ctx context.Context, u *url.URL) error {
+// checkAll is nil if every address of a URL's host may be dialled.
+func (g *Guard) checkAll(ctx context.Context, u *url.URL) error {
 	addrs, err := g.addresses(ctx, u)
 	for _, at := range addrs {
-		if err := g.judge(at); err != nil {
+		if err := g.check(at); err != nil {
 			return err
 		}
 	}

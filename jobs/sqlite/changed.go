@@ -7,19 +7,19 @@ import (
 	"jobhub/jobs"
 )
 
-// changed is a job with its changes of one commit. They are written together, as the
+// changedRow is a job with its changes of one commit. They are written together, as the
 // row of a job costs the same however many of its columns change.
-type changed struct {
-	job     jobs.Job // State, Lease, Version and Seq, and what fields name
-	fields  jobs.Field
-	ready   bool
-	readyAt uint64
-	dirty   bool // something changed
-	far     bool // a large result stands elsewhere
+type changedRow struct {
+	job         jobs.Job // State, Lease, Version and Seq, and what fields name
+	fields      jobs.Field
+	ready       bool
+	readyAt     uint64
+	dirty       bool // something changed
+	largeResult bool // a large result stands elsewhere
 }
 
 // row is a job as of the changes so far; nil if there is none.
-func (c *commit) row(n uint64) (*changed, error) {
+func (c *commit) row(n uint64) (*changedRow, error) {
 	if r := c.rows[n]; r != nil {
 		return r, nil
 	}
@@ -28,18 +28,18 @@ func (c *commit) row(n uint64) (*changed, error) {
 	st := c.write.Prep("SELECT state, lease, version, seq, length(result)=0 FROM jobs WHERE n=?")
 	st.BindInt64(1, int64(n))
 	found, err := st.Step()
-	var r *changed
+	var r *changedRow
 	if found {
-		r = &changed{far: st.ColumnInt(4) != 0, job: jobs.Job{N: n, State: jobs.State(st.ColumnInt(0)), Lease: st.ColumnText(1), Version: uint64(st.ColumnInt64(2)), Seq: uint64(st.ColumnInt64(3))}}
+		r = &changedRow{largeResult: st.ColumnInt(4) != 0, job: jobs.Job{N: n, State: jobs.State(st.ColumnInt(0)), Lease: st.ColumnText(1), Version: uint64(st.ColumnInt64(2)), Seq: uint64(st.ColumnInt64(3))}}
 		c.rows[n] = r
-		c.order = append(c.order, r)
+		c.changedRows = append(c.changedRows, r)
 	}
 	return r, errors.Join(err, st.Reset())
 }
 
 // flush writes what has changed; what follows may ask the database.
 func (c *commit) flush() error {
-	for _, r := range c.order {
+	for _, r := range c.changedRows {
 		if !r.dirty {
 			continue
 		}
@@ -48,11 +48,11 @@ func (c *commit) flush() error {
 		}
 	}
 	clear(c.rows)
-	c.order = c.order[:0]
+	c.changedRows = c.changedRows[:0]
 	return nil
 }
 
-func (c *commit) update(r *changed) error {
+func (c *commit) update(r *changedRow) error {
 	st, err := c.write.Prepare(c.updateSQL(r.fields))
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func (c *commit) update(r *changed) error {
 	if err := p.run(); err != nil {
 		return err
 	}
-	if r.far && r.fields.Has(jobs.FieldResult) { // what was known of the result gives way to more, or to all of it
+	if r.largeResult && r.fields.Has(jobs.FieldResult) { // what was known of the result gives way to more, or to all of it
 		if err := c.do("DELETE FROM payloads WHERE id=?", int64(r.job.N)*4+partResult); err != nil {
 			return err
 		}
@@ -97,8 +97,8 @@ func (s *Store) updateSQL(f jobs.Field) string {
 	return b.String()
 }
 
-// assign copies the members that fields name.
-func assign(to, from *jobs.Job, f jobs.Field) {
+// copyFields copies the members that fields name.
+func copyFields(to, from *jobs.Job, f jobs.Field) {
 	if f.Has(jobs.FieldState) {
 		to.State, to.Reason = from.State, from.Reason
 	}
@@ -157,7 +157,7 @@ func assign(to, from *jobs.Job, f jobs.Field) {
 		to.Priority = from.Priority
 	}
 	if f.Has(jobs.FieldRetried) {
-		to.RetriedBy, to.RetriedAs = from.RetriedBy, from.RetriedAs
+		to.RetriedBy, to.RetryFingerprint = from.RetriedBy, from.RetryFingerprint
 	}
 	if f.Has(jobs.FieldOutput) {
 		to.Output = from.Output

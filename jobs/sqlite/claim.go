@@ -30,11 +30,11 @@ func (c *commit) claim(cl *jobs.Claim) error {
 				break
 			}
 			q := c.queueByID(b.q)
-			if c.left(cl, q) <= 0 || cl.Share != nil && !cl.Share.Fits(q.QueueName, b.key) {
+			if c.slotsLeft(cl, q) <= 0 || cl.Share != nil && !cl.Share.Fits(q.QueueName, b.key) {
 				cl.Limited = true
 				continue
 			}
-			job, ok, err := c.takeAlone(b.n, cl.Leases[len(cl.Jobs)], cl.Follow)
+			job, ok, err := c.startAttemptAlone(b.n, cl.Leases[len(cl.Jobs)], cl.Follow)
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 				cl.Allow[q.QueueName] = n - 1
 			}
 			if cl.Share != nil {
-				cl.Share.Take(q.QueueName, b.key)
+				cl.Share.Acquire(q.QueueName, b.key)
 			}
 			cl.Jobs = append(cl.Jobs, job)
 		}
@@ -60,10 +60,10 @@ func (c *commit) claim(cl *jobs.Claim) error {
 func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 	for l := range c.ready {
 		q := c.queueByID(l.q)
-		if !cl.Draws(jobs.Lane{QueueName: q.QueueName, Kind: l.kind}) {
+		if !cl.Covers(jobs.Lane{QueueName: q.QueueName, Kind: l.kind}) {
 			continue
 		}
-		n := min(c.left(cl, q), len(cl.Leases)-len(cl.Jobs))
+		n := min(c.slotsLeft(cl, q), len(cl.Leases)-len(cl.Jobs))
 		if n <= 0 || cl.Share != nil && !cl.Share.Fits(q.QueueName, "") {
 			cl.Limited = true
 			continue
@@ -84,8 +84,8 @@ func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 	return best, nil
 }
 
-// left is how many more jobs of a queue the claim may take.
-func (c *commit) left(cl *jobs.Claim, q *queue) int {
+// slotsLeft is how many more jobs of a queue the claim may take.
+func (c *commit) slotsLeft(cl *jobs.Claim, q *queue) int {
 	s := c.settings(q)
 	if s.Paused != nil {
 		return 0
@@ -128,8 +128,8 @@ func (c *commit) candidates(share *jobs.Share, q *queue, l lane, limit int) (fou
 	return found, passed, st.Reset()
 }
 
-// take starts an attempt.
-func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
+// startAttempt starts an attempt.
+func (c *commit) startAttempt(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
 	if job, err = c.job(n); err != nil {
 		return job, err
 	}
@@ -150,8 +150,8 @@ func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Chan
 		return job, err
 	}
 	e := jobs.Event{Type: jobs.JobStarted, Prev: prev, Data: job.ChangedData(jobs.FieldState | jobs.FieldAttempt | jobs.FieldStarted)}
-	c.move(c.queue(job.Tenant, job.Queue), jobs.Queued, jobs.Running)
-	c.tell(&job, &e)
+	c.moveCount(c.queue(job.Tenant, job.Queue), jobs.Queued, jobs.Running)
+	c.addEvent(&job, &e)
 	if job.Key != "" {
 		if err := c.promote(c.queue(job.Tenant, job.Queue), job.Key); err != nil {
 			return job, err

@@ -43,15 +43,15 @@ func (s *Store) isClosed() bool {
 	}
 }
 
-// take lends a connection for reading, which is to be put back.
-func (s *Store) take(ctx context.Context) (*sqlite.Conn, error) {
+// borrowReader lends a connection for reading, which is to be put back.
+func (s *Store) borrowReader(ctx context.Context) (*sqlite.Conn, error) {
 	conn, err := s.read.Take(ctx)
-	s.explain(ctx, &err)
+	s.explainInterrupt(ctx, &err)
 	return conn, err
 }
 
-// explain makes an error of a read say why it was interrupted, which SQLite does not.
-func (s *Store) explain(ctx context.Context, err *error) {
+// explainInterrupt makes an error of a read say why it was interrupted, which SQLite does not.
+func (s *Store) explainInterrupt(ctx context.Context, err *error) {
 	switch {
 	case *err == nil:
 	case s.isClosed():

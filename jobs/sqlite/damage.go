@@ -16,22 +16,22 @@ import (
 type damageLog struct {
 	log *slog.Logger
 
-	mu   sync.Mutex // protects the fields below
-	said map[string]bool
+	mu       sync.Mutex // protects the fields below
+	reported map[string]bool
 }
 
-const maxDamageSaid = 1000
+const maxDamageLogged = 1000
 
-func (d *damageLog) say(where string, err error) {
+func (d *damageLog) report(where string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.said[where] || len(d.said) >= maxDamageSaid {
+	if d.reported[where] || len(d.reported) >= maxDamageLogged {
 		return
 	}
-	if d.said == nil {
-		d.said = map[string]bool{}
+	if d.reported == nil {
+		d.reported = map[string]bool{}
 	}
-	d.said[where] = true
+	d.reported[where] = true
 	d.log.Error("the store is damaged; restore a backup of the data folder", "at", where, "error", err)
 }
 
@@ -53,6 +53,6 @@ func (s *Store) damaged(err error, format string, args ...any) error {
 	}
 	what := fmt.Sprintf(format, args...)
 	place := what + ": " + lastDamage(s.path)
-	s.damage.say(place, err)
+	s.damage.report(place, err)
 	return fmt.Errorf("%w (%s: %w)", jobs.ErrDamaged, place, err)
 }

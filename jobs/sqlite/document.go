@@ -28,14 +28,14 @@ func (s *Store) Documents(ctx context.Context, tenant, kind string) (list []jobs
 
 // document stores a change that stands alone.
 func (c *commit) document(d *jobs.DocumentChange) (outcome, err error) {
-	if same, err := c.unchanged(d); err != nil || !same {
+	if same, err := c.documentIs(d); err != nil || !same {
 		return jobs.ErrConflict, err
 	}
 	return nil, c.writeDocument(d)
 }
 
-// unchanged reports whether a document is what the change takes it to be.
-func (c *commit) unchanged(d *jobs.DocumentChange) (bool, error) {
+// documentIs reports whether a document is what the change takes it to be.
+func (c *commit) documentIs(d *jobs.DocumentChange) (bool, error) {
 	var stored []byte
 	err := sqlitex.Execute(c.write, "SELECT data FROM documents WHERE kind=? AND tenant=? AND name=?", &sqlitex.ExecOptions{Args: []any{d.Kind, d.Tenant, d.Name},
 		ResultFunc: func(st *sqlite.Stmt) error { stored = (&row{st, -1}).blob(); return nil }})

@@ -73,8 +73,8 @@ func decodeRecord(b []byte) (r record, err error) {
 	return r, json.Unmarshal(b[:recordSize-9], &r)
 }
 
-// found is what a folder holds before SQLite opens the database.
-type found struct {
+// folderState is what a folder holds before SQLite opens the database.
+type folderState struct {
 	record  record
 	unknown string // why there is no record
 	wal     walState
@@ -85,8 +85,8 @@ type found struct {
 	size, time     int64       // of the database
 }
 
-// lookAround reads what opening the database would change.
-func lookAround(database, path string) (f found, err error) {
+// inspectFolder reads what opening the database would change.
+func inspectFolder(database, path string) (f folderState, err error) {
 	if f.wal, err = readWAL(database); err != nil {
 		return f, err
 	}
@@ -128,12 +128,12 @@ func lookAround(database, path string) (f found, err error) {
 
 // foreignWAL reports whether the database was replaced and the WAL of the former one was
 // left: SQLite would mix them.
-func (f *found) foreignWAL() bool {
+func (f *folderState) foreignWAL() bool {
 	return f.unknown == "" && f.record.Self == f.self && f.record.Database != f.database && f.wal.frames > 0 && f.wal.salt == f.record.Salt
 }
 
 // lost says what was acknowledged and is gone, or nothing. head is the newest event.
-func (f *found) lost(head uint64) string {
+func (f *folderState) lost(head uint64) string {
 	r := &f.record
 	here := f.unknown == "" && r.Self == f.self && r.Database == f.database // the record is of these files
 	killed := here && !r.Closed
@@ -154,7 +154,7 @@ func (f *found) lost(head uint64) string {
 
 // other says why this is not the history that goes on here, or nothing. The database has
 // the marks of its last opening and of the one before.
-func (f *found) other(name, mark, before string, head uint64) string {
+func (f *folderState) other(name, mark, before string, head uint64) string {
 	r := &f.record
 	switch {
 	case f.unknown != "":
@@ -176,7 +176,7 @@ func (f *found) other(name, mark, before string, head uint64) string {
 }
 
 // openEpoch decides under which name the log goes on, and replaces the file.
-func openEpoch(conn *sqlite.Conn, database, path string, f found, head uint64, log *slog.Logger) (e epoch, err error) {
+func openEpoch(conn *sqlite.Conn, database, path string, f folderState, head uint64, log *slog.Logger) (e epoch, err error) {
 	var mark, before string
 	err = sqlitex.Execute(conn, "SELECT value FROM meta WHERE name='epoch'", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
 		_, err := fmt.Sscan(st.ColumnText(0), &e.name, &mark, &before)
@@ -233,7 +233,7 @@ func (e *epoch) overwrite() {
 	for tries := 0; tries < 3 && !e.clockless; tries++ {
 		now := time.Now()
 		e.last.At = now.UnixNano()
-		if e.put() != nil {
+		if e.write() != nil {
 			return
 		}
 		_, changed, err := identify(e.file)
@@ -243,10 +243,10 @@ func (e *epoch) overwrite() {
 	}
 	e.clockless = true
 	e.last.At = 0
-	e.put()
+	e.write()
 }
 
-func (e *epoch) put() error {
+func (e *epoch) write() error {
 	text, err := e.last.encode()
 	if err != nil {
 		return err
@@ -289,7 +289,7 @@ func (e *epoch) replace() error {
 	if e.last.Self, _, err = identify(f); err != nil {
 		return err
 	}
-	if err := e.put(); err != nil {
+	if err := e.write(); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

@@ -37,9 +37,9 @@ func openFolder(dir string, log *slog.Logger) (*os.File, error) {
 	return lock, nil
 }
 
-// tighten closes the store's own files to others: jobs hold what callers sent, with their
+// restrictModes closes the store's own files to others: jobs hold what callers sent, with their
 // credentials.
-func tighten(dir string, log *slog.Logger) {
+func restrictModes(dir string, log *slog.Logger) {
 	for _, name := range []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", epochFile, lockFile} {
 		path := filepath.Join(dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
@@ -67,8 +67,8 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// setAside keeps a WAL that is not of this database under another name.
-func setAside(database string, log *slog.Logger) error {
+// setWALAside keeps a WAL that is not of this database under another name.
+func setWALAside(database string, log *slog.Logger) error {
 	log.Warn("the database was replaced; the WAL of the former one is set aside", "as", database+"-wal.replaced")
 	os.Remove(database + "-shm")
 	return rename(database+"-wal", database+"-wal.replaced")

@@ -21,8 +21,8 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 			return taken, err
 		}
 	}
-	if ch.With != nil {
-		if same, err := c.unchanged(ch.With); err != nil || !same {
+	if ch.Document != nil {
+		if same, err := c.documentIs(ch.Document); err != nil || !same {
 			return jobs.ErrConflict, err
 		}
 	}
@@ -31,12 +31,12 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 			return existing, err
 		}
 	}
-	replaced, outcome, err := c.decide(ch)
+	replaced, outcome, err := c.askPeers(ch)
 	if err != nil || outcome != nil {
 		return outcome, err
 	}
-	parents, failed, err := c.parents(j.Tenant, ch.After)
-	if unknown, ok := errors.AsType[*jobs.UnknownParent](err); ok {
+	parents, failed, err := c.dependencies(j.Tenant, ch.After)
+	if unknown, ok := errors.AsType[*jobs.UnknownDependency](err); ok {
 		return unknown, nil
 	}
 	if err != nil {
@@ -46,7 +46,7 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if bounded && !c.hasRoom(q, replaced) {
+	if bounded && !c.queueHasRoom(q, replaced) {
 		return jobs.ErrQueueFull, nil
 	}
 	for _, other := range replaced {
@@ -138,19 +138,19 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 			return nil, err
 		}
 	}
-	if ch.With != nil {
-		if err := c.writeDocument(ch.With); err != nil {
+	if ch.Document != nil {
+		if err := c.writeDocument(ch.Document); err != nil {
 			return nil, err
 		}
 	}
-	c.move(q, 0, j.State)
-	c.tell(j, &ch.Event)
+	c.moveCount(q, 0, j.State)
+	c.addEvent(j, &ch.Event)
 	if ready {
-		c.open(q, j.Kind)
+		c.markReady(q, j.Kind)
 	}
 	if j.State == jobs.Queued {
-		ch.Position = q.counts[jobs.Queued] + c.moved[q][jobs.Queued]
-		if err := c.passOn(q, j); err != nil {
+		ch.Position = q.counts[jobs.Queued] + c.countChanges[q][jobs.Queued]
+		if err := c.promoteOthers(q, j); err != nil {
 			return nil, err
 		}
 	}

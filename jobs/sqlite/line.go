@@ -14,8 +14,8 @@ import (
 // that key; then, with a key, there has to be room under the key's limit. What lets
 // others pass (an end, a retry, a claim) makes the next one ready in the same commit.
 
-// passOn does what follows for lines and waiting jobs from the new state of a job.
-func (c *commit) passOn(q *queue, j *jobs.Job) error {
+// promoteOthers does what follows for lines and waiting jobs from the new state of a job.
+func (c *commit) promoteOthers(q *queue, j *jobs.Job) error {
 	if j.OrderingKey != "" || j.Key != "" {
 		if err := c.flush(); err != nil {
 			return err
@@ -31,7 +31,7 @@ func (c *commit) passOn(q *queue, j *jobs.Job) error {
 			first = oldest == int64(j.N)
 		}
 		if first {
-			if err := c.step(q, int64(j.N), j.Key, j.Kind); err != nil {
+			if err := c.makeReadyOrHold(q, int64(j.N), j.Key, j.Kind); err != nil {
 				return err
 			}
 		}
@@ -42,7 +42,7 @@ func (c *commit) passOn(q *queue, j *jobs.Job) error {
 				return err
 			}
 		}
-		if err := c.ended(j); err != nil {
+		if err := c.wakeDependents(j); err != nil {
 			return err
 		}
 	}
@@ -52,19 +52,19 @@ func (c *commit) passOn(q *queue, j *jobs.Job) error {
 	return nil
 }
 
-// candidateInOrder is the oldest unfinished job of an ordering key.
-type candidateInOrder struct {
+// orderHead is the oldest unfinished job of an ordering key.
+type orderHead struct {
 	key, kind string
 	queued    bool // and neither ready nor held
 }
 
-func (c *commit) firstInOrder(q *queue, orderingKey string) (n int64, who candidateInOrder, err error) {
+func (c *commit) firstInOrder(q *queue, orderingKey string) (n int64, who orderHead, err error) {
 	st := c.write.Prep("SELECT n, ifnull(key, ''), kind, state=2 AND ready IS NULL AND held IS NULL FROM jobs WHERE q=+? AND ordering_key=+? AND ordering_key IS NOT NULL AND state <= 5 ORDER BY n LIMIT 1")
 	st.BindInt64(1, q.id)
 	st.BindText(2, orderingKey)
 	found, err := st.Step()
 	if found {
-		n, who = st.ColumnInt64(0), candidateInOrder{st.ColumnText(1), st.ColumnText(2), st.ColumnBool(3)}
+		n, who = st.ColumnInt64(0), orderHead{st.ColumnText(1), st.ColumnText(2), st.ColumnBool(3)}
 	}
 	return n, who, errors.Join(err, st.Reset())
 }
@@ -74,11 +74,11 @@ func (c *commit) nextInOrder(q *queue, orderingKey string) error {
 	if err != nil || n == 0 || !who.queued {
 		return err
 	}
-	return c.step(q, n, who.key, who.kind)
+	return c.makeReadyOrHold(q, n, who.key, who.kind)
 }
 
-// step makes a job ready whose turn it is by its ordering key, or holds it at its key.
-func (c *commit) step(q *queue, n int64, key, kind string) error {
+// makeReadyOrHold makes a job ready whose turn it is by its ordering key, or holds it at its key.
+func (c *commit) makeReadyOrHold(q *queue, n int64, key, kind string) error {
 	if key == "" {
 		return c.makeReady(q, n, kind)
 	}
@@ -88,21 +88,21 @@ func (c *commit) step(q *queue, n int64, key, kind string) error {
 	return c.promote(q, key)
 }
 
-// open notes that a lane has got a job.
-func (c *commit) open(q *queue, kind string) {
+// markReady notes that a lane has got a job.
+func (c *commit) markReady(q *queue, kind string) {
 	c.ready[lane{q.id, kind}] = true
-	c.opened[jobs.Lane{QueueName: q.QueueName, Kind: kind}]++
+	c.becameReady[jobs.Lane{QueueName: q.QueueName, Kind: kind}]++
 }
 
 func (c *commit) makeReady(q *queue, n int64, kind string) error {
-	c.open(q, kind)
+	c.markReady(q, kind)
 	return c.do("UPDATE jobs SET ready=?, held=NULL WHERE n=?", int64(c.seq), n)
 }
 
 // promote makes held jobs of a key ready while there is room.
 func (c *commit) promote(q *queue, key string) error {
 	for {
-		room, err := c.room(q, key)
+		room, err := c.keyHasRoom(q, key)
 		if err != nil || !room {
 			return err
 		}
@@ -128,8 +128,8 @@ func (c *commit) promote(q *queue, key string) error {
 // taken makes room for the next.
 const maxReady = 100
 
-// room reports whether one more job of a key may be ready.
-func (c *commit) room(q *queue, key string) (bool, error) {
+// keyHasRoom reports whether one more job of a key may be ready.
+func (c *commit) keyHasRoom(q *queue, key string) (bool, error) {
 	limit, sql := int64(1), "SELECT count(*), count(*) FROM (SELECT 1 FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) AND ready IS NOT NULL LIMIT ?+0)"
 	if per := c.settings(q).PerKey; per > 0 {
 		limit, sql = int64(per), "SELECT count(*), count(ready) FROM (SELECT ready FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) LIMIT ?+0)"
@@ -143,9 +143,9 @@ func (c *commit) room(q *queue, key string) (bool, error) {
 	return room, errors.Join(err, st.Reset())
 }
 
-// parents looks up the jobs to wait for: those that have not succeeded, and whether one of
+// dependencies looks up the jobs to wait for: those that have not succeeded, and whether one of
 // them has ended.
-func (c *commit) parents(tenant string, ids []jobs.ID) (open []int64, failed bool, err error) {
+func (c *commit) dependencies(tenant string, ids []jobs.ID) (open []int64, failed bool, err error) {
 	var lost []int64
 	for _, id := range ids {
 		found := false
@@ -166,14 +166,14 @@ func (c *commit) parents(tenant string, ids []jobs.ID) (open []int64, failed boo
 			return nil, false, err
 		}
 		if !found {
-			return nil, false, &jobs.UnknownParent{ID: id}
+			return nil, false, &jobs.UnknownDependency{ID: id}
 		}
 	}
 	return append(open, lost...), failed, nil
 }
 
-// ended wakes the jobs that waited for this one, if it is known now what becomes of them.
-func (c *commit) ended(j *jobs.Job) error {
+// wakeDependents wakes the jobs that waited for this one, if it is known now what becomes of them.
+func (c *commit) wakeDependents(j *jobs.Job) error {
 	var children []int64
 	st := c.write.Prep("SELECT child FROM waits WHERE parent=?")
 	st.BindInt64(1, int64(j.N))

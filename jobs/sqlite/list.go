@@ -11,12 +11,12 @@ import (
 	"jobhub/jobs"
 )
 
-// maxGaps is how many damaged numbers of jobs a list passes over before it gives up.
-const maxGaps = 10_000
+// maxDamagedJobs is how many damaged numbers of jobs a list passes over before it gives up.
+const maxDamagedJobs = 10_000
 
-// listPart adds up to limit+1 jobs of a part to a page, with numbers from low to high.
+// runQuery adds up to limit+1 jobs of a part to a page, with numbers from low to high.
 // Jobs that are damaged are left out, and said in the log.
-func (s *Store) listPart(conn *sqlite.Conn, p part, page *jobs.Page, low, high int64, limit int) error {
+func (s *Store) runQuery(conn *sqlite.Conn, p listQuery, page *jobs.Page, low, high int64, limit int) error {
 	sql := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<=?", "jobs.n>=?"), " AND ") + " ORDER BY jobs.n DESC LIMIT ?+0"
 	left := limit + 1
 	return s.passDamage(low, high, func(low, high int64) (int64, error) {
@@ -53,7 +53,7 @@ func (s *Store) passDamage(low, high int64, read func(low, high int64) (lowest i
 		high = lowest - 1
 		if low == high {
 			s.damaged(err, "job %d, which lists leave out", low)
-			if gaps++; gaps > maxGaps {
+			if gaps++; gaps > maxDamagedJobs {
 				return err
 			}
 			return nil
@@ -72,8 +72,8 @@ func (s *Store) passDamage(low, high int64, read func(low, high int64) (lowest i
 	return between(low, min(lowest-1, int64(head)))
 }
 
-// due lists the jobs whose time has come, earliest first, without those that are damaged.
-func (s *Store) due(ctx context.Context, f jobs.Filter) (page jobs.Page, err error) {
+// listDue lists the jobs whose time has come, earliest first, without those that are damaged.
+func (s *Store) listDue(ctx context.Context, f jobs.Filter) (page jobs.Page, err error) {
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		st := conn.Prep("SELECT n FROM jobs WHERE wake IS NOT NULL ORDER BY wake") // in the index alone
 		defer st.Reset()
@@ -82,7 +82,7 @@ func (s *Store) due(ctx context.Context, f jobs.Filter) (page jobs.Page, err err
 			if err != nil || !found {
 				return err
 			}
-			job, err := s.row(conn, st.ColumnInt64(0))
+			job, err := s.readRow(conn, st.ColumnInt64(0))
 			if isDamage(err) {
 				s.damaged(err, "a job that is due")
 				continue
@@ -100,8 +100,8 @@ func (s *Store) due(ctx context.Context, f jobs.Filter) (page jobs.Page, err err
 	return page, s.damaged(err, "the jobs that are due")
 }
 
-// row reads the row of a job.
-func (s *Store) row(conn *sqlite.Conn, n int64) (job jobs.Job, err error) {
+// readRow reads the row of a job.
+func (s *Store) readRow(conn *sqlite.Conn, n int64) (job jobs.Job, err error) {
 	st := conn.Prep("SELECT " + jobColumns + " FROM jobs WHERE n=?")
 	st.BindInt64(1, n)
 	defer st.Reset()

@@ -11,9 +11,9 @@ import (
 
 // This file looks in a commit for the jobs that decide about another one.
 
-// decide asks the peers of a change. It returns the changes to apply before it, or the
+// askPeers asks the peers of a change. It returns the changes to apply before it, or the
 // outcome of the change.
-func (c *commit) decide(ch *jobs.Change) (before []*jobs.Change, outcome, err error) {
+func (c *commit) askPeers(ch *jobs.Change) (before []*jobs.Change, outcome, err error) {
 	for _, p := range ch.Peers {
 		peers, err := c.peers(ch.Job.Tenant, int64(ch.Job.N), p)
 		if err != nil {
@@ -55,7 +55,7 @@ func (c *commit) peers(tenant string, self int64, p *jobs.Peers) (list []jobs.Jo
 	} else {
 		err = find(unfinishedUnique, p.UniqueKey, since, jobs.MaxPeers)
 		for _, state := range []jobs.State{jobs.Succeeded, jobs.Failed, jobs.Cancelled} {
-			if err == nil && p.Kept {
+			if err == nil && p.Finished {
 				err = find(newestUnique+stateLiteral(state)+" ORDER BY n DESC LIMIT 1", p.UniqueKey)
 			}
 		}
@@ -73,8 +73,8 @@ func (c *commit) peers(tenant string, self int64, p *jobs.Peers) (list []jobs.Jo
 	return list, err
 }
 
-// hasRoom reports whether one more job may wait in a queue, once the changes were applied.
-func (c *commit) hasRoom(q *queue, before []*jobs.Change) bool {
+// queueHasRoom reports whether one more job may wait in a queue, once the changes were applied.
+func (c *commit) queueHasRoom(q *queue, before []*jobs.Change) bool {
 	most := int64(c.settings(q).Capacity)
 	if most == 0 {
 		return true
@@ -109,7 +109,7 @@ func (c *commit) retryOf(ch *jobs.Change) (outcome, err error) {
 	if !old.State.Final() {
 		return jobs.ErrConflict, nil
 	}
-	if ch.Retry.Again || old.RetriedBy == (jobs.ID{}) || ch.Retry.As != nil && !bytes.Equal(ch.Retry.As, old.RetriedAs) {
+	if ch.Retry.Force || old.RetriedBy == (jobs.ID{}) || ch.Retry.Fingerprint != nil && !bytes.Equal(ch.Retry.Fingerprint, old.RetryFingerprint) {
 		return nil, nil
 	}
 	there, found, err := c.jobByID(ch.Job.Tenant, old.RetriedBy)
@@ -128,8 +128,8 @@ func (c *commit) markRetried(ch *jobs.Change) error {
 	if err != nil || !found {
 		return err
 	}
-	old.RetriedBy, old.RetriedAs = ch.Job.ID, ch.Retry.As
-	mark := &jobs.Change{Job: old, If: jobs.Guard{State: old.State}, Fields: jobs.FieldRetried,
+	old.RetriedBy, old.RetryFingerprint = ch.Job.ID, ch.Retry.Fingerprint
+	mark := &jobs.Change{Job: old, If: jobs.Condition{State: old.State}, Fields: jobs.FieldRetried,
 		Event: jobs.Event{Type: jobs.JobChanged, Data: old.ChangedData(jobs.FieldRetried)}}
 	_, err = c.change(mark)
 	return err

@@ -18,12 +18,12 @@ import (
 // snapshot lends a connection that sees one state of the database, and the position
 // of that state.
 func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error) (pos jobs.Position, err error) {
-	conn, err := s.take(ctx)
+	conn, err := s.borrowReader(ctx)
 	if err != nil {
 		return pos, s.damaged(err, "the database")
 	}
 	defer s.read.Put(conn)
-	defer s.explain(ctx, &err)
+	defer s.explainInterrupt(ctx, &err)
 	end := sqlitex.Transaction(conn)
 	defer end(&err)
 	pos.Epoch = s.epoch.name
@@ -51,16 +51,16 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err er
 	}
 	switch {
 	case f.Retained:
-		return s.retained(ctx)
+		return s.earliestRetained(ctx)
 	case !f.Due.IsZero():
-		return s.due(ctx, f)
+		return s.listDue(ctx, f)
 	case f.Text != "":
 		return s.search(ctx, f, before, limit)
 	}
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		floor := int64(0) // older ones are not on the page
-		for _, part := range s.parts(f) {
-			if err := s.listPart(conn, part, &page, floor+1, before-1, limit); err != nil {
+		for _, part := range s.queriesOf(f) {
+			if err := s.runQuery(conn, part, &page, floor+1, before-1, limit); err != nil {
 				return err
 			}
 			if len(page.Jobs) > limit {
@@ -84,17 +84,17 @@ func newestFirst(list []jobs.Job) {
 	slices.SortFunc(list, func(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) })
 }
 
-// part is one query of a list; a job is in at most one.
-type part struct {
+// listQuery is one query of a list; a job is in at most one.
+type listQuery struct {
 	from  string
 	where []string
 	args  []any
 }
 
-func (s *Store) parts(f jobs.Filter) (parts []part) {
-	base := part{from: "jobs"}
-	and := func(p part, where string, args ...any) part {
-		return part{p.from, append(slices.Clone(p.where), where), append(slices.Clone(p.args), args...)}
+func (s *Store) queriesOf(f jobs.Filter) (parts []listQuery) {
+	base := listQuery{from: "jobs"}
+	and := func(p listQuery, where string, args ...any) listQuery {
+		return listQuery{p.from, append(slices.Clone(p.where), where), append(slices.Clone(p.args), args...)}
 	}
 	if f.Kind != "" {
 		base = and(base, "kind=+?", f.Kind)
@@ -102,11 +102,11 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 	if f.Parent != (jobs.ID{}) {
 		base = and(base, "parent=+?", f.Parent[:])
 	}
-	if f.After != (jobs.ID{}) {
-		base = and(base, "jobs.n IN (SELECT child FROM waits WHERE parent=(SELECT n FROM jobs WHERE id=?))", f.After[:])
+	if f.DependsOn != (jobs.ID{}) {
+		base = and(base, "jobs.n IN (SELECT child FROM waits WHERE parent=(SELECT n FROM jobs WHERE id=?))", f.DependsOn[:])
 	}
-	if f.Ahead != (jobs.ID{}) {
-		base = and(base, "jobs.n IN (SELECT parent FROM waits WHERE child=(SELECT n FROM jobs WHERE id=?))", f.Ahead[:])
+	if f.DependencyOf != (jobs.ID{}) {
+		base = and(base, "jobs.n IN (SELECT parent FROM waits WHERE child=(SELECT n FROM jobs WHERE id=?))", f.DependencyOf[:])
 	}
 	switch {
 	case len(f.IDs) > 0:
@@ -121,8 +121,8 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 	if f.Tag != "" {
 		base = and(base, "tag=+?", f.Tag)
 	}
-	queues, all := s.idsOf(f)
-	if len(f.IDs) == 0 && f.Text == "" && f.Tag == "" && f.Parent == (jobs.ID{}) && f.After == (jobs.ID{}) && f.Ahead == (jobs.ID{}) && (!all || len(f.States) > 0) {
+	queues, all := s.queueIDs(f)
+	if len(f.IDs) == 0 && f.Text == "" && f.Tag == "" && f.Parent == (jobs.ID{}) && f.DependsOn == (jobs.ID{}) && f.DependencyOf == (jobs.ID{}) && (!all || len(f.States) > 0) {
 		states := f.States
 		if len(states) == 0 {
 			states = jobs.States
@@ -148,7 +148,7 @@ func (s *Store) parts(f jobs.Filter) (parts []part) {
 		}
 		base = and(base, "+state IN (0"+strings.Repeat(",?", len(states))+")", states...)
 	}
-	return []part{base}
+	return []listQuery{base}
 }
 
 // hexList is ids as one text, so that it is one statement for any number of them.
@@ -171,8 +171,8 @@ func hexList(ids []jobs.ID) string {
 // stateLiteral is a state as it stands in a statement.
 func stateLiteral(s jobs.State) string { return strconv.Itoa(int(s)) }
 
-// idsOf returns the queues that a filter allows, and whether these are all.
-func (s *Store) idsOf(f jobs.Filter) (ids []int64, all bool) {
+// queueIDs returns the queues that a filter allows, and whether these are all.
+func (s *Store) queueIDs(f jobs.Filter) (ids []int64, all bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for name, q := range s.queues {
@@ -183,8 +183,8 @@ func (s *Store) idsOf(f jobs.Filter) (ids []int64, all bool) {
 	return ids, len(ids) == len(s.queues)
 }
 
-// retained finds the earliest RetainedUntil.
-func (s *Store) retained(ctx context.Context) (page jobs.Page, err error) {
+// earliestRetained finds the earliest RetainedUntil.
+func (s *Store) earliestRetained(ctx context.Context) (page jobs.Page, err error) {
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		return sqlitex.Execute(conn, "SELECT min(retained) FROM jobs WHERE retained IS NOT NULL", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
 			page.Wake = (&row{st, -1}).time()

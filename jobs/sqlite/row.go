@@ -231,7 +231,7 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 	}
 	if f.Has(jobs.FieldRetried) {
 		p.id(j.RetriedBy)
-		p.bytes(j.RetriedAs)
+		p.bytes(j.RetryFingerprint)
 	}
 	if f.Has(jobs.FieldOutput) {
 		p.int(j.Output)
@@ -300,7 +300,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 	j.OrderingKey, j.Key = r.text(), r.text()
 	j.NeverRerun, j.Lost = r.int() != 0, int(r.int())
 	j.Retention, j.RetainedUntil = r.duration(), r.time()
-	j.ParentFailed, j.Checkpoint = r.int() != 0, r.blob()
+	j.DependencyFailed, j.Checkpoint = r.int() != 0, r.blob()
 	j.Settled, j.Reported = r.text(), uint64(r.int())
 	j.QueueTimeout, j.Caller = r.duration(), r.text()
 	if b := r.blob(); b != nil && err == nil {
@@ -313,7 +313,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 		err = json.Unmarshal(b, &j.Credentials)
 	}
 	st.ColumnBytes(r.next(), j.RetriedBy[:])
-	j.RetriedAs = r.blob()
+	j.RetryFingerprint = r.blob()
 	if b := r.blob(); b != nil && err == nil {
 		err = json.Unmarshal(b, &j.Unique)
 	}

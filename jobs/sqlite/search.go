@@ -27,7 +27,7 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 	case <-ctx.Done():
 		return page, context.Cause(ctx)
 	}
-	p := s.parts(f)[0]
+	p := s.queriesOf(f)[0]
 	span := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<=?", "jobs.n>=?"), " AND ") + " ORDER BY jobs.n DESC"
 	text := fold(f.Text)
 	end := time.Now().Add(searchTime)

@@ -93,7 +93,7 @@ type Store struct {
 	writing sync.Mutex // serialises Commit, Trim and Close; protects the fields below
 	write   *sqlite.Conn
 	full    bool                  // the disk was, when something was last to be stored
-	broken  error                 // of a Trim whose outcome is unknown: nothing can be trusted any more
+	failed  error                 // of a Trim whose outcome is unknown: nothing can be trusted any more
 	updates map[jobs.Field]string // SQL by the fields it sets
 	ready   map[lane]bool         // lanes that may hold ready jobs
 
@@ -143,7 +143,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err = s.open(ctx, dir, log); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", s.path, s.damaged(err, "while opening"))
 	}
-	tighten(dir, log)
+	restrictModes(dir, log)
 	readers := o.Readers
 	if readers == 0 {
 		readers = 4
@@ -165,12 +165,12 @@ func (s *Store) open(ctx context.Context, dir string, log *slog.Logger) error {
 		return err
 	}
 	epochPath := filepath.Join(dir, epochFile)
-	found, err := lookAround(s.path, epochPath)
+	found, err := inspectFolder(s.path, epochPath)
 	if err != nil {
 		return err
 	}
 	if found.foreignWAL() {
-		if err := setAside(s.path, log); err != nil {
+		if err := setWALAside(s.path, log); err != nil {
 			return err
 		}
 		found.wal = walState{}

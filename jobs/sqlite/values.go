@@ -20,11 +20,11 @@ func validateValues(conn *sqlite.Conn) error {
 		table, key, column, where string
 		valid                     func([]byte) []byte
 	}{
-		{"jobs", "n", "input", "", shown},
-		{"jobs", "n", "result", "", shown},
-		{"jobs", "n", "checkpoint", "", shown},
+		{"jobs", "n", "input", "", validJSON},
+		{"jobs", "n", "result", "", validJSON},
+		{"jobs", "n", "checkpoint", "", validJSON},
 		{"jobs", "n", "progress", "", validProgress},
-		{"payloads", "id", "data", fmt.Sprintf("AND id %% 4 IN (%d, %d)", partInput, partResult), shown},
+		{"payloads", "id", "data", fmt.Sprintf("AND id %% 4 IN (%d, %d)", partInput, partResult), validJSON},
 		{"log", "last", "events", "", validEvents},
 	} {
 		if err := validateColumn(conn, v.table, v.key, v.column, v.where, v.valid); err != nil {
@@ -61,7 +61,7 @@ func validateColumn(conn *sqlite.Conn, table, key, column, where string, valid f
 	}
 }
 
-func shown(v []byte) []byte { return jobs.AsJSON(v) }
+func validJSON(v []byte) []byte { return jobs.AsJSON(v) }
 
 // validProgress keeps what is said beside data that is not JSON.
 func validProgress(v []byte) []byte {

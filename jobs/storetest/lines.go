@@ -18,8 +18,8 @@ func named(name string, edit func(*jobs.Job)) *jobs.Change {
 	})
 }
 
-// names are the inputs of claimed jobs.
-func names(list []jobs.Job) string {
+// inputsOf are the inputs of claimed jobs.
+func inputsOf(list []jobs.Job) string {
 	var out []string
 	for _, j := range list {
 		out = append(out, strings.Trim(string(j.Input), `"`))
@@ -37,8 +37,8 @@ func leases(prefix string, n int) (all []string) {
 func expectClaim(t T, s jobs.Store, n int, want string) []jobs.Job {
 	t.Helper()
 	got := claim(t, s, []string{"k"}, leases(want+"-", n)...)
-	if names(got) != want {
-		t.Errorf("claimed %q, want %q", names(got), want)
+	if inputsOf(got) != want {
+		t.Errorf("claimed %q, want %q", inputsOf(got), want)
 	}
 	return got
 }
@@ -52,9 +52,9 @@ func settings(t T, s jobs.Store, set jobs.QueueSettings, event jobs.EventType) {
 	}
 }
 
-// back is a claimed job that goes to another state that is not final.
-func back(j jobs.Job, to jobs.State) *jobs.Change {
-	c := &jobs.Change{Job: j, If: jobs.Guard{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldState | jobs.FieldLease, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
+// backTo is a claimed job that goes to another state that is not final.
+func backTo(j jobs.Job, to jobs.State) *jobs.Change {
+	c := &jobs.Change{Job: j, If: jobs.Condition{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldState | jobs.FieldLease, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
 	if to == jobs.Retrying {
 		c.Event.Type = jobs.JobRetrying
 	}
@@ -69,9 +69,9 @@ func checkOrderingKey(t T, h Harness) {
 	urgent.Job.Priority = 100 // order of acceptance goes before
 	must(t, s, named("a1", in("a")), named("b1", in("b")), named("a2", in("a")), urgent, named("free", func(*jobs.Job) {}))
 	first := expectClaim(t, s, 9, "a1 b1 free")
-	must(t, s, back(first[0], jobs.Retrying)) // a retry keeps its turn
+	must(t, s, backTo(first[0], jobs.Retrying)) // a retry keeps its turn
 	expectClaim(t, s, 9, "")
-	retry := &jobs.Change{Job: first[0], If: jobs.Guard{State: jobs.Retrying}, Fields: jobs.FieldState, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
+	retry := &jobs.Change{Job: first[0], If: jobs.Condition{State: jobs.Retrying}, Fields: jobs.FieldState, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
 	retry.Job.State = jobs.Queued
 	must(t, s, retry)
 	s = h.Crash()
@@ -80,7 +80,7 @@ func checkOrderingKey(t T, h Harness) {
 	end.Job.State = jobs.Failed // one that fails for good lets the next go
 	must(t, s, end)
 	next := expectClaim(t, s, 9, "a2")
-	must(t, s, back(next[0], jobs.Queued)) // released: still its turn
+	must(t, s, backTo(next[0], jobs.Queued)) // released: still its turn
 	next = expectClaim(t, s, 9, "a2")
 	must(t, s, finish(next[0], `1`))
 	expectClaim(t, s, 9, "a3")
@@ -88,7 +88,7 @@ func checkOrderingKey(t T, h Harness) {
 	// A job that ends while it waits lets the next one pass too.
 	c1, c2 := named("c1", in("c")), named("c2", in("c"))
 	must(t, s, c1, c2)
-	cancel := &jobs.Change{Job: c1.Job, If: jobs.Guard{State: jobs.Queued}, Fields: jobs.FieldState, Event: jobs.Event{Type: jobs.JobCancelled, Data: jobs.Value(`{}`)}}
+	cancel := &jobs.Change{Job: c1.Job, If: jobs.Condition{State: jobs.Queued}, Fields: jobs.FieldState, Event: jobs.Event{Type: jobs.JobCancelled, Data: jobs.Value(`{}`)}}
 	cancel.Job.State = jobs.Cancelled
 	must(t, s, cancel)
 	expectClaim(t, s, 9, "c2")
@@ -101,8 +101,8 @@ func checkFairKeys(t T, h Harness) {
 	}
 	must(t, s, named("x", func(j *jobs.Job) { j.Key = "quiet" }), named("y", func(j *jobs.Job) { j.Key = "calm" }), named("z", func(j *jobs.Job) { j.Key = "quiet" }))
 	got := append(claim(t, s, []string{"k"}, leases("l", 4)...), claim(t, s, []string{"k"}, leases("m", 9)...)...)
-	if want := "n0 x y n1 z n2 n3 n4 n5"; names(got) != want {
-		t.Errorf("claimed %q, want %q", names(got), want)
+	if want := "n0 x y n1 z n2 n3 n4 n5"; inputsOf(got) != want {
+		t.Errorf("claimed %q, want %q", inputsOf(got), want)
 	}
 }
 
@@ -114,7 +114,7 @@ func checkPerKey(t T, h Harness) {
 	got := expectClaim(t, s, 9, "a1 a2 b1")
 	must(t, s, finish(got[0], `1`))
 	expectClaim(t, s, 9, "a3")
-	must(t, s, back(got[1], jobs.Retrying)) // holds no place
+	must(t, s, backTo(got[1], jobs.Retrying)) // holds no place
 	s = h.Crash()
 	expectClaim(t, s, 9, "a4")
 	must(t, s, named("a5", in("a")), named("a6", in("a")), named("a7", in("a")))
@@ -131,24 +131,24 @@ func checkConcurrency(t T, h Harness) {
 	plain := func(*jobs.Job) {}
 	must(t, s, named("1", plain), named("2", plain), named("3", plain), named("4", plain), named("other", func(j *jobs.Job) { j.Queue = "p" }))
 	cl := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("l", 9)}
-	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{cl}}); err != nil || names(cl.Jobs) != "1 2 other" || !cl.Limited {
-		t.Fatalf("claimed %q, limited %v: %v", names(cl.Jobs), cl.Limited, err)
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{cl}}); err != nil || inputsOf(cl.Jobs) != "1 2 other" || !cl.Limited {
+		t.Fatalf("claimed %q, limited %v: %v", inputsOf(cl.Jobs), cl.Limited, err)
 	}
 	s = h.Crash()
 	expectClaim(t, s, 9, "")
 	// An end makes room within the same batch.
 	next := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("m", 9)}
-	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Changes: []*jobs.Change{finish(cl.Jobs[0], `1`)}, Claims: []*jobs.Claim{next}}); err != nil || names(next.Jobs) != "3" {
-		t.Errorf("after an end: %q, %v", names(next.Jobs), err)
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Changes: []*jobs.Change{finish(cl.Jobs[0], `1`)}, Claims: []*jobs.Claim{next}}); err != nil || inputsOf(next.Jobs) != "3" {
+		t.Errorf("after an end: %q, %v", inputsOf(next.Jobs), err)
 	}
 	settings(t, s, jobs.QueueSettings{}, 0)
 	one := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("o", 9), Allow: map[jobs.QueueName]int{{Tenant: "default", Name: "q"}: 0}}
 	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{one}}); err != nil || len(one.Jobs) != 0 || !one.Limited {
-		t.Errorf("a claim that is not allowed: %q, limited %v, %v", names(one.Jobs), one.Limited, err)
+		t.Errorf("a claim that is not allowed: %q, limited %v, %v", inputsOf(one.Jobs), one.Limited, err)
 	}
 	only := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("p", 9), Queues: []string{"p"}}
 	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{only}}); err != nil || len(only.Jobs) != 0 {
-		t.Errorf("a claim of another queue: %q, %v", names(only.Jobs), err)
+		t.Errorf("a claim of another queue: %q, %v", inputsOf(only.Jobs), err)
 	}
 	expectClaim(t, s, 9, "4")
 }
@@ -167,7 +167,7 @@ func checkCapacity(t T, h Harness) {
 	if d.Err != nil {
 		t.Errorf("after one started: %v", d.Err)
 	}
-	must(t, s, back(run[0], jobs.Queued)) // what is accepted may always come back
+	must(t, s, backTo(run[0], jobs.Queued)) // what is accepted may always come back
 	e := newJob()
 	commit(t, s, e)
 	if !errors.Is(e.Err, jobs.ErrQueueFull) || s.Head().Seq != 5 {
@@ -213,8 +213,8 @@ func checkAfter(t T, h Harness) {
 	due := func() (list []jobs.ID) {
 		for _, j := range dueJobs(t, s, epochStart, 10).Jobs {
 			list = append(list, j.ID)
-			if want := j.ID == both.Job.ID && b.Job.State == jobs.Failed; j.ParentFailed != want {
-				t.Errorf("job %s: a parent failed: %v", j.ID, j.ParentFailed)
+			if want := j.ID == both.Job.ID && b.Job.State == jobs.Failed; j.DependencyFailed != want {
+				t.Errorf("job %s: a parent failed: %v", j.ID, j.DependencyFailed)
 			}
 		}
 		return list
@@ -242,10 +242,10 @@ func checkAfter(t T, h Harness) {
 		jobs.Filter
 		want []jobs.ID
 	}{
-		"after one that failed":    {jobs.Filter{After: b.Job.ID}, []jobs.ID{both.Job.ID}},
-		"after one that succeeded": {jobs.Filter{After: a.Job.ID}, nil},
-		"ahead":                    {jobs.Filter{Ahead: both.Job.ID}, []jobs.ID{b.Job.ID}},
-		"ahead, of a state":        {jobs.Filter{Ahead: both.Job.ID, States: []jobs.State{jobs.Queued}}, nil},
+		"after one that failed":    {jobs.Filter{DependsOn: b.Job.ID}, []jobs.ID{both.Job.ID}},
+		"after one that succeeded": {jobs.Filter{DependsOn: a.Job.ID}, nil},
+		"ahead":                    {jobs.Filter{DependencyOf: both.Job.ID}, []jobs.ID{b.Job.ID}},
+		"ahead, of a state":        {jobs.Filter{DependencyOf: both.Job.ID, States: []jobs.State{jobs.Queued}}, nil},
 	} {
 		page, err := s.List(t.Context(), f.Filter)
 		var got []jobs.ID
@@ -259,12 +259,12 @@ func checkAfter(t T, h Harness) {
 	// Waiting for what has ended: it is due at once.
 	late, lost := waiting(a), waiting(b)
 	must(t, s, late, lost)
-	if !late.Job.WakeAt.Equal(epochStart) || !lost.Job.WakeAt.Equal(epochStart) || !get(t, s, lost.Job.ID).ParentFailed || get(t, s, late.Job.ID).ParentFailed {
+	if !late.Job.WakeAt.Equal(epochStart) || !lost.Job.WakeAt.Equal(epochStart) || !get(t, s, lost.Job.ID).DependencyFailed || get(t, s, late.Job.ID).DependencyFailed {
 		t.Errorf("waiting for what has ended: %+v, %+v", late.Job, lost.Job)
 	}
 	unknown := waiting(newJob())
 	commit(t, s, unknown)
-	if _, ok := errors.AsType[*jobs.UnknownParent](unknown.Err); !ok {
+	if _, ok := errors.AsType[*jobs.UnknownDependency](unknown.Err); !ok {
 		t.Errorf("waiting for an unknown job: %v", unknown.Err)
 	}
 }
@@ -324,14 +324,14 @@ func checkStart(t T, h Harness) {
 		if j.Start != start || j.Output != 0 {
 			t.Errorf("start %d begins as number %d with %d bytes of output", start, j.Start, j.Output)
 		}
-		wrote := &jobs.Change{Job: j, If: jobs.Guard{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldOutput, Event: jobs.Event{Type: jobs.JobOutput, Data: jobs.Value(`{}`)}}
+		wrote := &jobs.Change{Job: j, If: jobs.Condition{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldOutput, Event: jobs.Event{Type: jobs.JobOutput, Data: jobs.Value(`{}`)}}
 		wrote.Job.Output = int64(start) << 33
 		must(t, s, wrote)
 		s = h.Crash()
 		if now := get(t, s, j.ID); now.Output != int64(start)<<33 || now.Start != start {
 			t.Errorf("stored are %d bytes of start %d", now.Output, now.Start)
 		}
-		again := back(j, jobs.Queued)
+		again := backTo(j, jobs.Queued)
 		again.Job.Attempt--
 		again.Fields |= jobs.FieldAttempt
 		must(t, s, again)
@@ -355,8 +355,8 @@ func checkShare(t T, h Harness) {
 	take := func(share *jobs.Share, n int, want string, limited bool) {
 		t.Helper()
 		cl := &jobs.Claim{Kinds: []string{"k"}, Leases: leases(want, n), Share: share}
-		if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{cl}}); err != nil || names(cl.Jobs) != want || cl.Limited != limited {
-			t.Errorf("claimed %q, limited %t, want %q, %t; %v", names(cl.Jobs), cl.Limited, want, limited, err)
+		if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{cl}}); err != nil || inputsOf(cl.Jobs) != want || cl.Limited != limited {
+			t.Errorf("claimed %q, limited %t, want %q, %t; %v", inputsOf(cl.Jobs), cl.Limited, want, limited, err)
 		}
 	}
 	share := &jobs.Share{Free: 8, Several: true}

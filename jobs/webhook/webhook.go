@@ -34,7 +34,7 @@ import (
 const (
 	attemptTimeout = 30 * time.Second
 	maxRead        = 64 << 10 // bytes of an answer that are looked at
-	maxKept        = 1 << 10  // bytes of it that are kept
+	maxResultBody  = 1 << 10  // bytes of it that are kept
 )
 
 // Options of deliveries. The zero value reaches public addresses only.
@@ -45,7 +45,7 @@ type Options struct {
 	Secrets []jobs.Secret  // sign where a callback has none
 
 	// Outbound is how calls leave this machine, which may change; straight if nil.
-	Outbound *egress.Setting
+	Outbound *egress.OutboundSetting
 
 	// Wrap, if not nil, is put around what sends requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
@@ -131,14 +131,14 @@ func (s *sender) run(ctx context.Context, job *jobs.Job, to receiver) (jobs.Resu
 	res, err := s.client.Do(req)
 	if err != nil {
 		if ctx.Err() == nil && limited.Err() != nil {
-			return jobs.Result{}, later(job.Attempt, 0, jobs.NewProblem(egress.UpstreamUnreachable, "No answer",
+			return jobs.Result{}, retryLater(job.Attempt, 0, jobs.NewProblem(egress.UpstreamUnreachable, "No answer",
 				"%s did not answer within %s.", url.Host, attemptTimeout))
 		}
-		return jobs.Result{}, scheduled(job.Attempt, egress.Broken(ctx, url, err))
+		return jobs.Result{}, onSchedule(job.Attempt, egress.AttemptError(ctx, url, err))
 	}
 	defer res.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxRead)) // the status is what counts
-	result := kept(res.StatusCode, body, time.Since(began))
+	result := resultOf(res.StatusCode, body, time.Since(began))
 	switch {
 	case res.StatusCode >= 200 && res.StatusCode <= 299:
 		if job.RetryOf != (jobs.ID{}) { // it was sent by hand, perhaps to one that had been disabled
@@ -153,7 +153,7 @@ func (s *sender) run(ctx context.Context, job *jobs.Job, to receiver) (jobs.Resu
 			"The receiver answered 410 Gone: nothing further is sent to this callback. Retry the delivery once it is there again."))
 	}
 	answered := strings.TrimSpace(strconv.Itoa(res.StatusCode) + " " + http.StatusText(res.StatusCode))
-	return result, later(job.Attempt, egress.RetryAfter(res.Header.Get("Retry-After"), time.Now()),
+	return result, retryLater(job.Attempt, egress.RetryAfter(res.Header.Get("Retry-After"), time.Now()),
 		jobs.NewProblem(egress.UpstreamStatus, "Delivery failed", "The receiver answered %s; only 2xx is a success, and redirects are not followed.", answered))
 }
 
@@ -181,25 +181,25 @@ func (s *sender) request(ctx context.Context, d *delivery, secrets []jobs.Secret
 	return req, nil
 }
 
-// scheduled gives a failure that is retried the wait of a delivery.
-func scheduled(attempt int, err error) error {
+// onSchedule gives a failure that is retried the wait of a delivery.
+func onSchedule(attempt int, err error) error {
 	if f, ok := err.(*jobs.Failure); ok && !f.Never {
-		return later(attempt, f.After, f.Problem)
+		return retryLater(attempt, f.After, f.Problem)
 	}
 	return err
 }
 
-// later is the failure of an attempt: the next one comes after the wait that follows this
+// retryLater is the failure of an attempt: the next one comes after the wait that follows this
 // one and up to a fifth more, so that what failed together does not come back together.
-func later(attempt int, least time.Duration, p *jobs.Problem) *jobs.Failure {
+func retryLater(attempt int, least time.Duration, p *jobs.Problem) *jobs.Failure {
 	wait := jobs.CallbackRetries[min(max(attempt, 1), len(jobs.CallbackRetries))-1]
 	wait += time.Duration(rand.Int64N(int64(wait)/5 + 1))
 	return &jobs.Failure{Problem: p, After: max(wait, least), Exactly: true}
 }
 
-// kept is the result of an attempt that was answered.
-func kept(status int, body []byte, took time.Duration) jobs.Result {
-	text := strings.ToValidUTF8(string(body[:min(len(body), maxKept)]), "")
+// resultOf is the result of an attempt that was answered.
+func resultOf(status int, body []byte, took time.Duration) jobs.Result {
+	text := strings.ToValidUTF8(string(body[:min(len(body), maxResultBody)]), "")
 	v := strconv.AppendInt([]byte(`{"status":`), int64(status), 10)
 	v, _ = jsontext.AppendQuote(append(v, `,"body":`...), text) // it is valid
 	v = strconv.AppendInt(append(v, `,"ms":`...), took.Milliseconds(), 10)

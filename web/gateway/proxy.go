@@ -140,7 +140,7 @@ func (r *Route) problem(err error, connected bool) *jobs.Problem {
 		p.Status = http.StatusGatewayTimeout
 		return p
 	}
-	p := egress.Broken(context.Background(), r.Upstream, err).(*jobs.Failure).Problem
+	p := egress.AttemptError(context.Background(), r.Upstream, err).(*jobs.Failure).Problem
 	p.Status = http.StatusBadGateway
 	return p
 }
