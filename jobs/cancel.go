@@ -40,3 +40,6 @@ func cancelChange(job Job) *Change {
 	c.Event.Data = c.Job.ChangedData(c.Fields)
 	return c
 }
+
+// CancelGrace is how long a running attempt has to stop from when it was told.
+const CancelGrace = 10 * time.Second

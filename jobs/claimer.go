@@ -3,7 +3,6 @@ package jobs
 import (
 	"crypto/rand"
 	"slices"
-	"time"
 )
 
 // claimer is somebody who takes jobs: the slots of this process, or a parked poll of an
@@ -164,89 +163,4 @@ func (e *Engine) assignClaimed(b *Batch, failed bool) {
 		e.commits.trigger(true)
 	}
 	e.spendTokensLocked(b, limited)
-}
-
-// tokenBucket is the token bucket of a queue with a rate: it holds the starts of one period
-// at most, and they come back evenly.
-type tokenBucket struct {
-	rate   Rate
-	tokens float64
-	at     time.Time
-	empty  bool // a claim took the last token, so that a job may wait for the next
-}
-
-func (k *tokenBucket) refill(now time.Time) {
-	if now.After(k.at) {
-		k.tokens = min(float64(k.rate.N), k.tokens+float64(k.rate.N)*float64(now.Sub(k.at))/float64(k.rate.Per))
-		k.at = now
-	}
-}
-
-// next is when there is a whole token.
-func (k *tokenBucket) next() time.Time {
-	missing := max(0, 1-k.tokens)
-	return k.at.Add(time.Duration(missing*float64(k.rate.Per)/float64(k.rate.N)) + time.Millisecond)
-}
-
-// startsAllowedLocked is how many jobs may start now, of queues that have a rate.
-func (e *Engine) startsAllowedLocked(now time.Time) map[QueueName]int {
-	if len(e.buckets) == 0 {
-		return nil
-	}
-	allow := make(map[QueueName]int, len(e.buckets))
-	for name, k := range e.buckets {
-		k.refill(now)
-		allow[name] = int(k.tokens)
-	}
-	return allow
-}
-
-// spendTokensLocked takes the tokens of what was started, and comes back when there are new ones.
-func (e *Engine) spendTokensLocked(b *Batch, limited bool) {
-	for _, c := range b.Claims {
-		for _, j := range c.Jobs {
-			if k := e.buckets[QueueName{j.Tenant, j.Queue}]; k != nil {
-				k.tokens--
-			}
-		}
-	}
-	if limited {
-		for _, k := range e.buckets {
-			if k.tokens < 1 {
-				k.empty = true
-				e.upkeepAlarm.setBy(k.next())
-			}
-		}
-	}
-}
-
-// slotPool is a number of slots for handlers in this process.
-type slotPool struct {
-	*claimer     // takes jobs for them
-	size     int // slots in all
-}
-
-func (e *Engine) newSlotPool(slots int) *slotPool {
-	share := &Share{Free: slots} // protected by Engine.mu
-	p := &slotPool{size: slots, claimer: &claimer{prefix: inProcess, share: share, freeSlots: func() int { return share.Free }}}
-	p.assign = func(jobs []Job) {
-		for _, job := range jobs {
-			share.Acquire(QueueName{job.Tenant, job.Queue}, job.Key)
-			e.startRunLocked(job, p)
-		}
-	}
-	return p
-}
-
-// freeSlot gives back the slot of an attempt that ended.
-func (e *Engine) freeSlot(r *Run) {
-	e.mu.Lock()
-	p := r.pool
-	p.share.release(QueueName{r.job.Tenant, r.job.Queue}, r.job.Key)
-	p.wantsJobs = p.wantsJobs || p.limited // there is more to share
-	more := p.wantsJobs && !e.draining
-	e.mu.Unlock()
-	if more {
-		e.commits.trigger(true)
-	}
 }

@@ -1,15 +1,11 @@
 package jobs
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
@@ -88,72 +84,6 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 	return list
 }
 
-// appendDelivery appends the input of a delivery.
-func appendDelivery(b []byte, id string, c *Callback, trace string, body Value) Value {
-	b = appendString(append(b, `{"id":`...), id)
-	b = appendString(append(b, `,"url":`...), c.URL)
-	if trace != "" {
-		b = appendString(append(b, `,"traceparent":`...), trace)
-	}
-	return append(append(append(b, `,"body":`...), body...), '}')
-}
-
-// callbackBody is what a delivery sends: {"type","timestamp","data"}, data being the job
-// document. Over MaxEventData its input and then its result are null, and
-// "truncated":true says that they are to be fetched.
-func callbackBody(job *Job, t EventType, at time.Time, epoch string) Value {
-	write := func(j *Job, truncated bool) Value { return appendBody(j, t, at, epoch, truncated) }
-	cut := *job
-	if len(cut.Input) > MaxEventData { // do not write what is not kept
-		cut.Input = nil
-	}
-	if len(cut.Result) > MaxEventData || cut.Response != nil && len(cut.Response.Body) > MaxEventData {
-		cut.Result, cut.Response = nil, nil
-	}
-	whole := (cut.Input != nil) == (job.Input != nil) && (cut.Result != nil) == (job.Result != nil) && (cut.Response != nil) == (job.Response != nil)
-	b := write(&cut, !whole)
-	if len(b) > MaxEventData {
-		cut.Input = nil
-		b = write(&cut, true)
-	}
-	if len(b) > MaxEventData {
-		cut.Result, cut.Response = nil, nil
-		b = write(&cut, true)
-	}
-	return b
-}
-
-func appendBody(j *Job, t EventType, at time.Time, epoch string, truncated bool) Value {
-	b := appendString(append(make([]byte, 0, 1024+len(j.Input)+len(j.Result)), `{"type":`...), t.String())
-	b = appendTime(append(b, `,"timestamp":`...), at)
-	b = j.AppendMembers(append(b, `,"data":{`...), Position{epoch, j.Seq})
-	if truncated {
-		b = append(b, `,"truncated":true`...)
-	}
-	return append(AppendLinks(append(b, `,"links":`...), j.ID), "}}"...)
-}
-
-// Trace is the W3C trace context that a job belongs to, as in Via: a traceparent among the
-// headers of its input goes before that of its submission, as it does when it is sent.
-func (job *Job) Trace() string {
-	if !bytes.Contains(job.Input, []byte("traceparent")) && !bytes.Contains(job.Input, []byte("Traceparent")) {
-		return job.Via.Trace
-	}
-	var in struct {
-		Headers map[string]Value `json:"headers"`
-	}
-	if json.Unmarshal(job.Input, &in) != nil {
-		return job.Via.Trace
-	}
-	for name, value := range in.Headers {
-		var text string
-		if strings.EqualFold(name, "traceparent") && json.Unmarshal(value, &text) == nil && ValidTraceparent(text) {
-			return text
-		}
-	}
-	return job.Via.Trace
-}
-
 // hostOf is whose turn a delivery takes among the others.
 func hostOf(text string) string {
 	u, err := url.Parse(text)
@@ -163,80 +93,13 @@ func hostOf(text string) string {
 	return u.Host[:min(len(u.Host), maxTag)]
 }
 
-// Callback is where this attempt, at a delivery, goes as of now. It is disabled if its
-// receiver is gone or its queue no longer has it, unless somebody asked for this delivery
-// by retrying an earlier one.
-func (r *Run) Callback(ctx context.Context) (Callback, error) {
-	if len(r.job.Callbacks) == 0 {
-		return Callback{Disabled: true}, nil
-	}
-	c := r.job.Callbacks[0]
-	again := r.job.RetryOf != (ID{})
-	if c.Queue != "" {
-		list := r.engine.Settings(r.job.Tenant, c.Queue).Callbacks
-		i := slices.IndexFunc(list, func(now Callback) bool { return now.URL == c.URL })
-		if i < 0 {
-			c.Disabled = true
-			return c, nil
-		}
-		c.Secrets, c.Disabled = list[i].Secrets, list[i].Disabled && !again
-		return c, nil
-	}
-	if again || !c.severalPerJob() {
-		return c, nil
-	}
-	parent, _, err := r.engine.store.Job(ctx, r.job.Tenant, r.job.Parent)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) {
-		return c, nil
-	}
-	if i := parent.callback(c.URL); err == nil && i >= 0 {
-		c.Disabled = parent.Callbacks[i].Disabled
-	}
-	return c, err
-}
-
-func (j *Job) callback(url string) int {
-	return slices.IndexFunc(j.Callbacks, func(c Callback) bool { return c.URL == url })
-}
-
-// EnableCallback notes whether the receiver of this delivery wants further ones.
-func (r *Run) EnableCallback(ctx context.Context, on bool) error {
-	if len(r.job.Callbacks) == 0 {
-		return nil
-	}
-	c := r.job.Callbacks[0]
-	if c.Queue == "" {
-		return r.engine.enableCallback(ctx, r.job.Tenant, r.job.Parent, c.URL, on)
-	}
-	return r.engine.Configure(ctx, r.job.Tenant, c.Queue, func(s *QueueSettings) error {
-		for i := range s.Callbacks {
-			if s.Callbacks[i].URL == c.URL {
-				s.Callbacks[i].setEnabled(on)
-			}
-		}
-		return nil
-	})
-}
-
-// enableCallback changes a callback of a job, whatever else becomes of the job meanwhile.
-func (e *Engine) enableCallback(ctx context.Context, tenant string, id ID, url string, on bool) error {
-	for {
-		job, _, err := e.store.Job(ctx, tenant, id)
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) {
-			return nil // there will be no further ones
-		}
-		if err != nil {
-			return err
-		}
-		i := job.callback(url)
-		if i < 0 || job.Callbacks[i].Disabled == !on {
+// followWithDeliveries makes the deliveries that an event causes, of a change that is not of the batch
+// itself but follows from one.
+func (e *Engine) followWithDeliveries(t EventType, at time.Time) func(*Job) []*Change {
+	return func(job *Job) []*Change {
+		if _, ok := e.handler(KindWebhook); !ok {
 			return nil
 		}
-		job.Callbacks = slices.Clone(job.Callbacks)
-		job.Callbacks[i].setEnabled(on)
-		err = e.commits.doWhenSpace(ctx, newOp(&Change{Job: job, If: Condition{State: job.State, Lease: job.Lease}, Fields: FieldCallbacks}))
-		if !errors.Is(err, ErrConflict) {
-			return err
-		}
+		return e.deliveries(job, t, at)
 	}
 }

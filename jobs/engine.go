@@ -70,9 +70,9 @@ type Options struct {
 	Handlers map[string]Handler                   // by kind
 	Wrap     func(kind string, h Handler) Handler // is put around each handler; none if nil
 	Allowed  func(tenant, caller string) error    // says why what a caller has made may not act any more, if so; everybody may if nil
-	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; 64
-	Lease    time.Duration                        // how long an outside worker may be silent; 30 s
-	LogAge   time.Duration                        // how long events are kept; 24 h
+	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; DefaultSlots if 0
+	Lease    time.Duration                        // how long an outside worker may be silent; DefaultLease if 0
+	LogAge   time.Duration                        // how long events are kept; DefaultLogAge if 0
 
 	// SeveralTenants reports whether there may be jobs of several tenants, before the engine
 	// has seen any: then none takes all slots of this process (see Share). It is called often
@@ -82,13 +82,10 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// CancelGrace is how long a running attempt has to stop from when it was told.
-const CancelGrace = 10 * time.Second
-
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, allowed: o.Allowed, log: o.Logger, leaseTime: cmp.Or(o.Lease, 30*time.Second),
-		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), names: newNames(), dueAlarm: newAlarm(), scheduleAlarm: newAlarm(), upkeepAlarm: newAlarm(), runs: map[string]*Run{},
+	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, allowed: o.Allowed, log: o.Logger, leaseTime: cmp.Or(o.Lease, DefaultLease),
+		logAge: cmp.Or(o.LogAge, DefaultLogAge), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), names: newNames(), dueAlarm: newAlarm(), scheduleAlarm: newAlarm(), upkeepAlarm: newAlarm(), runs: map[string]*Run{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, workerTotals: map[string]workerTotals{}, leases: map[string]*workerLease{},
 		tenants: map[string]bool{}, severalTenants: o.SeveralTenants, settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*tokenBucket{}}
 	if e.log == nil {
@@ -98,7 +95,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		e.allowed = func(string, string) error { return nil }
 	}
 	for i := range e.pools {
-		e.pools[i] = e.newSlotPool(cmp.Or(o.Slots, 64))
+		e.pools[i] = e.newSlotPool(cmp.Or(o.Slots, DefaultSlots))
 		e.claimers = append(e.claimers, e.pools[i].claimer)
 	}
 	e.addHandlerLocked(kindBulk, Handler{Run: e.runBulk})

@@ -51,11 +51,11 @@ func ParseState(name string) (State, bool) {
 // from its own row: nothing re-enters the state it is in.
 var transitions = map[State][]State{
 	0:         {Scheduled, Queued, Waiting},
-	Scheduled: {Queued, Failed, Cancelled},
+	Scheduled: {Queued, Cancelled},
 	Queued:    {Running, Scheduled, Failed, Cancelled},
-	Running:   {Queued, Scheduled, Retrying, Waiting, Succeeded, Failed, Cancelled},
-	Retrying:  {Queued, Failed, Cancelled},
-	Waiting:   {Queued, Scheduled, Succeeded, Failed, Cancelled},
+	Running:   {Queued, Scheduled, Retrying, Succeeded, Failed, Cancelled},
+	Retrying:  {Queued, Cancelled},
+	Waiting:   {Queued, Scheduled, Cancelled},
 }
 
 // CanBecome reports whether a job may go from s to next. The zero State stands

@@ -2,21 +2,8 @@ package jobs
 
 import (
 	"errors"
-	"slices"
 	"time"
 )
-
-// Overlaps says what a schedule does at a tick while an earlier run of it is unfinished; a
-// run is a job that it submitted, or a retry of one.
-//
-//   - allow: submit the next one all the same.
-//   - skip: submit none at this tick.
-//   - queue: submit it; it starts when the earlier ones have ended.
-//   - replace: cancel the earlier ones, and submit it; it starts when they have ended.
-//
-// Where runs wait for one another, their jobs have an ordering key: that of the schedule's
-// job, or else the tag of the schedule.
-var Overlaps = []string{"allow", "skip", "queue", "replace"}
 
 // errSkipped is the outcome of a tick that its schedule skips.
 var errSkipped = errors.New("an earlier run is unfinished")
@@ -74,12 +61,4 @@ func (e *Engine) signalReplaced(t *tick) {
 		}
 		e.signalRun(c.If.Lease, ErrCancelRequested)
 	}
-}
-
-// checkOverlap looks at the member of a schedule.
-func (s *Schedule) checkOverlap() error {
-	if s.Overlap == "" || slices.Contains(Overlaps, s.Overlap) {
-		return nil
-	}
-	return invalid("/overlap", "must be allow, skip, queue or replace")
 }

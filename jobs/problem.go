@@ -3,6 +3,7 @@ package jobs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -172,3 +173,60 @@ func (u *UnknownDependency) Error() string {
 }
 
 func (k *KeyTaken) Error() string { return "the idempotency key is bound to job " + k.Job.ID.String() }
+
+// errorUnder is an error about a document that is a member of another one.
+func errorUnder(pointer string, err error) error {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return problemUnder(pointer, p)
+	}
+	return err
+}
+
+// joinProblems is one problem of all that is wrong with a document, as the first one says it;
+// nil if nothing is.
+func joinProblems(errs ...error) error {
+	var all *Problem
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		p, ok := errors.AsType[*Problem](err)
+		switch {
+		case !ok:
+			return err
+		case all == nil:
+			all = problemUnder("", p)
+		default:
+			all.Errors = append(all.Errors, p.Errors...)
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// problemUnder is a problem of a document that is a member of another one.
+func problemUnder(pointer string, p *Problem) *Problem {
+	inner := *p
+	inner.Errors = slices.Clone(p.Errors)
+	for i := range inner.Errors {
+		inner.Errors[i].Pointer = pointer + inner.Errors[i].Pointer
+	}
+	return &inner
+}
+
+// invalid is the problem of a document that is JSON, but not what was asked for.
+func invalid(pointer, format string, args ...any) *Problem {
+	p := newProblem(BadMessage, "Invalid request", "See errors for the members to correct.")
+	p.Status = 422
+	if len(pointer) > 256 { // the place of something nested without sense
+		pointer = pointer[:256]
+	}
+	p.Errors = []MemberError{{strings.ToValidUTF8(pointer, "\ufffd"), strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}}
+	return p
+}
+
+// Invalid is the problem of a member that is well-formed JSON but can't be accepted;
+// pointer is its place (RFC 6901). Its status is 422.
+func Invalid(pointer, format string, args ...any) *Problem { return invalid(pointer, format, args...) }

@@ -1,15 +1,10 @@
 package jobs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
-
-	"jobhub/jobs/cron"
 )
 
 // This file is what people do with a schedule, besides writing it whole.
@@ -82,62 +77,4 @@ func (e *Engine) RunSchedule(ctx context.Context, tenant, name string) (Job, err
 			return Job{}, e.storeProblem(err)
 		}
 	}
-}
-
-// Ticks are the next n times of a schedule after t, whether it is paused or not, in its time
-// zone; fewer if it names no more.
-func (s *Schedule) Ticks(t time.Time, n int) (all []time.Time) {
-	for range n {
-		next, err := s.next(t)
-		if err != nil {
-			break
-		}
-		all, t = append(all, next), next
-	}
-	return all
-}
-
-// Words says in English when it submits jobs, without the time zone.
-func (s *Schedule) Words() string {
-	expr, err := cron.Parse(s.Cron)
-	if err != nil { // not after it was checked
-		return s.Cron
-	}
-	return expr.Words()
-}
-
-// Shown is the job of a schedule as everybody may see it: without the secrets of its
-// callbacks.
-func (s *Schedule) Shown() Value {
-	spec, err := DecodeSpec(s.Job)
-	if err != nil { // not after it was checked
-		return Value("null")
-	}
-	if len(spec.Callbacks) == 0 {
-		return s.Job
-	}
-	d := jsontext.NewDecoder(bytes.NewReader(s.Job))
-	if _, err := d.ReadToken(); err != nil {
-		return Value("null")
-	}
-	b := []byte{'{'}
-	for d.PeekKind() == '"' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return Value("null")
-		}
-		own := name.String() == "callbacks" // before the token's text goes with the next one
-		b = append(appendString(b, name.String()), ':')
-		value, err := d.ReadValue()
-		if err != nil {
-			return Value("null")
-		}
-		if own {
-			b = AppendCallbacks(b, spec.Callbacks)
-		} else {
-			b = append(b, value...)
-		}
-		b = append(b, ',')
-	}
-	return append(bytes.TrimSuffix(b, []byte{','}), '}')
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -109,21 +108,6 @@ func DecodeSpec(data []byte) (Spec, error) {
 	}
 	return doc.spec()
 }
-
-// invalid is the problem of a document that is JSON, but not what was asked for.
-func invalid(pointer, format string, args ...any) *Problem {
-	p := newProblem(BadMessage, "Invalid request", "See errors for the members to correct.")
-	p.Status = 422
-	if len(pointer) > 256 { // the place of something nested without sense
-		pointer = pointer[:256]
-	}
-	p.Errors = []MemberError{{strings.ToValidUTF8(pointer, "\ufffd"), strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}}
-	return p
-}
-
-// Invalid is the problem of a member that is well-formed JSON but can't be accepted;
-// pointer is its place (RFC 6901). Its status is 422.
-func Invalid(pointer, format string, args ...any) *Problem { return invalid(pointer, format, args...) }
 
 func (d *specDocument) spec() (Spec, error) {
 	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.withDefaults()

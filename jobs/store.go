@@ -101,51 +101,6 @@ type Trim struct {
 	Limit    int       // at most so many jobs in this call
 }
 
-// QueueChange writes the settings of a queue, which comes into being with it, and
-// applies them to the jobs that are there.
-type QueueChange struct {
-	Tenant   string
-	Name     string
-	Settings QueueSettings
-	Event    Event // none if its Type is 0
-
-	Err error // outcome: nil or ErrDamaged
-}
-
-// QueueSettings are the limits of a queue. Zero means no limit.
-type QueueSettings struct {
-	Concurrency  int      `json:"concurrency,omitzero"`   // attempts at the same time
-	Capacity     int      `json:"capacity,omitzero"`      // unfinished jobs that do not run
-	PerKey       int      `json:"per_key,omitzero"`       // attempts of one key at the same time
-	Rate         Rate     `json:"rate,omitzero"`          // of starts
-	QueueTimeout Duration `json:"queue_timeout,omitzero"` // of jobs that do not name one
-	Paused       *Pause   `json:"paused,omitzero"`
-
-	// Callbacks are told of all jobs of the queue, besides those that a job names.
-	Callbacks []Callback `json:"callbacks,omitzero"`
-}
-
-// Duration is a time.Duration that is written in JSON as Go writes it: "1m30s".
-type Duration time.Duration
-
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
-func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	*d = Duration(v)
-	return err
-}
-
-// Pause says since when, by whom and why a queue starts no jobs.
-type Pause struct {
-	At     time.Time `json:"at"`
-	By     string    `json:"by"`
-	Reason string    `json:"reason"`
-}
-
-// QueueName names a queue among those of all tenants.
-type QueueName struct{ Tenant, Name string }
-
 // Change is one compare-and-set on one job and the event that tells of it.
 type Change struct {
 	// Job says which job (N and ID) and holds the values of Fields. A change
@@ -176,23 +131,6 @@ type Change struct {
 
 	Err      error // outcome: nil, ErrConflict, ErrQueueFull, ErrOrderTaken, *KeyTaken, *Existing, *UnknownDependency, ErrDamaged or what Peers.Decide said
 	Position int64 // outcome of an insert: its place in its queue, 0 if it is not queued
-}
-
-// Document is a small record beside the jobs, like a schedule.
-type Document struct {
-	Tenant string
-	Kind   string
-	Name   string
-	Data   Value
-}
-
-// DocumentChange is one compare-and-set on a document: it applies if the stored data are
-// still the same bytes as Was (nil: there must be none). Data of nil delete the document.
-type DocumentChange struct {
-	Document
-	Was Value
-
-	Err error // outcome: nil, ErrConflict or ErrDamaged
 }
 
 // Condition is what must be true of a job for a change to apply.
@@ -295,15 +233,6 @@ type Page struct {
 	Next uint64 // Filter.Before of the next page, 0 if this is the last
 	Pos  Position
 	Wake time.Time // with Filter.Due or Filter.Retained: the earliest time that remains, zero if none
-}
-
-// QueueInfo is a queue with its maintained counters.
-type QueueInfo struct {
-	Tenant   string
-	Name     string
-	Settings QueueSettings
-	Counts   [len(stateNames)]int64 // by State
-	OldestAt time.Time              // acceptance of the job that is first in line; zero if none waits
 }
 
 // ReadQuery says which events to read: the oldest behind After, and about MaxBytes of

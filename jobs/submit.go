@@ -163,3 +163,14 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	}
 	return j, nil
 }
+
+// check asks the handler of a kind whether it takes an input.
+func (e *Engine) check(h Handler, input Value, via Via) (err error) {
+	if h.Check == nil {
+		return nil
+	}
+	if bad := e.catchPanic("the check of an input", ID{}, func() { err = h.Check(input, via) }); bad != nil {
+		return bad
+	}
+	return err
+}

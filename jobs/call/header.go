@@ -1,9 +1,8 @@
 package call
 
 import (
+	"jobhub/jobs/httpheader"
 	"net/http"
-
-	"jobhub/jobs"
 )
 
 // has reports whether h has the header, even with an empty value.
@@ -18,7 +17,7 @@ func reserved(name string) bool {
 	case "Host", "Content-Length", "Jobhub-Attempt":
 		return true
 	}
-	return jobs.HopByHop(name)
+	return httpheader.IsHopByHop(name)
 }
 
 // safeCrossOrigin reports whether a header may follow a redirect to another origin. Any
@@ -35,9 +34,9 @@ func safeCrossOrigin(name string) bool {
 // endToEnd returns the headers of an answer that are kept with it.
 func endToEnd(h http.Header) http.Header {
 	kept := h.Clone()
-	jobs.DropNamed(kept, h.Values("Connection"))
+	httpheader.DropConnection(kept, h.Values("Connection"))
 	for name := range kept {
-		if jobs.HopByHop(name) || name == "Content-Length" {
+		if httpheader.IsHopByHop(name) || name == "Content-Length" {
 			delete(kept, name)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/jobs/httpheader"
 	"jobhub/web/peers"
 )
 
@@ -165,7 +166,7 @@ func (w *interim) WriteHeader(status int) {
 		h["Content-Type"] = nil
 	}
 	if status < 200 {
-		jobs.DropNamed(h, h["Connection"])
+		httpheader.DropConnection(h, h["Connection"])
 		for name := range h {
 			if ofConnection(name) || strings.EqualFold(name, "Content-Length") {
 				delete(h, name)

@@ -16,9 +16,6 @@ import (
 // Hidden stands in place of a credential.
 const Hidden = "***"
 
-// Credentials are the hidden parts of a JSON document, by JSON pointer (RFC 6901).
-type Credentials map[string]Value
-
 // credentialNames are the headers and query parameters that hold credentials, in lower
 // case; credentialWords make any name one that holds them.
 var (
@@ -116,23 +113,6 @@ func (c Credentials) size() (n int) {
 		n += len(pointer) + len(value)
 	}
 	return n
-}
-
-// Mask sets further names of headers and query parameters that hold credentials. It
-// concerns jobs that are accepted from now on.
-func (e *Engine) Mask(names []string) {
-	plain := make([]string, len(names))
-	for i, name := range names {
-		plain[i] = strings.ReplaceAll(name, "_", "-") // as isCredential compares them
-	}
-	e.masked.Store(&plain)
-}
-
-func (e *Engine) maskedNames() []string {
-	if names := e.masked.Load(); names != nil {
-		return *names
-	}
-	return nil
 }
 
 // restore puts credentials back into a newer version of the document that they were taken
@@ -270,3 +250,6 @@ func unescaped(name string) string {
 	}
 	return name
 }
+
+// Credentials are the hidden parts of a JSON document, by JSON pointer (RFC 6901).
+type Credentials map[string]Value

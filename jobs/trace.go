@@ -1,39 +1,12 @@
 package jobs
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
-
-// IsToken reports whether s is a token, like the name of a header or method (RFC 9110,
-// section 5.6.2).
-func IsToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// HopByHop reports whether a header is about one connection only (RFC 9110, section 7.6.1).
-func HopByHop(name string) bool {
-	switch name = http.CanonicalHeaderKey(name); name {
-	case "Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-		return true
-	}
-	return strings.HasPrefix(name, "Proxy-")
-}
-
-// DropNamed deletes the headers that values of Connection name.
-func DropNamed(h http.Header, connection []string) {
-	for _, list := range connection {
-		for name := range strings.SplitSeq(list, ",") {
-			h.Del(strings.TrimSpace(name))
-		}
-	}
-}
 
 // ValidTraceparent reports whether text is a traceparent (W3C Trace Context): of version 00,
 // or of a later one, which may have more behind the parts of version 00. Version ff and ids
@@ -68,4 +41,25 @@ func (v Via) SetTrace(h http.Header) {
 	if state != "" {
 		h.Set("Tracestate", state)
 	}
+}
+
+// Trace is the W3C trace context that a job belongs to, as in Via: a traceparent among the
+// headers of its input goes before that of its submission, as it does when it is sent.
+func (job *Job) Trace() string {
+	if !bytes.Contains(job.Input, []byte("traceparent")) && !bytes.Contains(job.Input, []byte("Traceparent")) {
+		return job.Via.Trace
+	}
+	var in struct {
+		Headers map[string]Value `json:"headers"`
+	}
+	if json.Unmarshal(job.Input, &in) != nil {
+		return job.Via.Trace
+	}
+	for name, value := range in.Headers {
+		var text string
+		if strings.EqualFold(name, "traceparent") && json.Unmarshal(value, &text) == nil && ValidTraceparent(text) {
+			return text
+		}
+	}
+	return job.Via.Trace
 }
