@@ -6,8 +6,6 @@ import (
 	"maps"
 	"sync/atomic"
 	"time"
-
-	"jobhub/jobs"
 )
 
 // Cursor is one connection's place in the log, with all its subscriptions. An event
@@ -238,51 +236,6 @@ func (c *Cursor) SkipUnmatched() uint64 {
 	}
 	c.seq.Store(max(c.Seq(), h.seq))
 	return c.Seq()
-}
-
-// Replay gives what a subscription selects in (after, upTo] to yield, in order. The hub
-// must have reached upTo. jobs.ErrTrimmed or jobs.ErrAhead where the log does not hold
-// after; then nothing was yielded, unless the log was trimmed meanwhile.
-func (h *Hub) Replay(ctx context.Context, s Subscription, after, upTo uint64, yield func(*Chunk) error) error {
-	if _, err := h.source.Read(ctx, jobs.ReadQuery{After: after, MaxBytes: 1}); err != nil {
-		return err
-	}
-	c := h.Cursor(nil)
-	c.seq.Store(min(after+resumeLate, max(after, upTo)))
-	c.subs[""] = s
-	return c.ReadUntil(ctx, upTo, yield)
-}
-
-// Signal has an element in C after events that match a filter were committed.
-type Signal struct {
-	C      <-chan struct{}
-	c      chan struct{}
-	hub    *Hub
-	filter Filter
-}
-
-// Signal begins to watch for events. Close it after use.
-func (h *Hub) Signal(f Filter) *Signal {
-	c := make(chan struct{}, 1)
-	s := &Signal{C: c, c: c, hub: h, filter: f}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.listenLocked(f.topic(), s)
-	return s
-}
-
-func (s *Signal) notify(*Event) {
-	select {
-	case s.c <- struct{}{}:
-	default:
-	}
-}
-
-// Close ends the watching.
-func (s *Signal) Close() {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.hub.unlistenLocked(s.filter.topic(), s)
 }
 
 // Lag is the cursor's position, and how old the oldest event is that it was not given.

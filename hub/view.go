@@ -8,7 +8,6 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	"jobhub/jobs"
@@ -53,38 +52,6 @@ type view struct {
 	whole     *Patch
 	changed   *Patch // of version against the one before
 	err       error  // why nothing more comes; nil while it is drawn
-}
-
-// Patch is what brings a view up to date. All who need the same are given the same one.
-type Patch struct {
-	Fragments []Fragment
-	Seq       uint64    // the position they show
-	At        time.Time // when they were read
-
-	stats  *Stats
-	mu     sync.Mutex        // protects frames
-	frames map[string][]byte // by key, the first maxFrames
-}
-
-// maxFrames bounds the forms of one patch that are kept.
-const maxFrames = 8
-
-// Encoded returns a form of the patch, which is built once for all who ask with the same key.
-func (p *Patch) Encoded(key string, build func(*Patch) []byte) []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if b, ok := p.frames[key]; ok {
-		return b
-	}
-	b := build(p)
-	p.stats.Encoded.Add(1)
-	if p.frames == nil {
-		p.frames = map[string][]byte{}
-	}
-	if len(p.frames) < maxFrames {
-		p.frames[key] = b
-	}
-	return b
 }
 
 // Viewer watches one view. Its owner is woken and then asks Next.

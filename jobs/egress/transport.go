@@ -3,7 +3,6 @@ package egress
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,16 +16,6 @@ const (
 	idleTimeout       = 4 * time.Second  // many servers hang up after 5 s, in the middle of the next request
 	maxResponseHeader = 256 << 10
 )
-
-// Outbound is how calls leave this machine. The zero value goes straight, trusts what the
-// machine trusts, and shows no certificate.
-type Outbound struct {
-	Proxy       *url.URL         // through which all calls go
-	CAs         *x509.CertPool   // whom to trust; nil for what the machine trusts
-	Certificate *tls.Certificate // shown to servers that ask for one
-
-	MaxAnswer int64 // largest body of an answer in bytes; 0 for the default
-}
 
 // Transport returns a transport that reaches only what the guard lets through. It is to be
 // shared, as it keeps connections.

@@ -1,12 +1,7 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
-
-	"zombiezen.com/go/sqlite"
-
-	"jobhub/jobs"
 )
 
 // Close ends all use of the store: whoever still asks gets ErrClosed. It may be repeated.
@@ -40,23 +35,5 @@ func (s *Store) isClosed() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// borrowReader lends a connection for reading, which is to be put back.
-func (s *Store) borrowReader(ctx context.Context) (*sqlite.Conn, error) {
-	conn, err := s.read.Take(ctx)
-	s.explainInterrupt(ctx, &err)
-	return conn, err
-}
-
-// explainInterrupt makes an error of a read say why it was interrupted, which SQLite does not.
-func (s *Store) explainInterrupt(ctx context.Context, err *error) {
-	switch {
-	case *err == nil:
-	case s.isClosed():
-		*err = jobs.ErrClosed
-	case ctx.Err() != nil:
-		*err = context.Cause(ctx)
 	}
 }

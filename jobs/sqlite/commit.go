@@ -3,16 +3,11 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
-	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"jobhub/jobs"
@@ -91,22 +86,6 @@ func (s *Store) newCommit(now time.Time) *commit {
 	return &commit{Store: s, now: now, seq: head, countChanges: map[*queue]*counts{}, becameReady: map[jobs.Lane]int{}, rows: map[uint64]*changedRow{}}
 }
 
-// leastSpace is how many bytes have to be free after the disk was full.
-const leastSpace = 1 << 20
-
-// findSpace looks whether a full disk has space for more than the next commit. A commit
-// alone would not tell: small ones find place in what large ones had to leave.
-func (s *Store) findSpace() error {
-	path := filepath.Join(filepath.Dir(s.path), "space")
-	defer os.Remove(path)
-	err := os.WriteFile(path, make([]byte, leastSpace), 0o600)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: %v", jobs.ErrNoSpace, err)
-	}
-	s.full = err != nil
-	return err
-}
-
 func (c *commit) transact(b *jobs.Batch) (err error) {
 	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return c.storeError(err)
@@ -165,14 +144,6 @@ func (c *commit) exec(sql string) error { return run(c.write.Prep(sql)) }
 
 func (c *commit) do(sql string, args ...any) error {
 	return sqlitex.Execute(c.write, sql, &sqlitex.ExecOptions{Args: args})
-}
-
-// storeError tells a full disk and damage, after which nothing is stored, from all else.
-func (s *Store) storeError(err error) error {
-	if err != nil && sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {
-		return fmt.Errorf("%w: %v", jobs.ErrNoSpace, err)
-	}
-	return s.damaged(err, "while storing")
 }
 
 // change stores one change. Its first error is the outcome for the caller, the second
@@ -254,48 +225,6 @@ func (c *commit) log() error {
 	st.BindInt64(1, int64(c.seq))
 	st.BindBytes(2, encodeEvents(nil, c.events))
 	return run(st)
-}
-
-func (c *commit) moveCount(q *queue, from, to jobs.State) {
-	by := c.countChanges[q]
-	if by == nil {
-		by = new(counts)
-		c.countChanges[q] = by
-	}
-	if from != 0 {
-		by[from]--
-	}
-	if to != 0 {
-		by[to]++
-	}
-}
-
-// moveCounts takes over what a durable transaction moved.
-func (s *Store) moveCounts(moved map[*queue]*counts) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for q, by := range moved {
-		for i, n := range by {
-			q.counts[i] += n
-		}
-	}
-}
-
-func (c *commit) saveCounts() error {
-	st := c.write.Prep("UPDATE queues SET counts=? WHERE q=?")
-	for q, by := range c.countChanges {
-		sum := q.counts
-		for i, n := range by {
-			sum[i] += n
-		}
-		text, _ := json.Marshal(sum)
-		st.BindText(1, string(text))
-		st.BindInt64(2, q.id)
-		if err := run(st); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (s *Store) forgetQueues(made []*queue) {

@@ -89,3 +89,18 @@ func (c *commit) writeSettings(ch *jobs.QueueChange) error {
 	}
 	return nil
 }
+
+// queueHasRoom reports whether one more job may wait in a queue, once the changes were applied.
+func (c *commit) queueHasRoom(q *queue, before []*jobs.Change) bool {
+	most := int64(c.settings(q).Capacity)
+	if most == 0 {
+		return true
+	}
+	waiting := c.waiting(q)
+	for _, ch := range before {
+		if ch.Job.Queue == q.Name && ch.Job.State.Final() && ch.If.State != jobs.Running {
+			waiting--
+		}
+	}
+	return waiting < most
+}

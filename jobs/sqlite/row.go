@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"time"
@@ -115,19 +114,6 @@ func (p *binder) json(v any) {
 	b, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
 	p.err = cmp.Or(p.err, err)
 	p.text(string(b))
-}
-
-// The parts of a job that can be large.
-const (
-	partInput = iota
-	partResult
-	partResponse
-)
-
-// payload is a part that has to be stored on its own.
-type payload struct {
-	part int
-	data []byte
 }
 
 // payload binds a part, or returns it if it is too large for the row of the job, where
@@ -350,46 +336,6 @@ func (r *row) blob() []byte {
 	b := make([]byte, r.ColumnLen(i))
 	r.ColumnBytes(i, b)
 	return b
-}
-
-func (c *commit) savePayload(n uint64, p payload) error {
-	st := c.write.Prep("INSERT OR REPLACE INTO payloads (id, data) VALUES (?, ?)")
-	st.BindInt64(1, int64(n)*4+int64(p.part))
-	st.BindBytes(2, p.data)
-	return run(st)
-}
-
-// loadPayloads adds the parts that do not stand in the row of the job.
-func loadPayloads(conn *sqlite.Conn, j *jobs.Job, far bool) error {
-	if !far {
-		return nil
-	}
-	st := conn.Prep("SELECT id, data FROM payloads WHERE id BETWEEN ? AND ?")
-	st.BindInt64(1, int64(j.N)*4)
-	st.BindInt64(2, int64(j.N)*4+3)
-	defer st.Reset()
-	for {
-		more, err := st.Step()
-		if err != nil || !more {
-			return err
-		}
-		r := row{st, -1}
-		part := r.int() % 4
-		data := r.blob()
-		switch part {
-		case partInput:
-			j.Input = data
-		case partResult:
-			if j.Result == nil { // else this is an older, larger one
-				j.Result = data
-			}
-		case partResponse:
-			j.Response = new(jobs.Response)
-			if err := j.Response.UnmarshalBinary(bytes.Clone(data)); err != nil {
-				return err
-			}
-		}
-	}
 }
 
 // run executes a statement that gives no rows.

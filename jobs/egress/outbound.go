@@ -1,7 +1,10 @@
 package egress
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 )
@@ -55,4 +58,14 @@ func (f *follower) current() *Transport {
 		f.of, f.transport = now, f.guard.Transport(*now)
 	}
 	return f.transport
+}
+
+// Outbound is how calls leave this machine. The zero value goes straight, trusts what the
+// machine trusts, and shows no certificate.
+type Outbound struct {
+	Proxy       *url.URL         // through which all calls go
+	CAs         *x509.CertPool   // whom to trust; nil for what the machine trusts
+	Certificate *tls.Certificate // shown to servers that ask for one
+
+	MaxAnswer int64 // largest body of an answer in bytes; 0 for the default
 }
