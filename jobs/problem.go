@@ -35,10 +35,10 @@ type Problem struct {
 	Code   Code          `json:"code"`
 	Errors []MemberError `json:"errors,omitzero"`
 
-	cause error // what it is the problem of, for errors.Is; callers over the network don't see it
+	cause error // the underlying error, for errors.Is; it is not sent over the network
 }
 
-// Unwrap returns what the problem is of, if it is of another error.
+// Unwrap returns the underlying error; nil if there is none.
 func (p *Problem) Unwrap() error { return p.cause }
 
 // MemberError says what is wrong with one member of a document; Pointer is a
@@ -112,7 +112,8 @@ func problemOfType(kind string, code Code, title, detail string) *Problem {
 	return &Problem{Type: kind, Code: code, Title: title, Detail: detail}
 }
 
-// Unavailable is the problem of what can't be done now and was not done.
+// Unavailable is the problem, with status 503, of a request that can't be served now and had
+// no effect.
 func Unavailable(title, detail string) *Problem {
 	return &Problem{Type: "urn:jobhub:problem:unavailable", Title: title, Status: 503, Code: Internal, Detail: detail}
 }
@@ -132,8 +133,8 @@ var (
 	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job was deleted, or its time of retention is over; it is no longer kept."}
 
 	ErrOrderTaken = newProblem(Conflict, "Ordering key in use", "A later job of the same ordering key runs in that queue. Move this one when that has ended.")
-	// ErrDamaged: what was asked for stands in a part of the store that is not as it was
-	// written. Of a batch that meets it nothing is stored.
+	// ErrDamaged: the data stands in a damaged part of the store. As the error of a whole
+	// batch it means that nothing was stored.
 	ErrDamaged = &Problem{Type: "urn:jobhub:problem:store_damaged", Title: "Store damaged", Status: 500, Code: Internal,
 		Detail: "A part of the hub's store is damaged, and what was asked for cannot be read. The hub's log says which part; restore a backup of the data folder."}
 
@@ -154,8 +155,8 @@ type KeyTaken struct {
 	Same bool // the fingerprints are equal: this is a repetition, not another request
 }
 
-// Existing is the outcome of an insertion instead of which a job is there already: one that
-// is the same by its Unique, or the retry that the job to be repeated has.
+// Existing is the outcome of an insertion if there is such a job already: an equal one by
+// Unique, or an earlier retry of the same job.
 type Existing struct{ Job Job }
 
 func (x *Existing) Error() string { return "there is the job " + x.Job.ID.String() + " already" }

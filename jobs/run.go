@@ -40,7 +40,7 @@ func (r *Run) Finally(f func()) {
 // newest is kept.
 func (r *Run) Progress(p Progress) { r.report(p, nil) }
 
-// Partial says what is known of the result already, and how far the attempt is. It is
+// Partial says the partial result that it begins with, and how far the attempt is. It is
 // stored at once: the next attempt finds it as the Result of its job, and so does whoever
 // reads the job. Faster than commits are made, only the newest is kept.
 func (r *Run) Partial(result Value, p Progress) {

@@ -11,12 +11,12 @@ type QueueSettings struct {
 	QueueTimeout Duration `json:"queue_timeout,omitzero"` // of jobs that do not name one
 	Paused       *Pause   `json:"paused,omitzero"`
 
-	// Callbacks are told of all jobs of the queue, besides those that a job names.
+	// Callbacks receive the events of all jobs of the queue. A job may name further ones.
 	Callbacks []Callback `json:"callbacks,omitzero"`
 }
 
-// QueueChange writes the settings of a queue, which comes into being with it, and
-// applies them to the jobs that are there.
+// QueueChange writes the settings of a queue, creates the queue if there is none, and applies
+// the settings to the jobs in it.
 type QueueChange struct {
 	Tenant   string
 	Name     string
@@ -53,5 +53,5 @@ type QueueInfo struct {
 	Name     string
 	Settings QueueSettings
 	Counts   [len(stateNames)]int64 // by State
-	OldestAt time.Time              // acceptance of the job that is first in line; zero if none waits
+	OldestAt time.Time              // when the oldest queued job was accepted; zero if none is queued
 }

@@ -23,7 +23,7 @@ type Spec struct {
 
 	OrderingKey string // jobs of one ordering key run one at a time, in order of acceptance
 	FairKey     string // shares the queue fairly with other keys, under its per_key limit
-	After       []ID   // run only when all of these have succeeded
+	After       []ID   // the job runs only when all of these have succeeded
 
 	QueueTimeout time.Duration // none if zero
 	Timeout      time.Duration // of one attempt
@@ -32,20 +32,20 @@ type Spec struct {
 	NeverRerun   bool          // fail as worker_lost rather than run again after a lost attempt
 	Retention    time.Duration // after the end
 
-	Callbacks []Callback // told of the job's changes
-	Unique    *Unique    // accept it only if no job like it is there; nil for any
+	Callbacks []Callback // receive the job's events
+	Unique    *Unique    // accept the job only if there is none equal to it; nil for no condition
 
 	RetryOf ID
 	Parent  ID
 	Via     Via
 	Tenant  string
-	Caller  string // in whose name: an id and, behind a space, a name for people; kept with the job for handlers that act for their caller
+	Caller  string // who submits it: an id and, after a space, a name for people; stored with the job
 	Key     *Key   // idempotency key, if the caller sent one
 
-	schedule string // whose run it is
-	retry    *Retry // how it repeats RetryOf
+	schedule string // name of the schedule that submits it
+	retry    *Retry // set if it is a retry of RetryOf
 
-	inside bool  // made by the engine itself: of a kind that callers can't submit
+	inside bool  // submitted by the engine itself, which may use kinds that callers may not
 	result Value // what is known of the result already
 }
 
