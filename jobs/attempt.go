@@ -61,7 +61,7 @@ func (e *Engine) callHandler(ctx context.Context, r *Run) (res Result, err error
 	return res, err
 }
 
-// attemptChange is the change that ends an attempt. Where that can't be made of its result, the
+// attemptChange is the change that ends an attempt. If its result can't be stored, the
 // attempt has failed.
 func (e *Engine) attemptChange(r *Run, res Result, err, cause error) (c *Change) {
 	bad := e.catchPanic("the outcome of an attempt", r.job.ID, func() {

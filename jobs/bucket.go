@@ -18,13 +18,13 @@ func (k *tokenBucket) refill(now time.Time) {
 	}
 }
 
-// next is when there is a whole token.
+// next is when there is a whole token again.
 func (k *tokenBucket) next() time.Time {
 	missing := max(0, 1-k.tokens)
 	return k.at.Add(time.Duration(missing*float64(k.rate.Per)/float64(k.rate.N)) + time.Millisecond)
 }
 
-// startsAllowedLocked is how many jobs may start now, of queues that have a rate.
+// startsAllowedLocked is how many jobs may start now, for each queue with a rate.
 func (e *Engine) startsAllowedLocked(now time.Time) map[QueueName]int {
 	if len(e.buckets) == 0 {
 		return nil
@@ -37,7 +37,8 @@ func (e *Engine) startsAllowedLocked(now time.Time) map[QueueName]int {
 	return allow
 }
 
-// spendTokensLocked takes the tokens of what was started, and comes back when there are new ones.
+// spendTokensLocked removes a token for each started job. If jobs had to wait for tokens,
+// upkeep runs again when there is one.
 func (e *Engine) spendTokensLocked(b *Batch, limited bool) {
 	for _, c := range b.Claims {
 		for _, j := range c.Jobs {

@@ -44,7 +44,7 @@ type bulkFilter struct {
 	Text   string   `json:"q,omitzero"`
 }
 
-// limitStates leaves of the states those that the action concerns.
+// limitStates reduces the states of the filter to those that the action can be applied to.
 func (b *Bulk) limitStates() error {
 	asked := b.Filter.States
 	var states []State
@@ -64,13 +64,13 @@ func (b *Bulk) limitStates() error {
 		states = slices.DeleteFunc(states, func(s State) bool { return !slices.Contains(asked, s) })
 	}
 	if len(states) == 0 {
-		return invalid("/filter/state", "names no state in which a job could be told to %s", b.Action)
+		return invalid("/filter/state", "names no state in which the action %s is possible", b.Action)
 	}
 	b.Filter.States = states
 	return nil
 }
 
-// Spec is the job that does it.
+// Spec is the job that carries out the action.
 func (b Bulk) Spec() (Spec, error) {
 	if err := b.limitStates(); err != nil {
 		return Spec{}, err

@@ -21,15 +21,15 @@ const (
 	bulkAttempts   = 10             // each continues where the one before it ended
 )
 
-// bulkState is how far a bulk job is; it is also its checkpoint and its result.
+// bulkState is the progress of a bulk job. It is stored as its checkpoint and its result.
 type bulkState struct {
-	Count   int64  `json:"count"`         // jobs it came across
-	Done    int64  `json:"done"`          // of these, cancelled, retried, deleted or told to run
-	Skipped int64  `json:"skipped"`       // of these, in another state by then, or retried before
+	Count   int64  `json:"count"`         // jobs seen so far
+	Done    int64  `json:"done"`          // of these, cancelled, retried, deleted or queued
+	Skipped int64  `json:"skipped"`       // of these, left alone because of their state by then, or because they had a retry
 	Before  uint64 `json:"next,omitzero"` // where the next page begins
 }
 
-// Count is how many jobs a Bulk would concern now.
+// Count is how many jobs a Bulk would act on now.
 func (e *Engine) Count(ctx context.Context, b Bulk) (n int64, err error) {
 	if err := b.limitStates(); err != nil {
 		return 0, err
@@ -45,7 +45,8 @@ func (e *Engine) Count(ctx context.Context, b Bulk) (n int64, err error) {
 	return n, err
 }
 
-// eachPage walks the jobs before a number, page by page and newest first, without bulk jobs.
+// eachPage calls do with the jobs before a number, page by page and newest first, without
+// bulk jobs.
 func (e *Engine) eachPage(ctx context.Context, f Filter, before uint64, do func(page []Job, next uint64) error) error {
 	for f.Before, f.Limit = before, bulkPage; f.Before > 0; {
 		page, err := e.store.List(ctx, f)
@@ -60,8 +61,8 @@ func (e *Engine) eachPage(ctx context.Context, f Filter, before uint64, do func(
 	return nil
 }
 
-// runBulk is the handler of bulk jobs. After a restart it goes on with the page it was
-// at; what it has done of that is not done again.
+// runBulk is the handler of bulk jobs. After a restart it continues with the page that was
+// under way; what was done of that page is not done again.
 func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
 	job := run.Job()
 	var in bulkInput
@@ -108,7 +109,7 @@ func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
 	return Result{Value: result}, err
 }
 
-// actOnPage acts on the jobs of a page and returns how many it concerned.
+// actOnPage acts on the jobs of a page and returns how many were changed.
 func (e *Engine) actOnPage(ctx context.Context, page []Job, act func(*Job) (bool, error)) (int64, error) {
 	var done atomic.Int64
 	var failed atomic.Pointer[error]
@@ -145,7 +146,7 @@ func (e *Engine) actOnPage(ctx context.Context, page []Job, act func(*Job) (bool
 	return done.Load(), context.Cause(ctx)
 }
 
-// bulkAllowed ends a bulk job for good if its caller may not act any more.
+// bulkAllowed fails the bulk job without a retry if its caller may not act any more.
 func (e *Engine) bulkAllowed(bulk *Job) error {
 	err := e.allowed(bulk.Tenant, bulk.Caller)
 	if p, ok := errors.AsType[*Problem](err); ok {
@@ -187,8 +188,8 @@ func (e *Engine) runOne(ctx context.Context, bulk, one *Job) (bool, error) {
 	return err == nil, err
 }
 
-// retryOne waits while the job's queue is full. A job whose parent is retried, too, comes
-// along with that.
+// retryOne waits while the job's queue is full. A job is skipped if a job that it depends on
+// will be retried too: it is then retried together with that one.
 func (e *Engine) retryOne(ctx context.Context, bulk, one *Job, f Filter) (bool, error) {
 	if one.Reason == ByDependency {
 		if along, err := e.retriedWithDependency(ctx, one, f); err != nil || along {
@@ -205,7 +206,7 @@ func (e *Engine) retryOne(ctx context.Context, bulk, one *Job, f Filter) (bool, 
 			if isGone(err) || errors.Is(err, ErrConflict) {
 				return false, nil
 			}
-			if p, ok := errors.AsType[*Problem](err); ok && p.Status == 422 { // its handler no longer takes such an input
+			if p, ok := errors.AsType[*Problem](err); ok && p.Status == 422 { // its handler no longer accepts the input
 				return false, nil
 			}
 			return err == nil && !accepted.Existing, err
@@ -218,8 +219,8 @@ func (e *Engine) retryOne(ctx context.Context, bulk, one *Job, f Filter) (bool, 
 	}
 }
 
-// retriedWithDependency reports whether a job waited for one that did not succeed, has no retry yet,
-// and is among those that the filter selects: the bulk action will come to it.
+// retriedWithDependency reports whether the job depends on one that did not succeed, has no
+// retry yet and is selected by the filter, so that the bulk action will retry it.
 func (e *Engine) retriedWithDependency(ctx context.Context, one *Job, f Filter) (bool, error) {
 	ahead := f
 	ahead.DependencyOf, ahead.Text, ahead.Limit, ahead.Before = one.ID, "", maxAfter, 0

@@ -27,20 +27,20 @@ const (
 	deliveryTimeout = 2 * time.Minute // the handler gives up much earlier
 )
 
-// Callback is where changes of a job are told: with each event that it names, a delivery
-// is stored in the same commit, a job of kind webhook whose parent is the job.
+// Callback is a URL that receives events of a job. Together with each event that it names, a
+// delivery is stored in the same commit: a job of kind webhook whose parent is the job.
 type Callback struct {
 	URL      string   `json:"url"`
-	Events   []string `json:"events,omitzero"`   // names of event types; if there are none, of the ends of a job
-	Secrets  []Secret `json:"secrets,omitzero"`  // each signs; two while one is replaced
-	Disabled bool     `json:"disabled,omitzero"` // the receiver has said that it is gone
+	Events   []string `json:"events,omitzero"`   // names of event types; if empty, those that end a job
+	Secrets  []Secret `json:"secrets,omitzero"`  // each signs the deliveries; two while one replaces the other
+	Disabled bool     `json:"disabled,omitzero"` // the receiver answered 410 Gone
 
 	DisabledAt time.Time `json:"disabled_at,omitzero"` // when that was
 
-	Queue string `json:"queue,omitzero"` // of a delivery: whose callback this is, if not the job's own
+	Queue string `json:"queue,omitzero"` // of a delivery: the queue whose callback this is; empty if it is the job's own
 }
 
-// wants reports whether an event of that type is to be told.
+// wants reports whether events of that type are sent to the callback.
 func (c *Callback) wants(t EventType) bool {
 	if c.Disabled {
 		return false
@@ -82,7 +82,7 @@ func (s Secret) Key() ([]byte, error) {
 
 // DecodeCallbacks reads [{"url","events","secret"}], where secret is a text, or a list of
 // two while one replaces the other. Its error is a *Problem that points below pointer.
-// Whether the URLs may be called is not looked at.
+// It does not check whether the URLs may be called.
 func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 	var docs []struct {
 		URL    string    `json:"url"`
@@ -113,7 +113,7 @@ func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 		c := Callback{URL: doc.URL}
 		if doc.Events != nil {
 			if len(*doc.Events) == 0 {
-				return nil, invalid(at+"/events", "must name an event, or be left out for the ends of a job")
+				return nil, invalid(at+"/events", "must name an event; leave it out to get the events that end a job")
 			}
 			for k, name := range *doc.Events {
 				if !slices.Contains(callbackEvents, name) || slices.Contains((*doc.Events)[:k], name) {
@@ -130,7 +130,8 @@ func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 	return list, nil
 }
 
-// callbackEvents are those that can be told: all that change the version of a job.
+// callbackEvents are the events that a callback may name: all that change the version of a
+// job.
 var callbackEvents = func() (names []string) {
 	for t := JobScheduled; t <= JobCancelled; t++ {
 		if t.Lasting() {
@@ -165,7 +166,7 @@ func decodeSecrets(pointer string, data Value) (list []Secret, err error) {
 	return list, nil
 }
 
-// setEnabled notes whether the receiver wants further deliveries.
+// setEnabled enables or disables the callback.
 func (c *Callback) setEnabled(on bool) {
 	if c.Disabled == !on {
 		return

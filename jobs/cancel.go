@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Cancel ends a job that does not run, and tells one that runs. It may be repeated;
-// a final job is left as it is.
+// Cancel cancels a job that does not run, and asks the worker of a running one to stop. It
+// may be repeated; a job that has ended stays as it is.
 func (e *Engine) Cancel(ctx context.Context, tenant string, id ID) (Job, Position, error) {
 	for {
 		job, pos, err := e.store.Job(ctx, tenant, id)
@@ -34,12 +34,12 @@ func cancelChange(job Job) *Change {
 	}
 	job.CancelRequested = true
 	c := &Change{Job: job, If: Condition{State: Running, Lease: job.Lease}, Fields: FieldCancel, Event: Event{Type: JobCancelRequested}}
-	if strings.HasPrefix(job.Lease, inProcess) { // an outside worker's grace begins when it is told
+	if strings.HasPrefix(job.Lease, inProcess) { // the grace of an outside worker begins when the request reaches it
 		c.Job.WakeAt, c.Fields = time.Now().Add(CancelGrace), c.Fields|FieldWake
 	}
 	c.Event.Data = c.Job.ChangedData(c.Fields)
 	return c
 }
 
-// CancelGrace is how long a running attempt has to stop from when it was told.
+// CancelGrace is how long a running attempt may take to stop after it was asked to.
 const CancelGrace = 10 * time.Second

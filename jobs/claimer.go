@@ -5,26 +5,26 @@ import (
 	"slices"
 )
 
-// claimer is somebody who takes jobs: the slots of this process, or a parked poll of an
-// outside worker. It is asked for in a commit only when there may be something for it,
-// so that idle ones cost nothing.
+// claimer claims jobs: for the slots of this process, or for a waiting poll of an outside
+// worker. A commit carries its claim only if there may be ready jobs for it: claim in the
+// next commit, so idle claimers cost nothing.
 type claimer struct {
 	tenant    string
 	kinds     []string         // sorted
 	queues    []string         // sorted; all if empty
 	prefix    string           // of its leases
-	freeSlots func() int       // how many it takes now
-	assign    func(jobs []Job) // gets them; called with Engine.mu held
+	freeSlots func() int       // how many jobs it can take now
+	assign    func(jobs []Job) // starts the claimed jobs or hands them to the worker; called with Engine.mu held
 
 	wantsJobs bool // there may be ready jobs for it
-	limited   bool // limits held some back when it last asked
+	limited   bool // its last claim found jobs that a limit held back
 	claim     *Claim
 	worker    *worker       // whose poll it is, if it is one
 	share     *Share        // of the slots that it takes jobs for; nil if it need not be fair
-	polled    chan struct{} // closed when it has been asked for once; nil if nobody waits for that
+	polled    chan struct{} // closed after its first claim; nil if nobody waits for that
 }
 
-// markPolled lets go who waits for the first look.
+// markPolled releases the poll that waits for the first claim.
 func (c *claimer) markPolled() {
 	if c.polled != nil {
 		close(c.polled)
@@ -40,7 +40,7 @@ const (
 
 const maxClaims = 64 // in one batch
 
-// addClaims asks in a batch for those who are hungry.
+// addClaims adds the claims of all claimers that want jobs to a batch.
 func (e *Engine) addClaims(b *Batch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -87,13 +87,12 @@ func (e *Engine) addClaims(b *Batch) {
 	}
 }
 
-// severalTenantsLocked reports whether jobs of several tenants are there, or may come.
+// severalTenantsLocked reports whether there are, or may come, jobs of several tenants.
 func (e *Engine) severalTenantsLocked() bool {
 	return len(e.tenants) > 1 || e.severalTenants != nil && e.severalTenants()
 }
 
-// wakeClaimersLocked makes claimers hungry for jobs that became ready, first come first served
-// and no more of them than there are jobs.
+// wakeClaimersLocked marks at most as many claimers as jobs became ready, oldest first.
 func (e *Engine) wakeClaimersLocked(ready map[Lane]int) (fed bool) {
 	for _, c := range e.claimers {
 		for lane, n := range ready {
@@ -113,14 +112,16 @@ func (c *claimer) serves(l Lane) bool {
 	return (&Claim{Tenant: c.tenant, Queues: c.queues, Kinds: c.kinds}).Covers(l)
 }
 
-// retryLimitedLocked lets those ask again who met a limit.
+// retryLimitedLocked marks the claimers whose last claim met a limit: the limit may have
+// changed.
 func (e *Engine) retryLimitedLocked() {
 	for _, c := range e.claimers {
 		c.wantsJobs = c.wantsJobs || c.limited
 	}
 }
 
-// assignClaimed hands over what a batch claimed, or nothing if it failed.
+// assignClaimed gives each claimer the jobs that a batch claimed for it; none if the batch
+// failed.
 func (e *Engine) assignClaimed(b *Batch, failed bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -139,7 +140,7 @@ func (e *Engine) assignClaimed(b *Batch, failed bool) {
 		if failed {
 			continue
 		}
-		c.wantsJobs, c.limited = len(claim.Jobs) == len(claim.Leases) || len(claim.Kinds) < len(c.kinds), claim.Limited // a kind may have come meanwhile
+		c.wantsJobs, c.limited = len(claim.Jobs) == len(claim.Leases) || len(claim.Kinds) < len(c.kinds), claim.Limited // a handler may have been added meanwhile
 		limited = limited || claim.Limited
 		for _, j := range claim.Jobs {
 			ready[laneOf(j)]--
@@ -153,7 +154,7 @@ func (e *Engine) assignClaimed(b *Batch, failed bool) {
 	if failed {
 		return
 	}
-	if keyed && len(b.Claims) > 1 { // what one took may have made a job ready that another had looked for
+	if keyed && len(b.Claims) > 1 { // taking a job of a key can make the next one ready, after another claim of the batch had looked for it
 		for _, c := range e.claimers {
 			c.wantsJobs = true
 		}

@@ -17,18 +17,18 @@ const (
 	spaceCheckPause = 500 * time.Millisecond // between looks for space on a full disk
 )
 
-// op is one caller's share of a batch.
+// op is one operation of a caller: a change that is stored in some batch.
 type op struct {
 	change    *Change
 	queue     *QueueChange    // instead of the change
 	document  *DocumentChange // instead of the change
-	group     *Group          // stored in one batch with the others of it; nil for none
-	committer *committer      // of an op that its group holds
-	canWait   bool            // may wait for company: progress and output
-	failFast  bool            // its caller can be told that there is no space; others are kept until there is
-	bytes     int             // share of the bounds above
-	prepare   func(c *Change) // completes the change as its batch is made up; may be nil
-	inBatch   bool            // in a batch, so that it can no longer be added to
+	group     *Group          // all ops of a group are stored in one batch; nil for none
+	committer *committer      // where its group hands it in
+	canWait   bool            // may wait up to maxCommitDelay for others: progress and output
+	failFast  bool            // fails on a full disk; ops without it are stored once there is space
+	bytes     int             // counts against the limits above
+	prepare   func(c *Change) // completes the change just before it is stored; may be nil
+	inBatch   bool            // its batch is being stored: it can't be extended any more
 	err       error           // the outcome, once done is closed
 	done      chan struct{}
 }
@@ -40,7 +40,7 @@ func (o *op) finish(err error) {
 
 func newOp(c *Change) *op {
 	bytes := 256 + len(c.Job.Input) + c.Job.Credentials.size() + len(c.Event.Data)
-	if t := c.Event.Type; t != 0 && t.Lasting() { // each may be told the job as it is then
+	if t := c.Event.Type; t != 0 && t.Lasting() { // each may get a delivery that holds the job
 		bytes += len(c.Job.Callbacks) * min(1024+2*bytes, 2*MaxEventData)
 	}
 	return &op{change: c, bytes: bytes, done: make(chan struct{})}
@@ -51,34 +51,34 @@ func newOp(c *Change) *op {
 // demand). Only changes that nobody waits for are held back, for lazyDelay.
 type committer struct {
 	store        Store
-	catchPanic   func(what string, id ID, f func()) error // calls f, and makes an error of a panic
+	catchPanic   func(what string, id ID, f func()) error // calls f and turns a panic into an error
 	addClaims    func(b *Batch)                           // adds claims to a batch about to be stored
-	addFollowing func(b *Batch)                           // completes a batch about to be stored with what follows from it
-	afterCommit  func(b *Batch, err error)                // sees every batch after its ops were answered
-	onDiskFull   func(err error)                          // told when the disk is full, and with nil when it no longer is
+	addFollowing func(b *Batch)                           // adds to a batch, before it is stored, what follows from its changes
+	afterCommit  func(b *Batch, err error)                // called with every batch after its ops have their outcomes
+	onDiskFull   func(err error)                          // called when the disk is full, and with nil when it no longer is
 
-	wake chan struct{} // has an element when there may be something to do
-	quit chan struct{} // closed when no further op is taken
+	wake chan struct{} // has an element if run should check for work
+	quit chan struct{} // closed by close
 
-	storing sync.Mutex // held from making up a batch until all have heard of its outcome
+	storing sync.Mutex // held while a batch is made, stored and answered
 
 	mu            sync.Mutex // protects the fields below
 	pending       []*op
 	bytes         int
-	urgent        bool          // something pending should not wait
-	room          chan struct{} // closed and replaced when those who wait to hand in should look again
-	failed        error         // why nothing can be stored any more; never set again
-	closed        bool          // no further op is taken; what was handed in before is still stored
-	diskFull      error         // why nothing can be stored now
-	spaceCheckDue bool          // until it is looked for space again
-	ending        bool          // nothing is kept any more until there is space
+	urgent        bool          // something pending must be stored without delay
+	room          chan struct{} // closed and replaced when waiting callers should try again
+	failed        error         // why nothing can be stored any more; set once
+	closed        bool          // further ops are refused; those before are still stored
+	diskFull      error         // why nothing can be stored now; nil if there is space
+	spaceCheckDue bool          // a check for space comes soon; until then nothing is stored
+	ending        bool          // the engine ends: ops are not kept for when there is space
 }
 
 func newCommitter(store Store) *committer {
 	return &committer{store: store, wake: make(chan struct{}, 1), quit: make(chan struct{}), room: make(chan struct{})}
 }
 
-// refusal is why an op was not handed in: nothing of it is stored, and nothing will be.
+// refusal is the error of an op that was not accepted: nothing of it is or will be stored.
 type refusal struct{ error }
 
 func (r refusal) Unwrap() error { return r.error }
@@ -86,11 +86,12 @@ func (r refusal) Unwrap() error { return r.error }
 // errBusy: what waits to be stored has not become less for maxRoomWait.
 var errBusy = errors.New("too much waits to be stored")
 
-// put hands an op in. It blocks while too much is pending.
+// put enqueues an op. It blocks while too much is pending.
 func (c *committer) put(ctx context.Context, o *op) error { return c.putAll(ctx, []*op{o}) }
 
-// putAll is put for ops that are alike: all of them follow one another. The end of ctx
-// matters only until they are handed in: it is a refusal, as is ErrClosed.
+// putAll enqueues ops of the same settings, directly after one another. If ctx ends before
+// they are enqueued, the error is a refusal; later the end of ctx has no effect. ErrClosed is
+// a refusal, too.
 func (c *committer) putAll(ctx context.Context, ops []*op) error {
 	bytes := 0
 	for _, o := range ops {
@@ -138,14 +139,15 @@ func (c *committer) putAll(ctx context.Context, ops []*op) error {
 	}
 }
 
-// do hands a change in and waits for its outcome. Once it is in, the end of ctx changes
-// nothing: the change will be stored, and its caller has to know.
+// do enqueues an op, which fails on a full disk, and waits for its outcome. Once it is
+// enqueued, the end of ctx has no effect: the change will be stored, and its caller has to
+// know the outcome.
 func (c *committer) do(ctx context.Context, o *op) error {
 	o.failFast = true
 	return c.doWhenSpace(ctx, o)
 }
 
-// doWhenSpace is do for what has to be stored once there is space, if there is none now.
+// doWhenSpace is do for a change that must be stored: on a full disk it waits for space.
 func (c *committer) doWhenSpace(ctx context.Context, o *op) error {
 	if err := c.put(ctx, o); err != nil {
 		return err
@@ -153,20 +155,20 @@ func (c *committer) doWhenSpace(ctx context.Context, o *op) error {
 	return o.wait()
 }
 
-// wait returns the outcome of an op that was handed in. The committer finishes every op:
-// at the latest when the engine ends.
+// wait returns the outcome of an op that was enqueued. The committer finishes every op, at
+// the latest when the engine ends.
 func (o *op) wait() error {
 	<-o.done
 	return o.err
 }
 
-// waitForBatch returns after the batch that is under way, if there is one.
+// waitForBatch waits until the batch that is being stored, if any, has its outcome.
 func (c *committer) waitForBatch() {
 	c.storing.Lock()
 	defer c.storing.Unlock()
 }
 
-// trigger makes the committer look again; urgent, also without any op.
+// trigger wakes the committer. With urgent it makes a batch at once, also without any op.
 func (c *committer) trigger(urgent bool) {
 	if urgent {
 		c.mu.Lock()
@@ -190,7 +192,7 @@ func (c *committer) run() {
 	}
 }
 
-// commit makes a batch of ops, stores it and tells everybody.
+// commit makes a batch of ops, stores it and finishes the ops.
 func (c *committer) commit(ops []*op) {
 	c.storing.Lock()
 	defer c.storing.Unlock()
@@ -226,7 +228,7 @@ func (c *committer) commit(ops []*op) {
 	}
 	var err error
 	if bad := c.catchPanic("a commit", ID{}, func() { err = c.store.Commit(context.Background(), b) }); bad != nil {
-		err = bad // of unknown outcome, as any other of the store
+		err = bad // its outcome is unknown, as of any other error of the store
 	}
 	if errors.Is(err, ErrNoSpace) {
 		ops = c.handleDiskFull(ops, err)
@@ -251,7 +253,7 @@ func (c *committer) commit(ops []*op) {
 	c.afterCommit(b, err)
 }
 
-// prepare makes a change what it is to be stored as.
+// prepare completes an op just before it is stored.
 func (c *committer) prepare(o *op) error {
 	return c.catchPanic("a change", o.change.Job.ID, func() {
 		if o.prepare != nil {
@@ -316,7 +318,7 @@ func (c *committer) nextBatchLocked() []*op {
 	return ops
 }
 
-// wakeWaitersLocked makes those look again who wait to hand something in.
+// wakeWaitersLocked lets callers that wait in putAll try again.
 func (c *committer) wakeWaitersLocked() {
 	close(c.room)
 	c.room = make(chan struct{})
@@ -337,8 +339,8 @@ func (c *committer) fail(err error) {
 	}
 }
 
-// handleDiskFull notes that the disk is full, keeps of ops what nobody can be told of, and returns
-// the others, together with those that were still to come.
+// handleDiskFull records that the disk is full. It keeps the ops, of this batch and pending,
+// that must be stored later, and returns the others, which fail.
 func (c *committer) handleDiskFull(ops []*op, err error) (told []*op) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -377,7 +379,7 @@ func (c *committer) isDiskFull() bool {
 	return c.diskFull != nil
 }
 
-// clearDiskFull notes that there is space.
+// clearDiskFull records that there is space again.
 func (c *committer) clearDiskFull() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -387,7 +389,7 @@ func (c *committer) clearDiskFull() {
 	}
 }
 
-// stopKeeping no longer keeps what there is no space for: the engine is about to end.
+// stopKeeping lets ops fail that wait for space on a full disk, because the engine ends.
 func (c *committer) stopKeeping() {
 	c.mu.Lock()
 	c.ending = true
@@ -395,14 +397,14 @@ func (c *committer) stopKeeping() {
 	c.trigger(true)
 }
 
-// failure is why nothing may be stored any more, or nil.
+// failure is why nothing can be stored any more; nil if the store works.
 func (c *committer) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.failed
 }
 
-// err is why no op is taken, or nil.
+// err is why ops are refused now; nil if they are not.
 func (c *committer) err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -412,7 +414,7 @@ func (c *committer) err() error {
 	return cmp.Or(c.failed, c.diskFull)
 }
 
-// close takes no further op and lets run end when all is stored. It is called once.
+// close refuses further ops and lets run end when all pending ones are stored. Call it once.
 func (c *committer) close() {
 	c.mu.Lock()
 	c.closed = true

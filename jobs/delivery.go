@@ -9,11 +9,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// This file makes deliveries of events, and tells their handler where they go:
+// This file makes deliveries of events:
 //
 //	committer → follow → Store.Commit → Change.Follow → deliveries
 
-// addDeliveries makes the deliveries that a batch causes part of it.
+// addDeliveries lets the changes and claims of a batch insert the deliveries of their events.
 func (e *Engine) addDeliveries(b *Batch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -37,7 +37,7 @@ func (e *Engine) addDeliveries(b *Batch) {
 	}
 }
 
-// callbacksForLocked are the callbacks to which an event of a job goes.
+// callbacksForLocked are the callbacks that get an event of a job.
 func (e *Engine) callbacksForLocked(job *Job, t EventType) (list []Callback) {
 	if job.Kind == KindWebhook {
 		return nil
@@ -49,14 +49,15 @@ func (e *Engine) callbacksForLocked(job *Job, t EventType) (list []Callback) {
 	}
 	for _, c := range e.settings[QueueName{job.Tenant, job.Queue}].Callbacks {
 		if c.wants(t) && !slices.ContainsFunc(job.Callbacks, func(own Callback) bool { return own.URL == c.URL }) {
-			c.Queue, c.Secrets = job.Queue, nil // those are looked up when it is sent
+			c.Queue, c.Secrets = job.Queue, nil // secrets of a queue are looked up when the delivery is sent
 			list = append(list, c)
 		}
 	}
 	return list
 }
 
-// deliveries are the insertions that tell of an event of a job, as the job is with it.
+// deliveries are the insertions of the deliveries of one event; job is as it is after the
+// event.
 func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change) {
 	e.mu.Lock()
 	told := e.callbacksForLocked(job, t)
@@ -84,7 +85,7 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 	return list
 }
 
-// hostOf is whose turn a delivery takes among the others.
+// hostOf is the host of a URL: the fair key of deliveries, so that receivers take turns.
 func hostOf(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

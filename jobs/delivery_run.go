@@ -6,9 +6,8 @@ import (
 	"slices"
 )
 
-// Callback is where this attempt, at a delivery, goes as of now. It is disabled if its
-// receiver is gone or its queue no longer has it, unless somebody asked for this delivery
-// by retrying an earlier one.
+// Callback is the current callback of a delivery. It is disabled if its receiver answered 410
+// or its queue no longer has it, unless this delivery is a retry that somebody asked for.
 func (r *Run) Callback(ctx context.Context) (Callback, error) {
 	if len(r.job.Callbacks) == 0 {
 		return Callback{Disabled: true}, nil
@@ -42,7 +41,7 @@ func (j *Job) callback(url string) int {
 	return slices.IndexFunc(j.Callbacks, func(c Callback) bool { return c.URL == url })
 }
 
-// EnableCallback notes whether the receiver of this delivery wants further ones.
+// EnableCallback enables or disables the callback of this delivery, for further deliveries.
 func (r *Run) EnableCallback(ctx context.Context, on bool) error {
 	if len(r.job.Callbacks) == 0 {
 		return nil
@@ -61,12 +60,13 @@ func (r *Run) EnableCallback(ctx context.Context, on bool) error {
 	})
 }
 
-// enableCallback changes a callback of a job, whatever else becomes of the job meanwhile.
+// enableCallback enables or disables a callback of a job, and tries again if the job changes
+// meanwhile.
 func (e *Engine) enableCallback(ctx context.Context, tenant string, id ID, url string, on bool) error {
 	for {
 		job, _, err := e.store.Job(ctx, tenant, id)
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) {
-			return nil // there will be no further ones
+			return nil // there will be no further deliveries
 		}
 		if err != nil {
 			return err

@@ -27,9 +27,9 @@ type Engine struct {
 	failed        chan struct{} // closed when the store failed
 	loops         sync.WaitGroup
 	stop          context.CancelFunc // ends the alarms
-	dueAlarm      alarm              // for jobs whose WakeAt comes: what the store has to remember
+	dueAlarm      alarm              // for jobs whose WakeAt has come
 	scheduleAlarm alarm              // for schedules
-	upkeepAlarm   alarm              // for leases, rates and retention: what a restart sets anew
+	upkeepAlarm   alarm              // for leases, rates and retention
 	allowed       func(tenant, caller string) error
 	leaseTime     time.Duration
 	logAge        time.Duration
@@ -50,14 +50,14 @@ type Engine struct {
 	wrap         func(kind string, h Handler) Handler // nil for none
 	pools        [2]*slotPool                         // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
 	claimers     []*claimer                           // all, in the order in which they came
-	tenants      map[string]bool                      // that had unfinished jobs since the start
+	tenants      map[string]bool                      // that have had unfinished jobs since the start
 	draining     bool
 	drained      chan struct{}   // closed when draining
-	claimsEnded  bool            // draining, and no claim is under way any more
+	claimsEnded  bool            // draining, and no claim can bring further jobs
 	runs         map[string]*Run // in this process, by lease
 	idle         chan struct{}   // closed when draining and no run is left
 	workers      map[string]*worker
-	workerTotals map[string]workerTotals // what the workers of each tenant are in all
+	workerTotals map[string]workerTotals // by tenant
 	leases       map[string]*workerLease // of outside workers, by lease
 	lostLeases   int64                   // leases of workers that fell silent, since the start
 	settings     map[QueueName]QueueSettings
@@ -68,8 +68,8 @@ type Engine struct {
 type Options struct {
 	Store    Store
 	Handlers map[string]Handler                   // by kind
-	Wrap     func(kind string, h Handler) Handler // is put around each handler; none if nil
-	Allowed  func(tenant, caller string) error    // says why what a caller has made may not act any more, if so; everybody may if nil
+	Wrap     func(kind string, h Handler) Handler // wraps each handler; none if nil
+	Allowed  func(tenant, caller string) error    // returns an error if jobs, schedules and bulk actions of a caller may no longer act; if nil, all may
 	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; DefaultSlots if 0
 	Lease    time.Duration                        // how long an outside worker may be silent; DefaultLease if 0
 	LogAge   time.Duration                        // how long events are kept; DefaultLogAge if 0
@@ -162,10 +162,10 @@ func (e *Engine) handler(kind string) (Handler, bool) {
 	return h, ok
 }
 
-// requeueInterrupted looks at what ran when the last process ended. An orderly end leaves no job of
-// its own handlers running, so these died in a crash: their jobs are queued again, which
-// spends no attempt, unless the hub crashed with them too often. Outside workers may be
-// at work still: their leases get one fresh period.
+// requeueInterrupted handles the jobs that ran when the last process ended. An orderly end
+// leaves no handler of the hub running, so these attempts died in a crash: their jobs are
+// queued again and the attempt does not count, unless the hub has crashed with a job too
+// often. Outside workers may still be at work: their leases get one new period.
 func (e *Engine) requeueInterrupted(ctx context.Context) error {
 	before := uint64(math.MaxUint64 >> 1)
 	for before > 0 {
@@ -198,8 +198,8 @@ func (e *Engine) requeueInterrupted(ctx context.Context) error {
 	return nil
 }
 
-// storeProblem is what a caller gets to see of a store that can't take a change. It says
-// that nothing was stored only where that is certain; else the outcome is unknown.
+// storeProblem turns an error of the store or committer into the problem that a caller gets.
+// It says that nothing was stored only if that is certain; otherwise the outcome is unknown.
 func (e *Engine) storeProblem(err error) error {
 	if refused, ok := errors.AsType[refusal](err); ok {
 		switch {
@@ -237,7 +237,7 @@ func (e *Engine) Err() error {
 	return e.commits.err()
 }
 
-// onDiskFull says in the log that the disk is full, or that it is no longer.
+// onDiskFull logs that the disk is full, or with nil that it no longer is.
 func (e *Engine) onDiskFull(err error) {
 	if err != nil {
 		e.log.Error("the store has no space left; no job is accepted until there is", "error", err)
@@ -246,8 +246,8 @@ func (e *Engine) onDiskFull(err error) {
 	}
 }
 
-// afterCommit looks at every batch after the commit: starts what was claimed, and notes
-// what needs the waker or a claim.
+// afterCommit handles every batch after its commit: it starts the claimed jobs, and sets the
+// alarms for jobs that become due or are to be deleted.
 func (e *Engine) afterCommit(b *Batch, err error) {
 	if err != nil {
 		e.assignClaimed(b, true)
@@ -273,12 +273,12 @@ func (e *Engine) afterCommit(b *Batch, err error) {
 		e.dueAlarm.setBy(wake)
 	}
 	if !retained.IsZero() {
-		e.scheduleDeletion(retained.Add(deletionPause)) // so that many end together
+		e.scheduleDeletion(retained.Add(deletionPause)) // so that many are deleted together
 	}
 	e.assignClaimed(b, false)
 }
 
-// closeIfIdleLocked tells Close when no run is left and none can come.
+// closeIfIdleLocked closes idle once no run is left and none can come.
 func (e *Engine) closeIfIdleLocked() {
 	if e.claimsEnded && len(e.runs) == 0 {
 		select {
@@ -289,10 +289,9 @@ func (e *Engine) closeIfIdleLocked() {
 	}
 }
 
-// Close stops claiming, lets running handlers finish until ctx ends, releases the
-// rest, and waits for all of the engine's goroutines. It does not close the store. It may
-// be called again; each call returns when all is over, with the error of a store that
-// failed.
+// Close stops claiming, lets running handlers finish until ctx ends, then releases the jobs
+// of the others, and waits for all goroutines of the engine. It does not close the store. It
+// may be called again. Each call returns the error of a store that failed.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	if !e.draining {
@@ -301,7 +300,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	e.commits.stopKeeping()
 	e.mu.Unlock()
-	e.commits.waitForBatch() // a batch under way may bring jobs to run yet
+	e.commits.waitForBatch() // the batch that is being stored may still bring jobs to run
 	e.mu.Lock()
 	e.claimsEnded = true
 	e.closeIfIdleLocked()

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Group makes the submissions of several goroutines, its members, one commit. The first
-// submission of each member is held until all others have made theirs or have left.
+// Group stores the submissions of several goroutines, its members, in one commit. The first
+// submission of each member waits until all others have submitted or left.
 type Group struct {
 	mu      sync.Mutex // protects the fields below
 	absent  int        // members that have neither submitted nor left
@@ -30,8 +30,8 @@ func (g *Group) Join(ctx context.Context) (context.Context, func()) {
 	return context.WithValue(ctx, memberKey{}, m), func() { m.arrive(ctx, nil) }
 }
 
-// arrive counts a member in, with what it submits if o is not nil. False if it was
-// counted before.
+// arrive records that a member has submitted o, or with nil that it has left. False if it had
+// arrived before.
 func (m *member) arrive(ctx context.Context, o *op) bool {
 	g := m.group
 	g.mu.Lock()
@@ -60,7 +60,8 @@ func (m *member) arrive(ctx context.Context, o *op) bool {
 	return true
 }
 
-// withdraw takes back what a member submitted. False if it was handed in already.
+// withdraw removes what a member submitted from the group. False if the group was handed in
+// already.
 func (g *Group) withdraw(o *op) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -72,7 +73,8 @@ func (g *Group) withdraw(o *op) bool {
 	return true
 }
 
-// submit hands in the insertion of a job and waits for its outcome.
+// submit enqueues the insertion of a job, through the group of ctx if there is one, and waits
+// for its outcome.
 func (c *committer) submit(ctx context.Context, o *op) error {
 	if m, ok := ctx.Value(memberKey{}).(*member); ok && ctx.Err() == nil {
 		o.failFast, o.committer = true, c

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// editChange makes the change of an edit; nil if the job is like that already.
+// editChange is the change that an edit makes to a job; nil if it changes nothing.
 func (e *Engine) editChange(edit Edit, job Job, now time.Time) *Change {
 	was, from := Condition{State: job.State, Version: job.Version}, job.State
 	var fields Field
@@ -42,8 +42,8 @@ func (e *Engine) editChange(edit Edit, job Job, now time.Time) *Change {
 }
 
 // Change edits a job that does not run. ErrConflict if it runs or has ended, ErrQueueFull if
-// the queue to which it is to move has no room. A job that moves lines up at the back of
-// its new queue; with an ordering key it keeps its order of acceptance there.
+// its new queue is full. A job that changes its queue goes to the end of the new one; with an
+// ordering key it keeps its order of acceptance there.
 func (e *Engine) Change(ctx context.Context, tenant string, id ID, edit Edit) (Job, Position, error) {
 	if edit.Queue != nil {
 		if err := e.names.mention(tenant, *edit.Queue, ""); err != nil {
@@ -58,8 +58,7 @@ func (e *Engine) Change(ctx context.Context, tenant string, id ID, edit Edit) (J
 	})
 }
 
-// RunNow lets a job that waits for a time join its queue at once. One that is queued stays as
-// it is.
+// RunNow queues a job that waits for a time. A queued job stays as it is.
 func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Position, error) {
 	return e.update(ctx, tenant, id, func(job Job) (*Change, error) {
 		switch job.State {
@@ -81,7 +80,7 @@ func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Positio
 	})
 }
 
-// Delete forgets a job that has ended, as the end of its retention would. ErrConflict if it
+// Delete deletes a job that has ended, as the end of its retention would. ErrConflict if it
 // has not ended.
 func (e *Engine) Delete(ctx context.Context, tenant string, id ID) error {
 	_, _, err := e.update(ctx, tenant, id, func(job Job) (*Change, error) {
@@ -93,8 +92,8 @@ func (e *Engine) Delete(ctx context.Context, tenant string, id ID) error {
 	return err
 }
 
-// update stores what decide makes of a job, nil for nothing. It is called again whenever the job has changed
-// meanwhile.
+// update stores the change that decide returns for a job; nil for no change. decide is called
+// again if the job changes meanwhile.
 func (e *Engine) update(ctx context.Context, tenant string, id ID, decide func(Job) (*Change, error)) (Job, Position, error) {
 	for {
 		job, pos, err := e.store.Job(ctx, tenant, id)
@@ -108,7 +107,7 @@ func (e *Engine) update(ctx context.Context, tenant string, id ID, decide func(J
 		o := newOp(c)
 		err = e.commits.do(ctx, o)
 		if err == error(ErrConflict) {
-			continue // it has moved on: look again
+			continue // it has changed meanwhile: read it again
 		}
 		if err != nil {
 			return job, pos, e.storeProblem(err)
@@ -120,7 +119,7 @@ func (e *Engine) update(ctx context.Context, tenant string, id ID, decide func(J
 	}
 }
 
-// stateInWords says in a sentence about a job where it is.
+// stateInWords is a state as the end of a sentence that begins with "The job".
 func stateInWords(s State) string {
 	switch s {
 	case Running:
@@ -131,7 +130,7 @@ func stateInWords(s State) string {
 	return "has " + s.String()
 }
 
-// applyTime applies the time of an edit to a job that does not run.
+// applyTime applies RunAt or Delay of an edit to a job that does not run.
 func (edit *Edit) applyTime(job *Job, now time.Time) Field {
 	var at time.Time
 	if edit.Delay != nil {
@@ -143,7 +142,7 @@ func (edit *Edit) applyTime(job *Job, now time.Time) Field {
 	if !at.After(now) {
 		at = time.Time{}
 	}
-	if job.State == Waiting { // it is looked at when its turn is
+	if job.State == Waiting { // it takes effect when the jobs that it depends on have ended
 		job.ScheduledAt = at
 		return FieldScheduled
 	}
@@ -163,7 +162,7 @@ func (edit *Edit) applyTime(job *Job, now time.Time) Field {
 	return FieldState | FieldScheduled | FieldWake | FieldExpires
 }
 
-// enqueueNow makes a job that waits for a time queued. One that is queued keeps its place.
+// enqueueNow queues a job that waits for a time. A queued job keeps its place.
 func enqueueNow(job *Job, now time.Time) Field {
 	if job.State == Queued {
 		return 0

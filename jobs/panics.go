@@ -4,8 +4,8 @@ import (
 	"runtime/debug"
 )
 
-// catchPanic calls f, and makes an error of a panic. Whatever is called with the data of a job
-// goes through it where a panic would otherwise end the hub, and with it everybody's jobs.
+// catchPanic calls f and turns a panic into an error. Code that works with the data of one
+// job is called through it, so that a panic does not end the hub and with it all other jobs.
 func (e *Engine) catchPanic(what string, id ID, f func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

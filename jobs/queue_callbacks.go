@@ -43,9 +43,9 @@ func (e *Engine) checkCallbacks(pointer string, list []Callback) error {
 	return nil
 }
 
-// SetCallbacks makes list the callbacks of a queue: they are told of its jobs besides
-// those that a job names itself. One whose receiver is gone stays disabled until it is
-// taken off the list, or a delivery to it is retried and accepted.
+// SetCallbacks replaces the callbacks of a queue: they receive the events of all its jobs,
+// besides the callbacks that a job names itself. A disabled one stays disabled until it is
+// removed, enabled, or a delivery to it is retried and accepted.
 func (e *Engine) SetCallbacks(ctx context.Context, tenant, queue string, list []Callback) error {
 	if err := e.checkCallbacks("/callbacks", list); err != nil {
 		return err
@@ -67,9 +67,8 @@ func (e *Engine) SetCallbacks(ctx context.Context, tenant, queue string, list []
 	})
 }
 
-// EnableCallback lets a callback of a queue, whose receiver had said that it is gone, have
-// deliveries again. Those that were not made meanwhile are not made up for. A problem with
-// NotFound if the queue has no such callback.
+// EnableCallback enables a disabled callback of a queue. Events of the time in which it was
+// disabled are not sent. A problem with NotFound if the queue has no such callback.
 func (e *Engine) EnableCallback(ctx context.Context, tenant, queue, url string) error {
 	return e.Configure(ctx, tenant, queue, func(s *QueueSettings) error {
 		i := slices.IndexFunc(s.Callbacks, func(c Callback) bool { return c.URL == url })
@@ -81,8 +80,8 @@ func (e *Engine) EnableCallback(ctx context.Context, tenant, queue, url string) 
 	})
 }
 
-// limitDeliveries gives the queue of a tenant's deliveries its limits, before it gets its
-// first job.
+// limitDeliveries sets the limits of a tenant's queue of deliveries before the first job
+// enters it.
 func (e *Engine) limitDeliveries(ctx context.Context, tenant string, callbacks int) error {
 	e.mu.Lock()
 	_, known := e.settings[QueueName{tenant, CallbackQueue}]

@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// RetryOptions says how a job is to be repeated. The zero value is: as it was.
+// RetryOptions says how a job is retried. The zero value retries it unchanged.
 type RetryOptions struct {
 	Input   Value    // another input
-	Targets []string // only these targets; the others keep what came of them
+	Targets []string // only these targets; the others keep their results
 	Force   bool     // make another one although there is one
-	Key     *Key     // idempotency key, if the caller sent one
-	Caller  string   // in whose name
+	Key     *Key     // idempotency key; nil if the caller sent none
+	Caller  string   // who retries it, as in Spec.Caller
 
 	tenant string
 }
 
-// Retry submits a job like one that has ended. The old one stays as it is, but names the new
-// one as its retry; if it has one that is still kept, that is the answer. ErrConflict if it
-// has not ended. Its callbacks come along only if it was the same caller's.
+// Retry submits a copy of a job that has ended; ErrConflict if it has not. The old job then
+// names the new one as its retry. If it already has a retry that is still stored, that one is
+// returned. Callbacks are copied only if the same caller submitted the old job.
 //
-// Jobs that were cancelled only because the old one did not succeed are submitted again with
-// it, to run after the new one. The retry of one of them alone runs after the retries that
-// its parents have.
+// Jobs that were cancelled only because the old one did not succeed are retried together with
+// it, to run after the new one. If one of them is retried alone, its retry runs after the
+// retries of the jobs that it depends on.
 func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again RetryOptions) (Accepted, error) {
 	old, _, err := e.store.Job(ctx, tenant, id)
 	if err != nil {
@@ -36,7 +36,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again RetryOpt
 	input, via := old.Credentials.Join(old.Input), old.Via
 	if again.Input != nil {
 		if old.Kind == KindWebhook { // else a callback's secret would sign anything
-			return Accepted{}, invalid("/input", "a delivery is repeated as it was; leave it out")
+			return Accepted{}, invalid("/input", "a delivery is always retried unchanged; leave it out")
 		}
 		if input, err = jsonMember("/input", again.Input, MaxDepth); err != nil {
 			return Accepted{}, err
@@ -45,7 +45,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again RetryOpt
 			return Accepted{}, errorUnder("/input", err)
 		}
 		again.Input = input
-		via.Upstreams, via.Route, via.Headers = nil, "", nil // the operator opened them for requests of the route, not for what a caller writes
+		via.Upstreams, via.Route, via.Headers = nil, "", nil // the operator opened these for requests of the route, not for an input that a caller wrote
 	}
 	again.tenant = tenant
 	s := e.retrySpec(&old, again)
@@ -85,10 +85,10 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again RetryOpt
 	return e.submit(ctx, s, c)
 }
 
-// retrySpec is what the retry of a job submits, as the job was.
+// retrySpec is the submission that retries a job unchanged.
 func (e *Engine) retrySpec(old *Job, again RetryOptions) Spec {
 	var callbacks []Callback
-	if old.Kind == KindWebhook || sameCaller(old.Caller, again.Caller) { // others must not have things signed with the caller's secrets
+	if old.Kind == KindWebhook || sameCaller(old.Caller, again.Caller) { // another caller must not get bodies signed with these secrets
 		callbacks = slices.Clone(old.Callbacks)
 	}
 	for i := range callbacks {

@@ -8,7 +8,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// maxDependents is how many jobs a retry brings along; those beyond can be retried themselves.
+// maxDependents is how many dependent jobs are retried together with a job; others can be
+// retried by themselves.
 const maxDependents = 1000
 
 // fingerprint is what a retry has of its own, as Retry.As; nil if nothing.
@@ -27,9 +28,9 @@ func (again *RetryOptions) fingerprint() []byte {
 	return sum[:]
 }
 
-// newDependencies returns the ids that the retry of a job has to wait for, which was to run after
-// others: their newest retries. known are retries that are about to be made. It is false if
-// one of them has not succeeded and has no retry that could.
+// newDependencies returns the jobs that the retry of a job depends on: the newest retries of
+// those that the job depends on. known are retries that are about to be submitted, by old
+// job. all is false if one of them did not succeed and has no retry.
 func (e *Engine) newDependencies(ctx context.Context, job *Job, known map[ID]ID) (after []ID, all bool, err error) {
 	page, err := e.store.List(ctx, Filter{Tenant: job.Tenant, DependencyOf: job.ID, Limit: maxAfter})
 	if err != nil {
@@ -61,8 +62,8 @@ func (e *Engine) newDependencies(ctx context.Context, job *Job, known map[ID]ID)
 	return after, all, nil
 }
 
-// dependentRetries are the retries of the jobs that were cancelled only because old did not
-// succeed, and of those that were cancelled because of them. They wait for the retry of old.
+// dependentRetries are the retries of the jobs that were cancelled because old did not
+// succeed, directly or through others. They depend on the retry of old.
 func (e *Engine) dependentRetries(ctx context.Context, old *Job, retry ID, again RetryOptions) (list []*Change, err error) {
 	known, bytes := map[ID]ID{old.ID: retry}, 0
 	for parents := []ID{old.ID}; len(parents) > 0; parents = parents[1:] {
@@ -91,7 +92,8 @@ func (e *Engine) dependentRetries(ctx context.Context, old *Job, retry ID, again
 	return list, nil
 }
 
-// dependentRetry is the retry of one job, or nil if it would have to wait for what does not come.
+// dependentRetry is the retry of one job; nil if it would depend on a job that can't succeed
+// any more.
 func (e *Engine) dependentRetry(ctx context.Context, id ID, known map[ID]ID, again RetryOptions) (*Change, error) {
 	job, _, err := e.store.Job(ctx, again.tenant, id) // with its input
 	if isGone(err) {

@@ -1,8 +1,8 @@
 package jobs
 
-// slotPool is a number of slots for handlers in this process.
+// slotPool is the slots of handlers in this process; each runs one attempt.
 type slotPool struct {
-	*claimer     // takes jobs for them
+	*claimer     // claims jobs for the slots
 	size     int // slots in all
 }
 
@@ -23,7 +23,7 @@ func (e *Engine) freeSlot(r *Run) {
 	e.mu.Lock()
 	p := r.pool
 	p.share.release(QueueName{r.job.Tenant, r.job.Queue}, r.job.Key)
-	p.wantsJobs = p.wantsJobs || p.limited // there is more to share
+	p.wantsJobs = p.wantsJobs || p.limited // a free slot changes the shares
 	more := p.wantsJobs && !e.draining
 	e.mu.Unlock()
 	if more {

@@ -164,7 +164,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	return j, nil
 }
 
-// check asks the handler of a kind whether it takes an input.
+// check asks a handler whether it accepts an input.
 func (e *Engine) check(h Handler, input Value, via Via) (err error) {
 	if h.Check == nil {
 		return nil

@@ -43,8 +43,8 @@ func (v Via) SetTrace(h http.Header) {
 	}
 }
 
-// Trace is the W3C trace context that a job belongs to, as in Via: a traceparent among the
-// headers of its input goes before that of its submission, as it does when it is sent.
+// Trace is the W3C trace context of a job, in the form of Via.Trace. A traceparent header in
+// the job's input takes precedence, as it does when the request is sent.
 func (job *Job) Trace() string {
 	if !bytes.Contains(job.Input, []byte("traceparent")) && !bytes.Contains(job.Input, []byte("Traceparent")) {
 		return job.Via.Trace

@@ -20,7 +20,7 @@ func transition(job Job, was Condition, to State, fields Field) *Change {
 	c := &Change{Job: job, If: was, Fields: fields | FieldState, Event: Event{Type: eventOf[to]}}
 	switch {
 	case was.State == 0:
-	case c.Fields.Has(FieldResult) && c.Job.resultSize() > 2*MaxEventData: // do not write what is not kept
+	case c.Fields.Has(FieldResult) && c.Job.resultSize() > 2*MaxEventData: // do not encode what would be dropped
 		c.Event.Truncated = true
 	default:
 		c.Event.Data = c.Job.ChangedData(c.Fields)
