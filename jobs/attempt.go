@@ -15,7 +15,7 @@ func (e *Engine) startRunLocked(job Job, slots *slotPool) {
 	go e.execute(ctx, r)
 }
 
-// execute runs the handler of one attempt and reports how it ended.
+// execute runs the handler of one attempt and stores its outcome.
 func (e *Engine) execute(ctx context.Context, r *Run) {
 	defer r.cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, r.job.Timeout, ErrTimeout)
@@ -44,7 +44,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 	e.closeIfIdleLocked()
 }
 
-// callHandler calls the handler; a panic fails the attempt, not the hub.
+// callHandler calls the handler. A panic fails the attempt and does not end the hub.
 func (e *Engine) callHandler(ctx context.Context, r *Run) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -74,8 +74,8 @@ func (e *Engine) attemptChange(r *Run, res Result, err, cause error) (c *Change)
 	return c
 }
 
-// signalRun ends the context of the attempt with that lease, if it runs in this process, or
-// lets its worker know.
+// signalRun ends the context of the attempt with that lease if it runs in this process. If an
+// outside worker holds it, the worker is asked to cancel.
 func (e *Engine) signalRun(lease string, cause error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

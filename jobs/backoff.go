@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// BackoffKind is how the wait before the next attempt grows.
+// BackoffKind says how the wait grows from attempt to attempt.
 type BackoffKind uint8
 
 const (

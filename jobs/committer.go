@@ -46,9 +46,9 @@ func newOp(c *Change) *op {
 	return &op{change: c, bytes: bytes, done: make(chan struct{})}
 }
 
-// committer turns changes into batches: what arrives while a commit is under way
-// makes up the next one, and an idle committer stores at once (group commit by
-// demand). Only changes that nobody waits for are held back, for lazyDelay.
+// committer turns changes into batches (group commit): what arrives while one batch is being
+// stored is the next batch, and an idle committer stores at once. Only changes that nobody
+// waits for are delayed, by up to maxCommitDelay.
 type committer struct {
 	store        Store
 	catchPanic   func(what string, id ID, f func()) error // calls f and turns a panic into an error
@@ -83,7 +83,7 @@ type refusal struct{ error }
 
 func (r refusal) Unwrap() error { return r.error }
 
-// errBusy: what waits to be stored has not become less for maxRoomWait.
+// errBusy: there was no room for the op among the pending ones within maxPendingWait.
 var errBusy = errors.New("too much waits to be stored")
 
 // put enqueues an op. It blocks while too much is pending.

@@ -9,10 +9,10 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Configure changes the settings of a queue, which comes into being on first mention.
-// edit gets the settings as they are and may refuse with an error.
+// Configure changes the settings of a queue, and creates the queue if there is none. edit
+// gets the current settings; its error cancels the change.
 func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*QueueSettings) error) error {
-	if !e.names.has(tenant, name) && !WellFormedName(name) { // one of an earlier version may have another name
+	if !e.names.has(tenant, name) && !WellFormedName(name) { // names of queues of earlier versions may differ
 		return ErrNotFound
 	}
 	e.configuring.Lock()
@@ -65,8 +65,8 @@ func (e *Engine) Settings(tenant, name string) QueueSettings {
 // maxReason is the longest reason of a pause, in bytes.
 const maxReason = 1000
 
-// Pause stops a queue from starting jobs. It is repeated without effect. A reason of more
-// than 1000 bytes is refused.
+// Pause stops a queue from starting jobs. Pausing a paused queue changes nothing. A reason
+// may have up to 1000 bytes.
 func (e *Engine) Pause(ctx context.Context, tenant, name, by, reason string) error {
 	if len(reason) > maxReason {
 		return invalid("/reason", "must be up to %d bytes", maxReason)
@@ -80,12 +80,12 @@ func (e *Engine) Pause(ctx context.Context, tenant, name, by, reason string) err
 	})
 }
 
-// Resume lets a paused queue go on.
+// Resume ends the pause of a queue.
 func (e *Engine) Resume(ctx context.Context, tenant, name string) error {
 	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error { s.Paused = nil; return nil })
 }
 
-// cacheSettingsLocked takes over settings that are stored.
+// cacheSettingsLocked keeps stored settings in memory.
 func (e *Engine) cacheSettingsLocked(name QueueName, set QueueSettings) {
 	e.settings[name] = set
 	old := e.buckets[name]

@@ -9,22 +9,22 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// This file keeps the credentials of HTTP requests apart from the input of their job.
-// The input says Hidden in their place wherever it is stored, shown or searched; they
-// are put back only for the attempt that sends the request.
+// This file separates the credentials of HTTP requests from the input of their job. The input
+// has the text Hidden in their place wherever it is stored, shown or searched. They are put
+// back only for the attempt that sends the request.
 
-// Hidden stands in place of a credential.
+// Hidden is the placeholder of a credential.
 const Hidden = "***"
 
-// credentialNames are the headers and query parameters that hold credentials, in lower
-// case; credentialWords make any name one that holds them.
+// credentialNames are headers and query parameters that hold credentials, in lower case.
+// Names that contain one of credentialWords hold them, too.
 var (
 	credentialNames = []string{"authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "x-auth-token"}
 	credentialWords = []string{"token", "secret", "password", "api-key", "apikey"}
 )
 
-// isCredential reports whether a header or query parameter of that name is hidden; more
-// are further names.
+// isCredential reports whether a header or query parameter of that name holds a credential;
+// more are further such names.
 func isCredential(name string, more []string) bool {
 	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	return slices.Contains(credentialNames, name) ||
@@ -32,8 +32,8 @@ func isCredential(name string, more []string) bool {
 		containsFold(more, name)
 }
 
-// SplitCredentials hides the credentials in all members "headers", "url" and "path" of a
-// document and returns them beside it; more are names to hide besides the usual ones.
+// SplitCredentials returns a document with the credentials in all members "headers", "url"
+// and "path" hidden, and these credentials; more are further names that hold credentials.
 func SplitCredentials(doc Value, more []string) (Value, Credentials) {
 	hidden := Credentials{}
 	out := editMembers(doc, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) replacement {
@@ -78,7 +78,7 @@ func (c Credentials) Join(doc Value) Value {
 	})
 }
 
-// placeholders are the places, as JSON pointers, where a document says Hidden instead of a
+// placeholders are the JSON pointers of the places where a document has Hidden instead of a
 // credential.
 func placeholders(doc Value, more []string) (at []string) {
 	editMembers(doc, func(name string, _ jsontext.Kind, pointer func() jsontext.Pointer) replacement {
@@ -96,8 +96,8 @@ func placeholders(doc Value, more []string) (at []string) {
 	return at
 }
 
-// hasName reports whether the last token of a pointer is that name. It spares making the
-// pointer of each member.
+// hasName reports whether there is a credential whose pointer ends with that name. It saves
+// making the pointer of each member.
 func (c Credentials) hasName(name string) bool {
 	for pointer := range c {
 		if jsontext.Pointer(pointer).LastToken() == name {
@@ -115,11 +115,11 @@ func (c Credentials) size() (n int) {
 	return n
 }
 
-// restore puts credentials back into a newer version of the document that they were taken
-// from, where it shows the same as that. Without mine, and for headers named in except,
-// that is refused: the error names the members that have to be written anew.
+// restore puts credentials into a newer version of the document that they were taken from, at
+// the places that still show the same. Without mine, and for headers named in except, that is
+// an error, which names the members whose values have to be given again.
 func (c Credentials) restore(old, doc Value, mine bool, except []string) (Value, error) {
-	shown := map[string]string{} // in the old document, in place of each
+	shown := map[string]string{} // what the old document has in place of each credential
 	editMembers(old, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) replacement {
 		if !c.hasName(name) {
 			return nil
@@ -152,7 +152,7 @@ func containsFold(names []string, name string) bool {
 	return slices.ContainsFunc(names, func(other string) bool { return strings.EqualFold(other, name) })
 }
 
-// replacement returns what a value is to be replaced by, or nil.
+// replacement returns the new value of a member; nil to leave it as it is.
 type replacement func(value Value) Value
 
 // editMembers replaces values of members of a JSON document. find gets each member's name,
@@ -234,7 +234,7 @@ func hideInURL(quoted Value, more []string) Value {
 	return appendString(nil, b.String())
 }
 
-// shownURL is a URL as JSON, with its credentials hidden.
+// shownURL is a URL as a JSON string, with its credentials hidden.
 func shownURL(text string) Value {
 	quoted := Value(appendString(nil, text))
 	if shown := hideInURL(quoted, nil); shown != nil {
@@ -243,7 +243,7 @@ func shownURL(text string) Value {
 	return quoted
 }
 
-// unescaped is a name of a query parameter as its reader sees it.
+// unescaped is the name of a query parameter without percent-encoding.
 func unescaped(name string) string {
 	if plain, err := url.QueryUnescape(name); err == nil {
 		return plain

@@ -94,8 +94,8 @@ func hostOf(text string) string {
 	return u.Host[:min(len(u.Host), maxTag)]
 }
 
-// followWithDeliveries makes the deliveries that an event causes, of a change that is not of the batch
-// itself but follows from one.
+// followWithDeliveries is Change.Follow of a change that is added to a transaction by another
+// change: addDeliveries does not see such changes.
 func (e *Engine) followWithDeliveries(t EventType, at time.Time) func(*Job) []*Change {
 	return func(job *Job) []*Change {
 		if _, ok := e.handler(KindWebhook); !ok {

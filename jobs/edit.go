@@ -4,8 +4,6 @@ import (
 	"time"
 )
 
-// This file is what people do with a job besides cancelling and retrying it.
-
 // Edit says what to change of a job that does not run. Members that are nil stay.
 type Edit struct {
 	Priority *int

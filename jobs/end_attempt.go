@@ -25,12 +25,12 @@ func (e *Engine) Complete(ctx context.Context, tenant, token string, result Valu
 	return e.endAttempt(ctx, tenant, token, verbComplete, func(j Job) *Change { return settle(j, Result{Value: result}, nil, nil) })
 }
 
-// Fail ends an attempt that did not work out. f says whether and when to try again.
+// Fail ends a failed attempt. f says whether and when to retry.
 func (e *Engine) Fail(ctx context.Context, tenant, token string, f *Failure) (Job, Position, error) {
 	return e.endAttempt(ctx, tenant, token, verbFail, func(j Job) *Change { return settle(j, Result{}, f, nil) })
 }
 
-// Snooze puts the job off; the attempt does not count.
+// Snooze schedules the job again after delay; the attempt does not count.
 func (e *Engine) Snooze(ctx context.Context, tenant, token string, delay time.Duration) (Job, Position, error) {
 	return e.endAttempt(ctx, tenant, token, verbSnooze, func(j Job) *Change { return snooze(j, delay) })
 }
@@ -84,10 +84,11 @@ func (e *Engine) endAttempt(ctx context.Context, tenant, token, verb string, dec
 	if readErr != nil || err == nil {
 		return now, pos, readErr
 	}
-	return now, pos, settledAs(&now, lease, verb) // somebody was faster
+	return now, pos, settledAs(&now, lease, verb) // another call ended the attempt first
 }
 
-// settledAs says what a verb means for a lease that is not running any more.
+// settledAs is the outcome of a verb for an attempt that has ended: nil if it ended with the
+// same verb.
 func settledAs(job *Job, lease, verb string) error {
 	by, how, _ := strings.Cut(job.Settled, " ")
 	switch {

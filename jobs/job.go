@@ -69,7 +69,7 @@ const (
 	Rejected     Reason = "rejected"    // the attempt's failure said not to retry
 	Expired      Reason = "expired"     // waited longer than its queue timeout
 	TimedOut     Reason = "timeout"     // its last attempt ran longer than its timeout
-	WorkerLost   Reason = "worker_lost" // too many of its attempts lost their worker
+	WorkerLost   Reason = "worker_lost" // its worker was lost, and it is not run again
 	ByUser       Reason = "user"        // cancelled by a caller
 	ByDependency Reason = "parent"      // a job it waited for did not succeed
 )
@@ -168,7 +168,7 @@ func (v Via) Empty() bool {
 	return len(v.Upstreams) == 0 && len(v.Headers) == 0 && len(v.Mask) == 0 && v.Trace == ""
 }
 
-// Progress is what a handler last said of how far it is.
+// Progress is the newest report of how far a job is.
 type Progress struct {
 	Percent *float64 `json:"percent"`
 	Message string   `json:"message"`

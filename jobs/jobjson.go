@@ -132,8 +132,8 @@ func (j *Job) ChangedData(fields Field) Value {
 	return append(b, '}')
 }
 
-// acceptedData is the data of a job's first event: all that is not plain from the
-// event itself.
+// acceptedData is the data of a job's first event: the members that the event itself does not
+// have.
 func (j *Job) acceptedData() Value {
 	b := appendString(append(make([]byte, 0, 192+len(j.Input)), `{"state":`...), j.State.String())
 	b = appendInt(append(b, `,"priority":`...), j.Priority)
@@ -167,7 +167,8 @@ func (j *Job) acceptedData() Value {
 	return append(b, '}')
 }
 
-// progressData is the data of an event of progress: what was said, and by which start.
+// progressData is the data of a progress event: the progress, and the number of the start
+// that reported it.
 func progressData(p *Progress, start int) Value {
 	b := p.AppendJSON(make([]byte, 0, 96+len(p.Message)+len(p.Data)))
 	b = appendInt(append(b[:len(b)-1], `,"start":`...), start)
@@ -235,7 +236,7 @@ func AppendValue(b []byte, v Value) []byte {
 	return append(b, v...)
 }
 
-// AppendJSON appends what a handler said; null for nil. Its data is JSON.
+// AppendJSON appends the progress; null for nil. Its data must be JSON.
 func (p *Progress) AppendJSON(b []byte) []byte {
 	if p == nil {
 		return append(b, "null"...)

@@ -4,19 +4,19 @@ import (
 	"time"
 )
 
-// workerLease is an attempt in the hands of an outside worker. When its lease ends is known
-// here only: after a restart each gets a fresh period anyway, so that renewing it
-// costs no write.
+// workerLease is the lease of an outside worker on an attempt. Its end is kept in memory
+// only: after a restart each lease gets a new period anyway, so that renewing one costs no
+// write.
 type workerLease struct {
 	run          *Run
 	worker       string    // id; empty after a restart, until somebody renews it
 	until        time.Time // of the lease
-	cancelSentAt time.Time // when the worker was told to cancel
+	cancelSentAt time.Time // when the worker was asked to stop; zero if it was not
 
 	reporting chan struct{} // has an element while a call with reports is served
 }
 
-// adopt takes over a lease that a former process gave.
+// adopt registers a lease that a former process gave.
 func (e *Engine) adopt(job Job) {
 	r := &Run{engine: e, job: job, off: job.Output, reported: job.Reported, lastProgress: job.Progress}
 	e.leases[job.Lease] = newWorkerLease(r, "", time.Now().Add(e.leaseTime))
@@ -26,7 +26,7 @@ func newWorkerLease(r *Run, worker string, until time.Time) *workerLease {
 	return &workerLease{run: r, worker: worker, until: until, reporting: make(chan struct{}, 1)}
 }
 
-// deadline is when something has to be decided about a lease.
+// deadline is the earliest time at which the lease ends: by silence, timeout or cancellation.
 func (h *workerLease) deadline() time.Time {
 	at := h.until
 	if end := h.run.job.StartedAt.Add(h.run.job.Timeout); end.Before(at) {
@@ -40,7 +40,7 @@ func (h *workerLease) deadline() time.Time {
 	return at
 }
 
-// deadlineChange is the change that a passed deadline causes.
+// deadlineChange is the change to store after the deadline has passed.
 func (h *workerLease) deadlineChange(now time.Time) *Change {
 	job := h.run.job
 	switch {
@@ -52,7 +52,8 @@ func (h *workerLease) deadlineChange(now time.Time) *Change {
 	return workerLost(job)
 }
 
-// endLeaseLocked forgets a lease that ended; its worker has a free slot, or lost the lease.
+// endLeaseLocked removes a lease that has ended. With lost, its worker will be told that it
+// lost it.
 func (e *Engine) endLeaseLocked(lease string, lost bool) {
 	h := e.leases[lease]
 	if h == nil {

@@ -2,8 +2,8 @@ package jobs
 
 import "strings"
 
-// Mask sets further names of headers and query parameters that hold credentials. It
-// concerns jobs that are accepted from now on.
+// Mask sets further names of headers and query parameters that hold credentials. It applies
+// to jobs that are accepted from now on.
 func (e *Engine) Mask(names []string) {
 	plain := make([]string, len(names))
 	for i, name := range names {

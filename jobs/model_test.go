@@ -240,7 +240,7 @@ func (m *model) beat(g *grant) jobs.LeaseState {
 	}
 	if err != nil {
 		m.failf("beat: %v", err)
-		return jobs.LeaseGone
+		return jobs.LeaseLost
 	}
 	switch b.Leases[g.token] {
 	case jobs.LeaseOK:

@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxOutputEvent is how much output one event carries, in bytes.
+// maxOutputEvent is how many bytes of output one event holds.
 const maxOutputEvent = 32 << 10
 
-// Output adds bytes to one of the attempt's output streams. Nothing of it is lost
-// or reordered; small pieces may be joined.
+// Output adds bytes to one of the attempt's output streams. No byte is lost or reordered;
+// small pieces may be joined.
 func (r *Run) Output(stream string, p []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -23,7 +23,7 @@ func (r *Run) Output(stream string, p []byte) {
 	r.emitLocked(stream, p[:len(p)-keep])
 }
 
-// flushOutput sends what Output held back.
+// flushOutput emits the incomplete characters that Output held back.
 func (r *Run) flushOutput() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,7 +51,7 @@ func (r *Run) emitLocked(stream string, p []byte) {
 	}
 }
 
-// outputOp is a new output event.
+// outputOp is the op of a new output event.
 func (r *Run) outputOp(stream string, off int64, p []byte) *op {
 	o := r.newReport(JobOutput, FieldOutput)
 	o.bytes += len(p)
@@ -61,7 +61,8 @@ func (r *Run) outputOp(stream string, off int64, p []byte) *op {
 	return o
 }
 
-// joinOutput adds to an output event that is not yet in a batch. It is called with mu held.
+// joinOutput appends to the newest output event, unless that is full or being stored. It is
+// called with mu held.
 func (r *Run) joinOutput(stream string, p []byte) bool {
 	c := r.engine.commits
 	c.mu.Lock()
@@ -78,7 +79,7 @@ func (r *Run) joinOutput(stream string, p []byte) bool {
 	return true
 }
 
-// outputPiece is output on its way into an event.
+// outputPiece is the output of an event that is not stored yet.
 type outputPiece struct {
 	stream  string
 	attempt int

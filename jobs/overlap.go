@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// errSkipped is the outcome of a tick that its schedule skips.
+// errSkipped is the outcome of a tick that is skipped because of an earlier run.
 var errSkipped = errors.New("an earlier run is unfinished")
 
-// runsUnfinished is the outcome of a tick that has to wait for runs that its ordering key does not
-// hold back: they were submitted when the schedule was another one.
+// runsUnfinished is the outcome of a tick that has to wait for earlier runs with another
+// queue or ordering key: they were submitted before the schedule was changed.
 type runsUnfinished struct{ cancel []ID }
 
 func (p *runsUnfinished) Error() string {
 	return "an earlier run, submitted before the schedule was changed, is unfinished"
 }
 
-// applyOverlap makes of a tick's job what the schedule says of unfinished runs.
+// applyOverlap lets unfinished runs decide about a tick's job, as the schedule's Overlap
+// says.
 func (e *Engine) applyOverlap(t *tick, c *Change) {
 	if t.Overlap == "" || t.Overlap == Overlaps[0] {
 		return
@@ -50,7 +51,7 @@ func (e *Engine) applyOverlap(t *tick, c *Change) {
 	}})
 }
 
-// signalReplaced lets the workers know of runs that a tick has replaced.
+// signalReplaced stops the running runs that a tick has replaced.
 func (e *Engine) signalReplaced(t *tick) {
 	for _, c := range t.replaced {
 		if c.If.State != Running {

@@ -2,13 +2,14 @@ package jobs
 
 import "time"
 
-// uniquePeers are the jobs with which a job can't be there at the same time.
+// uniquePeers are the jobs that are equal to a job by its Unique, and what happens if there
+// are any.
 func (e *Engine) uniquePeers(j *Job) []*Peers {
 	if j.Unique == nil {
 		return nil
 	}
 	u := j.Unique
-	p := &Peers{UniqueKey: j.UniqueKey, Finished: u.While == "kept" && j.RetryOf == (ID{})} // a retry repeats one that is kept
+	p := &Peers{UniqueKey: j.UniqueKey, Finished: u.While == "kept" && j.RetryOf == (ID{})} // a retry is equal to the finished job that it retries
 	if u.Within > 0 {
 		p.Since = j.CreatedAt.Add(-time.Duration(u.Within))
 	}
@@ -24,7 +25,8 @@ func (e *Engine) uniquePeers(j *Job) []*Peers {
 	return []*Peers{p}
 }
 
-// replace cancels jobs that do not run in favour of another one.
+// replace cancels unfinished jobs so that an equal one can take their place; a problem if one
+// of them runs.
 func (e *Engine) replace(peers []Job) (list []*Change, err error) {
 	for _, old := range peers {
 		if old.State == Running {

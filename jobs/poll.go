@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Lease waits until there is work for a worker, a command, or wait is over. It gives up
-// to most jobs, never more than the worker has free slots.
+// Lease waits for jobs for a worker, a command to it, or the end of wait. It returns up to
+// most jobs, never more than the worker has free slots.
 func (e *Engine) Lease(ctx context.Context, tenant, id string, most int, wait time.Duration) (LeaseReply, error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -41,7 +41,8 @@ func (e *Engine) Lease(ctx context.Context, tenant, id string, most int, wait ti
 	}
 }
 
-// waitForJobsLocked waits for jobs, a command or the end of the time. It unlocks meanwhile.
+// waitForJobsLocked waits for jobs, a command or the end of the time. It unlocks e.mu while
+// it waits.
 func (e *Engine) waitForJobsLocked(ctx context.Context, w *worker, most int, over <-chan time.Time) (jobs []Job, done bool, err error) {
 	if e.freeSlotsLocked(w) <= 0 || w.hasNews {
 		if w.hasNews {
@@ -69,7 +70,7 @@ func (e *Engine) waitForJobsLocked(ctx context.Context, w *worker, most int, ove
 	e.claimers = append(e.claimers, c)
 	e.commits.trigger(true)
 	e.mu.Unlock()
-	select { // also a call that does not want to wait gets what is there
+	select { // a call with no wait gets the jobs that are ready, too
 	case <-tried:
 	case <-e.failed:
 	case <-e.drained:
@@ -79,7 +80,7 @@ func (e *Engine) waitForJobsLocked(ctx context.Context, w *worker, most int, ove
 	if len(got) == 0 && !w.hasNews {
 		done = e.waitLocked(ctx, w, over, got)
 	}
-	for c.claim != nil { // it is in a batch: see what comes of it
+	for c.claim != nil { // its claim is in a batch: wait for the outcome
 		e.mu.Unlock()
 		e.commits.waitForBatch()
 		e.mu.Lock()
@@ -89,7 +90,7 @@ func (e *Engine) waitForJobsLocked(ctx context.Context, w *worker, most int, ove
 	case jobs = <-got:
 	default:
 	}
-	if ctx.Err() != nil { // nobody is there to hear of them
+	if ctx.Err() != nil { // the caller is gone: give the jobs back
 		for _, j := range jobs {
 			e.endLeaseLocked(j.Lease, false)
 		}
@@ -101,11 +102,11 @@ func (e *Engine) waitForJobsLocked(ctx context.Context, w *worker, most int, ove
 	return jobs, done, nil
 }
 
-// freeSlotsLocked is how many jobs a worker can take besides those that it holds or that are
-// being claimed for its other polls.
+// freeSlotsLocked is how many slots of a worker are free: not used by jobs that it holds, nor
+// by claims of its other polls.
 func (e *Engine) freeSlotsLocked(w *worker) int { return w.Slots - len(w.holds) - w.claiming }
 
-// giveBack releases jobs that their worker has never heard of.
+// giveBack releases jobs that were claimed for a worker but not delivered to it.
 func (e *Engine) giveBack(jobs []Job) {
 	for _, j := range jobs {
 		if err := e.commits.put(context.Background(), newOp(release(j))); err != nil {
@@ -118,7 +119,8 @@ func (e *Engine) removeClaimerLocked(c *claimer) {
 	e.claimers = slices.DeleteFunc(e.claimers, func(other *claimer) bool { return other == c })
 }
 
-// waitLocked unlocks until there is news for a worker, jobs, or no more time (true).
+// waitLocked waits for news for a worker, jobs in got, or the end of the time; the last
+// returns true. It unlocks e.mu while it waits.
 func (e *Engine) waitLocked(ctx context.Context, w *worker, over <-chan time.Time, got ...chan []Job) (done bool) {
 	wake, drained := w.wake, e.drained
 	w.waiting++
@@ -133,7 +135,7 @@ func (e *Engine) waitLocked(ctx context.Context, w *worker, over <-chan time.Tim
 		jobs = got[0]
 	}
 	if e.isDraining() {
-		drained = nil // it is known; wait for the time or a command
+		drained = nil // known already: wait only for the time or a command
 	}
 	select {
 	case <-wake:
@@ -155,8 +157,8 @@ func (e *Engine) isDraining() bool {
 	return e.draining
 }
 
-// Beat renews leases, by their tokens, and says what to do about each. With wait it
-// returns early on a command.
+// Beat renews the leases with these tokens and returns the state of each. With wait it also
+// waits up to that long for a command.
 func (e *Engine) Beat(ctx context.Context, tenant, id string, tokens []string, wait time.Duration) (LeaseReply, error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -187,17 +189,17 @@ func (e *Engine) Beat(ctx context.Context, tenant, id string, tokens []string, w
 	return LeaseReply{Leases: e.leaseStatesLocked(w, tokens), Directive: w.directive}, nil
 }
 
-// leaseStatesLocked says what to do about leases: about those named, or all of the worker.
-// To say that one should stop begins its grace.
+// leaseStatesLocked are the states of the leases with these tokens, or of all that the worker
+// holds if tokens is nil. The grace of a cancellation begins when it is reported here.
 func (e *Engine) leaseStatesLocked(w *worker, tokens []string) map[string]LeaseState {
 	states := map[string]LeaseState{}
 	for _, token := range w.lost {
-		states[token] = LeaseGone
+		states[token] = LeaseLost
 	}
 	w.lost = nil
 	for _, token := range tokens {
 		_, lease, err := parseToken(token)
-		if states[token] = LeaseGone; err == nil {
+		if states[token] = LeaseLost; err == nil {
 			states[token] = e.leaseStateLocked(w.tenant, lease)
 		}
 	}
@@ -212,7 +214,7 @@ func (e *Engine) leaseStatesLocked(w *worker, tokens []string) map[string]LeaseS
 func (e *Engine) leaseStateLocked(tenant, lease string) LeaseState {
 	h := e.leases[lease]
 	if h == nil || h.run.job.Tenant != tenant {
-		return LeaseGone
+		return LeaseLost
 	}
 	if !h.run.job.CancelRequested {
 		return LeaseOK
@@ -224,7 +226,7 @@ func (e *Engine) leaseStateLocked(tenant, lease string) LeaseState {
 	return LeaseCancel
 }
 
-// countCallLocked counts a call of a worker in; leave counts it out.
+// countCallLocked counts a call of a worker against its limit until leave is called.
 func (e *Engine) countCallLocked(tenant, id string) (leave func(), err error) {
 	w, err := e.workerLocked(tenant, id)
 	if err != nil {
@@ -237,7 +239,7 @@ func (e *Engine) countCallLocked(tenant, id string) (leave func(), err error) {
 	return func() { w.calls-- }, nil
 }
 
-// notifyWorkerLocked wakes the waiting calls of a worker.
+// notifyWorkerLocked wakes the waiting calls of a worker because of a command.
 func (e *Engine) notifyWorkerLocked(id string) {
 	if w := e.workers[id]; w != nil {
 		w.hasNews = true
@@ -245,7 +247,7 @@ func (e *Engine) notifyWorkerLocked(id string) {
 	}
 }
 
-// wakeCalls makes the waiting calls of a worker look again.
+// wakeCalls wakes the waiting calls of a worker.
 func (w *worker) wakeCalls() {
 	close(w.wake)
 	w.wake = make(chan struct{})

@@ -16,7 +16,7 @@ const (
 	BadMessage     Code = "bad_message"
 	NotFound       Code = "not_found"
 	Conflict       Code = "conflict"
-	LeaseLost      Code = "lease_lost"
+	CodeLeaseLost  Code = "lease_lost"
 	BlockedAddress Code = "blocked_address"
 	Unsupported    Code = "unsupported"
 	TooLarge       Code = "too_large"
@@ -127,7 +127,7 @@ func NewProblem(code Code, title, format string, args ...any) *Problem {
 var (
 	ErrNotFound  = newProblem(NotFound, "Not found", "There is no such job.")
 	ErrConflict  = newProblem(Conflict, "Conflict", "The job has changed in the meantime.")
-	ErrLeaseLost = newProblem(LeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
+	ErrLeaseLost = newProblem(CodeLeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
 
 	ErrQueueFull = problemOfType("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
 	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job was deleted, or its time of retention is over; it is no longer kept."}
@@ -175,7 +175,8 @@ func (u *UnknownDependency) Error() string {
 
 func (k *KeyTaken) Error() string { return "the idempotency key is bound to job " + k.Job.ID.String() }
 
-// errorUnder is an error about a document that is a member of another one.
+// errorUnder prefixes the pointers of a problem: its document is the member at pointer of
+// another one.
 func errorUnder(pointer string, err error) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return problemUnder(pointer, p)
@@ -183,8 +184,8 @@ func errorUnder(pointer string, err error) error {
 	return err
 }
 
-// joinProblems is one problem of all that is wrong with a document, as the first one says it;
-// nil if nothing is.
+// joinProblems joins the errors of a document into one problem, with the title of the first;
+// nil if there are none.
 func joinProblems(errs ...error) error {
 	var all *Problem
 	for _, err := range errs {
@@ -207,7 +208,7 @@ func joinProblems(errs ...error) error {
 	return all
 }
 
-// problemUnder is a problem of a document that is a member of another one.
+// problemUnder is a copy of p with pointer before all pointers.
 func problemUnder(pointer string, p *Problem) *Problem {
 	inner := *p
 	inner.Errors = slices.Clone(p.Errors)

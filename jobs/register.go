@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// workerTotals is what the workers of a tenant are in all.
+// workerTotals counts the workers of a tenant and the names that they register.
 type workerTotals struct {
 	workers int
-	names   int // kinds and queues that they name
+	names   int // kinds and queues of all of them
 }
 
-// Register introduces a worker and returns its id. A problem with status 422 if the worker
-// can't be one, and with LimitExceeded if there are too many.
+// Register adds a worker and returns its id. A problem with status 422 if s is not valid, and
+// with LimitExceeded if there are too many workers.
 func (e *Engine) Register(tenant string, s WorkerSpec) (id string, err error) {
 	if err := s.check(); err != nil {
 		return "", err
@@ -44,7 +44,7 @@ func (e *Engine) Register(tenant string, s WorkerSpec) (id string, err error) {
 
 func (w *worker) names() int { return len(w.kinds) + len(w.queues) }
 
-// removeWorkerLocked takes a worker off the list.
+// removeWorkerLocked removes a worker.
 func (e *Engine) removeWorkerLocked(w *worker) {
 	delete(e.workers, w.id)
 	all := e.workerTotals[w.tenant]

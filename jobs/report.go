@@ -7,37 +7,36 @@ import (
 
 // Report is one message of a worker about its attempt.
 type Report struct {
-	N          uint64 // from 1; one that was taken in before is ignored
+	N          uint64 // from 1; one that is stored already is ignored
 	Progress   *Progress
 	Stream     string // of Output
 	Output     []byte
 	Checkpoint Value
 }
 
-// Report takes in what a worker tells of its attempt. accepted is the number of the last
-// report that is durable: all up to it are. It is less than that of the last one given if
-// the store could not take more.
+// Report stores reports of a worker about its attempt. All reports up to accepted are
+// durable; it is less than the number of the last report if the store failed in between.
 func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Report) (accepted uint64, state LeaseState, err error) {
 	_, lease, err := parseToken(token)
 	if err != nil {
-		return 0, LeaseGone, err
+		return 0, LeaseLost, err
 	}
 	e.mu.Lock()
 	h := e.leases[lease]
 	e.mu.Unlock()
 	if h == nil || h.run.job.Tenant != tenant {
-		return 0, LeaseGone, ErrLeaseLost
+		return 0, LeaseLost, ErrLeaseLost
 	}
 	select { // a repeated report waits for the call that brought it first
 	case h.reporting <- struct{}{}:
 		defer func() { <-h.reporting }()
 	case <-ctx.Done():
-		return 0, LeaseGone, e.storeProblem(refusal{context.Cause(ctx)})
+		return 0, LeaseLost, e.storeProblem(refusal{context.Cause(ctx)})
 	}
 	before := h.run.reported
 	for i := range reports {
 		if reports[i].Checkpoint, err = jsonMember("/data", reports[i].Checkpoint, MaxDepth); err != nil {
-			return 0, LeaseGone, err
+			return 0, LeaseLost, err
 		}
 	}
 	for err == nil && len(reports) > 0 {
@@ -48,35 +47,35 @@ func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Rep
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrConflict):
-		return 0, LeaseGone, ErrLeaseLost
+		return 0, LeaseLost, ErrLeaseLost
 	case h.run.reported == before || e.commits.failure() != nil:
-		return 0, LeaseGone, e.storeProblem(err)
+		return 0, LeaseLost, e.storeProblem(err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return h.run.reported, e.leaseStateLocked(tenant, lease), nil
 }
 
-// reportBatch is what is stored of some reports: all of it in one commit, or nothing.
-// Within it, progress is replaced and output joined.
+// reportBatch is reports that are stored in one commit, all or none. Within it, newer
+// progress replaces older and output is joined.
 type reportBatch struct {
 	run      *Run
 	ops      []*op
 	bytes    int
 	progress *op
 	output   *op
-	newest   *Progress // as it is after these reports, as are off and reported
+	newest   *Progress // after these reports; as are off and reported
 	off      int64
 	reported uint64
 }
 
-// A call with more reports than these is stored in several commits.
+// A call with more reports is stored in several commits.
 const (
 	maxReportOps   = 500
 	maxReportBytes = 1 << 20
 )
 
-// reportBatch makes a batch of the first reports of a list, and returns those that are left.
+// reportBatch makes a batch of the first reports of a list, and returns the others.
 func (r *Run) reportBatch(list []Report) (*reportBatch, []Report) {
 	b := &reportBatch{run: r, newest: r.lastProgress, off: r.off, reported: r.reported}
 	for len(list) > 0 && len(b.ops) < maxReportOps && b.bytes < maxReportBytes {
@@ -102,7 +101,8 @@ func (r *Run) reportBatch(list []Report) (*reportBatch, []Report) {
 	return b, list
 }
 
-// addProgress adds progress and, if there is one, a checkpoint, which gets an event of its own.
+// addProgress adds progress and a checkpoint, if it is not nil. A checkpoint gets an event of
+// its own.
 func (b *reportBatch) addProgress(p Progress, checkpoint Value) {
 	p = p.storable()
 	b.newest = &p
@@ -141,7 +141,7 @@ func (b *reportBatch) addOutput(stream string, p []byte) {
 	}
 }
 
-// store returns when the batch is durable. Then the run is as the batch leaves it.
+// store returns when the batch is durable, and updates the run.
 func (b *reportBatch) store(ctx context.Context) error {
 	together := new(Group)
 	for _, o := range b.ops {

@@ -13,8 +13,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Response is the answer of an HTTP API, kept so that it can be given again as it
-// was: same status, end-to-end headers and body bytes.
+// Response is the answer of an HTTP API as it was received: status, end-to-end headers and
+// the bytes of the body.
 type Response struct {
 	Status int
 	Header http.Header
@@ -34,7 +34,7 @@ func (r *Response) MarshalBinary() ([]byte, error) {
 	h := responseHead{Status: r.Status, Header: make(http.Header, len(r.Header))}
 	for name, values := range r.Header {
 		switch {
-		case !httpheader.IsToken(name): // which HTTP does not allow
+		case !httpheader.IsToken(name): // HTTP does not allow it
 		case !slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }):
 			h.Header[name] = values
 		default:

@@ -14,13 +14,13 @@ const (
 	maxLogEvents      = 20_000_000  // events kept at the most, about 2 GB
 )
 
-// retention knows when the next finished job is to be deleted.
+// retention holds when the next finished job is to be deleted.
 type retention struct {
 	mu   sync.Mutex // protects the fields below
-	next time.Time  // the earliest RetainedUntil, or before; the zero time at the start
+	next time.Time  // not later than the earliest RetainedUntil; the zero time at the start
 }
 
-// deleteExpiredJobs deletes jobs that have been kept for their time, and returns when it has to look
+// deleteExpiredJobs deletes jobs whose retention has ended, and returns when it has to run
 // again.
 func (e *Engine) deleteExpiredJobs(ctx context.Context, now time.Time) (next time.Time) {
 	r := &e.retention
@@ -30,7 +30,7 @@ func (e *Engine) deleteExpiredJobs(ctx context.Context, now time.Time) (next tim
 		r.mu.Unlock()
 		return next
 	}
-	r.next = now.Add(retentionInterval) // what ends from now on may bring it forward
+	r.next = now.Add(retentionInterval) // jobs that end from now on may make it earlier
 	r.mu.Unlock()
 	var err error
 	for n := deletionBatch; err == nil && n == deletionBatch && ctx.Err() == nil; {
@@ -51,7 +51,7 @@ func (e *Engine) deleteExpiredJobs(ctx context.Context, now time.Time) (next tim
 	return r.next
 }
 
-// scheduleDeletion notes when a job that has ended is to be deleted.
+// scheduleDeletion makes sure that jobs are deleted at that time at the latest.
 func (e *Engine) scheduleDeletion(at time.Time) {
 	r := &e.retention
 	r.mu.Lock()
@@ -65,7 +65,7 @@ func (e *Engine) scheduleDeletion(at time.Time) {
 	}
 }
 
-// trimLog deletes events that have been kept for their time.
+// trimLog deletes events that are older than logAge, or more than maxLogEvents.
 func (e *Engine) trimLog(ctx context.Context) {
 	seq, err := e.seqBefore(ctx, time.Now().Add(-e.logAge))
 	if head := e.store.Head().Seq; head > maxLogEvents {

@@ -12,7 +12,7 @@ import (
 // retried by themselves.
 const maxDependents = 1000
 
-// fingerprint is what a retry has of its own, as Retry.As; nil if nothing.
+// fingerprint is Retry.Fingerprint for these options; nil if they change nothing of the job.
 func (again *RetryOptions) fingerprint() []byte {
 	if again.Input == nil && again.Targets == nil {
 		return nil

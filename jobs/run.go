@@ -5,44 +5,44 @@ import (
 	"sync"
 )
 
-// Run is one attempt at a job, as its handler sees it. Its methods may be called from
-// several goroutines until the handler returns.
+// Run is one attempt at a job. The handler may call its methods from several goroutines until
+// it returns.
 type Run struct {
 	engine *Engine
-	pool   *slotPool // whose slot it has; nil of an outside worker
+	pool   *slotPool // of its slot; nil for outside workers
 	job    Job
 	cancel context.CancelCauseFunc
 
 	mu         sync.Mutex // protects the fields below
 	off        int64      // bytes of output of this start so far
 	incomplete map[string][]byte
-	progress   *op // newest, perhaps not yet in a batch
+	progress   *op // the newest report of progress, perhaps not stored yet
 	output     *op
 	finally    []func()
 
-	// Of an outside worker; the call with reports that is served protects them.
+	// Of an outside worker; protected by workerLease.reporting.
 	lastProgress *Progress
-	reported     uint64 // number of its newest report that is durable
+	reported     uint64 // number of the newest durable report
 }
 
 // Job is the job as it was claimed. It must not be changed.
 func (r *Run) Job() *Job { return &r.job }
 
-// Finally has f called when the outcome of the attempt is stored, or can't be: then nothing
-// of its result is in memory any more.
+// Finally registers a function that is called when the outcome of the attempt is stored or
+// has failed to be: its result is then no longer in memory.
 func (r *Run) Finally(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.finally = append(r.finally, f)
 }
 
-// Progress says how far the attempt is. Faster than the log is written, only the
-// newest is kept.
+// Progress reports how far the attempt is. Reports that come faster than commits replace one
+// another.
 func (r *Run) Progress(p Progress) { r.report(p, nil) }
 
-// Partial says the partial result that it begins with, and how far the attempt is. It is
-// stored at once: the next attempt finds it as the Result of its job, and so does whoever
-// reads the job. Faster than commits are made, only the newest is kept.
+// Partial stores a partial result, and how far the attempt is, without delay. It is the
+// Result of the job until it ends, also for the next attempt. Calls that come faster than
+// commits replace one another.
 func (r *Run) Partial(result Value, p Progress) {
 	if len(result) > 0 {
 		result = AsJSON(result)
@@ -69,7 +69,7 @@ func (r *Run) Partial(result Value, p Progress) {
 	r.put(o)
 }
 
-// report stores progress and, if there is one, a checkpoint.
+// report stores progress and a checkpoint, if it is not nil.
 func (r *Run) report(p Progress, checkpoint Value) {
 	p = p.storable()
 	r.mu.Lock()
@@ -94,8 +94,7 @@ func (r *Run) report(p Progress, checkpoint Value) {
 	r.put(o)
 }
 
-// storable is progress as it may be stored: data that is not JSON is left out, and what is shares
-// no memory with its caller's.
+// storable is a copy of progress that may be stored: data that is not JSON is left out.
 func (p Progress) storable() Progress {
 	if p.Data != nil {
 		p.Data, _ = CompactJSON(p.Data, MaxDepth)
@@ -103,10 +102,11 @@ func (p Progress) storable() Progress {
 	return p
 }
 
-// prepareProgress completes a report of progress as its batch is made up: it may have been replaced.
+// prepareProgress sets the event's data just before it is stored, because the progress may
+// have been replaced until then.
 func prepareProgress(c *Change) { c.Event.Data = progressData(c.Job.Progress, c.Job.Start) }
 
-// put hands an op in. It is refused only when the engine ends, and this attempt with it.
+// put enqueues an op. That fails only when the engine ends, and this attempt with it.
 func (r *Run) put(o *op) {
 	if err := r.engine.commits.put(context.Background(), o); err != nil {
 		o.finish(err)

@@ -12,19 +12,19 @@ import (
 	"jobhub/jobs/cron"
 )
 
-// Schedule submits a job whenever its time comes. At a tick the job and the schedule's new
-// times are one commit, guarded by what the schedule was before: there is one job per
-// tick, however many engines and restarts there are. Ticks that were missed are made
-// up for by one job. A tick whose job is refused, by a full queue for one, or whose caller
-// may not act any more, is skipped.
+// Schedule submits a job at each of its times, the ticks. The job and the schedule's new
+// times are stored in one commit, which fails if the schedule has changed meanwhile: there is
+// one job per tick, however many engines and restarts there are. All ticks that were missed
+// are replaced by one job. A tick is skipped if its job is refused, for example by a full
+// queue, or if its caller may not act any more.
 type Schedule struct {
 	Name      string    `json:"-"`
 	Cron      string    `json:"cron"`
 	TimeZone  string    `json:"time_zone"` // IANA name; UTC if empty
-	Job       Value     `json:"job"`       // a submission; what it hides is in Credentials
+	Job       Value     `json:"job"`       // a submission; its hidden parts are in Credentials
 	Paused    bool      `json:"paused"`
 	Overlap   string    `json:"overlap,omitzero"`  // one of Overlaps; allow if empty
-	Caller    string    `json:"caller"`            // in whose name the jobs are
+	Caller    string    `json:"caller"`            // who submits the jobs, as in Spec.Caller
 	NextAt    time.Time `json:"next_at,omitzero"`  // zero while paused
 	LastAt    time.Time `json:"last_at,omitzero"`  // when it last submitted a job
 	LastJob   ID        `json:"last_job,omitzero"` // which
@@ -63,7 +63,7 @@ func (s *Schedule) next(t time.Time) (time.Time, error) {
 	return next, nil
 }
 
-// tick is the first one after t, in UTC.
+// tick is the first tick after t, in UTC.
 func (s *Schedule) tick(t time.Time) (time.Time, error) {
 	next, err := s.next(t)
 	return next.UTC(), err
@@ -73,7 +73,7 @@ func (s *Schedule) tick(t time.Time) (time.Time, error) {
 func (s *Schedule) spec(tenant string) (Spec, error) {
 	spec, err := DecodeSpec(s.Credentials.Join(s.Job))
 	if err == nil && !spec.RunAt.IsZero() {
-		err = invalid("/run_at", "is what the schedule says; use delay to put the job off further")
+		err = invalid("/run_at", "is set by the schedule; use delay to run the job later")
 	}
 	if err == nil && len(spec.Tags) >= maxTags {
 		err = invalid("/tags", "at most %d tags, besides that of the schedule", maxTags-1)
@@ -93,7 +93,7 @@ func decodeSchedule(d Document) (s Schedule, err error) {
 	return s, err
 }
 
-// document is the schedule as it is to be stored, where was is stored.
+// document is the change that stores the schedule; was is the stored document.
 func (s *Schedule) document(tenant string, was Value) (*DocumentChange, error) {
 	data, err := json.Marshal(s, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
@@ -102,10 +102,10 @@ func (s *Schedule) document(tenant string, was Value) (*DocumentChange, error) {
 	return &DocumentChange{Document: Document{Tenant: tenant, Kind: kindSchedule, Name: s.Name, Data: data}, Was: was}, nil
 }
 
-// Overlaps says what a schedule does at a tick while an earlier run of it is unfinished; a
-// run is a job that it submitted, or a retry of one.
+// Overlaps are what a schedule can do at a tick while an earlier run of it is unfinished. A
+// run is a job that the schedule submitted, or a retry of one.
 //
-//   - allow: submit the next one all the same.
+//   - allow: submit the next one anyway.
 //   - skip: submit none at this tick.
 //   - queue: submit it; it starts when the earlier ones have ended.
 //   - replace: cancel the earlier ones, and submit it; it starts when they have ended.
@@ -114,7 +114,7 @@ func (s *Schedule) document(tenant string, was Value) (*DocumentChange, error) {
 // job, or else the tag of the schedule.
 var Overlaps = []string{"allow", "skip", "queue", "replace"}
 
-// checkOverlap looks at the member of a schedule.
+// checkOverlap checks the member overlap.
 func (s *Schedule) checkOverlap() error {
 	if s.Overlap == "" || slices.Contains(Overlaps, s.Overlap) {
 		return nil
@@ -135,7 +135,7 @@ func (s *Schedule) Ticks(t time.Time, n int) (all []time.Time) {
 	return all
 }
 
-// Words says in English when it submits jobs, without the time zone.
+// Words describes in English when the schedule submits jobs, without the time zone.
 func (s *Schedule) Words() string {
 	expr, err := cron.Parse(s.Cron)
 	if err != nil { // not after it was checked
@@ -144,8 +144,7 @@ func (s *Schedule) Words() string {
 	return expr.Words()
 }
 
-// Shown is the job of a schedule as everybody may see it: without the secrets of its
-// callbacks.
+// Shown is the job of a schedule without the secrets of its callbacks.
 func (s *Schedule) Shown() Value {
 	spec, err := DecodeSpec(s.Job)
 	if err != nil { // not after it was checked

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// This file is what people do with a schedule, besides writing it whole.
+// This file changes and runs single schedules.
 
-// CreateSchedule is PutSchedule for a name that is new; a problem with Conflict if it is not.
+// CreateSchedule is PutSchedule for a new name; a problem with Conflict if there is a
+// schedule of that name.
 func (e *Engine) CreateSchedule(ctx context.Context, tenant string, s Schedule) (Schedule, error) {
 	if !WellFormedName(s.Name) {
 		return s, noSchedule(s.Name)
@@ -26,8 +27,8 @@ func (e *Engine) CreateSchedule(ctx context.Context, tenant string, s Schedule) 
 	return s, err
 }
 
-// ChangeSchedule makes of a schedule what edit makes of it: of the members that
-// PutSchedule takes. A problem with NotFound if there is none of that name.
+// ChangeSchedule applies edit to a stored schedule; edit may set only the members that
+// PutSchedule accepts. A problem with NotFound if there is none of that name.
 func (e *Engine) ChangeSchedule(ctx context.Context, tenant, name string, edit func(*Schedule)) (Schedule, error) {
 	s, _, err := e.writeSchedule(ctx, tenant, name, func(old *Schedule) (Schedule, error) {
 		if old == nil {
@@ -40,8 +41,8 @@ func (e *Engine) ChangeSchedule(ctx context.Context, tenant, name string, edit f
 	return s, err
 }
 
-// RunSchedule submits the job of a schedule now, as its next tick would, which still comes.
-// A schedule that is paused can be run.
+// RunSchedule submits the job of a schedule now, also of a paused one. The next tick stays as
+// it is.
 func (e *Engine) RunSchedule(ctx context.Context, tenant, name string) (Job, error) {
 	for {
 		all, err := e.store.Documents(ctx, tenant, kindSchedule)

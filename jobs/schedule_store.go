@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// PutSchedule makes a schedule, or replaces the one of that name: its members up to Caller
-// are taken. It tells whether it is new. The job is checked as its submission would be.
+// PutSchedule creates a schedule or replaces the one of that name, with the members of s up
+// to Caller. made says whether it is new. The job is checked as in a submission.
 func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ Schedule, made bool, err error) {
 	if !WellFormedName(s.Name) {
 		return s, false, noSchedule(s.Name)
@@ -33,15 +33,15 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 	})
 }
 
-// CheckSchedule looks at all members of a schedule but its name, and writes its job in one
-// line. What is wrong is one problem.
+// CheckSchedule checks all members of a schedule but its name, and compacts its job. All
+// errors are in one problem.
 func (e *Engine) CheckSchedule(tenant string, s *Schedule) error {
 	s.TimeZone = cmp.Or(s.TimeZone, "UTC")
 	_, err := s.next(time.Now())
 	return joinProblems(err, s.checkOverlap(), e.checkScheduleJob(tenant, s))
 }
 
-// checkScheduleJob looks at the job of a schedule as if it were submitted.
+// checkScheduleJob checks the job of a schedule as if it were submitted.
 func (e *Engine) checkScheduleJob(tenant string, s *Schedule) error {
 	if s.Job == nil {
 		return invalid("/job", "is required: a job as POST /v1/jobs takes it")
@@ -60,7 +60,8 @@ func (e *Engine) checkScheduleJob(tenant string, s *Schedule) error {
 	return errorUnder("/job", err)
 }
 
-// hideCredentials keeps those of the job, if it sends HTTP requests, apart from it.
+// hideCredentials moves the credentials of the schedule's job, if it sends HTTP requests, to
+// Credentials.
 func (e *Engine) hideCredentials(s *Schedule) {
 	whole := s.Credentials.Join(s.Job)
 	spec, err := DecodeSpec(whole)
@@ -72,8 +73,8 @@ func (e *Engine) hideCredentials(s *Schedule) {
 	}
 }
 
-// writeSchedule stores what edit makes of the schedule of that name, which is nil if there
-// is none. It is called again whenever that has changed meanwhile.
+// writeSchedule stores the schedule that edit returns for the one of that name; old is nil if
+// there is none. edit is called again if the schedule changes meanwhile.
 func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit func(old *Schedule) (Schedule, error)) (s Schedule, made bool, err error) {
 	for {
 		all, err := e.store.Documents(ctx, tenant, kindSchedule)
@@ -101,7 +102,7 @@ func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit fu
 		switch {
 		case s.Paused:
 		case was != nil && !old.Paused && old.Cron == s.Cron && old.TimeZone == s.TimeZone:
-			s.NextAt = old.NextAt // it may be due this moment
+			s.NextAt = old.NextAt // it may be due at this moment
 		default:
 			if s.NextAt, err = s.tick(time.Now()); err != nil {
 				return s, false, err
@@ -149,7 +150,7 @@ func (e *Engine) Schedule(ctx context.Context, tenant, name string) (Schedule, e
 	return Schedule{}, noSchedule(name)
 }
 
-// DeleteSchedule forgets a schedule; the jobs it has submitted stay.
+// DeleteSchedule deletes a schedule; the jobs that it has submitted stay.
 func (e *Engine) DeleteSchedule(ctx context.Context, tenant, name string) error {
 	for {
 		all, err := e.store.Documents(ctx, tenant, kindSchedule)

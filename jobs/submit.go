@@ -12,16 +12,16 @@ import (
 
 // Accepted is the answer to a submission.
 type Accepted struct {
-	Job      Job   // as of its first event, or as of now when Replayed
+	Job      Job   // as of its first event; as of now if Replayed or Existing
 	Position int64 // in its queue, from 1; 0 if it is not queued
 	Replayed bool  // the idempotency key was bound to this job before
-	Existing bool  // this job is there already, and none was made
+	Existing bool  // there was such a job already, and no new one was made
 }
 
-// Submit accepts a job: when it returns without error, the job is durable. The end of ctx
-// counts until the job is handed to the store, then no more: an error that is ctx's says
-// that nothing was stored. So it is with all methods that change something.
-// ErrConflict with status 422 if the idempotency key stands for another request.
+// Submit accepts a job: when it returns without error, the job is durable. If ctx ends before
+// the job is handed to the store, the error is that of ctx and nothing was stored; later the
+// end of ctx has no effect. That is true of all methods that change something. ErrConflict
+// with status 422 if the idempotency key stands for another request.
 func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	job, err := e.newJob(s)
 	if err == nil {
@@ -37,8 +37,8 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	return e.submit(ctx, s, e.insertion(job, s))
 }
 
-// checkHidden refuses a document that was copied from where its credentials are hidden:
-// it would send Hidden in their place.
+// checkHidden refuses an input in which credentials are hidden, because it was copied from a
+// page or answer: the requests would send the placeholder.
 func (e *Engine) checkHidden(s *Spec) error {
 	if h, _ := e.handler(s.Kind); !h.Requests || s.inside || len(s.Via.Upstreams) > 0 {
 		return nil
@@ -84,8 +84,8 @@ func (e *Engine) submit(ctx context.Context, s Spec, c *Change) (Accepted, error
 	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
 }
 
-// checkOutside looks at what only the hub itself may ask for: deliveries, bulk actions,
-// and callbacks that were checked before.
+// checkOutside checks what callers may not submit: deliveries, bulk jobs, and callbacks that
+// can't be called.
 func (e *Engine) checkOutside(s *Spec) error {
 	switch s.Kind {
 	case kindBulk:

@@ -11,8 +11,8 @@ import (
 // maxSleep bounds the wait for the next tick, because the clock may be set meanwhile.
 const maxSleep = time.Minute
 
-// fireDue submits the jobs of all schedules whose time has come, and returns when the next
-// one is.
+// fireDue submits the jobs of all schedules that are due, and returns when it has to run
+// again.
 func (e *Engine) fireDue(ctx context.Context) (next time.Time) {
 	for {
 		now := time.Now()
@@ -56,10 +56,10 @@ type tick struct {
 	tenant   string
 	was      Value
 	op       *op
-	replaced []*Change // of runs that it replaces
+	replaced []*Change // the cancellations of the runs that it replaces
 }
 
-// prepareTick makes the op that submits the job of a schedule and notes that in it.
+// prepareTick makes the op that submits the job of a schedule and updates the schedule.
 func (e *Engine) prepareTick(t *tick, now time.Time) error {
 	if err := e.allowed(t.tenant, t.Caller); err != nil {
 		return err
@@ -88,13 +88,12 @@ func (e *Engine) prepareTick(t *tick, now time.Time) error {
 	return nil
 }
 
-// fire submits the jobs of schedules, together. It returns false if that was not possible
-// and has to be tried again.
+// fire submits the jobs of schedules together. It returns false if it has to be called again.
 func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done bool) {
 	all := len(due)
 	for _, t := range due {
 		next, err := t.Schedule.tick(now)
-		if err != nil { // zones may have gone with an update of the machine
+		if err != nil { // an update of the system may have removed a time zone
 			e.log.Error("a schedule can't go on and is paused", "schedule", t.Name, "error", err)
 			t.Paused = true
 		}
@@ -156,7 +155,7 @@ func (e *Engine) enqueueTicks(ctx context.Context, due []*tick) bool {
 	return true
 }
 
-// recordRefusal makes the tick end without a job. Without an op if that can't be written down.
+// recordRefusal makes the op that stores why a tick has no job; nil if that fails.
 func (e *Engine) recordRefusal(t *tick, err error) {
 	p, ok := errors.AsType[*Problem](err)
 	if existing, same := errors.AsType[*Existing](err); same {
@@ -170,8 +169,7 @@ func (e *Engine) recordRefusal(t *tick, err error) {
 	}
 }
 
-// isRefusal reports whether a submission will not be taken as it is, or not now, by a store
-// that works.
+// isRefusal reports whether a working store refused a submission, for good or for now.
 func isRefusal(err error) bool {
 	_, unknown := errors.AsType[*UnknownDependency](err)
 	_, existing := errors.AsType[*Existing](err)

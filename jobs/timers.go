@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// alarm calls a function at times that can be brought forward.
+// alarm calls a function at times that can be set earlier while it waits.
 type alarm struct {
 	times chan time.Time
 }
 
 func newAlarm() alarm { return alarm{make(chan time.Time, 1)} }
 
-// setBy makes the alarm go off no later than at.
+// setBy makes the alarm go off at that time at the latest.
 func (a alarm) setBy(at time.Time) {
 	for {
 		select {
@@ -27,9 +27,8 @@ func (a alarm) setBy(at time.Time) {
 	}
 }
 
-// run calls ring at once and then whenever it is time, until ctx ends. ring returns
-// when it has to be called next, all things considered that were announced before;
-// zero for not by itself.
+// run calls ring at once and then whenever it is time, until ctx ends. ring returns when it
+// has to be called again, which replaces all earlier calls of setBy; the zero time for never.
 func (a alarm) run(ctx context.Context, ring func(context.Context) time.Time) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -52,7 +51,7 @@ func (a alarm) run(ctx context.Context, ring func(context.Context) time.Time) {
 	}
 }
 
-// wakeDue decides about all jobs whose WakeAt has come and returns when the next one is.
+// wakeDue changes all jobs whose WakeAt has come, and returns the next WakeAt.
 func (e *Engine) wakeDue(ctx context.Context) time.Time {
 	for {
 		now := time.Now()
@@ -79,7 +78,7 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 			if ctx.Err() != nil {
 				return time.Time{}
 			}
-			if errors.Is(err, ErrNoSpace) { // the engine is about to end
+			if errors.Is(err, ErrNoSpace) { // the engine is ending
 				return now.Add(time.Second)
 			}
 			if !errors.Is(err, ErrDamaged) {
@@ -92,7 +91,7 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 		if len(page.Jobs) == 0 {
 			return page.Wake
 		}
-		if done == 0 { // nothing could be done about them: do not spin
+		if done == 0 { // none could be changed: wait before the next attempt
 			return now.Add(time.Second)
 		}
 	}

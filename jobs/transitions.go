@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// This file decides what becomes of a job. Each function returns the change that
-// carries the decision out; the store applies it only if the job is still as it was.
+// This file decides about state transitions. Each function returns the change to store; the
+// store applies it only if the job has not changed meanwhile.
 
-// transition is a transition of job into a state. It panics on one that the table does
-// not know: that is a defect of this package, not of a caller.
+// transition is the change of a job's state. It panics if the table of transitions does not
+// allow it, which is a defect of this package.
 func transition(job Job, was Condition, to State, fields Field) *Change {
 	if !was.State.CanBecome(to) {
 		panic("jobs: no transition from " + was.State.String() + " to " + to.String())
@@ -34,7 +34,7 @@ func finish(job Job, was Condition, to State, reason Reason, fields Field) *Chan
 	return transition(job, was, to, fields|FieldFinished|FieldRetained|FieldWake|FieldLease)
 }
 
-// release gives a running job back as if this attempt had not begun.
+// release queues a running job again; the attempt does not count.
 func release(job Job) *Change {
 	was := Condition{State: Running, Lease: job.Lease}
 	job.Attempt--
@@ -45,8 +45,8 @@ func release(job Job) *Change {
 	return transition(job, was, Queued, FieldAttempt|FieldLease|FieldWake)
 }
 
-// interrupt is release where the attempt may have had its effect already: a job that
-// must not run again ends.
+// interrupt is release for an attempt that may have had effects: a job that must not run
+// again fails.
 func interrupt(job Job) *Change {
 	if job.NeverRerun && !job.CancelRequested {
 		return failLost(job, "The worker was lost while it ran the job; whether the work was done is unknown.")
@@ -60,12 +60,12 @@ func failLost(job Job, detail string) *Change {
 	return finish(job, was, Failed, WorkerLost, FieldError|FieldLost)
 }
 
-// maxLostAttempts is how many workers in a row may be lost with a job: then it is taken to be
-// what kills them. For a job that ran in the hub itself, a crash of the hub counts.
+// maxLostAttempts is how many attempts in a row may lose their worker: then the job is
+// assumed to kill its workers and fails. For a handler of the hub, a crash of the hub counts.
 const maxLostAttempts = 3
 
-// workerLost decides what follows from the loss of a worker: its lease was not renewed, or it was
-// a handler of the hub and the hub crashed.
+// workerLost is the change after the worker of a job was lost: its lease was not renewed, or
+// it was a handler of the hub and the hub crashed.
 func workerLost(job Job) *Change {
 	job.Lost++
 	if job.Lost >= maxLostAttempts && !job.CancelRequested {
@@ -80,7 +80,7 @@ func workerLost(job Job) *Change {
 	return c
 }
 
-// snooze puts a running job off without spending the attempt.
+// snooze schedules a running job again; the attempt does not count.
 func snooze(job Job, delay time.Duration) *Change {
 	if job.CancelRequested {
 		return release(job)
@@ -92,15 +92,15 @@ func snooze(job Job, delay time.Duration) *Change {
 	return transition(job, was, Scheduled, FieldAttempt|FieldLease|FieldScheduled|FieldWake|FieldLost)
 }
 
-// accept is the insertion of a new job.
+// accept inserts a new job.
 func accept(job Job) *Change {
 	c := transition(job, Condition{}, job.State, 0)
 	c.Event.Data = job.acceptedData()
 	return c
 }
 
-// settle decides what follows from the end of an attempt; cause is why its context
-// ended, if it did.
+// settle is the change that ends an attempt with a result or an error; cause is why its
+// context ended, nil if it did not.
 func settle(job Job, res Result, err, cause error) *Change {
 	was := Condition{State: Running, Lease: job.Lease}
 	job.Result, job.Response, job.Error = res.Value, res.Response, nil
@@ -144,7 +144,7 @@ func settle(job Job, res Result, err, cause error) *Change {
 	return transition(job, was, Retrying, FieldError|FieldLease|FieldScheduled|FieldWake|FieldLost)
 }
 
-// enqueue lets a job join its queue. Before its first start its time there may be limited.
+// enqueue queues a job. Its queue timeout begins if it was never started.
 func enqueue(job Job, was Condition, now time.Time) *Change {
 	job.WakeAt = time.Time{}
 	if job.StartedAt.IsZero() && job.QueueTimeout > 0 {
@@ -154,7 +154,7 @@ func enqueue(job Job, was Condition, now time.Time) *Change {
 	return transition(job, was, Queued, FieldWake|FieldExpires)
 }
 
-// dueChange decides about a job whose time has come; nil if nothing is to be done yet.
+// dueChange is the change of a job whose WakeAt has come; nil if there is nothing to do.
 func dueChange(job Job, now time.Time) *Change {
 	was := Condition{job.State, job.Lease, job.Version}
 	switch job.State {

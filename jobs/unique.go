@@ -10,14 +10,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Unique asks that a job be accepted only if no job like it is there. It is compared with
-// jobs of its tenant that were submitted with the same By. The zero value of each member
-// means its default.
+// Unique accepts a job only if there is no equal one. It is compared with jobs of its tenant
+// that were submitted with the same By. The zero value of each member means its default.
 type Unique struct {
-	By       []string `json:"by"`              // what has to be equal: kind, queue, input, fair_key; the first three
-	While    string   `json:"while"`           // unfinished or kept: until when a job counts; unfinished
-	Within   Duration `json:"within,omitzero"` // only jobs accepted in this time before count; all
-	Conflict string   `json:"conflict"`        // return, refuse or replace; return
+	By       []string `json:"by"`              // what has to be equal: kind, queue, input, fair_key; by default the first three
+	While    string   `json:"while"`           // which jobs count: unfinished (the default) or kept
+	Within   Duration `json:"within,omitzero"` // only jobs accepted in this time before count; 0 for all
+	Conflict string   `json:"conflict"`        // return (the default), refuse or replace
 }
 
 // appendJSON appends it as it is shown.
@@ -73,9 +72,9 @@ func (d *uniqueDocument) unique() (*Unique, error) {
 	return u, err
 }
 
-// key is the same for jobs that Unique takes to be the same. Inputs are the same if they
-// have the same values whatever the order of members, white space and the escapes of
-// strings; numbers are compared by their digits, so that 1 and 1.0 differ.
+// key is the same for jobs that are equal by Unique. Inputs are equal if their values are,
+// whatever the order of members, white space and the escapes of strings. Numbers are compared
+// as text, so that 1 and 1.0 differ.
 func (u *Unique) key(j *Job) []byte {
 	members := map[string]Value{}
 	for _, name := range u.By {

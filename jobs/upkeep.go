@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// upkeep ends leases whose time is over, lets rates go on, forgets silent workers, and
-// looks after retention.
+// upkeep ends leases after their deadline, wakes claimers that wait for a rate, removes
+// silent workers, and deletes old events and jobs. It returns when it has to run again.
 func (e *Engine) upkeep(ctx context.Context) (next time.Time) {
 	now := time.Now()
 	if !now.Before(e.nextLogTrim) {

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// WorkerSpec is how an outside worker introduces itself.
+// WorkerSpec is what an outside worker registers.
 type WorkerSpec struct {
 	Name   string
 	Kinds  []string
@@ -38,22 +38,22 @@ func (s *WorkerSpec) check() error {
 	return nil
 }
 
-// Directive is what a worker should do on the whole.
+// Directive says whether a worker should take jobs.
 type Directive string
 
 const (
 	DirectiveRun       Directive = "none"      // work
-	DirectiveQuiet     Directive = "quiet"     // take no further jobs, finish those it has
-	DirectiveTerminate Directive = "terminate" // give its jobs back and end
+	DirectiveQuiet     Directive = "quiet"     // take no further jobs, finish the running ones
+	DirectiveTerminate Directive = "terminate" // give the jobs back and end
 )
 
-// LeaseState is what a worker should do about one lease.
+// LeaseState says what a worker should do about one lease.
 type LeaseState string
 
 const (
 	LeaseOK     LeaseState = "ok"
-	LeaseCancel LeaseState = "cancel" // stop; what is completed within CancelGrace still counts
-	LeaseGone   LeaseState = "lost"   // stop; nothing it says about the job counts
+	LeaseCancel LeaseState = "cancel" // stop; a result within CancelGrace still counts
+	LeaseLost   LeaseState = "lost"   // stop; nothing that it reports about the job is stored
 )
 
 // WorkerInfo is a worker as operators see it.
@@ -65,7 +65,7 @@ type WorkerInfo struct {
 	Running   []ID // jobs that it holds
 }
 
-// LeaseReply is what a lease or beat call brings.
+// LeaseReply is the answer to Lease and Beat.
 type LeaseReply struct {
 	Jobs      []Job
 	Leases    map[string]LeaseState // by token

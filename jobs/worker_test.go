@@ -138,7 +138,7 @@ func TestLostLeases(t *testing.T) {
 			t.Errorf("%d jobs became available after %s", len(next.Jobs), took)
 		}
 		w.expect("attempt", next.Jobs[0].Attempt, 1)
-		w.expect("the old worker is told", w.beat(id, 0, token).Leases[token], jobs.LeaseGone)
+		w.expect("the old worker is told", w.beat(id, 0, token).Leases[token], jobs.LeaseLost)
 		if err := w.complete(token); !errors.Is(err, jobs.ErrLeaseLost) {
 			t.Errorf("a stale completion: %v", err)
 		}

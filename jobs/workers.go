@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// worker is a registered outside worker. It lives in memory: one that the hub forgot
-// registers again, and its leases stay good.
+// worker is a registered outside worker. It is kept in memory only: one that the hub does not
+// know any more registers again, and its leases stay valid.
 type worker struct {
 	WorkerSpec
 	id        string
@@ -18,16 +18,16 @@ type worker struct {
 	kinds     []string        // sorted
 	queues    []string        // sorted
 	holds     map[string]bool // leases
-	claiming  int             // leases that claims under way ask for
-	lost      []string        // tokens of leases that it has not been told of
-	calls     int             // leases and beats that are served
+	claiming  int             // leases that claims under way may get
+	lost      []string        // tokens of lost leases that were not reported to it yet
+	calls     int             // Lease and Beat calls under way
 	waiting   int             // of these, how many wait
-	hasNews   bool            // there is a command that no call has brought it yet
+	hasNews   bool            // there is a command that no call has returned yet
 	wake      chan struct{}   // closed and replaced when news comes
 }
 
-// LeaseTime is how long a worker may be silent about a lease; it should renew after a
-// third of it.
+// LeaseTime is how long a lease lasts without a renewal; workers should renew after a third
+// of it.
 func (e *Engine) LeaseTime() time.Duration { return e.leaseTime }
 
 // Workers lists the workers of a tenant.
@@ -48,8 +48,8 @@ func (e *Engine) Workers(tenant string) (list []WorkerInfo) {
 	return list
 }
 
-// Handlers describes what runs in this process itself: the kinds it takes, by name, how
-// many attempts it runs at the same time at most, and how many of them run.
+// Handlers describes the handlers of this process: their kinds, by name, how many attempts
+// may run at the same time, and how many do.
 func (e *Engine) Handlers() (kinds []string, slots, busy int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -68,7 +68,8 @@ func (e *Engine) LostLeases() int64 {
 	return e.lostLeases
 }
 
-// SetDirective gives a worker a directive, which it hears at once if a call of it waits.
+// SetDirective sets the directive of a worker. A waiting call of the worker returns with it
+// at once.
 func (e *Engine) SetDirective(tenant, id string, d Directive) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -81,7 +82,8 @@ func (e *Engine) SetDirective(tenant, id string, d Directive) error {
 	return nil
 }
 
-// Unregister forgets a worker; its leases run out unless they are settled.
+// Unregister removes a worker. Its leases last until their deadline, unless it ends the
+// attempts before.
 func (e *Engine) Unregister(tenant, id string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
