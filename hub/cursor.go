@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Cursor is one connection's place in the log, with all its subscriptions. An event
-// that several of them select comes once. All methods but Seq and Lag are for one
-// goroutine at a time; wake is called by others and must not wait.
+// Cursor is the position of one connection in the log, with all its subscriptions. An event
+// that several of them select is given once. All methods but Seq and Lag are for one
+// goroutine at a time. wake is called from other goroutines and must not block.
 type Cursor struct {
 	hub  *Hub
 	wake func()
 	subs map[string]Subscription
-	seq  atomic.Uint64 // all up to here was given or not selected
+	seq  atomic.Uint64 // all events up to here were given or not selected
 
 	// Changed under Hub.mu.
 	stream    *stream // nil without subscriptions, and while suspended
 	suspended bool
-	shard     *shard // guarded by the feed's mutex
+	shard     *shard // guarded by the stream's mutex
 
-	// Guarded by the feed's mutex.
-	behind bool   // seq alone says where it is
-	at     uint64 // otherwise the number of the lot that is next
+	// Guarded by the stream's mutex.
+	behind bool   // it has no place among the stream's chunks; seq is its position
+	at     uint64 // otherwise the number of its next chunk
 }
 
 // Cursor returns a cursor at the hub's position. wake is called when Step or Next may
@@ -38,8 +38,8 @@ func (h *Hub) Cursor(wake func()) *Cursor {
 // Seq is the position up to which all that was selected has been given.
 func (c *Cursor) Seq() uint64 { return c.seq.Load() }
 
-// Subscribe adds a subscription, in force for events behind the cursor's position.
-// Bring the cursor to where it should begin first, with Skip or Until.
+// Subscribe adds a subscription for the events after the cursor's position. Move the cursor
+// to where it should begin first, with Skip or ReadUntil.
 func (c *Cursor) Subscribe(id string, s Subscription) {
 	c.subs[id] = s
 	c.resubscribe(s.topic())
@@ -55,9 +55,9 @@ func (c *Cursor) Unsubscribe(id string) bool {
 	return ok
 }
 
-// resubscribe takes the cursor to the feed of its subscriptions after one with that topic
-// came or went. A feed of its own is altered, so that this costs the hub the same
-// however many there are.
+// resubscribe moves the cursor to the stream of its subscriptions, after one with that topic
+// was added or removed. A stream of its own is changed in place, so that the cost does not
+// grow with the number of subscriptions.
 func (c *Cursor) resubscribe(t topic) {
 	f := c.stream
 	if f == nil || f.shared || len(c.subs) < 2 {
@@ -109,11 +109,11 @@ func (c *Cursor) Close() {
 	c.detach()
 }
 
-// Suspend lets the hub forget the cursor until it is used again: it is not woken, and
-// nothing is kept for it. For a connection that takes nothing at the moment.
+// Suspend detaches the cursor from the hub until it is used again: it is not woken, and no
+// chunks are kept for it. For a connection that can't send at the moment.
 func (c *Cursor) Suspend() { c.detach() }
 
-// attach makes the cursor a member of the feed of its subscriptions.
+// attach makes the cursor a member of the stream of its subscriptions.
 func (c *Cursor) attach() {
 	if len(c.subs) == 0 || c.stream != nil {
 		return
@@ -148,8 +148,8 @@ func (c *Cursor) detach() {
 	}
 }
 
-// TryNext returns the next lot without waiting for anything, nil if nothing is due. If
-// the cursor is behind what is kept for all, only Next can go on.
+// TryNext returns the next chunk from memory, nil if there is none. If behind, the cursor is
+// behind the chunks in memory, and only Next can continue.
 func (c *Cursor) TryNext() (chunk *Chunk, behind bool) {
 	if c.attach(); c.stream == nil {
 		return nil, false
@@ -159,8 +159,8 @@ func (c *Cursor) TryNext() (chunk *Chunk, behind bool) {
 	return c.stream.nextLocked(c)
 }
 
-// Next is like Step and reads what the cursor missed from the log.
-// jobs.ErrTrimmed if the log no longer reaches back to it: then Skip.
+// Next is like TryNext, and reads older events from the log. jobs.ErrTrimmed if the log no
+// longer holds the cursor's position: then Skip.
 func (c *Cursor) Next(ctx context.Context) (*Chunk, error) {
 	for {
 		chunk, behind := c.TryNext()
@@ -182,8 +182,8 @@ func (c *Cursor) Next(ctx context.Context) (*Chunk, error) {
 	}
 }
 
-// ReadUntil gives all lots up to a position to yield, which the hub must have reached, and
-// leaves the cursor there. jobs.ErrTrimmed as for Next.
+// ReadUntil calls yield with all chunks up to a position, which the hub must have reached,
+// and moves the cursor there. jobs.ErrTrimmed as for Next.
 func (c *Cursor) ReadUntil(ctx context.Context, seq uint64, yield func(*Chunk) error) error {
 	if len(c.subs) > 0 {
 		for selected := selectionOf(c.subs); c.Seq() < seq; {
@@ -218,8 +218,8 @@ func (c *Cursor) Skip(seq uint64) {
 	c.seq.Store(max(c.Seq(), seq))
 }
 
-// SkipUnmatched moves the cursor over what was seen not to concern it, and returns its
-// position, which is the hub's if nothing is due.
+// SkipUnmatched advances past events that the cursor does not select, and returns its
+// position: that of the hub if no selected event is left to give.
 func (c *Cursor) SkipUnmatched() uint64 {
 	h, f := c.hub, c.stream
 	if f == nil && len(c.subs) > 0 { // suspended
@@ -238,8 +238,9 @@ func (c *Cursor) SkipUnmatched() uint64 {
 	return c.Seq()
 }
 
-// Lag is the cursor's position, and how old the oldest event is that it was not given.
-// Of one that is far behind it may be an event that it does not select. Anyone may ask.
+// Lag is the cursor's position, and the age of the oldest event after it that was not given.
+// If the cursor is far behind, that may be an event that it does not select. It may be called
+// from any goroutine.
 func (c *Cursor) Lag() (seq uint64, lag time.Duration) {
 	h := c.hub
 	h.mu.RLock()

@@ -7,11 +7,11 @@ import (
 	"jobhub/jobs"
 )
 
-// Event is an event together with its JSON, which is made at most once for all readers.
+// Event is an event with its JSON, which is encoded at most once for all readers.
 type Event struct {
 	*jobs.Event
 	epoch  string
-	readAt time.Time // when the hub read it: it is durable since just before
+	readAt time.Time // when the hub read it, just after it became durable
 	json   atomic.Pointer[[]byte]
 }
 

@@ -16,7 +16,8 @@ type Filter struct {
 	All    bool
 }
 
-// topic is what is indexed by; the zero topic is everything of a tenant.
+// topic is a key of the index from events to listeners. Without kind it is all events of a
+// tenant.
 type topic struct {
 	tenant string
 	kind   topicKind
@@ -68,7 +69,7 @@ func (t topic) matches(e *jobs.Event) bool {
 	return true
 }
 
-// topicsOf gives each topic of an event to yield, until it returns false.
+// topicsOf calls yield with each topic of an event, until it returns false.
 func topicsOf(e *jobs.Event, yield func(topic) bool) {
 	if !yield(topic{tenant: e.Tenant}) || !yield(topic{tenant: e.Tenant, kind: topicQueue, name: e.Queue}) {
 		return
@@ -89,22 +90,22 @@ type ProgressMode uint8
 
 const (
 	ProgressNone   ProgressMode = iota
-	ProgressLatest              // newer ones may replace older ones
+	ProgressLatest              // newer events may replace older ones
 	ProgressAll
 )
 
-// Subscription is a filter, and how much of what it selects is wanted.
+// Subscription is a filter, and which of the selected progress events are wanted.
 type Subscription struct {
 	Filter
 	Progress ProgressMode
 }
 
-// selection is what one or several subscriptions select together. The modes of more
-// than one are held by topic, so that a thousand cost an event no more than a few.
+// selection is what one or several subscriptions select together. Several are indexed by
+// topic, so that matching an event costs the same for a thousand as for a few.
 type selection struct {
 	one   topic
 	mode  ProgressMode
-	modes map[topic]ProgressMode // in place of one, if not nil
+	modes map[topic]ProgressMode // if not nil, used instead of one
 }
 
 func selectionOf(subs map[string]Subscription) *selection {
@@ -130,8 +131,8 @@ func (s *selection) job() jobs.ID {
 	return jobs.ID{}
 }
 
-// progress is how much of an event's job's progress is wanted; false if the event is
-// not selected at all.
+// progress is the mode for progress events of the event's job; false if the event is not
+// selected.
 func (s *selection) progress(e *jobs.Event) (mode ProgressMode, ok bool) {
 	if s.modes == nil {
 		return s.mode, s.one.matches(e)
@@ -149,7 +150,8 @@ func (s *selection) selects(e *jobs.Event) bool {
 	return ok && (e.Type != jobs.JobProgress || mode != ProgressNone)
 }
 
-// mergeProgress drops progress that newer progress in the same lot replaces. It works in place.
+// mergeProgress drops progress that newer progress in the same slice replaces. It works in
+// place.
 func (s *selection) mergeProgress(events []*Event) []*Event {
 	count := 0
 	for _, e := range events {

@@ -5,11 +5,12 @@
 //   - Every event that matches reaches a Cursor once and in the order of the log. There
 //     is one way: the hub reads the store's log, cursors read the hub's ring of recent
 //     events, and behind the ring the log itself. Live and replay are the same read.
-//   - A cursor that is not read costs nothing but its place: memory is bounded by the
-//     ring, whoever is slow. If the log was trimmed past a cursor, its owner is told.
-//   - An event costs only the cursors it matches.
+//   - A slow cursor costs nothing but its position: memory is bounded by the ring. If the log
+//     was trimmed past a cursor, Next fails with jobs.ErrTrimmed.
+//   - Handling an event costs time only for the cursors that it matches.
 //
-// Nothing calls upward: the owner of a cursor waits on Wake and then asks Next.
+// The hub calls nothing of its users but wake functions: the owner of a cursor is woken and
+// then calls Next.
 package hub
 
 import (
@@ -37,17 +38,17 @@ type Options struct {
 	RingBytes int // memory for recent events; 16 MiB
 	Logger    *slog.Logger
 
-	// Pace is the least time between two lots of a subscription that hold nothing but
-	// progress and output; 50 ms, none if negative.
+	// Pace is the least time between two chunks of a subscription that hold only progress and
+	// output; 50 ms if 0, none if negative.
 	Pace time.Duration
 }
 
-// Hub is a reader of one log. It has one goroutine that reads, one for each processor
-// that wakes cursors, and one for each view that is watched.
+// Hub is a reader of one log. It has one goroutine that reads the log, one for each processor
+// that wakes cursors, and one for each view with viewers.
 type Hub struct {
 	log       *slog.Logger
 	source    Log
-	render    Renderer // set by Draw before the first View
+	render    Renderer // set by SetRenderer before the first View
 	limit     int
 	pace      time.Duration
 	Meter     Meter
@@ -65,22 +66,22 @@ type Hub struct {
 	seq     uint64 // of the newest event that was followed
 	topics  map[topic]map[listener]struct{}
 	streams map[Subscription]*stream // the shared ones
-	dirty   []*stream                // those that heard an event of the round that is followed
+	dirty   []*stream                // streams with new events of the read that is being handled
 	grown   chan struct{}            // closed and replaced when seq rises
 	views   map[string]*view
 }
 
-// listener is told of the events of its topics, while Hub.mu is held.
+// listener is notified of the events of its topics, while Hub.mu is held.
 type listener interface{ notify(e *Event) }
 
 // Stats counts what the hub did since it started.
 type Stats struct {
 	Events   atomic.Int64 // followed
-	Chunks   atomic.Int64 // cut for all who share a subscription
+	Chunks   atomic.Int64 // cut for all cursors that share a subscription
 	Merged   atomic.Int64 // progress that newer progress replaced
-	CatchUps atomic.Int64 // lots read for one cursor that was behind
-	Renders  atomic.Int64 // of views, each for all who watch
-	Encoded  atomic.Int64 // forms of patches, each for all who are sent the same
+	CatchUps atomic.Int64 // chunks read for one cursor that was behind
+	Renders  atomic.Int64 // of views, each for all viewers
+	Encoded  atomic.Int64 // of patches, each for all viewers that get the same bytes
 }
 
 // New starts a hub. It has caught up with the log when it returns.
@@ -174,7 +175,7 @@ func (h *Hub) run() {
 	}
 }
 
-// follow takes in what the log holds behind seq. Only the hub's goroutine calls it.
+// follow reads the next events of the log. Only the hub's goroutine calls it.
 func (h *Hub) follow(ctx context.Context) error {
 	events, err := h.source.Read(ctx, jobs.ReadQuery{After: h.seq})
 	if err != nil || len(events) == 0 {
@@ -208,7 +209,7 @@ func (h *Hub) follow(ctx context.Context) error {
 	return nil
 }
 
-// advanceLocked notes how far the log was followed, and wakes those whom it concerns.
+// advanceLocked sets how far the log was followed, and wakes the streams with new events.
 func (h *Hub) advanceLocked(seq uint64, now time.Time) {
 	h.seq = seq
 	for i, f := range h.dirty {
@@ -223,9 +224,8 @@ func (h *Hub) advanceLocked(seq uint64, now time.Time) {
 	h.grown = make(chan struct{})
 }
 
-// skipTrimmed goes on behind a part of the log that was trimmed before the hub had read it.
-// All cursors are woken, so that they find out that they missed something. Only the
-// hub's goroutine calls it.
+// skipTrimmed continues at the head after events were trimmed before the hub had read them.
+// All cursors are woken, so that they notice the gap. Only the hub's goroutine calls it.
 func (h *Hub) skipTrimmed() {
 	head := h.source.Head().Seq
 	h.mu.Lock()
@@ -264,7 +264,7 @@ func (h *Hub) unlistenLocked(t topic, l listener) {
 	}
 }
 
-// streamLocked finds or makes the feed of some subscriptions.
+// streamLocked finds or makes the stream of some subscriptions.
 func (h *Hub) streamLocked(subs map[string]Subscription) *stream {
 	f := &stream{hub: h, selection: selectionOf(subs), shared: len(subs) == 1, seq: h.seq, base: h.seq}
 	for _, s := range subs {
@@ -280,7 +280,7 @@ func (h *Hub) streamLocked(subs map[string]Subscription) *stream {
 	return f
 }
 
-// removeStreamLocked ends a feed without members.
+// removeStreamLocked removes a stream that has no members.
 func (h *Hub) removeStreamLocked(f *stream) {
 	if f.shared {
 		delete(h.streams, f.key)
@@ -292,7 +292,7 @@ func (h *Hub) removeStreamLocked(f *stream) {
 	}
 }
 
-// Watchers is how many cursors watch with just this filter's topic, or among others.
+// Watchers is how many cursors have a subscription to this filter's topic.
 func (h *Hub) Watchers(f Filter) (n int) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()

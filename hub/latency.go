@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	maxTracked = 30_000 // jobs that wait, and as many that run, whose times are taken; further ones are left out (see tracked)
+	maxTracked = 30_000 // waiting jobs, and as many running ones, whose times are measured; others are left out (see tracked)
 	maxTimed   = 128    // tenants, some 73 KiB each, and four times as many queues, 13 KiB each
-	steps      = 27     // of a histogram: its last one begins at 2^26 ms, some 18 hours
+	steps      = 27     // of a histogram: the last one begins at 2^26 ms, about 18 hours
 )
 
 // Latencies measures how long jobs wait and run from their events: a histogram for each
@@ -57,7 +57,7 @@ func (l *Latencies) count(e *jobs.Event) {
 		count = func(t *latencies) { t.wait.add(e.At.Sub(queued)) }
 	case ran && !started:
 		count = func(t *latencies) { t.run.add(e.At.Sub(began)) }
-	default: // what never started has no wait
+	default: // a job that never started has no wait
 		return
 	}
 	t := l.tenants[e.Tenant]
@@ -97,7 +97,8 @@ func (l *Latencies) Series(tenant string, r Resolution, merge int, now time.Time
 	return quantiles(newTimeSeries[latencies](now, r), merge, now)
 }
 
-// OfQueue returns the quantiles of a queue for each minute of the last hour.
+// OfQueue returns the quantiles of a queue for each minute of the last hour, the oldest
+// first.
 func (l *Latencies) OfQueue(tenant, queue string, now time.Time) []Quantiles {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -128,7 +129,8 @@ func (h *histogram) merge(o *histogram) {
 	}
 }
 
-// quantile reads between the limits of the step in which it falls.
+// quantile interpolates within the step that holds the quantile; -1 if the histogram is
+// empty.
 func (h *histogram) quantile(q float64) time.Duration {
 	var total float64
 	for _, n := range h {

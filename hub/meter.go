@@ -13,7 +13,7 @@ const (
 	// Buckets is how many of that width a Meter keeps: 15 minutes.
 	Buckets      = 180
 	meterBacklog = 50_000 // events read at the start so that rates survive a restart
-	maxSeries    = 1_024  // queues and tenants that are counted, some 8 KiB each; the quietest make room
+	maxSeries    = 1_024  // queues and tenants that are counted, about 8 KiB each; beyond that the quietest are dropped
 )
 
 // Bucket counts what happened in one step of time.
@@ -26,7 +26,7 @@ type Bucket struct {
 type Meter struct {
 	mu      sync.Mutex // protects the fields below
 	series  map[meterKey]*seriesSet[Bucket]
-	evicted bool // a series made room for another
+	evicted bool // a series was dropped
 }
 
 // meterKey is a queue of a tenant; without a name it is all of them.
@@ -68,8 +68,7 @@ func (m *Meter) ofLocked(k meterKey, at time.Time) *seriesSet[Bucket] {
 }
 
 // Series returns the buckets of a queue, the oldest first; the last one is still
-// filling. An empty queue name means all of the tenant. It is nil where nothing is known,
-// because others were busier.
+// filling. An empty queue name means all of the tenant. It is nil if the series was dropped.
 func (m *Meter) Series(tenant, queue string, r Resolution, now time.Time) []Bucket {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -90,8 +89,8 @@ func (m *Meter) Series(tenant, queue string, r Resolution, now time.Time) []Buck
 // Rates are averages per second over the last 60 seconds.
 type Rates struct{ In, Out, Failed float64 }
 
-// RatesOf sums up the last 12 full buckets of a fine series; of one that is nil nothing
-// is known.
+// RatesOf averages the last 12 full buckets of a fine series; known is false for a nil
+// series.
 func RatesOf(series []Bucket) (r Rates, known bool) {
 	const n = 12
 	if len(series) <= n {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Patch is what brings a view up to date. All who need the same are given the same one.
+// Patch is the fragments that bring a view up to date. Viewers that need the same get the
+// same patch.
 type Patch struct {
 	Fragments []Fragment
 	Seq       uint64    // the position they show
@@ -16,10 +17,10 @@ type Patch struct {
 	frames map[string][]byte // by key, the first maxFrames
 }
 
-// maxFrames bounds the forms of one patch that are kept.
+// maxFrames is how many encodings of one patch are kept.
 const maxFrames = 8
 
-// Encoded returns a form of the patch, which is built once for all who ask with the same key.
+// Encoded returns an encoding of the patch, which is built once for each key.
 func (p *Patch) Encoded(key string, build func(*Patch) []byte) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()

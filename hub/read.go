@@ -6,8 +6,8 @@ import (
 	"jobhub/jobs"
 )
 
-// readSelected reads the next lot behind seq, up to a position that the hub has reached.
-// The lot may be without events. jobs.ErrTrimmed if the log no longer holds them.
+// readSelected reads the next chunk after seq, up to a position that the hub has reached. The
+// chunk may be empty. jobs.ErrTrimmed if the log no longer holds seq.
 func (h *Hub) readSelected(ctx context.Context, s *selection, seq, upTo uint64) (*Chunk, error) {
 	var events []*Event
 	size, to := 0, seq
@@ -37,9 +37,9 @@ func (h *Hub) readSelected(ctx context.Context, s *selection, seq, upTo uint64) 
 	return &Chunk{Events: events, To: to, ReadAt: events[0].readAt, size: size}, nil
 }
 
-// readAfter returns some events behind seq and up to upTo, which the hub must have reached,
-// and the position reached with them: from the ring, or from the log behind it. With a
-// job, others may be left out.
+// readAfter returns some events after seq and up to upTo, which the hub must have reached,
+// and the position after them. It reads the ring, and the log if they are older. With a job,
+// events of other jobs may be left out.
 func (h *Hub) readAfter(ctx context.Context, job jobs.ID, seq, upTo uint64) ([]*Event, uint64, error) {
 	h.mu.RLock()
 	if len(h.ring) > 0 && seq+1 >= h.ring[0].Seq {
@@ -57,13 +57,13 @@ func (h *Hub) readAfter(ctx context.Context, job jobs.ID, seq, upTo uint64) ([]*
 	h.mu.RUnlock()
 	var read []*jobs.Event
 	var err error
-	if job != (jobs.ID{}) { // the log finds the events of one job without looking at others
+	if job != (jobs.ID{}) { // the log can read the events of one job alone
 		if _, err := h.source.Read(ctx, jobs.ReadQuery{After: seq, MaxBytes: 1}); err != nil {
 			return nil, 0, err
 		}
 		read, err = h.source.Read(ctx, jobs.ReadQuery{After: seq, Job: job, MaxBytes: 4 << 20})
 	}
-	if job == (jobs.ID{}) || errors.Is(err, jobs.ErrNotFound) { // past its retention, it has left events behind
+	if job == (jobs.ID{}) || errors.Is(err, jobs.ErrNotFound) { // a deleted job may still have events
 		read, err = h.source.Read(ctx, jobs.ReadQuery{After: seq, MaxBytes: 256 << 10})
 	}
 	if err != nil {
@@ -83,9 +83,9 @@ func (h *Hub) readAfter(ctx context.Context, job jobs.ID, seq, upTo uint64) ([]*
 	return some, some[len(some)-1].Seq, nil
 }
 
-// Replay gives what a subscription selects in (after, upTo] to yield, in order. The hub
-// must have reached upTo. jobs.ErrTrimmed or jobs.ErrAhead where the log does not hold
-// after; then nothing was yielded, unless the log was trimmed meanwhile.
+// Replay calls yield with the events in (after, upTo] that a subscription selects, in order.
+// The hub must have reached upTo. jobs.ErrTrimmed or jobs.ErrAhead if the log does not hold
+// after: then nothing was yielded, unless the log was trimmed meanwhile.
 func (h *Hub) Replay(ctx context.Context, s Subscription, after, upTo uint64, yield func(*Chunk) error) error {
 	if _, err := h.source.Read(ctx, jobs.ReadQuery{After: after, MaxBytes: 1}); err != nil {
 		return err

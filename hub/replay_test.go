@@ -13,8 +13,8 @@ import (
 )
 
 func replayed(h *hub.Hub, s hub.Subscription, after, upTo uint64) (seqs []uint64, err error) {
-	err = h.Replay(context.Background(), s, after, upTo, func(lot *hub.Chunk) error {
-		seqs = append(seqs, seqsOf(lot)...)
+	err = h.Replay(context.Background(), s, after, upTo, func(chunk *hub.Chunk) error {
+		seqs = append(seqs, seqsOf(chunk)...)
 		return nil
 	})
 	return seqs, err

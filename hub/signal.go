@@ -1,6 +1,6 @@
 package hub
 
-// Signal has an element in C after events that match a filter were committed.
+// Signal receives from C after events that match a filter were committed.
 type Signal struct {
 	C      <-chan struct{}
 	c      chan struct{}
@@ -8,7 +8,7 @@ type Signal struct {
 	filter Filter
 }
 
-// Signal begins to watch for events. Close it after use.
+// Signal returns a signal for events that match a filter. Close it after use.
 func (h *Hub) Signal(f Filter) *Signal {
 	c := make(chan struct{}, 1)
 	s := &Signal{C: c, c: c, hub: h, filter: f}
@@ -25,7 +25,7 @@ func (s *Signal) notify(*Event) {
 	}
 }
 
-// Close ends the watching.
+// Close ends the signal.
 func (s *Signal) Close() {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()

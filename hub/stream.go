@@ -8,53 +8,54 @@ import (
 )
 
 const (
-	maxPending = 256 << 10 // bytes of events that wait for a worker before they are encoded without one
-	shardSize  = 512       // cursors that one worker wakes in one go
+	maxPending = 256 << 10 // bytes of pending events; more are cut into chunks without a waker
+	shardSize  = 512       // cursors that a waker wakes in one go
 )
 
-// stream is what cursors with the same subscription share: the lots of what it selects.
-// A cursor with several subscriptions has a feed of its own.
+// stream holds the chunks of the events that a subscription selects, for all cursors with
+// that subscription: its members. A cursor with several subscriptions has a stream of its
+// own.
 //
-//	hear ─ pending ─(due: at once, or in step with pace)→ lots → sweep → each member's wake → Step
+//	hear ─ pending ─(due: at once, or in step with pace)→ chunks → sweep → each member's wake → Step
 //
-// The lots are cut no faster than the members can be woken: what is committed while
-// they are woken is the next lot, however many members there are.
+// The chunks are cut no faster than the members can be woken: what is committed while
+// they are woken is the next chunk, however many members there are.
 type stream struct {
 	hub       *Hub
-	key       Subscription // of a shared feed
+	key       Subscription // of a shared stream
 	shared    bool
-	selection *selection // of a feed that is not shared, changed under both locks
+	selection *selection // changed only if not shared, and under both locks
 
-	mu             sync.Mutex // protects the fields below and the places of the members; taken after Hub.mu
+	mu             sync.Mutex // protects the fields below and the places of the members; locked after Hub.mu
 	lastHeard      uint64     // the last event
-	pending        []*Event   // selected and not yet in a lot
+	pending        []*Event   // selected and not yet in a chunk
 	size           int        // bytes of pending
-	urgent         bool       // there is more than progress and output in pending
-	dirty          bool       // stands in Hub.touched
-	progressSentAt time.Time  // when progress or output left last
+	urgent         bool       // pending has more than progress and output
+	dirty          bool       // is in Hub.dirty
+	progressSentAt time.Time  // when progress or output was last cut into a chunk
 	timer          *time.Timer
 	timerSet       bool // the timer is set
 
-	chunks      []*Chunk // those that a member in step is still to be given
-	first       uint64   // the number of lots[0]
-	base        uint64   // the position before lots[0]
-	unannounced bool     // lots were cut that the members have not been woken for
-	bytes       int      // of lots
-	seq         uint64   // all that was selected up to here is in lots, or was
-	joined      int      // members whose place is among the lots
+	chunks      []*Chunk // those that some joined member was not given yet
+	first       uint64   // the number of chunks[0]
+	base        uint64   // the position before chunks[0]
+	unannounced bool     // there are chunks for which the members were not woken yet
+	bytes       int      // of chunks
+	seq         uint64   // all selected events up to here are or were in chunks
+	joined      int      // number of members that have a place among the chunks
 
 	shards    []*shard
-	uncut     bool // the shards are queued and pending is still to be cut into lots
-	wakesLeft int  // shards that are still to be woken
+	uncut     bool // the shards are queued; the first waker cuts pending into chunks
+	wakesLeft int  // shards whose members are still to be woken
 }
 
-// shard is some members of a feed. Its slice is replaced, never changed.
+// shard is a part of the members of a stream. Its slice is replaced, never changed.
 type shard struct {
-	feed    *stream
+	stream    *stream
 	members []*Cursor
 }
 
-// notify takes in an event that was committed. Hub.mu is held.
+// notify adds a committed event. Hub.mu is held.
 func (f *stream) notify(e *Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,7 +78,8 @@ func (f *stream) notify(e *Event) {
 	}
 }
 
-// wakeIfDueLocked has the members woken if there is something for them and it is time.
+// wakeIfDueLocked queues the shards for the wakers if there are events for the members and
+// the pace allows it; otherwise it sets the timer.
 func (f *stream) wakeIfDueLocked(now time.Time) {
 	if f.wakesLeft > 0 || (len(f.pending) == 0 && !f.unannounced) {
 		return
@@ -106,7 +108,7 @@ func (f *stream) onTimer() {
 
 // wakeMembers wakes the members of a shard.
 func (s *shard) wakeMembers() {
-	f := s.feed
+	f := s.stream
 	f.mu.Lock()
 	if f.uncut {
 		f.cutLocked()
@@ -123,7 +125,7 @@ func (s *shard) wakeMembers() {
 	f.wakeIfDueLocked(time.Now())
 }
 
-// cutLocked cuts what is pending into lots.
+// cutLocked cuts the pending events into chunks.
 func (f *stream) cutLocked() {
 	if len(f.pending) == 0 {
 		return
@@ -138,7 +140,7 @@ func (f *stream) cutLocked() {
 	events := f.selection.mergeProgress(f.pending)
 	f.hub.Stats.Merged.Add(int64(len(f.pending) - len(events)))
 	f.pending, f.size, f.urgent, f.seq, f.unannounced = nil, 0, false, to, true
-	if f.joined == 0 { // then there are no lots
+	if f.joined == 0 { // then nobody needs the chunks
 		f.base = to
 		return
 	}
@@ -156,7 +158,7 @@ func (f *stream) cutLocked() {
 	f.dropLocked(drop)
 }
 
-// dropLocked drops the n oldest lots.
+// dropLocked drops the n oldest chunks.
 func (f *stream) dropLocked(n int) {
 	for _, chunk := range f.chunks[:n] {
 		f.bytes -= chunk.size
@@ -169,17 +171,16 @@ func (f *stream) dropLocked(n int) {
 	}
 }
 
-// resetLocked forgets everything: the members find out from the log what they missed
-// up to seq.
+// resetLocked drops all events up to seq: the members read them from the log.
 func (f *stream) resetLocked(seq uint64) {
 	f.pending, f.size, f.urgent = nil, 0, false
 	f.dropLocked(len(f.chunks))
-	f.first++ // so that nobody's place is behind the last lot
+	f.first++ // so that no member's place is still valid
 	f.seq, f.base, f.unannounced = seq, seq, true
 }
 
-// nextLocked gives a member its next lot, nil if it has been given all. behind says
-// that its place is not among the lots.
+// nextLocked returns a member's next chunk, nil if there is none. behind says that the member
+// has no place among the chunks.
 func (f *stream) nextLocked(c *Cursor) (chunk *Chunk, behind bool) {
 	if c.behind && !f.joinLocked(c) {
 		return nil, true
@@ -200,7 +201,7 @@ func (f *stream) nextLocked(c *Cursor) (chunk *Chunk, behind bool) {
 	return chunk, false
 }
 
-// trimLocked drops the lots that all members in step have been given.
+// trimLocked drops the chunks that all joined members were given.
 func (f *stream) trimLocked() {
 	n := 0
 	for n < len(f.chunks) && f.chunks[n].undelivered == 0 {
@@ -211,8 +212,8 @@ func (f *stream) trimLocked() {
 	}
 }
 
-// joinLocked gives a member that is behind a place among the lots, if its position is
-// at the beginning or the end of one.
+// joinLocked gives a member that is behind a place among the chunks, if its position is at
+// the beginning or the end of one.
 func (f *stream) joinLocked(c *Cursor) bool {
 	seq := c.seq.Load()
 	i := sort.Search(len(f.chunks), func(i int) bool { return f.chunks[i].Events[0].Seq > seq })
@@ -231,7 +232,7 @@ func (f *stream) joinLocked(c *Cursor) bool {
 	return true
 }
 
-// unjoinLocked takes a member's place among the lots away.
+// unjoinLocked takes a member's place among the chunks away.
 func (f *stream) unjoinLocked(c *Cursor) {
 	c.behind = true
 	f.joined--
@@ -241,7 +242,7 @@ func (f *stream) unjoinLocked(c *Cursor) {
 	f.trimLocked()
 }
 
-// joinPointLocked returns a position at which a member behind can join.
+// joinPointLocked returns a position at which a member that is behind can join.
 func (f *stream) joinPointLocked(seq uint64) uint64 {
 	if len(f.pending) > 0 && f.pending[0].Seq <= seq {
 		f.cutLocked()
@@ -252,7 +253,7 @@ func (f *stream) joinPointLocked(seq uint64) uint64 {
 
 func (f *stream) addLocked(c *Cursor) {
 	c.behind = true
-	defer f.joinLocked(c) // or else its owner reads the log first
+	defer f.joinLocked(c) // if it can't join, it reads the log first
 	for _, s := range f.shards {
 		if len(s.members) < shardSize {
 			s.members = append(s.members[:len(s.members):len(s.members)], c)
@@ -260,9 +261,9 @@ func (f *stream) addLocked(c *Cursor) {
 			return
 		}
 	}
-	c.shard = &shard{feed: f, members: []*Cursor{c}}
+	c.shard = &shard{stream: f, members: []*Cursor{c}}
 	f.shards = append(f.shards[:len(f.shards):len(f.shards)], c.shard)
-	if f.uncut { // the others are queued already, and what they cut concerns this one, too
+	if f.uncut { // the other shards are queued already, and this one needs the chunks, too
 		f.wakesLeft++
 		f.hub.wakers.add(f.shards[len(f.shards)-1:])
 	}

@@ -28,14 +28,15 @@ func (r Resolution) Buckets() int { return [...]int{Buckets, 60, 96}[r] }
 // seriesSet is a ring of buckets for each resolution.
 type seriesSet[T any] [resolutions]timeSeries[T]
 
-// timeSeries keeps the newest buckets; newest is the number of the last one since 1970.
+// timeSeries keeps the newest buckets; newest is the number of the last one, counted from
+// 1970.
 type timeSeries[T any] struct {
 	of     Resolution
 	newest int64
 	list   []T
 }
 
-// newSeriesSet are empty rings that begin at a moment.
+// newSeriesSet returns empty series that begin at a time.
 func newSeriesSet[T any](at time.Time) *seriesSet[T] {
 	var all seriesSet[T]
 	for r := range resolutions {
@@ -48,11 +49,11 @@ func newTimeSeries[T any](at time.Time, r Resolution) *timeSeries[T] {
 	return &timeSeries[T]{r, bucketNumber(at, r), make([]T, r.Buckets())}
 }
 
-// bucketNumber is that of the bucket into which a moment falls.
+// bucketNumber is the number of the bucket into which a time falls.
 func bucketNumber(t time.Time, r Resolution) int64 { return t.UnixMilli() / r.Width().Milliseconds() }
 
-// update hands out the bucket of every resolution for a moment; what is older than the
-// newest bucket belongs to that.
+// update calls count with the bucket of every resolution for a time; a time before the newest
+// bucket counts in that.
 func (all *seriesSet[T]) update(t time.Time, count func(*T)) {
 	for i := range all {
 		r := &all[i]
@@ -61,12 +62,12 @@ func (all *seriesSet[T]) update(t time.Time, count func(*T)) {
 	}
 }
 
-// lastActive tells rings that were quiet for longer from others.
+// lastActive orders series by their last change.
 func (all *seriesSet[T]) lastActive() int64 { return all[Fine].newest }
 func (r *timeSeries[T]) lastActive() int64  { return r.newest }
 
-// evictQuietest lets the eighth go that has been quiet for longest, if there are as many as may
-// be: looking for them costs more than one is worth.
+// evictQuietest deletes the eighth of the entries that has been inactive for longest, if
+// there are already most entries. Several at once, because finding them is expensive.
 func evictQuietest[K comparable, V any](all map[K]V, most int, quietSince func(V) int64) (forgot bool) {
 	if len(all) < most {
 		return false
@@ -78,7 +79,7 @@ func evictQuietest[K comparable, V any](all map[K]V, most int, quietSince func(V
 	return true
 }
 
-// advance empties the buckets between the newest and now.
+// advance adds empty buckets up to a time.
 func (r *timeSeries[T]) advance(t time.Time) {
 	now, kept := bucketNumber(t, r.of), int64(len(r.list))
 	r.newest = max(r.newest, now-kept)
@@ -88,13 +89,13 @@ func (r *timeSeries[T]) advance(t time.Time) {
 	}
 }
 
-// asOf is the ring as of now. The ring itself is left as it is, since its newest bucket tells
-// how long it has been quiet.
+// asOf is a copy of the series, advanced to now. The series itself does not change, because
+// its newest bucket says when it was last active.
 func (r *timeSeries[T]) asOf(now time.Time) *timeSeries[T] {
 	out := &timeSeries[T]{r.of, r.newest, slices.Clone(r.list)}
 	out.advance(now)
 	return out
 }
 
-// nthNewest is the bucket n before the newest.
+// nthNewest is the bucket n steps before the newest.
 func (r *timeSeries[T]) nthNewest(n int) *T { return &r.list[(r.newest-int64(n))%int64(len(r.list))] }

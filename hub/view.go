@@ -19,28 +19,28 @@ type Fragment struct {
 	HTML []byte
 }
 
-// Renderer renders a view of that name, as of the hub's position. last is what the
-// rendering before it left in Rendered.Memory; nil at first.
+// Renderer renders the view of that name, as of the hub's position. last is Rendered.Memory
+// of the rendering before; nil at first.
 type Renderer func(ctx context.Context, name string, last any) (Rendered, error)
 
 // Rendered is a view in one state.
 type Rendered struct {
-	Filter    Filter // whose events change it
+	Filter    Filter // the events that change it
 	Fragments []Fragment
-	Again     time.Duration // render once more after this, also without an event; 0 if not needed
-	Memory    any           // for the next rendering, which thus need not read all again
+	Again     time.Duration // render again after this time, also without an event; 0 for no
+	Memory    any           // passed to the next rendering, so that it need not read everything again
 }
 
-// renderPause is the least time between two renderings of a view, and renderShare how
-// many times longer than a rendering takes it is: a view that costs much must not take more
-// than a tenth of a processor, however much happens. A pause ends after renderRest.
+// After a rendering, a view pauses for renderPause, or renderPauseFactor times as long as the
+// rendering took, so that an expensive view takes at most a tenth of a processor. No pause is
+// longer than maxRenderPause.
 const (
 	renderPause       = 100 * time.Millisecond
 	renderPauseFactor = 9
 	maxRenderPause    = 10 * time.Second
 )
 
-// view is rendered once for all who watch it, while anyone does.
+// view is rendered once for all its viewers, while there are any.
 type view struct {
 	name    string
 	viewers map[*Viewer]struct{} // guarded by Hub.mu
@@ -51,10 +51,10 @@ type view struct {
 	fragments []Fragment
 	whole     *Patch
 	changed   *Patch // of version against the one before
-	err       error  // why nothing more comes; nil while it is drawn
+	err       error  // why it is not rendered any more; nil while it is
 }
 
-// Viewer watches one view. Its owner is woken and then asks Next.
+// Viewer watches one view. Its owner is woken and then calls Next.
 type Viewer struct {
 	hub         *Hub
 	view        *view
@@ -62,11 +62,11 @@ type Viewer struct {
 	seenVersion uint64
 }
 
-// SetRenderer sets what renders the hub's views. Call it once, before the first View.
+// SetRenderer sets the renderer of the hub's views. Call it once, before the first View.
 func (h *Hub) SetRenderer(r Renderer) { h.render = r }
 
-// View begins to watch a view; the whole of it comes first, if it was drawn already.
-// wake is called when Next has something new, and must not wait. Close it after use.
+// View returns a viewer of a view; its first patch is the whole view. wake is called when
+// Next has a new patch, and must not block. Close it after use.
 func (h *Hub) View(name string, wake func()) *Viewer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -82,8 +82,8 @@ func (h *Hub) View(name string, wake func()) *Viewer {
 	return w
 }
 
-// Next returns what changed since the last call, nil if nothing did. Of several states only
-// the newest is given. An error says that what the view is of is gone, and nothing more comes.
+// Next returns the changes since the last call, nil if there are none. States in between are
+// left out. An error says that the subject of the view is gone: there are no further patches.
 func (w *Viewer) Next() (*Patch, error) {
 	w.hub.mu.RLock()
 	defer w.hub.mu.RUnlock()
@@ -101,7 +101,7 @@ func (w *Viewer) Next() (*Patch, error) {
 	return v.whole, nil
 }
 
-// Viewers is how many watch a view.
+// Viewers is the number of viewers of a view.
 func (h *Hub) Viewers(name string) int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -111,7 +111,7 @@ func (h *Hub) Viewers(name string) int {
 	return 0
 }
 
-// Close ends watching. The last to leave ends the rendering.
+// Close removes the viewer. Without viewers, the view is no longer rendered.
 func (w *Viewer) Close() {
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()
@@ -122,8 +122,8 @@ func (w *Viewer) Close() {
 	}
 }
 
-// renderLoop renders a view at once when it changed, and then at most every renderPause, until
-// nobody watches it or what it is of is gone.
+// renderLoop renders a view when it changes, at most every renderPause, until it has no
+// viewers or its subject is gone.
 func (h *Hub) renderLoop(ctx context.Context, v *view) {
 	defer v.stop()
 	var filter Filter
@@ -169,7 +169,7 @@ func (h *Hub) renderLoop(ctx context.Context, v *view) {
 			}
 			signal = h.Signal(filter)
 			changed = signal.C
-			if h.Position().Seq > at { // what came before the signal has to be looked at
+			if h.Position().Seq > at { // events before the signal existed count, too
 				signal.notify(nil)
 			}
 		}
@@ -185,7 +185,8 @@ func (h *Hub) renderLoop(ctx context.Context, v *view) {
 	}
 }
 
-// callRenderer calls the renderer. A panic, which the data of one job may cause, is an error.
+// callRenderer calls the renderer and turns a panic into an error: the data of one job may
+// cause one.
 func (h *Hub) callRenderer(ctx context.Context, name string, memory any) (out Rendered, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -195,7 +196,7 @@ func (h *Hub) callRenderer(ctx context.Context, name string, memory any) (out Re
 	return h.render(ctx, name, memory)
 }
 
-// endView tells all who watch a view that it can't be drawn any more. Who comes later begins anew.
+// endView wakes all viewers with the error that ends the view. Later viewers start a new one.
 func (h *Hub) endView(v *view, why error) {
 	h.mu.Lock()
 	v.err = why
@@ -209,15 +210,15 @@ func (h *Hub) endView(v *view, why error) {
 	}
 }
 
-// publish makes a rendering the newest state of a view, if it differs.
+// publish makes a rendering the newest state of a view if it differs, and wakes the viewers.
 func (h *Hub) publish(v *view, seq uint64, read time.Time, fragments []Fragment) {
-	for _, w := range h.replaceLocked(v, seq, read, fragments) {
+	for _, w := range h.replace(v, seq, read, fragments) {
 		w.wake()
 	}
 }
 
-// replaceLocked returns those who are to be woken.
-func (h *Hub) replaceLocked(v *view, seq uint64, read time.Time, fragments []Fragment) (viewers []*Viewer) {
+// replace returns the viewers to wake.
+func (h *Hub) replace(v *view, seq uint64, read time.Time, fragments []Fragment) (viewers []*Viewer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := map[string][]byte{}

@@ -2,8 +2,8 @@ package hub
 
 import "sync"
 
-// wakers wake the cursors of the shards that are due. They share one queue, in which a
-// shard stands at most once.
+// wakers wake the cursors of queued shards. They share one queue, which holds a shard at most
+// once.
 type wakers struct {
 	mu     sync.Mutex // protects the fields below
 	added  *sync.Cond
