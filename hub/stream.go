@@ -51,7 +51,7 @@ type stream struct {
 
 // shard is a part of the members of a stream. Its slice is replaced, never changed.
 type shard struct {
-	stream    *stream
+	stream  *stream
 	members []*Cursor
 }
 

@@ -7,24 +7,24 @@ import (
 	"jobhub/jobs"
 )
 
-// changedRow is a job with its changes of one commit. They are written together, as the
-// row of a job costs the same however many of its columns change.
+// changedRow is a job with all its changes in one commit. They are written together, because
+// writing a row costs the same however many columns change.
 type changedRow struct {
-	job         jobs.Job // State, Lease, Version and Seq, and what fields name
+	job         jobs.Job // State, Lease, Version and Seq, and the members in fields
 	fields      jobs.Field
 	ready       bool
 	readyAt     uint64
-	dirty       bool // something changed
-	largeResult bool // a large result stands elsewhere
+	dirty       bool // there is something to write
+	largeResult bool // its result is in the table payloads
 }
 
-// row is a job as of the changes so far; nil if there is none.
+// row is a job with the changes of this commit so far; nil if there is none.
 func (c *commit) row(n uint64) (*changedRow, error) {
 	if r := c.rows[n]; r != nil {
 		return r, nil
 	}
-	// To look first and update then is cheaper than UPDATE … RETURNING, and as safe:
-	// nobody else writes.
+	// SELECT and then UPDATE is cheaper than UPDATE … RETURNING, and as safe: nobody else
+	// writes.
 	st := c.write.Prep("SELECT state, lease, version, seq, length(result)=0 FROM jobs WHERE n=?")
 	st.BindInt64(1, int64(n))
 	found, err := st.Step()
@@ -37,7 +37,7 @@ func (c *commit) row(n uint64) (*changedRow, error) {
 	return r, errors.Join(err, st.Reset())
 }
 
-// flush writes what has changed; what follows may ask the database.
+// flush writes the changed rows, so that statements after it see them.
 func (c *commit) flush() error {
 	for _, r := range c.changedRows {
 		if !r.dirty {
@@ -65,7 +65,7 @@ func (c *commit) update(r *changedRow) error {
 	if err := p.run(); err != nil {
 		return err
 	}
-	if r.largeResult && r.fields.Has(jobs.FieldResult) { // what was known of the result gives way to more, or to all of it
+	if r.largeResult && r.fields.Has(jobs.FieldResult) { // the new result replaces the partial one
 		if err := c.do("DELETE FROM payloads WHERE id=?", int64(r.job.N)*4+partResult); err != nil {
 			return err
 		}

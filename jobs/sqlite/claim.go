@@ -16,8 +16,9 @@ type candidate struct {
 	key                   string
 }
 
-// claim gives ready jobs to a worker: the best of all lanes of its kinds. Taking a job
-// may make another one of its key ready, so it looks again while there is something.
+// claim starts ready jobs for a claim, the first by priority and age in all lanes that it
+// covers. Starting a job may make another one of its key ready, so it searches again until
+// nothing was started.
 func (c *commit) claim(cl *jobs.Claim) error {
 	for len(cl.Jobs) < len(cl.Leases) {
 		best, err := c.best(cl)
@@ -56,7 +57,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 	return nil
 }
 
-// best returns ready jobs from all lanes that the claim draws from, in order.
+// best returns ready jobs from all lanes that the claim covers, in order.
 func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 	for l := range c.ready {
 		q := c.queueByID(l.q)
@@ -84,7 +85,7 @@ func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 	return best, nil
 }
 
-// slotsLeft is how many more jobs of a queue the claim may take.
+// slotsLeft is how many more jobs of a queue the claim may start.
 func (c *commit) slotsLeft(cl *jobs.Claim, q *queue) int {
 	s := c.settings(q)
 	if s.Paused != nil {
@@ -106,9 +107,8 @@ func (c *commit) queueByID(id int64) *queue {
 	return c.byID[id]
 }
 
-// candidates are the first ready jobs of a lane, and whether some were passed over because
-// their keys hold enough. Those are not many: of a key that holds a slot at most maxReady
-// are ready.
+// candidates are the first ready jobs of a lane, and whether some were skipped because their
+// keys hold enough slots. Few are skipped: of one key at most maxReady jobs are ready.
 func (c *commit) candidates(share *jobs.Share, q *queue, l lane, limit int) (found []candidate, passed bool, err error) {
 	st := c.write.Prep("SELECT n, priority, ready, key FROM jobs WHERE q=+? AND kind=+? AND ready IS NOT NULL ORDER BY priority DESC, ready")
 	st.BindInt64(1, l.q)
@@ -128,7 +128,7 @@ func (c *commit) candidates(share *jobs.Share, q *queue, l lane, limit int) (fou
 	return found, passed, st.Reset()
 }
 
-// startAttempt starts an attempt.
+// startAttempt makes a ready job running.
 func (c *commit) startAttempt(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
 	if job, err = c.job(n); err != nil {
 		return job, err

@@ -4,7 +4,7 @@ import (
 	"errors"
 )
 
-// Close ends all use of the store: whoever still asks gets ErrClosed. It may be repeated.
+// Close ends all use of the store: later calls get ErrClosed. It may be repeated.
 func (s *Store) Close() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()

@@ -13,22 +13,22 @@ import (
 	"jobhub/jobs"
 )
 
-// commit is a batch on its way into the database. What it would change in memory is
-// kept here until the transaction is durable.
+// commit is a batch while it is stored. Changes of the store's memory are collected here
+// until the transaction is durable.
 type commit struct {
 	*Store
 	now          time.Time
 	seq          uint64
 	events       []*jobs.Event
-	countChanges map[*queue]*counts // jobs that came to or left a state, by queue
+	countChanges map[*queue]*counts // changes of the counters, by queue
 	newQueues    []*queue
-	newSettings  map[*queue]jobs.QueueSettings // settings that were written
-	woken        bool                          // other jobs became due
+	newSettings  map[*queue]jobs.QueueSettings // settings that this commit has written
+	woken        bool                          // the WakeAt of other jobs was set to now
 	becameReady  map[jobs.Lane]int             // jobs that became ready
 	rows         map[uint64]*changedRow        // jobs that changed and are not written yet, by N
 	changedRows  []*changedRow                 // the same, in the order of their first change
 
-	isolating bool // damage concerns only the part of the batch that meets it
+	isolating bool // damage fails only the part of the batch that meets it
 }
 
 // Commit implements jobs.Store.
@@ -64,7 +64,7 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 	if err != nil {
 		s.full = errors.Is(err, jobs.ErrNoSpace)
 		s.forgetQueues(c.newQueues)
-		if e := s.loadLanes(); e != nil { // claims may have struck out lanes that are there again
+		if e := s.loadLanes(); e != nil { // claims may have removed lanes whose jobs are ready again after the rollback
 			err = errors.Join(err, e)
 		}
 		return err
@@ -103,7 +103,7 @@ func (c *commit) transact(b *jobs.Batch) (err error) {
 	return c.storeError(c.exec("COMMIT"))
 }
 
-// apply makes all changes of a batch, and says the outcome of each.
+// apply applies all changes of a batch, and sets the outcome of each.
 func (c *commit) apply(b *jobs.Batch) (err error) {
 	for _, ch := range b.Queues {
 		if ch.Err, err = c.isolated(func() string { return "the settings of queue " + ch.Name }, func() error { return c.writeSettings(ch) }); err != nil {
@@ -146,8 +146,8 @@ func (c *commit) do(sql string, args ...any) error {
 	return sqlitex.Execute(c.write, sql, &sqlitex.ExecOptions{Args: args})
 }
 
-// change stores one change. Its first error is the outcome for the caller, the second
-// one of the database.
+// change applies one change. outcome is the outcome for the caller, err an error of the
+// database.
 func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if ch.If.State == 0 {
 		return c.insert(ch, true)
@@ -195,7 +195,7 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	return nil, c.follow(ch)
 }
 
-// job reads a whole job as of the changes that were written.
+// job reads a whole job with the changes that were flushed.
 func (c *commit) job(n int64) (job jobs.Job, err error) {
 	st := c.write.Prep("SELECT " + jobColumns + " FROM jobs WHERE n=?")
 	st.BindInt64(1, n)
@@ -210,13 +210,13 @@ func (c *commit) job(n int64) (job jobs.Job, err error) {
 	return job, loadPayloads(c.write, &job, far)
 }
 
-// addEvent numbers the event of a change.
+// addEvent numbers an event and adds it to the commit.
 func (c *commit) addEvent(j *jobs.Job, e *jobs.Event) {
 	c.seq++
 	e.Seq, e.At, e.Version = c.seq, c.now, j.Version
 	e.Job, e.Tenant, e.Queue, e.Kind, e.Tags = j.ID, j.Tenant, j.Queue, j.Kind, j.Tags
 	j.Seq = c.seq
-	ev := *e // the change, with its payloads, need not live as long as the event
+	ev := *e // a copy, so that the change with its payloads can be freed before the event
 	c.events = append(c.events, &ev)
 }
 

@@ -20,7 +20,7 @@ func (c *commit) moveCount(q *queue, from, to jobs.State) {
 	}
 }
 
-// moveCounts takes over what a durable transaction moved.
+// moveCounts applies the counter changes of a durable transaction to memory.
 func (s *Store) moveCounts(moved map[*queue]*counts) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,8 +11,7 @@ import (
 	"jobhub/jobs"
 )
 
-// damageLog says each damaged place once, so that what is asked for again and again does
-// not fill the log.
+// damageLog logs each damaged place once, so that repeated reads do not fill the log.
 type damageLog struct {
 	log *slog.Logger
 
@@ -35,8 +34,7 @@ func (d *damageLog) report(where string, err error) {
 	d.log.Error("the store is damaged; restore a backup of the data folder", "at", where, "error", err)
 }
 
-// isDamage reports whether SQLite met a page that is not as it was written, or pages
-// that contradict each other.
+// isDamage reports whether an error means that a page or row is damaged.
 func isDamage(err error) bool {
 	if err == nil {
 		return false
@@ -45,8 +43,8 @@ func isDamage(err error) bool {
 	return code == sqlite.ResultCorrupt || code == sqlite.ResultNotADB || errors.Is(err, errCorrupt)
 }
 
-// damaged turns an error of SQLite that means damage into jobs.ErrDamaged, which says
-// what was read, and logs it. Other errors stay as they are.
+// damaged turns an error that means damage into jobs.ErrDamaged, with what was read and
+// where, and logs it. Other errors stay as they are.
 func (s *Store) damaged(err error, format string, args ...any) error {
 	if !isDamage(err) || errors.Is(err, jobs.ErrDamaged) {
 		return err

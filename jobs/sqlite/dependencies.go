@@ -8,8 +8,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// dependencies looks up the jobs to wait for: those that have not succeeded, and whether one of
-// them has ended.
+// dependencies looks up the jobs that a new job depends on: those that have not succeeded,
+// and whether one of them has failed or was cancelled.
 func (c *commit) dependencies(tenant string, ids []jobs.ID) (open []int64, failed bool, err error) {
 	var lost []int64
 	for _, id := range ids {
@@ -37,7 +37,8 @@ func (c *commit) dependencies(tenant string, ids []jobs.ID) (open []int64, faile
 	return append(open, lost...), failed, nil
 }
 
-// wakeDependents wakes the jobs that waited for this one, if it is known now what becomes of them.
+// wakeDependents sets the WakeAt of jobs that depend on a job that has ended, if they can run
+// or have to be cancelled now.
 func (c *commit) wakeDependents(j *jobs.Job) error {
 	var children []int64
 	st := c.write.Prep("SELECT child FROM waits WHERE parent=?")
@@ -58,7 +59,7 @@ func (c *commit) wakeDependents(j *jobs.Job) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	if j.State == jobs.Succeeded { // else a retry has to know who waited for it
+	if j.State == jobs.Succeeded { // otherwise a retry needs to know which jobs depended on it
 		if err := c.do("DELETE FROM waits WHERE parent=?", int64(j.N)); err != nil {
 			return err
 		}

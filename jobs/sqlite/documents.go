@@ -26,7 +26,7 @@ func (s *Store) Documents(ctx context.Context, tenant, kind string) (list []jobs
 	return list, s.damaged(err, "the documents of kind %s", kind)
 }
 
-// document stores a change that stands alone.
+// document applies a change that does not belong to a job.
 func (c *commit) document(d *jobs.DocumentChange) (outcome, err error) {
 	if same, err := c.documentIs(d); err != nil || !same {
 		return jobs.ErrConflict, err
@@ -34,7 +34,7 @@ func (c *commit) document(d *jobs.DocumentChange) (outcome, err error) {
 	return nil, c.writeDocument(d)
 }
 
-// documentIs reports whether a document is what the change takes it to be.
+// documentIs reports whether the stored document is still d.Was.
 func (c *commit) documentIs(d *jobs.DocumentChange) (bool, error) {
 	var stored []byte
 	err := sqlitex.Execute(c.write, "SELECT data FROM documents WHERE kind=? AND tenant=? AND name=?", &sqlitex.ExecOptions{Args: []any{d.Kind, d.Tenant, d.Name},

@@ -8,7 +8,7 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// listDue lists the jobs whose time has come, earliest first, without those that are damaged.
+// listDue lists the jobs whose WakeAt has come, earliest first, without damaged ones.
 func (s *Store) listDue(ctx context.Context, f jobs.Filter) (page jobs.Page, err error) {
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		st := conn.Prep("SELECT n FROM jobs WHERE wake IS NOT NULL ORDER BY wake") // in the index alone

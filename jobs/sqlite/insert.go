@@ -52,7 +52,7 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 		}
 	}
 	if len(ch.After) > 0 && (failed || len(parents) == 0) {
-		j.WakeAt = c.now // it is known already what becomes of it
+		j.WakeAt = c.now // what it waits for has ended already
 	}
 	j.N, j.Version = c.seq+1, 1
 	st := c.write.Prep(`INSERT INTO jobs (version, seq, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
@@ -162,8 +162,8 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	return nil, c.insertAll(ch.Follow(j))
 }
 
-// insertAll inserts what follows from something else. What is refused is left out, but no
-// capacity refuses it.
+// insertAll inserts the jobs of a Follow function, whatever the capacity of their queues.
+// Those that are refused for another reason are left out.
 func (c *commit) insertAll(list []*jobs.Change) error {
 	for _, ch := range list {
 		if _, err := c.insert(ch, false); err != nil {
@@ -173,7 +173,7 @@ func (c *commit) insertAll(list []*jobs.Change) error {
 	return nil
 }
 
-// follow inserts what follows from a change.
+// follow calls Follow of a change and inserts the jobs that it returns.
 func (c *commit) follow(ch *jobs.Change) error {
 	if ch.Follow == nil {
 		return nil

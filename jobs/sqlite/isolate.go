@@ -7,10 +7,10 @@ import (
 	"jobhub/jobs"
 )
 
-// A batch that meets a damaged page is stored once more, carefully: each change on its
-// own, so that those that meet the damage are refused and all others are stored.
+// A batch that meets a damaged page is stored a second time, with each change isolated in a
+// savepoint: changes that meet the damage fail, and all others are stored.
 
-// savepoint is what of a commit has to be taken back with a change.
+// savepoint is the state of a commit before a change, to undo the change in memory.
 type savepoint struct {
 	seq          uint64
 	events       int
@@ -40,9 +40,9 @@ func (c *commit) restore(s savepoint) {
 	c.changedRows = c.changedRows[:0]
 }
 
-// isolated runs a part of a commit. If it meets damage and the commit is careful, all that
-// it did is taken back, and the damage is its outcome. what names the part; it is only
-// called then.
+// isolated runs a part of a commit. If the commit is isolating and the part meets damage, all
+// that it did is undone, and the damage is its outcome. what names the part for the log; it
+// is called only then.
 func (c *commit) isolated(what func() string, part func() error) (damage, err error) {
 	if !c.isolating {
 		return nil, part()
@@ -69,11 +69,11 @@ func (c *commit) isolated(what func() string, part func() error) (damage, err er
 	return damage, c.exec("RELEASE part")
 }
 
-// maxUnreadable is how many damaged jobs are remembered, which claims pass over.
+// maxUnreadable is how many damaged jobs claims can skip.
 const maxUnreadable = 1000
 
-// startAttemptAlone is take for a careful commit: false if the job is damaged. It is then passed
-// over from now on.
+// startAttemptAlone is startAttempt, isolated: false if the job is damaged. Claims then skip
+// the job.
 func (c *commit) startAttemptAlone(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, ok bool, err error) {
 	damage, err := c.isolated(func() string { return "claiming a job" }, func() (err error) { job, err = c.startAttempt(n, lease, follow); return err })
 	if damage != nil {

@@ -7,8 +7,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// bindKey returns a *jobs.KeyTaken if the key stands for an earlier job still: for
-// its time, and as long as that job is not final. ErrGone if that job is gone since.
+// bindKey returns a *jobs.KeyTaken if the key is bound to an earlier job: until k.Until has
+// passed and the job has ended. ErrGone if that job was deleted.
 func (c *commit) bindKey(k *jobs.Key) (taken, err error) {
 	far := false
 	err = sqlitex.Execute(c.write, "SELECT k.fingerprint, k.until, "+jobColumns+" FROM keys k LEFT JOIN jobs USING (n) WHERE k.scope=? AND k.key=?",

@@ -15,11 +15,11 @@ import (
 	"jobhub/jobs"
 )
 
-// maxDamagedJobs is how many damaged numbers of jobs a list passes over before it gives up.
+// maxDamagedJobs is how many damaged jobs a list skips before it fails.
 const maxDamagedJobs = 10_000
 
-// runQuery adds up to limit+1 jobs of a part to a page, with numbers from low to high.
-// Jobs that are damaged are left out, and said in the log.
+// runQuery adds up to limit+1 jobs of a query to a page, with numbers from low to high.
+// Damaged jobs are left out and logged.
 func (s *Store) runQuery(conn *sqlite.Conn, p listQuery, page *jobs.Page, low, high int64, limit int) error {
 	sql := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<=?", "jobs.n>=?"), " AND ") + " ORDER BY jobs.n DESC LIMIT ?+0"
 	left := limit + 1
@@ -40,9 +40,9 @@ func (s *Store) runQuery(conn *sqlite.Conn, p listQuery, page *jobs.Page, low, h
 	})
 }
 
-// passDamage reads jobs with numbers from low to high, newest first. read returns the
-// lowest number that it gave. Where it meets damage, the rest is read in halves, so that
-// only what is damaged is left out.
+// passDamage reads jobs with numbers from low to high, newest first. read returns the lowest
+// number that it has read. If it meets damage, the rest is read in ever smaller halves, so
+// that only damaged jobs are left out.
 func (s *Store) passDamage(low, high int64, read func(low, high int64) (lowest int64, err error)) error {
 	gaps := 0
 	var between func(low, high int64) error
@@ -96,7 +96,7 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (page jobs.Page, err er
 		return s.search(ctx, f, before, limit)
 	}
 	page.Pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
-		floor := int64(0) // older ones are not on the page
+		floor := int64(0) // older jobs are not on the page
 		for _, part := range s.queriesOf(f) {
 			if err := s.runQuery(conn, part, &page, floor+1, before-1, limit); err != nil {
 				return err
@@ -122,7 +122,7 @@ func newestFirst(list []jobs.Job) {
 	slices.SortFunc(list, func(a, b jobs.Job) int { return cmp.Compare(b.N, a.N) })
 }
 
-// listQuery is one query of a list; a job is in at most one.
+// listQuery is one of the queries that make up a list; each job is in at most one of them.
 type listQuery struct {
 	from  string
 	where []string
@@ -149,7 +149,7 @@ func (s *Store) queriesOf(f jobs.Filter) (parts []listQuery) {
 	switch {
 	case len(f.IDs) > 0:
 		base.from = "(SELECT DISTINCT unhex(value) AS wanted FROM json_each(?)) CROSS JOIN jobs ON jobs.id=wanted"
-		base.args = append([]any{hexList(f.IDs)}, base.args...) // it stands before the conditions
+		base.args = append([]any{hexList(f.IDs)}, base.args...) // its parameter comes before those of the conditions
 		if f.Tag != "" {
 			base.from += " CROSS JOIN tags USING (n)"
 		}
@@ -173,7 +173,7 @@ func (s *Store) queriesOf(f jobs.Filter) (parts []listQuery) {
 		return parts
 	}
 	if !all {
-		ids := []byte{'['} // one text, so that it is one statement for any number
+		ids := []byte{'['} // one text, so that the statement is the same for any number
 		for _, q := range queues {
 			ids = append(strconv.AppendInt(ids, q, 10), ',')
 		}
@@ -189,7 +189,7 @@ func (s *Store) queriesOf(f jobs.Filter) (parts []listQuery) {
 	return []listQuery{base}
 }
 
-// hexList is ids as one text, so that it is one statement for any number of them.
+// hexList is ids as one text, so that the statement is the same for any number of them.
 func hexList(ids []jobs.ID) string {
 	list := []byte{'['}
 	for i, id := range ids {
@@ -209,7 +209,7 @@ func hexList(ids []jobs.ID) string {
 // stateLiteral is a state as it is written in a statement.
 func stateLiteral(s jobs.State) string { return strconv.Itoa(int(s)) }
 
-// queueIDs returns the queues that a filter allows, and whether these are all.
+// queueIDs returns the queues that a filter selects, and whether these are all queues.
 func (s *Store) queueIDs(f jobs.Filter) (ids []int64, all bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -65,8 +65,8 @@ func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Even
 	return events, nil
 }
 
-// skipDamagedEvents takes the log to be trimmed up to behind the events that are damaged, which
-// follow on seq: then readers are told of the gap as of any other.
+// skipDamagedEvents treats the log as trimmed up to the end of the damaged events after seq,
+// so that readers get ErrTrimmed as for any other gap.
 func (s *Store) skipDamagedEvents(conn *sqlite.Conn, seq uint64, err error) error {
 	if !isDamage(err) {
 		return err
@@ -78,7 +78,8 @@ func (s *Store) skipDamagedEvents(conn *sqlite.Conn, seq uint64, err error) erro
 		err := eachRow(conn, after, func(row []*jobs.Event) bool { ok, floor = true, row[0].Seq-1; return false })
 		return err == nil && ok
 	}
-	// Damage is a stretch of rows: first hop over it, then look for its end.
+	// Find a readable row after the damaged ones with growing steps, then search for the
+	// first one.
 	bad, good := seq, head
 	for step := uint64(1); bad+step < head; step *= 2 {
 		if readable(bad + step) {
@@ -101,7 +102,7 @@ func (s *Store) skipDamagedEvents(conn *sqlite.Conn, seq uint64, err error) erro
 	return fmt.Errorf("%w: %w", jobs.ErrTrimmed, s.damaged(err, "events %d to %d", seq+1, floor))
 }
 
-// eachRow gives the rows of the log that hold events behind seq, as long as more
+// eachRow calls more with the rows of the log that hold events after seq, as long as it
 // returns true.
 func eachRow(conn *sqlite.Conn, seq uint64, more func(row []*jobs.Event) bool) error {
 	st := conn.Prep("SELECT last, events FROM log WHERE last > ? ORDER BY last")
@@ -136,7 +137,8 @@ func scanEvents(st *sqlite.Stmt) ([]*jobs.Event, error) {
 	return events, nil
 }
 
-// readJob follows one job's events back from its newest, and keeps the oldest of them.
+// readJob follows one job's events back from the newest, and returns the oldest ones after
+// q.After.
 func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Event, err error) {
 	conn, err := s.borrowReader(ctx)
 	if err != nil {
@@ -211,7 +213,7 @@ func (l *jobLog) at(ctx context.Context, seq uint64) (*jobs.Event, error) {
 	return l.row[seq-l.row[0].Seq], nil
 }
 
-// forward walks back once, and then reads on piece by piece.
+// forward fills the Walk at the first read, and then reads the next events that it lists.
 func (l *jobLog) forward(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Event, err error) {
 	w := q.Walk
 	if !w.Done {
@@ -252,8 +254,8 @@ func (l *jobLog) walk(ctx context.Context, q jobs.ReadQuery) (w jobs.Walk, err e
 	return w, err
 }
 
-// loadTail fills the tail with the newest events, so that readers that come back
-// after a restart find them in memory. It ends at events that are damaged.
+// loadTail fills the tail with the newest events, so that readers that return after a restart
+// find them in memory. It stops at damaged events.
 func (s *Store) loadTail() error {
 	head, err := sqlitex.ResultInt64(s.write.Prep("SELECT ifnull(max(last), 0) FROM log"))
 	if err != nil {

@@ -53,7 +53,7 @@ const (
 	partResponse
 )
 
-// payload is a part that has to be stored on its own.
+// payload is a part that is stored in a row of its own.
 type payload struct {
 	part int
 	data []byte
@@ -66,7 +66,7 @@ func (c *commit) savePayload(n uint64, p payload) error {
 	return run(st)
 }
 
-// loadPayloads adds the parts that do not stand in the row of the job.
+// loadPayloads adds the parts that are not in the row of the job.
 func loadPayloads(conn *sqlite.Conn, j *jobs.Job, far bool) error {
 	if !far {
 		return nil
@@ -87,7 +87,7 @@ func loadPayloads(conn *sqlite.Conn, j *jobs.Job, far bool) error {
 		case partInput:
 			j.Input = data
 		case partResult:
-			if j.Result == nil { // else this is an older, larger one
+			if j.Result == nil { // otherwise this is an older, larger result
 				j.Result = data
 			}
 		case partResponse:

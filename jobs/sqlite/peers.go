@@ -7,10 +7,10 @@ import (
 	"jobhub/jobs"
 )
 
-// This file looks in a commit for the jobs that decide about another one.
+// This file reads the jobs that decide about a change.
 
-// askPeers asks the peers of a change. It returns the changes to apply before it, or the
-// outcome of the change.
+// askPeers calls Decide with the peers of a change. It returns the changes to apply before
+// it, or the outcome of the change.
 func (c *commit) askPeers(ch *jobs.Change) (before []*jobs.Change, outcome, err error) {
 	for _, p := range ch.Peers {
 		peers, err := c.peers(ch.Job.Tenant, int64(ch.Job.N), p)
@@ -35,7 +35,7 @@ const (
 	unfinishedSchedule = "SELECT n FROM jobs WHERE schedule=+? AND schedule IS NOT NULL AND state <= 5 AND q IN (SELECT q FROM queues WHERE tenant=+?) ORDER BY n DESC LIMIT ?+0"
 )
 
-// peers reads those of a job, without itself.
+// peers reads the peers of a job, without the job itself.
 func (c *commit) peers(tenant string, self int64, p *jobs.Peers) (list []jobs.Job, err error) {
 	since := int64(0)
 	if !p.Since.IsZero() {

@@ -32,7 +32,7 @@ func (c *commit) makeQueue(name jobs.QueueName) (*queue, error) {
 	return q, nil
 }
 
-// settings are those of the queue as of this commit.
+// settings are the settings of a queue, with the changes of this commit.
 func (c *commit) settings(q *queue) jobs.QueueSettings {
 	if s, ok := c.newSettings[q]; ok {
 		return s
@@ -40,7 +40,7 @@ func (c *commit) settings(q *queue) jobs.QueueSettings {
 	return q.settings
 }
 
-// count is the number of jobs of a queue in a state as of this commit.
+// count is the number of jobs of a queue in a state, with the changes of this commit.
 func (c *commit) count(q *queue, s jobs.State) int64 {
 	n := q.counts[s]
 	if by := c.countChanges[q]; by != nil {
@@ -49,7 +49,7 @@ func (c *commit) count(q *queue, s jobs.State) int64 {
 	return n
 }
 
-// waiting is what counts against a queue's capacity.
+// waiting is how many jobs count against a queue's capacity.
 func (c *commit) waiting(q *queue) (n int64) {
 	for _, s := range []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Retrying, jobs.Waiting} {
 		n += c.count(q, s)
@@ -57,7 +57,7 @@ func (c *commit) waiting(q *queue) (n int64) {
 	return n
 }
 
-// writeSettings writes settings and lets jobs pass that a former limit held back.
+// writeSettings writes settings and makes jobs ready that the former limit held back.
 func (c *commit) writeSettings(ch *jobs.QueueChange) error {
 	q, err := c.makeQueue(jobs.QueueName{Tenant: ch.Tenant, Name: ch.Name})
 	if err != nil {
@@ -90,7 +90,8 @@ func (c *commit) writeSettings(ch *jobs.QueueChange) error {
 	return nil
 }
 
-// queueHasRoom reports whether one more job may wait in a queue, once the changes were applied.
+// queueHasRoom reports whether one more job may wait in a queue after the changes in before
+// are applied.
 func (c *commit) queueHasRoom(q *queue, before []*jobs.Change) bool {
 	most := int64(c.settings(q).Capacity)
 	if most == 0 {

@@ -38,7 +38,7 @@ func (s *Store) Queues(ctx context.Context, tenant string) (infos []jobs.QueueIn
 				continue
 			}
 			infos[i].OldestAt, err = oldest(conn, id)
-			if isDamage(err) { // costs its age alone
+			if isDamage(err) { // only the age is unknown then
 				s.damaged(err, "the oldest job of queue %s", infos[i].Name)
 				continue
 			}
@@ -60,7 +60,7 @@ func scanQueue(st *sqlite.Stmt) (queue, error) {
 	return q, nil
 }
 
-// oldest is the time of acceptance of the queued job that was accepted first.
+// oldest is when the oldest queued job was accepted.
 func oldest(conn *sqlite.Conn, q int64) (at time.Time, err error) {
 	err = sqlitex.Execute(conn, "SELECT created FROM jobs WHERE q=+? AND state="+stateLiteral(jobs.Queued)+" ORDER BY n LIMIT 1", &sqlitex.ExecOptions{Args: []any{q},
 		ResultFunc: func(st *sqlite.Stmt) error { at = time.UnixMilli(st.ColumnInt64(0)); return nil }})

@@ -6,12 +6,13 @@ import (
 	"jobhub/jobs"
 )
 
-// This file decides which queued jobs are ready. A job without keys is ready as soon as
-// it is queued. One with an ordering key first has to be the oldest unfinished job of
-// that key; then, with a key, there has to be room under the key's limit. What lets
-// others pass (an end, a retry, a claim) makes the next one ready in the same commit.
+// This file decides which queued jobs are ready. A job without keys is ready as soon as it is
+// queued. One with an ordering key first has to be the oldest unfinished job of that key. One
+// with a fair key then needs room under the limit of that key. A change that makes room (an
+// end, a retry, a claim) makes the next job ready in the same commit.
 
-// promoteOthers does what follows for lines and waiting jobs from the new state of a job.
+// promoteOthers makes jobs ready, and wakes waiting ones, that the new state of a job allows
+// to continue.
 func (c *commit) promoteOthers(q *queue, j *jobs.Job) error {
 	if j.OrderingKey != "" || j.Key != "" {
 		if err := c.flush(); err != nil {
@@ -74,7 +75,8 @@ func (c *commit) nextInOrder(q *queue, orderingKey string) error {
 	return c.makeReadyOrHold(q, n, who.key, who.kind)
 }
 
-// makeReadyOrHold makes a job ready whose turn it is by its ordering key, or holds it at its key.
+// makeReadyOrHold makes a job ready that is first of its ordering key. With a fair key it is
+// held until there is room for it.
 func (c *commit) makeReadyOrHold(q *queue, n int64, key, kind string) error {
 	if key == "" {
 		return c.makeReady(q, n, kind)
@@ -85,7 +87,7 @@ func (c *commit) makeReadyOrHold(q *queue, n int64, key, kind string) error {
 	return c.promote(q, key)
 }
 
-// markReady notes that a lane has got a job.
+// markReady records that a lane has got a ready job.
 func (c *commit) markReady(q *queue, kind string) {
 	c.ready[lane{q.id, kind}] = true
 	c.becameReady[jobs.Lane{QueueName: q.QueueName, Kind: kind}]++
@@ -121,8 +123,8 @@ func (c *commit) promote(q *queue, key string) error {
 	}
 }
 
-// maxReady is how many jobs of one key are ready at a time, whatever its limit. Each that is
-// taken makes room for the next.
+// maxReady is how many jobs of one key are ready at a time, whatever its limit. Each that
+// starts makes room for the next.
 const maxReady = 100
 
 // keyHasRoom reports whether one more job of a key may be ready.

@@ -4,9 +4,8 @@ import (
 	"jobhub/jobs"
 )
 
-// relocate takes a job that does not run out of its queue and of its tags, and into others;
-// the change itself goes on from there. Those who follow the former ones are told with an
-// event of its own.
+// relocate moves a job that does not run to another queue or other tags, before the change
+// itself is applied. Subscribers to the former queue and tags get an event of their own.
 func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
 	if err := c.flush(); err != nil {
 		return nil, err
@@ -39,7 +38,8 @@ func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
 	return nil, c.leaveQueue(&old)
 }
 
-// moveToQueue moves a job to another queue, if that has room and its order allows it.
+// moveToQueue moves a job to another queue, if that has room and no later job of the ordering
+// key runs there.
 func (c *commit) moveToQueue(ch *jobs.Change, old *jobs.Job) (outcome, err error) {
 	if _, outcome, err := c.askPeers(ch); err != nil || outcome != nil {
 		return outcome, err
@@ -68,8 +68,8 @@ func (c *commit) moveToQueue(ch *jobs.Change, old *jobs.Job) (outcome, err error
 	return nil, nil
 }
 
-// overtake takes its turn from the oldest job of an ordering key, if another one that comes to
-// the queue was accepted before it. One that runs can't be overtaken.
+// overtake makes the first job of an ordering key wait, if the job that moves to the queue
+// was accepted before it. A running job can't be overtaken.
 func (c *commit) overtake(to *queue, moved *jobs.Job) (outcome, err error) {
 	n, who, err := c.firstInOrder(to, moved.OrderingKey)
 	if err != nil || n < int64(moved.N) {
@@ -88,7 +88,7 @@ func (c *commit) overtake(to *queue, moved *jobs.Job) (outcome, err error) {
 	return nil, c.promote(to, who.key)
 }
 
-// leaveQueue lets others of its keys pass in the queue that a job has left.
+// leaveQueue makes other jobs of its keys ready in the queue that a job has left.
 func (c *commit) leaveQueue(old *jobs.Job) error {
 	from := c.queue(old.Tenant, old.Queue)
 	if old.OrderingKey != "" {

@@ -19,8 +19,8 @@ func (c *commit) jobByID(tenant string, id jobs.ID) (job jobs.Job, found bool, e
 	return job, job.Tenant == tenant, err
 }
 
-// retryOf returns a *jobs.Existing if the job to be repeated has a retry that stands for
-// this one.
+// retryOf returns a *jobs.Existing if the old job has a retry already that makes this one
+// unnecessary.
 func (c *commit) retryOf(ch *jobs.Change) (outcome, err error) {
 	old, found, err := c.jobByID(ch.Job.Tenant, ch.Job.RetryOf)
 	if err != nil || !found {
@@ -39,7 +39,7 @@ func (c *commit) retryOf(ch *jobs.Change) (outcome, err error) {
 	return &jobs.Existing{Job: there}, nil
 }
 
-// markRetried notes an inserted job as the retry of the one that it repeats.
+// markRetried records an inserted job as the retry of the old one.
 func (c *commit) markRetried(ch *jobs.Change) error {
 	if err := c.flush(); err != nil {
 		return err

@@ -45,10 +45,10 @@ var fields = []struct {
 type binder struct {
 	*sqlite.Stmt
 	i   int
-	err error // the first of what could not be written down
+	err error // the first value that could not be encoded
 }
 
-// run executes the statement, unless something could not be bound.
+// run executes the statement, unless a value could not be encoded.
 func (p *binder) run() error {
 	if p.err != nil {
 		return p.err
@@ -109,15 +109,15 @@ func (p *binder) callbacks(list []jobs.Callback) {
 	p.json(list)
 }
 
-// json binds texts, numbers and times, which always can be written as JSON.
+// json binds a value as JSON.
 func (p *binder) json(v any) {
 	b, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
 	p.err = cmp.Or(p.err, err)
 	p.text(string(b))
 }
 
-// payload binds a part, or returns it if it is too large for the row of the job, where
-// no bytes then stand for it.
+// payload binds a part. One that is too large for the row of the job is returned instead, and
+// the column gets an empty value.
 func (p *binder) payload(part int, data []byte) *payload {
 	switch {
 	case len(data) == 0:
@@ -235,8 +235,8 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks,
 	jobs.credentials, jobs.retried_by, jobs.retried_as, jobs.uniq, jobs.unique_key, jobs.schedule, jobs.start, jobs.output`
 
-// scanJob reads jobColumns from column first on. Large payloads are left out; far says
-// that there are some.
+// scanJob reads jobColumns from column first on. Large payloads are left out; far says that
+// there are any.
 func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err error) {
 	r := row{st, first - 1}
 	j.N = uint64(r.int())

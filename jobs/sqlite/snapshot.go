@@ -8,8 +8,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// snapshot lends a connection that sees one state of the database, and the position
-// of that state.
+// snapshot calls read with a connection that sees one state of the database, and returns the
+// position of that state.
 func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error) (pos jobs.Position, err error) {
 	conn, err := s.borrowReader(ctx)
 	if err != nil {
@@ -31,14 +31,15 @@ func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error
 	return pos, read(conn)
 }
 
-// borrowReader lends a connection for reading, which is to be put back.
+// borrowReader takes a connection for reading from the pool; the caller has to put it back.
 func (s *Store) borrowReader(ctx context.Context) (*sqlite.Conn, error) {
 	conn, err := s.read.Take(ctx)
 	s.explainInterrupt(ctx, &err)
 	return conn, err
 }
 
-// explainInterrupt makes an error of a read say why it was interrupted, which SQLite does not.
+// explainInterrupt replaces the error of an interrupted read by the reason, which SQLite does
+// not give.
 func (s *Store) explainInterrupt(ctx context.Context, err *error) {
 	switch {
 	case *err == nil:

@@ -11,11 +11,12 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// leastSpace is how many bytes have to be free after the disk was full.
+// leastSpace is how many bytes have to be free before anything is stored again after the disk
+// was full.
 const leastSpace = 1 << 20
 
-// findSpace looks whether a full disk has space for more than the next commit. A commit
-// alone would not tell: small ones find place in what large ones had to leave.
+// findSpace checks whether a disk that was full has space again, by writing a file. A commit
+// would not show that: a small one may fit where a large one did not.
 func (s *Store) findSpace() error {
 	path := filepath.Join(filepath.Dir(s.path), "space")
 	defer os.Remove(path)
@@ -27,7 +28,8 @@ func (s *Store) findSpace() error {
 	return err
 }
 
-// storeError tells a full disk and damage, after which nothing is stored, from all else.
+// storeError turns errors of SQLite into jobs.ErrNoSpace and jobs.ErrDamaged, after which
+// nothing was stored. Other errors stay as they are.
 func (s *Store) storeError(err error) error {
 	if err != nil && sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {
 		return fmt.Errorf("%w: %v", jobs.ErrNoSpace, err)

@@ -103,8 +103,8 @@ func (t *tail) position() (head, floor uint64) {
 	return t.head, t.floor
 }
 
-// raiseFloor takes events up to floor to be trimmed, but for those in memory, and returns up to
-// where they are.
+// raiseFloor treats events up to floor as trimmed, except those in memory, and returns the
+// new floor.
 func (t *tail) raiseFloor(floor uint64) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

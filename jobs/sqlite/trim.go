@@ -13,7 +13,7 @@ import (
 	"jobhub/jobs"
 )
 
-// deletedJobMemory is how long it is remembered that a job existed.
+// deletedJobMemory is how long the store knows that a deleted job existed.
 const deletedJobMemory = 30 * 24 * time.Hour
 
 // vacuumPages is how many free pages one Trim gives back to the file system.
@@ -31,7 +31,7 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 		return 0, s.failed
 	}
 	pruned, err = s.trim(t, false)
-	if errors.Is(err, jobs.ErrDamaged) { // what is damaged stays, all else is trimmed
+	if errors.Is(err, jobs.ErrDamaged) { // damaged rows stay, all others are trimmed
 		pruned, err = s.trim(t, true)
 	}
 	return pruned, err
@@ -80,8 +80,9 @@ func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
 	return pruned, s.storeError(err)
 }
 
-// noteFlushError notes an error of what was to be flushed to the disk. Unless the disk is full the
-// outcome is unknown, and a further flush that succeeds proves nothing: Commit fails, too.
+// noteFlushError records an error of flushing to the disk. Unless the disk is full, the
+// outcome is unknown, and a later flush that succeeds proves nothing: Commit fails from then
+// on.
 func (s *Store) noteFlushError(err error) error {
 	if known := s.storeError(err); known != nil && !errors.Is(known, jobs.ErrNoSpace) && !errors.Is(known, jobs.ErrDamaged) {
 		s.failed = fmt.Errorf("deleting what is out of its retention: %w", err)
@@ -89,7 +90,7 @@ func (s *Store) noteFlushError(err error) error {
 	return err
 }
 
-// prune deletes jobs out of their retention.
+// prune deletes jobs whose retention has ended.
 func (c *commit) prune(before time.Time, limit int) (pruned int, err error) {
 	var old []int64
 	if err := sqlitex.Execute(c.write, "SELECT n FROM jobs WHERE retained IS NOT NULL AND retained < ? ORDER BY retained LIMIT ?+0",

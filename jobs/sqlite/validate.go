@@ -12,9 +12,9 @@ import (
 	"jobhub/jobs"
 )
 
-// validateValues makes all values of a store that was copied valid JSON. Before format 3
-// upstreams and workers could bring in others; since then all are checked before they are
-// stored, and nobody who reads them has to.
+// validateValues makes all values of a copied store valid JSON. Before format 3, values from
+// upstreams and workers were not checked; now they are checked before they are stored, so
+// that readers need not do it.
 func validateValues(conn *sqlite.Conn) error {
 	for _, v := range []struct {
 		table, key, column, where string
@@ -63,7 +63,7 @@ func validateColumn(conn *sqlite.Conn, table, key, column, where string, valid f
 
 func validJSON(v []byte) []byte { return jobs.AsJSON(v) }
 
-// validProgress keeps what is said beside data that is not JSON.
+// validProgress replaces data that is not JSON and keeps the other members.
 func validProgress(v []byte) []byte {
 	var p jobs.Progress
 	if json.Unmarshal(v, &p) == nil {
@@ -76,8 +76,8 @@ func validProgress(v []byte) []byte {
 	return p.AppendJSON(nil)
 }
 
-// validEvents leaves out the data of events whose data is not JSON, as of those that were
-// too large. A row that can't be decoded stays: it is told of when it is read.
+// validEvents drops event data that is not JSON, as data that is too large. A row that can't
+// be decoded stays as it is: reading it gives ErrDamaged.
 func validEvents(row []byte) []byte {
 	events, err := decodeEvents(row)
 	if err != nil {

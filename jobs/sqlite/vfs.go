@@ -13,9 +13,9 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// This file has SQLite check every page that it reads, and sign every page that it
-// writes into the database. It is the only one with unsafe code: SQLite calls a VFS (its
-// layer for files) by C's rules, also where SQLite was translated to Go.
+// This file makes SQLite check the checksum of every page that it reads, and add one to every
+// page that it writes. It is the only file with unsafe code: SQLite calls a VFS (its layer
+// for files) by the rules of C, although it was translated to Go.
 //
 // The VFS is the default one with other functions for reading and writing. Of the
 // database it checks the checksum at the end of each page, of the WAL the checksum that

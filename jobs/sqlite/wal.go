@@ -9,9 +9,9 @@ import (
 	"os"
 )
 
-// SQLite recovers a WAL up to the first frame that is not as it was written, and drops
-// what stands behind it without a word. readWAL looks at the file first, so that this is
-// noticed. See https://sqlite.org/walformat.html.
+// SQLite recovers a WAL up to the first damaged frame, and silently drops the frames after
+// it. readWAL reads the file first, so that such a loss is noticed. See
+// https://sqlite.org/walformat.html.
 
 // walState is what SQLite will find in a WAL.
 type walState struct {
