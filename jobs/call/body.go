@@ -15,7 +15,7 @@ const (
 	firstSize = 4 << 10
 )
 
-// readBody reads a body into the room there is for it, and passes a streaming one on to out
+// readBody reads a body as far as there is room for it. A streaming body is passed on to out
 // as it arrives, without its content coding.
 func readBody(ctx context.Context, res *http.Response, room *answerMemory, out outputRun) ([]byte, error) {
 	k := &bodyReader{ctx: ctx, res: res, room: room}
@@ -31,7 +31,7 @@ func readBody(ctx context.Context, res *http.Response, room *answerMemory, out o
 	return k.body, nil
 }
 
-// bodyReader reads a body and keeps all of it.
+// bodyReader reads a body and keeps all bytes of it.
 type bodyReader struct {
 	ctx  context.Context
 	res  *http.Response
@@ -61,7 +61,7 @@ func (k *bodyReader) next(most int) []byte {
 	return k.body[start:]
 }
 
-// Read implements io.Reader for what looks into the body.
+// Read implements io.Reader for the decoder of the content coding.
 func (k *bodyReader) Read(p []byte) (int, error) {
 	if k.err != nil {
 		return 0, k.err
@@ -70,7 +70,7 @@ func (k *bodyReader) Read(p []byte) (int, error) {
 	return n, k.err
 }
 
-// relay passes on what arrives, until the end or as far as it can be decoded.
+// relay passes the decoded body on as it arrives, until the end or the first error.
 func (k *bodyReader) relay(out outputRun) {
 	var from io.Reader = k
 	if jobs.Gzipped(k.res.Header) {
@@ -94,9 +94,9 @@ func (k *bodyReader) relay(out outputRun) {
 	}
 }
 
-// nextSize is the size of the buffer that takes the place of a full one. A length that was
-// announced is believed once a part of it has arrived. One byte beyond the room tells that
-// there is more.
+// nextSize is the size of the buffer that replaces a full one. An announced length is trusted
+// once a part of it has arrived. One byte more than the room shows whether the body is too
+// large.
 func nextSize(have int, announced, room int64) int {
 	size := max(2*have, firstSize)
 	if announced > int64(have) && announced <= int64(max(4*have, 16*firstSize)) {
@@ -105,7 +105,7 @@ func nextSize(have int, announced, room int64) int {
 	return int(min(int64(size), int64(have)+room+1))
 }
 
-// streams reports whether an answer of that type is read piece by piece.
+// streams reports whether an answer of that type is a stream of events or lines.
 func streams(contentType string) bool {
 	media, _, _ := mime.ParseMediaType(contentType)
 	switch media {

@@ -15,8 +15,7 @@ import (
 // FanoutFailed is the code of a fan-out whose policy was not met.
 const FanoutFailed jobs.Code = "fanout_failed"
 
-// maxIdleWait is how long a fan-out keeps its slot while it only waits for the next attempt
-// at a target.
+// maxIdleWait is how long a fan-out keeps its slot while no call is under way.
 const maxIdleWait = time.Second
 
 var errTargetTimeout = errors.New("the attempt at the target ran longer than its timeout")
@@ -25,9 +24,9 @@ var errTargetTimeout = errors.New("the attempt at the target ran longer than its
 // {"targets":[{"name","method","url","headers","body","timeout"}],"policy"}, its result
 // {"targets":{name:{"state","status","headers","body","attempts","ms"}},"completed","total"}.
 //
-// All targets are called at once. Each has its own attempts, by the retry policy of the
-// job; what came of it is stored as soon as it ends, so that no later attempt at the job
-// calls it again. The answers may have Options.MaxBody bytes together.
+// All targets are called at the same time. Each has its own attempts, by the retry policy of
+// the job. Its result is stored as soon as it has ended, so that no later attempt at the job
+// calls it again. All answers together may have Options.MaxBody bytes.
 func Fanout(o Options) jobs.Handler {
 	c := newCaller(o)
 	return jobs.Handler{
@@ -40,7 +39,7 @@ func Fanout(o Options) jobs.Handler {
 	}
 }
 
-// fanoutRun is the part of a jobs.Run that a fan-out tells what it knows so far.
+// fanoutRun is the part of a jobs.Run that takes the partial result of a fan-out.
 type fanoutRun interface {
 	Finally(f func())
 	Partial(result jobs.Value, p jobs.Progress)
@@ -56,8 +55,8 @@ type answer struct {
 	duration time.Duration
 }
 
-// fanOut makes one attempt at the job: launch → land … → decided, or put off until a
-// target is due again. It alone writes to the fan.
+// fanOut makes one attempt at the job: startDue → record … → outcome, or a Snooze until a
+// target is due again. Only its goroutine writes to the fan.
 func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out fanoutRun) (jobs.Result, error) {
 	f, err := decodeFan(job.Input, c.guard, job.Via)
 	if err == nil {
@@ -78,7 +77,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out fanoutRun) (jobs
 	calls, stop := context.WithCancel(ctx)
 	inFlight := 0
 	answers := make(chan answer, len(f.targets))
-	recall := func(take bool) { // ends the calls that are under way
+	recall := func(take bool) { // stops the calls that are under way
 		stop()
 		for ; inFlight > 0; inFlight-- {
 			if a := <-answers; take && !errors.Is(a.err, context.Canceled) {
@@ -126,8 +125,8 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out fanoutRun) (jobs
 	}
 }
 
-// interrupted ends an attempt at the job from outside. A timeout counts as an attempt at
-// the targets that were being called; a restart of the hub does not.
+// interrupted ends the attempt because its context has ended. A timeout counts as an attempt
+// at the targets that were being called; a restart of the hub does not.
 func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out fanoutRun, recall func(take bool)) (jobs.Result, error) {
 	var called []*target
 	for _, t := range f.targets {
@@ -156,7 +155,7 @@ func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out fanoutRun, rec
 	return jobs.Result{Value: f.result()}, cause
 }
 
-// startDue calls the targets that are due, and returns when the next one is.
+// startDue calls the targets that are due, and returns when the next one is due.
 func (f *fan) startDue(call func(*target)) (due time.Time) {
 	now := time.Now()
 	for _, t := range f.targets {
@@ -175,8 +174,8 @@ func (f *fan) startDue(call func(*target)) (due time.Time) {
 	return due
 }
 
-// record notes an answer. What is kept of it may be longer than what was read: then it may
-// not fit in any more.
+// record stores an answer in the result of its target. As JSON it may be longer than the
+// bytes that were read, and so too large.
 func (f *fan) record(a answer, job *jobs.Job) {
 	a.inFlight = false
 	if a.res != nil && f.kept()+expanded(a.res.Body) > a.room.most {
@@ -190,8 +189,8 @@ func (f *fan) record(a answer, job *jobs.Job) {
 	a.room.finish(len(a.result.Body))
 }
 
-// expanded is about what a body takes as JSON: a control character six bytes, and what is no
-// text a third more.
+// expanded is about the size of a body as JSON: six bytes for a control character, and a
+// third more for a body that is not text.
 func expanded(body []byte) int64 {
 	n := int64(len(body))
 	if !utf8.Valid(body) {
@@ -210,7 +209,7 @@ func answersTooLarge(most int64) error {
 		"The answers of all targets together are larger than the %s that the hub keeps of one job. Ask for less at a time, or have the operator raise max_answer.", jobs.SizeText(most)))
 }
 
-// kept is the size of the answers so far.
+// kept is the size of the bodies in the result so far.
 func (f *fan) kept() (n int64) {
 	for _, t := range f.targets {
 		n += int64(len(t.result.Body))
@@ -226,7 +225,7 @@ func (f *fan) cancelRest() {
 	}
 }
 
-// callTarget makes one attempt at a target.
+// callTarget makes one call of a target.
 func (c *caller) callTarget(ctx context.Context, t *target, job *jobs.Job, attempt int, room *answerMemory) (a answer) {
 	defer func() { // it runs in a goroutine of its own, where a panic would end the hub
 		if p := recover(); p != nil {
@@ -259,8 +258,8 @@ func (c *caller) callTarget(ctx context.Context, t *target, job *jobs.Job, attem
 	return answer{t, room, res, err, time.Since(began)}
 }
 
-// decoded is an answer without its content coding, as the result has it; verdict is what is
-// known of it so far.
+// decoded is an answer without its content coding, as it is in the result. It passes verdict
+// on, or returns the error of acquiring the memory.
 func decoded(ctx context.Context, res *jobs.Response, room *answerMemory, verdict error) (*jobs.Response, error) {
 	if !jobs.Gzipped(res.Header) {
 		return res, verdict
@@ -281,7 +280,7 @@ func timedOut(after time.Duration) error {
 	return &jobs.Failure{Problem: jobs.NewProblem("timeout", "Timed out", "The attempt ran longer than its timeout of %s.", after)}
 }
 
-// verdict is the error of a fan-out that is over; nil for success.
+// verdict is the error of a fan-out that has ended; nil for success.
 func (f *fan) verdict(ok bool) error {
 	if ok {
 		return nil
@@ -297,7 +296,7 @@ func (f *fan) verdict(ok bool) error {
 		succeeded, len(f.targets), f.policy.text, strings.Join(failed, ", ")))
 }
 
-// progress says how many targets have ended, and how.
+// progress is how many targets have ended, with the state of each.
 func (f *fan) progress() jobs.Progress {
 	succeeded, failed, _ := f.count()
 	n := succeeded + failed
@@ -305,7 +304,7 @@ func (f *fan) progress() jobs.Progress {
 	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d targets", n, len(f.targets)), Data: f.summary()}
 }
 
-// noOutput takes no output: the answers of targets are not relayed.
+// noOutput drops output: the answers of targets are not relayed.
 type noOutput struct{}
 
 func (noOutput) Output(string, []byte)  {}

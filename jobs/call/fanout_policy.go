@@ -7,11 +7,11 @@ import (
 	"jobhub/jobs"
 )
 
-// policy says when a fan-out is over and how it went.
+// policy decides when a fan-out has ended, and whether it succeeded.
 type policy struct {
 	text  string
-	need  int  // successes that decide it
-	early bool // as soon as it is decided, not only when every target has ended
+	need  int  // how many targets have to succeed
+	early bool // end as soon as the outcome is certain, not only when all targets have ended
 }
 
 // parsePolicy reads all, any, quorum:N or settled, for a fan-out of that many targets.
@@ -35,8 +35,8 @@ func parsePolicy(text string, targets int) (policy, error) {
 	return policy{text: text, need: n, early: true}, nil
 }
 
-// outcome reports whether it is over with so many successes and failures among all
-// targets, and whether it succeeded.
+// outcome reports whether a fan-out with so many successes and failures has ended, and
+// whether it succeeded.
 func (p policy) outcome(succeeded, failed, total int) (over, ok bool) {
 	ok = succeeded >= p.need
 	if succeeded+failed == total {

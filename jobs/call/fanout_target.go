@@ -19,11 +19,11 @@ const maxTargets = 100
 
 var targetName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 
-// fan is a job of kind fanout: its targets in declared order, and what came of them.
+// fan is a job of kind fanout: its targets in declared order, with their results.
 type fan struct {
 	policy   policy
 	targets  []*target
-	repeated []string // the only ones that are called, if this repeats a part of another job
+	repeated []string // the only targets to call, if the job is a retry of some targets
 }
 
 // target is one API that a fan-out calls.
@@ -35,7 +35,7 @@ type target struct {
 	inFlight bool
 }
 
-// targetResult is what is known of a target, as it stands in the result of the job.
+// targetResult is the state and answer of a target, as in the result of the job.
 type targetResult struct {
 	State    string        `json:"state"` // running, retrying, succeeded, failed or cancelled
 	Status   *int          `json:"status"`
@@ -47,10 +47,10 @@ type targetResult struct {
 	RetryAt  time.Time     `json:"retry_at,omitzero"`
 }
 
-// bodyDepth is how many levels of objects stand around the body of a target's answer.
+// bodyDepth is how many levels of objects there are around the body of a target's answer.
 const bodyDepth = 3
 
-// append writes what is known, to its members in whole or without headers and body.
+// append appends the result as JSON, whole or without headers, body and error.
 func (k *targetResult) append(b []byte, whole bool) []byte {
 	number := func(name string, n *int64) {
 		if b = append(append(b, name...), "null"...); n != nil {
@@ -133,10 +133,10 @@ func (f *fan) find(name string) *target {
 	return nil
 }
 
-// restore takes over what is known already: of an attempt that was interrupted or put
-// off, or of the job that this one repeats in part.
+// restore loads the partial result: of an earlier attempt, or of the job that this one
+// retries in part.
 func (f *fan) restore(result jobs.Value) error {
-	if result == nil || result[0] != '{' { // what an older version kept was no JSON, and is a text now
+	if result == nil || result[0] != '{' { // an older version may have stored what is not JSON; it is a string now
 		return nil
 	}
 	var known struct {
@@ -156,7 +156,7 @@ func (f *fan) restore(result jobs.Value) error {
 	return nil
 }
 
-// repeat is what is known of a job that calls only these targets of an old one again.
+// repeat is the partial result of a retry of only these targets of an old job.
 func repeat(old *jobs.Job, names []string, g *egress.Guard) (jobs.Value, error) {
 	f, err := decodeFan(old.Input, g, old.Via)
 	if err != nil {
@@ -194,7 +194,7 @@ func (t *target) cancel() {
 	t.result = targetResult{State: "cancelled", Attempts: t.result.Attempts}
 }
 
-// count is how many targets have ended how; one that is not called counts as failed.
+// count is how many targets have succeeded, failed and were cancelled.
 func (f *fan) count() (succeeded, failed, cancelled int) {
 	for _, t := range f.targets {
 		switch t.result.State {
@@ -211,7 +211,7 @@ func (f *fan) count() (succeeded, failed, cancelled int) {
 
 // outcome reports whether the fan-out is over, and whether it succeeded.
 func (f *fan) outcome() (over, ok bool) {
-	for _, name := range f.repeated { // these were asked for, whatever the others say
+	for _, name := range f.repeated { // these have to end, whatever the others did
 		if t := f.find(name); t != nil && !t.ended() {
 			return false, false
 		}
@@ -220,7 +220,7 @@ func (f *fan) outcome() (over, ok bool) {
 	return f.policy.outcome(succeeded, failed+cancelled, len(f.targets))
 }
 
-// result is what is known so far, in declared order.
+// result is the result so far, in declared order.
 func (f *fan) result() jobs.Value {
 	return f.document(true)
 }
@@ -248,7 +248,7 @@ func (f *fan) document(whole bool) jobs.Value {
 	return append(b, '}')
 }
 
-// record notes how an attempt at a target ended.
+// record stores how a call of a target ended.
 func (t *target) record(res *jobs.Response, err error, took time.Duration, job *jobs.Job) {
 	ms := took.Milliseconds()
 	t.result = targetResult{State: "succeeded", Attempts: t.result.Attempts + 1, MS: &ms}

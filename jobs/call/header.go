@@ -20,8 +20,8 @@ func reserved(name string) bool {
 	return httpheader.IsHopByHop(name)
 }
 
-// safeCrossOrigin reports whether a header may follow a redirect to another origin. Any
-// other one may be a credential, whatever its name.
+// safeCrossOrigin reports whether a header is sent on after a redirect to another origin. Any
+// other header may be a credential, whatever its name.
 func safeCrossOrigin(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Encoding",

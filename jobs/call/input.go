@@ -32,7 +32,7 @@ type document struct {
 	Expect []int `json:"expect"`
 }
 
-// input is a document that was found valid.
+// input is a document after it was checked.
 type input struct {
 	method string
 	url    *url.URL
@@ -51,7 +51,7 @@ func decode(data jobs.Value, g *egress.Guard, via jobs.Via) (*input, error) {
 	return doc.input("/input", g, via)
 }
 
-// input checks a document that stands at a place.
+// input checks a document; at is its JSON pointer.
 func (doc *document) input(at string, g *egress.Guard, via jobs.Via) (*input, error) {
 	in := &input{expect: doc.Expect, via: via}
 	var err error

@@ -8,25 +8,25 @@ import (
 	"jobhub/jobs"
 )
 
-// memory is the room for the answers of one attempt at a job: together they may have so
-// many bytes, each of which takes weight bytes of the budget.
+// memory is the memory for the answers of one attempt at a job: together they may have most
+// bytes. Each byte acquires weight bytes of the budget.
 type memory struct {
 	budget   *Budget
 	weight   int64
 	most     int64
-	acquired int64 // of the budget; protected by its mutex
+	acquired int64 // bytes of the budget; protected by the budget's mutex
 
-	mu       sync.Mutex      // protects the fields below, and read of every part
-	kept     int64           // bytes of the answers that are there
-	arriving int64           // of those under way
-	parts    []*answerMemory // which these are, in the order in which they began
+	mu       sync.Mutex      // protects the fields below, and answerMemory.read
+	kept     int64           // bytes of the complete answers
+	arriving int64           // bytes of the answers that are being read
+	parts    []*answerMemory // these answers, in the order in which they began
 }
 
 func (c *caller) memory(weight int64, via jobs.Via) *memory {
 	return &memory{budget: c.budget, weight: weight, most: c.limit(via)}
 }
 
-// release gives all back, once nothing of the answers is in memory any more.
+// release gives everything back, once the answers are no longer in memory.
 func (m *memory) release() {
 	m.budget.mu.Lock()
 	held := m.acquired
@@ -34,13 +34,13 @@ func (m *memory) release() {
 	m.budget.release(m, held)
 }
 
-// answerMemory is the room of one answer. One goroutine uses it.
+// answerMemory is the memory of one answer. Only one goroutine uses it.
 type answerMemory struct {
 	*memory
 	read, acquired int64
 }
 
-// grow waits for the memory of a longer buffer.
+// grow waits for the memory of a larger buffer.
 func (p *answerMemory) grow(ctx context.Context, bytes int) error {
 	n := int64(bytes) * p.weight
 	if err := p.budget.acquire(ctx, p.memory, n); err != nil {
@@ -50,14 +50,14 @@ func (p *answerMemory) grow(ctx context.Context, bytes int) error {
 	return nil
 }
 
-// shrink gives the memory of a buffer back.
+// shrink gives back the memory of a buffer.
 func (p *answerMemory) shrink(bytes int) {
 	n := int64(bytes) * p.weight
 	p.acquired -= n
 	p.budget.release(p.memory, n)
 }
 
-// count notes bytes that have arrived.
+// count adds bytes that have arrived; an error if the answer is too large.
 func (p *answerMemory) count(n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,15 +75,15 @@ func (p *answerMemory) count(n int) error {
 	return nil
 }
 
-// room is how many bytes may still come.
+// room is how many more bytes the answer may have.
 func (p *answerMemory) room() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return max(p.roomLocked(), 0)
 }
 
-// roomLocked does not hold the others against the answer that began first: those that do
-// not fit in beside it are about to go.
+// roomLocked ignores the other answers for the one that began first: those that do not fit
+// beside it will fail.
 func (p *answerMemory) roomLocked() int64 {
 	if len(p.parts) > 0 && p.parts[0] == p {
 		return p.most - p.kept - p.read
@@ -91,8 +91,8 @@ func (p *answerMemory) roomLocked() int64 {
 	return p.most - p.kept - p.arriving
 }
 
-// finish ends the reading of an answer and notes how many bytes are kept of it; without
-// any, its memory is given back.
+// finish ends the reading of an answer, of which kept bytes stay in memory. If none do, all
+// its memory is given back.
 func (p *answerMemory) finish(kept int) {
 	p.mu.Lock()
 	p.kept += int64(kept)

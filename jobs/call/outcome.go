@@ -14,10 +14,11 @@ import (
 	"jobhub/jobs/egress"
 )
 
-// Busy is the code of an attempt whose answer found no room in memory.
+// Busy is the code of an attempt that got no memory for its answer in time.
 const Busy jobs.Code = "busy"
 
-// judgeAnswer is the verdict on a complete answer: nil for success, else a *jobs.Failure.
+// judgeAnswer decides by the status of a complete answer: nil for success, else a
+// *jobs.Failure.
 func judgeAnswer(res *http.Response, expect []int, via jobs.Via) error {
 	status := res.StatusCode
 	if status >= 200 && status <= 299 || slices.Contains(expect, status) || cameByRoute(via) && status >= 300 && status <= 399 {
@@ -34,7 +35,7 @@ func judgeAnswer(res *http.Response, expect []int, via jobs.Via) error {
 		"%s. Correct the request, or list %d in expect if it is a success.", answered, status))
 }
 
-// attemptError is the verdict on an attempt without a complete answer.
+// attemptError is the error of an attempt without a complete answer.
 func attemptError(ctx context.Context, at *url.URL, err error) error {
 	var method *methodChange
 	var large *tooLarge
@@ -60,7 +61,7 @@ func attemptError(ctx context.Context, at *url.URL, err error) error {
 	return egress.AttemptError(ctx, at, err)
 }
 
-// shownURL is a URL as errors name it: without its query, which may hold secrets.
+// shownURL is a URL for errors: without its query, which may hold secrets.
 func shownURL(u *url.URL) string {
 	text := u.Scheme + "://" + u.Host + u.EscapedPath()
 	if len(text) > maxShown {

@@ -18,7 +18,7 @@ var (
 	errLocation  = errors.New("the redirect can't be followed")
 )
 
-// methodChange is a redirect that would turn a request with an effect into a GET.
+// methodChange is the error of a redirect that would turn a request like POST into a GET.
 type methodChange struct {
 	status   int
 	method   string
@@ -27,18 +27,19 @@ type methodChange struct {
 
 func (e *methodChange) Error() string { return "the redirect changes the method" }
 
-// hopTransport is the way of one attempt from one URL to the next.
+// hopTransport sends the requests of one attempt, from redirect to redirect.
 type hopTransport struct {
 	caller *caller
 	via    jobs.Via
 	expect []int
-	at     *url.URL // of the newest request
-	public bool     // a public server was on the way
+	at     *url.URL // URL of the newest request
+	public bool     // a public server has answered before
 }
 
-// RoundTrip sends the request of one hop. Only that to an upstream of the job's route goes
-// without the guard, and on connections that no other request shares. From a public server on,
-// all is public: nobody outside may send the hub into a range that was opened for its jobs.
+// RoundTrip sends the request of one hop. Only requests to upstreams of the job's route go
+// without the guard, on connections of their own. After a public server has answered, only
+// public addresses are allowed: a redirect from outside must not lead into a range that was
+// opened for jobs.
 func (t *hopTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case egress.IsUpstream(t.via.Upstreams, req.URL):
@@ -50,12 +51,12 @@ func (t *hopTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.public = t.caller.guard.PublicURL(req.Context(), req.URL)
 		return t.caller.transport.RoundTrip(req)
 	}
-	t.public = true // until the connection tells
+	t.public = true // until the connection shows its address
 	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { t.public = t.caller.isPublic(got.Conn.RemoteAddr()) }}
 	return t.caller.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 }
 
-// guard judges what the next hop may lead to.
+// guard decides where the next hop may go.
 func (t *hopTransport) guard() *egress.Guard {
 	if t.public {
 		return t.caller.outside
@@ -63,8 +64,8 @@ func (t *hopTransport) guard() *egress.Guard {
 	return t.caller.guard
 }
 
-// cameByRoute reports whether the job came by a route. Then a redirect is an answer like any
-// other, as it would be without the job.
+// cameByRoute reports whether the job was submitted by a route. Then a redirect is an answer
+// like any other, as it is for a direct call of the route.
 func cameByRoute(via jobs.Via) bool { return len(via.Upstreams) > 0 }
 
 // redirect decides about the next hop, as http.Client.CheckRedirect.
@@ -88,8 +89,8 @@ func (t *hopTransport) redirect(next *http.Request, done []*http.Request) error 
 		return errLocation
 	}
 	t.at = next.URL
-	// net/http copies headers from the first request anew on every hop, so those
-	// that an earlier hop took off must go again.
+	// On every hop net/http copies the headers of the first request again, so those that were
+	// removed on an earlier hop must be removed again.
 	home := egress.Origin(done[0].URL)
 	away := func(r *http.Request) bool { return egress.Origin(r.URL) != home }
 	if away(next) || slices.ContainsFunc(done, away) {

@@ -21,8 +21,8 @@ const (
 	UpstreamUnreachable jobs.Code = "upstream_unreachable" // no complete answer
 )
 
-// AttemptError is the verdict on an attempt without a complete answer: the cause why ctx ended,
-// or a *jobs.Failure. The texts of net/http hold URLs and addresses, so none is passed on.
+// AttemptError is the error of an attempt without a complete answer: the cause why ctx ended,
+// or a *jobs.Failure. Errors of net/http hold URLs and addresses, so none is passed on.
 func AttemptError(ctx context.Context, at *url.URL, err error) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= 0 {
 		<-ctx.Done() // the dialer's timer may fire a moment before that of ctx
@@ -41,7 +41,7 @@ func AttemptError(ctx context.Context, at *url.URL, err error) error {
 	return &jobs.Failure{Problem: jobs.NewProblem(UpstreamUnreachable, "Upstream unreachable", "%s", Reason(at.Host, err))}
 }
 
-// Reason says in plain words why host gave no complete answer.
+// Reason says why there is no complete answer from host, without addresses.
 func Reason(host string, err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "The name in " + host + " could not be resolved. Check that it is right."
@@ -61,8 +61,8 @@ func Reason(host string, err error) string {
 	return "The connection to " + host + " ended before its answer was complete."
 }
 
-// certificate says what is wrong with a certificate; empty if it is something else. The
-// texts of crypto/x509 hold names and addresses, so none is passed on.
+// certificate says what is wrong with a certificate; empty for other errors. Errors of
+// crypto/x509 hold names and addresses, so none is passed on.
 func certificate(host string, err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "The TLS certificate of " + host + " was issued by an authority that is not trusted here. Have the issuer trusted (ca in the configuration) or the certificate replaced."
@@ -82,7 +82,7 @@ func certificate(host string, err error) string {
 	return ""
 }
 
-// Never is the failure that is not retried.
+// Never is a failure that is not retried.
 func Never(problem error) *jobs.Failure {
 	p, ok := errors.AsType[*jobs.Problem](problem)
 	if !ok {

@@ -17,10 +17,10 @@ type OutboundSetting struct {
 
 var straight = new(Outbound)
 
-// Set replaces it; calls under way end as they began.
+// Set replaces the Outbound; calls under way are not affected.
 func (s *OutboundSetting) Set(o Outbound) { s.now.Store(&o) }
 
-// Get is what it is now. The same pointer means that nothing has changed.
+// Get returns the current Outbound. The pointer changes only with Set.
 func (s *OutboundSetting) Get() *Outbound {
 	if s != nil {
 		if o := s.now.Load(); o != nil {
@@ -30,8 +30,8 @@ func (s *OutboundSetting) Get() *Outbound {
 	return straight
 }
 
-// Follow returns a transport that reaches only what the guard lets through, and follows a
-// setting.
+// Follow returns a transport that reaches only addresses that the guard allows, and always
+// uses the current Outbound of a setting.
 func (g *Guard) Follow(s *OutboundSetting) http.RoundTripper { return &follower{guard: g, setting: s} }
 
 type follower struct {
@@ -60,8 +60,8 @@ func (f *follower) current() *Transport {
 	return f.transport
 }
 
-// Outbound is how calls leave this machine. The zero value goes straight, trusts what the
-// machine trusts, and shows no certificate.
+// Outbound is how calls leave this machine. The zero value connects directly, trusts the CAs
+// of the machine, and sends no certificate.
 type Outbound struct {
 	Proxy       *url.URL         // through which all calls go
 	CAs         *x509.CertPool   // whom to trust; nil for what the machine trusts

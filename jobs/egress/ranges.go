@@ -24,7 +24,8 @@ func (r *Ranges) get() []netip.Prefix {
 	return nil
 }
 
-// unmapped writes ranges of mapped IPv4 addresses as what they are dialled as.
+// unmapped turns ranges of IPv4-mapped IPv6 addresses into ranges of IPv4 addresses, as which
+// they are dialled.
 func unmapped(list []netip.Prefix) (out []netip.Prefix) {
 	for _, p := range list {
 		if p.Addr().Is4In6() && p.Bits() >= 96 {

@@ -7,15 +7,17 @@ import (
 	"time"
 )
 
-// RetryStatus reports whether an answer of that status may be another one the next time.
+// RetryStatus reports whether an answer with that status is tried again: 408, 425, 429 and
+// 5xx.
 func RetryStatus(status int) bool {
 	return status == 408 || status == 425 || status == 429 || status >= 500 && status <= 599
 }
 
-// maxRetryAfter bounds how long an upstream can put off a job.
+// maxRetryAfter is how long an upstream can delay a job.
 const maxRetryAfter = 24 * time.Hour
 
-// RetryAfter reads a Retry-After header: seconds or a date. It is at most a day.
+// RetryAfter is the delay that a Retry-After header asks for, in seconds or as a date: at
+// most a day, 0 if it can't be read.
 func RetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value != "" && strings.Trim(value, "0123456789") == "" {

@@ -16,7 +16,7 @@ import (
 // these cases only.
 type Transport struct{ *http.Transport }
 
-// maxStale bounds how many kept connections may turn out to be closed, one after another.
+// maxStale is how many reused connections of one request may turn out to be closed.
 const maxStale = 10
 
 var errStale = errors.New("the server has closed the connection")
@@ -57,7 +57,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// reusableConn is a connection that may be found closed when it is used again.
+// reusableConn is a connection that can be marked as closed by the server.
 type reusableConn struct {
 	net.Conn
 	stale atomic.Bool
@@ -80,7 +80,8 @@ func detectStale(dial func(ctx context.Context, network, address string) (net.Co
 	}
 }
 
-// reusableOf is the connection below one of net/http, or nil where several requests share it.
+// reusableOf is the reusableConn below a connection of net/http; nil if several requests
+// share it.
 func reusableOf(conn net.Conn) *reusableConn {
 	for {
 		switch c := conn.(type) {

@@ -11,9 +11,9 @@ import (
 	"jobhub/jobs"
 )
 
-// Parse reads the URL of a call that is asked for in the member at pointer. Those of the
-// upstreams may be called although their addresses are not public. Its error is a
-// *jobs.Problem with status 422.
+// Parse reads the URL of a call, from the member at pointer. URLs of the upstreams may be
+// called even if their addresses are not public. Its error is a *jobs.Problem with status
+// 422.
 func (g *Guard) Parse(pointer, text string, upstreams []string) (*url.URL, error) {
 	if text == "" {
 		return nil, jobs.Invalid(pointer, "is required")
@@ -33,8 +33,8 @@ func (g *Guard) Parse(pointer, text string, upstreams []string) (*url.URL, error
 	return u, nil
 }
 
-// EscapeQuery is a query as it may stand in a request: what is no character of a URL, like a
-// space or a letter beyond ASCII, is percent-encoded, and all else stays as it is.
+// EscapeQuery percent-encodes characters of a query that are not allowed in URLs, like a
+// space or a letter that is not ASCII. All others stay as they are.
 func EscapeQuery(raw string) string {
 	bad := func(c byte) bool { return c <= ' ' || c >= 0x7f || c == '#' }
 	n := 0
@@ -57,8 +57,8 @@ func EscapeQuery(raw string) string {
 	return string(b)
 }
 
-// Refuses says why a URL is not called, or returns an empty code. It judges what is
-// written there; names are judged when they are dialled.
+// Refuses says why a URL may not be called; the code is empty if it may. It checks only the
+// text of the URL; names are checked when they are dialled.
 func (g *Guard) Refuses(u *url.URL) (code jobs.Code, detail string) {
 	host := u.Hostname()
 	switch {
@@ -108,7 +108,7 @@ func endsInNumber(host string) bool {
 	return strings.Trim(last, "0123456789") == ""
 }
 
-// Origin is what credentials belong to: scheme, host and port.
+// Origin is scheme, host and port of a URL; credentials belong to one origin.
 func Origin(u *url.URL) string {
 	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + portOf(u)
 }
@@ -121,7 +121,7 @@ func portOf(u *url.URL) string {
 }
 
 // IsUpstream reports whether a URL has the origin of one of the upstreams, which the operator
-// wrote: such calls are not under the guard.
+// wrote. Such calls go without the guard.
 func IsUpstream(upstreams []string, u *url.URL) bool {
 	return slices.ContainsFunc(upstreams, func(upstream string) bool {
 		up, err := url.Parse(upstream)

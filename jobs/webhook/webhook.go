@@ -2,15 +2,15 @@
 //
 // What it promises (Standard Webhooks 1.0):
 //
-//   - The body is sent byte for byte as it was stored with the event it tells of.
+//   - The body is sent byte for byte as it was stored with the event.
 //   - Every attempt at a delivery, and every retry of it by hand, has the same webhook-id;
 //     timestamp and signature are those of the attempt.
 //   - With two secrets there are two signatures, so that receivers can change over. Without
 //     any, neither the callback's nor the hub's, id and timestamp are sent without one.
-//   - Only 2xx is a success. Redirects are not followed. All else is tried again after the
-//     waits of jobs.CallbackRetries, or later if Retry-After says so; but 410 ends the
+//   - Only 2xx is a success. Redirects are not followed. Everything else is tried again after
+//     the waits of jobs.CallbackRetries, or later if Retry-After says so; but 410 fails the
 //     delivery and disables its callback.
-//   - What jobs.Callback holds of secrets is in no error and no result.
+//   - No error and no result contains a secret.
 package webhook
 
 import (
@@ -33,8 +33,8 @@ import (
 
 const (
 	attemptTimeout = 30 * time.Second
-	maxRead        = 64 << 10 // bytes of an answer that are looked at
-	maxResultBody  = 1 << 10  // bytes of it that are kept
+	maxRead        = 64 << 10 // bytes of an answer that are read
+	maxResultBody  = 1 << 10  // bytes of the answer in the result
 )
 
 // Options of deliveries. The zero value reaches public addresses only.
@@ -42,12 +42,12 @@ type Options struct {
 	Allow   []netip.Prefix // ranges that may be reached although they are not public (see egress.Options)
 	Opened  *egress.Ranges // further ranges, which may change meanwhile; none if nil
 	Own     *egress.Own    // where the hub itself listens, which is never called
-	Secrets []jobs.Secret  // sign where a callback has none
+	Secrets []jobs.Secret  // used for callbacks without secrets
 
-	// Outbound is how calls leave this machine, which may change; straight if nil.
+	// Outbound is how calls leave this machine, which may change; directly if nil.
 	Outbound *egress.OutboundSetting
 
-	// Wrap, if not nil, is put around what sends requests.
+	// Wrap, if not nil, wraps the transports that send requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
@@ -141,7 +141,7 @@ func (s *sender) run(ctx context.Context, job *jobs.Job, to receiver) (jobs.Resu
 	result := resultOf(res.StatusCode, body, time.Since(began))
 	switch {
 	case res.StatusCode >= 200 && res.StatusCode <= 299:
-		if job.RetryOf != (jobs.ID{}) { // it was sent by hand, perhaps to one that had been disabled
+		if job.RetryOf != (jobs.ID{}) { // somebody retried it, perhaps to a disabled callback
 			err = to.EnableCallback(ctx, true)
 		}
 		return result, err
@@ -181,7 +181,8 @@ func (s *sender) request(ctx context.Context, d *delivery, secrets []jobs.Secret
 	return req, nil
 }
 
-// onSchedule gives a failure that is retried the wait of a delivery.
+// onSchedule replaces the wait of a failure that is retried by the next one of
+// jobs.CallbackRetries.
 func onSchedule(attempt int, err error) error {
 	if f, ok := err.(*jobs.Failure); ok && !f.Never {
 		return retryLater(attempt, f.After, f.Problem)
@@ -189,15 +190,16 @@ func onSchedule(attempt int, err error) error {
 	return err
 }
 
-// retryLater is the failure of an attempt: the next one comes after the wait that follows this
-// one and up to a fifth more, so that what failed together does not come back together.
+// retryLater is the failure of an attempt. The next attempt is after the wait of
+// jobs.CallbackRetries and up to a fifth more, so that deliveries that failed together are
+// not retried together.
 func retryLater(attempt int, least time.Duration, p *jobs.Problem) *jobs.Failure {
 	wait := jobs.CallbackRetries[min(max(attempt, 1), len(jobs.CallbackRetries))-1]
 	wait += time.Duration(rand.Int64N(int64(wait)/5 + 1))
 	return &jobs.Failure{Problem: p, After: max(wait, least), Exactly: true}
 }
 
-// resultOf is the result of an attempt that was answered.
+// resultOf is the result of an attempt that got an answer.
 func resultOf(status int, body []byte, took time.Duration) jobs.Result {
 	text := strings.ToValidUTF8(string(body[:min(len(body), maxResultBody)]), "")
 	v := strconv.AppendInt([]byte(`{"status":`), int64(status), 10)
