@@ -6,27 +6,25 @@ import (
 	"maps"
 	"sync/atomic"
 	"time"
-
-	"jobhub/jobs"
 )
 
-// Cursor is one connection's place in the log, with all its subscriptions. An event
-// that several of them select comes once. All methods but Seq and Lag are for one
-// goroutine at a time; wake is called by others and must not wait.
+// Cursor is the position of one connection in the log, with all its subscriptions. An event
+// that several of them select is given once. All methods but Seq and Lag are for one
+// goroutine at a time. wake is called from other goroutines and must not block.
 type Cursor struct {
 	hub  *Hub
 	wake func()
 	subs map[string]Subscription
-	seq  atomic.Uint64 // all up to here was given or not selected
+	seq  atomic.Uint64 // all events up to here were given or not selected
 
 	// Changed under Hub.mu.
-	feed      *feed // nil without subscriptions, and while suspended
+	stream    *stream // nil without subscriptions, and while suspended
 	suspended bool
-	shard     *shard // guarded by the feed's mutex
+	shard     *shard // guarded by the stream's mutex
 
-	// Guarded by the feed's mutex.
-	behind bool   // seq alone says where it is
-	at     uint64 // otherwise the number of the lot that is next
+	// Guarded by the stream's mutex.
+	behind bool   // it has no place among the stream's chunks; seq is its position
+	at     uint64 // otherwise the number of its next chunk
 }
 
 // Cursor returns a cursor at the hub's position. wake is called when Step or Next may
@@ -40,11 +38,11 @@ func (h *Hub) Cursor(wake func()) *Cursor {
 // Seq is the position up to which all that was selected has been given.
 func (c *Cursor) Seq() uint64 { return c.seq.Load() }
 
-// Subscribe adds a subscription, in force for events behind the cursor's position.
-// Bring the cursor to where it should begin first, with Skip or Until.
+// Subscribe adds a subscription for the events after the cursor's position. Move the cursor
+// to where it should begin first, with Skip or ReadUntil.
 func (c *Cursor) Subscribe(id string, s Subscription) {
 	c.subs[id] = s
-	c.changed(s.topic())
+	c.resubscribe(s.topic())
 }
 
 // Unsubscribe removes a subscription; false if there is none of that id.
@@ -52,19 +50,19 @@ func (c *Cursor) Unsubscribe(id string) bool {
 	s, ok := c.subs[id]
 	if ok {
 		delete(c.subs, id)
-		c.changed(s.topic())
+		c.resubscribe(s.topic())
 	}
 	return ok
 }
 
-// changed takes the cursor to the feed of its subscriptions after one with that topic
-// came or went. A feed of its own is altered, so that this costs the hub the same
-// however many there are.
-func (c *Cursor) changed(t topic) {
-	f := c.feed
+// resubscribe moves the cursor to the stream of its subscriptions, after one with that topic
+// was added or removed. A stream of its own is changed in place, so that the cost does not
+// grow with the number of subscriptions.
+func (c *Cursor) resubscribe(t topic) {
+	f := c.stream
 	if f == nil || f.shared || len(c.subs) < 2 {
-		c.leave()
-		c.enter()
+		c.detach()
+		c.attach()
 		return
 	}
 	mode, wanted := ProgressNone, false
@@ -77,14 +75,14 @@ func (c *Cursor) changed(t topic) {
 	h.mu.Lock()
 	f.mu.Lock()
 	if wanted {
-		f.wants.many[t] = mode
+		f.selection.modes[t] = mode
 		h.listenLocked(t, f)
 	} else {
-		delete(f.wants.many, t)
+		delete(f.selection.modes, t)
 		h.unlistenLocked(t, f)
 	}
 	if !c.behind {
-		f.partLocked(c)
+		f.unjoinLocked(c)
 	}
 	f.resetLocked(h.seq)
 	f.joinLocked(c)
@@ -108,37 +106,37 @@ func (c *Cursor) All() iter.Seq2[string, Subscription] { return maps.All(maps.Cl
 // Close removes all subscriptions.
 func (c *Cursor) Close() {
 	clear(c.subs)
-	c.leave()
+	c.detach()
 }
 
-// Suspend lets the hub forget the cursor until it is used again: it is not woken, and
-// nothing is kept for it. For a connection that takes nothing at the moment.
-func (c *Cursor) Suspend() { c.leave() }
+// Suspend detaches the cursor from the hub until it is used again: it is not woken, and no
+// chunks are kept for it. For a connection that can't send at the moment.
+func (c *Cursor) Suspend() { c.detach() }
 
-// enter makes the cursor a member of the feed of its subscriptions.
-func (c *Cursor) enter() {
-	if len(c.subs) == 0 || c.feed != nil {
+// attach makes the cursor a member of the stream of its subscriptions.
+func (c *Cursor) attach() {
+	if len(c.subs) == 0 || c.stream != nil {
 		return
 	}
 	h := c.hub
 	h.mu.Lock()
-	f := h.feedLocked(c.subs)
+	f := h.streamLocked(c.subs)
 	f.mu.Lock()
 	f.addLocked(c)
 	late := h.seq > c.Seq()
 	f.mu.Unlock()
-	c.feed, c.suspended = f, false
+	c.stream, c.suspended = f, false
 	h.mu.Unlock()
 	if late {
 		c.wake()
 	}
 }
 
-func (c *Cursor) leave() {
-	h, f := c.hub, c.feed
+func (c *Cursor) detach() {
+	h, f := c.hub, c.stream
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c.feed, c.suspended = nil, len(c.subs) > 0
+	c.stream, c.suspended = nil, len(c.subs) > 0
 	if f == nil {
 		return
 	}
@@ -146,59 +144,59 @@ func (c *Cursor) leave() {
 	defer f.mu.Unlock()
 	f.removeLocked(c)
 	if len(f.shards) == 0 {
-		h.dropLocked(f)
+		h.removeStreamLocked(f)
 	}
 }
 
-// Step returns the next lot without waiting for anything, nil if nothing is due. If
-// the cursor is behind what is kept for all, only Next can go on.
-func (c *Cursor) Step() (lot *Lot, behind bool) {
-	if c.enter(); c.feed == nil {
+// TryNext returns the next chunk from memory, nil if there is none. If behind, the cursor is
+// behind the chunks in memory, and only Next can continue.
+func (c *Cursor) TryNext() (chunk *Chunk, behind bool) {
+	if c.attach(); c.stream == nil {
 		return nil, false
 	}
-	c.feed.mu.Lock()
-	defer c.feed.mu.Unlock()
-	return c.feed.stepLocked(c)
+	c.stream.mu.Lock()
+	defer c.stream.mu.Unlock()
+	return c.stream.nextLocked(c)
 }
 
-// Next is like Step and reads what the cursor missed from the log.
-// jobs.ErrTrimmed if the log no longer reaches back to it: then Skip.
-func (c *Cursor) Next(ctx context.Context) (*Lot, error) {
+// Next is like TryNext, and reads older events from the log. jobs.ErrTrimmed if the log no
+// longer holds the cursor's position: then Skip.
+func (c *Cursor) Next(ctx context.Context) (*Chunk, error) {
 	for {
-		lot, behind := c.Step()
+		chunk, behind := c.TryNext()
 		if !behind {
-			return lot, nil
+			return chunk, nil
 		}
-		f := c.feed
+		f := c.stream
 		f.mu.Lock()
-		to := f.reachLocked(c.Seq())
+		to := f.joinPointLocked(c.Seq())
 		f.mu.Unlock()
 		c.hub.Stats.CatchUps.Add(1)
-		lot, err := c.hub.selected(ctx, f.wants, c.Seq(), to)
+		chunk, err := c.hub.readSelected(ctx, f.selection, c.Seq(), to)
 		if err != nil {
 			return nil, err
 		}
-		if c.seq.Store(lot.To); len(lot.Events) > 0 {
-			return lot, nil
+		if c.seq.Store(chunk.To); len(chunk.Events) > 0 {
+			return chunk, nil
 		}
 	}
 }
 
-// Until gives all lots up to a position to yield, which the hub must have reached, and
-// leaves the cursor there. jobs.ErrTrimmed as for Next.
-func (c *Cursor) Until(ctx context.Context, seq uint64, yield func(*Lot) error) error {
+// ReadUntil calls yield with all chunks up to a position, which the hub must have reached,
+// and moves the cursor there. jobs.ErrTrimmed as for Next.
+func (c *Cursor) ReadUntil(ctx context.Context, seq uint64, yield func(*Chunk) error) error {
 	if len(c.subs) > 0 {
-		for wants := selectionOf(c.subs); c.Seq() < seq; {
-			lot, err := c.hub.selected(ctx, wants, c.Seq(), seq)
+		for selected := selectionOf(c.subs); c.Seq() < seq; {
+			chunk, err := c.hub.readSelected(ctx, selected, c.Seq(), seq)
 			if err != nil {
 				return err
 			}
-			if len(lot.Events) > 0 {
-				if err := yield(lot); err != nil {
+			if len(chunk.Events) > 0 {
+				if err := yield(chunk); err != nil {
 					return err
 				}
 			}
-			c.Skip(lot.To)
+			c.Skip(chunk.To)
 		}
 	}
 	c.Skip(seq)
@@ -207,7 +205,7 @@ func (c *Cursor) Until(ctx context.Context, seq uint64, yield func(*Lot) error) 
 
 // Skip moves the cursor forward to seq without giving what lies before.
 func (c *Cursor) Skip(seq uint64) {
-	f := c.feed
+	f := c.stream
 	if f == nil {
 		c.seq.Store(max(c.Seq(), seq))
 		return
@@ -215,15 +213,15 @@ func (c *Cursor) Skip(seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !c.behind {
-		f.partLocked(c)
+		f.unjoinLocked(c)
 	}
 	c.seq.Store(max(c.Seq(), seq))
 }
 
-// Settle moves the cursor over what was seen not to concern it, and returns its
-// position, which is the hub's if nothing is due.
-func (c *Cursor) Settle() uint64 {
-	h, f := c.hub, c.feed
+// SkipUnmatched advances past events that the cursor does not select, and returns its
+// position: that of the hub if no selected event is left to give.
+func (c *Cursor) SkipUnmatched() uint64 {
+	h, f := c.hub, c.stream
 	if f == nil && len(c.subs) > 0 { // suspended
 		return c.Seq()
 	}
@@ -232,7 +230,7 @@ func (c *Cursor) Settle() uint64 {
 	if f != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if len(f.pending) > 0 || (c.behind && !f.joinLocked(c)) || c.at != f.first+uint64(len(f.lots)) {
+		if len(f.pending) > 0 || (c.behind && !f.joinLocked(c)) || c.at != f.first+uint64(len(f.chunks)) {
 			return c.Seq()
 		}
 	}
@@ -240,58 +238,14 @@ func (c *Cursor) Settle() uint64 {
 	return c.Seq()
 }
 
-// Replay gives what a subscription selects in (after, upTo] to yield, in order. The hub
-// must have reached upTo. jobs.ErrTrimmed or jobs.ErrAhead where the log does not hold
-// after; then nothing was yielded, unless the log was trimmed meanwhile.
-func (h *Hub) Replay(ctx context.Context, s Subscription, after, upTo uint64, yield func(*Lot) error) error {
-	if _, err := h.source.Read(ctx, jobs.ReadQuery{After: after, MaxBytes: 1}); err != nil {
-		return err
-	}
-	c := h.Cursor(nil)
-	c.seq.Store(min(after+resumeLate, max(after, upTo)))
-	c.subs[""] = s
-	return c.Until(ctx, upTo, yield)
-}
-
-// Signal has an element in C after events that match a filter were committed.
-type Signal struct {
-	C      <-chan struct{}
-	c      chan struct{}
-	hub    *Hub
-	filter Filter
-}
-
-// Signal begins to watch for events. Close it after use.
-func (h *Hub) Signal(f Filter) *Signal {
-	c := make(chan struct{}, 1)
-	s := &Signal{C: c, c: c, hub: h, filter: f}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.listenLocked(f.topic(), s)
-	return s
-}
-
-func (s *Signal) hear(*Event) {
-	select {
-	case s.c <- struct{}{}:
-	default:
-	}
-}
-
-// Close ends the watching.
-func (s *Signal) Close() {
-	s.hub.mu.Lock()
-	defer s.hub.mu.Unlock()
-	s.hub.unlistenLocked(s.filter.topic(), s)
-}
-
-// Lag is the cursor's position, and how old the oldest event is that it was not given.
-// Of one that is far behind it may be an event that it does not select. Anyone may ask.
+// Lag is the cursor's position, and the age of the oldest event after it that was not given.
+// If the cursor is far behind, that may be an event that it does not select. It may be called
+// from any goroutine.
 func (c *Cursor) Lag() (seq uint64, lag time.Duration) {
 	h := c.hub
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	f := c.feed
+	f := c.stream
 	if seq = c.Seq(); f == nil && !c.suspended {
 		return seq, 0
 	}
@@ -300,10 +254,10 @@ func (c *Cursor) Lag() (seq uint64, lag time.Duration) {
 		defer f.mu.Unlock()
 		if i := c.at - f.first; !c.behind && c.at >= f.first {
 			switch {
-			case i < uint64(len(f.lots)):
-				return seq, time.Since(f.lots[i].Seen)
+			case i < uint64(len(f.chunks)):
+				return seq, time.Since(f.chunks[i].ReadAt)
 			case len(f.pending) > 0:
-				return seq, time.Since(f.pending[0].seen)
+				return seq, time.Since(f.pending[0].readAt)
 			}
 			return seq, 0
 		}
@@ -311,5 +265,5 @@ func (c *Cursor) Lag() (seq uint64, lag time.Duration) {
 	if seq >= h.seq || len(h.ring) == 0 {
 		return seq, 0
 	}
-	return seq, time.Since(h.ring[max(seq+1, h.ring[0].Seq)-h.ring[0].Seq].seen)
+	return seq, time.Since(h.ring[max(seq+1, h.ring[0].Seq)-h.ring[0].Seq].readAt)
 }

@@ -111,8 +111,8 @@ func TestUntilAndSkip(t *testing.T) {
 				t.Errorf("behind Skip(8): got %v, want 9 10", got)
 			}
 			c.Skip(10)
-			if lot, err := c.Next(t.Context()); lot != nil || err != nil {
-				t.Errorf("at the end: got %v and %v", lot, err)
+			if chunk, err := c.Next(t.Context()); chunk != nil || err != nil {
+				t.Errorf("at the end: got %v and %v", chunk, err)
 			}
 			if got := live(t, c, log.commit(event(1, jobs.JobOutput))); !slices.Equal(got, []uint64{11}) {
 				t.Errorf("got %v, want 11", got)
@@ -124,7 +124,7 @@ func TestUntilAndSkip(t *testing.T) {
 // lost waits for the error of Next.
 func lost(t *testing.T, c *cursor) error {
 	for {
-		if lot, err := c.Next(t.Context()); err != nil || lot != nil {
+		if chunk, err := c.Next(t.Context()); err != nil || chunk != nil {
 			return err
 		}
 		select {
@@ -236,7 +236,7 @@ func TestProgressOfDifferentJobsIsNotMerged(t *testing.T) {
 	}
 }
 
-// Cursors with the same subscription are given the same lots, encoded once.
+// Cursors with the same subscription are given the same chunks, encoded once.
 func TestLotsAreShared(t *testing.T) {
 	log := newLog()
 	h := open(t, log, 0)
@@ -244,20 +244,20 @@ func TestLotsAreShared(t *testing.T) {
 	for _, c := range cursors {
 		c.Subscribe("a", toAll(hub.ProgressAll))
 		defer c.Close()
-		if lot, err := c.Next(t.Context()); lot != nil || err != nil {
-			t.Fatal(lot, err)
+		if chunk, err := c.Next(t.Context()); chunk != nil || err != nil {
+			t.Fatal(chunk, err)
 		}
 	}
 	log.commit(event(1, jobs.JobOutput))
-	var lots [2]*hub.Lot
+	var chunks [2]*hub.Chunk
 	builds := 0
 	for i, c := range cursors {
 		<-c.woken
-		lots[i], _ = c.Next(t.Context())
-		lots[i].Encoded(hub.Frames, func(*hub.Lot) []byte { builds++; return nil })
+		chunks[i], _ = c.Next(t.Context())
+		chunks[i].Encoded(hub.WebSocketFrames, func(*hub.Chunk) []byte { builds++; return nil })
 	}
-	if lots[0] != lots[1] || builds != 1 {
-		t.Errorf("two cursors got %p and %p, encoded %d times", lots[0], lots[1], builds)
+	if chunks[0] != chunks[1] || builds != 1 {
+		t.Errorf("two cursors got %p and %p, encoded %d times", chunks[0], chunks[1], builds)
 	}
 }
 

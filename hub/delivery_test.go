@@ -37,7 +37,7 @@ func (o *owner) wants(e *jobs.Event) (wanted, all bool) {
 	return wanted, all
 }
 
-// check compares a lot with what the subscriptions select of the passed part of the
+// check compares a chunk with what the subscriptions select of the passed part of the
 // log. Progress may be left out if there is newer progress of its job.
 func (o *owner) check(before uint64, events []*hub.Event) error {
 	after := o.cursor.Seq()
@@ -74,29 +74,29 @@ func (o *owner) replaced(old *jobs.Event) bool {
 // step calls Next once.
 func (o *owner) step(ctx context.Context) (more bool, err error) {
 	before := o.cursor.Seq()
-	lot, err := o.cursor.Next(ctx)
+	chunk, err := o.cursor.Next(ctx)
 	if err != nil {
 		return false, err
 	}
-	if lot == nil {
+	if chunk == nil {
 		return false, o.check(before, nil)
 	}
-	return true, o.check(before, lot.Events)
+	return true, o.check(before, chunk.Events)
 }
 
 // bring calls Until once.
 func (o *owner) bring(ctx context.Context, seq uint64) error {
 	at := o.cursor.Seq()
-	err := o.cursor.Until(ctx, seq, func(lot *hub.Lot) error {
-		for _, e := range lot.Events {
-			if e.Seq <= at || e.Seq > lot.To {
-				return fmt.Errorf("%d lies outside of (%d, %d]", e.Seq, at, lot.To)
+	err := o.cursor.ReadUntil(ctx, seq, func(chunk *hub.Chunk) error {
+		for _, e := range chunk.Events {
+			if e.Seq <= at || e.Seq > chunk.To {
+				return fmt.Errorf("%d lies outside of (%d, %d]", e.Seq, at, chunk.To)
 			}
 		}
 		before := at
-		at = lot.To
-		o.got += len(lot.Events)
-		given := lot.Events
+		at = chunk.To
+		o.got += len(chunk.Events)
+		given := chunk.Events
 		for _, e := range o.log.span(before, at) {
 			wanted, all := o.wants(e)
 			if len(given) > 0 && given[0].Seq == e.Seq && wanted {
@@ -125,7 +125,7 @@ func (o *owner) finish(ctx context.Context, head uint64) error {
 		if err != nil {
 			return err
 		}
-		if before := o.cursor.Seq(); !more && o.cursor.Settle() < head {
+		if before := o.cursor.Seq(); !more && o.cursor.SkipUnmatched() < head {
 			select {
 			case <-o.cursor.woken:
 			case <-ctx.Done():
@@ -188,7 +188,7 @@ func TestCursorGivesEachSelectedEventOnceAndInOrder(t *testing.T) {
 						<-over
 						writer.Wait()
 						head := log.Head().Seq
-						if err := h.Reach(t.Context(), head); err != nil {
+						if err := h.WaitFor(t.Context(), head); err != nil {
 							t.Error(err)
 							return
 						}
@@ -246,7 +246,7 @@ func (o *owner) wander(ctx context.Context, r *rand.Rand, steps int) error {
 			o.cursor.Suspend()
 		case n == 11:
 			before := o.cursor.Seq()
-			o.cursor.Settle()
+			o.cursor.SkipUnmatched()
 			if err := o.check(before, nil); err != nil {
 				return fmt.Errorf("settled: %w", err)
 			}
@@ -284,15 +284,15 @@ func TestWakeIsNeverLost(t *testing.T) {
 							return
 						}
 						for {
-							lot, err := c.Next(t.Context())
+							chunk, err := c.Next(t.Context())
 							if err != nil {
 								t.Error(err)
 								return
 							}
-							if lot == nil {
+							if chunk == nil {
 								break
 							}
-							got += len(lot.Events)
+							got += len(chunk.Events)
 						}
 					}
 				})

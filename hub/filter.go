@@ -16,7 +16,8 @@ type Filter struct {
 	All    bool
 }
 
-// topic is what is indexed by; the zero topic is everything of a tenant.
+// topic is a key of the index from events to listeners. Without kind it is all events of a
+// tenant.
 type topic struct {
 	tenant string
 	kind   topicKind
@@ -49,9 +50,9 @@ func (f Filter) topic() topic {
 }
 
 // Match reports whether the filter selects an event.
-func (f Filter) Match(e *jobs.Event) bool { return f.topic().has(e) }
+func (f Filter) Match(e *jobs.Event) bool { return f.topic().matches(e) }
 
-func (t topic) has(e *jobs.Event) bool {
+func (t topic) matches(e *jobs.Event) bool {
 	if e.Tenant != t.tenant {
 		return false
 	}
@@ -68,7 +69,7 @@ func (t topic) has(e *jobs.Event) bool {
 	return true
 }
 
-// topicsOf gives each topic of an event to yield, until it returns false.
+// topicsOf calls yield with each topic of an event, until it returns false.
 func topicsOf(e *jobs.Event, yield func(topic) bool) {
 	if !yield(topic{tenant: e.Tenant}) || !yield(topic{tenant: e.Tenant, kind: topicQueue, name: e.Queue}) {
 		return
@@ -89,22 +90,22 @@ type ProgressMode uint8
 
 const (
 	ProgressNone   ProgressMode = iota
-	ProgressLatest              // newer ones may replace older ones
+	ProgressLatest              // newer events may replace older ones
 	ProgressAll
 )
 
-// Subscription is a filter, and how much of what it selects is wanted.
+// Subscription is a filter, and which of the selected progress events are wanted.
 type Subscription struct {
 	Filter
 	Progress ProgressMode
 }
 
-// selection is what one or several subscriptions select together. The modes of more
-// than one are held by topic, so that a thousand cost an event no more than a few.
+// selection is what one or several subscriptions select together. Several are indexed by
+// topic, so that matching an event costs the same for a thousand as for a few.
 type selection struct {
-	one  topic
-	mode ProgressMode
-	many map[topic]ProgressMode // in place of one, if not nil
+	one   topic
+	mode  ProgressMode
+	modes map[topic]ProgressMode // if not nil, used instead of one
 }
 
 func selectionOf(subs map[string]Subscription) *selection {
@@ -115,29 +116,29 @@ func selectionOf(subs map[string]Subscription) *selection {
 		}
 		return s
 	}
-	s.many = make(map[topic]ProgressMode, len(subs))
+	s.modes = make(map[topic]ProgressMode, len(subs))
 	for _, sub := range subs {
-		s.many[sub.topic()] = max(s.many[sub.topic()], sub.Progress)
+		s.modes[sub.topic()] = max(s.modes[sub.topic()], sub.Progress)
 	}
 	return s
 }
 
 // job is the one job that is selected, or zero.
 func (s *selection) job() jobs.ID {
-	if s.many == nil {
+	if s.modes == nil {
 		return s.one.job
 	}
 	return jobs.ID{}
 }
 
-// progress is how much of an event's job's progress is wanted; false if the event is
-// not selected at all.
+// progress is the mode for progress events of the event's job; false if the event is not
+// selected.
 func (s *selection) progress(e *jobs.Event) (mode ProgressMode, ok bool) {
-	if s.many == nil {
-		return s.mode, s.one.has(e)
+	if s.modes == nil {
+		return s.mode, s.one.matches(e)
 	}
 	for t := range func(yield func(topic) bool) { topicsOf(e, yield) } {
-		if m, found := s.many[t]; found {
+		if m, found := s.modes[t]; found {
 			mode, ok = max(mode, m), true
 		}
 	}
@@ -149,15 +150,16 @@ func (s *selection) selects(e *jobs.Event) bool {
 	return ok && (e.Type != jobs.JobProgress || mode != ProgressNone)
 }
 
-// latest drops progress that newer progress in the same lot replaces. It works in place.
-func (s *selection) latest(events []*Event) []*Event {
+// mergeProgress drops progress that newer progress in the same slice replaces. It works in
+// place.
+func (s *selection) mergeProgress(events []*Event) []*Event {
 	count := 0
 	for _, e := range events {
 		if e.Type == jobs.JobProgress {
 			count++
 		}
 	}
-	if count < 2 || (s.many == nil && s.mode == ProgressAll) {
+	if count < 2 || (s.modes == nil && s.mode == ProgressAll) {
 		return events
 	}
 	newer := make(map[jobs.ID]bool, count)

@@ -5,11 +5,12 @@
 //   - Every event that matches reaches a Cursor once and in the order of the log. There
 //     is one way: the hub reads the store's log, cursors read the hub's ring of recent
 //     events, and behind the ring the log itself. Live and replay are the same read.
-//   - A cursor that is not read costs nothing but its place: memory is bounded by the
-//     ring, whoever is slow. If the log was trimmed past a cursor, its owner is told.
-//   - An event costs only the cursors it matches.
+//   - A slow cursor costs nothing but its position: memory is bounded by the ring. If the log
+//     was trimmed past a cursor, Next fails with jobs.ErrTrimmed.
+//   - Handling an event costs time only for the cursors that it matches.
 //
-// Nothing calls upward: the owner of a cursor waits on Wake and then asks Next.
+// The hub calls nothing of its users but wake functions: the owner of a cursor is woken and
+// then calls Next.
 package hub
 
 import (
@@ -37,57 +38,57 @@ type Options struct {
 	RingBytes int // memory for recent events; 16 MiB
 	Logger    *slog.Logger
 
-	// Pace is the least time between two lots of a subscription that hold nothing but
-	// progress and output; 50 ms, none if negative.
+	// Pace is the least time between two chunks of a subscription that hold only progress and
+	// output; 50 ms if 0, none if negative.
 	Pace time.Duration
 }
 
-// Hub is a reader of one log. It has one goroutine that reads, one for each processor
-// that wakes cursors, and one for each view that is watched.
+// Hub is a reader of one log. It has one goroutine that reads the log, one for each processor
+// that wakes cursors, and one for each view with viewers.
 type Hub struct {
-	log    *slog.Logger
-	source Log
-	render Renderer // set by Draw before the first View
-	limit  int
-	pace   time.Duration
-	Meter  Meter
-	Times  Latencies
-	Stats  Stats
+	log       *slog.Logger
+	source    Log
+	render    Renderer // set by SetRenderer before the first View
+	limit     int
+	pace      time.Duration
+	Meter     Meter
+	Latencies Latencies
+	Stats     Stats
 
 	background context.Context
 	stop       context.CancelFunc
 	loops      sync.WaitGroup
-	workers    workers
+	wakers     wakers
 
 	mu      sync.RWMutex // protects the fields below
 	ring    []*Event     // consecutive, the newest last
 	bytes   int
 	seq     uint64 // of the newest event that was followed
 	topics  map[topic]map[listener]struct{}
-	feeds   map[Subscription]*feed // the shared ones
-	touched []*feed                // those that heard an event of the round that is followed
-	grown   chan struct{}          // closed and replaced when seq rises
+	streams map[Subscription]*stream // the shared ones
+	dirty   []*stream                // streams with new events of the read that is being handled
+	grown   chan struct{}            // closed and replaced when seq rises
 	views   map[string]*view
 }
 
-// listener is told of the events of its topics, while Hub.mu is held.
-type listener interface{ hear(e *Event) }
+// listener is notified of the events of its topics, while Hub.mu is held.
+type listener interface{ notify(e *Event) }
 
 // Stats counts what the hub did since it started.
 type Stats struct {
 	Events   atomic.Int64 // followed
-	Lots     atomic.Int64 // cut for all who share a subscription
+	Chunks   atomic.Int64 // cut for all cursors that share a subscription
 	Merged   atomic.Int64 // progress that newer progress replaced
-	CatchUps atomic.Int64 // lots read for one cursor that was behind
-	Renders  atomic.Int64 // of views, each for all who watch
-	Encoded  atomic.Int64 // forms of patches, each for all who are sent the same
+	CatchUps atomic.Int64 // chunks read for one cursor that was behind
+	Renders  atomic.Int64 // of views, each for all viewers
+	Encoded  atomic.Int64 // of patches, each for all viewers that get the same bytes
 }
 
 // New starts a hub. It has caught up with the log when it returns.
 func New(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{source: o.Log, log: o.Logger, limit: o.RingBytes, pace: o.Pace, topics: map[topic]map[listener]struct{}{},
-		feeds: map[Subscription]*feed{}, grown: make(chan struct{}), views: map[string]*view{}}
-	h.workers.init()
+		streams: map[Subscription]*stream{}, grown: make(chan struct{}), views: map[string]*view{}}
+	h.wakers.init()
 	if h.limit == 0 {
 		h.limit = 16 << 20
 	}
@@ -114,7 +115,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 	h.background, h.stop = context.WithCancel(context.Background())
 	h.loops.Go(h.run)
 	for range runtime.GOMAXPROCS(0) {
-		h.loops.Go(h.workers.run)
+		h.loops.Go(h.wakers.run)
 	}
 	return h, nil
 }
@@ -122,7 +123,7 @@ func New(ctx context.Context, o Options) (*Hub, error) {
 // Close ends the hub's goroutines.
 func (h *Hub) Close() {
 	h.stop()
-	h.workers.close()
+	h.wakers.close()
 	h.loops.Wait()
 }
 
@@ -136,8 +137,8 @@ func (h *Hub) Position() jobs.Position {
 	return jobs.Position{Epoch: h.source.Head().Epoch, Seq: h.seq}
 }
 
-// Reach waits until the hub has followed the log up to seq.
-func (h *Hub) Reach(ctx context.Context, seq uint64) error {
+// WaitFor waits until the hub has followed the log up to seq.
+func (h *Hub) WaitFor(ctx context.Context, seq uint64) error {
 	for {
 		h.mu.RLock()
 		at, grown := h.seq, h.grown
@@ -161,7 +162,7 @@ func (h *Hub) run() {
 		}
 		if errors.Is(err, jobs.ErrTrimmed) {
 			h.log.Warn("the log was trimmed before it was read", "after", h.seq)
-			h.leap()
+			h.skipTrimmed()
 			continue
 		}
 		if err != nil && h.background.Err() == nil {
@@ -174,7 +175,7 @@ func (h *Hub) run() {
 	}
 }
 
-// follow takes in what the log holds behind seq. Only the hub's goroutine calls it.
+// follow reads the next events of the log. Only the hub's goroutine calls it.
 func (h *Hub) follow(ctx context.Context) error {
 	events, err := h.source.Read(ctx, jobs.ReadQuery{After: h.seq})
 	if err != nil || len(events) == 0 {
@@ -186,14 +187,14 @@ func (h *Hub) follow(ctx context.Context) error {
 	defer h.mu.Unlock()
 	h.Stats.Events.Add(int64(len(events)))
 	for i, e := range events {
-		added[i].Event, added[i].epoch, added[i].seen = e, epoch, now
+		added[i].Event, added[i].epoch, added[i].readAt = e, epoch, now
 		h.ring = append(h.ring, &added[i])
 		h.bytes += 2 * e.Size() // the event and, in time, its JSON
 		h.Meter.count(e)
-		h.Times.count(e)
+		h.Latencies.count(e)
 		for t := range func(yield func(topic) bool) { topicsOf(e, yield) } {
 			for l := range h.topics[t] {
-				l.hear(&added[i])
+				l.notify(&added[i])
 			}
 		}
 	}
@@ -204,51 +205,50 @@ func (h *Hub) follow(ctx context.Context) error {
 	}
 	clear(h.ring[:drop])
 	h.ring = h.ring[drop:]
-	h.grewLocked(events[len(events)-1].Seq, now)
+	h.advanceLocked(events[len(events)-1].Seq, now)
 	return nil
 }
 
-// grewLocked notes how far the log was followed, and wakes those whom it concerns.
-func (h *Hub) grewLocked(seq uint64, now time.Time) {
+// advanceLocked sets how far the log was followed, and wakes the streams with new events.
+func (h *Hub) advanceLocked(seq uint64, now time.Time) {
 	h.seq = seq
-	for i, f := range h.touched {
+	for i, f := range h.dirty {
 		f.mu.Lock()
-		f.touched = false
-		f.dueLocked(now)
+		f.dirty = false
+		f.wakeIfDueLocked(now)
 		f.mu.Unlock()
-		h.touched[i] = nil
+		h.dirty[i] = nil
 	}
-	h.touched = h.touched[:0]
+	h.dirty = h.dirty[:0]
 	close(h.grown)
 	h.grown = make(chan struct{})
 }
 
-// leap goes on behind a part of the log that was trimmed before the hub had read it.
-// All cursors are woken, so that they find out that they missed something. Only the
-// hub's goroutine calls it.
-func (h *Hub) leap() {
+// skipTrimmed continues at the head after events were trimmed before the hub had read them.
+// All cursors are woken, so that they notice the gap. Only the hub's goroutine calls it.
+func (h *Hub) skipTrimmed() {
 	head := h.source.Head().Seq
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, listeners := range h.topics {
 		for l := range listeners {
 			switch l := l.(type) {
-			case *feed:
+			case *stream:
 				l.mu.Lock()
 				l.resetLocked(head)
-				if !l.touched {
-					l.touched = true
-					h.touched = append(h.touched, l)
+				if !l.dirty {
+					l.dirty = true
+					h.dirty = append(h.dirty, l)
 				}
 				l.mu.Unlock()
 			case *Signal:
-				l.hear(nil)
+				l.notify(nil)
 			}
 		}
 	}
 	clear(h.ring)
 	h.ring, h.bytes = nil, 0
-	h.grewLocked(head, time.Now())
+	h.advanceLocked(head, time.Now())
 }
 
 func (h *Hub) listenLocked(t topic, l listener) {
@@ -264,40 +264,40 @@ func (h *Hub) unlistenLocked(t topic, l listener) {
 	}
 }
 
-// feedLocked finds or makes the feed of some subscriptions.
-func (h *Hub) feedLocked(subs map[string]Subscription) *feed {
-	f := &feed{hub: h, wants: selectionOf(subs), shared: len(subs) == 1, seq: h.seq, base: h.seq}
+// streamLocked finds or makes the stream of some subscriptions.
+func (h *Hub) streamLocked(subs map[string]Subscription) *stream {
+	f := &stream{hub: h, selection: selectionOf(subs), shared: len(subs) == 1, seq: h.seq, base: h.seq}
 	for _, s := range subs {
 		if f.shared {
-			if found := h.feeds[s]; found != nil {
+			if found := h.streams[s]; found != nil {
 				return found
 			}
 			f.key = s
-			h.feeds[s] = f
+			h.streams[s] = f
 		}
 		h.listenLocked(s.topic(), f)
 	}
 	return f
 }
 
-// dropLocked ends a feed without members.
-func (h *Hub) dropLocked(f *feed) {
+// removeStreamLocked removes a stream that has no members.
+func (h *Hub) removeStreamLocked(f *stream) {
 	if f.shared {
-		delete(h.feeds, f.key)
+		delete(h.streams, f.key)
 		h.unlistenLocked(f.key.topic(), f)
 		return
 	}
-	for t := range f.wants.many {
+	for t := range f.selection.modes {
 		h.unlistenLocked(t, f)
 	}
 }
 
-// Watchers is how many cursors watch with just this filter's topic, or among others.
+// Watchers is how many cursors have a subscription to this filter's topic.
 func (h *Hub) Watchers(f Filter) (n int) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for l := range h.topics[f.topic()] {
-		if f, ok := l.(*feed); ok {
+		if f, ok := l.(*stream); ok {
 			f.mu.Lock()
 			for _, s := range f.shards {
 				n += len(s.members)

@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	maxTracked = 30_000 // jobs that wait, and as many that run, whose times are taken; further ones are left out (see tracked)
+	maxTracked = 30_000 // waiting jobs, and as many running ones, whose times are measured; others are left out (see tracked)
 	maxTimed   = 128    // tenants, some 73 KiB each, and four times as many queues, 13 KiB each
-	steps      = 27     // of a histogram: its last one begins at 2^26 ms, some 18 hours
+	steps      = 27     // of a histogram: the last one begins at 2^26 ms, about 18 hours
 )
 
 // Latencies measures how long jobs wait and run from their events: a histogram for each
 // tenant and bucket, as a Meter has them.
 type Latencies struct {
 	mu      sync.Mutex // protects the fields below
-	tenants map[string]*rings[latencies]
-	queues  map[meterKey]*ring[latencies] // by the minute
+	tenants map[string]*seriesSet[latencies]
+	queues  map[meterKey]*timeSeries[latencies] // by the minute
 	waits   tracked
 	runs    tracked
 }
@@ -40,10 +40,10 @@ func (l *Latencies) count(e *jobs.Event) {
 	defer l.mu.Unlock()
 	if l.tenants == nil {
 		l.waits, l.runs = newTracked(), newTracked()
-		l.tenants, l.queues = map[string]*rings[latencies]{}, map[meterKey]*ring[latencies]{}
+		l.tenants, l.queues = map[string]*seriesSet[latencies]{}, map[meterKey]*timeSeries[latencies]{}
 	}
-	queued, waited := l.waits.take(e.Job)
-	began, ran := l.runs.take(e.Job)
+	queued, waited := l.waits.remove(e.Job)
+	began, ran := l.runs.remove(e.Job)
 	started := e.Type == jobs.JobStarted
 	switch {
 	case started:
@@ -57,25 +57,25 @@ func (l *Latencies) count(e *jobs.Event) {
 		count = func(t *latencies) { t.wait.add(e.At.Sub(queued)) }
 	case ran && !started:
 		count = func(t *latencies) { t.run.add(e.At.Sub(began)) }
-	default: // what never started has no wait
+	default: // a job that never started has no wait
 		return
 	}
 	t := l.tenants[e.Tenant]
 	if t == nil {
-		makeRoom(l.tenants, maxTimed, (*rings[latencies]).quietSince)
-		t = newRings[latencies](e.At)
+		evictQuietest(l.tenants, maxTimed, (*seriesSet[latencies]).lastActive)
+		t = newSeriesSet[latencies](e.At)
 		l.tenants[e.Tenant] = t
 	}
-	t.each(e.At, count)
+	t.update(e.At, count)
 	k := meterKey{e.Tenant, e.Queue}
 	q := l.queues[k]
 	if q == nil {
-		makeRoom(l.queues, 4*maxTimed, (*ring[latencies]).quietSince)
-		q = newRing[latencies](e.At, Minutes)
+		evictQuietest(l.queues, 4*maxTimed, (*timeSeries[latencies]).lastActive)
+		q = newTimeSeries[latencies](e.At, Minutes)
 		l.queues[k] = q
 	}
-	q.roll(e.At)
-	count(q.back(0))
+	q.advance(e.At)
+	count(q.nthNewest(0))
 }
 
 func (h *histogram) add(d time.Duration) {
@@ -94,26 +94,27 @@ func (l *Latencies) Series(tenant string, r Resolution, merge int, now time.Time
 	if t := l.tenants[tenant]; t != nil {
 		return quantiles(&t[r], merge, now)
 	}
-	return quantiles(newRing[latencies](now, r), merge, now)
+	return quantiles(newTimeSeries[latencies](now, r), merge, now)
 }
 
-// OfQueue returns the quantiles of a queue for each minute of the last hour.
+// OfQueue returns the quantiles of a queue for each minute of the last hour, the oldest
+// first.
 func (l *Latencies) OfQueue(tenant, queue string, now time.Time) []Quantiles {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if q := l.queues[meterKey{tenant, queue}]; q != nil {
 		return quantiles(q, 1, now)
 	}
-	return quantiles(newRing[latencies](now, Minutes), 1, now)
+	return quantiles(newTimeSeries[latencies](now, Minutes), 1, now)
 }
 
-func quantiles(of *ring[latencies], merge int, now time.Time) []Quantiles {
-	of = of.at(now)
+func quantiles(of *timeSeries[latencies], merge int, now time.Time) []Quantiles {
+	of = of.asOf(now)
 	out := make([]Quantiles, of.of.Buckets()/merge)
 	for i := range out {
 		var wait, run histogram
 		for k := range merge {
-			at := of.back((len(out)-1-i)*merge + k)
+			at := of.nthNewest((len(out)-1-i)*merge + k)
 			wait.merge(&at.wait)
 			run.merge(&at.run)
 		}
@@ -128,7 +129,8 @@ func (h *histogram) merge(o *histogram) {
 	}
 }
 
-// quantile reads between the limits of the step in which it falls.
+// quantile interpolates within the step that holds the quantile; -1 if the histogram is
+// empty.
 func (h *histogram) quantile(q float64) time.Duration {
 	var total float64
 	for _, n := range h {

@@ -169,7 +169,7 @@ func open(t *testing.T, l hub.Log, ringBytes int) *hub.Hub {
 
 func reach(t *testing.T, h *hub.Hub, seq uint64) {
 	t.Helper()
-	if err := h.Reach(t.Context(), seq); err != nil {
+	if err := h.WaitFor(t.Context(), seq); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -193,7 +193,7 @@ func newCursor(h *hub.Hub) *cursor {
 // upTo is what a cursor gives when it is brought to a position, by seq.
 func upTo(t *testing.T, c *cursor, seq uint64) (seqs []uint64) {
 	t.Helper()
-	if err := c.Until(t.Context(), seq, func(lot *hub.Lot) error { seqs = append(seqs, seqsOf(lot)...); return nil }); err != nil {
+	if err := c.ReadUntil(t.Context(), seq, func(chunk *hub.Chunk) error { seqs = append(seqs, seqsOf(chunk)...); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return seqs
@@ -203,15 +203,15 @@ func upTo(t *testing.T, c *cursor, seq uint64) (seqs []uint64) {
 func live(t *testing.T, c *cursor, seq uint64) (seqs []uint64) {
 	t.Helper()
 	for {
-		lot, err := c.Next(t.Context())
+		chunk, err := c.Next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		seqs = append(seqs, seqsOf(lot)...)
-		if lot != nil {
+		seqs = append(seqs, seqsOf(chunk)...)
+		if chunk != nil {
 			continue
 		}
-		if c.Settle() >= seq {
+		if c.SkipUnmatched() >= seq {
 			return seqs
 		}
 		select {
@@ -222,9 +222,9 @@ func live(t *testing.T, c *cursor, seq uint64) (seqs []uint64) {
 	}
 }
 
-func seqsOf(lot *hub.Lot) (seqs []uint64) {
-	if lot != nil {
-		for _, e := range lot.Events {
+func seqsOf(chunk *hub.Chunk) (seqs []uint64) {
+	if chunk != nil {
+		for _, e := range chunk.Events {
 			seqs = append(seqs, e.Seq)
 		}
 	}

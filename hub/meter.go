@@ -13,7 +13,7 @@ const (
 	// Buckets is how many of that width a Meter keeps: 15 minutes.
 	Buckets      = 180
 	meterBacklog = 50_000 // events read at the start so that rates survive a restart
-	maxSeries    = 1_024  // queues and tenants that are counted, some 8 KiB each; the quietest make room
+	maxSeries    = 1_024  // queues and tenants that are counted, about 8 KiB each; beyond that the quietest are dropped
 )
 
 // Bucket counts what happened in one step of time.
@@ -24,9 +24,9 @@ type Bucket struct {
 // Meter counts jobs per queue, and of all queues of a tenant, from their events: over 15
 // minutes, an hour and a day, the more coarsely the longer.
 type Meter struct {
-	mu     sync.Mutex // protects the fields below
-	series map[meterKey]*rings[Bucket]
-	forgot bool // a series made room for another
+	mu      sync.Mutex // protects the fields below
+	series  map[meterKey]*seriesSet[Bucket]
+	evicted bool // a series was dropped
 }
 
 // meterKey is a queue of a tenant; without a name it is all of them.
@@ -47,41 +47,40 @@ func (m *Meter) count(e *jobs.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, k := range [...]meterKey{{e.Tenant, ""}, {e.Tenant, e.Queue}} {
-		m.ofLocked(k, e.At).each(e.At, func(at *Bucket) {
+		m.ofLocked(k, e.At).update(e.At, func(at *Bucket) {
 			at.In, at.Done, at.Failed = at.In+b.In, at.Done+b.Done, at.Failed+b.Failed
 		})
 	}
 }
 
 // ofLocked is the series of a key, which may have to begin.
-func (m *Meter) ofLocked(k meterKey, at time.Time) *rings[Bucket] {
+func (m *Meter) ofLocked(k meterKey, at time.Time) *seriesSet[Bucket] {
 	s := m.series[k]
 	if s == nil {
 		if m.series == nil {
-			m.series = map[meterKey]*rings[Bucket]{}
+			m.series = map[meterKey]*seriesSet[Bucket]{}
 		}
-		m.forgot = makeRoom(m.series, maxSeries, (*rings[Bucket]).quietSince) || m.forgot
-		s = newRings[Bucket](at)
+		m.evicted = evictQuietest(m.series, maxSeries, (*seriesSet[Bucket]).lastActive) || m.evicted
+		s = newSeriesSet[Bucket](at)
 		m.series[k] = s
 	}
 	return s
 }
 
 // Series returns the buckets of a queue, the oldest first; the last one is still
-// filling. An empty queue name means all of the tenant. It is nil where nothing is known,
-// because others were busier.
+// filling. An empty queue name means all of the tenant. It is nil if the series was dropped.
 func (m *Meter) Series(tenant, queue string, r Resolution, now time.Time) []Bucket {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.series[meterKey{tenant, queue}]
-	if s == nil && m.forgot {
+	if s == nil && m.evicted {
 		return nil
 	}
 	out := make([]Bucket, r.Buckets())
 	if s != nil {
-		of := s[r].at(now)
+		of := s[r].asOf(now)
 		for i := range out {
-			out[len(out)-1-i] = *of.back(i)
+			out[len(out)-1-i] = *of.nthNewest(i)
 		}
 	}
 	return out
@@ -90,8 +89,8 @@ func (m *Meter) Series(tenant, queue string, r Resolution, now time.Time) []Buck
 // Rates are averages per second over the last 60 seconds.
 type Rates struct{ In, Out, Failed float64 }
 
-// RatesOf sums up the last 12 full buckets of a fine series; of one that is nil nothing
-// is known.
+// RatesOf averages the last 12 full buckets of a fine series; known is false for a nil
+// series.
 func RatesOf(series []Bucket) (r Rates, known bool) {
 	const n = 12
 	if len(series) <= n {

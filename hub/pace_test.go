@@ -33,14 +33,14 @@ func given(t *testing.T, c *cursor) (seqs []uint64) {
 	t.Helper()
 	synctest.Wait()
 	for {
-		lot, err := c.Next(t.Context())
+		chunk, err := c.Next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if lot == nil {
+		if chunk == nil {
 			return seqs
 		}
-		seqs = append(seqs, seqsOf(lot)...)
+		seqs = append(seqs, seqsOf(chunk)...)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 func replayed(h *hub.Hub, s hub.Subscription, after, upTo uint64) (seqs []uint64, err error) {
-	err = h.Replay(context.Background(), s, after, upTo, func(lot *hub.Lot) error {
-		seqs = append(seqs, seqsOf(lot)...)
+	err = h.Replay(context.Background(), s, after, upTo, func(chunk *hub.Chunk) error {
+		seqs = append(seqs, seqsOf(chunk)...)
 		return nil
 	})
 	return seqs, err
@@ -98,7 +98,7 @@ func TestReplayEndsWithItsReader(t *testing.T) {
 	reach(t, h, 5000)
 	enough := errors.New("enough")
 	calls := 0
-	err := h.Replay(t.Context(), toAll(hub.ProgressAll), 0, 5000, func(*hub.Lot) error { calls++; return enough })
+	err := h.Replay(t.Context(), toAll(hub.ProgressAll), 0, 5000, func(*hub.Chunk) error { calls++; return enough })
 	if !errors.Is(err, enough) || calls != 1 {
 		t.Errorf("got %v after %d calls, want the reader's error after the first", err, calls)
 	}
@@ -109,14 +109,14 @@ func TestReach(t *testing.T) {
 	h := open(t, log, 0)
 	reach(t, h, 0)
 	done := make(chan error)
-	go func() { done <- h.Reach(t.Context(), 3) }()
+	go func() { done <- h.WaitFor(t.Context(), 3) }()
 	log.commit(event(1, jobs.JobOutput))
 	log.commit(event(1, jobs.JobOutput), event(1, jobs.JobOutput))
 	if err := <-done; err != nil || h.Position() != (jobs.Position{Epoch: "e1", Seq: 3}) {
 		t.Errorf("got %v at %v", err, h.Position())
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { done <- h.Reach(ctx, 4) }()
+	go func() { done <- h.WaitFor(ctx, 4) }()
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that it was cancelled", err)

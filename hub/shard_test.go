@@ -44,8 +44,8 @@ func TestNewShardDuringASweep(t *testing.T) {
 		close(release)
 		synctest.Wait()
 		if !late.awake() {
-			lot, err := late.Next(t.Context())
-			t.Errorf("not woken for %d; Next has %v and %v", head, seqsOf(lot), err)
+			chunk, err := late.Next(t.Context())
+			t.Errorf("not woken for %d; Next has %v and %v", head, seqsOf(chunk), err)
 		}
 		defer h.Close()
 	})

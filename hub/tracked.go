@@ -7,8 +7,8 @@ import (
 )
 
 // tracked holds since when jobs wait, or run. It has maxTracked places, and shares them so
-// that whoever has many jobs leaves some for others: a tenant holds at most as many as are
-// still free, and a queue at most as many as its tenant may still take.
+// that a tenant with many jobs leaves some for others: a tenant holds at most as many as are
+// still free, and a queue at most as many as its tenant could still take.
 type tracked struct {
 	jobs    map[jobs.ID]trackedJob
 	tenants map[string]int // places that they hold
@@ -36,8 +36,8 @@ func (t *tracked) add(e *jobs.Event) {
 	t.queues[queue]++
 }
 
-// take ends to track a job, and returns since when it was.
-func (t *tracked) take(id jobs.ID) (since time.Time, ok bool) {
+// remove stops tracking a job, and returns since when it waited or ran.
+func (t *tracked) remove(id jobs.ID) (since time.Time, ok bool) {
 	j, ok := t.jobs[id]
 	if !ok {
 		return since, false

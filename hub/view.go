@@ -8,7 +8,6 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	"jobhub/jobs"
@@ -20,28 +19,28 @@ type Fragment struct {
 	HTML []byte
 }
 
-// Renderer renders a view of that name, as of the hub's position. last is what the
-// rendering before it left in Rendered.Memory; nil at first.
+// Renderer renders the view of that name, as of the hub's position. last is Rendered.Memory
+// of the rendering before; nil at first.
 type Renderer func(ctx context.Context, name string, last any) (Rendered, error)
 
 // Rendered is a view in one state.
 type Rendered struct {
-	Filter    Filter // whose events change it
+	Filter    Filter // the events that change it
 	Fragments []Fragment
-	Again     time.Duration // render once more after this, also without an event; 0 if not needed
-	Memory    any           // for the next rendering, which thus need not read all again
+	Again     time.Duration // render again after this time, also without an event; 0 for no
+	Memory    any           // passed to the next rendering, so that it need not read everything again
 }
 
-// renderPause is the least time between two renderings of a view, and renderShare how
-// many times longer than a rendering takes it is: a view that costs much must not take more
-// than a tenth of a processor, however much happens. A pause ends after renderRest.
+// After a rendering, a view pauses for renderPause, or renderPauseFactor times as long as the
+// rendering took, so that an expensive view takes at most a tenth of a processor. No pause is
+// longer than maxRenderPause.
 const (
-	renderPause = 100 * time.Millisecond
-	renderShare = 9
-	renderRest  = 10 * time.Second
+	renderPause       = 100 * time.Millisecond
+	renderPauseFactor = 9
+	maxRenderPause    = 10 * time.Second
 )
 
-// view is rendered once for all who watch it, while anyone does.
+// view is rendered once for all its viewers, while there are any.
 type view struct {
 	name    string
 	viewers map[*Viewer]struct{} // guarded by Hub.mu
@@ -52,54 +51,22 @@ type view struct {
 	fragments []Fragment
 	whole     *Patch
 	changed   *Patch // of version against the one before
-	over      error  // why nothing more comes; nil while it is drawn
+	err       error  // why it is not rendered any more; nil while it is
 }
 
-// Patch is what brings a view up to date. All who need the same are given the same one.
-type Patch struct {
-	Fragments []Fragment
-	Seq       uint64    // the position they show
-	At        time.Time // when they were read
-
-	stats  *Stats
-	mu     sync.Mutex        // protects frames
-	frames map[string][]byte // by key, the first maxFrames
-}
-
-// maxFrames bounds the forms of one patch that are kept.
-const maxFrames = 8
-
-// Encoded returns a form of the patch, which is built once for all who ask with the same key.
-func (p *Patch) Encoded(key string, build func(*Patch) []byte) []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if b, ok := p.frames[key]; ok {
-		return b
-	}
-	b := build(p)
-	p.stats.Encoded.Add(1)
-	if p.frames == nil {
-		p.frames = map[string][]byte{}
-	}
-	if len(p.frames) < maxFrames {
-		p.frames[key] = b
-	}
-	return b
-}
-
-// Viewer watches one view. Its owner is woken and then asks Next.
+// Viewer watches one view. Its owner is woken and then calls Next.
 type Viewer struct {
-	hub  *Hub
-	view *view
-	wake func()
-	seen uint64
+	hub         *Hub
+	view        *view
+	wake        func()
+	seenVersion uint64
 }
 
-// Draw sets what renders the hub's views. Call it once, before the first View.
-func (h *Hub) Draw(r Renderer) { h.render = r }
+// SetRenderer sets the renderer of the hub's views. Call it once, before the first View.
+func (h *Hub) SetRenderer(r Renderer) { h.render = r }
 
-// View begins to watch a view; the whole of it comes first, if it was drawn already.
-// wake is called when Next has something new, and must not wait. Close it after use.
+// View returns a viewer of a view; its first patch is the whole view. wake is called when
+// Next has a new patch, and must not block. Close it after use.
 func (h *Hub) View(name string, wake func()) *Viewer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,24 +75,24 @@ func (h *Hub) View(name string, wake func()) *Viewer {
 		ctx, stop := context.WithCancel(h.background)
 		v = &view{name: name, viewers: map[*Viewer]struct{}{}, stop: stop}
 		h.views[name] = v
-		h.loops.Go(func() { h.draw(ctx, v) })
+		h.loops.Go(func() { h.renderLoop(ctx, v) })
 	}
 	w := &Viewer{hub: h, view: v, wake: wake}
 	v.viewers[w] = struct{}{}
 	return w
 }
 
-// Next returns what changed since the last call, nil if nothing did. Of several states only
-// the newest is given. An error says that what the view is of is gone, and nothing more comes.
+// Next returns the changes since the last call, nil if there are none. States in between are
+// left out. An error says that the subject of the view is gone: there are no further patches.
 func (w *Viewer) Next() (*Patch, error) {
 	w.hub.mu.RLock()
 	defer w.hub.mu.RUnlock()
 	v := w.view
-	before := w.seen
-	w.seen = v.version
+	before := w.seenVersion
+	w.seenVersion = v.version
 	switch {
-	case v.over != nil:
-		return nil, v.over
+	case v.err != nil:
+		return nil, v.err
 	case v.version == before:
 		return nil, nil
 	case v.version == before+1 && before > 0:
@@ -134,7 +101,7 @@ func (w *Viewer) Next() (*Patch, error) {
 	return v.whole, nil
 }
 
-// Viewers is how many watch a view.
+// Viewers is the number of viewers of a view.
 func (h *Hub) Viewers(name string) int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -144,7 +111,7 @@ func (h *Hub) Viewers(name string) int {
 	return 0
 }
 
-// Close ends watching. The last to leave ends the rendering.
+// Close removes the viewer. Without viewers, the view is no longer rendered.
 func (w *Viewer) Close() {
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()
@@ -155,9 +122,9 @@ func (w *Viewer) Close() {
 	}
 }
 
-// draw renders a view at once when it changed, and then at most every renderPause, until
-// nobody watches it or what it is of is gone.
-func (h *Hub) draw(ctx context.Context, v *view) {
+// renderLoop renders a view when it changes, at most every renderPause, until it has no
+// viewers or its subject is gone.
+func (h *Hub) renderLoop(ctx context.Context, v *view) {
 	defer v.stop()
 	var filter Filter
 	var changed <-chan struct{}
@@ -179,13 +146,13 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 		}
 		at, read := h.Position().Seq, time.Now()
 		h.Stats.Renders.Add(1)
-		out, err := h.rendered(ctx, v.name, memory)
-		pause := min(max(renderPause, renderShare*time.Since(read)), renderRest)
+		out, err := h.callRenderer(ctx, v.name, memory)
+		pause := min(max(renderPause, renderPauseFactor*time.Since(read)), maxRenderPause)
 		if ctx.Err() != nil {
 			return
 		}
 		if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
-			h.end(v, err)
+			h.endView(v, err)
 			return
 		}
 		if err != nil {
@@ -193,7 +160,7 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			out.Again = time.Second
 		} else {
 			memory = out.Memory
-			h.show(v, at, read, out.Fragments)
+			h.publish(v, at, read, out.Fragments)
 		}
 		if err == nil && out.Filter != filter {
 			filter = out.Filter
@@ -202,8 +169,8 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 			}
 			signal = h.Signal(filter)
 			changed = signal.C
-			if h.Position().Seq > at { // what came before the signal has to be looked at
-				signal.hear(nil)
+			if h.Position().Seq > at { // events before the signal existed count, too
+				signal.notify(nil)
 			}
 		}
 		again.Stop()
@@ -218,8 +185,9 @@ func (h *Hub) draw(ctx context.Context, v *view) {
 	}
 }
 
-// rendered calls the renderer. A panic, which the data of one job may cause, is an error.
-func (h *Hub) rendered(ctx context.Context, name string, memory any) (out Rendered, err error) {
+// callRenderer calls the renderer and turns a panic into an error: the data of one job may
+// cause one.
+func (h *Hub) callRenderer(ctx context.Context, name string, memory any) (out Rendered, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			out, err = Rendered{}, fmt.Errorf("it panicked: %v\n%s", p, debug.Stack())
@@ -228,10 +196,10 @@ func (h *Hub) rendered(ctx context.Context, name string, memory any) (out Render
 	return h.render(ctx, name, memory)
 }
 
-// end tells all who watch a view that it can't be drawn any more. Who comes later begins anew.
-func (h *Hub) end(v *view, why error) {
+// endView wakes all viewers with the error that ends the view. Later viewers start a new one.
+func (h *Hub) endView(v *view, why error) {
 	h.mu.Lock()
-	v.over = why
+	v.err = why
 	if h.views[v.name] == v {
 		delete(h.views, v.name)
 	}
@@ -242,15 +210,15 @@ func (h *Hub) end(v *view, why error) {
 	}
 }
 
-// show makes a rendering the newest state of a view, if it differs.
-func (h *Hub) show(v *view, seq uint64, read time.Time, fragments []Fragment) {
-	for _, w := range h.change(v, seq, read, fragments) {
+// publish makes a rendering the newest state of a view if it differs, and wakes the viewers.
+func (h *Hub) publish(v *view, seq uint64, read time.Time, fragments []Fragment) {
+	for _, w := range h.replace(v, seq, read, fragments) {
 		w.wake()
 	}
 }
 
-// change returns those who are to be woken.
-func (h *Hub) change(v *view, seq uint64, read time.Time, fragments []Fragment) (viewers []*Viewer) {
+// replace returns the viewers to wake.
+func (h *Hub) replace(v *view, seq uint64, read time.Time, fragments []Fragment) (viewers []*Viewer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := map[string][]byte{}

@@ -38,7 +38,7 @@ func inBubble(t *testing.T, run func(t *testing.T, e *easel)) {
 		}
 		defer h.Close()
 		e.Hub = h
-		h.Draw(e.render)
+		h.SetRenderer(e.render)
 		run(t, e)
 	})
 }

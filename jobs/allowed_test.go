@@ -122,12 +122,12 @@ func TestRetryByAnotherCallerTakesNoCallbacks(t *testing.T) {
 			{"", "", nil, 1},
 		} {
 			old := w.await(w.submit(jobs.Spec{Kind: "k", Caller: test.by, Callbacks: list}).ID)
-			again, err := w.engine.Retry(context.Background(), jobs.DefaultTenant, old.ID, jobs.Again{Caller: test.again, Input: test.input})
+			again, err := w.engine.Retry(context.Background(), jobs.DefaultTenant, old.ID, jobs.RetryOptions{Caller: test.again, Input: test.input})
 			if err != nil {
 				t.Fatal(err)
 			}
 			w.await(again.Job.ID)
-			w.expect("callbacks of a job by "+test.by+" repeated by "+test.again, words(len(again.Job.Callbacks), len(w.told(again.Job.ID))), words(test.want, test.want))
+			w.expect("callbacks of a job by "+test.by+" repeated by "+test.again, words(len(again.Job.Callbacks), len(w.deliveriesOf(again.Job.ID))), words(test.want, test.want))
 			if again.Job.Caller != test.again {
 				t.Errorf("it is in the name of %s", again.Job.Caller)
 			}
@@ -152,8 +152,8 @@ func TestDeliveriesAreRepeatedByOthers(t *testing.T) {
 			}}}, 4)
 		defer w.close(0)
 		j := w.await(w.submit(jobs.Spec{Kind: "k", Caller: "key_a alice", Callbacks: callbacks(t, `[{"url":"https://a.example","secret":"`+secretA+`"}]`)}).ID)
-		delivery := w.await(w.told(j.ID)[0].ID)
-		again, err := w.engine.Retry(context.Background(), jobs.DefaultTenant, delivery.ID, jobs.Again{Caller: "key_b bob"})
+		delivery := w.await(w.deliveriesOf(j.ID)[0].ID)
+		again, err := w.engine.Retry(context.Background(), jobs.DefaultTenant, delivery.ID, jobs.RetryOptions{Caller: "key_b bob"})
 		if err != nil || len(again.Job.Callbacks) != 1 || len(again.Job.Callbacks[0].Secrets) != 1 {
 			t.Errorf("%+v %v", again.Job, err)
 		}

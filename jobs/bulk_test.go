@@ -102,7 +102,7 @@ func TestBulkRetry(t *testing.T) {
 		w.bulk(jobs.Bulk{Action: jobs.RetryAll, Filter: jobs.Filter{States: []jobs.State{jobs.Succeeded}, Kind: "k"}}) // only if it is said
 		synctest.Wait()
 		w.expect("of kind k", w.count(jobs.Filter{Kind: "k"}), 90+60)
-		if _, err := w.engine.Retry(w.Context(), jobs.DefaultTenant, w.bulk(jobs.Bulk{Action: jobs.CancelAll}).ID, jobs.Again{}); err == nil {
+		if _, err := w.engine.Retry(w.Context(), jobs.DefaultTenant, w.bulk(jobs.Bulk{Action: jobs.CancelAll}).ID, jobs.RetryOptions{}); err == nil {
 			w.Error("a bulk job was retried like any other")
 		}
 	})

@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -26,27 +25,22 @@ const (
 	maxCallbackURL  = 2048
 	maxSecrets      = 2               // the new one and the one that it replaces
 	deliveryTimeout = 2 * time.Minute // the handler gives up much earlier
-
-	// What is done at once of a tenant, unless its queue of deliveries has other limits:
-	// deliveries don't take all slots, nor a slow receiver all of theirs.
-	deliveriesAtOnce     = 32
-	deliveriesToReceiver = 8
 )
 
-// Callback is where changes of a job are told: with each event that it names, a delivery
-// is stored in the same commit, a job of kind webhook whose parent is the job.
+// Callback is a URL that receives events of a job. Together with each event that it names, a
+// delivery is stored in the same commit: a job of kind webhook whose parent is the job.
 type Callback struct {
 	URL      string   `json:"url"`
-	Events   []string `json:"events,omitzero"`   // names of event types; if there are none, of the ends of a job
-	Secrets  []Secret `json:"secrets,omitzero"`  // each signs; two while one is replaced
-	Disabled bool     `json:"disabled,omitzero"` // the receiver has said that it is gone
+	Events   []string `json:"events,omitzero"`   // names of event types; if empty, those that end a job
+	Secrets  []Secret `json:"secrets,omitzero"`  // each signs the deliveries; two while one replaces the other
+	Disabled bool     `json:"disabled,omitzero"` // the receiver answered 410 Gone
 
 	DisabledAt time.Time `json:"disabled_at,omitzero"` // when that was
 
-	Queue string `json:"queue,omitzero"` // of a delivery: whose callback this is, if not the job's own
+	Queue string `json:"queue,omitzero"` // of a delivery: the queue whose callback this is; empty if it is the job's own
 }
 
-// wants reports whether an event of that type is to be told.
+// wants reports whether events of that type are sent to the callback.
 func (c *Callback) wants(t EventType) bool {
 	if c.Disabled {
 		return false
@@ -57,8 +51,8 @@ func (c *Callback) wants(t EventType) bool {
 	return slices.Contains(c.Events, t.String())
 }
 
-// often reports whether one job can have several deliveries.
-func (c *Callback) often() bool {
+// severalPerJob reports whether one job can have several deliveries.
+func (c *Callback) severalPerJob() bool {
 	return slices.ContainsFunc(c.Events, func(name string) bool {
 		return name != JobSucceeded.String() && name != JobFailed.String() && name != JobCancelled.String()
 	})
@@ -88,7 +82,7 @@ func (s Secret) Key() ([]byte, error) {
 
 // DecodeCallbacks reads [{"url","events","secret"}], where secret is a text, or a list of
 // two while one replaces the other. Its error is a *Problem that points below pointer.
-// Whether the URLs may be called is not looked at.
+// It does not check whether the URLs may be called.
 func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 	var docs []struct {
 		URL    string    `json:"url"`
@@ -119,7 +113,7 @@ func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 		c := Callback{URL: doc.URL}
 		if doc.Events != nil {
 			if len(*doc.Events) == 0 {
-				return nil, invalid(at+"/events", "must name an event, or be left out for the ends of a job")
+				return nil, invalid(at+"/events", "must name an event; leave it out to get the events that end a job")
 			}
 			for k, name := range *doc.Events {
 				if !slices.Contains(callbackEvents, name) || slices.Contains((*doc.Events)[:k], name) {
@@ -136,7 +130,8 @@ func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 	return list, nil
 }
 
-// callbackEvents are those that can be told: all that change the version of a job.
+// callbackEvents are the events that a callback may name: all that change the version of a
+// job.
 var callbackEvents = func() (names []string) {
 	for t := JobScheduled; t <= JobCancelled; t++ {
 		if t.Lasting() {
@@ -171,74 +166,8 @@ func decodeSecrets(pointer string, data Value) (list []Secret, err error) {
 	return list, nil
 }
 
-// checkCallbacks asks the handler of deliveries whether it would call these URLs.
-func (e *Engine) checkCallbacks(pointer string, list []Callback) error {
-	if len(list) == 0 {
-		return nil
-	}
-	h, ok := e.handler(KindWebhook)
-	if !ok {
-		p := invalid(pointer, "this hub sends no callbacks; leave it out")
-		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
-		return p
-	}
-	for i, c := range list {
-		err := e.check(h, appendDelivery(nil, "", &c, "", Value("null")), Via{})
-		if p, ok := errors.AsType[*Problem](err); ok {
-			at := *p
-			at.Errors = slices.Clone(p.Errors)
-			for k := range at.Errors {
-				at.Errors[k].Pointer = fmt.Sprintf("%s/%d", pointer, i) + strings.TrimPrefix(at.Errors[k].Pointer, "/input")
-			}
-			err = &at
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// SetCallbacks makes list the callbacks of a queue: they are told of its jobs besides
-// those that a job names itself. One whose receiver is gone stays disabled until it is
-// taken off the list, or a delivery to it is retried and accepted.
-func (e *Engine) SetCallbacks(ctx context.Context, tenant, queue string, list []Callback) error {
-	if err := e.checkCallbacks("/callbacks", list); err != nil {
-		return err
-	}
-	if err := e.limitDeliveries(ctx, tenant, len(list)); err != nil {
-		return err
-	}
-	return e.Configure(ctx, tenant, queue, func(s *QueueSettings) error {
-		old := s.Callbacks
-		s.Callbacks = slices.Clone(list)
-		for i := range s.Callbacks {
-			c := &s.Callbacks[i]
-			k := slices.IndexFunc(old, func(o Callback) bool { return o.URL == c.URL })
-			if c.Disabled = k >= 0 && old[k].Disabled; c.Disabled {
-				c.DisabledAt = old[k].DisabledAt
-			}
-		}
-		return nil
-	})
-}
-
-// EnableCallback lets a callback of a queue, whose receiver had said that it is gone, have
-// deliveries again. Those that were not made meanwhile are not made up for. A problem with
-// NotFound if the queue has no such callback.
-func (e *Engine) EnableCallback(ctx context.Context, tenant, queue, url string) error {
-	return e.Configure(ctx, tenant, queue, func(s *QueueSettings) error {
-		i := slices.IndexFunc(s.Callbacks, func(c Callback) bool { return c.URL == url })
-		if i < 0 {
-			return newProblem(NotFound, "No such callback", "The queue %s has no callback of that address any more.", queue)
-		}
-		s.Callbacks[i].enable(true)
-		return nil
-	})
-}
-
-// enable notes whether the receiver wants further deliveries.
-func (c *Callback) enable(on bool) {
+// setEnabled enables or disables the callback.
+func (c *Callback) setEnabled(on bool) {
 	if c.Disabled == !on {
 		return
 	}
@@ -246,21 +175,6 @@ func (c *Callback) enable(on bool) {
 	if !on {
 		c.DisabledAt = time.Now().Truncate(time.Millisecond).UTC()
 	}
-}
-
-// limitDeliveries gives the queue of a tenant's deliveries its limits, before it gets its
-// first job.
-func (e *Engine) limitDeliveries(ctx context.Context, tenant string, callbacks int) error {
-	e.mu.Lock()
-	_, known := e.settings[QueueName{tenant, CallbackQueue}]
-	e.mu.Unlock()
-	if known || callbacks == 0 {
-		return nil
-	}
-	return e.Configure(ctx, tenant, CallbackQueue, func(s *QueueSettings) error {
-		s.Concurrency, s.PerKey = deliveriesAtOnce, deliveriesToReceiver
-		return nil
-	})
 }
 
 // AppendCallbacks appends callbacks as they are shown: without their secrets, and without

@@ -12,25 +12,25 @@ const (
 	maxBatchChanges = 1000
 	maxBatchBytes   = 4 << 20
 	maxPendingBytes = 64 << 20
-	maxRoomWait     = 30 * time.Second // for pending changes to become fewer
-	lazyDelay       = 20 * time.Millisecond
-	fullPause       = 500 * time.Millisecond // between looks for space on a full disk
+	maxPendingWait  = 30 * time.Second // for pending changes to become fewer
+	maxCommitDelay  = 20 * time.Millisecond
+	spaceCheckPause = 500 * time.Millisecond // between looks for space on a full disk
 )
 
-// op is one caller's share of a batch.
+// op is one operation of a caller: a change that is stored in some batch.
 type op struct {
-	change  *Change
-	queue   *QueueChange    // instead of the change
-	doc     *DocumentChange // instead of the change
-	group   *Group          // stored in one batch with the others of it; nil for none
-	into    *committer      // of an op that its group holds
-	lazy    bool            // may wait for company: progress and output
-	told    bool            // its caller can be told that there is no space; others are kept until there is
-	bytes   int             // share of the bounds above
-	prepare func(c *Change) // completes the change as its batch is made up; may be nil
-	taken   bool            // in a batch, so that it can no longer be added to
-	err     error           // the outcome, once done is closed
-	done    chan struct{}
+	change    *Change
+	queue     *QueueChange    // instead of the change
+	document  *DocumentChange // instead of the change
+	group     *Group          // all ops of a group are stored in one batch; nil for none
+	committer *committer      // where its group hands it in
+	canWait   bool            // may wait up to maxCommitDelay for others: progress and output
+	failFast  bool            // fails on a full disk; ops without it are stored once there is space
+	bytes     int             // counts against the limits above
+	prepare   func(c *Change) // completes the change just before it is stored; may be nil
+	inBatch   bool            // its batch is being stored: it can't be extended any more
+	err       error           // the outcome, once done is closed
+	done      chan struct{}
 }
 
 func (o *op) finish(err error) {
@@ -40,57 +40,58 @@ func (o *op) finish(err error) {
 
 func newOp(c *Change) *op {
 	bytes := 256 + len(c.Job.Input) + c.Job.Credentials.size() + len(c.Event.Data)
-	if t := c.Event.Type; t != 0 && t.Lasting() { // each may be told the job as it is then
+	if t := c.Event.Type; t != 0 && t.Lasting() { // each may get a delivery that holds the job
 		bytes += len(c.Job.Callbacks) * min(1024+2*bytes, 2*MaxEventData)
 	}
 	return &op{change: c, bytes: bytes, done: make(chan struct{})}
 }
 
-// committer turns changes into batches: what arrives while a commit is under way
-// makes up the next one, and an idle committer stores at once (group commit by
-// demand). Only changes that nobody waits for are held back, for lazyDelay.
+// committer turns changes into batches (group commit): what arrives while one batch is being
+// stored is the next batch, and an idle committer stores at once. Only changes that nobody
+// waits for are delayed, by up to maxCommitDelay.
 type committer struct {
-	store  Store
-	guard  func(what string, id ID, f func()) error // calls f, and makes an error of a panic
-	claim  func(b *Batch)                           // adds claims to a batch about to be stored
-	follow func(b *Batch)                           // completes a batch about to be stored with what follows from it
-	stored func(b *Batch, err error)                // sees every batch after its ops were answered
-	filled func(err error)                          // told when the disk is full, and with nil when it no longer is
+	store        Store
+	catchPanic   func(what string, id ID, f func()) error // calls f and turns a panic into an error
+	addClaims    func(b *Batch)                           // adds claims to a batch about to be stored
+	addFollowing func(b *Batch)                           // adds to a batch, before it is stored, what follows from its changes
+	afterCommit  func(b *Batch, err error)                // called with every batch after its ops have their outcomes
+	onDiskFull   func(err error)                          // called when the disk is full, and with nil when it no longer is
 
-	wake chan struct{} // has an element when there may be something to do
-	quit chan struct{} // closed when no further op is taken
+	wake chan struct{} // has an element if run should check for work
+	quit chan struct{} // closed by close
 
-	storing sync.Mutex // held from making up a batch until all have heard of its outcome
+	storing sync.Mutex // held while a batch is made, stored and answered
 
-	mu      sync.Mutex // protects the fields below
-	pending []*op
-	bytes   int
-	urgent  bool          // something pending should not wait
-	room    chan struct{} // closed and replaced when those who wait to hand in should look again
-	failed  error         // why nothing can be stored any more; never set again
-	closed  bool          // no further op is taken; what was handed in before is still stored
-	full    error         // why nothing can be stored now
-	resting bool          // until it is looked for space again
-	ending  bool          // nothing is kept any more until there is space
+	mu            sync.Mutex // protects the fields below
+	pending       []*op
+	bytes         int
+	urgent        bool          // something pending must be stored without delay
+	room          chan struct{} // closed and replaced when waiting callers should try again
+	failed        error         // why nothing can be stored any more; set once
+	closed        bool          // further ops are refused; those before are still stored
+	diskFull      error         // why nothing can be stored now; nil if there is space
+	spaceCheckDue bool          // a check for space comes soon; until then nothing is stored
+	ending        bool          // the engine ends: ops are not kept for when there is space
 }
 
 func newCommitter(store Store) *committer {
 	return &committer{store: store, wake: make(chan struct{}, 1), quit: make(chan struct{}), room: make(chan struct{})}
 }
 
-// refusal is why an op was not handed in: nothing of it is stored, and nothing will be.
+// refusal is the error of an op that was not accepted: nothing of it is or will be stored.
 type refusal struct{ error }
 
 func (r refusal) Unwrap() error { return r.error }
 
-// errBusy: what waits to be stored has not become less for maxRoomWait.
+// errBusy: there was no room for the op among the pending ones within maxPendingWait.
 var errBusy = errors.New("too much waits to be stored")
 
-// put hands an op in. It blocks while too much is pending.
+// put enqueues an op. It blocks while too much is pending.
 func (c *committer) put(ctx context.Context, o *op) error { return c.putAll(ctx, []*op{o}) }
 
-// putAll is put for ops that are alike: all of them follow one another. The end of ctx
-// matters only until they are handed in: it is a refusal, as is ErrClosed.
+// putAll enqueues ops of the same settings, directly after one another. If ctx ends before
+// they are enqueued, the error is a refusal; later the end of ctx has no effect. ErrClosed is
+// a refusal, too.
 func (c *committer) putAll(ctx context.Context, ops []*op) error {
 	bytes := 0
 	for _, o := range ops {
@@ -110,22 +111,22 @@ func (c *committer) putAll(ctx context.Context, ops []*op) error {
 			defer c.mu.Unlock()
 			return refusal{ErrClosed}
 		}
-		if c.full != nil && ops[0].told {
+		if c.diskFull != nil && ops[0].failFast {
 			defer c.mu.Unlock()
-			return c.full
+			return c.diskFull
 		}
 		if c.bytes == 0 || c.bytes+bytes <= maxPendingBytes {
 			c.pending = append(c.pending, ops...)
 			c.bytes += bytes
-			c.urgent = c.urgent || !ops[0].lazy
+			c.urgent = c.urgent || !ops[0].canWait
 			c.mu.Unlock()
-			c.kick(false)
+			c.trigger(false)
 			return nil
 		}
 		room := c.room
 		c.mu.Unlock()
-		if late == nil && ops[0].told {
-			timer := time.NewTimer(maxRoomWait)
+		if late == nil && ops[0].failFast {
+			timer := time.NewTimer(maxPendingWait)
 			defer timer.Stop()
 			late = timer.C
 		}
@@ -138,36 +139,37 @@ func (c *committer) putAll(ctx context.Context, ops []*op) error {
 	}
 }
 
-// do hands a change in and waits for its outcome. Once it is in, the end of ctx changes
-// nothing: the change will be stored, and its caller has to know.
+// do enqueues an op, which fails on a full disk, and waits for its outcome. Once it is
+// enqueued, the end of ctx has no effect: the change will be stored, and its caller has to
+// know the outcome.
 func (c *committer) do(ctx context.Context, o *op) error {
-	o.told = true
-	return c.keep(ctx, o)
+	o.failFast = true
+	return c.doWhenSpace(ctx, o)
 }
 
-// keep is do for what has to be stored once there is space, if there is none now.
-func (c *committer) keep(ctx context.Context, o *op) error {
+// doWhenSpace is do for a change that must be stored: on a full disk it waits for space.
+func (c *committer) doWhenSpace(ctx context.Context, o *op) error {
 	if err := c.put(ctx, o); err != nil {
 		return err
 	}
 	return o.wait()
 }
 
-// wait returns the outcome of an op that was handed in. The committer finishes every op:
-// at the latest when the engine ends.
+// wait returns the outcome of an op that was enqueued. The committer finishes every op, at
+// the latest when the engine ends.
 func (o *op) wait() error {
 	<-o.done
 	return o.err
 }
 
-// flush returns after the batch that is under way, if there is one.
-func (c *committer) flush() {
+// waitForBatch waits until the batch that is being stored, if any, has its outcome.
+func (c *committer) waitForBatch() {
 	c.storing.Lock()
 	defer c.storing.Unlock()
 }
 
-// kick makes the committer look again; urgent, also without any op.
-func (c *committer) kick(urgent bool) {
+// trigger wakes the committer. With urgent it makes a batch at once, also without any op.
+func (c *committer) trigger(urgent bool) {
 	if urgent {
 		c.mu.Lock()
 		c.urgent = true
@@ -190,11 +192,11 @@ func (c *committer) run() {
 	}
 }
 
-// commit makes a batch of ops, stores it and tells everybody.
+// commit makes a batch of ops, stores it and finishes the ops.
 func (c *committer) commit(ops []*op) {
 	c.storing.Lock()
 	defer c.storing.Unlock()
-	if err := c.broken(); err != nil {
+	if err := c.failure(); err != nil {
 		for _, o := range ops {
 			o.finish(err)
 		}
@@ -203,7 +205,7 @@ func (c *committer) commit(ops []*op) {
 	b := &Batch{Now: time.Now().Truncate(time.Millisecond), Changes: make([]*Change, 0, len(ops))}
 	whole := ops[:0]
 	for _, o := range ops {
-		if err := c.complete(o); err != nil {
+		if err := c.prepare(o); err != nil {
 			o.finish(err)
 			continue
 		}
@@ -212,26 +214,26 @@ func (c *committer) commit(ops []*op) {
 			b.Queues = append(b.Queues, o.queue)
 			continue
 		}
-		if o.doc != nil {
-			b.Documents = append(b.Documents, o.doc)
+		if o.document != nil {
+			b.Documents = append(b.Documents, o.document)
 			continue
 		}
 		b.Changes = append(b.Changes, o.change)
 	}
 	ops = whole
-	c.claim(b)
-	c.follow(b)
-	if len(b.Changes)+len(b.Claims)+len(b.Queues)+len(b.Documents) == 0 && !c.isFull() {
+	c.addClaims(b)
+	c.addFollowing(b)
+	if len(b.Changes)+len(b.Claims)+len(b.Queues)+len(b.Documents) == 0 && !c.isDiskFull() {
 		return
 	}
 	var err error
-	if bad := c.guard("a commit", ID{}, func() { err = c.store.Commit(context.Background(), b) }); bad != nil {
-		err = bad // of unknown outcome, as any other of the store
+	if bad := c.catchPanic("a commit", ID{}, func() { err = c.store.Commit(context.Background(), b) }); bad != nil {
+		err = bad // its outcome is unknown, as of any other error of the store
 	}
 	if errors.Is(err, ErrNoSpace) {
-		ops = c.fill(ops, err)
+		ops = c.handleDiskFull(ops, err)
 	} else if err == nil {
-		c.hasSpace()
+		c.clearDiskFull()
 	}
 	if err != nil && !errors.Is(err, ErrNoSpace) && !errors.Is(err, ErrDamaged) && failStop {
 		c.fail(err)
@@ -242,22 +244,22 @@ func (c *committer) commit(ops []*op) {
 			o.finish(err)
 		case o.queue != nil:
 			o.finish(o.queue.Err)
-		case o.doc != nil:
-			o.finish(o.doc.Err)
+		case o.document != nil:
+			o.finish(o.document.Err)
 		default:
 			o.finish(o.change.Err)
 		}
 	}
-	c.stored(b, err)
+	c.afterCommit(b, err)
 }
 
-// complete makes a change what it is to be stored as.
-func (c *committer) complete(o *op) error {
-	return c.guard("a change", o.change.Job.ID, func() {
+// prepare completes an op just before it is stored.
+func (c *committer) prepare(o *op) error {
+	return c.catchPanic("a change", o.change.Job.ID, func() {
 		if o.prepare != nil {
 			o.prepare(o.change)
 		}
-		o.change.Event.bound()
+		o.change.Event.truncate()
 	})
 }
 
@@ -269,15 +271,15 @@ func (c *committer) gather() ([]*op, bool) {
 	closing := false
 	for {
 		c.mu.Lock()
-		if c.urgent && (!c.resting || c.ending) || closing {
-			ops := c.takeLocked()
+		if c.urgent && (!c.spaceCheckDue || c.ending) || closing {
+			ops := c.nextBatchLocked()
 			c.mu.Unlock()
 			return ops, len(ops) > 0 || !closing
 		}
 		lazy := len(c.pending) > 0
 		c.mu.Unlock()
 		if lazy && hold == nil {
-			hold = time.NewTimer(lazyDelay)
+			hold = time.NewTimer(maxCommitDelay)
 			defer hold.Stop()
 			due = hold.C
 		}
@@ -293,7 +295,7 @@ func (c *committer) gather() ([]*op, bool) {
 	}
 }
 
-func (c *committer) takeLocked() []*op {
+func (c *committer) nextBatchLocked() []*op {
 	n, bytes := 0, 0
 	for n < len(c.pending) {
 		next, size := n+1, c.pending[n].bytes
@@ -306,18 +308,18 @@ func (c *committer) takeLocked() []*op {
 		n, bytes = next, bytes+size
 	}
 	for _, o := range c.pending[:n] {
-		o.taken = true
+		o.inBatch = true
 	}
 	ops := c.pending[:n:n]
 	c.pending = c.pending[n:]
 	c.bytes -= bytes
 	c.urgent = len(c.pending) > 0
-	c.stirLocked()
+	c.wakeWaitersLocked()
 	return ops
 }
 
-// stirLocked makes those look again who wait to hand something in.
-func (c *committer) stirLocked() {
+// wakeWaitersLocked lets callers that wait in putAll try again.
+func (c *committer) wakeWaitersLocked() {
 	close(c.room)
 	c.room = make(chan struct{})
 }
@@ -333,19 +335,19 @@ func (c *committer) fail(err error) {
 			o.finish(err)
 		}
 		c.pending, c.bytes = nil, 0
-		c.stirLocked()
+		c.wakeWaitersLocked()
 	}
 }
 
-// fill notes that the disk is full, keeps of ops what nobody can be told of, and returns
-// the others, together with those that were still to come.
-func (c *committer) fill(ops []*op, err error) (told []*op) {
+// handleDiskFull records that the disk is full. It keeps the ops, of this batch and pending,
+// that must be stored later, and returns the others, which fail.
+func (c *committer) handleDiskFull(ops []*op, err error) (told []*op) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var kept []*op
 	c.bytes = 0
 	for _, o := range append(ops, c.pending...) {
-		if o.told || c.ending || c.closed || c.failed != nil {
+		if o.failFast || c.ending || c.closed || c.failed != nil {
 			told = append(told, o)
 			continue
 		}
@@ -354,69 +356,69 @@ func (c *committer) fill(ops []*op, err error) (told []*op) {
 	}
 	c.pending = kept
 	c.urgent = c.ending && len(kept) > 0
-	if !c.resting {
-		c.resting = true
-		time.AfterFunc(fullPause, func() {
+	if !c.spaceCheckDue {
+		c.spaceCheckDue = true
+		time.AfterFunc(spaceCheckPause, func() {
 			c.mu.Lock()
-			c.resting = false
+			c.spaceCheckDue = false
 			c.mu.Unlock()
-			c.kick(true)
+			c.trigger(true)
 		})
 	}
-	if c.full == nil {
-		c.filled(err)
+	if c.diskFull == nil {
+		c.onDiskFull(err)
 	}
-	c.full = err
-	c.stirLocked()
+	c.diskFull = err
+	c.wakeWaitersLocked()
 	return told
 }
 
-func (c *committer) isFull() bool {
+func (c *committer) isDiskFull() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.full != nil
+	return c.diskFull != nil
 }
 
-// hasSpace notes that there is space.
-func (c *committer) hasSpace() {
+// clearDiskFull records that there is space again.
+func (c *committer) clearDiskFull() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.full != nil {
-		c.full = nil
-		c.filled(nil)
+	if c.diskFull != nil {
+		c.diskFull = nil
+		c.onDiskFull(nil)
 	}
 }
 
-// giveUp no longer keeps what there is no space for: the engine is about to end.
-func (c *committer) giveUp() {
+// stopKeeping lets ops fail that wait for space on a full disk, because the engine ends.
+func (c *committer) stopKeeping() {
 	c.mu.Lock()
 	c.ending = true
 	c.mu.Unlock()
-	c.kick(true)
+	c.trigger(true)
 }
 
-// broken is why nothing may be stored any more, or nil.
-func (c *committer) broken() error {
+// failure is why nothing can be stored any more; nil if the store works.
+func (c *committer) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.failed
 }
 
-// state is why no op is taken, or nil.
-func (c *committer) state() error {
+// err is why ops are refused now; nil if they are not.
+func (c *committer) err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failed == nil && c.closed {
 		return ErrClosed
 	}
-	return cmp.Or(c.failed, c.full)
+	return cmp.Or(c.failed, c.diskFull)
 }
 
-// close takes no further op and lets run end when all is stored. It is called once.
+// close refuses further ops and lets run end when all pending ones are stored. Call it once.
 func (c *committer) close() {
 	c.mu.Lock()
 	c.closed = true
-	c.stirLocked()
+	c.wakeWaitersLocked()
 	c.mu.Unlock()
 	close(c.quit)
 }

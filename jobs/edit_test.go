@@ -292,7 +292,7 @@ func TestDelete(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		w.expect("its child", w.get(child.ID).Reason, jobs.ByParent)
+		w.expect("its child", w.get(child.ID).Reason, jobs.ByDependency)
 		if err := del(queued.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -317,7 +317,7 @@ func TestDelete(t *testing.T) {
 		if p, ok := errors.AsType[*jobs.Problem](again("other")); !ok || p.Status != 422 {
 			t.Errorf("its idempotency key with another body: %v", p)
 		}
-		if a, err := w.engine.Retry(ctx, jobs.DefaultTenant, child.ID, jobs.Again{}); err != nil || a.Job.State != jobs.Queued {
+		if a, err := w.engine.Retry(ctx, jobs.DefaultTenant, child.ID, jobs.RetryOptions{}); err != nil || a.Job.State != jobs.Queued {
 			t.Errorf("a retry of its child: %+v, %v", a.Job, err)
 		}
 		w.close(0)

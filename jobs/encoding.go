@@ -12,14 +12,14 @@ import (
 // maxDecoded bounds how long a body may become when it is decoded, in bytes.
 const maxDecoded = 16 << 20
 
-// Gzipped reports whether headers say that the body is gzip, and nothing else.
+// Gzipped reports whether gzip is the only content coding of a body with these headers.
 func Gzipped(h http.Header) bool {
 	coding := strings.ToLower(strings.TrimSpace(strings.Join(h["Content-Encoding"], ",")))
 	return coding == "gzip" || coding == "x-gzip"
 }
 
-// DecodedSize is the length of the body without its content coding: as it stands where it
-// has none, where it can't be decoded, and where it would be longer than most.
+// DecodedSize is the length of the body without its content coding. It is the length of the
+// body as it is if that has no coding, can't be decoded, or would be longer than most.
 func (r *Response) DecodedSize(most int) int {
 	if !Gzipped(r.Header) {
 		return len(r.Body)
@@ -35,8 +35,8 @@ func (r *Response) DecodedSize(most int) int {
 	return int(n)
 }
 
-// Decoded is the response without its content coding, for those who read what it says; the
-// same response where it has none, or where the result would be longer than most.
+// Decoded is the response without its content coding; the same response if it has none, can't
+// be decoded, or would be longer than most.
 func (r *Response) Decoded(most int) *Response {
 	if !Gzipped(r.Header) || len(r.Body) == 0 {
 		return r
@@ -52,8 +52,8 @@ func (r *Response) Decoded(most int) *Response {
 	return &Response{Status: r.Status, Header: DecodedHeader(r.Header), Body: body}
 }
 
-// DecodedHeader is the headers of a body that is no longer encoded: without what describes
-// its bytes.
+// DecodedHeader is the headers for the decoded body: without those that describe the encoded
+// bytes.
 func DecodedHeader(h http.Header) http.Header {
 	h = maps.Clone(h)
 	for _, name := range []string{"Content-Encoding", "Content-Length", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Accept-Ranges"} {

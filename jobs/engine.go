@@ -21,58 +21,58 @@ import (
 //	handler outcome ┼→ committer → Store.Commit → the log → readers
 //	waker (timers) ─┘      └→ claims → execute → Handler.Run
 type Engine struct {
-	store   Store
-	log     *slog.Logger
-	commits *committer
-	failed  chan struct{} // closed when the store failed
-	loops   sync.WaitGroup
-	stop    context.CancelFunc // ends the alarms
-	waking  alarm              // for jobs whose WakeAt comes: what the store has to remember
-	ticking alarm              // for schedules
-	tending alarm              // for leases, rates and retention: what a restart sets anew
-	allowed func(tenant, caller string) error
-	lease   time.Duration
-	logAge  time.Duration
-	epoch   string
-	names   *names
-	tidyAt  time.Time // when the log is trimmed next; only tend uses it
-	retain  retention
+	store         Store
+	log           *slog.Logger
+	commits       *committer
+	failed        chan struct{} // closed when the store failed
+	loops         sync.WaitGroup
+	stop          context.CancelFunc // ends the alarms
+	dueAlarm      alarm              // for jobs whose WakeAt has come
+	scheduleAlarm alarm              // for schedules
+	upkeepAlarm   alarm              // for leases, rates and retention
+	allowed       func(tenant, caller string) error
+	leaseTime     time.Duration
+	logAge        time.Duration
+	epoch         string
+	names         *names
+	nextLogTrim   time.Time // when the log is trimmed next; only tend uses it
+	retention     retention
 
-	several func() bool // Options.SeveralTenants
+	severalTenants func() bool // Options.SeveralTenants
 
 	configuring sync.Mutex // one change of settings at a time
 	closing     sync.Once  // the end of Close
 
 	masked atomic.Pointer[[]string] // see Mask
 
-	mu       sync.Mutex // protects the fields below
-	handlers map[string]Handler
-	wrap     func(kind string, h Handler) Handler // nil for none
-	slots    [2]*pool                             // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
-	claimers []*claimer                           // all, in the order in which they came
-	tenants  map[string]bool                      // that had unfinished jobs since the start
-	draining bool
-	drained  chan struct{}   // closed when draining
-	flushed  bool            // draining, and no claim is under way any more
-	runs     map[string]*Run // in this process, by lease
-	idle     chan struct{}   // closed when draining and no run is left
-	workers  map[string]*worker
-	staff    map[string]staff // what the workers of each tenant are in all
-	leases   map[string]*held // of outside workers, by lease
-	lost     int64            // leases of workers that fell silent, since the start
-	settings map[QueueName]QueueSettings
-	buckets  map[QueueName]*bucket
+	mu           sync.Mutex // protects the fields below
+	handlers     map[string]Handler
+	wrap         func(kind string, h Handler) Handler // nil for none
+	pools        [2]*slotPool                         // for handlers, and for those of deliveries: slow jobs must not hold callbacks up
+	claimers     []*claimer                           // all, in the order in which they came
+	tenants      map[string]bool                      // that have had unfinished jobs since the start
+	draining     bool
+	drained      chan struct{}   // closed when draining
+	claimsEnded  bool            // draining, and no claim can bring further jobs
+	runs         map[string]*Run // in this process, by lease
+	idle         chan struct{}   // closed when draining and no run is left
+	workers      map[string]*worker
+	workerTotals map[string]workerTotals // by tenant
+	leases       map[string]*workerLease // of outside workers, by lease
+	lostLeases   int64                   // leases of workers that fell silent, since the start
+	settings     map[QueueName]QueueSettings
+	buckets      map[QueueName]*tokenBucket
 }
 
 // Options of an Engine. The zero value of all but Store means a default.
 type Options struct {
 	Store    Store
 	Handlers map[string]Handler                   // by kind
-	Wrap     func(kind string, h Handler) Handler // is put around each handler; none if nil
-	Allowed  func(tenant, caller string) error    // says why what a caller has made may not act any more, if so; everybody may if nil
-	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; 64
-	Lease    time.Duration                        // how long an outside worker may be silent; 30 s
-	LogAge   time.Duration                        // how long events are kept; 24 h
+	Wrap     func(kind string, h Handler) Handler // wraps each handler; none if nil
+	Allowed  func(tenant, caller string) error    // returns an error if jobs, schedules and bulk actions of a caller may no longer act; if nil, all may
+	Slots    int                                  // attempts at the same time in this process, and as many of deliveries; DefaultSlots if 0
+	Lease    time.Duration                        // how long an outside worker may be silent; DefaultLease if 0
+	LogAge   time.Duration                        // how long events are kept; DefaultLogAge if 0
 
 	// SeveralTenants reports whether there may be jobs of several tenants, before the engine
 	// has seen any: then none takes all slots of this process (see Share). It is called often
@@ -82,35 +82,32 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// CancelGrace is how long a running attempt has to stop from when it was told.
-const CancelGrace = 10 * time.Second
-
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
-	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, allowed: o.Allowed, log: o.Logger, lease: cmp.Or(o.Lease, 30*time.Second),
-		logAge: cmp.Or(o.LogAge, 24*time.Hour), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), names: newNames(), waking: newAlarm(), ticking: newAlarm(), tending: newAlarm(), runs: map[string]*Run{},
-		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, staff: map[string]staff{}, leases: map[string]*held{},
-		tenants: map[string]bool{}, several: o.SeveralTenants, settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*bucket{}}
+	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, allowed: o.Allowed, log: o.Logger, leaseTime: cmp.Or(o.Lease, DefaultLease),
+		logAge: cmp.Or(o.LogAge, DefaultLogAge), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), names: newNames(), dueAlarm: newAlarm(), scheduleAlarm: newAlarm(), upkeepAlarm: newAlarm(), runs: map[string]*Run{},
+		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, workerTotals: map[string]workerTotals{}, leases: map[string]*workerLease{},
+		tenants: map[string]bool{}, severalTenants: o.SeveralTenants, settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*tokenBucket{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
 	if e.allowed == nil {
 		e.allowed = func(string, string) error { return nil }
 	}
-	for i := range e.slots {
-		e.slots[i] = e.newPool(cmp.Or(o.Slots, 64))
-		e.claimers = append(e.claimers, e.slots[i].claimer)
+	for i := range e.pools {
+		e.pools[i] = e.newSlotPool(cmp.Or(o.Slots, DefaultSlots))
+		e.claimers = append(e.claimers, e.pools[i].claimer)
 	}
-	e.handleLocked(kindBulk, Handler{Run: e.runBulk})
+	e.addHandlerLocked(kindBulk, Handler{Run: e.runBulk})
 	for kind, h := range o.Handlers {
-		e.handleLocked(kind, h)
+		e.addHandlerLocked(kind, h)
 	}
 	queues, _, err := o.Store.Queues(ctx, "")
 	if err != nil {
 		return nil, err
 	}
 	for _, q := range queues {
-		e.learnLocked(QueueName{q.Tenant, q.Name}, q.Settings)
+		e.cacheSettingsLocked(QueueName{q.Tenant, q.Name}, q.Settings)
 		for state, n := range q.Counts {
 			if n > 0 && !State(state).Final() {
 				e.tenants[q.Tenant] = true
@@ -118,34 +115,34 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		}
 		e.names.know(q.Tenant, q.Name)
 	}
-	if err := e.recover(ctx); err != nil {
+	if err := e.requeueInterrupted(ctx); err != nil {
 		return nil, err
 	}
 	e.commits = newCommitter(o.Store)
-	e.commits.guard = e.guarded
-	e.commits.claim, e.commits.follow, e.commits.stored, e.commits.filled = e.addClaims, e.follow, e.stored, e.filled
+	e.commits.catchPanic = e.catchPanic
+	e.commits.addClaims, e.commits.addFollowing, e.commits.afterCommit, e.commits.onDiskFull = e.addClaims, e.addDeliveries, e.afterCommit, e.onDiskFull
 	background, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.loops.Go(e.commits.run)
-	e.loops.Go(func() { e.waking.run(background, e.wakeDue) })
-	e.loops.Go(func() { e.ticking.run(background, e.fireDue) })
-	e.loops.Go(func() { e.tending.run(background, e.tend) })
-	e.commits.kick(true)
+	e.loops.Go(func() { e.dueAlarm.run(background, e.wakeDue) })
+	e.loops.Go(func() { e.scheduleAlarm.run(background, e.fireDue) })
+	e.loops.Go(func() { e.upkeepAlarm.run(background, e.upkeep) })
+	e.commits.trigger(true)
 	return e, nil
 }
 
 // Handle adds the handler of a kind, or replaces it. Jobs of the kind are run from now on.
 func (e *Engine) Handle(kind string, h Handler) {
 	e.mu.Lock()
-	e.handleLocked(kind, h)
+	e.addHandlerLocked(kind, h)
 	e.mu.Unlock()
-	e.commits.kick(true)
+	e.commits.trigger(true)
 }
 
-func (e *Engine) handleLocked(kind string, h Handler) {
-	slots := e.slots[0]
+func (e *Engine) addHandlerLocked(kind string, h Handler) {
+	slots := e.pools[0]
 	if kind == KindWebhook {
-		slots = e.slots[1]
+		slots = e.pools[1]
 	}
 	if _, known := e.handlers[kind]; !known {
 		at, _ := slices.BinarySearch(slots.kinds, kind)
@@ -155,7 +152,7 @@ func (e *Engine) handleLocked(kind string, h Handler) {
 		h = e.wrap(kind, h)
 	}
 	e.handlers[kind] = h
-	slots.hungry = true
+	slots.wantsJobs = true
 }
 
 func (e *Engine) handler(kind string) (Handler, bool) {
@@ -165,11 +162,11 @@ func (e *Engine) handler(kind string) (Handler, bool) {
 	return h, ok
 }
 
-// recover looks at what ran when the last process ended. An orderly end leaves no job of
-// its own handlers running, so these died in a crash: their jobs are queued again, which
-// spends no attempt, unless the hub crashed with them too often. Outside workers may be
-// at work still: their leases get one fresh period.
-func (e *Engine) recover(ctx context.Context) error {
+// requeueInterrupted handles the jobs that ran when the last process ended. An orderly end
+// leaves no handler of the hub running, so these attempts died in a crash: their jobs are
+// queued again and the attempt does not count, unless the hub has crashed with a job too
+// often. Outside workers may still be at work: their leases get one new period.
+func (e *Engine) requeueInterrupted(ctx context.Context) error {
 	before := uint64(math.MaxUint64 >> 1)
 	for before > 0 {
 		page, err := e.store.List(ctx, Filter{States: []State{Running}, Before: before, Limit: 500})
@@ -183,14 +180,14 @@ func (e *Engine) recover(ctx context.Context) error {
 				e.adopt(job)
 				continue
 			}
-			c := lose(job)
+			c := workerLost(job)
 			if c.Job.State.Final() {
 				e.log.Warn("a job ended because the hub crashed while it ran", "job", job.ID, "kind", job.Kind, "crashes", c.Job.Lost)
 			}
 			b.Changes = append(b.Changes, c)
 		}
 		if len(b.Changes) > 0 {
-			e.follow(b)
+			e.addDeliveries(b)
 			if err := e.store.Commit(ctx, b); err != nil {
 				return fmt.Errorf("queueing interrupted jobs again: %w", err)
 			}
@@ -201,20 +198,20 @@ func (e *Engine) recover(ctx context.Context) error {
 	return nil
 }
 
-// unavailable is what a caller gets to see of a store that can't take a change. It says
-// that nothing was stored only where that is certain; else the outcome is unknown.
-func (e *Engine) unavailable(err error) error {
+// storeProblem turns an error of the store or committer into the problem that a caller gets.
+// It says that nothing was stored only if that is certain; otherwise the outcome is unknown.
+func (e *Engine) storeProblem(err error) error {
 	if refused, ok := errors.AsType[refusal](err); ok {
 		switch {
 		case errors.Is(err, ErrClosed):
-			return unavailableBy(refused, "Shutting down", "The hub is shutting down. Nothing was stored; send it again in a moment.")
+			return unavailableProblem(refused, "Shutting down", "The hub is shutting down. Nothing was stored; send it again in a moment.")
 		case errors.Is(err, errBusy):
-			return unavailableBy(refused, "Busy", "More waits to be stored than the hub takes. Nothing was stored; send it again later.")
+			return unavailableProblem(refused, "Busy", "More waits to be stored than the hub takes. Nothing was stored; send it again later.")
 		}
-		return unavailableBy(refused, "Given up", "The request was given up before the hub could take it. Nothing was stored; send it again.")
+		return unavailableProblem(refused, "Given up", "The request was given up before the hub could take it. Nothing was stored; send it again.")
 	}
 	if errors.Is(err, ErrNoSpace) {
-		return unavailableBy(err, "No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
+		return unavailableProblem(err, "No space left", "The hub's disk is full. Nothing was stored; try again when there is space.")
 	}
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -224,7 +221,7 @@ func (e *Engine) unavailable(err error) error {
 	return p
 }
 
-func unavailableBy(cause error, title, detail string) error {
+func unavailableProblem(cause error, title, detail string) error {
 	p := Unavailable(title, detail)
 	p.cause = cause
 	return p
@@ -237,11 +234,11 @@ func (e *Engine) Failed() <-chan struct{} { return e.failed }
 // Err is why no job can be accepted, or nil. After ErrNoSpace it is nil again once
 // there is space.
 func (e *Engine) Err() error {
-	return e.commits.state()
+	return e.commits.err()
 }
 
-// filled says in the log that the disk is full, or that it is no longer.
-func (e *Engine) filled(err error) {
+// onDiskFull logs that the disk is full, or with nil that it no longer is.
+func (e *Engine) onDiskFull(err error) {
 	if err != nil {
 		e.log.Error("the store has no space left; no job is accepted until there is", "error", err)
 	} else {
@@ -249,12 +246,12 @@ func (e *Engine) filled(err error) {
 	}
 }
 
-// stored looks at every batch after the commit: starts what was claimed, and notes
-// what needs the waker or a claim.
-func (e *Engine) stored(b *Batch, err error) {
+// afterCommit handles every batch after its commit: it starts the claimed jobs, and sets the
+// alarms for jobs that become due or are to be deleted.
+func (e *Engine) afterCommit(b *Batch, err error) {
 	if err != nil {
-		e.claimed(b, true)
-		if e.commits.broken() != nil {
+		e.assignClaimed(b, true)
+		if e.commits.failure() != nil {
 			e.log.Error("the store failed; no further job is accepted", "error", err)
 			close(e.failed)
 		}
@@ -273,17 +270,17 @@ func (e *Engine) stored(b *Batch, err error) {
 		wake = b.Now
 	}
 	if !wake.IsZero() {
-		e.waking.by(wake)
+		e.dueAlarm.setBy(wake)
 	}
 	if !retained.IsZero() {
-		e.retainUntil(retained.Add(tidyPause)) // so that many end together
+		e.scheduleDeletion(retained.Add(deletionPause)) // so that many are deleted together
 	}
-	e.claimed(b, false)
+	e.assignClaimed(b, false)
 }
 
-// idleLocked tells Close when no run is left and none can come.
-func (e *Engine) idleLocked() {
-	if e.flushed && len(e.runs) == 0 {
+// closeIfIdleLocked closes idle once no run is left and none can come.
+func (e *Engine) closeIfIdleLocked() {
+	if e.claimsEnded && len(e.runs) == 0 {
 		select {
 		case <-e.idle:
 		default:
@@ -292,22 +289,21 @@ func (e *Engine) idleLocked() {
 	}
 }
 
-// Close stops claiming, lets running handlers finish until ctx ends, releases the
-// rest, and waits for all of the engine's goroutines. It does not close the store. It may
-// be called again; each call returns when all is over, with the error of a store that
-// failed.
+// Close stops claiming, lets running handlers finish until ctx ends, then releases the jobs
+// of the others, and waits for all goroutines of the engine. It does not close the store. It
+// may be called again. Each call returns the error of a store that failed.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	if !e.draining {
 		e.draining = true
 		close(e.drained)
 	}
-	e.commits.giveUp()
+	e.commits.stopKeeping()
 	e.mu.Unlock()
-	e.commits.flush() // a batch under way may bring jobs to run yet
+	e.commits.waitForBatch() // the batch that is being stored may still bring jobs to run
 	e.mu.Lock()
-	e.flushed = true
-	e.idleLocked()
+	e.claimsEnded = true
+	e.closeIfIdleLocked()
 	e.mu.Unlock()
 	select {
 	case <-e.idle:
@@ -320,7 +316,7 @@ func (e *Engine) Close(ctx context.Context) error {
 		e.mu.Unlock()
 		e.log.Info("releasing running jobs", "jobs", len(leases))
 		for _, lease := range leases {
-			e.tell(lease, ErrDraining)
+			e.signalRun(lease, ErrDraining)
 		}
 		<-e.idle
 	}
@@ -329,7 +325,7 @@ func (e *Engine) Close(ctx context.Context) error {
 		e.commits.close()
 		e.loops.Wait()
 	})
-	return e.commits.broken()
+	return e.commits.failure()
 }
 
 // Wait returns a job once it is final.

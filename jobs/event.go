@@ -36,8 +36,8 @@ func (t EventType) String() string {
 // Valid reports whether t is one of the types above.
 func (t EventType) Valid() bool { return t >= JobScheduled && t <= JobDeleted }
 
-// Lasting reports whether events of this type change the version of a job, and
-// so may never be dropped or merged on the way to a subscriber.
+// Lasting reports whether events of this type change the version of a job. Only others may be
+// merged or replaced on the way to a subscriber.
 func (t EventType) Lasting() bool { return t != JobProgress && t != JobOutput }
 
 // eventOf names the event that a job's arrival in a state causes.
@@ -56,7 +56,7 @@ type Position struct {
 // Event is one immutable fact. It is shared by all readers: never write to it.
 type Event struct {
 	Type      EventType
-	Truncated bool   // Data was over MaxEventData and is not kept here
+	Truncated bool   // Data was larger than MaxEventData and was left out
 	Seq       uint64 // from 1, without gaps
 	Prev      uint64 // the seq of the same job's previous event, 0 for its first
 	Job       ID
@@ -72,14 +72,14 @@ type Event struct {
 // MaxEventData is the largest Data of an event in bytes; more is not kept.
 const MaxEventData = 64 << 10
 
-// bound keeps no more of the data than MaxEventData.
-func (e *Event) bound() {
+// truncate drops the data if it is larger than MaxEventData.
+func (e *Event) truncate() {
 	if len(e.Data) > MaxEventData {
 		e.Data, e.Truncated = nil, true
 	}
 }
 
-// Size is the event's share of bounded memory, in bytes.
+// Size is about how many bytes of memory the event takes.
 func (e *Event) Size() int {
 	n := 160 + len(e.Data) + len(e.Queue) + len(e.Kind)
 	for _, t := range e.Tags {

@@ -86,7 +86,7 @@ func TestDoorsOfTheEngine(t *testing.T) {
 			t.Errorf("%s %+v", j.State, j.Error)
 		}
 		for _, value := range unkept {
-			_, err := w.engine.Retry(bg, jobs.DefaultTenant, old.ID, jobs.Again{Input: value})
+			_, err := w.engine.Retry(bg, jobs.DefaultTenant, old.ID, jobs.RetryOptions{Input: value})
 			refused("retry", "/input", err)
 		}
 		// Texts of a library's user that no JSON can hold are kept as well as may be.

@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// Group makes the submissions of several goroutines, its members, one commit. The first
-// submission of each member is held until all others have made theirs or have left.
+// Group stores the submissions of several goroutines, its members, in one commit. The first
+// submission of each member waits until all others have submitted or left.
 type Group struct {
-	mu     sync.Mutex // protects the fields below
-	absent int        // members that have neither submitted nor left
-	held   []*op
+	mu      sync.Mutex // protects the fields below
+	absent  int        // members that have neither submitted nor left
+	pending []*op
 }
 
 // NewGroup returns a group of that many members. Each of them has to Join.
@@ -30,8 +30,8 @@ func (g *Group) Join(ctx context.Context) (context.Context, func()) {
 	return context.WithValue(ctx, memberKey{}, m), func() { m.arrive(ctx, nil) }
 }
 
-// arrive counts a member in, with what it submits if o is not nil. False if it was
-// counted before.
+// arrive records that a member has submitted o, or with nil that it has left. False if it had
+// arrived before.
 func (m *member) arrive(ctx context.Context, o *op) bool {
 	g := m.group
 	g.mu.Lock()
@@ -43,15 +43,15 @@ func (m *member) arrive(ctx context.Context, o *op) bool {
 	g.absent--
 	if o != nil {
 		o.group = g
-		g.held = append(g.held, o)
+		g.pending = append(g.pending, o)
 	}
 	var all []*op
 	if g.absent == 0 {
-		all, g.held = g.held, nil
+		all, g.pending = g.pending, nil
 	}
 	g.mu.Unlock()
 	if len(all) > 0 {
-		if err := all[0].into.putAll(context.WithoutCancel(ctx), all); err != nil {
+		if err := all[0].committer.putAll(context.WithoutCancel(ctx), all); err != nil {
 			for _, o := range all {
 				o.finish(err)
 			}
@@ -60,22 +60,24 @@ func (m *member) arrive(ctx context.Context, o *op) bool {
 	return true
 }
 
-// withdraw takes back what a member submitted. False if it was handed in already.
+// withdraw removes what a member submitted from the group. False if the group was handed in
+// already.
 func (g *Group) withdraw(o *op) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	i := slices.Index(g.held, o)
+	i := slices.Index(g.pending, o)
 	if i < 0 {
 		return false
 	}
-	g.held = slices.Delete(g.held, i, i+1)
+	g.pending = slices.Delete(g.pending, i, i+1)
 	return true
 }
 
-// submit hands in the insertion of a job and waits for its outcome.
+// submit enqueues the insertion of a job, through the group of ctx if there is one, and waits
+// for its outcome.
 func (c *committer) submit(ctx context.Context, o *op) error {
 	if m, ok := ctx.Value(memberKey{}).(*member); ok && ctx.Err() == nil {
-		o.told, o.into = true, c
+		o.failFast, o.committer = true, c
 		if m.arrive(ctx, o) {
 			select {
 			case <-o.done:

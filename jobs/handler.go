@@ -8,8 +8,8 @@ import (
 
 // Handler runs the jobs of one kind inside the hub's process.
 type Handler struct {
-	// Check, if set, looks at the input of a job before it is accepted. Its *Problem
-	// becomes the answer to the submission.
+	// Check, if set, checks the input of a job before the job is accepted. Its *Problem is
+	// the answer to the submission.
 	Check func(input Value, via Via) error
 
 	// Requests says that the input describes HTTP requests. Their credentials are hidden
@@ -24,8 +24,8 @@ type Handler struct {
 	// result of a failed attempt is kept if the job fails with it.
 	Run func(ctx context.Context, run *Run) (Result, error)
 
-	// Repeat, if set, is what is known of the result of a job that repeats only these
-	// targets of an old one. Its *Problem becomes the answer to the retry.
+	// Repeat, if set, returns the partial result with which a retry of only these targets of
+	// an old job begins. Its *Problem is the answer to the retry.
 	Repeat func(old *Job, targets []string) (Value, error)
 }
 
@@ -46,8 +46,8 @@ type Failure struct {
 func (f *Failure) Error() string { return f.Problem.Error() }
 func (f *Failure) Unwrap() error { return f.Problem }
 
-// Snooze is the error of an attempt that goes on later: the job is put off, gives up its
-// slot, and no attempt is spent.
+// Snooze is the error of an attempt that continues later: the job is scheduled again after
+// Delay and frees its slot; the attempt does not count.
 type Snooze struct{ Delay time.Duration }
 
 func (s *Snooze) Error() string { return "goes on in " + s.Delay.String() }

@@ -38,7 +38,7 @@ var stateNames = [...]string{"", "scheduled", "queued", "running", "retrying", "
 
 func (s State) String() string { return stateNames[s] }
 
-// Final reports whether a job in this state never changes again.
+// Final reports whether a job in this state has ended: it never leaves the state.
 func (s State) Final() bool { return s >= Succeeded }
 
 // ParseState returns the state of that name.
@@ -47,15 +47,14 @@ func ParseState(name string) (State, bool) {
 	return State(i + 1), i >= 0
 }
 
-// transitions is the one table of what may follow what. A state may be missing
-// from its own row: nothing re-enters the state it is in.
+// transitions says which state may follow which. No state follows itself.
 var transitions = map[State][]State{
 	0:         {Scheduled, Queued, Waiting},
-	Scheduled: {Queued, Failed, Cancelled},
+	Scheduled: {Queued, Cancelled},
 	Queued:    {Running, Scheduled, Failed, Cancelled},
-	Running:   {Queued, Scheduled, Retrying, Waiting, Succeeded, Failed, Cancelled},
-	Retrying:  {Queued, Failed, Cancelled},
-	Waiting:   {Queued, Scheduled, Succeeded, Failed, Cancelled},
+	Running:   {Queued, Scheduled, Retrying, Succeeded, Failed, Cancelled},
+	Retrying:  {Queued, Cancelled},
+	Waiting:   {Queued, Scheduled, Cancelled},
 }
 
 // CanBecome reports whether a job may go from s to next. The zero State stands
@@ -66,13 +65,13 @@ func (s State) CanBecome(next State) bool { return slices.Contains(transitions[s
 type Reason string
 
 const (
-	Exhausted  Reason = "exhausted"   // attempts used up
-	Rejected   Reason = "rejected"    // told not to retry
-	Expired    Reason = "expired"     // waited longer than its queue timeout
-	TimedOut   Reason = "timeout"     // its last attempt ran longer than its timeout
-	WorkerLost Reason = "worker_lost" // its workers died under it
-	ByUser     Reason = "user"        // cancelled by a caller
-	ByParent   Reason = "parent"      // a job it waited for did not succeed
+	Exhausted    Reason = "exhausted"   // attempts used up
+	Rejected     Reason = "rejected"    // the attempt's failure said not to retry
+	Expired      Reason = "expired"     // waited longer than its queue timeout
+	TimedOut     Reason = "timeout"     // its last attempt ran longer than its timeout
+	WorkerLost   Reason = "worker_lost" // its worker was lost, and it is not run again
+	ByUser       Reason = "user"        // cancelled by a caller
+	ByDependency Reason = "parent"      // a job it waited for did not succeed
 )
 
 // Job is one accepted piece of work, as the store keeps it.
@@ -92,61 +91,62 @@ type Job struct {
 	Key         string // shares its queue fairly with other keys, and has its limit
 
 	Input       Value
-	Credentials Credentials // what Input hides, of a job that sends HTTP requests
-	Result      Value       // JSON result of a handler, of an unfinished job what is known of it; nil where there is none
+	Credentials Credentials // the credentials that Input hides, of a job that sends HTTP requests
+	Result      Value       // JSON result of a handler; of an unfinished job the partial result; nil if there is none
 	Response    *Response   // answer of an upstream HTTP API, kept byte for byte
 	Error       *Problem
 	Progress    *Progress
 
-	Attempt      int // executions that count
-	Start        int // number of the newest start; rises with each, whether it counts or not
+	Attempt      int // attempts that count against MaxAttempts
+	Start        int // number of the newest start; each start counts, also those that are no Attempt
 	MaxAttempts  int
 	Backoff      Backoff
 	Timeout      time.Duration // of one attempt
 	QueueTimeout time.Duration // how long it may be queued before its first start; 0 for ever
 	NeverRerun   bool          // a lost attempt ends the job
-	Lost         int           // attempts in a row whose worker was lost, or with which the hub crashed
-	Checkpoint   Value         // what an attempt leaves for the next one
+	Lost         int           // attempts in a row that ended because the worker was lost or the hub crashed
+	Checkpoint   Value         // what an attempt stored for the next one
 	Retention    time.Duration // how long the job is kept after its end
 
-	CreatedAt       time.Time
-	ScheduledAt     time.Time // when it becomes queued by itself
-	StartedAt       time.Time // start of the newest attempt
-	FinishedAt      time.Time
-	ExpiresAt       time.Time // queue deadline, of a job that is or was queued
-	RetainedUntil   time.Time
-	CancelRequested bool
-	ParentFailed    bool // a job that this one waits for did not succeed
-	RetryOf         ID
-	RetriedBy       ID     // the newest retry of this job
-	RetriedAs       []byte // what that retry has of its own, as Retry.As had it
-	Parent          ID
-	Caller          string // in whose name it was submitted, as Spec.Caller had it
-	Via             Via
-	Schedule        string // the name of the schedule whose run it is, or that of the job it repeats
+	CreatedAt        time.Time
+	ScheduledAt      time.Time // when it becomes queued by itself
+	StartedAt        time.Time // start of the newest attempt
+	FinishedAt       time.Time
+	ExpiresAt        time.Time // queue deadline, of a job that is or was queued
+	RetainedUntil    time.Time
+	CancelRequested  bool
+	DependencyFailed bool // a job that this one waits for did not succeed
+	RetryOf          ID
+	RetriedBy        ID     // the newest retry of this job
+	RetryFingerprint []byte // Retry.Fingerprint of that retry
+	Parent           ID
+	Caller           string // who submitted it, as in Spec.Caller
+	Via              Via
+	Schedule         string // the name of the schedule that submitted it, or the job that it is a retry of
 
-	Unique    *Unique // nil where any number of such jobs may be there
-	UniqueKey []byte  // the same for all jobs that Unique takes to be the same
+	Unique    *Unique // nil if there may be any number of equal jobs
+	UniqueKey []byte  // equal for all jobs that are equal by Unique
 
-	// Callbacks are told of the job's changes; of a delivery, the one it goes to.
+	// Callbacks receive the job's events. A delivery has one: the callback that it goes to.
 	Callbacks []Callback
 
 	Lease    string // token of the running attempt
 	Settled  string // lease and verb of the attempt that ended last
-	Reported uint64 // number of the newest report of the running attempt that was taken in
+	Reported uint64 // number of the newest report of the running attempt that is stored
 	Output   int64  // bytes of output of the newest start
 
-	WakeAt time.Time // when the engine has to look at this job next
+	WakeAt time.Time // when the engine has to check this job next; see dueChange
 
 	Version uint64 // number of its state changes
 	Seq     uint64 // its newest event
 }
 
-// Via is how a job came in, as far as its attempts must know. Only the hub sets it; no
-// caller can.
+// Via is what the attempts of a job must know of how it was submitted. Only the hub sets it,
+// never a caller.
 type Via struct {
-	// Upstreams are the origins, like http://127.0.0.1:9000, that the operator wrote in the
-	// route by which the job came. Its calls may reach them whatever their address.
+	// Upstreams are origins, like http://127.0.0.1:9000, that the operator wrote into the
+	// route by which the job was submitted. The job's calls may reach them even if their
+	// addresses are not public.
 	Upstreams []string `json:"upstreams,omitzero"`
 
 	// Route is the path of that route.
@@ -155,7 +155,7 @@ type Via struct {
 	// which no caller may send along with a request that it wrote itself.
 	Headers []string `json:"headers,omitzero"`
 
-	// Mask is what the operator wants hidden besides the usual names (see SplitCredentials).
+	// Mask are further names that the operator wants hidden (see SplitCredentials).
 	Mask []string `json:"mask,omitzero"`
 
 	// Trace is the W3C trace context that the job belongs to: the value of traceparent, and
@@ -163,20 +163,20 @@ type Via struct {
 	Trace string `json:"trace,omitzero"`
 }
 
-// Empty reports whether nothing is known.
+// Empty reports whether nothing has to be stored.
 func (v Via) Empty() bool {
 	return len(v.Upstreams) == 0 && len(v.Headers) == 0 && len(v.Mask) == 0 && v.Trace == ""
 }
 
-// Progress is what a handler last said of how far it is.
+// Progress is the newest report of how far a job is.
 type Progress struct {
 	Percent *float64 `json:"percent"`
 	Message string   `json:"message"`
 	Data    Value    `json:"data"`
 }
 
-// Field names members of a Job that a change writes. The same set decides what
-// is stored and what the event of the change tells.
+// Field names members of a Job that a change writes. The same set decides which columns are
+// stored and which members the event shows.
 type Field uint32
 
 const (
@@ -201,7 +201,7 @@ const (
 	FieldPriority
 	FieldTags
 	FieldQueue   // Queue and UniqueKey; together with FieldState, as the job lines up again
-	FieldRetried // RetriedBy and RetriedAs
+	FieldRetried // RetriedBy and RetryFingerprint
 	FieldOutput
 )
 

@@ -10,17 +10,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// This file is the border that bytes from outside cross: requests, answers of upstreams,
-// results and reports of workers. They are JSON only if CompactJSON says so. What it lets
-// through can stand in any document, event or frame.
+// This file checks JSON from outside: requests, answers of upstreams, results and reports of
+// workers. All of it passes through CompactJSON; what that returns can be part of any
+// document, event or frame.
 
 const (
 	// MaxDepth is how many levels of objects and arrays JSON from outside may have.
 	MaxDepth = 64
 
-	// wrapping is how many levels the hub itself may put around a stored value and store
+	// extraDepth is how many levels the hub itself may add around a value that it stores
 	// again: a delivery holds the document of a job.
-	wrapping = 8
+	extraDepth = 8
 )
 
 var errTooDeep = errors.New("nested too deeply")
@@ -50,9 +50,9 @@ func TooDeep(data []byte, depth int) bool {
 	return false
 }
 
-// CompactJSON returns data in one line if it is one JSON value by the rules that every
-// encoder here keeps to: UTF-8, no member twice, no half of a surrogate pair, and at most
-// depth levels. Texts and numbers stay as they are. The result shares no memory with data.
+// CompactJSON returns data in one line if it is one valid JSON value: UTF-8, no member twice,
+// no half of a surrogate pair, and at most depth levels. Strings and numbers stay as they
+// are. The result shares no memory with data.
 func CompactJSON(data []byte, depth int) (Value, error) {
 	if TooDeep(data, depth) {
 		return nil, errTooDeep
@@ -84,8 +84,8 @@ func CheckDepth(data []byte) error {
 	return p
 }
 
-// DecodeAnyDepth is Decode for what was checked before, or where the levels are counted
-// otherwise.
+// DecodeAnyDepth is Decode without the check of the depth, for data whose depth was checked
+// before.
 func DecodeAnyDepth(data []byte, v any) error {
 	if err := json.Unmarshal(data, v, json.RejectUnknownMembers(true)); err != nil {
 		return DecodeProblem(err)
@@ -129,7 +129,7 @@ func jsonMember(pointer string, v Value, depth int) (Value, error) {
 	if len(v) == 0 {
 		return nil, nil
 	}
-	if presentable(v, depth) {
+	if oneLineJSON(v, depth) {
 		return v, nil
 	}
 	compact, err := CompactJSON(v, depth)
@@ -150,24 +150,24 @@ func jsonFault(err error) string {
 	return err.Error()
 }
 
-// AsJSON is data as a value that may be stored. What CompactJSON would refuse is a string, or
-// {"base64":"…"} if it is not UTF-8.
+// AsJSON is data as a value that may be stored: itself if CompactJSON accepts it, else a
+// string, or {"base64":"…"} if it is not UTF-8.
 func AsJSON(v Value) Value {
 	if len(v) == 0 {
 		return Value("null")
 	}
-	if presentable(v, MaxDepth+wrapping) {
+	if oneLineJSON(v, MaxDepth+extraDepth) {
 		return v
 	}
-	if compact, err := CompactJSON(v, MaxDepth+wrapping); err == nil {
+	if compact, err := CompactJSON(v, MaxDepth+extraDepth); err == nil {
 		return compact
 	}
 	return opaque(v, true)
 }
 
-// presentable reports whether v is JSON by the rules of CompactJSON and in one line, so that
+// oneLineJSON reports whether v is JSON by the rules of CompactJSON and in one line, so that
 // it can stand in a document or frame as it is.
-func presentable(v Value, depth int) bool {
+func oneLineJSON(v Value, depth int) bool {
 	return !TooDeep(v, depth) && v.IsValid() && bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0
 }
 

@@ -2,8 +2,8 @@ package jobs
 
 import "fmt"
 
-// The bounds of what callers may ask of an engine, each with what refuses more. All that
-// waits or is kept in memory for somebody has one.
+// Limits of what callers may ask of an engine, each with the HTTP status of the refusal.
+// Whatever waits or is kept in memory for a caller has a limit.
 const (
 	DefaultQueues = 1000 // queues that a tenant names, unless NameLimits say otherwise: what metrics, pages and people can tell apart; 422
 	DefaultKinds  = 1000 // kinds, likewise; 422
@@ -17,7 +17,7 @@ const (
 	MaxSpareCalls  = 100     // calls of one worker that wait, more than it has slots; 429
 )
 
-// SizeText is a number of bytes for people, in the largest unit that tells it exactly.
+// SizeText is a number of bytes for people, in the largest unit that gives a whole number.
 func SizeText(n int64) string {
 	switch {
 	case n >= 1<<20 && n%(1<<20) == 0:

@@ -154,7 +154,7 @@ func (m *model) step(s step) {
 	case "beat":
 		if g := m.pick(s.a); g != nil {
 			state := m.beat(g)
-			if state == jobs.Ok && g.over {
+			if state == jobs.LeaseOK && g.over {
 				m.failf("beat: the old lease of job %s is good", g.job)
 			}
 		}
@@ -207,7 +207,7 @@ func (m *model) lease(worker, most int) int {
 		return 0
 	}
 	for _, g := range m.grants {
-		if leased.Leases[g.token] == jobs.Cancel {
+		if leased.Leases[g.token] == jobs.LeaseCancel {
 			g.until, g.told = time.Time{}, true
 		}
 	}
@@ -240,12 +240,12 @@ func (m *model) beat(g *grant) jobs.LeaseState {
 	}
 	if err != nil {
 		m.failf("beat: %v", err)
-		return jobs.Lost
+		return jobs.LeaseLost
 	}
 	switch b.Leases[g.token] {
-	case jobs.Ok:
+	case jobs.LeaseOK:
 		g.until = time.Now().Add(modelLease)
-	case jobs.Cancel:
+	case jobs.LeaseCancel:
 		g.until, g.told = time.Time{}, true
 	}
 	return b.Leases[g.token]

@@ -11,7 +11,7 @@ type NameLimits struct {
 	Kinds  int // of those without a handler in the process, since its start: the store keeps no list of kinds
 }
 
-// names are the queues and kinds that tenants have mentioned.
+// names counts the queues and kinds of each tenant.
 type names struct {
 	mu     sync.Mutex // protects the fields below
 	limits NameLimits
@@ -31,8 +31,8 @@ func (n *names) limit(l NameLimits) {
 	n.limits = NameLimits{cmp.Or(l.Queues, DefaultQueues), cmp.Or(l.Kinds, DefaultKinds)}
 }
 
-// mention takes in a queue and a kind of a tenant, each if it is not empty. It refuses both
-// if one of them is one too many.
+// mention adds a queue and a kind to those of a tenant; an empty name is ignored. If one of
+// them exceeds its limit, neither is added.
 func (n *names) mention(tenant, queue, kind string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -47,7 +47,7 @@ func (n *names) mention(tenant, queue, kind string) error {
 	return nil
 }
 
-// know takes in a queue that is there, however many there are.
+// know adds a queue that exists already, whatever the limit.
 func (n *names) know(tenant, queue string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -85,8 +85,8 @@ func tooManyNames(what string, most int) error {
 // SetLimits changes how many queues and kinds a tenant can name. What is there stays.
 func (e *Engine) SetLimits(l NameLimits) { e.names.limit(l) }
 
-// mention takes in what a submission names. Kinds that have a handler here are no
-// invention of the caller.
+// mention counts the queue and the kind of a submission. Kinds with a handler in this process
+// do not count.
 func (e *Engine) mention(s *Spec) error {
 	if s.inside {
 		return nil

@@ -96,7 +96,7 @@ func TestCallersThatLeaveHearTheTruth(t *testing.T) {
 			w.engine.Cancel(bg, jobs.DefaultTenant, j.ID)
 			n := w.count(jobs.Filter{})
 			return func() bool { return w.count(jobs.Filter{}) > n }, func() error {
-				_, err := w.engine.Retry(ctx, jobs.DefaultTenant, j.ID, jobs.Again{})
+				_, err := w.engine.Retry(ctx, jobs.DefaultTenant, j.ID, jobs.RetryOptions{})
 				return err
 			}
 		},

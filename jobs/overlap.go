@@ -2,35 +2,23 @@ package jobs
 
 import (
 	"errors"
-	"slices"
 	"time"
 )
 
-// Overlaps says what a schedule does at a tick while an earlier run of it is unfinished; a
-// run is a job that it submitted, or a retry of one.
-//
-//   - allow: submit the next one all the same.
-//   - skip: submit none at this tick.
-//   - queue: submit it; it starts when the earlier ones have ended.
-//   - replace: cancel the earlier ones, and submit it; it starts when they have ended.
-//
-// Where runs wait for one another, their jobs have an ordering key: that of the schedule's
-// job, or else the tag of the schedule.
-var Overlaps = []string{"allow", "skip", "queue", "replace"}
-
-// errSkipped is the outcome of a tick that its schedule skips.
+// errSkipped is the outcome of a tick that is skipped because of an earlier run.
 var errSkipped = errors.New("an earlier run is unfinished")
 
-// putOff is the outcome of a tick that has to wait for runs that its ordering key does not
-// hold back: they were submitted when the schedule was another one.
-type putOff struct{ cancel []ID }
+// runsUnfinished is the outcome of a tick that has to wait for earlier runs with another
+// queue or ordering key: they were submitted before the schedule was changed.
+type runsUnfinished struct{ cancel []ID }
 
-func (p *putOff) Error() string {
+func (p *runsUnfinished) Error() string {
 	return "an earlier run, submitted before the schedule was changed, is unfinished"
 }
 
-// overlapping makes of a tick's job what the schedule says of unfinished runs.
-func (e *Engine) overlapping(t *tick, c *Change) {
+// applyOverlap lets unfinished runs decide about a tick's job, as the schedule's Overlap
+// says.
+func (e *Engine) applyOverlap(t *tick, c *Change) {
 	if t.Overlap == "" || t.Overlap == Overlaps[0] {
 		return
 	}
@@ -38,22 +26,22 @@ func (e *Engine) overlapping(t *tick, c *Change) {
 		if t.Overlap == "skip" {
 			return nil, errSkipped
 		}
-		t.told = nil
-		var off *putOff
+		t.replaced = nil
+		var off *runsUnfinished
 		for _, run := range runs {
 			if run.Queue != c.Job.Queue || run.OrderingKey != c.Job.OrderingKey {
 				if off == nil {
-					off = &putOff{}
+					off = &runsUnfinished{}
 				}
 				if t.Overlap == "replace" {
 					off.cancel = append(off.cancel, run.ID)
 				}
 			}
 			if t.Overlap == "replace" && !run.CancelRequested {
-				cancel := cancelled(run)
-				cancel.Follow = e.tellFollow(cancel.Event.Type, time.Now().Truncate(time.Millisecond))
+				cancel := cancelChange(run)
+				cancel.Follow = e.followWithDeliveries(cancel.Event.Type, time.Now().Truncate(time.Millisecond))
 				list = append(list, cancel)
-				t.told = append(t.told, cancel)
+				t.replaced = append(t.replaced, cancel)
 			}
 		}
 		if off != nil {
@@ -63,23 +51,15 @@ func (e *Engine) overlapping(t *tick, c *Change) {
 	}})
 }
 
-// tellReplaced lets the workers know of runs that a tick has replaced.
-func (e *Engine) tellReplaced(t *tick) {
-	for _, c := range t.told {
+// signalReplaced stops the running runs that a tick has replaced.
+func (e *Engine) signalReplaced(t *tick) {
+	for _, c := range t.replaced {
 		if c.If.State != Running {
 			continue
 		}
 		if !c.Job.WakeAt.IsZero() {
-			e.waking.by(c.Job.WakeAt)
+			e.dueAlarm.setBy(c.Job.WakeAt)
 		}
-		e.tell(c.If.Lease, ErrCancelRequested)
+		e.signalRun(c.If.Lease, ErrCancelRequested)
 	}
-}
-
-// checkOverlap looks at the member of a schedule.
-func (s *Schedule) checkOverlap() error {
-	if s.Overlap == "" || slices.Contains(Overlaps, s.Overlap) {
-		return nil
-	}
-	return invalid("/overlap", "must be allow, skip, queue or replace")
 }

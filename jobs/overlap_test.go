@@ -105,7 +105,7 @@ func TestOverlapOverARestart(t *testing.T) {
 		if _, _, err := w.engine.Cancel(context.Background(), jobs.DefaultTenant, first); err != nil {
 			t.Fatal(err)
 		}
-		w.retry(first, jobs.Again{})
+		w.retry(first, jobs.RetryOptions{})
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		w.expect("with its retry", w.states("s"), "can que ")

@@ -18,7 +18,7 @@ const (
 // PayloadReader is a Store that also gives large payloads piece by piece, so that a job can
 // be sent on without being in memory as a whole.
 type PayloadReader interface {
-	// Brief is Job without the parts over SmallPayload; large says whether there are some.
+	// Brief is Job without the parts over SmallPayload; large says whether there are any.
 	Brief(ctx context.Context, tenant string, id ID) (job Job, pos Position, large bool, err error)
 
 	// ReadPayload reads bytes of a part that Brief left out, from an offset on, until p is
@@ -37,8 +37,8 @@ func Brief(ctx context.Context, s Store, tenant string, id ID) (job Job, pos Pos
 	return job, pos, false, err
 }
 
-// Payload is a part of a job that Brief left out. Nothing of it is kept in memory. It must
-// not change while it is read: that of a job that has ended does not.
+// Payload reads a part of a job that Brief left out, without keeping it in memory. The part
+// must not change meanwhile; that of a job that has ended does not.
 type Payload struct {
 	store  PayloadReader
 	tenant string
@@ -72,7 +72,7 @@ func (p *Payload) Next(ctx context.Context, b []byte) (int, error) {
 	}
 	n, _, err := p.store.ReadPayload(ctx, p.tenant, p.id, p.part, p.off, b)
 	if err == nil && n == 0 {
-		err = io.ErrUnexpectedEOF // deleted, in the meantime
+		err = io.ErrUnexpectedEOF // deleted meanwhile
 	}
 	p.off += int64(n)
 	return n, err

@@ -3,6 +3,7 @@ package jobs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,7 +16,7 @@ const (
 	BadMessage     Code = "bad_message"
 	NotFound       Code = "not_found"
 	Conflict       Code = "conflict"
-	LeaseLost      Code = "lease_lost"
+	CodeLeaseLost  Code = "lease_lost"
 	BlockedAddress Code = "blocked_address"
 	Unsupported    Code = "unsupported"
 	TooLarge       Code = "too_large"
@@ -34,10 +35,10 @@ type Problem struct {
 	Code   Code          `json:"code"`
 	Errors []MemberError `json:"errors,omitzero"`
 
-	cause error // what it is the problem of, for errors.Is; callers over the network don't see it
+	cause error // the underlying error, for errors.Is; it is not sent over the network
 }
 
-// Unwrap returns what the problem is of, if it is of another error.
+// Unwrap returns the underlying error; nil if there is none.
 func (p *Problem) Unwrap() error { return p.cause }
 
 // MemberError says what is wrong with one member of a document; Pointer is a
@@ -107,11 +108,12 @@ func newProblem(code Code, title, format string, args ...any) *Problem {
 	return &Problem{Type: "urn:jobhub:problem:" + string(code), Code: code, Title: title, Detail: strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}
 }
 
-func typedProblem(kind string, code Code, title, detail string) *Problem {
+func problemOfType(kind string, code Code, title, detail string) *Problem {
 	return &Problem{Type: kind, Code: code, Title: title, Detail: detail}
 }
 
-// Unavailable is the problem of what can't be done now and was not done.
+// Unavailable is the problem, with status 503, of a request that can't be served now and had
+// no effect.
 func Unavailable(title, detail string) *Problem {
 	return &Problem{Type: "urn:jobhub:problem:unavailable", Title: title, Status: 503, Code: Internal, Detail: detail}
 }
@@ -125,14 +127,14 @@ func NewProblem(code Code, title, format string, args ...any) *Problem {
 var (
 	ErrNotFound  = newProblem(NotFound, "Not found", "There is no such job.")
 	ErrConflict  = newProblem(Conflict, "Conflict", "The job has changed in the meantime.")
-	ErrLeaseLost = newProblem(LeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
+	ErrLeaseLost = newProblem(CodeLeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
 
-	ErrQueueFull = typedProblem("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
+	ErrQueueFull = problemOfType("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
 	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job was deleted, or its time of retention is over; it is no longer kept."}
 
 	ErrOrderTaken = newProblem(Conflict, "Ordering key in use", "A later job of the same ordering key runs in that queue. Move this one when that has ended.")
-	// ErrDamaged: what was asked for stands in a part of the store that is not as it was
-	// written. Of a batch that meets it nothing is stored.
+	// ErrDamaged: the data stands in a damaged part of the store. As the error of a whole
+	// batch it means that nothing was stored.
 	ErrDamaged = &Problem{Type: "urn:jobhub:problem:store_damaged", Title: "Store damaged", Status: 500, Code: Internal,
 		Detail: "A part of the hub's store is damaged, and what was asked for cannot be read. The hub's log says which part; restore a backup of the data folder."}
 
@@ -153,8 +155,8 @@ type KeyTaken struct {
 	Same bool // the fingerprints are equal: this is a repetition, not another request
 }
 
-// Existing is the outcome of an insertion instead of which a job is there already: one that
-// is the same by its Unique, or the retry that the job to be repeated has.
+// Existing is the outcome of an insertion if there is such a job already: an equal one by
+// Unique, or an earlier retry of the same job.
 type Existing struct{ Job Job }
 
 func (x *Existing) Error() string { return "there is the job " + x.Job.ID.String() + " already" }
@@ -163,10 +165,70 @@ func (x *Existing) problem() *Problem {
 	return newProblem(Conflict, "Not unique", "The job %s, which is %s, is the same by the job's unique; none was submitted.", x.Job.ID, x.Job.State)
 }
 
-// UnknownParent is the outcome of a submission that should wait for a job that does
+// UnknownDependency is the outcome of a submission that should wait for a job that does
 // not exist.
-type UnknownParent struct{ ID ID }
+type UnknownDependency struct{ ID ID }
 
-func (u *UnknownParent) Error() string { return "there is no job " + u.ID.String() + " to wait for" }
+func (u *UnknownDependency) Error() string {
+	return "there is no job " + u.ID.String() + " to wait for"
+}
 
 func (k *KeyTaken) Error() string { return "the idempotency key is bound to job " + k.Job.ID.String() }
+
+// errorUnder prefixes the pointers of a problem: its document is the member at pointer of
+// another one.
+func errorUnder(pointer string, err error) error {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return problemUnder(pointer, p)
+	}
+	return err
+}
+
+// joinProblems joins the errors of a document into one problem, with the title of the first;
+// nil if there are none.
+func joinProblems(errs ...error) error {
+	var all *Problem
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		p, ok := errors.AsType[*Problem](err)
+		switch {
+		case !ok:
+			return err
+		case all == nil:
+			all = problemUnder("", p)
+		default:
+			all.Errors = append(all.Errors, p.Errors...)
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// problemUnder is a copy of p with pointer before all pointers.
+func problemUnder(pointer string, p *Problem) *Problem {
+	inner := *p
+	inner.Errors = slices.Clone(p.Errors)
+	for i := range inner.Errors {
+		inner.Errors[i].Pointer = pointer + inner.Errors[i].Pointer
+	}
+	return &inner
+}
+
+// invalid is the problem of a document that is JSON, but not what was asked for.
+func invalid(pointer, format string, args ...any) *Problem {
+	p := newProblem(BadMessage, "Invalid request", "See errors for the members to correct.")
+	p.Status = 422
+	if len(pointer) > 256 { // the place of something nested without sense
+		pointer = pointer[:256]
+	}
+	p.Errors = []MemberError{{strings.ToValidUTF8(pointer, "\ufffd"), strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}}
+	return p
+}
+
+// Invalid is the problem of a member that is well-formed JSON but can't be accepted;
+// pointer is its place (RFC 6901). Its status is 422.
+func Invalid(pointer, format string, args ...any) *Problem { return invalid(pointer, format, args...) }

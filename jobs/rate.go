@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Rate is so many in a period.
+// Rate is N starts in each period Per.
 type Rate struct {
 	N   int      `json:"n"`
 	Per Duration `json:"per"`

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// staff is what the workers of a tenant are in all.
-type staff struct {
+// workerTotals counts the workers of a tenant and the names that they register.
+type workerTotals struct {
 	workers int
-	names   int // kinds and queues that they name
+	names   int // kinds and queues of all of them
 }
 
-// Register introduces a worker and returns its id. A problem with status 422 if the worker
-// can't be one, and with LimitExceeded if there are too many.
+// Register adds a worker and returns its id. A problem with status 422 if s is not valid, and
+// with LimitExceeded if there are too many workers.
 func (e *Engine) Register(tenant string, s WorkerSpec) (id string, err error) {
 	if err := s.check(); err != nil {
 		return "", err
@@ -27,51 +27,30 @@ func (e *Engine) Register(tenant string, s WorkerSpec) (id string, err error) {
 			return "", invalid("/kinds/"+strconv.Itoa(i), "is run by the hub itself; choose another name")
 		}
 	}
-	w := &worker{WorkerSpec: s, id: "wk_" + strings.ToLower(rand.Text()[:16]), tenant: tenant, seen: time.Now(), directive: Go,
+	w := &worker{WorkerSpec: s, id: "wk_" + strings.ToLower(rand.Text()[:16]), tenant: tenant, seen: time.Now(), directive: DirectiveRun,
 		kinds: slices.Sorted(slices.Values(s.Kinds)), queues: slices.Sorted(slices.Values(s.Queues)), holds: map[string]bool{}, wake: make(chan struct{})}
-	all := e.staff[tenant]
+	all := e.workerTotals[tenant]
 	switch {
 	case all.workers >= MaxWorkers:
-		return "", newProblem(LimitExceeded, "Too many workers", "There are %d workers. Let each have more slots, and end some; a silent one is forgotten after %s.", all.workers, 2*e.lease)
+		return "", newProblem(LimitExceeded, "Too many workers", "There are %d workers. Let each have more slots, and end some; a silent one is forgotten after %s.", all.workers, 2*e.leaseTime)
 	case all.names+w.names() > MaxWorkerNames:
 		return "", newProblem(LimitExceeded, "Too many names", "All workers together may name %d kinds and queues. Let each name fewer.", MaxWorkerNames)
 	}
-	e.staff[tenant] = staff{all.workers + 1, all.names + w.names()}
+	e.workerTotals[tenant] = workerTotals{all.workers + 1, all.names + w.names()}
 	e.workers[w.id] = w
-	e.tending.by(time.Now().Add(2 * e.lease))
+	e.upkeepAlarm.setBy(time.Now().Add(2 * e.leaseTime))
 	return w.id, nil
 }
 
 func (w *worker) names() int { return len(w.kinds) + len(w.queues) }
 
-// forgetLocked takes a worker off the list.
-func (e *Engine) forgetLocked(w *worker) {
+// removeWorkerLocked removes a worker.
+func (e *Engine) removeWorkerLocked(w *worker) {
 	delete(e.workers, w.id)
-	all := e.staff[w.tenant]
-	if all = (staff{all.workers - 1, all.names - w.names()}); all.workers > 0 {
-		e.staff[w.tenant] = all
+	all := e.workerTotals[w.tenant]
+	if all = (workerTotals{all.workers - 1, all.names - w.names()}); all.workers > 0 {
+		e.workerTotals[w.tenant] = all
 	} else {
-		delete(e.staff, w.tenant)
+		delete(e.workerTotals, w.tenant)
 	}
-}
-
-func (s *WorkerSpec) check() error {
-	switch {
-	case len(s.Kinds) == 0:
-		return invalid("/kinds", "must name at least one kind of job")
-	case len(s.Kinds) > MaxKinds:
-		return invalid("/kinds", "must be up to %d names", MaxKinds)
-	case len(s.Queues) > MaxQueues:
-		return invalid("/queues", "must be up to %d names", MaxQueues)
-	case s.Slots < 1 || s.Slots > MaxSlots:
-		return invalid("/slots", "must be from 1 to %d", MaxSlots)
-	case len(s.Name) > MaxWorkerName:
-		return invalid("/name", "must be up to %d bytes", MaxWorkerName)
-	}
-	for member, names := range map[string][]string{"/kinds/": s.Kinds, "/queues/": s.Queues} {
-		if i := slices.IndexFunc(names, func(name string) bool { return !WellFormedName(name) }); i >= 0 {
-			return invalid(member+strconv.Itoa(i), "must be "+NameRule)
-		}
-	}
-	return nil
 }

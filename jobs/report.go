@@ -7,78 +7,77 @@ import (
 
 // Report is one message of a worker about its attempt.
 type Report struct {
-	N          uint64 // from 1; one that was taken in before is ignored
+	N          uint64 // from 1; one that is stored already is ignored
 	Progress   *Progress
 	Stream     string // of Output
 	Output     []byte
 	Checkpoint Value
 }
 
-// Report takes in what a worker tells of its attempt. accepted is the number of the last
-// report that is durable: all up to it are. It is less than that of the last one given if
-// the store could not take more.
+// Report stores reports of a worker about its attempt. All reports up to accepted are
+// durable; it is less than the number of the last report if the store failed in between.
 func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Report) (accepted uint64, state LeaseState, err error) {
 	_, lease, err := parseToken(token)
 	if err != nil {
-		return 0, Lost, err
+		return 0, LeaseLost, err
 	}
 	e.mu.Lock()
 	h := e.leases[lease]
 	e.mu.Unlock()
 	if h == nil || h.run.job.Tenant != tenant {
-		return 0, Lost, ErrLeaseLost
+		return 0, LeaseLost, ErrLeaseLost
 	}
 	select { // a repeated report waits for the call that brought it first
 	case h.reporting <- struct{}{}:
 		defer func() { <-h.reporting }()
 	case <-ctx.Done():
-		return 0, Lost, e.unavailable(refusal{context.Cause(ctx)})
+		return 0, LeaseLost, e.storeProblem(refusal{context.Cause(ctx)})
 	}
 	before := h.run.reported
 	for i := range reports {
 		if reports[i].Checkpoint, err = jsonMember("/data", reports[i].Checkpoint, MaxDepth); err != nil {
-			return 0, Lost, err
+			return 0, LeaseLost, err
 		}
 	}
 	for err == nil && len(reports) > 0 {
 		var b *reportBatch
-		b, reports = h.run.batch(reports)
+		b, reports = h.run.reportBatch(reports)
 		err = b.store(ctx)
 	}
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrConflict):
-		return 0, Lost, ErrLeaseLost
-	case h.run.reported == before || e.commits.broken() != nil:
-		return 0, Lost, e.unavailable(err)
+		return 0, LeaseLost, ErrLeaseLost
+	case h.run.reported == before || e.commits.failure() != nil:
+		return 0, LeaseLost, e.storeProblem(err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return h.run.reported, e.stateLocked(tenant, lease), nil
+	return h.run.reported, e.leaseStateLocked(tenant, lease), nil
 }
 
-// reportBatch is what is stored of some reports: all of it in one commit, or nothing.
-// Within it, progress is replaced and output joined.
+// reportBatch is reports that are stored in one commit, all or none. Within it, newer
+// progress replaces older and output is joined.
 type reportBatch struct {
 	run      *Run
 	ops      []*op
 	bytes    int
 	progress *op
 	output   *op
-	newest   *Progress // as it is after these reports, as are off and reported
+	newest   *Progress // after these reports; as are off and reported
 	off      int64
 	reported uint64
 }
 
-// A call with more reports than these is stored in several commits.
+// A call with more reports is stored in several commits.
 const (
 	maxReportOps   = 500
 	maxReportBytes = 1 << 20
 )
 
-// batch makes a batch of the first reports of a list, and returns those that are left.
-func (r *Run) batch(list []Report) (*reportBatch, []Report) {
-	b := &reportBatch{run: r, newest: r.newest, off: r.off, reported: r.reported}
+// reportBatch makes a batch of the first reports of a list, and returns the others.
+func (r *Run) reportBatch(list []Report) (*reportBatch, []Report) {
+	b := &reportBatch{run: r, newest: r.lastProgress, off: r.off, reported: r.reported}
 	for len(list) > 0 && len(b.ops) < maxReportOps && b.bytes < maxReportBytes {
 		report := list[0]
 		list = list[1:]
@@ -88,26 +87,27 @@ func (r *Run) batch(list []Report) (*reportBatch, []Report) {
 		b.reported = report.N
 		switch {
 		case report.Progress != nil:
-			b.tell(*report.Progress, nil)
+			b.addProgress(*report.Progress, nil)
 		case report.Checkpoint != nil:
 			p := b.newest
 			if p == nil {
 				p = &Progress{}
 			}
-			b.tell(*p, report.Checkpoint)
+			b.addProgress(*p, report.Checkpoint)
 		default:
-			b.write(report.Stream, report.Output)
+			b.addOutput(report.Stream, report.Output)
 		}
 	}
 	return b, list
 }
 
-// tell adds progress and, if there is one, a checkpoint, which gets an event of its own.
-func (b *reportBatch) tell(p Progress, checkpoint Value) {
-	p = p.kept()
+// addProgress adds progress and a checkpoint, if it is not nil. A checkpoint gets an event of
+// its own.
+func (b *reportBatch) addProgress(p Progress, checkpoint Value) {
+	p = p.storable()
 	b.newest = &p
 	if b.progress == nil || checkpoint != nil {
-		b.progress = b.run.lazily(JobProgress, FieldProgress)
+		b.progress = b.run.newReport(JobProgress, FieldProgress)
 		b.ops = append(b.ops, b.progress)
 	}
 	c := b.progress.change
@@ -120,8 +120,8 @@ func (b *reportBatch) tell(p Progress, checkpoint Value) {
 	b.bytes += len(c.Event.Data) + len(checkpoint)
 }
 
-// write adds output.
-func (b *reportBatch) write(stream string, p []byte) {
+// addOutput adds output.
+func (b *reportBatch) addOutput(stream string, p []byte) {
 	for len(p) > 0 {
 		n := min(len(p), maxOutputEvent)
 		if n < len(p) {
@@ -132,7 +132,7 @@ func (b *reportBatch) write(stream string, p []byte) {
 			o.change.Job.Output += int64(n)
 			o.bytes += n
 		} else {
-			b.output = b.run.piece(stream, b.off, p[:n])
+			b.output = b.run.outputOp(stream, b.off, p[:n])
 			b.ops = append(b.ops, b.output)
 		}
 		b.off += int64(n)
@@ -141,11 +141,11 @@ func (b *reportBatch) write(stream string, p []byte) {
 	}
 }
 
-// store returns when the batch is durable. Then the run is as the batch leaves it.
+// store returns when the batch is durable, and updates the run.
 func (b *reportBatch) store(ctx context.Context) error {
 	together := new(Group)
 	for _, o := range b.ops {
-		o.told, o.group = true, together
+		o.failFast, o.group = true, together
 		o.change.Job.Reported = b.reported
 		o.change.Fields |= FieldReported
 		o.bytes += len(o.change.Event.Data) + len(o.change.Job.Checkpoint)
@@ -161,6 +161,6 @@ func (b *reportBatch) store(ctx context.Context) error {
 		}
 	}
 	r := b.run
-	r.newest, r.off, r.reported = b.newest, b.off, b.reported
+	r.lastProgress, r.off, r.reported = b.newest, b.off, b.reported
 	return nil
 }

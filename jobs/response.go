@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"bytes"
+	"jobhub/jobs/httpheader"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,8 +13,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Response is the answer of an HTTP API, kept so that it can be given again as it
-// was: same status, end-to-end headers and body bytes.
+// Response is the answer of an HTTP API as it was received: status, end-to-end headers and
+// the bytes of the body.
 type Response struct {
 	Status int
 	Header http.Header
@@ -33,7 +34,7 @@ func (r *Response) MarshalBinary() ([]byte, error) {
 	h := responseHead{Status: r.Status, Header: make(http.Header, len(r.Header))}
 	for name, values := range r.Header {
 		switch {
-		case !IsToken(name): // which HTTP does not allow
+		case !httpheader.IsToken(name): // HTTP does not allow it
 		case !slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }):
 			h.Header[name] = values
 		default:
@@ -139,7 +140,7 @@ func BodyValue(contentType string, body []byte, around int) Value {
 func mediaType(contentType string) string {
 	media, _, _ := strings.Cut(contentType, ";")
 	media = strings.ToLower(strings.TrimSpace(media))
-	if kind, subtype, ok := strings.Cut(media, "/"); !ok || !IsToken(kind) || !IsToken(subtype) {
+	if kind, subtype, ok := strings.Cut(media, "/"); !ok || !httpheader.IsToken(kind) || !httpheader.IsToken(subtype) {
 		return ""
 	}
 	return media

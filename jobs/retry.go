@@ -1,54 +1,112 @@
 package jobs
 
 import (
-	"math/rand/v2"
-	"time"
+	"cmp"
+	"context"
+	"slices"
+	"strings"
 )
 
-// BackoffKind is how the wait before the next attempt grows.
-type BackoffKind uint8
+// RetryOptions says how a job is retried. The zero value retries it unchanged.
+type RetryOptions struct {
+	Input   Value    // another input
+	Targets []string // only these targets; the others keep their results
+	Force   bool     // make another one although there is one
+	Key     *Key     // idempotency key; nil if the caller sent none
+	Caller  string   // who retries it, as in Spec.Caller
 
-const (
-	Exponential BackoffKind = iota // initial, ×2, ×4 …
-	Linear                         // initial, ×2, ×3 …
-	Fixed                          // always initial
-)
-
-// BackoffNames are the words for the kinds of a Backoff, by BackoffKind.
-var BackoffNames = []string{"exponential", "linear", "fixed"}
-
-// Backoff says how long a job waits between attempts.
-type Backoff struct {
-	Kind    BackoffKind
-	Initial time.Duration
-	Max     time.Duration
+	tenant string
 }
 
-// DefaultBackoff and DefaultMaxAttempts apply to jobs that do not say otherwise.
-var DefaultBackoff = Backoff{Exponential, time.Second, 5 * time.Minute}
-
-const (
-	DefaultMaxAttempts = 5
-	DefaultTimeout     = 5 * time.Minute    // of one attempt
-	DefaultRetention   = 7 * 24 * time.Hour // after the end
-)
-
-// Delay is the wait after the given attempt (from 1) failed: within 20 % below the
-// nominal time, so that jobs that failed together do not come back together.
-func (b Backoff) Delay(attempt int) time.Duration {
-	d := b.Initial
-	switch b.Kind {
-	case Exponential:
-		for i := 1; i < attempt && d < b.Max; i++ {
-			d *= 2
+// Retry submits a copy of a job that has ended; ErrConflict if it has not. The old job then
+// names the new one as its retry. If it already has a retry that is still stored, that one is
+// returned. Callbacks are copied only if the same caller submitted the old job.
+//
+// Jobs that were cancelled only because the old one did not succeed are retried together with
+// it, to run after the new one. If one of them is retried alone, its retry runs after the
+// retries of the jobs that it depends on.
+func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again RetryOptions) (Accepted, error) {
+	old, _, err := e.store.Job(ctx, tenant, id)
+	if err != nil {
+		return Accepted{}, err
+	}
+	if !old.State.Final() {
+		return Accepted{}, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
+	}
+	input, via := old.Credentials.Join(old.Input), old.Via
+	if again.Input != nil {
+		if old.Kind == KindWebhook { // else a callback's secret would sign anything
+			return Accepted{}, invalid("/input", "a delivery is always retried unchanged; leave it out")
 		}
-	case Linear:
-		if n := time.Duration(attempt); b.Initial > 0 && n > b.Max/b.Initial {
-			d = b.Max
-		} else {
-			d *= n
+		if input, err = jsonMember("/input", again.Input, MaxDepth); err != nil {
+			return Accepted{}, err
+		}
+		if input, err = old.Credentials.restore(old.Input, input, sameCaller(old.Caller, again.Caller), via.Headers); err != nil {
+			return Accepted{}, errorUnder("/input", err)
+		}
+		again.Input = input
+		via.Upstreams, via.Route, via.Headers = nil, "", nil // the operator opened these for requests of the route, not for an input that a caller wrote
+	}
+	again.tenant = tenant
+	s := e.retrySpec(&old, again)
+	s.Input, s.Via = input, via
+	if again.Targets != nil {
+		if again.Input != nil {
+			return Accepted{}, invalid("/targets", "give input or targets, not both")
+		}
+		h, _ := e.handler(old.Kind)
+		if h.Repeat == nil {
+			return Accepted{}, invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
+		}
+		bad := e.catchPanic("the repetition of targets", old.ID, func() { s.result, err = h.Repeat(&old, again.Targets) })
+		if err = cmp.Or(bad, err); err != nil {
+			return Accepted{}, err
 		}
 	}
-	d = min(d, b.Max)
-	return d - time.Duration(rand.Int64N(int64(d)/5+1))
+	if old.Reason == ByDependency {
+		if s.After, _, err = e.newDependencies(ctx, &old, nil); err != nil {
+			return Accepted{}, err
+		}
+	}
+	job, err := e.newJob(s)
+	if err != nil {
+		return Accepted{}, err
+	}
+	c := e.insertion(job, s)
+	if old.State != Succeeded {
+		along, err := e.dependentRetries(ctx, &old, job.ID, again)
+		if err != nil {
+			return Accepted{}, err
+		}
+		if len(along) > 0 {
+			c.Follow = func(*Job) []*Change { return along }
+		}
+	}
+	return e.submit(ctx, s, c)
+}
+
+// retrySpec is the submission that retries a job unchanged.
+func (e *Engine) retrySpec(old *Job, again RetryOptions) Spec {
+	var callbacks []Callback
+	if old.Kind == KindWebhook || sameCaller(old.Caller, again.Caller) { // another caller must not get bodies signed with these secrets
+		callbacks = slices.Clone(old.Callbacks)
+	}
+	for i := range callbacks {
+		callbacks[i].setEnabled(true)
+	}
+	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: old.Input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
+		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
+		Retention: old.Retention, RetryOf: old.ID, Via: old.Via, Tenant: old.Tenant, Caller: again.Caller, Key: again.Key, Callbacks: callbacks,
+		Unique: old.Unique, schedule: old.Schedule, retry: &Retry{Force: again.Force, Fingerprint: again.fingerprint()}}
+	if s.inside = old.Kind == KindWebhook; s.inside {
+		s.Parent = old.Parent
+	}
+	return s
+}
+
+// sameCaller compares callers by their ids.
+func sameCaller(a, b string) bool {
+	a, _, _ = strings.Cut(a, " ")
+	b, _, _ = strings.Cut(b, " ")
+	return a == b
 }

@@ -62,12 +62,12 @@ func TestScheduleEdits(t *testing.T) {
 		w.open(nil, 0)
 		defer w.close(0)
 		ctx, good := w.Context(), jobs.Schedule{Name: "s", Cron: "@hourly", Job: jobs.Value(`{"kind":"nobody"}`), Caller: "operator a"}
-		if _, err := w.engine.MakeSchedule(ctx, jobs.DefaultTenant, good); err != nil {
+		if _, err := w.engine.CreateSchedule(ctx, jobs.DefaultTenant, good); err != nil {
 			t.Fatal(err)
 		}
 		again := good
 		again.Cron = "@daily"
-		if p, ok := errors.AsType[*jobs.Problem](func() error { _, err := w.engine.MakeSchedule(ctx, jobs.DefaultTenant, again); return err }()); !ok || p.Code != jobs.Conflict {
+		if p, ok := errors.AsType[*jobs.Problem](func() error { _, err := w.engine.CreateSchedule(ctx, jobs.DefaultTenant, again); return err }()); !ok || p.Code != jobs.Conflict {
 			w.Errorf("making it twice: %v", p)
 		}
 		edit := func(name, cron string) error {

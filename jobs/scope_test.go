@@ -79,7 +79,7 @@ func TestLeasesOfAnotherTenant(t *testing.T) {
 		b, err := w.engine.Beat(bg, "other", theirs, []string{token}, 0)
 		w.expect("the state of a foreign lease", words(b.Leases[token], err), "lost <nil>")
 		time.Sleep(2 * jobs.CancelGrace) // which has not begun: its worker does not know yet
-		w.expect("the state of its own", w.beat(mine, 0, token).Leases[token], jobs.Cancel)
+		w.expect("the state of its own", w.beat(mine, 0, token).Leases[token], jobs.LeaseCancel)
 		if _, _, err := w.engine.Complete(bg, "other", token, nil); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("completing a foreign lease: %v", err)
 		}
@@ -89,7 +89,7 @@ func TestLeasesOfAnotherTenant(t *testing.T) {
 		if err := w.complete(token); err != nil {
 			t.Error(err)
 		}
-		for _, err := range []error{w.engine.Direct("other", mine, jobs.Quiet), w.engine.Unregister("other", mine), w.engine.Direct(jobs.DefaultTenant, "wk_x", jobs.Quiet)} {
+		for _, err := range []error{w.engine.SetDirective("other", mine, jobs.DirectiveQuiet), w.engine.Unregister("other", mine), w.engine.SetDirective(jobs.DefaultTenant, "wk_x", jobs.DirectiveQuiet)} {
 			p, ok := errors.AsType[*jobs.Problem](err)
 			if !ok || p.Code != jobs.NotFound || p.Title != "Unknown worker" {
 				t.Errorf("a foreign worker: %v", err)

@@ -1,190 +1,57 @@
 package jobs
 
-import (
-	"context"
-	"errors"
-	"slices"
-	"strings"
-	"sync"
-	"time"
+import "time"
 
-	"github.com/go-json-experiment/json"
-)
+// QueueSettings are the limits of a queue. Zero means no limit.
+type QueueSettings struct {
+	Concurrency  int      `json:"concurrency,omitzero"`   // attempts at the same time
+	Capacity     int      `json:"capacity,omitzero"`      // unfinished jobs that do not run
+	PerKey       int      `json:"per_key,omitzero"`       // attempts of one key at the same time
+	Rate         Rate     `json:"rate,omitzero"`          // of starts
+	QueueTimeout Duration `json:"queue_timeout,omitzero"` // of jobs that do not name one
+	Paused       *Pause   `json:"paused,omitzero"`
 
-// Configure changes the settings of a queue, which comes into being on first mention.
-// edit gets the settings as they are and may refuse with an error.
-func (e *Engine) Configure(ctx context.Context, tenant, name string, edit func(*QueueSettings) error) error {
-	if !e.names.has(tenant, name) && !WellFormedName(name) { // one of an earlier version may have another name
-		return ErrNotFound
-	}
-	e.configuring.Lock()
-	defer e.configuring.Unlock()
-	queue := QueueName{tenant, name}
-	e.mu.Lock()
-	old := e.settings[queue]
-	e.mu.Unlock()
-	set := old
-	set.Callbacks = slices.Clone(old.Callbacks)
-	if err := edit(&set); err != nil {
-		return err
-	}
-	if err := e.names.mention(tenant, name, ""); err != nil {
-		return err
-	}
-	c := &QueueChange{Tenant: tenant, Name: name, Settings: set}
-	switch {
-	case old.Paused == nil && set.Paused != nil:
-		data, err := json.Marshal(set.Paused)
-		if err != nil {
-			return err
-		}
-		c.Event = Event{Type: QueuePaused, Data: data}
-	case old.Paused != nil && set.Paused == nil:
-		c.Event = Event{Type: QueueResumed, Data: Value(`{}`)}
-	}
-	o := newOp(&Change{})
-	o.queue = c
-	if err := e.commits.do(ctx, o); err != nil {
-		return e.unavailable(err)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.learnLocked(queue, set)
-	for _, c := range e.claimers {
-		c.hungry = true
-	}
-	e.commits.kick(true)
-	return nil
+	// Callbacks receive the events of all jobs of the queue. A job may name further ones.
+	Callbacks []Callback `json:"callbacks,omitzero"`
 }
 
-// Settings of a queue as they are stored.
-func (e *Engine) Settings(tenant, name string) QueueSettings {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.settings[QueueName{tenant, name}]
+// QueueChange writes the settings of a queue, creates the queue if there is none, and applies
+// the settings to the jobs in it.
+type QueueChange struct {
+	Tenant   string
+	Name     string
+	Settings QueueSettings
+	Event    Event // none if its Type is 0
+
+	Err error // outcome: nil or ErrDamaged
 }
 
-// maxReason is the longest reason of a pause, in bytes.
-const maxReason = 1000
-
-// Pause stops a queue from starting jobs. It is repeated without effect. A reason of more
-// than 1000 bytes is refused.
-func (e *Engine) Pause(ctx context.Context, tenant, name, by, reason string) error {
-	if len(reason) > maxReason {
-		return invalid("/reason", "must be up to %d bytes", maxReason)
-	}
-	by, reason = strings.ToValidUTF8(by, "\ufffd"), strings.ToValidUTF8(reason, "\ufffd")
-	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error {
-		if s.Paused == nil {
-			s.Paused = &Pause{At: time.Now().Truncate(time.Millisecond).UTC(), By: by, Reason: reason}
-		}
-		return nil
-	})
+// Pause says since when, by whom and why a queue starts no jobs.
+type Pause struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
 }
 
-// Resume lets a paused queue go on.
-func (e *Engine) Resume(ctx context.Context, tenant, name string) error {
-	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error { s.Paused = nil; return nil })
+// QueueName names a queue among those of all tenants.
+type QueueName struct{ Tenant, Name string }
+
+// Duration is a time.Duration that is written in JSON as Go writes it: "1m30s".
+type Duration time.Duration
+
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
 }
 
-// learnLocked takes over settings that are stored.
-func (e *Engine) learnLocked(name QueueName, set QueueSettings) {
-	e.settings[name] = set
-	old := e.buckets[name]
-	switch {
-	case set.Rate.N == 0:
-		delete(e.buckets, name)
-	case old == nil || old.rate != set.Rate:
-		e.buckets[name] = &bucket{rate: set.Rate, tokens: float64(set.Rate.N), at: time.Now()}
-	}
-}
-
-const (
-	tidyEvery = time.Minute
-	tidyPause = time.Second // between deletions of jobs
-	tidyLot   = 500         // jobs deleted in one transaction
-	maxLog    = 20_000_000  // events kept at the most, about 2 GB
-)
-
-// tidyLog deletes events that have been kept for their time.
-func (e *Engine) tidyLog(ctx context.Context) {
-	seq, err := e.seqBefore(ctx, time.Now().Add(-e.logAge))
-	if head := e.store.Head().Seq; head > maxLog {
-		seq = max(seq, head-maxLog)
-	}
-	if err == nil {
-		_, err = e.store.Trim(ctx, Trim{Seq: seq})
-	}
-	if err != nil && ctx.Err() == nil {
-		e.log.Error("deleting old events", "error", err)
-	}
-}
-
-// retention knows when the next finished job is to be deleted.
-type retention struct {
-	mu   sync.Mutex // protects the fields below
-	next time.Time  // the earliest RetainedUntil, or before; the zero time at the start
-}
-
-// tidyJobs deletes jobs that have been kept for their time, and returns when it has to look
-// again.
-func (e *Engine) tidyJobs(ctx context.Context, now time.Time) (next time.Time) {
-	r := &e.retain
-	r.mu.Lock()
-	next = r.next
-	if next.After(now) {
-		r.mu.Unlock()
-		return next
-	}
-	r.next = now.Add(tidyEvery) // what ends from now on may bring it forward
-	r.mu.Unlock()
-	var err error
-	for n := tidyLot; err == nil && n == tidyLot && ctx.Err() == nil; {
-		n, err = e.store.Trim(ctx, Trim{Retained: now, Limit: tidyLot})
-	}
-	var page Page
-	if err == nil {
-		page, err = e.store.List(ctx, Filter{Retained: true})
-	}
-	if err != nil && ctx.Err() == nil {
-		e.log.Error("deleting jobs that are out of their retention", "error", err)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !page.Wake.IsZero() {
-		r.next = earlier(r.next, maxTime(page.Wake, now.Add(tidyPause)))
-	}
-	return r.next
-}
-
-// retainUntil notes when a job that has ended is to be deleted.
-func (e *Engine) retainUntil(at time.Time) {
-	r := &e.retain
-	r.mu.Lock()
-	brought := at.Before(r.next)
-	if brought {
-		r.next = at
-	}
-	r.mu.Unlock()
-	if brought {
-		e.tending.by(at)
-	}
-}
-
-// seqBefore finds the last event before a time.
-func (e *Engine) seqBefore(ctx context.Context, at time.Time) (uint64, error) {
-	low, high := uint64(0), e.store.Head().Seq // the answer is in [low, high]
-	for low < high {
-		mid := (low + high + 1) / 2
-		events, err := e.store.Read(ctx, ReadQuery{After: mid - 1, MaxBytes: 1})
-		switch {
-		case errors.Is(err, ErrTrimmed) || (err == nil && len(events) > 0 && events[0].At.Before(at)):
-			low = mid
-		case err != nil:
-			return 0, err
-		default:
-			high = mid - 1
-		}
-	}
-	return low, nil
+// QueueInfo is a queue with its maintained counters.
+type QueueInfo struct {
+	Tenant   string
+	Name     string
+	Settings QueueSettings
+	Counts   [len(stateNames)]int64 // by State
+	OldestAt time.Time              // when the oldest queued job was accepted; zero if none is queued
 }

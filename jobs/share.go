@@ -2,49 +2,49 @@ package jobs
 
 import "maps"
 
-// Share divides the slots of a pool, so that nobody takes them all and whoever comes later
-// finds one free:
+// Share divides the slots of a pool, so that no tenant or fair key takes them all and
+// newcomers find one free:
 //
 //   - A tenant, where there are several, holds at most as many slots as are still free.
-//   - A fair key holds at most as many as its tenant may still take.
-//   - Who holds none gets one while there is one.
+//   - A fair key holds at most as many as its tenant could still take.
+//   - One that holds none gets a free slot.
 //
-// With 64 slots a tenant that is alone at it holds 32, a second one beside it 16 more, and
-// so on; when one holds fewer, the others may hold more. All slots are for the only tenant
-// of a hub, except that a fair key of its leaves half of them.
+// With 64 slots the first of several tenants holds up to 32, a second one 16 more, and so on;
+// if one holds fewer, the others may hold more. The only tenant of a hub may take all slots,
+// but each of its fair keys at most half of them.
 type Share struct {
 	Free    int  // slots that are free
 	Several bool // there are several tenants
-	held    map[holder]int
+	used    map[holder]int
 }
 
-// holder is who holds slots: a tenant, or a fair key in one of its queues.
+// holder is a tenant, or a fair key in one of its queues, that holds slots.
 type holder struct{ tenant, queue, key string }
 
 // Fits reports whether a job of a tenant, with a fair key or none, may have a slot.
 func (s *Share) Fits(queue QueueName, key string) bool {
-	left := s.Free - 1 // for others, if it does
+	left := s.Free - 1 // slots left for others if it gets one
 	if s.Several {
-		n := s.held[holder{tenant: queue.Tenant}]
+		n := s.used[holder{tenant: queue.Tenant}]
 		if left -= n + 1; left < 0 && n > 0 {
 			return false
 		}
 	}
-	if n := s.held[holder{queue.Tenant, queue.Name, key}]; key != "" && n > 0 && n+1 > left {
+	if n := s.used[holder{queue.Tenant, queue.Name, key}]; key != "" && n > 0 && n+1 > left {
 		return false
 	}
 	return s.Free > 0
 }
 
-// Take gives a slot to a job.
-func (s *Share) Take(queue QueueName, key string) { s.move(queue, key, 1) }
+// Acquire gives a slot to a job.
+func (s *Share) Acquire(queue QueueName, key string) { s.add(queue, key, 1) }
 
-// give takes it back.
-func (s *Share) give(queue QueueName, key string) { s.move(queue, key, -1) }
+// release takes it back.
+func (s *Share) release(queue QueueName, key string) { s.add(queue, key, -1) }
 
-func (s *Share) move(queue QueueName, key string, n int) {
-	if s.held == nil {
-		s.held = map[holder]int{}
+func (s *Share) add(queue QueueName, key string, n int) {
+	if s.used == nil {
+		s.used = map[holder]int{}
 	}
 	s.Free -= n
 	who := []holder{{tenant: queue.Tenant}, {queue.Tenant, queue.Name, key}}
@@ -52,13 +52,13 @@ func (s *Share) move(queue QueueName, key string, n int) {
 		who = who[:1]
 	}
 	for _, h := range who {
-		if s.held[h] += n; s.held[h] == 0 {
-			delete(s.held, h)
+		if s.used[h] += n; s.used[h] == 0 {
+			delete(s.used, h)
 		}
 	}
 }
 
-// clone is a share for a claim, which may come to nothing.
+// clone is a copy for a claim, whose commit may fail.
 func (s *Share) clone(several bool) *Share {
-	return &Share{Free: s.Free, Several: several, held: maps.Clone(s.held)}
+	return &Share{Free: s.Free, Several: several, used: maps.Clone(s.used)}
 }

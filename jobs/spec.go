@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -24,7 +23,7 @@ type Spec struct {
 
 	OrderingKey string // jobs of one ordering key run one at a time, in order of acceptance
 	FairKey     string // shares the queue fairly with other keys, under its per_key limit
-	After       []ID   // run only when all of these have succeeded
+	After       []ID   // the job runs only when all of these have succeeded
 
 	QueueTimeout time.Duration // none if zero
 	Timeout      time.Duration // of one attempt
@@ -33,20 +32,20 @@ type Spec struct {
 	NeverRerun   bool          // fail as worker_lost rather than run again after a lost attempt
 	Retention    time.Duration // after the end
 
-	Callbacks []Callback // told of the job's changes
-	Unique    *Unique    // accept it only if no job like it is there; nil for any
+	Callbacks []Callback // receive the job's events
+	Unique    *Unique    // accept the job only if there is none equal to it; nil for no condition
 
 	RetryOf ID
 	Parent  ID
 	Via     Via
 	Tenant  string
-	Caller  string // in whose name: an id and, behind a space, a name for people; kept with the job for handlers that act for their caller
+	Caller  string // who submits it: an id and, after a space, a name for people; stored with the job
 	Key     *Key   // idempotency key, if the caller sent one
 
-	schedule string // whose run it is
-	retry    *Retry // how it repeats RetryOf
+	schedule string // name of the schedule that submits it
+	retry    *Retry // set if it is a retry of RetryOf
 
-	inside bool  // made by the engine itself: of a kind that callers can't submit
+	inside bool  // submitted by the engine itself, which may use kinds that callers may not
 	result Value // what is known of the result already
 }
 
@@ -110,21 +109,6 @@ func DecodeSpec(data []byte) (Spec, error) {
 	return doc.spec()
 }
 
-// invalid is the problem of a document that is JSON, but not what was asked for.
-func invalid(pointer, format string, args ...any) *Problem {
-	p := newProblem(BadMessage, "Invalid request", "See errors for the members to correct.")
-	p.Status = 422
-	if len(pointer) > 256 { // the place of something nested without sense
-		pointer = pointer[:256]
-	}
-	p.Errors = []MemberError{{strings.ToValidUTF8(pointer, "\ufffd"), strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}}
-	return p
-}
-
-// Invalid is the problem of a member that is well-formed JSON but can't be accepted;
-// pointer is its place (RFC 6901). Its status is 422.
-func Invalid(pointer, format string, args ...any) *Problem { return invalid(pointer, format, args...) }
-
 func (d *specDocument) spec() (Spec, error) {
 	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.withDefaults()
 	if !WellFormedName(s.Kind) {
@@ -166,7 +150,7 @@ func (d *specDocument) spec() (Spec, error) {
 	if s.Retention, err = duration("/retention", d.Retention, DefaultRetention, time.Second, maxHorizon); err != nil {
 		return s, err
 	}
-	if err := d.lines(&s); err != nil {
+	if err := d.ordering(&s); err != nil {
 		return s, err
 	}
 	if d.Retry != nil {
@@ -217,8 +201,8 @@ func parseRunAt(text string) (time.Time, error) {
 	return at, nil
 }
 
-// lines reads what decides when the job's turn is.
-func (d *specDocument) lines(s *Spec) error {
+// ordering reads what decides when the job's turn is.
+func (d *specDocument) ordering(s *Spec) error {
 	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/key": d.Key} {
 		if key != "" && (!plainText(key) || len(key) > maxTag) {
 			return invalid(pointer, "must be up to %d bytes of text without control characters", maxTag)

@@ -12,16 +12,16 @@ import (
 
 // Accepted is the answer to a submission.
 type Accepted struct {
-	Job      Job   // as of its first event, or as of now when Replayed
+	Job      Job   // as of its first event; as of now if Replayed or Existing
 	Position int64 // in its queue, from 1; 0 if it is not queued
 	Replayed bool  // the idempotency key was bound to this job before
-	Existing bool  // this job is there already, and none was made
+	Existing bool  // there was such a job already, and no new one was made
 }
 
-// Submit accepts a job: when it returns without error, the job is durable. The end of ctx
-// counts until the job is handed to the store, then no more: an error that is ctx's says
-// that nothing was stored. So it is with all methods that change something.
-// ErrConflict with status 422 if the idempotency key stands for another request.
+// Submit accepts a job: when it returns without error, the job is durable. If ctx ends before
+// the job is handed to the store, the error is that of ctx and nothing was stored; later the
+// end of ctx has no effect. That is true of all methods that change something. ErrConflict
+// with status 422 if the idempotency key stands for another request.
 func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	job, err := e.newJob(s)
 	if err == nil {
@@ -37,8 +37,8 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	return e.submit(ctx, s, e.insertion(job, s))
 }
 
-// checkHidden refuses a document that was copied from where its credentials are hidden:
-// it would send Hidden in their place.
+// checkHidden refuses an input in which credentials are hidden, because it was copied from a
+// page or answer: the requests would send the placeholder.
 func (e *Engine) checkHidden(s *Spec) error {
 	if h, _ := e.handler(s.Kind); !h.Requests || s.inside || len(s.Via.Upstreams) > 0 {
 		return nil
@@ -47,7 +47,7 @@ func (e *Engine) checkHidden(s *Spec) error {
 	for _, at := range placeholders(s.Input, e.maskedNames()) {
 		refused = append(refused, invalid("/input"+at, "stands for a hidden value; write the value or leave it out"))
 	}
-	return together(refused...)
+	return joinProblems(refused...)
 }
 
 // insertion is the change that submits a job.
@@ -63,7 +63,7 @@ func (e *Engine) submit(ctx context.Context, s Spec, c *Change) (Accepted, error
 	}
 	o := newOp(c)
 	err := e.commits.submit(ctx, o)
-	if unknown, ok := errors.AsType[*UnknownParent](err); ok {
+	if unknown, ok := errors.AsType[*UnknownDependency](err); ok {
 		i := slices.Index(s.After, unknown.ID)
 		return Accepted{}, invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
 	}
@@ -79,13 +79,13 @@ func (e *Engine) submit(ctx context.Context, s Spec, c *Change) (Accepted, error
 		return Accepted{Job: existing.Job, Existing: true}, nil
 	}
 	if err != nil {
-		return Accepted{}, e.unavailable(err)
+		return Accepted{}, e.storeProblem(err)
 	}
 	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
 }
 
-// checkOutside looks at what only the hub itself may ask for: deliveries, bulk actions,
-// and callbacks that were checked before.
+// checkOutside checks what callers may not submit: deliveries, bulk jobs, and callbacks that
+// can't be called.
 func (e *Engine) checkOutside(s *Spec) error {
 	switch s.Kind {
 	case kindBulk:
@@ -109,7 +109,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	}
 	depth := MaxDepth
 	if s.inside {
-		depth += wrapping
+		depth += extraDepth
 	}
 	var err error
 	if s.Input, err = jsonMember("/input", s.Input, depth); err != nil {
@@ -162,4 +162,15 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 		}
 	}
 	return j, nil
+}
+
+// check asks a handler whether it accepts an input.
+func (e *Engine) check(h Handler, input Value, via Via) (err error) {
+	if h.Check == nil {
+		return nil
+	}
+	if bad := e.catchPanic("the check of an input", ID{}, func() { err = h.Check(input, via) }); bad != nil {
+		return bad
+	}
+	return err
 }

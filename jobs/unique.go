@@ -10,14 +10,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Unique asks that a job be accepted only if no job like it is there. It is compared with
-// jobs of its tenant that were submitted with the same By. The zero value of each member
-// means its default.
+// Unique accepts a job only if there is no equal one. It is compared with jobs of its tenant
+// that were submitted with the same By. The zero value of each member means its default.
 type Unique struct {
-	By       []string `json:"by"`              // what has to be equal: kind, queue, input, fair_key; the first three
-	While    string   `json:"while"`           // unfinished or kept: until when a job counts; unfinished
-	Within   Duration `json:"within,omitzero"` // only jobs accepted in this time before count; all
-	Conflict string   `json:"conflict"`        // return, refuse or replace; return
+	By       []string `json:"by"`              // what has to be equal: kind, queue, input, fair_key; by default the first three
+	While    string   `json:"while"`           // which jobs count: unfinished (the default) or kept
+	Within   Duration `json:"within,omitzero"` // only jobs accepted in this time before count; 0 for all
+	Conflict string   `json:"conflict"`        // return (the default), refuse or replace
 }
 
 // appendJSON appends it as it is shown.
@@ -73,9 +72,9 @@ func (d *uniqueDocument) unique() (*Unique, error) {
 	return u, err
 }
 
-// key is the same for jobs that Unique takes to be the same. Inputs are the same if they
-// have the same values whatever the order of members, white space and the escapes of
-// strings; numbers are compared by their digits, so that 1 and 1.0 differ.
+// key is the same for jobs that are equal by Unique. Inputs are equal if their values are,
+// whatever the order of members, white space and the escapes of strings. Numbers are compared
+// as text, so that 1 and 1.0 differ.
 func (u *Unique) key(j *Job) []byte {
 	members := map[string]Value{}
 	for _, name := range u.By {
@@ -106,52 +105,4 @@ func canonical(v Value) Value {
 		panic(err) // an input is valid JSON
 	}
 	return v
-}
-
-// uniquePeers are the jobs with which a job can't be there at the same time.
-func (e *Engine) uniquePeers(j *Job) []*Peers {
-	if j.Unique == nil {
-		return nil
-	}
-	u := j.Unique
-	p := &Peers{UniqueKey: j.UniqueKey, Kept: u.While == "kept" && j.RetryOf == (ID{})} // a retry repeats one that is kept
-	if u.Within > 0 {
-		p.Since = j.CreatedAt.Add(-time.Duration(u.Within))
-	}
-	p.Decide = func(peers []Job) ([]*Change, error) {
-		switch u.Conflict {
-		case "replace":
-			return e.replace(peers)
-		case "refuse":
-			return nil, newProblem(Conflict, "Not unique", "The job %s, which is %s, is the same by unique.by; nothing was stored.", peers[0].ID, peers[0].State)
-		}
-		return nil, &Existing{peers[0]}
-	}
-	return []*Peers{p}
-}
-
-// replace cancels jobs that do not run in favour of another one.
-func (e *Engine) replace(peers []Job) (list []*Change, err error) {
-	for _, old := range peers {
-		if old.State == Running {
-			return nil, newProblem(Conflict, "Not replaced", "The job %s is the same and runs; nothing was stored. Cancel it first, or wait for its end.", old.ID)
-		}
-		if !old.State.Final() {
-			c := finish(old, Guard{State: old.State, Version: old.Version}, Cancelled, ByUser, 0)
-			c.Follow = e.tellFollow(JobCancelled, time.Now().Truncate(time.Millisecond))
-			list = append(list, c)
-		}
-	}
-	return list, nil
-}
-
-// tellFollow makes the deliveries that an event causes, of a change that is not of the batch
-// itself but follows from one.
-func (e *Engine) tellFollow(t EventType, at time.Time) func(*Job) []*Change {
-	return func(job *Job) []*Change {
-		if _, ok := e.handler(KindWebhook); !ok {
-			return nil
-		}
-		return e.deliveries(job, t, at)
-	}
 }

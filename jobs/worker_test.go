@@ -27,7 +27,7 @@ func registered(t testing.TB, e *jobs.Engine, tenant string, s jobs.WorkerSpec) 
 	return id
 }
 
-func (w *world) lease(id string, most int, wait time.Duration) jobs.Leased {
+func (w *world) lease(id string, most int, wait time.Duration) jobs.LeaseReply {
 	w.Helper()
 	l, err := w.engine.Lease(bg, jobs.DefaultTenant, id, most, wait)
 	if err != nil {
@@ -46,7 +46,7 @@ func (w *world) leaseOne(id string) *jobs.Job {
 	}
 }
 
-func (w *world) beat(id string, wait time.Duration, tokens ...string) jobs.Leased {
+func (w *world) beat(id string, wait time.Duration, tokens ...string) jobs.LeaseReply {
 	w.Helper()
 	l, err := w.engine.Beat(bg, jobs.DefaultTenant, id, tokens, wait)
 	if err != nil {
@@ -65,7 +65,7 @@ func TestWorkerLifeOfAJob(t *testing.T) {
 		w.open(handlers{}, 1)
 		defer w.close(time.Second)
 		id := w.register(2, "k")
-		var got jobs.Leased
+		var got jobs.LeaseReply
 		done := make(chan struct{})
 		go func() { got = w.lease(id, 5, time.Minute); close(done) }()
 		synctest.Wait() // it is parked
@@ -108,7 +108,7 @@ func TestWorkerNeverGetsMoreThanItsSlots(t *testing.T) {
 		begin := time.Now()
 		w.expect("full", len(w.lease(id, 10, 5*time.Second).Jobs), 0)
 		w.expect("it waited", time.Since(begin), 5*time.Second)
-		got := make(chan jobs.Leased)
+		got := make(chan jobs.LeaseReply)
 		go func() { got <- w.lease(id, 10, time.Minute) }()
 		synctest.Wait()
 		if err := w.complete(jobs.Token(&first.Jobs[0])); err != nil {
@@ -127,10 +127,10 @@ func TestLostLeases(t *testing.T) {
 		token := jobs.Token(&w.lease(id, 1, 0).Jobs[0])
 		for range 10 { // as long as it beats, it keeps the lease
 			time.Sleep(20 * time.Second)
-			w.expect("beat", w.beat(id, 0, token).Leases[token], jobs.Ok)
+			w.expect("beat", w.beat(id, 0, token).Leases[token], jobs.LeaseOK)
 		}
 		begin := time.Now()
-		got := make(chan jobs.Leased)
+		got := make(chan jobs.LeaseReply)
 		other := w.register(1, "k")
 		go func() { got <- w.lease(other, 1, time.Hour) }()
 		next := <-got
@@ -138,7 +138,7 @@ func TestLostLeases(t *testing.T) {
 			t.Errorf("%d jobs became available after %s", len(next.Jobs), took)
 		}
 		w.expect("attempt", next.Jobs[0].Attempt, 1)
-		w.expect("the old worker is told", w.beat(id, 0, token).Leases[token], jobs.Lost)
+		w.expect("the old worker is told", w.beat(id, 0, token).Leases[token], jobs.LeaseLost)
 		if err := w.complete(token); !errors.Is(err, jobs.ErrLeaseLost) {
 			t.Errorf("a stale completion: %v", err)
 		}
@@ -180,7 +180,7 @@ func TestRunTimeoutOfAWorker(t *testing.T) {
 		id := w.register(1, "k")
 		j := w.submit(jobs.Spec{Kind: "k", Timeout: time.Minute, MaxAttempts: 1})
 		token := jobs.Token(&w.lease(id, 1, 0).Jobs[0])
-		for w.beat(id, 0, token).Leases[token] == jobs.Ok { // it beats all the time
+		for w.beat(id, 0, token).Leases[token] == jobs.LeaseOK { // it beats all the time
 			time.Sleep(5 * time.Second)
 		}
 		j = w.await(j.ID)
@@ -199,13 +199,13 @@ func TestCancelIsToldAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for name, wait := range map[string]func(token string) jobs.Leased{
-			"lease": func(string) jobs.Leased { return w.lease(id, 1, time.Hour) },
-			"beat":  func(token string) jobs.Leased { return w.beat(id, time.Hour, token) },
+		for name, wait := range map[string]func(token string) jobs.LeaseReply{
+			"lease": func(string) jobs.LeaseReply { return w.lease(id, 1, time.Hour) },
+			"beat":  func(token string) jobs.LeaseReply { return w.beat(id, time.Hour, token) },
 		} {
 			j := w.submit(jobs.Spec{Kind: "k"})
 			token := jobs.Token(w.leaseOne(id))
-			told := make(chan jobs.Leased)
+			told := make(chan jobs.LeaseReply)
 			go func() { told <- wait(token) }()
 			synctest.Wait()
 			begin := time.Now()
@@ -265,19 +265,19 @@ func TestDirectives(t *testing.T) {
 		w.open(handlers{}, 1)
 		defer w.close(time.Second)
 		id := w.register(1, "k")
-		told := make(chan jobs.Leased)
+		told := make(chan jobs.LeaseReply)
 		go func() { told <- w.lease(id, 1, time.Hour) }()
 		synctest.Wait()
-		if err := w.engine.Direct(jobs.DefaultTenant, id, jobs.Quiet); err != nil {
+		if err := w.engine.SetDirective(jobs.DefaultTenant, id, jobs.DirectiveQuiet); err != nil {
 			t.Fatal(err)
 		}
-		w.expect("told", (<-told).Directive, jobs.Quiet)
+		w.expect("told", (<-told).Directive, jobs.DirectiveQuiet)
 		w.submit(jobs.Spec{Kind: "k"})
 		w.expect("a quiet worker gets nothing", len(w.lease(id, 1, time.Second).Jobs), 0)
 		w.expect("terminate", func() jobs.Directive {
-			w.engine.Direct(jobs.DefaultTenant, id, jobs.Terminate)
+			w.engine.SetDirective(jobs.DefaultTenant, id, jobs.DirectiveTerminate)
 			return w.beat(id, time.Hour).Directive
-		}(), jobs.Terminate)
+		}(), jobs.DirectiveTerminate)
 		time.Sleep(3 * time.Minute)
 		if _, err := w.engine.Lease(bg, jobs.DefaultTenant, id, 1, 0); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("a worker that was silent for long: %v", err)
@@ -305,7 +305,7 @@ func TestLeasesSurviveARestart(t *testing.T) {
 			t.Errorf("the hub knows the worker still: %v", err)
 		}
 		id = w.register(1, "k")
-		w.expect("its lease is good", w.beat(id, 0, token).Leases[token], jobs.Ok)
+		w.expect("its lease is good", w.beat(id, 0, token).Leases[token], jobs.LeaseOK)
 		time.Sleep(29 * time.Second)
 		n, _, err := w.engine.Report(bg, jobs.DefaultTenant, token, []jobs.Report{one, {N: 2, Stream: "out", Output: []byte("678")}})
 		w.expect("reports", words(n, err), "2 <nil>")

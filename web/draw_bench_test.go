@@ -139,7 +139,7 @@ func fill(b *testing.B, w *world, n, queues int) {
 	}
 	ctx, cancel := context.WithTimeout(b.Context(), patience)
 	defer cancel()
-	if err := w.hub.Reach(ctx, w.store.Head().Seq); err != nil {
+	if err := w.hub.WaitFor(ctx, w.store.Head().Seq); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -68,7 +68,7 @@ func TestNoEventComesBeforeItsGap(t *testing.T) {
 				synctest.Wait()
 				store.happen = func() error {
 					id := w.submit(`{"kind":"nobody","queue":"q"}`)
-					return w.hub.Reach(t.Context(), jobSeq(w, id))
+					return w.hub.WaitFor(t.Context(), jobSeq(w, id))
 				}
 				store.lists.Store(int32(len(ids)))
 				log.cut.Store(true)
@@ -136,7 +136,7 @@ func TestGapThatCannotBeTold(t *testing.T) {
 			w.submit(`{"kind":"nobody"}`)
 			last := w.submit(`{"kind":"nobody"}`)
 			log.cut.Store(true)
-			return w.hub.Reach(t.Context(), jobSeq(w, last))
+			return w.hub.WaitFor(t.Context(), jobSeq(w, last))
 		}
 		store.lists.Store(2)
 		c.send(`{"type":"subscribe","id":"other","queue":"q","snapshot":true}`)

@@ -60,7 +60,7 @@ func (w *world) chatty(lines int) string {
 			fmt.Fprintf(&b, `line %d %s\n`, n, pad)
 			n++
 		}
-		changes = append(changes, &jobs.Change{Job: job, If: jobs.Guard{State: jobs.Queued}, Event: jobs.Event{Type: jobs.JobOutput, Data: jobs.Value(`{"attempt":1,"stream":"stdout","text":"` + b.String() + `"}`)}})
+		changes = append(changes, &jobs.Change{Job: job, If: jobs.Condition{State: jobs.Queued}, Event: jobs.Event{Type: jobs.JobOutput, Data: jobs.Value(`{"attempt":1,"stream":"stdout","text":"` + b.String() + `"}`)}})
 		if len(changes) == 20 {
 			commit()
 		}

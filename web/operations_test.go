@@ -81,7 +81,7 @@ func TestWorkersPage(t *testing.T) {
 		t.Error("the queue's page does not name its worker, or gives its lease away")
 	}
 	w.do("POST", "/workers/"+k.id+"/quiet", "").want(303).has("Location", "/workers")
-	if got := w.engine.Workers("default")[0].Directive; got != jobs.Quiet {
+	if got := w.engine.Workers("default")[0].Directive; got != jobs.DirectiveQuiet {
 		t.Errorf("the directive is %q", got)
 	}
 }

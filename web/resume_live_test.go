@@ -155,7 +155,7 @@ func cutWhileJobsRun(t *testing.T, w *world, sse bool, seed uint64, trims bool) 
 	settle(w, log.ids())
 	w.submit(`{"kind":"nobody","queue":"q1","tags":["t1"]}`)
 	head = uint64(len(log.catchUp()))
-	if err := w.hub.Reach(t.Context(), head); err != nil {
+	if err := w.hub.WaitFor(t.Context(), head); err != nil {
 		t.Fatal(err)
 	}
 	close(over)

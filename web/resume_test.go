@@ -384,7 +384,7 @@ func TestCutAtEveryByte(t *testing.T) {
 			}
 			log := w.log()
 			head := uint64(len(log))
-			if err := w.hub.Reach(t.Context(), head); err != nil {
+			if err := w.hub.WaitFor(t.Context(), head); err != nil {
 				t.Fatal(err)
 			}
 			begin := &jobs.Position{Epoch: w.hub.Epoch()}

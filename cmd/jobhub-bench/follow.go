@@ -63,7 +63,7 @@ func (f *follower) run(ctx context.Context, h *hub.Hub, head func() jobs.Positio
 		case <-f.woken:
 		case <-ctx.Done():
 			ending = true
-			if err := h.Reach(context.Background(), head().Seq); err != nil {
+			if err := h.WaitFor(context.Background(), head().Seq); err != nil {
 				return err
 			}
 		}
@@ -73,7 +73,7 @@ func (f *follower) run(ctx context.Context, h *hub.Hub, head func() jobs.Positio
 				return err
 			}
 			if lot == nil {
-				if !ending || f.cursor.Settle() >= head().Seq {
+				if !ending || f.cursor.SkipUnmatched() >= head().Seq {
 					break
 				}
 				<-f.woken

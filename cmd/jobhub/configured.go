@@ -32,7 +32,7 @@ type configured struct {
 	egress *egress.Ranges
 	log    *slog.Logger
 
-	outbound *egress.Setting
+	outbound *egress.OutboundSetting
 	own      *egress.Own
 
 	now   *config.Config

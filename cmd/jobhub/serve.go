@@ -74,7 +74,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	fs.Var((*prefixes)(&o.EgressAllow), "egress-allow", "`ranges` that http and fanout jobs and callbacks may reach although they are not public, like 127.0.0.0/8,10.0.0.0/8")
 	fs.Var((*secrets)(&o.Secrets), "webhook-secret", "`secret` that signs callbacks without one of their own, whsec_…; two with a comma while one is replaced. Better set as JOBHUB_WEBHOOK_SECRET: others can see flags")
 	fs.StringVar(&o.Config, "config", "", "configuration `file`, reloaded when it changes and on SIGHUP")
-	fs.DurationVar(&o.Lease, "lease", 30*time.Second, "how long a worker may be silent before its jobs run elsewhere")
+	fs.DurationVar(&o.Lease, "lease", jobs.DefaultLease, "how long a worker may be silent before its jobs run elsewhere")
 	fs.DurationVar(&o.Grace, "grace", 10*time.Second, "how long running jobs may finish when the hub is told to stop")
 	if err := parseFlags(fs, args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -195,7 +195,7 @@ func startHub(ctx context.Context, o serveOptions) (_ *hubServer, err error) {
 	if h.traces, err = spans.Open(ctx, tracing); err != nil {
 		return nil, err
 	}
-	opened, outbound := new(egress.Ranges), new(egress.Setting)
+	opened, outbound := new(egress.Ranges), new(egress.OutboundSetting)
 	if conf != nil { // what is left of the last run begins at once
 		if loops := conf.Loops(own); len(loops) > 0 {
 			return nil, fmt.Errorf("the configuration is not good:\n%w", loops)

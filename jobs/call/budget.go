@@ -11,27 +11,27 @@ import (
 // DefaultBudget is how many bytes the answers of all jobs together may take in memory.
 const DefaultBudget = 256 << 20
 
-// maxWaitForRoom is how long the reading of an answer waits for memory while nobody else
-// who waits gets any.
+// maxWaitForRoom is how long reading an answer waits for memory while no other waiting answer
+// gets any.
 const maxWaitForRoom = 30 * time.Second
 
 var errBusy = errors.New("no memory for the answer in time")
 
-// Budget bounds the memory of answers, from the socket until they are stored. It is taken
-// piece by piece as bytes arrive, in the order in which it was asked for. When all of it is
-// taken, one attempt may go beyond it: so at least one always comes to its end.
+// Budget limits the memory of answers, from the socket until they are stored. Memory is
+// acquired piece by piece as bytes arrive, first come first served. When all of it is in use,
+// one attempt may exceed it, so that at least one can always finish.
 type Budget struct {
 	size int64
 
-	mu      sync.Mutex // protects the fields below, and held of every memory
-	used    int64
-	beyond  *memory // the attempt that may go beyond; nil for none
-	waiting []*claim
-	moved   time.Time // when one that waited was last granted
+	mu        sync.Mutex // protects the fields below, and memory.acquired
+	used      int64
+	overdrawn *memory // the attempt that may exceed the budget; nil for none
+	waiting   []*memoryRequest
+	moved     time.Time // when a waiting request was last granted
 }
 
-// claim is a wait for memory.
-type claim struct {
+// memoryRequest is a waiting request for memory.
+type memoryRequest struct {
 	by      *memory
 	bytes   int64
 	granted chan struct{}
@@ -40,17 +40,17 @@ type claim struct {
 // NewBudget returns a budget of so many bytes.
 func NewBudget(size int64) *Budget { return &Budget{size: size} }
 
-// shared is the budget of callers that were given none.
+// shared is the budget of callers without one of their own.
 var shared = NewBudget(DefaultBudget)
 
-// take waits until there is room for an attempt's answers.
-func (b *Budget) take(ctx context.Context, m *memory, bytes int64) error {
+// acquire waits until an attempt may use that many bytes more.
+func (b *Budget) acquire(ctx context.Context, m *memory, bytes int64) error {
 	b.mu.Lock()
-	if (len(b.waiting) == 0 || b.beyond == m) && b.grantLocked(m, bytes) {
+	if (len(b.waiting) == 0 || b.overdrawn == m) && b.grantLocked(m, bytes) {
 		b.mu.Unlock()
 		return nil
 	}
-	c := &claim{m, bytes, make(chan struct{})}
+	c := &memoryRequest{m, bytes, make(chan struct{})}
 	b.waiting = append(b.waiting, c)
 	b.mu.Unlock()
 
@@ -62,14 +62,14 @@ func (b *Budget) take(ctx context.Context, m *memory, bytes int64) error {
 	defer b.mu.Unlock()
 	if i := slices.Index(b.waiting, c); i >= 0 {
 		b.waiting = slices.Delete(b.waiting, i, i+1)
-		b.wakeLocked() // those behind may need less
+		b.wakeLocked() // the next ones may need less
 		return err
 	}
 	return nil // granted at the same moment
 }
 
-// await waits until a claim is granted, or long enough.
-func (b *Budget) await(ctx context.Context, c *claim) error {
+// await waits until a request is granted, ctx ends, or it has waited for too long.
+func (b *Budget) await(ctx context.Context, c *memoryRequest) error {
 	timer := time.NewTimer(maxWaitForRoom)
 	defer timer.Stop()
 	for {
@@ -90,37 +90,37 @@ func (b *Budget) await(ctx context.Context, c *claim) error {
 	}
 }
 
-// give returns some of what an attempt took.
-func (b *Budget) give(m *memory, bytes int64) {
+// release gives back bytes that an attempt has acquired.
+func (b *Budget) release(m *memory, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used -= bytes
-	m.held -= bytes
-	if b.beyond == m && (m.held == 0 || b.used <= b.size) {
-		b.beyond = nil
+	m.acquired -= bytes
+	if b.overdrawn == m && (m.acquired == 0 || b.used <= b.size) {
+		b.overdrawn = nil
 	}
 	b.wakeLocked()
 }
 
 func (b *Budget) grantLocked(m *memory, bytes int64) bool {
-	if b.used+bytes > b.size && b.beyond != m {
-		if b.beyond != nil {
+	if b.used+bytes > b.size && b.overdrawn != m {
+		if b.overdrawn != nil {
 			return false
 		}
-		b.beyond = m
+		b.overdrawn = m
 	}
 	b.used += bytes
-	m.held += bytes
+	m.acquired += bytes
 	return true
 }
 
-// wakeLocked grants what waits first, and all that the attempt waits for which may go
-// beyond: the others wait for its end.
+// wakeLocked grants waiting requests in order, and those of the attempt that may exceed the
+// budget first: the others wait for it to finish.
 func (b *Budget) wakeLocked() {
 	for first := true; first; {
 		first = false
 		for i, c := range b.waiting {
-			if (i == 0 || c.by == b.beyond) && b.grantLocked(c.by, c.bytes) {
+			if (i == 0 || c.by == b.overdrawn) && b.grantLocked(c.by, c.bytes) {
 				b.waiting = slices.Delete(b.waiting, i, i+1)
 				b.moved = time.Now()
 				close(c.granted)

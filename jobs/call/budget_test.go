@@ -32,7 +32,7 @@ func TestBudgetOrder(t *testing.T) {
 		c := &caller{budget: b, maxBody: 1000}
 		got := make(chan string, 10)
 		take := func(name string, m *memory, n int64) {
-			go func() { got <- fmt.Sprint(name, " ", b.take(t.Context(), m, n)) }()
+			go func() { got <- fmt.Sprint(name, " ", b.acquire(t.Context(), m, n)) }()
 			synctest.Wait()
 		}
 		expect := func(want ...string) {
@@ -64,7 +64,7 @@ func TestBudgetOrder(t *testing.T) {
 		expect("first <nil>", "third <nil>")
 		first.release()
 		third.release()
-		if used, waiting := b.now(); used != 0 || waiting != 0 || b.beyond != nil {
+		if used, waiting := b.now(); used != 0 || waiting != 0 || b.overdrawn != nil {
 			t.Errorf("%d bytes and %d waits are left", used, waiting)
 		}
 	})
@@ -76,20 +76,20 @@ func TestBudgetPatience(t *testing.T) {
 		b := NewBudget(100)
 		c := &caller{budget: b, maxBody: 1000}
 		idle, other := c.memory(1, jobs.Via{}), c.memory(1, jobs.Via{})
-		if err := b.take(t.Context(), idle, 150); err != nil {
+		if err := b.acquire(t.Context(), idle, 150); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		if err := b.take(t.Context(), other, 1); err != errBusy || time.Since(began) != maxWaitForRoom {
+		if err := b.acquire(t.Context(), other, 1); err != errBusy || time.Since(began) != maxWaitForRoom {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(jobs.ErrCancelRequested) })
-		if err := b.take(ctx, other, 1); !errors.Is(err, jobs.ErrCancelRequested) {
+		if err := b.acquire(ctx, other, 1); !errors.Is(err, jobs.ErrCancelRequested) {
 			t.Error(err)
 		}
 		idle.release()
-		if err := b.take(t.Context(), other, 100); err != nil {
+		if err := b.acquire(t.Context(), other, 100); err != nil {
 			t.Error(err)
 		}
 		other.release()
@@ -113,7 +113,7 @@ func TestBudgetProgress(t *testing.T) {
 				defer m.release()
 				size := limit * (i%7 + 1) / 7
 				res := &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(&drip{size, i % 3})}
-				body, err := readBody(t.Context(), res, &part{memory: m}, nil)
+				body, err := readBody(t.Context(), res, &answerMemory{memory: m}, nil)
 				if err != nil || len(body) != size {
 					t.Errorf("%d: %d bytes, %v", i, len(body), err)
 				}
@@ -192,12 +192,12 @@ func TestFanoutMemory(t *testing.T) {
 	kept, refused := 0, 0
 	for _, target := range f.targets {
 		switch {
-		case target.found.State == "succeeded" && len(target.found.Body) == size+2:
+		case target.result.State == "succeeded" && len(target.result.Body) == size+2:
 			kept++
-		case target.found.Error != nil && target.found.Error.Code == jobs.TooLarge && strings.Contains(target.found.Error.Detail, "4 MiB") && strings.Contains(target.found.Error.Detail, "max_answer"):
+		case target.result.Error != nil && target.result.Error.Code == jobs.TooLarge && strings.Contains(target.result.Error.Detail, "4 MiB") && strings.Contains(target.result.Error.Detail, "max_answer"):
 			refused++
 		default:
-			t.Errorf("%s: %s %d bytes %v", target.name, target.found.State, len(target.found.Body), target.found.Error)
+			t.Errorf("%s: %s %d bytes %v", target.name, target.result.State, len(target.result.Body), target.result.Error)
 		}
 	}
 	if kept != 1 || refused != targets-1 {

@@ -8,9 +8,9 @@
 //     that changes its address gets around it. The hub itself is never called, and a
 //     redirect by a public server leads to public addresses only.
 //   - One attempt sends a request that could have an effect at most once, redirects apart.
-//   - An answer is kept only when it is complete: status, end-to-end headers and the
-//     body byte for byte. Event streams and JSON lines are relayed as they arrive too, and
-//     what they report of their progress is the job's.
+//   - An answer is stored only if it is complete: status, end-to-end headers and the body
+//     byte for byte. Event streams and JSON lines are also relayed as they arrive; progress
+//     that they report is the progress of the job.
 //   - No header, query or resolved address of a call is in its errors.
 package call
 
@@ -40,16 +40,18 @@ type Options struct {
 	Own *egress.Own
 
 	// Outbound is how calls leave this machine, which may change; straight if nil.
-	Outbound *egress.Setting
+	Outbound *egress.OutboundSetting
 
-	// Route finds how the calls of jobs leave that came by a route of that path: a transport
-	// without the guard, and the largest answer in bytes, 0 for the default. Nil if there are none.
+	// Route returns what the calls of jobs use that were submitted by the route of that path:
+	// a transport without the guard, and the largest answer in bytes, 0 for the default. Nil
+	// if there are no routes.
 	Route func(path string) (transport http.RoundTripper, maxAnswer int64)
 
 	// Wrap, if not nil, is put around what sends requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
 
-	// Budget is shared by all callers that have it; if nil, by all that have none.
+	// Budget limits the memory of answers. Handlers with the same budget share it, and so do
+	// all with nil.
 	Budget *Budget
 
 	// MaxBody is the largest body of an answer in bytes; DefaultMaxBody if 0.
@@ -64,15 +66,15 @@ func HTTP(o Options) jobs.Handler {
 		Requests: true,
 		Check:    c.check,
 		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-			room := c.memory(2, run.Job().Via) // the answer, and its copy on the way into the store
+			room := c.memory(2, run.Job().Via) // for the answer, and for its copy that is stored
 			run.Finally(room.release)
 			return c.run(ctx, run.Job(), room, run)
 		},
 	}
 }
 
-// sink is the part of a jobs.Run that takes a streaming answer.
-type sink interface {
+// outputRun is the part of a jobs.Run that takes a streaming answer as it arrives.
+type outputRun interface {
 	Output(stream string, p []byte)
 	Progress(p jobs.Progress)
 }
@@ -81,18 +83,18 @@ type sink interface {
 type caller struct {
 	guard     *egress.Guard
 	transport http.RoundTripper
-	outside   *egress.Guard     // for redirects of public servers, which reach no range that was opened
+	outside   *egress.Guard     // for redirects by public servers, which must not lead into opened ranges
 	public    http.RoundTripper // the same
 	isPublic  func(net.Addr) bool
-	upstreams http.RoundTripper // for origins that the operator wrote: not under the guard
+	upstreams http.RoundTripper // for upstreams of routes: without the guard
 	wrap      func(http.RoundTripper) http.RoundTripper
 	route     func(path string) (http.RoundTripper, int64)
-	outbound  *egress.Setting
+	outbound  *egress.OutboundSetting
 	maxBody   int64
 	budget    *Budget
 }
 
-// limit is the largest answer of a job in bytes.
+// limit is the largest answer of a job, in bytes.
 func (c *caller) limit(via jobs.Via) int64 {
 	if via.Route != "" && c.route != nil {
 		if _, most := c.route(via.Route); most > 0 {
@@ -124,46 +126,46 @@ func newCaller(o Options) *caller {
 		upstreams: wrap(egress.Unguarded(o.Own, egress.Outbound{})), maxBody: cmp.Or(o.MaxBody, DefaultMaxBody), budget: cmp.Or(o.Budget, shared), wrap: wrap, route: o.Route, outbound: o.Outbound}
 }
 
-// check looks at an input before its job is accepted.
+// check checks an input before its job is accepted.
 func (c *caller) check(input jobs.Value, via jobs.Via) error {
 	_, err := decode(input, c.guard, via)
 	return err
 }
 
 // run makes one attempt: decode → request → (redirect …) → readBody → outcome.
-func (c *caller) run(ctx context.Context, job *jobs.Job, room *memory, out sink) (jobs.Result, error) {
+func (c *caller) run(ctx context.Context, job *jobs.Job, room *memory, out outputRun) (jobs.Result, error) {
 	in, err := decode(job.Input, c.guard, job.Via)
 	if err != nil {
 		return jobs.Result{}, egress.Never(err)
 	}
-	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), &part{memory: room}, out)
+	kept, err := c.exchange(ctx, in, job.Attempt, job.ID.String(), &answerMemory{memory: room}, out)
 	return jobs.Result{Response: kept}, err
 }
 
 // exchange sends a request and reads its answer.
-func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, room *part, out sink) (*jobs.Response, error) {
+func (c *caller) exchange(ctx context.Context, in *input, attempt int, key string, room *answerMemory, out outputRun) (*jobs.Response, error) {
 	req, err := in.request(ctx, attempt, key)
-	if err != nil { // decode let through what net/http does not take; the error may quote it
+	if err != nil { // net/http refuses what decode accepted; its error may quote secrets
 		return nil, egress.Never(jobs.Invalid("/input", "can't be sent as an HTTP request; check url and headers"))
 	}
-	trip := &trip{caller: c, via: in.via, expect: in.expect, at: req.URL}
-	client := http.Client{Transport: trip, CheckRedirect: trip.redirect}
+	hops := &hopTransport{caller: c, via: in.via, expect: in.expect, at: req.URL}
+	client := http.Client{Transport: hops, CheckRedirect: hops.redirect}
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, broken(ctx, trip.at, err)
+		return nil, attemptError(ctx, hops.at, err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode < 200 { // what follows a 101 is no longer HTTP, and no server may pass such a status on
+	if res.StatusCode < 200 { // after a 101 the connection is no longer HTTP, and such a status can't be passed on
 		return nil, egress.Never(jobs.NewProblem(egress.UpstreamStatus, "Upstream error",
 			"The upstream answered %d, which ends no exchange over HTTP.", res.StatusCode))
 	}
 	body, err := readBody(ctx, res, room, out)
 	if err != nil {
-		return nil, broken(ctx, trip.at, err)
+		return nil, attemptError(ctx, hops.at, err)
 	}
 	kept := &jobs.Response{Status: res.StatusCode, Header: endToEnd(res.Header), Body: body}
 	if length := res.Header.Get("Content-Length"); length != "" && in.method == http.MethodHead {
-		kept.Header.Set("Content-Length", length) // says something of what is not there
+		kept.Header.Set("Content-Length", length) // a HEAD answer describes the body that GET would have
 	}
-	return kept, outcome(res, in.expect, in.via)
+	return kept, judgeAnswer(res, in.expect, in.via)
 }

@@ -135,7 +135,7 @@ func TestHTTP2(t *testing.T) {
 	if !strings.Contains(f.Problem.Detail, "certificate") {
 		t.Errorf("an unknown issuer: got %q", f.Problem.Detail)
 	}
-	trusted := new(egress.Setting)
+	trusted := new(egress.OutboundSetting)
 	c := newCaller(Options{Allow: loopback, Outbound: trusted})
 	mustFail(t, second(attempt(t, c, in)), egress.UpstreamUnreachable, false)
 	pool := x509.NewCertPool()

@@ -15,9 +15,8 @@ import (
 // FanoutFailed is the code of a fan-out whose policy was not met.
 const FanoutFailed jobs.Code = "fanout_failed"
 
-// patience is how long a fan-out keeps its slot while it only waits for the next attempt
-// at a target.
-const patience = time.Second
+// maxIdleWait is how long a fan-out keeps its slot while no call is under way.
+const maxIdleWait = time.Second
 
 var errTargetTimeout = errors.New("the attempt at the target ran longer than its timeout")
 
@@ -25,9 +24,9 @@ var errTargetTimeout = errors.New("the attempt at the target ran longer than its
 // {"targets":[{"name","method","url","headers","body","timeout"}],"policy"}, its result
 // {"targets":{name:{"state","status","headers","body","attempts","ms"}},"completed","total"}.
 //
-// All targets are called at once. Each has its own attempts, by the retry policy of the
-// job; what came of it is stored as soon as it ends, so that no later attempt at the job
-// calls it again. The answers may have Options.MaxBody bytes together.
+// All targets are called at the same time. Each has its own attempts, by the retry policy of
+// the job. Its result is stored as soon as it has ended, so that no later attempt at the job
+// calls it again. All answers together may have Options.MaxBody bytes.
 func Fanout(o Options) jobs.Handler {
 	c := newCaller(o)
 	return jobs.Handler{
@@ -40,8 +39,8 @@ func Fanout(o Options) jobs.Handler {
 	}
 }
 
-// teller is the part of a jobs.Run that a fan-out tells what it knows so far.
-type teller interface {
+// fanoutRun is the part of a jobs.Run that takes the partial result of a fan-out.
+type fanoutRun interface {
 	Finally(f func())
 	Partial(result jobs.Value, p jobs.Progress)
 	Progress(p jobs.Progress)
@@ -50,15 +49,15 @@ type teller interface {
 // answer is how an attempt at a target ended.
 type answer struct {
 	*target
-	room *part
-	res  *jobs.Response
-	err  error
-	took time.Duration
+	room     *answerMemory
+	res      *jobs.Response
+	err      error
+	duration time.Duration
 }
 
-// fanOut makes one attempt at the job: launch → land … → decided, or put off until a
-// target is due again. It alone writes to the fan.
-func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Result, error) {
+// fanOut makes one attempt at the job: startDue → record … → outcome, or a Snooze until a
+// target is due again. Only its goroutine writes to the fan.
+func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out fanoutRun) (jobs.Result, error) {
 	f, err := decodeFan(job.Input, c.guard, job.Via)
 	if err == nil {
 		err = f.restore(job.Result)
@@ -69,27 +68,27 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 	// Each byte is kept as JSON, in the newest result and in the one that is being stored.
 	room := c.memory(4, job.Via)
 	out.Finally(room.release)
-	if known := (&part{memory: room}); f.kept() > 0 {
+	if known := (&answerMemory{memory: room}); f.kept() > 0 {
 		if err := known.grow(ctx, int(f.kept())); err != nil {
-			return jobs.Result{}, &jobs.Snooze{Delay: patience}
+			return jobs.Result{}, &jobs.Snooze{Delay: maxIdleWait}
 		}
-		known.settle(int(f.kept()))
+		known.finish(int(f.kept()))
 	}
 	calls, stop := context.WithCancel(ctx)
-	flying := 0
+	inFlight := 0
 	answers := make(chan answer, len(f.targets))
-	recall := func(take bool) { // ends the calls that are under way
+	recall := func(take bool) { // stops the calls that are under way
 		stop()
-		for ; flying > 0; flying-- {
+		for ; inFlight > 0; inFlight-- {
 			if a := <-answers; take && !errors.Is(a.err, context.Canceled) {
-				f.land(a, job)
+				f.record(a, job)
 			}
 		}
 	}
 	defer recall(false)
 	out.Partial(f.result(), f.progress())
 	for {
-		if over, ok := f.decided(); over {
+		if over, ok := f.outcome(); over {
 			recall(false)
 			f.cancelRest()
 			p := f.progress()
@@ -99,13 +98,13 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 			out.Progress(p)
 			return jobs.Result{Value: f.result()}, f.verdict(ok)
 		}
-		due := f.launch(func(t *target) {
-			flying++
-			attempt := t.found.Attempts + 1
-			go func() { answers <- c.try(calls, t, job, attempt, &part{memory: room}) }()
+		due := f.startDue(func(t *target) {
+			inFlight++
+			attempt := t.result.Attempts + 1
+			go func() { answers <- c.callTarget(calls, t, job, attempt, &answerMemory{memory: room}) }()
 		})
 		wait := time.Until(due)
-		if flying == 0 && wait > patience {
+		if inFlight == 0 && wait > maxIdleWait {
 			return jobs.Result{}, &jobs.Snooze{Delay: wait}
 		}
 		var timer <-chan time.Time
@@ -114,9 +113,9 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 		}
 		select {
 		case a := <-answers:
-			flying--
-			f.land(a, job)
-			if over, _ := f.decided(); !over {
+			inFlight--
+			f.record(a, job)
+			if over, _ := f.outcome(); !over {
 				out.Partial(f.result(), f.progress())
 			}
 		case <-timer:
@@ -126,12 +125,12 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 	}
 }
 
-// interrupted ends an attempt at the job from outside. A timeout counts as an attempt at
-// the targets that were being called; a restart of the hub does not.
-func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out teller, recall func(take bool)) (jobs.Result, error) {
+// interrupted ends the attempt because its context has ended. A timeout counts as an attempt
+// at the targets that were being called; a restart of the hub does not.
+func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out fanoutRun, recall func(take bool)) (jobs.Result, error) {
 	var called []*target
 	for _, t := range f.targets {
-		if t.flying {
+		if t.inFlight {
 			called = append(called, t)
 		}
 	}
@@ -142,12 +141,12 @@ func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out teller, recall
 		f.cancelRest()
 	case errors.Is(cause, jobs.ErrTimeout):
 		for _, t := range called {
-			if t.flying {
-				t.flying = false
-				t.take(nil, timedOut(job.Timeout), job.Timeout, job)
+			if t.inFlight {
+				t.inFlight = false
+				t.record(nil, timedOut(job.Timeout), job.Timeout, job)
 			}
 		}
-		if over, ok := f.decided(); over {
+		if over, ok := f.outcome(); over {
 			f.cancelRest()
 			return jobs.Result{Value: f.result()}, f.verdict(ok)
 		}
@@ -156,42 +155,42 @@ func (f *fan) interrupted(ctx context.Context, job *jobs.Job, out teller, recall
 	return jobs.Result{Value: f.result()}, cause
 }
 
-// launch calls the targets that are due, and returns when the next one is.
-func (f *fan) launch(call func(*target)) (due time.Time) {
+// startDue calls the targets that are due, and returns when the next one is due.
+func (f *fan) startDue(call func(*target)) (due time.Time) {
 	now := time.Now()
 	for _, t := range f.targets {
 		switch {
-		case t.flying || t.found.State != "running" && t.found.State != "retrying":
-		case t.found.RetryAt.After(now):
-			if due.IsZero() || t.found.RetryAt.Before(due) {
-				due = t.found.RetryAt
+		case t.inFlight || t.result.State != "running" && t.result.State != "retrying":
+		case t.result.RetryAt.After(now):
+			if due.IsZero() || t.result.RetryAt.Before(due) {
+				due = t.result.RetryAt
 			}
 		default:
-			t.flying = true
-			t.found.State, t.found.Status, t.found.RetryAt = "running", nil, time.Time{}
+			t.inFlight = true
+			t.result.State, t.result.Status, t.result.RetryAt = "running", nil, time.Time{}
 			call(t)
 		}
 	}
 	return due
 }
 
-// land notes an answer. What is kept of it may be longer than what was read: then it may
-// not fit in any more.
-func (f *fan) land(a answer, job *jobs.Job) {
-	a.flying = false
+// record stores an answer in the result of its target. As JSON it may be longer than the
+// bytes that were read, and so too large.
+func (f *fan) record(a answer, job *jobs.Job) {
+	a.inFlight = false
 	if a.res != nil && f.kept()+expanded(a.res.Body) > a.room.most {
-		a.res, a.err = nil, together(a.room.most)
+		a.res, a.err = nil, answersTooLarge(a.room.most)
 	}
-	a.take(a.res, a.err, a.took, job)
+	a.record(a.res, a.err, a.duration, job)
 	if f.kept() > a.room.most {
-		a.found.Attempts--
-		a.take(nil, together(a.room.most), a.took, job)
+		a.result.Attempts--
+		a.record(nil, answersTooLarge(a.room.most), a.duration, job)
 	}
-	a.room.settle(len(a.found.Body))
+	a.room.finish(len(a.result.Body))
 }
 
-// expanded is about what a body takes as JSON: a control character six bytes, and what is no
-// text a third more.
+// expanded is about the size of a body as JSON: six bytes for a control character, and a
+// third more for a body that is not text.
 func expanded(body []byte) int64 {
 	n := int64(len(body))
 	if !utf8.Valid(body) {
@@ -205,15 +204,15 @@ func expanded(body []byte) int64 {
 	return n
 }
 
-func together(most int64) error {
+func answersTooLarge(most int64) error {
 	return egress.Never(jobs.NewProblem(jobs.TooLarge, "Answer too large",
 		"The answers of all targets together are larger than the %s that the hub keeps of one job. Ask for less at a time, or have the operator raise max_answer.", jobs.SizeText(most)))
 }
 
-// kept is the size of the answers so far.
+// kept is the size of the bodies in the result so far.
 func (f *fan) kept() (n int64) {
 	for _, t := range f.targets {
-		n += int64(len(t.found.Body))
+		n += int64(len(t.result.Body))
 	}
 	return n
 }
@@ -226,8 +225,8 @@ func (f *fan) cancelRest() {
 	}
 }
 
-// try makes one attempt at a target.
-func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int, room *part) (a answer) {
+// callTarget makes one call of a target.
+func (c *caller) callTarget(ctx context.Context, t *target, job *jobs.Job, attempt int, room *answerMemory) (a answer) {
 	defer func() { // it runs in a goroutine of its own, where a panic would end the hub
 		if p := recover(); p != nil {
 			a = answer{target: t, err: &jobs.Failure{Problem: jobs.NewProblem("handler_failed", "The handler failed", "the handler panicked: %v", p)}}
@@ -239,7 +238,7 @@ func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int,
 		ctx = limited
 	}
 	began := time.Now()
-	res, err := c.exchange(ctx, t.in, attempt, job.ID.String()+"-"+t.name, room, deaf{})
+	res, err := c.exchange(ctx, t.in, attempt, job.ID.String()+"-"+t.name, room, noOutput{})
 	if errors.Is(err, errTargetTimeout) {
 		err = timedOut(t.timeout)
 	} else if err != nil && ctx.Err() != nil {
@@ -247,21 +246,21 @@ func (c *caller) try(ctx context.Context, t *target, job *jobs.Job, attempt int,
 	}
 	if res != nil {
 		if res, err = decoded(ctx, res, room, err); res == nil {
-			err = broken(ctx, t.in.url, err)
+			err = attemptError(ctx, t.in.url, err)
 		}
 	}
 	if large, ok := errors.AsType[*jobs.Problem](err); ok && large.Code == jobs.TooLarge {
-		err = together(room.most)
+		err = answersTooLarge(room.most)
 	}
 	if res == nil {
-		room.settle(0)
+		room.finish(0)
 	}
 	return answer{t, room, res, err, time.Since(began)}
 }
 
-// decoded is an answer without its content coding, as the result has it; verdict is what is
-// known of it so far.
-func decoded(ctx context.Context, res *jobs.Response, room *part, verdict error) (*jobs.Response, error) {
+// decoded is an answer without its content coding, as it is in the result. It passes verdict
+// on, or returns the error of acquiring the memory.
+func decoded(ctx context.Context, res *jobs.Response, room *answerMemory, verdict error) (*jobs.Response, error) {
 	if !jobs.Gzipped(res.Header) {
 		return res, verdict
 	}
@@ -281,7 +280,7 @@ func timedOut(after time.Duration) error {
 	return &jobs.Failure{Problem: jobs.NewProblem("timeout", "Timed out", "The attempt ran longer than its timeout of %s.", after)}
 }
 
-// verdict is the error of a fan-out that is over; nil for success.
+// verdict is the error of a fan-out that has ended; nil for success.
 func (f *fan) verdict(ok bool) error {
 	if ok {
 		return nil
@@ -289,7 +288,7 @@ func (f *fan) verdict(ok bool) error {
 	succeeded, _, _ := f.count()
 	var failed []string
 	for _, t := range f.targets {
-		if t.found.State == "failed" && len(failed) < 10 {
+		if t.result.State == "failed" && len(failed) < 10 {
 			failed = append(failed, t.name)
 		}
 	}
@@ -297,7 +296,7 @@ func (f *fan) verdict(ok bool) error {
 		succeeded, len(f.targets), f.policy.text, strings.Join(failed, ", ")))
 }
 
-// progress says how many targets have ended, and how.
+// progress is how many targets have ended, with the state of each.
 func (f *fan) progress() jobs.Progress {
 	succeeded, failed, _ := f.count()
 	n := succeeded + failed
@@ -305,8 +304,8 @@ func (f *fan) progress() jobs.Progress {
 	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d targets", n, len(f.targets)), Data: f.summary()}
 }
 
-// deaf takes no output: the answers of targets are not relayed.
-type deaf struct{}
+// noOutput drops output: the answers of targets are not relayed.
+type noOutput struct{}
 
-func (deaf) Output(string, []byte)  {}
-func (deaf) Progress(jobs.Progress) {}
+func (noOutput) Output(string, []byte)  {}
+func (noOutput) Progress(jobs.Progress) {}

@@ -176,7 +176,7 @@ func brief(t *testing.T, result jobs.Value) string {
 	if err := json.Unmarshal(result, &doc, json.MatchCaseInsensitiveNames(true)); err != nil {
 		t.Fatalf("%s: %v", result, err)
 	}
-	var known map[string]found
+	var known map[string]targetResult
 	if err := json.Unmarshal(doc.Targets, &known); err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +362,7 @@ func TestFanoutSize(t *testing.T) {
 func TestFanoutRepeat(t *testing.T) {
 	inFanWorld(t, map[string][]reply{"a": {{0, 200, nil, `1`}}, "b": {{0, 404, nil, ``}, {0, 200, nil, `2`}}, "c": {{time.Hour, 200, nil, ``}, {0, 200, nil, `3`}}}, func(w *fanWorld) {
 		retry := func(id jobs.ID, names ...string) (jobs.Job, error) {
-			a, err := w.engine.Retry(context.Background(), jobs.DefaultTenant, id, jobs.Again{Targets: names})
+			a, err := w.engine.Retry(context.Background(), jobs.DefaultTenant, id, jobs.RetryOptions{Targets: names})
 			return a.Job, err
 		}
 		old := w.await(w.submit("a b", "", nil).ID)
@@ -420,7 +420,7 @@ func TestFanoutKeys(t *testing.T) {
 	}
 }
 
-type mute struct{ deaf }
+type mute struct{ noOutput }
 
 func (mute) Finally(func())                    {}
 func (mute) Partial(jobs.Value, jobs.Progress) {}

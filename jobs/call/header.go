@@ -1,9 +1,8 @@
 package call
 
 import (
+	"jobhub/jobs/httpheader"
 	"net/http"
-
-	"jobhub/jobs"
 )
 
 // has reports whether h has the header, even with an empty value.
@@ -18,12 +17,12 @@ func reserved(name string) bool {
 	case "Host", "Content-Length", "Jobhub-Attempt":
 		return true
 	}
-	return jobs.HopByHop(name)
+	return httpheader.IsHopByHop(name)
 }
 
-// harmless reports whether a header may follow a redirect to another origin. Any
-// other one may be a credential, whatever its name.
-func harmless(name string) bool {
+// safeCrossOrigin reports whether a header is sent on after a redirect to another origin. Any
+// other header may be a credential, whatever its name.
+func safeCrossOrigin(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Encoding",
 		"Content-Language", "Content-Type", "Idempotency-Key", "Jobhub-Attempt", "User-Agent":
@@ -35,9 +34,9 @@ func harmless(name string) bool {
 // endToEnd returns the headers of an answer that are kept with it.
 func endToEnd(h http.Header) http.Header {
 	kept := h.Clone()
-	jobs.DropNamed(kept, h.Values("Connection"))
+	httpheader.DropConnection(kept, h.Values("Connection"))
 	for name := range kept {
-		if jobs.HopByHop(name) || name == "Content-Length" {
+		if httpheader.IsHopByHop(name) || name == "Content-Length" {
 			delete(kept, name)
 		}
 	}

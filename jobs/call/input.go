@@ -14,6 +14,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/jobs/httpheader"
 )
 
 // document is the input of a job of kind http, as JSON.
@@ -31,7 +32,7 @@ type document struct {
 	Expect []int `json:"expect"`
 }
 
-// input is a document that was found valid.
+// input is a document after it was checked.
 type input struct {
 	method string
 	url    *url.URL
@@ -50,7 +51,7 @@ func decode(data jobs.Value, g *egress.Guard, via jobs.Via) (*input, error) {
 	return doc.input("/input", g, via)
 }
 
-// input checks a document that stands at a place.
+// input checks a document; at is its JSON pointer.
 func (doc *document) input(at string, g *egress.Guard, via jobs.Via) (*input, error) {
 	in := &input{expect: doc.Expect, via: via}
 	var err error
@@ -66,7 +67,7 @@ func (doc *document) input(at string, g *egress.Guard, via jobs.Via) (*input, er
 	if doc.Method != "" {
 		in.method = strings.ToUpper(doc.Method)
 	}
-	if !jobs.IsToken(in.method) || in.method == "CONNECT" || in.method == "TRACE" {
+	if !httpheader.IsToken(in.method) || in.method == "CONNECT" || in.method == "TRACE" {
 		return nil, jobs.Invalid(at+"/method", "must be an HTTP method like GET or POST, and not CONNECT or TRACE")
 	}
 	for i, status := range in.expect {
@@ -83,7 +84,7 @@ func decodeHeaders(at string, headers map[string]jobs.Value) (http.Header, error
 		pointer := string(jsontext.Pointer(at).AppendToken(name))
 		values, ok := decodeHeader(headers[name])
 		switch {
-		case !jobs.IsToken(name):
+		case !httpheader.IsToken(name):
 			return nil, jobs.Invalid(pointer, "is not a valid header name")
 		case reserved(name):
 			return nil, jobs.Invalid(pointer, "is set by the hub or belongs to one connection; leave it out")

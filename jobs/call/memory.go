@@ -8,57 +8,57 @@ import (
 	"jobhub/jobs"
 )
 
-// memory is the room for the answers of one attempt at a job: together they may have so
-// many bytes, each of which takes weight bytes of the budget.
+// memory is the memory for the answers of one attempt at a job: together they may have most
+// bytes. Each byte acquires weight bytes of the budget.
 type memory struct {
-	budget *Budget
-	weight int64
-	most   int64
-	held   int64 // of the budget; protected by its mutex
+	budget   *Budget
+	weight   int64
+	most     int64
+	acquired int64 // bytes of the budget; protected by the budget's mutex
 
-	mu       sync.Mutex // protects the fields below, and read of every part
-	kept     int64      // bytes of the answers that are there
-	arriving int64      // of those under way
-	parts    []*part    // which these are, in the order in which they began
+	mu       sync.Mutex      // protects the fields below, and answerMemory.read
+	kept     int64           // bytes of the complete answers
+	arriving int64           // bytes of the answers that are being read
+	parts    []*answerMemory // these answers, in the order in which they began
 }
 
 func (c *caller) memory(weight int64, via jobs.Via) *memory {
 	return &memory{budget: c.budget, weight: weight, most: c.limit(via)}
 }
 
-// release gives all back, once nothing of the answers is in memory any more.
+// release gives everything back, once the answers are no longer in memory.
 func (m *memory) release() {
 	m.budget.mu.Lock()
-	held := m.held
+	held := m.acquired
 	m.budget.mu.Unlock()
-	m.budget.give(m, held)
+	m.budget.release(m, held)
 }
 
-// part is the room of one answer. One goroutine uses it.
-type part struct {
+// answerMemory is the memory of one answer. Only one goroutine uses it.
+type answerMemory struct {
 	*memory
-	read, held int64
+	read, acquired int64
 }
 
-// grow waits for the memory of a longer buffer.
-func (p *part) grow(ctx context.Context, bytes int) error {
+// grow waits for the memory of a larger buffer.
+func (p *answerMemory) grow(ctx context.Context, bytes int) error {
 	n := int64(bytes) * p.weight
-	if err := p.budget.take(ctx, p.memory, n); err != nil {
+	if err := p.budget.acquire(ctx, p.memory, n); err != nil {
 		return err
 	}
-	p.held += n
+	p.acquired += n
 	return nil
 }
 
-// shrink gives the memory of a buffer back.
-func (p *part) shrink(bytes int) {
+// shrink gives back the memory of a buffer.
+func (p *answerMemory) shrink(bytes int) {
 	n := int64(bytes) * p.weight
-	p.held -= n
-	p.budget.give(p.memory, n)
+	p.acquired -= n
+	p.budget.release(p.memory, n)
 }
 
-// count notes bytes that have arrived.
-func (p *part) count(n int) error {
+// count adds bytes that have arrived; an error if the answer is too large.
+func (p *answerMemory) count(n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n == 0 {
@@ -75,34 +75,34 @@ func (p *part) count(n int) error {
 	return nil
 }
 
-// room is how many bytes may still come.
-func (p *part) room() int64 {
+// room is how many more bytes the answer may have.
+func (p *answerMemory) room() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return max(p.roomLocked(), 0)
 }
 
-// roomLocked does not hold the others against the answer that began first: those that do
-// not fit in beside it are about to go.
-func (p *part) roomLocked() int64 {
+// roomLocked ignores the other answers for the one that began first: those that do not fit
+// beside it will fail.
+func (p *answerMemory) roomLocked() int64 {
 	if len(p.parts) > 0 && p.parts[0] == p {
 		return p.most - p.kept - p.read
 	}
 	return p.most - p.kept - p.arriving
 }
 
-// settle ends the reading of an answer and notes how many bytes are kept of it; without
-// any, its memory is given back.
-func (p *part) settle(kept int) {
+// finish ends the reading of an answer, of which kept bytes stay in memory. If none do, all
+// its memory is given back.
+func (p *answerMemory) finish(kept int) {
 	p.mu.Lock()
 	p.kept += int64(kept)
 	p.arriving -= p.read
 	p.read = 0
-	p.parts = slices.DeleteFunc(p.parts, func(other *part) bool { return other == p })
+	p.parts = slices.DeleteFunc(p.parts, func(other *answerMemory) bool { return other == p })
 	p.mu.Unlock()
 	if kept == 0 {
-		p.budget.give(p.memory, p.held)
-		p.held = 0
+		p.budget.release(p.memory, p.acquired)
+		p.acquired = 0
 	}
 }
 

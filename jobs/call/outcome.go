@@ -14,17 +14,18 @@ import (
 	"jobhub/jobs/egress"
 )
 
-// Busy is the code of an attempt whose answer found no room in memory.
+// Busy is the code of an attempt that got no memory for its answer in time.
 const Busy jobs.Code = "busy"
 
-// outcome is the verdict on a complete answer: nil for success, else a *jobs.Failure.
-func outcome(res *http.Response, expect []int, via jobs.Via) error {
+// judgeAnswer decides by the status of a complete answer: nil for success, else a
+// *jobs.Failure.
+func judgeAnswer(res *http.Response, expect []int, via jobs.Via) error {
 	status := res.StatusCode
-	if status >= 200 && status <= 299 || slices.Contains(expect, status) || routed(via) && status >= 300 && status <= 399 {
+	if status >= 200 && status <= 299 || slices.Contains(expect, status) || cameByRoute(via) && status >= 300 && status <= 399 {
 		return nil
 	}
 	answered := strings.TrimSpace(fmt.Sprintf("The upstream answered %d %s", status, http.StatusText(status)))
-	if egress.Retries(status) {
+	if egress.RetryStatus(status) {
 		return &jobs.Failure{
 			Problem: jobs.NewProblem(egress.UpstreamStatus, "Upstream error", "%s.", answered),
 			After:   egress.RetryAfter(res.Header.Get("Retry-After"), time.Now()),
@@ -34,9 +35,9 @@ func outcome(res *http.Response, expect []int, via jobs.Via) error {
 		"%s. Correct the request, or list %d in expect if it is a success.", answered, status))
 }
 
-// broken is the verdict on an attempt without a complete answer.
-func broken(ctx context.Context, at *url.URL, err error) error {
-	var method *errMethod
+// attemptError is the error of an attempt without a complete answer.
+func attemptError(ctx context.Context, at *url.URL, err error) error {
+	var method *methodChange
 	var large *tooLarge
 	switch {
 	case ctx.Err() != nil:
@@ -49,7 +50,7 @@ func broken(ctx context.Context, at *url.URL, err error) error {
 	case errors.As(err, &method):
 		return egress.Never(jobs.NewProblem(egress.UpstreamStatus, "Upstream error",
 			"%s answered %d and redirected to %s, where the %s would arrive as a GET without its body, so it was not followed. Call that URL, or list %d in expect if this answer is a success.",
-			shown(method.from), method.status, shown(method.to), method.method, method.status))
+			shownURL(method.from), method.status, shownURL(method.to), method.method, method.status))
 	case errors.Is(err, errRedirects):
 		return egress.Never(jobs.NewProblem(egress.UpstreamStatus, "Upstream error",
 			"The upstream redirected more than %d times. Call the final URL.", maxRedirects))
@@ -57,11 +58,11 @@ func broken(ctx context.Context, at *url.URL, err error) error {
 		return egress.Never(jobs.NewProblem(egress.UpstreamStatus, "Upstream error",
 			"%s redirected to a URL that is not called. Call the final URL.", at.Host))
 	}
-	return egress.Broken(ctx, at, err)
+	return egress.AttemptError(ctx, at, err)
 }
 
-// shown is a URL as errors name it: without its query, which may hold secrets.
-func shown(u *url.URL) string {
+// shownURL is a URL for errors: without its query, which may hold secrets.
+func shownURL(u *url.URL) string {
 	text := u.Scheme + "://" + u.Host + u.EscapedPath()
 	if len(text) > maxShown {
 		return text[:maxShown] + "…"

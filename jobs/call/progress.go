@@ -20,7 +20,7 @@ var byteOrderMark = []byte("\ufeff")
 // data, that is an object with a number percent from 0 to 100, and perhaps a message.
 // Whatever else is in it does not matter.
 type reporter struct {
-	out  sink
+	out  outputRun
 	line []byte // the beginning of a line that is not complete yet
 	skip bool   // the line is too long to be a report
 }

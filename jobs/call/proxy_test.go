@@ -47,7 +47,7 @@ func proxyServer(t *testing.T, asked chan<- string) *url.URL {
 // by all addresses of the name, as the proxy may take any.
 func TestProxy(t *testing.T) {
 	asked := make(chan string, 10)
-	proxy := new(egress.Setting)
+	proxy := new(egress.OutboundSetting)
 	proxy.Set(egress.Outbound{Proxy: proxyServer(t, asked)})
 	addresses := map[string][]string{"open.test.": {"127.0.0.2"}, "mixed.test.": {"127.0.0.2", "127.0.0.1"}, "closed.test.": {"10.0.0.1"}}
 	c := newCaller(Options{Allow: onlyTwo, Outbound: proxy})
@@ -93,7 +93,7 @@ func TestProxyTLS(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.Certificate())
 	asked := make(chan string, 10)
-	proxy := new(egress.Setting)
+	proxy := new(egress.OutboundSetting)
 	proxy.Set(egress.Outbound{Proxy: proxyServer(t, asked), CAs: pool})
 	res, err := attempt(t, newCaller(Options{Allow: loopback, Outbound: proxy}), map[string]any{"url": s.URL})
 	if err != nil || string(res.Response.Body) != "end to end" {
@@ -107,7 +107,7 @@ func TestProxyTLS(t *testing.T) {
 // A limit on answers can be set, and changed.
 func TestMaxAnswer(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 5000)) })
-	limit := new(egress.Setting)
+	limit := new(egress.OutboundSetting)
 	c := newCaller(Options{Allow: loopback, Outbound: limit})
 	for _, tc := range []struct {
 		most int64

@@ -40,7 +40,7 @@ func attempt(t *testing.T, c *caller, in map[string]any) (jobs.Result, error) {
 	return attemptWith(t.Context(), t, c, in, make(pieces, 1000))
 }
 
-func attemptWith(ctx context.Context, t *testing.T, c *caller, in map[string]any, out sink) (jobs.Result, error) {
+func attemptWith(ctx context.Context, t *testing.T, c *caller, in map[string]any, out outputRun) (jobs.Result, error) {
 	t.Helper()
 	input, err := json.Marshal(in)
 	if err != nil {

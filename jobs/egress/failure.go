@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -22,34 +21,9 @@ const (
 	UpstreamUnreachable jobs.Code = "upstream_unreachable" // no complete answer
 )
 
-// maxRetryAfter bounds how long an upstream can put off a job.
-const maxRetryAfter = 24 * time.Hour
-
-// RetryAfter reads a Retry-After header: seconds or a date. It is at most a day.
-func RetryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if value != "" && strings.Trim(value, "0123456789") == "" {
-		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter
-		}
-		return time.Duration(seconds) * time.Second
-	}
-	date, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(date.Sub(now), 0), maxRetryAfter)
-}
-
-// Retries reports whether an answer of that status may be another one the next time.
-func Retries(status int) bool {
-	return status == 408 || status == 425 || status == 429 || status >= 500 && status <= 599
-}
-
-// Broken is the verdict on an attempt without a complete answer: the cause why ctx ended,
-// or a *jobs.Failure. The texts of net/http hold URLs and addresses, so none is passed on.
-func Broken(ctx context.Context, at *url.URL, err error) error {
+// AttemptError is the error of an attempt without a complete answer: the cause why ctx ended,
+// or a *jobs.Failure. Errors of net/http hold URLs and addresses, so none is passed on.
+func AttemptError(ctx context.Context, at *url.URL, err error) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= 0 {
 		<-ctx.Done() // the dialer's timer may fire a moment before that of ctx
 	}
@@ -67,7 +41,7 @@ func Broken(ctx context.Context, at *url.URL, err error) error {
 	return &jobs.Failure{Problem: jobs.NewProblem(UpstreamUnreachable, "Upstream unreachable", "%s", Reason(at.Host, err))}
 }
 
-// Reason says in plain words why host gave no complete answer.
+// Reason says why there is no complete answer from host, without addresses.
 func Reason(host string, err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return "The name in " + host + " could not be resolved. Check that it is right."
@@ -87,8 +61,8 @@ func Reason(host string, err error) string {
 	return "The connection to " + host + " ended before its answer was complete."
 }
 
-// certificate says what is wrong with a certificate; empty if it is something else. The
-// texts of crypto/x509 hold names and addresses, so none is passed on.
+// certificate says what is wrong with a certificate; empty for other errors. Errors of
+// crypto/x509 hold names and addresses, so none is passed on.
 func certificate(host string, err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "The TLS certificate of " + host + " was issued by an authority that is not trusted here. Have the issuer trusted (ca in the configuration) or the certificate replaced."
@@ -108,7 +82,7 @@ func certificate(host string, err error) string {
 	return ""
 }
 
-// Never is the failure that is not retried.
+// Never is a failure that is not retried.
 func Never(problem error) *jobs.Failure {
 	p, ok := errors.AsType[*jobs.Problem](problem)
 	if !ok {

@@ -6,9 +6,9 @@
 //   - Only public addresses are dialled, and those that the operator opened. The check is
 //     made on the resolved address of every connection, so neither a redirect nor a name
 //     that changes its address gets around it.
-//   - The hub's own listeners are never dialled: who can make it call may not act as it.
-//   - No proxy is taken from the environment. One that the operator names is dialled wherever
-//     it is, and asked only for hosts of which all addresses pass the check.
+//   - The hub's own listeners are never dialled: a job must not act as the hub.
+//   - No proxy is taken from the environment. A proxy of the operator is dialled whatever its
+//     address, and asked only for hosts whose addresses all pass the check.
 //   - No query, header or resolved address of a call is in an error.
 package egress
 
@@ -25,15 +25,15 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// ErrBlocked says that an address was refused, and deliberately nothing else.
+// ErrBlocked says that an address was refused. It deliberately does not name the address.
 var ErrBlocked = errors.New("the address is blocked")
 
-// errOwn is ErrBlocked of an address that is open, but the hub's own.
+// errOwn is ErrBlocked for an address of the hub itself.
 var errOwn = fmt.Errorf("%w: it is the hub itself", ErrBlocked)
 
-// closed are the ranges that a wider prefix does not open: whoever
-// reaches them can act as the machine. Not all of them are private addresses.
-var closed = []netip.Prefix{
+// alwaysClosed are ranges that a wider prefix does not open, because their servers give out
+// credentials of the machine. Not all of them are private addresses.
+var alwaysClosed = []netip.Prefix{
 	netip.MustParsePrefix("169.254.0.0/16"),     // link-local, most clouds' metadata
 	netip.MustParsePrefix("fe80::/10"),          // link-local
 	netip.MustParsePrefix("168.63.129.16/32"),   // Azure, a public address
@@ -65,7 +65,7 @@ type Options struct {
 	// does not open 169.254.169.254, 169.254.169.254/32 does.
 	Allow []netip.Prefix
 
-	// Opened is further ranges, which may change meanwhile; none if nil.
+	// Opened are further ranges, which may change at any time; none if nil.
 	Opened *Ranges
 
 	// Own is where the hub itself listens. It is never dialled, whatever Allow says.
@@ -80,51 +80,21 @@ func New(o Options) *Guard {
 	return &Guard{Dialer: net.Dialer{Timeout: connectTimeout}, public: ssrf.New(ssrf.WithAnyPort()), allow: unmapped(o.Allow), opened: o.Opened, own: o.Own}
 }
 
-// Outside returns a guard with the same dialer that opens no ranges: what a public server
-// may send the hub on to.
+// Outside returns a guard with the same dialer and no opened ranges: for redirects by public
+// servers.
 func (g *Guard) Outside() *Guard {
 	return &Guard{Dialer: g.Dialer, public: g.public, opened: new(Ranges), own: g.own}
 }
 
-// Public reports whether an address belongs to the public network, so that anybody may
-// stand behind it. What is no IP address is taken to be public.
+// Public reports whether an address is public. An address that is not an IP address counts as
+// public.
 func (g *Guard) Public(addr net.Addr) bool {
 	at, err := netip.ParseAddrPort(addr.String())
 	return err != nil || g.public.SafeAddr(at.Addr().Unmap()) == nil
 }
 
-// Ranges is a list of address ranges that may be replaced at any time. The zero value
-// is empty.
-type Ranges struct {
-	list atomic.Pointer[[]netip.Prefix]
-}
-
-// Set replaces the list; connections that are open stay.
-func (r *Ranges) Set(list []netip.Prefix) {
-	list = unmapped(list)
-	r.list.Store(&list)
-}
-
-func (r *Ranges) get() []netip.Prefix {
-	if list := r.list.Load(); list != nil {
-		return *list
-	}
-	return nil
-}
-
-// unmapped writes ranges of mapped IPv4 addresses as what they are dialled as.
-func unmapped(list []netip.Prefix) (out []netip.Prefix) {
-	for _, p := range list {
-		if p.Addr().Is4In6() && p.Bits() >= 96 {
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		out = append(out, p)
-	}
-	return out
-}
-
-// judge is nil for an address that may be dialled: it is open, and not the hub itself.
-func (g *Guard) judge(at netip.AddrPort) error {
+// check returns nil for an address that may be dialled: it is open, and not the hub itself.
+func (g *Guard) check(at netip.AddrPort) error {
 	switch {
 	case !g.open(at.Addr()):
 		return ErrBlocked
@@ -140,10 +110,10 @@ func (g *Guard) open(ip netip.Addr) bool {
 		return false
 	}
 	ip = ip.Unmap() // a mapped address is dialled as IPv4
-	if inner, ok := carried(ip); ok && !g.open(inner) {
+	if inner, ok := embeddedIPv4(ip); ok && !g.open(inner) {
 		return false
 	}
-	for _, c := range closed {
+	for _, c := range alwaysClosed {
 		if c.Contains(ip) {
 			return g.allowed(ip, c.Bits())
 		}
@@ -157,8 +127,9 @@ func (g *Guard) allowed(ip netip.Addr, bits int) bool {
 	return slices.ContainsFunc(g.allow, open) || slices.ContainsFunc(g.opened.get(), open)
 }
 
-// carried returns the IPv4 address to which a gateway would pass on packets for ip.
-func carried(ip netip.Addr) (netip.Addr, bool) {
+// embeddedIPv4 returns the IPv4 address to which a NAT64 or 6to4 gateway forwards packets for
+// ip.
+func embeddedIPv4(ip netip.Addr) (netip.Addr, bool) {
 	b := ip.As16()
 	switch {
 	case nat64.Contains(ip):
@@ -169,8 +140,8 @@ func carried(ip netip.Addr) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// dial connects only to open addresses. A name is blocked if all of its addresses are: if
-// one is open, what comes of that one counts, in whatever order they stand.
+// dial connects only to open addresses. A name is blocked only if all its addresses are. If
+// one is open, its error counts, whatever the order of the addresses.
 func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := g.Dialer
 	var tried atomic.Pointer[string]
@@ -179,7 +150,7 @@ func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, er
 		if err != nil {
 			return ErrBlocked
 		}
-		if err := g.judge(at); err != nil {
+		if err := g.check(at); err != nil {
 			return err
 		}
 		tried.Store(&resolved)
@@ -187,7 +158,7 @@ func (g *Guard) dial(ctx context.Context, network, address string) (net.Conn, er
 	}
 	conn, err := d.DialContext(ctx, network, address)
 	if open := tried.Load(); open != nil && errors.Is(err, ErrBlocked) {
-		return d.DialContext(ctx, network, *open) // net reports one error of several: ask for the one that counts
+		return d.DialContext(ctx, network, *open) // net reports only one of several errors: dial the open address again
 	}
 	return conn, err
 }

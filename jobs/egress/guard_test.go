@@ -73,7 +73,7 @@ func TestOwnListeners(t *testing.T) {
 		own.Set(addr("198.51.100.1:1"), addr(tc.listens))
 		g := New(Options{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}, Own: own})
 		for text := range strings.FieldsSeq(tc.own) {
-			if err := g.judge(netip.MustParseAddrPort(text)); err != errOwn {
+			if err := g.check(netip.MustParseAddrPort(text)); err != errOwn {
 				t.Errorf("listening on %s: %s gives %v", tc.listens, text, err)
 			}
 			if u, _ := url.Parse("http://" + text + "/"); u != nil {
@@ -83,7 +83,7 @@ func TestOwnListeners(t *testing.T) {
 			}
 		}
 		for text := range strings.FieldsSeq(tc.others) {
-			if err := g.judge(netip.MustParseAddrPort(text)); err != nil {
+			if err := g.check(netip.MustParseAddrPort(text)); err != nil {
 				t.Errorf("listening on %s: %s gives %v", tc.listens, text, err)
 			}
 		}

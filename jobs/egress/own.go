@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// Own is the addresses on which the hub itself listens. The zero value, and nil, has none.
+// Own holds the addresses on which the hub itself listens. The zero value, and nil, has none.
 type Own struct {
 	list atomic.Pointer[[]netip.AddrPort]
 }
@@ -29,14 +29,14 @@ func (o *Own) Set(addrs ...net.Addr) {
 	o.list.Store(&list)
 }
 
-// listens reports whether the hub answers at an address. A listener without a certain
-// address answers at all of this machine, and one that is dialled leads to this machine.
+// listens reports whether the hub listens at an address. An unspecified address, like
+// 0.0.0.0, stands for all addresses of this machine, both of a listener and as a target.
 func (o *Own) listens(at netip.AddrPort) bool {
 	if o == nil || o.list.Load() == nil {
 		return false
 	}
 	ip := at.Addr().Unmap().WithZone("")
-	if inner, ok := carried(ip); ok && o.listens(netip.AddrPortFrom(inner, at.Port())) {
+	if inner, ok := embeddedIPv4(ip); ok && o.listens(netip.AddrPortFrom(inner, at.Port())) {
 		return true
 	}
 	return slices.ContainsFunc(*o.list.Load(), func(own netip.AddrPort) bool {
@@ -52,8 +52,8 @@ func (o *Own) listens(at netip.AddrPort) bool {
 	})
 }
 
-// Listens reports whether a URL leads to the hub by what is written in it: of names it only
-// knows localhost.
+// Listens reports whether a URL leads to the hub. Names are not resolved; only localhost is
+// known.
 func (o *Own) Listens(u *url.URL) bool {
 	hosts := []string{u.Hostname()}
 	if strings.EqualFold(hosts[0], "localhost") {
@@ -65,7 +65,7 @@ func (o *Own) Listens(u *url.URL) bool {
 	})
 }
 
-// local reports whether an address is one of this machine.
+// local reports whether an address belongs to this machine.
 func local(ip netip.Addr) bool {
 	if ip.IsLoopback() || ip.IsUnspecified() {
 		return true

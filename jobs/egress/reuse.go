@@ -16,7 +16,7 @@ import (
 // these cases only.
 type Transport struct{ *http.Transport }
 
-// maxStale bounds how many kept connections may turn out to be closed, one after another.
+// maxStale is how many reused connections of one request may turn out to be closed.
 const maxStale = 10
 
 var errStale = errors.New("the server has closed the connection")
@@ -27,7 +27,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		var reused, ended, sent atomic.Bool
 		ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 			GotConn: func(got httptrace.GotConnInfo) {
-				c := keptOf(got.Conn)
+				c := reusableOf(got.Conn)
 				reused.Store(got.Reused)
 				sent.Store(false)
 				ended.Store(got.Reused && c != nil && stale(c.Conn))
@@ -57,34 +57,35 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// keptConn is a connection that may be found closed when it is used again.
-type keptConn struct {
+// reusableConn is a connection that can be marked as closed by the server.
+type reusableConn struct {
 	net.Conn
 	stale atomic.Bool
 }
 
-func (c *keptConn) Write(p []byte) (int, error) {
+func (c *reusableConn) Write(p []byte) (int, error) {
 	if c.stale.Load() {
 		return 0, errStale
 	}
 	return c.Conn.Write(p)
 }
 
-func kept(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+func detectStale(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		return &keptConn{Conn: conn}, nil
+		return &reusableConn{Conn: conn}, nil
 	}
 }
 
-// keptOf is the connection below one of net/http, or nil where several requests share it.
-func keptOf(conn net.Conn) *keptConn {
+// reusableOf is the reusableConn below a connection of net/http; nil if several requests
+// share it.
+func reusableOf(conn net.Conn) *reusableConn {
 	for {
 		switch c := conn.(type) {
-		case *keptConn:
+		case *reusableConn:
 			return c
 		case *tls.Conn:
 			if c.ConnectionState().NegotiatedProtocol == "h2" {

@@ -4,5 +4,5 @@ package egress
 
 import "net"
 
-// stale can't be told here; net/http notices soon after.
+// stale is not known on this system; net/http notices closed connections a little later.
 func stale(net.Conn) bool { return false }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// stale reports whether a connection that should be idle has ended, or has something to
-// read, which no server sends unasked but to say that it ends.
+// stale reports whether an idle connection was closed by the server, or has data to read,
+// which servers send to idle connections only before they close.
 func stale(conn net.Conn) bool {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

@@ -3,7 +3,6 @@ package egress
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,37 +12,27 @@ import (
 )
 
 const (
-	connectTimeout    = 10 * time.Second // and as much again for TLS
-	idleTimeout       = 4 * time.Second  // many servers hang up after 5 s, in the middle of the next request
+	connectTimeout    = 10 * time.Second // and the same again for TLS
+	idleTimeout       = 4 * time.Second  // many servers close after 5 s, perhaps during the next request
 	maxResponseHeader = 256 << 10
 )
 
-// Outbound is how calls leave this machine. The zero value goes straight, trusts what the
-// machine trusts, and shows no certificate.
-type Outbound struct {
-	Proxy       *url.URL         // through which all calls go
-	CAs         *x509.CertPool   // whom to trust; nil for what the machine trusts
-	Certificate *tls.Certificate // shown to servers that ask for one
-
-	MaxAnswer int64 // largest body of an answer in bytes; 0 for the default
-}
-
-// Transport returns a transport that reaches only what the guard lets through. It is to be
-// shared, as it keeps connections.
+// Transport returns a transport that reaches only addresses that the guard allows. Share it,
+// because it keeps connections.
 //
-// A proxy is the operator's, and is dialled wherever it is. What it is asked for is judged
-// before: all addresses that the name has here must be open, as the proxy may take any.
+// A proxy is dialled whatever its address. The guard checks the requested host before: all
+// addresses that its name has here must be open, because the proxy may use any of them.
 func (g *Guard) Transport(o Outbound) *Transport {
 	if o.Proxy == nil {
 		return transport(g.dial, o)
 	}
 	t := Unguarded(g.own, o)
-	t.Proxy = func(r *http.Request) (*url.URL, error) { return o.Proxy, g.judgeAll(r.Context(), r.URL) }
+	t.Proxy = func(r *http.Request) (*url.URL, error) { return o.Proxy, g.checkAll(r.Context(), r.URL) }
 	return t
 }
 
 // Unguarded returns a transport for upstreams that the operator wrote, whatever their
-// addresses. Only the hub itself is not called: that would go in a circle.
+// addresses. Only the hub itself is not called, because that could be an endless loop.
 func Unguarded(own *Own, o Outbound) *Transport {
 	d := net.Dialer{Timeout: connectTimeout, Control: func(_, resolved string, _ syscall.RawConn) error {
 		if at, err := netip.ParseAddrPort(resolved); err == nil && own.listens(at) {
@@ -60,8 +49,8 @@ func Unguarded(own *Own, o Outbound) *Transport {
 
 func transport(dial func(ctx context.Context, network, address string) (net.Conn, error), o Outbound) *Transport {
 	t := &http.Transport{
-		Proxy:                  nil, // what the environment says is for programs on this machine
-		DialContext:            kept(dial),
+		Proxy:                  nil, // the proxy of the environment is not for the hub
+		DialContext:            detectStale(dial),
 		TLSHandshakeTimeout:    connectTimeout,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        idleTimeout,
@@ -81,18 +70,18 @@ func transport(dial func(ctx context.Context, network, address string) (net.Conn
 	return &Transport{t}
 }
 
-// judgeAll is nil if every address of a URL's host may be dialled.
-func (g *Guard) judgeAll(ctx context.Context, u *url.URL) error {
+// checkAll returns nil if all addresses of a URL's host may be dialled.
+func (g *Guard) checkAll(ctx context.Context, u *url.URL) error {
 	addrs, err := g.addresses(ctx, u)
 	for _, at := range addrs {
-		if err := g.judge(at); err != nil {
+		if err := g.check(at); err != nil {
 			return err
 		}
 	}
 	return err
 }
 
-// PublicURL is Public for a server that is reached through a proxy.
+// PublicURL is Public for a server behind a proxy, by the addresses of its name.
 func (g *Guard) PublicURL(ctx context.Context, u *url.URL) bool {
 	addrs, err := g.addresses(ctx, u)
 	for _, at := range addrs {
@@ -103,7 +92,7 @@ func (g *Guard) PublicURL(ctx context.Context, u *url.URL) bool {
 	return err != nil
 }
 
-// addresses are those of a URL's host, as this machine knows them.
+// addresses are the addresses of a URL's host, as this machine resolves it.
 func (g *Guard) addresses(ctx context.Context, u *url.URL) (list []netip.AddrPort, err error) {
 	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", portOf(u))
 	if err != nil {

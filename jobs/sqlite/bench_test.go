@@ -38,9 +38,9 @@ func BenchmarkCycle(b *testing.B) {
 		progress, finish := &jobs.Batch{}, &jobs.Batch{}
 		for _, j := range claim.Jobs {
 			j.Progress = &jobs.Progress{Message: "half"}
-			progress.Changes = append(progress.Changes, &jobs.Change{Job: j, If: jobs.Guard{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldProgress, Event: jobs.Event{Type: jobs.JobProgress, Data: jobs.Value(`{"message":"half"}`)}})
+			progress.Changes = append(progress.Changes, &jobs.Change{Job: j, If: jobs.Condition{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldProgress, Event: jobs.Event{Type: jobs.JobProgress, Data: jobs.Value(`{"message":"half"}`)}})
 			j.State, j.FinishedAt, j.Result = jobs.Succeeded, time.Now(), jobs.Value(`{"ok":true}`)
-			finish.Changes = append(finish.Changes, &jobs.Change{Job: j, If: jobs.Guard{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldState | jobs.FieldFinished | jobs.FieldResult, Event: jobs.Event{Type: jobs.JobSucceeded, Data: jobs.Value(`{"state":"succeeded"}`)}})
+			finish.Changes = append(finish.Changes, &jobs.Change{Job: j, If: jobs.Condition{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldState | jobs.FieldFinished | jobs.FieldResult, Event: jobs.Event{Type: jobs.JobSucceeded, Data: jobs.Value(`{"state":"succeeded"}`)}})
 		}
 		if len(claim.Jobs) != 256 {
 			b.Fatalf("%d jobs", len(claim.Jobs))

@@ -9,8 +9,8 @@ const (
 	pageReserved = 8
 )
 
-// sum is the checksum of SQLite: of the WAL, where it runs from frame to frame, and of
-// cksumvfs, where it begins anew with each page. Any single changed word changes it.
+// sum is the checksum of SQLite. In the WAL it continues from frame to frame; in cksumvfs
+// each page has its own. Any change of a single word changes it.
 type sum struct{ a, b uint32 }
 
 // add continues the sum over data, whose length is a multiple of 8.

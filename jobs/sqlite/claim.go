@@ -16,8 +16,9 @@ type candidate struct {
 	key                   string
 }
 
-// claim gives ready jobs to a worker: the best of all lanes of its kinds. Taking a job
-// may make another one of its key ready, so it looks again while there is something.
+// claim starts ready jobs for a claim, the first by priority and age in all lanes that it
+// covers. Starting a job may make another one of its key ready, so it searches again until
+// nothing was started.
 func (c *commit) claim(cl *jobs.Claim) error {
 	for len(cl.Jobs) < len(cl.Leases) {
 		best, err := c.best(cl)
@@ -30,11 +31,11 @@ func (c *commit) claim(cl *jobs.Claim) error {
 				break
 			}
 			q := c.queueByID(b.q)
-			if c.left(cl, q) <= 0 || cl.Share != nil && !cl.Share.Fits(q.QueueName, b.key) {
+			if c.slotsLeft(cl, q) <= 0 || cl.Share != nil && !cl.Share.Fits(q.QueueName, b.key) {
 				cl.Limited = true
 				continue
 			}
-			job, ok, err := c.takeAlone(b.n, cl.Leases[len(cl.Jobs)], cl.Follow)
+			job, ok, err := c.startAttemptAlone(b.n, cl.Leases[len(cl.Jobs)], cl.Follow)
 			if err != nil {
 				return err
 			}
@@ -45,7 +46,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 				cl.Allow[q.QueueName] = n - 1
 			}
 			if cl.Share != nil {
-				cl.Share.Take(q.QueueName, b.key)
+				cl.Share.Acquire(q.QueueName, b.key)
 			}
 			cl.Jobs = append(cl.Jobs, job)
 		}
@@ -56,14 +57,14 @@ func (c *commit) claim(cl *jobs.Claim) error {
 	return nil
 }
 
-// best returns ready jobs from all lanes that the claim draws from, in order.
+// best returns ready jobs from all lanes that the claim covers, in order.
 func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 	for l := range c.ready {
 		q := c.queueByID(l.q)
-		if !cl.Draws(jobs.Lane{QueueName: q.QueueName, Kind: l.kind}) {
+		if !cl.Covers(jobs.Lane{QueueName: q.QueueName, Kind: l.kind}) {
 			continue
 		}
-		n := min(c.left(cl, q), len(cl.Leases)-len(cl.Jobs))
+		n := min(c.slotsLeft(cl, q), len(cl.Leases)-len(cl.Jobs))
 		if n <= 0 || cl.Share != nil && !cl.Share.Fits(q.QueueName, "") {
 			cl.Limited = true
 			continue
@@ -84,8 +85,8 @@ func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 	return best, nil
 }
 
-// left is how many more jobs of a queue the claim may take.
-func (c *commit) left(cl *jobs.Claim, q *queue) int {
+// slotsLeft is how many more jobs of a queue the claim may start.
+func (c *commit) slotsLeft(cl *jobs.Claim, q *queue) int {
 	s := c.settings(q)
 	if s.Paused != nil {
 		return 0
@@ -106,9 +107,8 @@ func (c *commit) queueByID(id int64) *queue {
 	return c.byID[id]
 }
 
-// candidates are the first ready jobs of a lane, and whether some were passed over because
-// their keys hold enough. Those are not many: of a key that holds a slot at most maxReady
-// are ready.
+// candidates are the first ready jobs of a lane, and whether some were skipped because their
+// keys hold enough slots. Few are skipped: of one key at most maxReady jobs are ready.
 func (c *commit) candidates(share *jobs.Share, q *queue, l lane, limit int) (found []candidate, passed bool, err error) {
 	st := c.write.Prep("SELECT n, priority, ready, key FROM jobs WHERE q=+? AND kind=+? AND ready IS NOT NULL ORDER BY priority DESC, ready")
 	st.BindInt64(1, l.q)
@@ -128,8 +128,8 @@ func (c *commit) candidates(share *jobs.Share, q *queue, l lane, limit int) (fou
 	return found, passed, st.Reset()
 }
 
-// take starts an attempt.
-func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
+// startAttempt makes a ready job running.
+func (c *commit) startAttempt(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
 	if job, err = c.job(n); err != nil {
 		return job, err
 	}
@@ -150,8 +150,8 @@ func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Chan
 		return job, err
 	}
 	e := jobs.Event{Type: jobs.JobStarted, Prev: prev, Data: job.ChangedData(jobs.FieldState | jobs.FieldAttempt | jobs.FieldStarted)}
-	c.move(c.queue(job.Tenant, job.Queue), jobs.Queued, jobs.Running)
-	c.tell(&job, &e)
+	c.moveCount(c.queue(job.Tenant, job.Queue), jobs.Queued, jobs.Running)
+	c.addEvent(&job, &e)
 	if job.Key != "" {
 		if err := c.promote(c.queue(job.Tenant, job.Queue), job.Key); err != nil {
 			return job, err

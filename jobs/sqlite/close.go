@@ -1,15 +1,10 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
-
-	"zombiezen.com/go/sqlite"
-
-	"jobhub/jobs"
 )
 
-// Close ends all use of the store: whoever still asks gets ErrClosed. It may be repeated.
+// Close ends all use of the store: later calls get ErrClosed. It may be repeated.
 func (s *Store) Close() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -40,23 +35,5 @@ func (s *Store) isClosed() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// take lends a connection for reading, which is to be put back.
-func (s *Store) take(ctx context.Context) (*sqlite.Conn, error) {
-	conn, err := s.read.Take(ctx)
-	s.explain(ctx, &err)
-	return conn, err
-}
-
-// explain makes an error of a read say why it was interrupted, which SQLite does not.
-func (s *Store) explain(ctx context.Context, err *error) {
-	switch {
-	case *err == nil:
-	case s.isClosed():
-		*err = jobs.ErrClosed
-	case ctx.Err() != nil:
-		*err = context.Cause(ctx)
 	}
 }

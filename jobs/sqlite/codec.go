@@ -114,7 +114,7 @@ func decodeEvents(row []byte) (events []*jobs.Event, err error) {
 	return events, nil
 }
 
-// decoder reads a row from its front; after the first fault all it gives is empty.
+// decoder reads a row from its beginning; after the first error it returns only zero values.
 type decoder struct {
 	rest  []byte
 	texts []string

@@ -3,37 +3,32 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
-	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"jobhub/jobs"
 )
 
-// commit is a batch on its way into the database. What it would change in memory is
-// kept here until the transaction is durable.
+// commit is a batch while it is stored. Changes of the store's memory are collected here
+// until the transaction is durable.
 type commit struct {
 	*Store
-	now    time.Time
-	seq    uint64
-	events []*jobs.Event
-	moved  map[*queue]*counts // jobs that came to or left a state, by queue
-	made   []*queue
-	set    map[*queue]jobs.QueueSettings // settings that were written
-	woken  bool                          // other jobs became due
-	opened map[jobs.Lane]int             // jobs that became ready
-	rows   map[uint64]*changed           // jobs that changed and are not written yet, by N
-	order  []*changed                    // the same, in the order of their first change
+	now          time.Time
+	seq          uint64
+	events       []*jobs.Event
+	countChanges map[*queue]*counts // changes of the counters, by queue
+	newQueues    []*queue
+	newSettings  map[*queue]jobs.QueueSettings // settings that this commit has written
+	woken        bool                          // the WakeAt of other jobs was set to now
+	becameReady  map[jobs.Lane]int             // jobs that became ready
+	rows         map[uint64]*changedRow        // jobs that changed and are not written yet, by N
+	changedRows  []*changedRow                 // the same, in the order of their first change
 
-	careful bool // damage concerns only the part of the batch that meets it
+	isolating bool // damage fails only the part of the batch that meets it
 }
 
 // Commit implements jobs.Store.
@@ -43,8 +38,8 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 	if s.write == nil {
 		return jobs.ErrClosed
 	}
-	if s.broken != nil {
-		return s.broken
+	if s.failed != nil {
+		return s.failed
 	}
 	if s.full {
 		if err := s.findSpace(); err != nil {
@@ -61,50 +56,34 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 		for i, cl := range b.Claims {
 			cl.Jobs, cl.Limited, cl.Allow = nil, false, allow[i]
 		}
-		s.forget(c.made)
+		s.forgetQueues(c.newQueues)
 		c = s.newCommit(b.Now)
-		c.careful = true
+		c.isolating = true
 		err = c.transact(b)
 	}
 	if err != nil {
 		s.full = errors.Is(err, jobs.ErrNoSpace)
-		s.forget(c.made)
-		if e := s.loadLanes(); e != nil { // claims may have struck out lanes that are there again
+		s.forgetQueues(c.newQueues)
+		if e := s.loadLanes(); e != nil { // claims may have removed lanes whose jobs are ready again after the rollback
 			err = errors.Join(err, e)
 		}
 		return err
 	}
-	s.moveCounts(c.moved)
+	s.moveCounts(c.countChanges)
 	s.mu.Lock()
-	for q, settings := range c.set {
+	for q, settings := range c.newSettings {
 		q.settings = settings
 	}
 	s.mu.Unlock()
 	s.epoch.acknowledged(s.path, c.seq)
 	s.tail.publish(c.events)
-	b.Woken, b.Ready = c.woken, c.opened
+	b.Woken, b.Ready = c.woken, c.becameReady
 	return nil
 }
 
 func (s *Store) newCommit(now time.Time) *commit {
 	head, _ := s.tail.position()
-	return &commit{Store: s, now: now, seq: head, moved: map[*queue]*counts{}, opened: map[jobs.Lane]int{}, rows: map[uint64]*changed{}}
-}
-
-// leastSpace is how many bytes have to be free after the disk was full.
-const leastSpace = 1 << 20
-
-// findSpace looks whether a full disk has space for more than the next commit. A commit
-// alone would not tell: small ones find place in what large ones had to leave.
-func (s *Store) findSpace() error {
-	path := filepath.Join(filepath.Dir(s.path), "space")
-	defer os.Remove(path)
-	err := os.WriteFile(path, make([]byte, leastSpace), 0o600)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: %v", jobs.ErrNoSpace, err)
-	}
-	s.full = err != nil
-	return err
+	return &commit{Store: s, now: now, seq: head, countChanges: map[*queue]*counts{}, becameReady: map[jobs.Lane]int{}, rows: map[uint64]*changedRow{}}
 }
 
 func (c *commit) transact(b *jobs.Batch) (err error) {
@@ -124,22 +103,22 @@ func (c *commit) transact(b *jobs.Batch) (err error) {
 	return c.storeError(c.exec("COMMIT"))
 }
 
-// apply makes all changes of a batch, and says the outcome of each.
+// apply applies all changes of a batch, and sets the outcome of each.
 func (c *commit) apply(b *jobs.Batch) (err error) {
 	for _, ch := range b.Queues {
-		if ch.Err, err = c.alone(func() string { return "the settings of queue " + ch.Name }, func() error { return c.settle(ch) }); err != nil {
+		if ch.Err, err = c.isolated(func() string { return "the settings of queue " + ch.Name }, func() error { return c.writeSettings(ch) }); err != nil {
 			return err
 		}
 	}
 	for _, d := range b.Documents {
-		damage, err := c.alone(func() string { return "the document " + d.Kind + " " + d.Name }, func() (err error) { d.Err, err = c.document(d); return err })
+		damage, err := c.isolated(func() string { return "the document " + d.Kind + " " + d.Name }, func() (err error) { d.Err, err = c.document(d); return err })
 		if err != nil {
 			return err
 		}
 		d.Err = cmp.Or(damage, d.Err)
 	}
 	for _, ch := range b.Changes {
-		damage, err := c.alone(func() string { return "a change of job " + ch.Job.ID.String() }, func() (err error) { ch.Err, err = c.change(ch); return err })
+		damage, err := c.isolated(func() string { return "a change of job " + ch.Job.ID.String() }, func() (err error) { ch.Err, err = c.change(ch); return err })
 		if err != nil {
 			return err
 		}
@@ -167,16 +146,8 @@ func (c *commit) do(sql string, args ...any) error {
 	return sqlitex.Execute(c.write, sql, &sqlitex.ExecOptions{Args: args})
 }
 
-// storeError tells a full disk and damage, after which nothing is stored, from all else.
-func (s *Store) storeError(err error) error {
-	if err != nil && sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {
-		return fmt.Errorf("%w: %v", jobs.ErrNoSpace, err)
-	}
-	return s.damaged(err, "while storing")
-}
-
-// change stores one change. Its first error is the outcome for the caller, the second
-// one of the database.
+// change applies one change. outcome is the outcome for the caller, err an error of the
+// database.
 func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if ch.If.State == 0 {
 		return c.insert(ch, true)
@@ -189,7 +160,7 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 		return jobs.ErrConflict, nil
 	}
 	if ch.Delete {
-		return nil, c.forgetJob(ch, r)
+		return nil, c.deleteJob(ch, r)
 	}
 	if ch.Fields.Has(jobs.FieldQueue) || ch.Fields.Has(jobs.FieldTags) {
 		if outcome, err = c.relocate(ch); err != nil || outcome != nil {
@@ -199,7 +170,7 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 			return nil, err
 		}
 	}
-	assign(&r.job, &ch.Job, ch.Fields)
+	copyFields(&r.job, &ch.Job, ch.Fields)
 	r.fields, r.dirty = r.fields|ch.Fields, true
 	if ch.Event.Type != 0 {
 		if ch.Event.Type.Lasting() {
@@ -207,24 +178,24 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 		}
 		ch.Event.Prev, r.job.Seq = r.job.Seq, c.seq+1
 		ch.Job.Version = r.job.Version
-		c.tell(&ch.Job, &ch.Event)
+		c.addEvent(&ch.Job, &ch.Event)
 	}
 	if !ch.Fields.Has(jobs.FieldState) {
 		return nil, c.follow(ch)
 	}
 	q := c.queue(ch.Job.Tenant, ch.Job.Queue)
-	c.move(q, ch.If.State, ch.Job.State)
+	c.moveCount(q, ch.If.State, ch.Job.State)
 	if r.ready = ch.Job.State == jobs.Queued && ch.Job.OrderingKey == "" && ch.Job.Key == ""; r.ready {
 		r.readyAt = c.seq
-		c.open(q, ch.Job.Kind)
+		c.markReady(q, ch.Job.Kind)
 	}
-	if err := c.passOn(q, &ch.Job); err != nil {
+	if err := c.promoteOthers(q, &ch.Job); err != nil {
 		return nil, err
 	}
 	return nil, c.follow(ch)
 }
 
-// job reads a whole job as of the changes that were written.
+// job reads a whole job with the changes that were flushed.
 func (c *commit) job(n int64) (job jobs.Job, err error) {
 	st := c.write.Prep("SELECT " + jobColumns + " FROM jobs WHERE n=?")
 	st.BindInt64(1, n)
@@ -239,13 +210,13 @@ func (c *commit) job(n int64) (job jobs.Job, err error) {
 	return job, loadPayloads(c.write, &job, far)
 }
 
-// tell numbers the event of a change.
-func (c *commit) tell(j *jobs.Job, e *jobs.Event) {
+// addEvent numbers an event and adds it to the commit.
+func (c *commit) addEvent(j *jobs.Job, e *jobs.Event) {
 	c.seq++
 	e.Seq, e.At, e.Version = c.seq, c.now, j.Version
 	e.Job, e.Tenant, e.Queue, e.Kind, e.Tags = j.ID, j.Tenant, j.Queue, j.Kind, j.Tags
 	j.Seq = c.seq
-	ev := *e // the change, with its payloads, need not live as long as the event
+	ev := *e // a copy, so that the change with its payloads can be freed before the event
 	c.events = append(c.events, &ev)
 }
 
@@ -256,49 +227,7 @@ func (c *commit) log() error {
 	return run(st)
 }
 
-func (c *commit) move(q *queue, from, to jobs.State) {
-	by := c.moved[q]
-	if by == nil {
-		by = new(counts)
-		c.moved[q] = by
-	}
-	if from != 0 {
-		by[from]--
-	}
-	if to != 0 {
-		by[to]++
-	}
-}
-
-// moveCounts takes over what a durable transaction moved.
-func (s *Store) moveCounts(moved map[*queue]*counts) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for q, by := range moved {
-		for i, n := range by {
-			q.counts[i] += n
-		}
-	}
-}
-
-func (c *commit) saveCounts() error {
-	st := c.write.Prep("UPDATE queues SET counts=? WHERE q=?")
-	for q, by := range c.moved {
-		sum := q.counts
-		for i, n := range by {
-			sum[i] += n
-		}
-		text, _ := json.Marshal(sum)
-		st.BindText(1, string(text))
-		st.BindInt64(2, q.id)
-		if err := run(st); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Store) forget(made []*queue) {
+func (s *Store) forgetQueues(made []*queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, q := range made {

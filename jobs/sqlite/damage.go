@@ -11,32 +11,30 @@ import (
 	"jobhub/jobs"
 )
 
-// damageLog says each damaged place once, so that what is asked for again and again does
-// not fill the log.
+// damageLog logs each damaged place once, so that repeated reads do not fill the log.
 type damageLog struct {
 	log *slog.Logger
 
-	mu   sync.Mutex // protects the fields below
-	said map[string]bool
+	mu       sync.Mutex // protects the fields below
+	reported map[string]bool
 }
 
-const maxDamageSaid = 1000
+const maxDamageLogged = 1000
 
-func (d *damageLog) say(where string, err error) {
+func (d *damageLog) report(where string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.said[where] || len(d.said) >= maxDamageSaid {
+	if d.reported[where] || len(d.reported) >= maxDamageLogged {
 		return
 	}
-	if d.said == nil {
-		d.said = map[string]bool{}
+	if d.reported == nil {
+		d.reported = map[string]bool{}
 	}
-	d.said[where] = true
+	d.reported[where] = true
 	d.log.Error("the store is damaged; restore a backup of the data folder", "at", where, "error", err)
 }
 
-// isDamage reports whether SQLite met a page that is not as it was written, or pages
-// that contradict each other.
+// isDamage reports whether an error means that a page or row is damaged.
 func isDamage(err error) bool {
 	if err == nil {
 		return false
@@ -45,14 +43,14 @@ func isDamage(err error) bool {
 	return code == sqlite.ResultCorrupt || code == sqlite.ResultNotADB || errors.Is(err, errCorrupt)
 }
 
-// damaged turns an error of SQLite that means damage into jobs.ErrDamaged, which says
-// what was read, and logs it. Other errors stay as they are.
+// damaged turns an error that means damage into jobs.ErrDamaged, with what was read and
+// where, and logs it. Other errors stay as they are.
 func (s *Store) damaged(err error, format string, args ...any) error {
 	if !isDamage(err) || errors.Is(err, jobs.ErrDamaged) {
 		return err
 	}
 	what := fmt.Sprintf(format, args...)
 	place := what + ": " + lastDamage(s.path)
-	s.damage.say(place, err)
+	s.damage.report(place, err)
 	return fmt.Errorf("%w (%s: %w)", jobs.ErrDamaged, place, err)
 }

@@ -132,7 +132,7 @@ func TestDamageCostsOnlyWhatIsDamaged(t *testing.T) {
 	b := &jobs.Batch{Now: time.Now()}
 	for i, id := range ids {
 		if i%3 == 2 {
-			b.Changes = append(b.Changes, &jobs.Change{Job: jobs.Job{ID: id, N: uint64(i + 1), Tenant: "default", Queue: "q", Kind: "k", State: jobs.Cancelled}, If: jobs.Guard{State: jobs.Scheduled}, Fields: jobs.FieldState,
+			b.Changes = append(b.Changes, &jobs.Change{Job: jobs.Job{ID: id, N: uint64(i + 1), Tenant: "default", Queue: "q", Kind: "k", State: jobs.Cancelled}, If: jobs.Condition{State: jobs.Scheduled}, Fields: jobs.FieldState,
 				Event: jobs.Event{Type: jobs.JobCancelled}})
 		}
 	}

@@ -17,11 +17,11 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// epoch names the log. It stands in the database and in a file beside it, which also
-// says what no copy can: which file it is, and which the database is. So the log goes on
-// under its name only if both files are those that were here when the store was last
-// used, and the database holds all that was acknowledged. Else events that were shown
-// could be gone and their numbers be used again: then the log gets a new name.
+// epoch is the name of the log. It is stored in the database and in a file beside it. That
+// file also holds the identities of both files, which a copy can't have. The log keeps its
+// name only if both are the files that the store used last, and the database holds all
+// acknowledged events. Otherwise events that readers have seen may be lost and their numbers
+// used again, so the log gets a new name.
 type epoch struct {
 	name string
 	path string
@@ -31,15 +31,15 @@ type epoch struct {
 	clockless bool // the file system has another clock
 }
 
-// record is the content of the file. It is replaced as a whole when the store is opened
-// and closed, and overwritten in place after each commit. That is not flushed: it is for
-// a process that was killed; a loss of power may leave an older one.
+// record is the content of the file. The file is replaced when the store is opened and
+// closed, and overwritten in place after each commit. Overwriting is not flushed: it survives
+// the end of the process, but after a loss of power the file may have an older record.
 type record struct {
 	Epoch    string `json:"epoch"`
-	Mark     string `json:"mark"`     // of this opening, at random; it stands in the database, too
+	Mark     string `json:"mark"`     // random, new at each opening; stored in the database, too
 	Self     string `json:"self"`     // identity of this file
 	Database string `json:"database"` // identity of the database
-	Boot     string `json:"boot"`     // since when the machine runs
+	Boot     string `json:"boot"`     // names the current run of the machine
 
 	Head uint64 `json:"head"`          // the newest event that was acknowledged
 	Salt uint64 `json:"salt,string"`   // generation of the WAL
@@ -56,7 +56,7 @@ const (
 	clockError = 50 * time.Millisecond
 )
 
-// encode fills the record up with spaces, so that it can be overwritten in place.
+// encode pads the record with spaces to recordSize, so that it can be overwritten in place.
 func (r *record) encode() ([]byte, error) {
 	text, err := json.Marshal(r)
 	if err != nil || len(text) > recordSize-10 {
@@ -73,8 +73,8 @@ func decodeRecord(b []byte) (r record, err error) {
 	return r, json.Unmarshal(b[:recordSize-9], &r)
 }
 
-// found is what a folder holds before SQLite opens the database.
-type found struct {
+// folderState is what a folder held before SQLite opened the database.
+type folderState struct {
 	record  record
 	unknown string // why there is no record
 	wal     walState
@@ -85,8 +85,8 @@ type found struct {
 	size, time     int64       // of the database
 }
 
-// lookAround reads what opening the database would change.
-func lookAround(database, path string) (f found, err error) {
+// inspectFolder reads what opening the database will change.
+func inspectFolder(database, path string) (f folderState, err error) {
 	if f.wal, err = readWAL(database); err != nil {
 		return f, err
 	}
@@ -126,14 +126,14 @@ func lookAround(database, path string) (f found, err error) {
 	return f, nil
 }
 
-// foreignWAL reports whether the database was replaced and the WAL of the former one was
-// left: SQLite would mix them.
-func (f *found) foreignWAL() bool {
+// foreignWAL reports whether the WAL belongs to a former database that was replaced: SQLite
+// would mix the two.
+func (f *folderState) foreignWAL() bool {
 	return f.unknown == "" && f.record.Self == f.self && f.record.Database != f.database && f.wal.frames > 0 && f.wal.salt == f.record.Salt
 }
 
-// lost says what was acknowledged and is gone, or nothing. head is the newest event.
-func (f *found) lost(head uint64) string {
+// lost says which acknowledged data is lost; empty if none is. head is the newest event.
+func (f *folderState) lost(head uint64) string {
 	r := &f.record
 	here := f.unknown == "" && r.Self == f.self && r.Database == f.database // the record is of these files
 	killed := here && !r.Closed
@@ -152,9 +152,9 @@ func (f *found) lost(head uint64) string {
 	return ""
 }
 
-// other says why this is not the history that goes on here, or nothing. The database has
-// the marks of its last opening and of the one before.
-func (f *found) other(name, mark, before string, head uint64) string {
+// other says why these files are not those that the store used last; empty if they are. mark
+// and before are the marks of the last two openings, from the database.
+func (f *folderState) other(name, mark, before string, head uint64) string {
 	r := &f.record
 	switch {
 	case f.unknown != "":
@@ -175,8 +175,8 @@ func (f *found) other(name, mark, before string, head uint64) string {
 	return ""
 }
 
-// openEpoch decides under which name the log goes on, and replaces the file.
-func openEpoch(conn *sqlite.Conn, database, path string, f found, head uint64, log *slog.Logger) (e epoch, err error) {
+// openEpoch decides whether the log keeps its name or gets a new one, and replaces the file.
+func openEpoch(conn *sqlite.Conn, database, path string, f folderState, head uint64, log *slog.Logger) (e epoch, err error) {
 	var mark, before string
 	err = sqlitex.Execute(conn, "SELECT value FROM meta WHERE name='epoch'", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
 		_, err := fmt.Sscan(st.ColumnText(0), &e.name, &mark, &before)
@@ -195,10 +195,10 @@ func openEpoch(conn *sqlite.Conn, database, path string, f found, head uint64, l
 		e.name = strings.ToLower(rand.Text()[:8])
 		switch {
 		case lost != "":
-			log.Error("a part of the store was lost; the log gets a new epoch, and clients that come back are told",
+			log.Error("a part of the store was lost; the log gets a new epoch, and clients that reconnect are told",
 				"lost", lost, "events", int64(max(f.record.Head, head)-head), "epoch", e.name, "before", former)
 		case former != "":
-			log.Warn("this data folder does not continue where the hub left off; the log gets a new epoch, and clients that come back are told",
+			log.Warn("this data folder is not the one that the hub used last; the log gets a new epoch, and clients that reconnect are told",
 				"why", other, "epoch", e.name, "before", former)
 		}
 	}
@@ -216,8 +216,8 @@ func openEpoch(conn *sqlite.Conn, database, path string, f found, head uint64, l
 	return e, e.replace()
 }
 
-// acknowledged notes up to where what is stored was acknowledged. That it could not be
-// written makes no commit fail: then only less is noticed later.
+// acknowledged records the newest acknowledged event. If that can't be written, the commit
+// does not fail; only a later loss may not be noticed.
 func (e *epoch) acknowledged(database string, head uint64) {
 	if e.file == nil {
 		return
@@ -227,13 +227,14 @@ func (e *epoch) acknowledged(database string, head uint64) {
 	e.overwrite()
 }
 
-// overwrite writes the record in place. Its time is that of the file, as nobody who
-// copies it there can achieve: a process that was interrupted here writes again.
+// overwrite writes the record in place. The time in the record equals the change time of the
+// file, which a copy can't imitate. If the process was interrupted between the two, it writes
+// again.
 func (e *epoch) overwrite() {
 	for tries := 0; tries < 3 && !e.clockless; tries++ {
 		now := time.Now()
 		e.last.At = now.UnixNano()
-		if e.put() != nil {
+		if e.write() != nil {
 			return
 		}
 		_, changed, err := identify(e.file)
@@ -243,10 +244,10 @@ func (e *epoch) overwrite() {
 	}
 	e.clockless = true
 	e.last.At = 0
-	e.put()
+	e.write()
 }
 
-func (e *epoch) put() error {
+func (e *epoch) write() error {
 	text, err := e.last.encode()
 	if err != nil {
 		return err
@@ -255,7 +256,7 @@ func (e *epoch) put() error {
 	return err
 }
 
-// closing notes that the store is closed in order, before the database is.
+// closing records that the store is closed in order, before the database is closed.
 func (e *epoch) closing(database string, head uint64) {
 	e.last.Closed = true
 	e.acknowledged(database, head)
@@ -272,7 +273,7 @@ func (e *epoch) close(database string) error {
 	return errors.Join(e.replace(), e.file.Close())
 }
 
-// replace makes a new file of the record, and that durable.
+// replace writes the record to a new file and makes that durable.
 func (e *epoch) replace() error {
 	f, err := os.OpenFile(e.path+".new", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -289,7 +290,7 @@ func (e *epoch) replace() error {
 	if e.last.Self, _, err = identify(f); err != nil {
 		return err
 	}
-	if err := e.put(); err != nil {
+	if err := e.write(); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
@@ -299,7 +300,7 @@ func (e *epoch) replace() error {
 		return err
 	}
 	if !e.last.Closed {
-		e.overwrite() // the renaming changed the time
+		e.overwrite() // renaming has changed the file's time
 	}
 	return nil
 }

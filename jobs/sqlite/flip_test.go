@@ -85,7 +85,7 @@ func fill(t *testing.T, s *Store) map[jobs.ID]jobs.Job {
 	check(t, s.Commit(t.Context(), &jobs.Batch{Now: time.Now(), Claims: []*jobs.Claim{claim}}))
 	for i, j := range claim.Jobs[:40] {
 		j.State, j.FinishedAt, j.Result = jobs.Succeeded, time.Now(), jobs.Value(`"`+strings.Repeat("y", i*100)+`"`)
-		check(t, s.Commit(t.Context(), &jobs.Batch{Now: time.Now(), Changes: []*jobs.Change{{Job: j, If: jobs.Guard{State: jobs.Running, Lease: "lease"}, Fields: jobs.FieldState | jobs.FieldFinished | jobs.FieldResult,
+		check(t, s.Commit(t.Context(), &jobs.Batch{Now: time.Now(), Changes: []*jobs.Change{{Job: j, If: jobs.Condition{State: jobs.Running, Lease: "lease"}, Fields: jobs.FieldState | jobs.FieldFinished | jobs.FieldResult,
 			Event: jobs.Event{Type: jobs.JobSucceeded, Data: jobs.Value(`{}`)}}}}))
 	}
 	page, err := s.List(t.Context(), jobs.Filter{Limit: 500})

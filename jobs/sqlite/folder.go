@@ -17,7 +17,7 @@ const (
 	lockFile     = "lock"
 )
 
-// openFolder makes the folder if it is missing, and locks it.
+// openFolder creates the folder if it is missing, and locks it.
 func openFolder(dir string, log *slog.Logger) (*os.File, error) {
 	_, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,26 +32,25 @@ func openFolder(dir string, log *slog.Logger) (*os.File, error) {
 	}
 	info, err := os.Stat(dir)
 	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		log.Warn("others on this machine may look into the data folder; chmod 700 closes it", "folder", dir, "mode", info.Mode().Perm())
+		log.Warn("other users of this machine can read the data folder; chmod 700 it", "folder", dir, "mode", info.Mode().Perm())
 	}
 	return lock, nil
 }
 
-// tighten closes the store's own files to others: jobs hold what callers sent, with their
-// credentials.
-func tighten(dir string, log *slog.Logger) {
+// restrictModes makes the store's files unreadable for other users: jobs hold credentials of
+// callers.
+func restrictModes(dir string, log *slog.Logger) {
 	for _, name := range []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", epochFile, lockFile} {
 		path := filepath.Join(dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 			if err := os.Chmod(path, info.Mode().Perm()&0o700); err != nil {
-				log.Warn("others on this machine may read a file of the store", "file", path, "mode", info.Mode().Perm(), "error", err)
+				log.Warn("other users of this machine can read a file of the store", "file", path, "mode", info.Mode().Perm(), "error", err)
 			}
 		}
 	}
 }
 
-// lockFolder makes sure that one process at a time uses the folder. The lock goes
-// with the process, however it ends.
+// lockFolder ensures that only one process uses the folder. The lock ends with the process.
 func lockFolder(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -67,8 +66,8 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// setAside keeps a WAL that is not of this database under another name.
-func setAside(database string, log *slog.Logger) error {
+// setWALAside renames a WAL that does not belong to this database.
+func setWALAside(database string, log *slog.Logger) error {
 	log.Warn("the database was replaced; the WAL of the former one is set aside", "as", database+"-wal.replaced")
 	os.Remove(database + "-shm")
 	return rename(database+"-wal", database+"-wal.replaced")

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identify returns what stays with a file for its life and no copy of it has: its inode
-// and the time of its birth, where the file system knows that; and when it was changed
-// last, be it its content, its name or its mode.
+// identify returns an identity that a file keeps and no copy of it has: its inode, and the
+// time of its creation if the file system knows that. changed is when its content, name or
+// mode last changed.
 func identify(f *os.File) (identity string, changed time.Time, err error) {
 	var st unix.Statx_t
 	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_INO|unix.STATX_BTIME|unix.STATX_CTIME, &st); err != nil {
@@ -24,7 +24,7 @@ func identify(f *os.File) (identity string, changed time.Time, err error) {
 	return identity, time.Unix(st.Ctime.Sec, int64(st.Ctime.Nsec)), nil
 }
 
-// boot names the time since the machine was started.
+// boot names the current run of the machine: it changes when the machine is restarted.
 func boot() string {
 	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(id))

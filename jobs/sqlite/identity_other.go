@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// identify knows no identity of files on this system; copies are then told by the size
-// and time of the database alone, and by the marks of each opening.
+// identify returns nothing on this system: copies are recognised only by the size and time of
+// the database, and by the marks of each opening.
 func identify(*os.File) (identity string, changed time.Time, err error) { return "", time.Time{}, nil }
 
 // boot is not known on this system.

@@ -3,9 +3,6 @@ package sqlite
 import (
 	"errors"
 
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
-
 	"jobhub/jobs"
 )
 
@@ -21,8 +18,8 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 			return taken, err
 		}
 	}
-	if ch.With != nil {
-		if same, err := c.unchanged(ch.With); err != nil || !same {
+	if ch.Document != nil {
+		if same, err := c.documentIs(ch.Document); err != nil || !same {
 			return jobs.ErrConflict, err
 		}
 	}
@@ -31,12 +28,12 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 			return existing, err
 		}
 	}
-	replaced, outcome, err := c.decide(ch)
+	replaced, outcome, err := c.askPeers(ch)
 	if err != nil || outcome != nil {
 		return outcome, err
 	}
-	parents, failed, err := c.parents(j.Tenant, ch.After)
-	if unknown, ok := errors.AsType[*jobs.UnknownParent](err); ok {
+	parents, failed, err := c.dependencies(j.Tenant, ch.After)
+	if unknown, ok := errors.AsType[*jobs.UnknownDependency](err); ok {
 		return unknown, nil
 	}
 	if err != nil {
@@ -46,7 +43,7 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if bounded && !c.hasRoom(q, replaced) {
+	if bounded && !c.queueHasRoom(q, replaced) {
 		return jobs.ErrQueueFull, nil
 	}
 	for _, other := range replaced {
@@ -55,7 +52,7 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 		}
 	}
 	if len(ch.After) > 0 && (failed || len(parents) == 0) {
-		j.WakeAt = c.now // it is known already what becomes of it
+		j.WakeAt = c.now // what it waits for has ended already
 	}
 	j.N, j.Version = c.seq+1, 1
 	st := c.write.Prep(`INSERT INTO jobs (version, seq, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
@@ -138,19 +135,19 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 			return nil, err
 		}
 	}
-	if ch.With != nil {
-		if err := c.writeDocument(ch.With); err != nil {
+	if ch.Document != nil {
+		if err := c.writeDocument(ch.Document); err != nil {
 			return nil, err
 		}
 	}
-	c.move(q, 0, j.State)
-	c.tell(j, &ch.Event)
+	c.moveCount(q, 0, j.State)
+	c.addEvent(j, &ch.Event)
 	if ready {
-		c.open(q, j.Kind)
+		c.markReady(q, j.Kind)
 	}
 	if j.State == jobs.Queued {
-		ch.Position = q.counts[jobs.Queued] + c.moved[q][jobs.Queued]
-		if err := c.passOn(q, j); err != nil {
+		ch.Position = q.counts[jobs.Queued] + c.countChanges[q][jobs.Queued]
+		if err := c.promoteOthers(q, j); err != nil {
 			return nil, err
 		}
 	}
@@ -165,43 +162,8 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	return nil, c.insertAll(ch.Follow(j))
 }
 
-// bindKey returns a *jobs.KeyTaken if the key stands for an earlier job still: for
-// its time, and as long as that job is not final. ErrGone if that job is gone since.
-func (c *commit) bindKey(k *jobs.Key) (taken, err error) {
-	far := false
-	err = sqlitex.Execute(c.write, "SELECT k.fingerprint, k.until, "+jobColumns+" FROM keys k LEFT JOIN jobs USING (n) WHERE k.scope=? AND k.key=?",
-		&sqlitex.ExecOptions{Args: []any{k.Scope, k.Key}, ResultFunc: func(st *sqlite.Stmt) error {
-			fingerprint := make([]byte, st.ColumnLen(0))
-			st.ColumnBytes(0, fingerprint)
-			same := string(fingerprint) == string(k.Fingerprint)
-			if st.ColumnIsNull(2) {
-				switch {
-				case st.ColumnInt64(1) <= c.now.UnixMilli():
-				case same:
-					taken = jobs.ErrGone
-				default:
-					taken = &jobs.KeyTaken{}
-				}
-				return nil
-			}
-			j, large, err := c.scanJob(st, 2)
-			if err != nil {
-				return err
-			}
-			far = large
-			if st.ColumnInt64(1) > c.now.UnixMilli() || !j.State.Final() {
-				taken = &jobs.KeyTaken{Job: j, Same: same}
-			}
-			return nil
-		}})
-	if t, ok := taken.(*jobs.KeyTaken); ok && t.Same && err == nil {
-		err = loadPayloads(c.write, &t.Job, far)
-	}
-	return taken, err
-}
-
-// insertAll inserts what follows from something else. What is refused is left out, but no
-// capacity refuses it.
+// insertAll inserts the jobs of a Follow function, whatever the capacity of their queues.
+// Those that are refused for another reason are left out.
 func (c *commit) insertAll(list []*jobs.Change) error {
 	for _, ch := range list {
 		if _, err := c.insert(ch, false); err != nil {
@@ -211,7 +173,7 @@ func (c *commit) insertAll(list []*jobs.Change) error {
 	return nil
 }
 
-// follow inserts what follows from a change.
+// follow calls Follow of a change and inserts the jobs that it returns.
 func (c *commit) follow(ch *jobs.Change) error {
 	if ch.Follow == nil {
 		return nil

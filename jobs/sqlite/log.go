@@ -37,12 +37,12 @@ func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Even
 		return events, err
 	}
 	head, _ := s.tail.position()
-	conn, err := s.take(ctx)
+	conn, err := s.borrowReader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.read.Put(conn)
-	defer s.explain(ctx, &err)
+	defer s.explainInterrupt(ctx, &err)
 	size := 0
 	err = eachRow(conn, q.After, func(row []*jobs.Event) bool {
 		for _, e := range row {
@@ -57,7 +57,7 @@ func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Even
 		return events, nil // the next read meets it
 	}
 	if err != nil {
-		return nil, s.lostEvents(conn, q.After, err)
+		return nil, s.skipDamagedEvents(conn, q.After, err)
 	}
 	if len(events) == 0 || events[0].Seq != q.After+1 {
 		return nil, jobs.ErrTrimmed // since the tail was asked
@@ -65,9 +65,9 @@ func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Even
 	return events, nil
 }
 
-// lostEvents takes the log to be trimmed up to behind the events that are damaged, which
-// follow on seq: then readers are told of the gap as of any other.
-func (s *Store) lostEvents(conn *sqlite.Conn, seq uint64, err error) error {
+// skipDamagedEvents treats the log as trimmed up to the end of the damaged events after seq,
+// so that readers get ErrTrimmed as for any other gap.
+func (s *Store) skipDamagedEvents(conn *sqlite.Conn, seq uint64, err error) error {
 	if !isDamage(err) {
 		return err
 	}
@@ -78,7 +78,8 @@ func (s *Store) lostEvents(conn *sqlite.Conn, seq uint64, err error) error {
 		err := eachRow(conn, after, func(row []*jobs.Event) bool { ok, floor = true, row[0].Seq-1; return false })
 		return err == nil && ok
 	}
-	// Damage is a stretch of rows: first hop over it, then look for its end.
+	// Find a readable row after the damaged ones with growing steps, then search for the
+	// first one.
 	bad, good := seq, head
 	for step := uint64(1); bad+step < head; step *= 2 {
 		if readable(bad + step) {
@@ -97,11 +98,11 @@ func (s *Store) lostEvents(conn *sqlite.Conn, seq uint64, err error) error {
 	if good == head || !readable(good) {
 		floor = head
 	}
-	floor = s.tail.lose(floor)
+	floor = s.tail.raiseFloor(floor)
 	return fmt.Errorf("%w: %w", jobs.ErrTrimmed, s.damaged(err, "events %d to %d", seq+1, floor))
 }
 
-// eachRow gives the rows of the log that hold events behind seq, as long as more
+// eachRow calls more with the rows of the log that hold events after seq, as long as it
 // returns true.
 func eachRow(conn *sqlite.Conn, seq uint64, more func(row []*jobs.Event) bool) error {
 	st := conn.Prep("SELECT last, events FROM log WHERE last > ? ORDER BY last")
@@ -136,14 +137,15 @@ func scanEvents(st *sqlite.Stmt) ([]*jobs.Event, error) {
 	return events, nil
 }
 
-// readJob follows one job's events back from its newest, and keeps the oldest of them.
+// readJob follows one job's events back from the newest, and returns the oldest ones after
+// q.After.
 func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Event, err error) {
-	conn, err := s.take(ctx)
+	conn, err := s.borrowReader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.read.Put(conn)
-	defer s.explain(ctx, &err)
+	defer s.explainInterrupt(ctx, &err)
 	_, floor := s.tail.position()
 	in := jobLog{s, conn, floor, nil}
 	defer func() { err = s.damaged(err, "the events of job %s", q.Job) }()
@@ -194,7 +196,7 @@ func (l *jobLog) at(ctx context.Context, seq uint64) (*jobs.Event, error) {
 	if seq <= l.floor {
 		return nil, jobs.ErrTrimmed
 	}
-	if e := l.tail.one(seq); e != nil {
+	if e := l.tail.at(seq); e != nil {
 		return e, nil
 	}
 	if len(l.row) == 0 || seq < l.row[0].Seq || seq > l.row[len(l.row)-1].Seq {
@@ -202,7 +204,7 @@ func (l *jobLog) at(ctx context.Context, seq uint64) (*jobs.Event, error) {
 			return nil, ctx.Err()
 		}
 		if err := eachRow(l.conn, seq-1, func(row []*jobs.Event) bool { l.row = row; return false }); err != nil {
-			return nil, l.lostEvents(l.conn, seq-1, err)
+			return nil, l.skipDamagedEvents(l.conn, seq-1, err)
 		}
 		if len(l.row) == 0 || seq < l.row[0].Seq {
 			return nil, jobs.ErrTrimmed
@@ -211,7 +213,7 @@ func (l *jobLog) at(ctx context.Context, seq uint64) (*jobs.Event, error) {
 	return l.row[seq-l.row[0].Seq], nil
 }
 
-// forward walks back once, and then reads on piece by piece.
+// forward fills the Walk at the first read, and then reads the next events that it lists.
 func (l *jobLog) forward(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Event, err error) {
 	w := q.Walk
 	if !w.Done {
@@ -244,7 +246,7 @@ func (l *jobLog) walk(ctx context.Context, q jobs.ReadQuery) (w jobs.Walk, err e
 			w.Seqs, seq = append(w.Seqs, seq), e.Prev
 		}
 	}
-	if w.Cut = errors.Is(err, jobs.ErrTrimmed); w.Cut {
+	if w.Trimmed = errors.Is(err, jobs.ErrTrimmed); w.Trimmed {
 		err = nil
 	}
 	w.Done = true
@@ -252,8 +254,8 @@ func (l *jobLog) walk(ctx context.Context, q jobs.ReadQuery) (w jobs.Walk, err e
 	return w, err
 }
 
-// loadTail fills the tail with the newest events, so that readers that come back
-// after a restart find them in memory. It ends at events that are damaged.
+// loadTail fills the tail with the newest events, so that readers that return after a restart
+// find them in memory. It stops at damaged events.
 func (s *Store) loadTail() error {
 	head, err := sqlitex.ResultInt64(s.write.Prep("SELECT ifnull(max(last), 0) FROM log"))
 	if err != nil {

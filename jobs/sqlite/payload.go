@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"io"
 
@@ -9,45 +10,6 @@ import (
 
 	"jobhub/jobs"
 )
-
-// Job implements jobs.Store.
-func (s *Store) Job(ctx context.Context, tenant string, id jobs.ID) (jobs.Job, jobs.Position, error) {
-	job, pos, _, err := s.job(ctx, tenant, id, loadPayloads)
-	return job, pos, err
-}
-
-// Brief implements jobs.PayloadReader.
-func (s *Store) Brief(ctx context.Context, tenant string, id jobs.ID) (jobs.Job, jobs.Position, bool, error) {
-	return s.job(ctx, tenant, id, func(*sqlite.Conn, *jobs.Job, bool) error { return nil })
-}
-
-func (s *Store) job(ctx context.Context, tenant string, id jobs.ID, load func(conn *sqlite.Conn, j *jobs.Job, far bool) error) (job jobs.Job, pos jobs.Position, far bool, err error) {
-	found, gone := false, false
-	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
-		err := sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
-			if job, far, err = s.scanJob(st, 0); err != nil {
-				return err
-			}
-			if found = job.Tenant == tenant; !found {
-				return nil
-			}
-			return load(conn, &job, far)
-		}})
-		if err != nil || found {
-			return err
-		}
-		return sqlitex.Execute(conn, "SELECT 1 FROM gone WHERE id=? AND tenant=?", &sqlitex.ExecOptions{Args: []any{id[:], tenant},
-			ResultFunc: func(*sqlite.Stmt) error { gone = true; return nil }})
-	})
-	err = s.damaged(err, "job %s", id)
-	if err == nil && gone {
-		err = jobs.ErrGone
-	}
-	if err == nil && !found {
-		return jobs.Job{}, pos, false, jobs.ErrNotFound
-	}
-	return job, pos, far, err
-}
 
 // ReadPayload implements jobs.PayloadReader. It holds a connection only while it reads.
 func (s *Store) ReadPayload(ctx context.Context, tenant string, id jobs.ID, part jobs.Part, off int64, p []byte) (n int, size int64, err error) {
@@ -82,4 +44,57 @@ func (s *Store) ReadPayload(ctx context.Context, tenant string, id jobs.ID, part
 		return err
 	})
 	return n, size, s.damaged(err, "a payload of job %s", id)
+}
+
+// The parts of a job that can be large.
+const (
+	partInput = iota
+	partResult
+	partResponse
+)
+
+// payload is a part that is stored in a row of its own.
+type payload struct {
+	part int
+	data []byte
+}
+
+func (c *commit) savePayload(n uint64, p payload) error {
+	st := c.write.Prep("INSERT OR REPLACE INTO payloads (id, data) VALUES (?, ?)")
+	st.BindInt64(1, int64(n)*4+int64(p.part))
+	st.BindBytes(2, p.data)
+	return run(st)
+}
+
+// loadPayloads adds the parts that are not in the row of the job.
+func loadPayloads(conn *sqlite.Conn, j *jobs.Job, far bool) error {
+	if !far {
+		return nil
+	}
+	st := conn.Prep("SELECT id, data FROM payloads WHERE id BETWEEN ? AND ?")
+	st.BindInt64(1, int64(j.N)*4)
+	st.BindInt64(2, int64(j.N)*4+3)
+	defer st.Reset()
+	for {
+		more, err := st.Step()
+		if err != nil || !more {
+			return err
+		}
+		r := row{st, -1}
+		part := r.int() % 4
+		data := r.blob()
+		switch part {
+		case partInput:
+			j.Input = data
+		case partResult:
+			if j.Result == nil { // otherwise this is an older, larger result
+				j.Result = data
+			}
+		case partResponse:
+			j.Response = new(jobs.Response)
+			if err := j.Response.UnmarshalBinary(bytes.Clone(data)); err != nil {
+				return err
+			}
+		}
+	}
 }

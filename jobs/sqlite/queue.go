@@ -28,28 +28,28 @@ func (c *commit) makeQueue(name jobs.QueueName) (*queue, error) {
 	c.mu.Lock()
 	c.queues[name], c.byID[q.id] = q, q
 	c.mu.Unlock()
-	c.made = append(c.made, q)
+	c.newQueues = append(c.newQueues, q)
 	return q, nil
 }
 
-// settings are those of the queue as of this commit.
+// settings are the settings of a queue, with the changes of this commit.
 func (c *commit) settings(q *queue) jobs.QueueSettings {
-	if s, ok := c.set[q]; ok {
+	if s, ok := c.newSettings[q]; ok {
 		return s
 	}
 	return q.settings
 }
 
-// count is the number of jobs of a queue in a state as of this commit.
+// count is the number of jobs of a queue in a state, with the changes of this commit.
 func (c *commit) count(q *queue, s jobs.State) int64 {
 	n := q.counts[s]
-	if by := c.moved[q]; by != nil {
+	if by := c.countChanges[q]; by != nil {
 		n += by[s]
 	}
 	return n
 }
 
-// waiting is what counts against a queue's capacity.
+// waiting is how many jobs count against a queue's capacity.
 func (c *commit) waiting(q *queue) (n int64) {
 	for _, s := range []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Retrying, jobs.Waiting} {
 		n += c.count(q, s)
@@ -57,8 +57,8 @@ func (c *commit) waiting(q *queue) (n int64) {
 	return n
 }
 
-// settle writes settings and lets jobs pass that a former limit held back.
-func (c *commit) settle(ch *jobs.QueueChange) error {
+// writeSettings writes settings and makes jobs ready that the former limit held back.
+func (c *commit) writeSettings(ch *jobs.QueueChange) error {
 	q, err := c.makeQueue(jobs.QueueName{Tenant: ch.Tenant, Name: ch.Name})
 	if err != nil {
 		return err
@@ -70,12 +70,12 @@ func (c *commit) settle(ch *jobs.QueueChange) error {
 	if err := c.do("UPDATE queues SET settings=? WHERE q=?", string(text), q.id); err != nil {
 		return err
 	}
-	if c.set == nil {
-		c.set = map[*queue]jobs.QueueSettings{}
+	if c.newSettings == nil {
+		c.newSettings = map[*queue]jobs.QueueSettings{}
 	}
-	c.set[q] = ch.Settings
+	c.newSettings[q] = ch.Settings
 	if ch.Event.Type != 0 {
-		c.tell(&jobs.Job{Tenant: ch.Tenant, Queue: ch.Name}, &ch.Event)
+		c.addEvent(&jobs.Job{Tenant: ch.Tenant, Queue: ch.Name}, &ch.Event)
 	}
 	var keys []string
 	if err := sqlitex.Execute(c.write, "SELECT DISTINCT key FROM jobs WHERE q=+? AND held IS NOT NULL", &sqlitex.ExecOptions{Args: []any{q.id},
@@ -88,4 +88,20 @@ func (c *commit) settle(ch *jobs.QueueChange) error {
 		}
 	}
 	return nil
+}
+
+// queueHasRoom reports whether one more job may wait in a queue after the changes in before
+// are applied.
+func (c *commit) queueHasRoom(q *queue, before []*jobs.Change) bool {
+	most := int64(c.settings(q).Capacity)
+	if most == 0 {
+		return true
+	}
+	waiting := c.waiting(q)
+	for _, ch := range before {
+		if ch.Job.Queue == q.Name && ch.Job.State.Final() && ch.If.State != jobs.Running {
+			waiting--
+		}
+	}
+	return waiting < most
 }

@@ -4,9 +4,8 @@ import (
 	"jobhub/jobs"
 )
 
-// relocate takes a job that does not run out of its queue and of its tags, and into others;
-// the change itself goes on from there. Those who follow the former ones are told with an
-// event of its own.
+// relocate moves a job that does not run to another queue or other tags, before the change
+// itself is applied. Subscribers to the former queue and tags get an event of their own.
 func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
 	if err := c.flush(); err != nil {
 		return nil, err
@@ -16,7 +15,7 @@ func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
 		return nil, err
 	}
 	if ch.Fields.Has(jobs.FieldQueue) {
-		if outcome, err := c.enter(ch, &old); err != nil || outcome != nil {
+		if outcome, err := c.moveToQueue(ch, &old); err != nil || outcome != nil {
 			return outcome, err
 		}
 	}
@@ -24,7 +23,7 @@ func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
 	left.Version++
 	event := ch.Event
 	event.Prev = old.Seq
-	c.tell(&left, &event)
+	c.addEvent(&left, &event)
 	if err := c.do("UPDATE jobs SET version=?, seq=? WHERE n=?", int64(left.Version), int64(left.Seq), int64(old.N)); err != nil {
 		return nil, err
 	}
@@ -36,23 +35,24 @@ func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
 	if !ch.Fields.Has(jobs.FieldQueue) {
 		return nil, nil
 	}
-	return nil, c.leave(&old)
+	return nil, c.leaveQueue(&old)
 }
 
-// enter moves a job to another queue, if that has room and its order allows it.
-func (c *commit) enter(ch *jobs.Change, old *jobs.Job) (outcome, err error) {
-	if _, outcome, err := c.decide(ch); err != nil || outcome != nil {
+// moveToQueue moves a job to another queue, if that has room and no later job of the ordering
+// key runs there.
+func (c *commit) moveToQueue(ch *jobs.Change, old *jobs.Job) (outcome, err error) {
+	if _, outcome, err := c.askPeers(ch); err != nil || outcome != nil {
 		return outcome, err
 	}
 	to, err := c.makeQueue(jobs.QueueName{Tenant: old.Tenant, Name: ch.Job.Queue})
 	if err != nil {
 		return nil, err
 	}
-	if !c.hasRoom(to, nil) {
+	if !c.queueHasRoom(to, nil) {
 		return jobs.ErrQueueFull, nil
 	}
 	if old.OrderingKey != "" {
-		if outcome, err := c.goFirst(to, old); err != nil || outcome != nil {
+		if outcome, err := c.overtake(to, old); err != nil || outcome != nil {
 			return outcome, err
 		}
 	}
@@ -63,14 +63,14 @@ func (c *commit) enter(ch *jobs.Change, old *jobs.Job) (outcome, err error) {
 	if err := run(p.Stmt); err != nil {
 		return nil, err
 	}
-	c.move(c.queue(old.Tenant, old.Queue), old.State, 0)
-	c.move(to, 0, old.State)
+	c.moveCount(c.queue(old.Tenant, old.Queue), old.State, 0)
+	c.moveCount(to, 0, old.State)
 	return nil, nil
 }
 
-// goFirst takes its turn from the oldest job of an ordering key, if another one that comes to
-// the queue was accepted before it. One that runs can't be overtaken.
-func (c *commit) goFirst(to *queue, moved *jobs.Job) (outcome, err error) {
+// overtake makes the first job of an ordering key wait, if the job that moves to the queue
+// was accepted before it. A running job can't be overtaken.
+func (c *commit) overtake(to *queue, moved *jobs.Job) (outcome, err error) {
 	n, who, err := c.firstInOrder(to, moved.OrderingKey)
 	if err != nil || n < int64(moved.N) {
 		return nil, err
@@ -88,8 +88,8 @@ func (c *commit) goFirst(to *queue, moved *jobs.Job) (outcome, err error) {
 	return nil, c.promote(to, who.key)
 }
 
-// leave lets others of its keys pass in the queue that a job has left.
-func (c *commit) leave(old *jobs.Job) error {
+// leaveQueue makes other jobs of its keys ready in the queue that a job has left.
+func (c *commit) leaveQueue(old *jobs.Job) error {
 	from := c.queue(old.Tenant, old.Queue)
 	if old.OrderingKey != "" {
 		if err := c.nextInOrder(from, old.OrderingKey); err != nil {

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"time"
@@ -46,10 +45,10 @@ var fields = []struct {
 type binder struct {
 	*sqlite.Stmt
 	i   int
-	err error // the first of what could not be written down
+	err error // the first value that could not be encoded
 }
 
-// run executes the statement, unless something could not be bound.
+// run executes the statement, unless a value could not be encoded.
 func (p *binder) run() error {
 	if p.err != nil {
 		return p.err
@@ -110,28 +109,15 @@ func (p *binder) callbacks(list []jobs.Callback) {
 	p.json(list)
 }
 
-// json binds texts, numbers and times, which always can be written as JSON.
+// json binds a value as JSON.
 func (p *binder) json(v any) {
 	b, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
 	p.err = cmp.Or(p.err, err)
 	p.text(string(b))
 }
 
-// The parts of a job that can be large.
-const (
-	partInput = iota
-	partResult
-	partResponse
-)
-
-// payload is a part that has to be stored on its own.
-type payload struct {
-	part int
-	data []byte
-}
-
-// payload binds a part, or returns it if it is too large for the row of the job, where
-// no bytes then stand for it.
+// payload binds a part. One that is too large for the row of the job is returned instead, and
+// the column gets an empty value.
 func (p *binder) payload(part int, data []byte) *payload {
 	switch {
 	case len(data) == 0:
@@ -231,7 +217,7 @@ func (p *binder) fields(f jobs.Field, j *jobs.Job, ready bool, seq uint64) (larg
 	}
 	if f.Has(jobs.FieldRetried) {
 		p.id(j.RetriedBy)
-		p.bytes(j.RetriedAs)
+		p.bytes(j.RetryFingerprint)
 	}
 	if f.Has(jobs.FieldOutput) {
 		p.int(j.Output)
@@ -249,8 +235,8 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 	jobs.parent_failed, jobs.checkpoint, jobs.settled, jobs.reported, jobs.queue_timeout, jobs.caller, jobs.via, jobs.callbacks,
 	jobs.credentials, jobs.retried_by, jobs.retried_as, jobs.uniq, jobs.unique_key, jobs.schedule, jobs.start, jobs.output`
 
-// scanJob reads jobColumns from column first on. Large payloads are left out; far says
-// that there are some.
+// scanJob reads jobColumns from column first on. Large payloads are left out; far says that
+// there are any.
 func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err error) {
 	r := row{st, first - 1}
 	j.N = uint64(r.int())
@@ -300,7 +286,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 	j.OrderingKey, j.Key = r.text(), r.text()
 	j.NeverRerun, j.Lost = r.int() != 0, int(r.int())
 	j.Retention, j.RetainedUntil = r.duration(), r.time()
-	j.ParentFailed, j.Checkpoint = r.int() != 0, r.blob()
+	j.DependencyFailed, j.Checkpoint = r.int() != 0, r.blob()
 	j.Settled, j.Reported = r.text(), uint64(r.int())
 	j.QueueTimeout, j.Caller = r.duration(), r.text()
 	if b := r.blob(); b != nil && err == nil {
@@ -313,7 +299,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 		err = json.Unmarshal(b, &j.Credentials)
 	}
 	st.ColumnBytes(r.next(), j.RetriedBy[:])
-	j.RetriedAs = r.blob()
+	j.RetryFingerprint = r.blob()
 	if b := r.blob(); b != nil && err == nil {
 		err = json.Unmarshal(b, &j.Unique)
 	}
@@ -350,46 +336,6 @@ func (r *row) blob() []byte {
 	b := make([]byte, r.ColumnLen(i))
 	r.ColumnBytes(i, b)
 	return b
-}
-
-func (c *commit) savePayload(n uint64, p payload) error {
-	st := c.write.Prep("INSERT OR REPLACE INTO payloads (id, data) VALUES (?, ?)")
-	st.BindInt64(1, int64(n)*4+int64(p.part))
-	st.BindBytes(2, p.data)
-	return run(st)
-}
-
-// loadPayloads adds the parts that do not stand in the row of the job.
-func loadPayloads(conn *sqlite.Conn, j *jobs.Job, far bool) error {
-	if !far {
-		return nil
-	}
-	st := conn.Prep("SELECT id, data FROM payloads WHERE id BETWEEN ? AND ?")
-	st.BindInt64(1, int64(j.N)*4)
-	st.BindInt64(2, int64(j.N)*4+3)
-	defer st.Reset()
-	for {
-		more, err := st.Step()
-		if err != nil || !more {
-			return err
-		}
-		r := row{st, -1}
-		part := r.int() % 4
-		data := r.blob()
-		switch part {
-		case partInput:
-			j.Input = data
-		case partResult:
-			if j.Result == nil { // else this is an older, larger one
-				j.Result = data
-			}
-		case partResponse:
-			j.Response = new(jobs.Response)
-			if err := j.Response.UnmarshalBinary(bytes.Clone(data)); err != nil {
-				return err
-			}
-		}
-	}
 }
 
 // run executes a statement that gives no rows.

@@ -17,9 +17,8 @@ const (
 	searchSpan = 2_000                  // numbers of jobs (N) that one query of it covers
 )
 
-// search is List with a text: it looks at the jobs one by one, newest first, until the
-// page is full or it has looked at enough. One search at a time keeps the other readers
-// at work.
+// search is List with a text: it reads job by job, newest first, until the page is full or a
+// limit is reached. Only one search runs at a time, so that the other connections stay free.
 func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit int) (page jobs.Page, err error) {
 	select {
 	case s.searching <- struct{}{}:
@@ -27,7 +26,7 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 	case <-ctx.Done():
 		return page, context.Cause(ctx)
 	}
-	p := s.parts(f)[0]
+	p := s.queriesOf(f)[0]
 	span := "SELECT " + jobColumns + " FROM " + p.from + " WHERE " + strings.Join(append(p.where, "jobs.n<=?", "jobs.n>=?"), " AND ") + " ORDER BY jobs.n DESC"
 	text := fold(f.Text)
 	end := time.Now().Add(searchTime)
@@ -95,7 +94,7 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 	return page, s.damaged(err, "a search")
 }
 
-// holds reports whether a job has the text, which is folded, in what is searched.
+// holds reports whether a job contains a text, which is folded.
 func holds(j *jobs.Job, text []byte) bool {
 	in := func(b []byte) bool { return len(b) >= len(text) && bytes.Contains(fold(b), text) }
 	if in(j.Input) || in([]byte(j.Kind)) || in([]byte(j.ID.String())) {
@@ -109,5 +108,5 @@ func holds(j *jobs.Job, text []byte) bool {
 	return j.Error != nil && (in([]byte(j.Error.Title)) || in([]byte(j.Error.Detail)))
 }
 
-// fold gives texts that differ only in case the same bytes.
+// fold makes texts equal that differ only in case.
 func fold[T ~string | ~[]byte](text T) []byte { return bytes.ToLower([]byte(text)) }

@@ -16,16 +16,17 @@
 //
 //   - Each page of the database ends with a checksum, in the format of SQLite's extension
 //     cksumvfs. It is written with the page and checked whenever the page is read. Frames
-//     of the WAL are checked by the checksums that SQLite gives them (see pages.go).
-//   - What is damaged gives jobs.ErrDamaged, and is said in the log with its place. It
-//     costs what stands on the damaged page: other jobs are served, listed, run and
-//     changed. A row that grows may need the page beside its own, so that changes of some
-//     jobs next to the damage can be refused, too.
-//   - Damaged events are told as a gap in the log, as trimmed ones are.
-//   - SQLite drops what stands in the WAL behind the first damaged frame. The store looks
-//     first, and notes after each commit how far the WAL then was: lost commits are said in
-//     the log, and the log gets a new epoch.
-//   - If what every use needs is damaged, the store does not open, and says what it is.
+//     of the WAL are checked by the checksums that SQLite gives them (see vfs.go).
+//   - Damaged data gives jobs.ErrDamaged and is logged with its place. Only the data on the
+//     damaged page is affected: other jobs are served, listed, run and changed. A row that
+//     grows may need the page next to its own, so changes of some jobs next to the damage can
+//     fail, too.
+//   - Damaged events are a gap in the log, like trimmed ones.
+//   - SQLite drops the frames of the WAL after the first damaged one. The store reads the WAL
+//     before, and records its length after each commit: lost commits are logged, and the
+//     events get a new epoch.
+//   - If data is damaged that every use needs, the store does not open, and the error says
+//     which.
 //
 // Other programs may read the database. What they write has no checksums and is damage,
 // unless they load cksumvfs.
@@ -38,11 +39,10 @@
 // given out twice. Restarts, SIGKILL, other modes and another name of the folder change
 // nothing.
 //
-// What a copy cannot have is the inode of a file and the time of its birth; the file
-// epoch names its own and those of the database. Not noticed is what also restores these:
-// a snapshot of the whole file system or machine. Where files have no inodes, a copy is
-// told by random marks, which each opening sets anew in both files, and by the size and
-// time of the database.
+// A copy can't have the inode and the creation time of the original; the file epoch holds its
+// own and those of the database. A snapshot of the whole file system or machine restores
+// these, too, and is not noticed. Where files have no inodes, a copy is recognised by random
+// marks, which each opening renews in both files, and by the size and time of the database.
 package sqlite
 
 import (
@@ -92,12 +92,12 @@ type Store struct {
 
 	writing sync.Mutex // serialises Commit, Trim and Close; protects the fields below
 	write   *sqlite.Conn
-	full    bool                  // the disk was, when something was last to be stored
-	broken  error                 // of a Trim whose outcome is unknown: nothing can be trusted any more
+	full    bool                  // the disk was full at the last commit
+	failed  error                 // error of a Trim whose outcome is unknown; nothing is stored after it
 	updates map[jobs.Field]string // SQL by the fields it sets
 	ready   map[lane]bool         // lanes that may hold ready jobs
 
-	unreadable map[int64]bool // ready jobs that claims pass over because they are damaged
+	unreadable map[int64]bool // ready jobs that claims skip because they are damaged
 
 	mu     sync.RWMutex // protects the fields below
 	queues map[jobs.QueueName]*queue
@@ -114,7 +114,7 @@ type queue struct {
 
 type counts = [9]int64
 
-// lane is what claims draw from: the ready jobs of one kind in one queue.
+// lane is the ready jobs of one kind in one queue.
 type lane struct {
 	q    int64
 	kind string
@@ -143,7 +143,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if err = s.open(ctx, dir, log); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", s.path, s.damaged(err, "while opening"))
 	}
-	tighten(dir, log)
+	restrictModes(dir, log)
 	readers := o.Readers
 	if readers == 0 {
 		readers = 4
@@ -165,12 +165,12 @@ func (s *Store) open(ctx context.Context, dir string, log *slog.Logger) error {
 		return err
 	}
 	epochPath := filepath.Join(dir, epochFile)
-	found, err := lookAround(s.path, epochPath)
+	found, err := inspectFolder(s.path, epochPath)
 	if err != nil {
 		return err
 	}
 	if found.foreignWAL() {
-		if err := setAside(s.path, log); err != nil {
+		if err := setWALAside(s.path, log); err != nil {
 			return err
 		}
 		found.wal = walState{}
@@ -210,7 +210,7 @@ func (s *Store) loadQueues() error {
 	}})
 }
 
-// loadLanes hops through the index from lane to lane; it does not visit the jobs.
+// loadLanes reads the lanes from the index; it does not read the jobs.
 func (s *Store) loadLanes() error {
 	st := s.write.Prep("SELECT q, kind FROM jobs WHERE ready IS NOT NULL AND (q, kind) > (?, ?) ORDER BY q, kind LIMIT 1")
 	var at lane

@@ -207,11 +207,11 @@ func TestFailedTrim(t *testing.T) {
 	}
 	defer s.Close()
 	batch := &jobs.Batch{Now: time.Now()}
-	if err := s.flushed(jobs.ErrNoSpace); !errors.Is(err, jobs.ErrNoSpace) || s.Commit(t.Context(), batch) != nil {
+	if err := s.noteFlushError(jobs.ErrNoSpace); !errors.Is(err, jobs.ErrNoSpace) || s.Commit(t.Context(), batch) != nil {
 		t.Errorf("after a full disk: %v", err)
 	}
 	broken := errors.New("input/output error")
-	s.flushed(broken)
+	s.noteFlushError(broken)
 	if err := s.Commit(t.Context(), batch); !errors.Is(err, broken) {
 		t.Errorf("Commit: %v", err)
 	}

@@ -69,8 +69,8 @@ func (t *tail) after(seq uint64, maxBytes int) (events []*jobs.Event, ok bool, e
 	return append([]*jobs.Event(nil), from[:n]...), true, nil
 }
 
-// one returns the event of that seq if it is in memory.
-func (t *tail) one(seq uint64) *jobs.Event {
+// at returns the event of that seq if it is in memory.
+func (t *tail) at(seq uint64) *jobs.Event {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if len(t.events) == 0 || seq < t.events[0].Seq || seq > t.head {
@@ -103,9 +103,9 @@ func (t *tail) position() (head, floor uint64) {
 	return t.head, t.floor
 }
 
-// lose takes events up to floor to be trimmed, but for those in memory, and returns up to
-// where they are.
-func (t *tail) lose(floor uint64) uint64 {
+// raiseFloor treats events up to floor as trimmed, except those in memory, and returns the
+// new floor.
+func (t *tail) raiseFloor(floor uint64) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.events) > 0 {

@@ -13,8 +13,8 @@ import (
 	"jobhub/jobs"
 )
 
-// goneFor is how long it is remembered that a job existed.
-const goneFor = 30 * 24 * time.Hour
+// deletedJobMemory is how long the store knows that a deleted job existed.
+const deletedJobMemory = 30 * 24 * time.Hour
 
 // vacuumPages is how many free pages one Trim gives back to the file system.
 const vacuumPages = 2000
@@ -27,11 +27,11 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 	if s.write == nil {
 		return 0, jobs.ErrClosed
 	}
-	if s.broken != nil {
-		return 0, s.broken
+	if s.failed != nil {
+		return 0, s.failed
 	}
 	pruned, err = s.trim(t, false)
-	if errors.Is(err, jobs.ErrDamaged) { // what is damaged stays, all else is trimmed
+	if errors.Is(err, jobs.ErrDamaged) { // damaged rows stay, all others are trimmed
 		pruned, err = s.trim(t, true)
 	}
 	return pruned, err
@@ -41,13 +41,13 @@ func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
 	head, floor := s.tail.position()
 	seq := min(t.Seq, head-min(head, 1))
 	c := s.newCommit(t.Retained)
-	c.careful = careful
+	c.isolating = careful
 	if err := c.exec("BEGIN IMMEDIATE"); err != nil {
 		return 0, s.storeError(err)
 	}
 	err = func() error {
 		if seq > floor {
-			if _, err := c.alone(func() string { return "the oldest events" }, func() error { return c.do("DELETE FROM log WHERE last <= ?", int64(seq)) }); err != nil {
+			if _, err := c.isolated(func() string { return "the oldest events" }, func() error { return c.do("DELETE FROM log WHERE last <= ?", int64(seq)) }); err != nil {
 				return err
 			}
 			if err := c.do("INSERT OR REPLACE INTO meta (name, value) VALUES ('floor', ?)", int64(seq)); err != nil {
@@ -63,7 +63,7 @@ func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
 		return c.saveCounts()
 	}()
 	if err == nil {
-		err = c.flushed(c.exec("COMMIT"))
+		err = c.noteFlushError(c.exec("COMMIT"))
 	}
 	if err != nil {
 		if !s.write.AutocommitEnabled() {
@@ -71,25 +71,26 @@ func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
 		}
 		return 0, s.storeError(err)
 	}
-	s.moveCounts(c.moved)
+	s.moveCounts(c.countChanges)
 	s.tail.trimmed(max(seq, floor))
 	defer s.epoch.acknowledged(s.path, head)
 	if pruned > 0 || seq > floor {
-		err = s.flushed(sqlitex.ExecuteTransient(s.write, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")", nil))
+		err = s.noteFlushError(sqlitex.ExecuteTransient(s.write, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")", nil))
 	}
 	return pruned, s.storeError(err)
 }
 
-// flushed notes an error of what was to be flushed to the disk. Unless the disk is full the
-// outcome is unknown, and a further flush that succeeds proves nothing: Commit fails, too.
-func (s *Store) flushed(err error) error {
+// noteFlushError records an error of flushing to the disk. Unless the disk is full, the
+// outcome is unknown, and a later flush that succeeds proves nothing: Commit fails from then
+// on.
+func (s *Store) noteFlushError(err error) error {
 	if known := s.storeError(err); known != nil && !errors.Is(known, jobs.ErrNoSpace) && !errors.Is(known, jobs.ErrDamaged) {
-		s.broken = fmt.Errorf("deleting what is out of its retention: %w", err)
+		s.failed = fmt.Errorf("deleting what is out of its retention: %w", err)
 	}
 	return err
 }
 
-// prune deletes jobs out of their retention.
+// prune deletes jobs whose retention has ended.
 func (c *commit) prune(before time.Time, limit int) (pruned int, err error) {
 	var old []int64
 	if err := sqlitex.Execute(c.write, "SELECT n FROM jobs WHERE retained IS NOT NULL AND retained < ? ORDER BY retained LIMIT ?+0",
@@ -100,7 +101,7 @@ func (c *commit) prune(before time.Time, limit int) (pruned int, err error) {
 		return 0, err
 	}
 	for _, n := range old {
-		damage, err := c.alone(func() string { return "deleting a job" }, func() error { return c.pruneJob(n, before) })
+		damage, err := c.isolated(func() string { return "deleting a job" }, func() error { return c.pruneJob(n, before) })
 		if err != nil {
 			return 0, err
 		}
@@ -129,7 +130,7 @@ func (c *commit) pruneJob(n int64, now time.Time) error {
 	if err := c.remove(n, id, q.Tenant, now); err != nil {
 		return err
 	}
-	c.move(q, state, 0)
+	c.moveCount(q, state, 0)
 	return nil
 }
 
@@ -139,7 +140,7 @@ func (c *commit) remove(n int64, id []byte, tenant string, now time.Time) error 
 		sql  string
 		args []any
 	}{
-		{"INSERT OR REPLACE INTO gone (id, tenant, until) VALUES (?, ?, ?)", []any{id, tenant, now.Add(goneFor).UnixMilli()}},
+		{"INSERT OR REPLACE INTO gone (id, tenant, until) VALUES (?, ?, ?)", []any{id, tenant, now.Add(deletedJobMemory).UnixMilli()}},
 		{"DELETE FROM payloads WHERE id BETWEEN ? AND ?", []any{n * 4, n*4 + 3}},
 		{removeTags, []any{n, n}},
 		{"UPDATE keys SET n=-until WHERE n=?", []any{n}}, // a key outlives its job
@@ -156,13 +157,13 @@ func (c *commit) remove(n int64, id []byte, tenant string, now time.Time) error 
 
 const removeTags = "DELETE FROM tags WHERE n=? AND tag IN (SELECT value FROM json_each((SELECT tags FROM jobs WHERE n=?)))"
 
-// forgetJob deletes a finished job at once.
-func (c *commit) forgetJob(ch *jobs.Change, r *changed) error {
+// deleteJob deletes a finished job at once.
+func (c *commit) deleteJob(ch *jobs.Change, r *changedRow) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
 	ch.Job.Version, ch.Event.Prev = r.job.Version+1, r.job.Seq
-	c.tell(&ch.Job, &ch.Event)
-	c.move(c.queue(ch.Job.Tenant, ch.Job.Queue), ch.If.State, 0)
+	c.addEvent(&ch.Job, &ch.Event)
+	c.moveCount(c.queue(ch.Job.Tenant, ch.Job.Queue), ch.If.State, 0)
 	return c.remove(int64(ch.Job.N), ch.Job.ID[:], ch.Job.Tenant, c.now)
 }

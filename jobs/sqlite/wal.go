@@ -9,9 +9,9 @@ import (
 	"os"
 )
 
-// SQLite recovers a WAL up to the first frame that is not as it was written, and drops
-// what stands behind it without a word. readWAL looks at the file first, so that this is
-// noticed. See https://sqlite.org/walformat.html.
+// SQLite recovers a WAL up to the first damaged frame, and silently drops the frames after
+// it. readWAL reads the file first, so that such a loss is noticed. See
+// https://sqlite.org/walformat.html.
 
 // walState is what SQLite will find in a WAL.
 type walState struct {
@@ -38,7 +38,7 @@ func readWAL(database string) (walState, error) {
 func parseWAL(r io.Reader) (w walState, err error) {
 	header := make([]byte, walHeader)
 	if _, err := io.ReadFull(r, header); err != nil {
-		return w, endOfFile(err)
+		return w, ignoreEOF(err)
 	}
 	w.broken = !walHeaderIntact(header)
 	if !w.broken {
@@ -49,7 +49,7 @@ func parseWAL(r io.Reader) (w walState, err error) {
 	intact := !w.broken
 	for at := int64(walHeader); ; at += frameSize {
 		if _, err := io.ReadFull(r, frame); err != nil {
-			return w, endOfFile(err)
+			return w, ignoreEOF(err)
 		}
 		salt := binary.BigEndian.Uint64(frame[8:])
 		if w.broken && w.salt == 0 {
@@ -85,7 +85,7 @@ func walHeaderIntact(h []byte) bool {
 		s.a == binary.BigEndian.Uint32(h[24:]) && s.b == binary.BigEndian.Uint32(h[28:])
 }
 
-func endOfFile(err error) error {
+func ignoreEOF(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return nil
 	}

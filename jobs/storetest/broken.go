@@ -19,10 +19,10 @@ var Broken = []struct {
 		return func(s jobs.Store) jobs.Store { return &lateEvent{Store: s} }
 	}},
 	{"compare-and-set is lost", "CompareAndSet", func() func(jobs.Store) jobs.Store {
-		return func(s jobs.Store) jobs.Store { return noGuard{s} }
+		return func(s jobs.Store) jobs.Store { return noCompareAndSet{s} }
 	}},
 	{"the key is stored outside the transaction", "Key", func() func(jobs.Store) jobs.Store {
-		return func(s jobs.Store) jobs.Store { return &keysApart{Store: s, keys: map[string]*jobs.Change{}} }
+		return func(s jobs.Store) jobs.Store { return &keysOutside{Store: s, keys: map[string]*jobs.Change{}} }
 	}},
 	{"what follows is stored afterwards", "Follow", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return followsLater{s} }
@@ -76,16 +76,16 @@ func (s *lateEvent) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, 
 	return events, err
 }
 
-// noGuard applies changes whatever has become of the job.
-type noGuard struct{ jobs.Store }
+// noCompareAndSet applies changes whatever has become of the job.
+type noCompareAndSet struct{ jobs.Store }
 
-func (s noGuard) Commit(ctx context.Context, b *jobs.Batch) error {
+func (s noCompareAndSet) Commit(ctx context.Context, b *jobs.Batch) error {
 	for _, c := range b.Changes {
 		if c.If.State == 0 {
 			continue
 		}
 		if j, _, err := s.Job(ctx, c.Job.Tenant, c.Job.ID); err == nil {
-			c.If = jobs.Guard{State: j.State, Lease: j.Lease}
+			c.If = jobs.Condition{State: j.State, Lease: j.Lease}
 		}
 	}
 	return s.Store.Commit(ctx, b)
@@ -97,8 +97,8 @@ type blindDocuments struct{ jobs.Store }
 func (s blindDocuments) Commit(ctx context.Context, b *jobs.Batch) error {
 	all := b.Documents
 	for _, c := range b.Changes {
-		if c.With != nil {
-			all = append(all, c.With)
+		if c.Document != nil {
+			all = append(all, c.Document)
 		}
 	}
 	for _, d := range all {
@@ -126,13 +126,13 @@ func (s noPeers) Commit(ctx context.Context, b *jobs.Batch) error {
 	return s.Store.Commit(ctx, b)
 }
 
-// keysApart remembers keys beside the store.
-type keysApart struct {
+// keysOutside remembers keys beside the store.
+type keysOutside struct {
 	jobs.Store
 	keys map[string]*jobs.Change
 }
 
-func (s *keysApart) Commit(ctx context.Context, b *jobs.Batch) error {
+func (s *keysOutside) Commit(ctx context.Context, b *jobs.Batch) error {
 	var keep []*jobs.Change
 	for _, c := range b.Changes {
 		if c.Key != nil {

@@ -188,7 +188,7 @@ func checkDue(t T, h Harness) {
 	if due := page.Jobs; len(due) != 2 || due[0].ID != b.Job.ID || due[1].ID != c.Job.ID || !page.Wake.Equal(epochStart.Add(3*time.Second)) {
 		t.Fatalf("due: %+v, then %v", due, page.Wake)
 	}
-	ch := &jobs.Change{Job: page.Jobs[0], If: jobs.Guard{State: jobs.Scheduled}, Fields: jobs.FieldState | jobs.FieldWake, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
+	ch := &jobs.Change{Job: page.Jobs[0], If: jobs.Condition{State: jobs.Scheduled}, Fields: jobs.FieldState | jobs.FieldWake, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
 	ch.Job.State, ch.Job.WakeAt = jobs.Queued, time.Time{}
 	must(t, s, ch)
 	if page = dueJobs(t, s, epochStart.Add(2*time.Second), 1); len(page.Jobs) != 1 || page.Jobs[0].ID != c.Job.ID || !page.Wake.Equal(epochStart.Add(3*time.Second)) {

@@ -73,7 +73,7 @@ func checkDocuments(t T, h Harness) {
 	// With a job: both or neither.
 	with := func(was, data string) *jobs.Change {
 		return newJob(func(c *jobs.Change) {
-			c.With = &jobs.DocumentChange{Document: jobs.Document{Tenant: "a", Kind: "k", Name: "y", Data: jobs.Value(data)}, Was: jobs.Value(was)}
+			c.Document = &jobs.DocumentChange{Document: jobs.Document{Tenant: "a", Kind: "k", Name: "y", Data: jobs.Value(data)}, Was: jobs.Value(was)}
 		})
 	}
 	first, twin := with(`1`, `2`), with(`1`, `3`)
@@ -209,7 +209,7 @@ func checkPartialResult(t T, h Harness) {
 		}
 	}
 	b := &jobs.Batch{Now: epochStart.Add(time.Second)}
-	back := &jobs.Change{Job: run, If: jobs.Guard{State: jobs.Running, Lease: "l"}, Fields: jobs.FieldState | jobs.FieldLease, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
+	back := &jobs.Change{Job: run, If: jobs.Condition{State: jobs.Running, Lease: "l"}, Fields: jobs.FieldState | jobs.FieldLease, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
 	back.Job.State, back.Job.Lease = jobs.Queued, ""
 	b.Changes = []*jobs.Change{back}
 	if err := s.Commit(t.Context(), b); err != nil || back.Err != nil {

@@ -104,7 +104,7 @@ func checkCallbacks(t T, h Harness) {
 		t.Errorf("queues %+v, %v", queues, err)
 	}
 	before, head := get(t, s, c.Job.ID), s.Head()
-	quiet := &jobs.Change{Job: before, If: jobs.Guard{State: jobs.Queued}, Fields: jobs.FieldCallbacks}
+	quiet := &jobs.Change{Job: before, If: jobs.Condition{State: jobs.Queued}, Fields: jobs.FieldCallbacks}
 	quiet.Job.Callbacks = []jobs.Callback{{URL: "https://a.example/hook", Disabled: true}}
 	stale := *quiet
 	stale.If.State = jobs.Running

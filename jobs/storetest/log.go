@@ -71,7 +71,7 @@ func checkEventsOfOneJob(t T, h Harness) {
 			q.After = got[len(got)-1]
 			must(t, s, newJob())
 		}
-		if reads != pieces || !slices.Equal(got, want) || !slices.Equal(q.Walk.Seqs, want) || q.Walk.Cut {
+		if reads != pieces || !slices.Equal(got, want) || !slices.Equal(q.Walk.Seqs, want) || q.Walk.Trimmed {
 			t.Errorf("in pieces of %d bytes: %v in %d reads, %+v", size, got, reads, *q.Walk)
 		}
 	}
@@ -139,7 +139,7 @@ func checkTrim(t T, h Harness) {
 			t.Errorf("events of a job that are trimmed: %d, %v", len(events), err)
 		}
 		var walk jobs.Walk
-		if events, err := s.Read(t.Context(), jobs.ReadQuery{Job: first.Job.ID, Walk: &walk}); err != nil || len(events) != 0 || !walk.Cut {
+		if events, err := s.Read(t.Context(), jobs.ReadQuery{Job: first.Job.ID, Walk: &walk}); err != nil || len(events) != 0 || !walk.Trimmed {
 			t.Errorf("what is left of them: %d, %v, %+v", len(events), err, walk)
 		}
 		if n := len(readAll(t, s, 4)); n != 6 {

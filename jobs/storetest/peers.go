@@ -53,8 +53,8 @@ func checkPeers(t T, h Harness) {
 	running := claim(t, s, []string{"k"}, "l1", "l2", "l3")
 	must(t, s, finish(running[0], `1`))
 	// The end of a job and a submission in one batch: it is decided as they stand there.
-	kept, met := unique("a", func(p *jobs.Peers) { p.Kept = true })
-	late, _ := unique("a", func(p *jobs.Peers) { p.Kept, p.Since = true, epochStart })
+	kept, met := unique("a", func(p *jobs.Peers) { p.Finished = true })
+	late, _ := unique("a", func(p *jobs.Peers) { p.Finished, p.Since = true, epochStart })
 	next, _ := unique("a")
 	commit(t, s, kept, late, next)
 	if kept.Err != errTaken || len(*met) != 1 || (*met)[0].State != jobs.Succeeded || late.Err != nil || next.Err != errTaken {
@@ -64,7 +64,7 @@ func checkPeers(t T, h Harness) {
 	replace := newJob(func(c *jobs.Change) {
 		c.Job.UniqueKey = []byte("a")
 		c.Peers = []*jobs.Peers{{UniqueKey: []byte("a"), Decide: func(peers []jobs.Job) ([]*jobs.Change, error) {
-			cancel := &jobs.Change{Job: peers[0], If: jobs.Guard{State: peers[0].State, Version: peers[0].Version}, Fields: jobs.FieldState,
+			cancel := &jobs.Change{Job: peers[0], If: jobs.Condition{State: peers[0].State, Version: peers[0].Version}, Fields: jobs.FieldState,
 				Event: jobs.Event{Type: jobs.JobCancelled, Data: jobs.Value(`{}`)}}
 			cancel.Job.State = jobs.Cancelled
 			return []*jobs.Change{cancel}, nil
@@ -90,7 +90,7 @@ func checkPeers(t T, h Harness) {
 	}
 }
 
-func checkRetryMark(t T, h Harness) {
+func checkRetry(t T, h Harness) {
 	s := h.Open()
 	old := newJob()
 	must(t, s, old)
@@ -116,7 +116,7 @@ func checkRetryMark(t T, h Harness) {
 	if events := readAll(t, s, 3); len(events) != 2 || events[0].Job != first.Job.ID || events[1].Type != jobs.JobChanged || events[1].Job != old.Job.ID || events[1].Version != 4 {
 		t.Errorf("events %+v", events)
 	}
-	other, same, again := retry(jobs.Retry{As: []byte("x")}), retry(jobs.Retry{As: []byte("x")}), retry(jobs.Retry{Again: true})
+	other, same, again := retry(jobs.Retry{Fingerprint: []byte("x")}), retry(jobs.Retry{Fingerprint: []byte("x")}), retry(jobs.Retry{Force: true})
 	commit(t, s, other, same, again)
 	if _, ok = errors.AsType[*jobs.Existing](same.Err); other.Err != nil || !ok || again.Err != nil {
 		t.Errorf("in another way, in the same way, again: %v, %v, %v", other.Err, same.Err, again.Err)
@@ -138,7 +138,7 @@ func checkMove(t T, h Harness) {
 	}
 	move := func(c *jobs.Change, queue string, edit ...func(*jobs.Change)) *jobs.Change {
 		j := get(t, s, c.Job.ID)
-		m := &jobs.Change{Job: j, If: jobs.Guard{State: j.State, Version: j.Version}, Fields: jobs.FieldQueue | jobs.FieldState,
+		m := &jobs.Change{Job: j, If: jobs.Condition{State: j.State, Version: j.Version}, Fields: jobs.FieldQueue | jobs.FieldState,
 			Event: jobs.Event{Type: jobs.JobChanged, Data: jobs.Value(`{}`)}}
 		m.Job.Queue = queue
 		for _, e := range edit {
@@ -179,14 +179,14 @@ func checkMove(t T, h Harness) {
 	// In both queues all that can run does: the next of the order, and of the fair key.
 	got := claim(t, s, []string{"k"}, leases("l", 9)...)
 	if len(got) != 5 || got[0].ID != plain.Job.ID {
-		t.Errorf("claimed %s", names(got))
+		t.Errorf("claimed %s", inputsOf(got))
 	}
 	// One that was accepted before goes first; one that runs can't be overtaken.
 	early, young := in("x", "n", ""), in("y", "n", "")
 	must(t, s, early, young)
 	must(t, s, move(early, "y"))
-	if got = claim(t, s, []string{"k"}, leases("m", 9)...); names(got) != "xn" {
-		t.Errorf("claimed %q of the order", names(got))
+	if got = claim(t, s, []string{"k"}, leases("m", 9)...); inputsOf(got) != "xn" {
+		t.Errorf("claimed %q of the order", inputsOf(got))
 	}
 	older := in("z", "n", "")
 	older.Job.State, older.Event.Type = jobs.Scheduled, jobs.JobScheduled
@@ -197,8 +197,8 @@ func checkMove(t T, h Harness) {
 	blocked := in("v", "w", "")
 	must(t, s, blocked)
 	run := claim(t, s, []string{"k"}, leases("n", 9)...)
-	if names(run) != "yn zw vw" {
-		t.Fatalf("claimed %q", names(run))
+	if inputsOf(run) != "yn zw vw" {
+		t.Fatalf("claimed %q", inputsOf(run))
 	}
 	refused := move(older, "y") // behind one that runs and was accepted before
 	must(t, s, refused)
@@ -221,7 +221,7 @@ func checkDelete(t T, h Harness) {
 	end := finish(claim(t, s, []string{"k"}, "l")[0], `1`)
 	must(t, s, end)
 	forget := func(state jobs.State) *jobs.Change {
-		return &jobs.Change{Job: end.Job, If: jobs.Guard{State: state}, Delete: true, Event: jobs.Event{Type: jobs.JobDeleted, Data: jobs.Value(`{}`)}}
+		return &jobs.Change{Job: end.Job, If: jobs.Condition{State: state}, Delete: true, Event: jobs.Event{Type: jobs.JobDeleted, Data: jobs.Value(`{}`)}}
 	}
 	wrong, right, twice := forget(jobs.Failed), forget(jobs.Succeeded), forget(jobs.Succeeded)
 	commit(t, s, wrong, right, twice)

@@ -72,7 +72,7 @@ var Checks = []Check{
 	{"After", checkAfter},
 	{"Retention", checkRetention},
 	{"Peers", checkPeers},
-	{"RetryMark", checkRetryMark},
+	{"RetryMark", checkRetry},
 	{"Move", checkMove},
 	{"Delete", checkDelete},
 	{"Retained", checkRetained},
@@ -112,7 +112,7 @@ func scheduled(at time.Time) func(*jobs.Change) {
 
 // finish is the end of a claimed job.
 func finish(j jobs.Job, result string) *jobs.Change {
-	c := &jobs.Change{Job: j, If: jobs.Guard{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldState | jobs.FieldLease | jobs.FieldResult | jobs.FieldFinished,
+	c := &jobs.Change{Job: j, If: jobs.Condition{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldState | jobs.FieldLease | jobs.FieldResult | jobs.FieldFinished,
 		Event: jobs.Event{Type: jobs.JobSucceeded, Data: jobs.Value(`{"state":"succeeded"}`)}}
 	c.Job.State, c.Job.Lease, c.Job.Result, c.Job.FinishedAt = jobs.Succeeded, "", jobs.Value(result), epochStart.Add(time.Second)
 	return c
@@ -120,7 +120,7 @@ func finish(j jobs.Job, result string) *jobs.Change {
 
 // progress is a report of a claimed job.
 func progress(j jobs.Job, percent float64) *jobs.Change {
-	c := &jobs.Change{Job: j, If: jobs.Guard{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldProgress, Event: jobs.Event{Type: jobs.JobProgress, Data: jobs.Value(`{}`)}}
+	c := &jobs.Change{Job: j, If: jobs.Condition{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldProgress, Event: jobs.Event{Type: jobs.JobProgress, Data: jobs.Value(`{}`)}}
 	c.Job.Progress = &jobs.Progress{Percent: &percent}
 	return c
 }

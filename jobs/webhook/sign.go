@@ -15,7 +15,7 @@ func sign(secrets []jobs.Secret, id, timestamp string, body []byte) string {
 	var list []string
 	for _, s := range secrets {
 		key, err := s.Key()
-		if err != nil { // what is stored was checked
+		if err != nil { // stored secrets are valid
 			continue
 		}
 		h := hmac.New(sha256.New, key)

@@ -2,15 +2,15 @@
 //
 // What it promises (Standard Webhooks 1.0):
 //
-//   - The body is sent byte for byte as it was stored with the event it tells of.
+//   - The body is sent byte for byte as it was stored with the event.
 //   - Every attempt at a delivery, and every retry of it by hand, has the same webhook-id;
 //     timestamp and signature are those of the attempt.
 //   - With two secrets there are two signatures, so that receivers can change over. Without
 //     any, neither the callback's nor the hub's, id and timestamp are sent without one.
-//   - Only 2xx is a success. Redirects are not followed. All else is tried again after the
-//     waits of jobs.CallbackRetries, or later if Retry-After says so; but 410 ends the
+//   - Only 2xx is a success. Redirects are not followed. Everything else is tried again after
+//     the waits of jobs.CallbackRetries, or later if Retry-After says so; but 410 fails the
 //     delivery and disables its callback.
-//   - What jobs.Callback holds of secrets is in no error and no result.
+//   - No error and no result contains a secret.
 package webhook
 
 import (
@@ -33,8 +33,8 @@ import (
 
 const (
 	attemptTimeout = 30 * time.Second
-	maxRead        = 64 << 10 // bytes of an answer that are looked at
-	maxKept        = 1 << 10  // bytes of it that are kept
+	maxRead        = 64 << 10 // bytes of an answer that are read
+	maxResultBody  = 1 << 10  // bytes of the answer in the result
 )
 
 // Options of deliveries. The zero value reaches public addresses only.
@@ -42,12 +42,12 @@ type Options struct {
 	Allow   []netip.Prefix // ranges that may be reached although they are not public (see egress.Options)
 	Opened  *egress.Ranges // further ranges, which may change meanwhile; none if nil
 	Own     *egress.Own    // where the hub itself listens, which is never called
-	Secrets []jobs.Secret  // sign where a callback has none
+	Secrets []jobs.Secret  // used for callbacks without secrets
 
-	// Outbound is how calls leave this machine, which may change; straight if nil.
-	Outbound *egress.Setting
+	// Outbound is how calls leave this machine, which may change; directly if nil.
+	Outbound *egress.OutboundSetting
 
-	// Wrap, if not nil, is put around what sends requests.
+	// Wrap, if not nil, wraps the transports that send requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
@@ -131,17 +131,17 @@ func (s *sender) run(ctx context.Context, job *jobs.Job, to receiver) (jobs.Resu
 	res, err := s.client.Do(req)
 	if err != nil {
 		if ctx.Err() == nil && limited.Err() != nil {
-			return jobs.Result{}, later(job.Attempt, 0, jobs.NewProblem(egress.UpstreamUnreachable, "No answer",
+			return jobs.Result{}, retryLater(job.Attempt, 0, jobs.NewProblem(egress.UpstreamUnreachable, "No answer",
 				"%s did not answer within %s.", url.Host, attemptTimeout))
 		}
-		return jobs.Result{}, scheduled(job.Attempt, egress.Broken(ctx, url, err))
+		return jobs.Result{}, onSchedule(job.Attempt, egress.AttemptError(ctx, url, err))
 	}
 	defer res.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxRead)) // the status is what counts
-	result := kept(res.StatusCode, body, time.Since(began))
+	result := resultOf(res.StatusCode, body, time.Since(began))
 	switch {
 	case res.StatusCode >= 200 && res.StatusCode <= 299:
-		if job.RetryOf != (jobs.ID{}) { // it was sent by hand, perhaps to one that had been disabled
+		if job.RetryOf != (jobs.ID{}) { // somebody retried it, perhaps to a disabled callback
 			err = to.EnableCallback(ctx, true)
 		}
 		return result, err
@@ -153,7 +153,7 @@ func (s *sender) run(ctx context.Context, job *jobs.Job, to receiver) (jobs.Resu
 			"The receiver answered 410 Gone: nothing further is sent to this callback. Retry the delivery once it is there again."))
 	}
 	answered := strings.TrimSpace(strconv.Itoa(res.StatusCode) + " " + http.StatusText(res.StatusCode))
-	return result, later(job.Attempt, egress.RetryAfter(res.Header.Get("Retry-After"), time.Now()),
+	return result, retryLater(job.Attempt, egress.RetryAfter(res.Header.Get("Retry-After"), time.Now()),
 		jobs.NewProblem(egress.UpstreamStatus, "Delivery failed", "The receiver answered %s; only 2xx is a success, and redirects are not followed.", answered))
 }
 
@@ -181,25 +181,27 @@ func (s *sender) request(ctx context.Context, d *delivery, secrets []jobs.Secret
 	return req, nil
 }
 
-// scheduled gives a failure that is retried the wait of a delivery.
-func scheduled(attempt int, err error) error {
+// onSchedule replaces the wait of a failure that is retried by the next one of
+// jobs.CallbackRetries.
+func onSchedule(attempt int, err error) error {
 	if f, ok := err.(*jobs.Failure); ok && !f.Never {
-		return later(attempt, f.After, f.Problem)
+		return retryLater(attempt, f.After, f.Problem)
 	}
 	return err
 }
 
-// later is the failure of an attempt: the next one comes after the wait that follows this
-// one and up to a fifth more, so that what failed together does not come back together.
-func later(attempt int, least time.Duration, p *jobs.Problem) *jobs.Failure {
+// retryLater is the failure of an attempt. The next attempt is after the wait of
+// jobs.CallbackRetries and up to a fifth more, so that deliveries that failed together are
+// not retried together.
+func retryLater(attempt int, least time.Duration, p *jobs.Problem) *jobs.Failure {
 	wait := jobs.CallbackRetries[min(max(attempt, 1), len(jobs.CallbackRetries))-1]
 	wait += time.Duration(rand.Int64N(int64(wait)/5 + 1))
 	return &jobs.Failure{Problem: p, After: max(wait, least), Exactly: true}
 }
 
-// kept is the result of an attempt that was answered.
-func kept(status int, body []byte, took time.Duration) jobs.Result {
-	text := strings.ToValidUTF8(string(body[:min(len(body), maxKept)]), "")
+// resultOf is the result of an attempt that got an answer.
+func resultOf(status int, body []byte, took time.Duration) jobs.Result {
+	text := strings.ToValidUTF8(string(body[:min(len(body), maxResultBody)]), "")
 	v := strconv.AppendInt([]byte(`{"status":`), int64(status), 10)
 	v, _ = jsontext.AppendQuote(append(v, `,"body":`...), text) // it is valid
 	v = strconv.AppendInt(append(v, `,"ms":`...), took.Milliseconds(), 10)

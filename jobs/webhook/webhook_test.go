@@ -94,7 +94,7 @@ func deliver(t *testing.T, secret string, receive func(n int, s seen) (*http.Res
 	first = wait(page.Jobs[0].ID)
 	return first, all, func() jobs.Job {
 		t.Helper()
-		a, err := engine.Retry(ctx, jobs.DefaultTenant, first.ID, jobs.Again{})
+		a, err := engine.Retry(ctx, jobs.DefaultTenant, first.ID, jobs.RetryOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -291,7 +291,7 @@ func TestLargeAnswer(t *testing.T) {
 		return res, nil
 	})
 	res, err := s.run(t.Context(), job(`"https://a.example"`, 1), open{})
-	if err != nil || read > 2*maxRead || len(res.Value) > 2*maxKept {
+	if err != nil || read > 2*maxRead || len(res.Value) > 2*maxResultBody {
 		t.Errorf("read %d, kept %d: %v", read, len(res.Value), err)
 	}
 }

@@ -144,7 +144,7 @@ func outcomeProblem(job *jobs.Job) jobs.Problem {
 		p = *job.Error
 	} else if job.State == jobs.Cancelled {
 		p.Title, p.Code, p.Type = "Cancelled", "cancelled", "urn:jobhub:problem:cancelled"
-		if p.Detail = "The job was cancelled before it had an answer."; job.Reason == jobs.ByParent {
+		if p.Detail = "The job was cancelled before it had an answer."; job.Reason == jobs.ByDependency {
 			p.Detail = "The job was cancelled because one that it waited for did not succeed."
 		}
 	}

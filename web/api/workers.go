@@ -82,7 +82,7 @@ func (s workers) listWorkers(w http.ResponseWriter, r *http.Request) error {
 // direct is POST /v1/workers/{id}/quiet and …/terminate; unregister DELETE /v1/workers/{id}.
 func (s workers) direct(d jobs.Directive) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := s.Engine.Direct(rest.Tenant(r), r.PathValue("id"), d); err != nil {
+		if err := s.Engine.SetDirective(rest.Tenant(r), r.PathValue("id"), d); err != nil {
 			return err
 		}
 		return rest.WriteJSON(w, http.StatusOK, []byte(`{"directive":"`+string(d)+`"}`))
@@ -125,7 +125,7 @@ func (s workers) leaseJobs(w http.ResponseWriter, r *http.Request) error {
 		err = rest.Refused(ended)
 	}
 	if errors.Is(err, context.Canceled) && rest.ClientOf(r.Context()).Err() == nil { // the hub drains
-		leased, err = jobs.Leased{Leases: map[string]jobs.LeaseState{}, Directive: jobs.Go}, nil
+		leased, err = jobs.LeaseReply{Leases: map[string]jobs.LeaseState{}, Directive: jobs.DirectiveRun}, nil
 	}
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func appendLeased(b []byte, j *jobs.Job) []byte {
 }
 
 // appendStates ends an answer with what to do about the leases and on the whole.
-func appendStates(b []byte, l jobs.Leased) []byte {
+func appendStates(b []byte, l jobs.LeaseReply) []byte {
 	b = appendLeases(append(b, ','), l.Leases)
 	b = rest.AppendText(append(b, `,"directive":`...), string(l.Directive))
 	return append(b, '}')

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/httpheader"
 	"jobhub/web/rest"
 )
 
@@ -240,7 +241,7 @@ func (b *batch) fail(w http.ResponseWriter, i int, err error) {
 // answer records the answer to an item.
 func (b *batch) answer(ctx context.Context, i int, w *itemWriter) {
 	for name := range w.header {
-		if name == "Content-Length" || strings.HasPrefix(name, http.TrailerPrefix) || jobs.HopByHop(name) {
+		if name == "Content-Length" || strings.HasPrefix(name, http.TrailerPrefix) || httpheader.IsHopByHop(name) {
 			delete(w.header, name)
 		}
 	}
@@ -331,7 +332,7 @@ func (b *batch) request(i int) (*http.Request, error) {
 	}
 	method := strings.ToUpper(item.Method)
 	switch {
-	case !jobs.IsToken(method) || method == http.MethodConnect || method == http.MethodTrace:
+	case !httpheader.IsToken(method) || method == http.MethodConnect || method == http.MethodTrace:
 		return bad("method must be an HTTP method like GET or POST, and not CONNECT or TRACE.")
 	case item.Path != "" && item.URL != "":
 		return bad("Give path or url, not both.")
@@ -358,11 +359,11 @@ func (b *batch) request(i int) (*http.Request, error) {
 	for name, value := range item.Headers {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
-		case !jobs.IsToken(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		case !httpheader.IsToken(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 			return bad("headers holds one that HTTP does not allow.")
 		case slices.Contains(credentials, canonical) || canonical == keyHeader || strings.HasPrefix(canonical, "X-Forwarded-") || strings.HasPrefix(canonical, "Sec-"):
 			return bad(canonical + " is that of the batch; send it there.")
-		case jobs.HopByHop(canonical) || canonical == "Content-Length":
+		case httpheader.IsHopByHop(canonical) || canonical == "Content-Length":
 		default:
 			header[canonical] = []string{value}
 		}

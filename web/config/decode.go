@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"jobhub/jobs"
+	"jobhub/jobs/httpheader"
 )
 
 const (
@@ -40,7 +41,7 @@ func Decode(name string, data []byte) (*Config, error) {
 				}
 			},
 			"mask": r.texts(&c.Mask, func(n *yaml.Node, at, text string) bool {
-				if jobs.IsToken(text) {
+				if httpheader.IsToken(text) {
 					return true
 				}
 				r.fail(n, at, "must be the name of a header or query parameter, like X-Corp-Secret, not %q", text)
@@ -127,9 +128,9 @@ func (r *reader) keyHeader(n *yaml.Node, at string) string {
 	taken := []string{"Authorization", "Cookie", "Host", "Origin", "Prefer", "Idempotency-Key", "Upgrade", "Connection", "Accept", "User-Agent", "Traceparent", "Tracestate", "Forwarded", "Last-Event-Id", "Range", "Expect"}
 	switch {
 	case !ok:
-	case !jobs.IsToken(text):
+	case !httpheader.IsToken(text):
 		r.fail(n, at, "must be the name of a header like Jobhub-Key, not %q", text)
-	case slices.Contains(taken, name) || jobs.HopByHop(name) || hasPrefix(name, "Content-", "Accept-", "If-", "Sec-", "X-Forwarded-", "Access-Control-"):
+	case slices.Contains(taken, name) || httpheader.IsHopByHop(name) || hasPrefix(name, "Content-", "Accept-", "If-", "Sec-", "X-Forwarded-", "Access-Control-"):
 		r.fail(n, at, "must not be %s, which has a meaning of its own; choose a name like Jobhub-Key", name)
 	default:
 		return text

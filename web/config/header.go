@@ -1,13 +1,12 @@
 package config
 
 import (
+	"jobhub/jobs/httpheader"
 	"net/http"
 	"os"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
-
-	"jobhub/jobs"
 )
 
 // maxHeaderFile is the largest file that a header's value is read from, in bytes.
@@ -21,9 +20,9 @@ func (r *reader) headers(n *yaml.Node, at string) map[string]string {
 		name := http.CanonicalHeaderKey(key.Value)
 		_, twice := headers[name]
 		switch {
-		case !jobs.IsToken(name):
+		case !httpheader.IsToken(name):
 			r.fail(key, at, "is not the name of a header")
-		case jobs.HopByHop(name) || name == "Host" || name == "Content-Length" || strings.HasPrefix(name, "X-Forwarded-"):
+		case httpheader.IsHopByHop(name) || name == "Host" || name == "Content-Length" || strings.HasPrefix(name, "X-Forwarded-"):
 			r.fail(key, at, "is set by the hub; delete it")
 		case twice:
 			r.fail(key, at, "stands there twice, in different case; keep one")

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"jobhub/jobs"
+	"jobhub/jobs/httpheader"
 	"jobhub/web/peers"
 )
 
@@ -18,7 +18,7 @@ func (route *Route) outgoing(r *http.Request) http.Header {
 			h[name] = append([]string(nil), values...)
 		}
 	}
-	jobs.DropNamed(h, r.Header["Connection"])
+	httpheader.DropConnection(h, r.Header["Connection"])
 	if !route.ForwardAuth {
 		h.Del("Authorization")
 		h.Del("Cookie")
@@ -53,7 +53,7 @@ func wellNamed(name string) bool {
 // ofConnection reports whether a header is about one connection (RFC 9110, 7.6.1), or
 // would be taken for the name of a proxy (CVE-2016-5385).
 func ofConnection(name string) bool {
-	return name == "Proxy" || name == "Http2-Settings" || jobs.HopByHop(name)
+	return name == "Proxy" || name == "Http2-Settings" || httpheader.IsHopByHop(name)
 }
 
 // ofHub reports whether a header tells where a request came from or was meant for, which

@@ -16,6 +16,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/jobs/httpheader"
 	"jobhub/web/peers"
 )
 
@@ -140,7 +141,7 @@ func (r *Route) problem(err error, connected bool) *jobs.Problem {
 		p.Status = http.StatusGatewayTimeout
 		return p
 	}
-	p := egress.Broken(context.Background(), r.Upstream, err).(*jobs.Failure).Problem
+	p := egress.AttemptError(context.Background(), r.Upstream, err).(*jobs.Failure).Problem
 	p.Status = http.StatusBadGateway
 	return p
 }
@@ -165,7 +166,7 @@ func (w *interim) WriteHeader(status int) {
 		h["Content-Type"] = nil
 	}
 	if status < 200 {
-		jobs.DropNamed(h, h["Connection"])
+		httpheader.DropConnection(h, h["Connection"])
 		for name := range h {
 			if ofConnection(name) || strings.EqualFold(name, "Content-Length") {
 				delete(h, name)

@@ -63,7 +63,7 @@ func newMeters(s *Server) *meters {
 		gauge("jobhub_live_lag_seconds", "Age of the oldest event that an open WebSocket connection was not given.", func() float64 { return s.worstLag().Seconds() }),
 		gauge("jobhub_log_seq", "Position of the log's newest event.", func() float64 { return float64(s.Store.Head().Seq) }),
 		total("jobhub_hub_events_total", "Events that the hub has read from the log.", s.Hub.Stats.Events.Load),
-		total("jobhub_hub_lots_total", "Lots of events cut, each shared by all who watch the same.", s.Hub.Stats.Lots.Load),
+		total("jobhub_hub_lots_total", "Chunks of events made, each shared by all connections with the same subscription.", s.Hub.Stats.Chunks.Load),
 		total("jobhub_hub_merged_total", "Progress events that newer ones replaced before they were sent.", s.Hub.Stats.Merged.Load),
 		total("jobhub_hub_catch_ups_total", "Reads for one connection that was behind what is kept for all.", s.Hub.Stats.CatchUps.Load),
 		total("jobhub_hub_renders_total", "Renderings of the dashboard's live views, each for all who watch the same.", s.Hub.Stats.Renders.Load),
@@ -80,11 +80,11 @@ func (l *meters) closed(code websocket.StatusCode) {
 
 func (l *meters) resumed(reason string) { l.resumes.WithLabelValues(cmp.Or(reason, "recovered")).Inc() }
 
-func (l *meters) sent(lot *hub.Lot) {
+func (l *meters) sent(lot *hub.Chunk) {
 	l.frames.Inc()
 	l.events.Add(float64(len(lot.Events)))
-	if !lot.Seen.IsZero() {
-		l.delay.Observe(time.Since(lot.Seen).Seconds())
+	if !lot.ReadAt.IsZero() {
+		l.delay.Observe(time.Since(lot.ReadAt).Seconds())
 	}
 }
 

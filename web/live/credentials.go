@@ -59,7 +59,7 @@ func (c *socket) hello(ctx context.Context, m message) error {
 			return errGone
 		}
 		head := c.Store.Head().Seq // see follow
-		if err := c.Hub.Reach(ctx, head); err != nil {
+		if err := c.Hub.WaitFor(ctx, head); err != nil {
 			return err
 		}
 		c.waiting = false
@@ -151,7 +151,7 @@ func (c *socket) beat() {
 		c.warned = true
 		c.send(appendNumber(nil, "expiring", "in_ms", c.who.Expires.Sub(now).Milliseconds()))
 	case now.Sub(c.quietSince()) >= pingEvery:
-		c.send(appendNumber(nil, "ping", "seq", int64(c.cursor.Settle())))
+		c.send(appendNumber(nil, "ping", "seq", int64(c.cursor.SkipUnmatched())))
 	}
 	if !c.closing {
 		c.timer.Reset(c.nextBeat(now))

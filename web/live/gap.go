@@ -51,7 +51,7 @@ func (c *subscriber) gap(ctx context.Context) error {
 // selects anything. If that is not to be had any more, the cursor is beyond to behind it.
 func (c *subscriber) replay(ctx context.Context, id string, sub hub.Subscription, after, to uint64) error {
 	begun := false
-	err := c.Hub.Replay(ctx, sub, after, to, func(lot *hub.Lot) error {
+	err := c.Hub.Replay(ctx, sub, after, to, func(lot *hub.Chunk) error {
 		if !begun {
 			begun = true
 			c.out.line(appendSubscribed(nil, id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: after}, false, false, ""), after)

@@ -154,7 +154,7 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 		select {
 		case <-woken:
 		case <-ping.C:
-			e.gathered = append(e.id(e.gathered, e.cursor.Settle()), '\n')
+			e.gathered = append(e.id(e.gathered, e.cursor.SkipUnmatched()), '\n')
 		case <-e.Gate.Closing:
 			return e.goAway()
 		case <-ctx.Done():
@@ -197,12 +197,12 @@ func (e *stream) flush() error {
 	return err
 }
 
-func (e *stream) lot(lot *hub.Lot) error {
+func (e *stream) lot(lot *hub.Chunk) error {
 	if err := e.flush(); err != nil {
 		return err
 	}
 	e.meters.sent(lot)
-	return e.write(lot.Encoded(hub.Stream, func(lot *hub.Lot) (b []byte) {
+	return e.write(lot.Encoded(hub.ServerSentEvents, func(lot *hub.Chunk) (b []byte) {
 		for _, event := range lot.Events {
 			b = e.id(b, event.Seq)
 			b = append(append(append(b, "data: "...), event.JSON()...), "\n\n"...)

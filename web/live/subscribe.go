@@ -29,7 +29,7 @@ type outlet interface {
 	// resume, or nowhere.
 	line(object []byte, at uint64)
 	// lot sends what was gathered, and then events.
-	lot(*hub.Lot) error
+	lot(*hub.Chunk) error
 	// full reports that enough was gathered to be sent.
 	full() bool
 	// flush sends what was gathered.
@@ -45,7 +45,7 @@ func (s *Server) follow(ctx context.Context, wake func()) (*hub.Cursor, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.Stopped, cancel)()
-	if err := s.Hub.Reach(ctx, s.Store.Head().Seq); err != nil {
+	if err := s.Hub.WaitFor(ctx, s.Store.Head().Seq); err != nil {
 		return nil, err
 	}
 	return s.Hub.Cursor(wake), nil
@@ -194,11 +194,11 @@ func (c *subscriber) covered(ctx context.Context, f hub.Filter) (_ jobs.Page, re
 // bringTo sends what the other subscriptions select up to seq, and moves the cursor
 // there, or beyond if some of it is not to be had any more.
 func (c *subscriber) bringTo(ctx context.Context, seq uint64) error {
-	if err := c.Hub.Reach(ctx, seq); err != nil {
+	if err := c.Hub.WaitFor(ctx, seq); err != nil {
 		return err
 	}
-	c.cursor.Settle() // of a quiet subscription there is nothing to read
-	err := c.cursor.Until(ctx, seq, c.out.lot)
+	c.cursor.SkipUnmatched() // of a quiet subscription there is nothing to read
+	err := c.cursor.ReadUntil(ctx, seq, c.out.lot)
 	if errors.Is(err, jobs.ErrTrimmed) {
 		return c.gap(ctx)
 	}

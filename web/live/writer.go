@@ -51,12 +51,12 @@ func (f *framer) flush() error {
 }
 
 // lot sends what was gathered, and then events. The connection is locked.
-func (f *framer) lot(lot *hub.Lot) error {
+func (f *framer) lot(lot *hub.Chunk) error {
 	if err := f.flush(); err != nil {
 		return err
 	}
 	f.meters.sent(lot)
-	return f.send(lot.Encoded(hub.Frames, func(lot *hub.Lot) []byte {
+	return f.send(lot.Encoded(hub.WebSocketFrames, func(lot *hub.Chunk) []byte {
 		b := make([]byte, 0, lot.Size())
 		for i, e := range lot.Events {
 			if i > 0 {

@@ -170,7 +170,7 @@ func (s *Server) staff(tenant string) staff {
 // take reports whether anybody takes jobs of a kind from a queue.
 func (s staff) take(queue, kind string) bool {
 	return slices.Contains(s.own, kind) || slices.ContainsFunc(s.workers, func(w jobs.WorkerInfo) bool {
-		return serves(w, queue) && w.Directive == jobs.Go && slices.Contains(w.Kinds, kind)
+		return serves(w, queue) && w.Directive == jobs.DirectiveRun && slices.Contains(w.Kinds, kind)
 	})
 }
 

@@ -65,7 +65,7 @@ func cancelBatchQuestion(job jobs.Job) view.Confirm {
 // leads to its page.
 func (s batchPages) retryBatchForm(w http.ResponseWriter, r *http.Request) error {
 	job, err := s.ofMany(w, r)
-	var again jobs.Again
+	var again jobs.RetryOptions
 	if err == nil {
 		again, err = s.onlyFailed(r, &job)
 	}
@@ -81,7 +81,7 @@ func (s batchPages) retryBatchForm(w http.ResponseWriter, r *http.Request) error
 }
 
 // onlyFailed says what of a job that has ended is to be done again.
-func (s batchPages) onlyFailed(r *http.Request, job *jobs.Job) (again jobs.Again, err error) {
+func (s batchPages) onlyFailed(r *http.Request, job *jobs.Job) (again jobs.RetryOptions, err error) {
 	if !job.State.Final() {
 		return again, jobs.NewProblem(jobs.Conflict, "Not finished", "It is %s; what failed can be retried once it has ended.", job.State)
 	}

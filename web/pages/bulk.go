@@ -179,7 +179,7 @@ func (s tables) act(r *http.Request, action string, id jobs.ID) (bool, error) {
 		}
 	} else {
 		var accepted jobs.Accepted
-		if accepted, err = s.Engine.Retry(r.Context(), rest.Tenant(r), id, jobs.Again{Caller: rest.Caller(r)}); err == nil {
+		if accepted, err = s.Engine.Retry(r.Context(), rest.Tenant(r), id, jobs.RetryOptions{Caller: rest.Caller(r)}); err == nil {
 			return !accepted.Existing, nil
 		}
 	}

@@ -38,7 +38,7 @@ func (s *Server) charts(tenant string, reach view.Range, now time.Time) (view.Se
 	}
 	ended := s.series(tenant, "", of, now)
 	ended.Most = reach.Span
-	return ended, timesOf(s.Hub.Times.Series(tenant, of, merge, now), time.Duration(merge)*of.Width(), now)
+	return ended, timesOf(s.Hub.Latencies.Series(tenant, of, merge, now), time.Duration(merge)*of.Width(), now)
 }
 
 func timesOf(all []hub.Quantiles, step time.Duration, now time.Time) view.Times {

@@ -39,10 +39,10 @@ func (s jobPages) eachPiece(ctx context.Context, job jobs.ID, take func([]*jobs.
 	for {
 		events, err := s.Store.Read(ctx, q)
 		if err != nil || len(events) == 0 {
-			return q.Walk.Cut, err
+			return q.Walk.Trimmed, err
 		}
 		if err := take(events); err != nil {
-			return q.Walk.Cut, err
+			return q.Walk.Trimmed, err
 		}
 		q.After = events[len(events)-1].Seq
 	}

@@ -93,7 +93,7 @@ func (s jobPages) retryForm(w http.ResponseWriter, r *http.Request) error {
 			return s.editAgain(w, r, id, text, err)
 		}
 	}
-	accepted, err := s.Engine.Retry(r.Context(), rest.Tenant(r), id, jobs.Again{Input: input, Caller: rest.Caller(r)})
+	accepted, err := s.Engine.Retry(r.Context(), rest.Tenant(r), id, jobs.RetryOptions{Input: input, Caller: rest.Caller(r)})
 	if err != nil && input != nil {
 		return s.editAgain(w, r, id, r.PostForm.Get("input"), err)
 	}

@@ -133,7 +133,7 @@ func (s queuePages) directForm(d jobs.Directive) rest.Handler {
 				Text: "It gives its jobs back, which run elsewhere, and ends. To let it finish them, quiet it.", Action: "/workers/" + id + "/terminate", Back: "/workers"}))
 		}
 		if err == nil {
-			err = s.Engine.Direct(rest.Tenant(r), id, d)
+			err = s.Engine.SetDirective(rest.Tenant(r), id, d)
 		}
 		if err != nil {
 			return err

@@ -82,7 +82,7 @@ func (s queuePages) queueModel(ctx context.Context, tenant, name string) (view.Q
 		return m, pos, err
 	}
 	m.Queue = s.queueOf(queue, now)
-	m.Times = timesOf(s.Hub.Times.OfQueue(tenant, name, now), time.Minute, now)
+	m.Times = timesOf(s.Hub.Latencies.OfQueue(tenant, name, now), time.Minute, now)
 	failed, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: name, States: []jobs.State{jobs.Failed}, Limit: failuresShown})
 	if err != nil {
 		return m, pos, err

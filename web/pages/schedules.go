@@ -142,7 +142,7 @@ func (s schedulePages) makeScheduleForm(w http.ResponseWriter, r *http.Request) 
 	if len(form.Errors) > 0 { // say all that is wrong at once
 		err = s.Engine.CheckSchedule(rest.Tenant(r), &one)
 	} else {
-		one, err = s.Engine.MakeSchedule(r.Context(), rest.Tenant(r), one)
+		one, err = s.Engine.CreateSchedule(r.Context(), rest.Tenant(r), one)
 	}
 	if err != nil && !misfit(form, err) {
 		return err

@@ -48,6 +48,6 @@ func New(b *rest.Base, a *api.Server, l *live.Server, table func() *gateway.Tabl
 	s.jobs, s.tables, s.batches, s.callbacks = jobPages{s}, tables{s}, batchPages{s}, callbackPages{s}
 	s.schedules, s.queues, s.routes = schedulePages{s}, queuePages{s}, routePages{s}
 	s.views = s.liveViews()
-	b.Hub.Draw(s.Render)
+	b.Hub.SetRenderer(s.Render)
 	return s
 }

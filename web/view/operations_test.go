@@ -43,7 +43,7 @@ func sampleWorkers() WorkersModel {
 		return w
 	}
 	return WorkersModel{At: noon, Origin: "http://127.0.0.1:8080", Kinds: []string{"fanout", "http"}, Slots: 64, Busy: 12, Lease: 30 * time.Second,
-		Workers: []Worker{worker("wk_a", "printer-1", jobs.Go, []string{"reports"}, 6), worker("wk_b", "printer-2", jobs.Quiet, nil, 1), worker("wk_c", "", jobs.Terminate, nil, 0)}}
+		Workers: []Worker{worker("wk_a", "printer-1", jobs.DirectiveRun, []string{"reports"}, 6), worker("wk_b", "printer-2", jobs.DirectiveQuiet, nil, 1), worker("wk_c", "", jobs.DirectiveTerminate, nil, 0)}}
 }
 
 func sampleHub() HubModel {

@@ -221,7 +221,7 @@ func problemLine(p *jobs.Problem) string {
 
 var reasons = map[jobs.Reason]string{
 	jobs.Exhausted: "attempts used up", jobs.Rejected: "told not to retry", jobs.Expired: "waited too long in the queue",
-	jobs.TimedOut: "ran too long", jobs.WorkerLost: "its workers died", jobs.ByUser: "by a caller", jobs.ByParent: "a job it waited for did not succeed",
+	jobs.TimedOut: "ran too long", jobs.WorkerLost: "its workers died", jobs.ByUser: "by a caller", jobs.ByDependency: "a job it waited for did not succeed",
 }
 
 func reasonText(r jobs.Reason) string { return cmp.Or(reasons[r], string(r)) }

@@ -472,18 +472,18 @@ func workersList(m WorkersModel) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				switch w.Directive {
-				case jobs.Quiet:
+				case jobs.DirectiveQuiet:
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<span class=\"st paused\">quiet</span> ")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-				case jobs.Terminate:
+				case jobs.DirectiveTerminate:
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<span class=\"st cancelled\">terminating</span> ")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 				}
-				if w.Directive == jobs.Go {
+				if w.Directive == jobs.DirectiveRun {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 38, "<form method=\"post\" action=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -515,7 +515,7 @@ func workersList(m WorkersModel) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				}
-				if w.Directive != jobs.Terminate {
+				if w.Directive != jobs.DirectiveTerminate {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 41, "<form method=\"post\" action=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err

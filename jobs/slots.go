@@ -1,0 +1,32 @@
+package jobs
+
+// slotPool is the slots of handlers in this process; each runs one attempt.
+type slotPool struct {
+	*claimer     // claims jobs for the slots
+	size     int // slots in all
+}
+
+func (e *Engine) newSlotPool(slots int) *slotPool {
+	share := &Share{Free: slots} // protected by Engine.mu
+	p := &slotPool{size: slots, claimer: &claimer{prefix: inProcess, share: share, freeSlots: func() int { return share.Free }}}
+	p.assign = func(jobs []Job) {
+		for _, job := range jobs {
+			share.Acquire(QueueName{job.Tenant, job.Queue}, job.Key)
+			e.startRunLocked(job, p)
+		}
+	}
+	return p
+}
+
+// freeSlot gives back the slot of an attempt that ended.
+func (e *Engine) freeSlot(r *Run) {
+	e.mu.Lock()
+	p := r.pool
+	p.share.release(QueueName{r.job.Tenant, r.job.Queue}, r.job.Key)
+	p.wantsJobs = p.wantsJobs || p.limited // a free slot changes the shares
+	more := p.wantsJobs && !e.draining
+	e.mu.Unlock()
+	if more {
+		e.commits.trigger(true)
+	}
+}

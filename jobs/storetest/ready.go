@@ -1,0 +1,380 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"jobhub/jobs"
+)
+
+// named is an insertion whose input is its name, so that an order can be read off.
+func named(name string, edit func(*jobs.Job)) *jobs.Change {
+	return newJob(func(c *jobs.Change) {
+		c.Job.Input = jobs.Value(`"` + name + `"`)
+		edit(&c.Job)
+	})
+}
+
+// inputsOf are the inputs of claimed jobs.
+func inputsOf(list []jobs.Job) string {
+	var out []string
+	for _, j := range list {
+		out = append(out, strings.Trim(string(j.Input), `"`))
+	}
+	return strings.Join(out, " ")
+}
+
+func leases(prefix string, n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprint(prefix, i))
+	}
+	return all
+}
+
+func expectClaim(t T, s jobs.Store, n int, want string) []jobs.Job {
+	t.Helper()
+	got := claim(t, s, []string{"k"}, leases(want+"-", n)...)
+	if inputsOf(got) != want {
+		t.Errorf("claimed %q, want %q", inputsOf(got), want)
+	}
+	return got
+}
+
+// settings changes those of queue q.
+func settings(t T, s jobs.Store, set jobs.QueueSettings, event jobs.EventType) {
+	t.Helper()
+	q := &jobs.QueueChange{Tenant: "default", Name: "q", Settings: set, Event: jobs.Event{Type: event, Data: jobs.Value(`{}`)}}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Queues: []*jobs.QueueChange{q}}); err != nil {
+		t.Fatalf("changing the queue: %v", err)
+	}
+}
+
+// backTo is a claimed job that goes to another state that is not final.
+func backTo(j jobs.Job, to jobs.State) *jobs.Change {
+	c := &jobs.Change{Job: j, If: jobs.Condition{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldState | jobs.FieldLease, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
+	if to == jobs.Retrying {
+		c.Event.Type = jobs.JobRetrying
+	}
+	c.Job.State, c.Job.Lease = to, ""
+	return c
+}
+
+func checkOrderingKey(t T, h Harness) {
+	s := h.Open()
+	in := func(key string) func(*jobs.Job) { return func(j *jobs.Job) { j.OrderingKey = key } }
+	urgent := named("a3", in("a"))
+	urgent.Job.Priority = 100 // order of acceptance goes before
+	must(t, s, named("a1", in("a")), named("b1", in("b")), named("a2", in("a")), urgent, named("free", func(*jobs.Job) {}))
+	first := expectClaim(t, s, 9, "a1 b1 free")
+	must(t, s, backTo(first[0], jobs.Retrying)) // a retry keeps its turn
+	expectClaim(t, s, 9, "")
+	retry := &jobs.Change{Job: first[0], If: jobs.Condition{State: jobs.Retrying}, Fields: jobs.FieldState, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
+	retry.Job.State = jobs.Queued
+	must(t, s, retry)
+	s = h.Crash()
+	again := expectClaim(t, s, 9, "a1")
+	end := finish(again[0], `1`)
+	end.Job.State = jobs.Failed // one that fails for good lets the next go
+	must(t, s, end)
+	next := expectClaim(t, s, 9, "a2")
+	must(t, s, backTo(next[0], jobs.Queued)) // released: still its turn
+	next = expectClaim(t, s, 9, "a2")
+	must(t, s, finish(next[0], `1`))
+	expectClaim(t, s, 9, "a3")
+
+	// A job that ends while it waits lets the next one pass too.
+	c1, c2 := named("c1", in("c")), named("c2", in("c"))
+	must(t, s, c1, c2)
+	cancel := &jobs.Change{Job: c1.Job, If: jobs.Condition{State: jobs.Queued}, Fields: jobs.FieldState, Event: jobs.Event{Type: jobs.JobCancelled, Data: jobs.Value(`{}`)}}
+	cancel.Job.State = jobs.Cancelled
+	must(t, s, cancel)
+	expectClaim(t, s, 9, "c2")
+}
+
+func checkFairKeys(t T, h Harness) {
+	s := h.Open()
+	for i := range 6 {
+		must(t, s, named(fmt.Sprint("n", i), func(j *jobs.Job) { j.Key = "noisy" }))
+	}
+	must(t, s, named("x", func(j *jobs.Job) { j.Key = "quiet" }), named("y", func(j *jobs.Job) { j.Key = "calm" }), named("z", func(j *jobs.Job) { j.Key = "quiet" }))
+	got := append(claim(t, s, []string{"k"}, leases("l", 4)...), claim(t, s, []string{"k"}, leases("m", 9)...)...)
+	if want := "n0 x y n1 z n2 n3 n4 n5"; inputsOf(got) != want {
+		t.Errorf("claimed %q, want %q", inputsOf(got), want)
+	}
+}
+
+func checkPerKey(t T, h Harness) {
+	s := h.Open()
+	settings(t, s, jobs.QueueSettings{PerKey: 2}, 0)
+	in := func(key string) func(*jobs.Job) { return func(j *jobs.Job) { j.Key = key } }
+	must(t, s, named("a1", in("a")), named("a2", in("a")), named("a3", in("a")), named("a4", in("a")), named("b1", in("b")))
+	got := expectClaim(t, s, 9, "a1 a2 b1")
+	must(t, s, finish(got[0], `1`))
+	expectClaim(t, s, 9, "a3")
+	must(t, s, backTo(got[1], jobs.Retrying)) // holds no place
+	s = h.Crash()
+	expectClaim(t, s, 9, "a4")
+	must(t, s, named("a5", in("a")), named("a6", in("a")), named("a7", in("a")))
+	expectClaim(t, s, 9, "")
+	settings(t, s, jobs.QueueSettings{PerKey: 4}, 0)
+	expectClaim(t, s, 9, "a5 a6")
+	settings(t, s, jobs.QueueSettings{}, 0)
+	expectClaim(t, s, 9, "a7")
+}
+
+func checkConcurrency(t T, h Harness) {
+	s := h.Open()
+	settings(t, s, jobs.QueueSettings{Concurrency: 2}, 0)
+	plain := func(*jobs.Job) {}
+	must(t, s, named("1", plain), named("2", plain), named("3", plain), named("4", plain), named("other", func(j *jobs.Job) { j.Queue = "p" }))
+	cl := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("l", 9)}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{cl}}); err != nil || inputsOf(cl.Jobs) != "1 2 other" || !cl.Limited {
+		t.Fatalf("claimed %q, limited %v: %v", inputsOf(cl.Jobs), cl.Limited, err)
+	}
+	s = h.Crash()
+	expectClaim(t, s, 9, "")
+	// An end makes room within the same batch.
+	next := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("m", 9)}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Changes: []*jobs.Change{finish(cl.Jobs[0], `1`)}, Claims: []*jobs.Claim{next}}); err != nil || inputsOf(next.Jobs) != "3" {
+		t.Errorf("after an end: %q, %v", inputsOf(next.Jobs), err)
+	}
+	settings(t, s, jobs.QueueSettings{}, 0)
+	one := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("o", 9), Allow: map[jobs.QueueName]int{{Tenant: "default", Name: "q"}: 0}}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{one}}); err != nil || len(one.Jobs) != 0 || !one.Limited {
+		t.Errorf("a claim that is not allowed: %q, limited %v, %v", inputsOf(one.Jobs), one.Limited, err)
+	}
+	only := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("p", 9), Queues: []string{"p"}}
+	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{only}}); err != nil || len(only.Jobs) != 0 {
+		t.Errorf("a claim of another queue: %q, %v", inputsOf(only.Jobs), err)
+	}
+	expectClaim(t, s, 9, "4")
+}
+
+func checkCapacity(t T, h Harness) {
+	s := h.Open()
+	settings(t, s, jobs.QueueSettings{Capacity: 2}, 0)
+	a, b, c := newJob(), newJob(), newJob()
+	commit(t, s, a, b, c)
+	if a.Err != nil || b.Err != nil || !errors.Is(c.Err, jobs.ErrQueueFull) {
+		t.Fatalf("outcomes %v, %v, %v", a.Err, b.Err, c.Err)
+	}
+	run := claim(t, s, []string{"k"}, "l1") // what runs does not count
+	d := newJob()
+	commit(t, s, d)
+	if d.Err != nil {
+		t.Errorf("after one started: %v", d.Err)
+	}
+	must(t, s, backTo(run[0], jobs.Queued)) // what is accepted may always come back
+	e := newJob()
+	commit(t, s, e)
+	if !errors.Is(e.Err, jobs.ErrQueueFull) || s.Head().Seq != 5 {
+		t.Errorf("a full queue: %v, head %v", e.Err, s.Head())
+	}
+}
+
+func checkPause(t T, h Harness) {
+	s := h.Open()
+	must(t, s, newJob())
+	paused := jobs.QueueSettings{Paused: &jobs.Pause{At: epochStart, By: "ops", Reason: "provider down"}, Concurrency: 5, Rate: jobs.Rate{N: 3, Per: jobs.Duration(time.Minute)}}
+	settings(t, s, paused, jobs.QueuePaused)
+	s = h.Crash()
+	expectClaim(t, s, 9, "")
+	queues, _, err := s.Queues(t.Context(), "default")
+	if err != nil || len(queues) != 1 || queues[0].Settings.Paused == nil || queues[0].Settings.Paused.Reason != "provider down" || queues[0].Settings.Rate != paused.Rate {
+		t.Fatalf("Queues: %+v, %v", queues, err)
+	}
+	settings(t, s, jobs.QueueSettings{}, jobs.QueueResumed)
+	if got := claim(t, s, []string{"k"}, "l"); len(got) != 1 {
+		t.Errorf("after resuming: %d jobs", len(got))
+	}
+	events := readAll(t, s, 1)
+	if len(events) != 3 || events[0].Type != jobs.QueuePaused || events[0].Queue != "q" || events[0].Job != (jobs.ID{}) || events[1].Type != jobs.QueueResumed {
+		t.Errorf("events %+v", events)
+	}
+}
+
+func checkAfter(t T, h Harness) {
+	s := h.Open()
+	a, b := newJob(), newJob()
+	must(t, s, a, b)
+	waiting := func(parents ...*jobs.Change) *jobs.Change {
+		return newJob(func(c *jobs.Change) {
+			c.Job.State, c.Event.Type = jobs.Waiting, jobs.JobWaiting
+			for _, p := range parents {
+				c.After = append(c.After, p.Job.ID)
+			}
+		})
+	}
+	both, one := waiting(a, b), waiting(a)
+	must(t, s, both, one)
+	due := func() (list []jobs.ID) {
+		for _, j := range dueJobs(t, s, epochStart, 10).Jobs {
+			list = append(list, j.ID)
+			if want := j.ID == both.Job.ID && b.Job.State == jobs.Failed; j.DependencyFailed != want {
+				t.Errorf("job %s: a parent failed: %v", j.ID, j.DependencyFailed)
+			}
+		}
+		return list
+	}
+	if d := due(); len(d) != 0 {
+		t.Errorf("due before anything ended: %v", d)
+	}
+	run := claim(t, s, []string{"k"}, "l1", "l2")
+	batch := &jobs.Batch{Now: epochStart, Changes: []*jobs.Change{finish(run[0], `1`)}}
+	if err := s.Commit(t.Context(), batch); err != nil || !batch.Woken {
+		t.Fatalf("the end of a job that others wait for: woken %v, %v", batch.Woken, err)
+	}
+	s = h.Crash()
+	if d := due(); !slices.Equal(d, []jobs.ID{one.Job.ID}) {
+		t.Errorf("due after the first end: %v", d)
+	}
+	end := finish(run[1], `1`)
+	end.Job.State, b.Job.State = jobs.Failed, jobs.Failed
+	must(t, s, end)
+	if d := due(); len(d) != 2 {
+		t.Errorf("due after the second end: %v", d)
+	}
+	// Who waited for one that did not succeed is remembered.
+	for name, f := range map[string]struct {
+		jobs.Filter
+		want []jobs.ID
+	}{
+		"after one that failed":    {jobs.Filter{DependsOn: b.Job.ID}, []jobs.ID{both.Job.ID}},
+		"after one that succeeded": {jobs.Filter{DependsOn: a.Job.ID}, nil},
+		"ahead":                    {jobs.Filter{DependencyOf: both.Job.ID}, []jobs.ID{b.Job.ID}},
+		"ahead, of a state":        {jobs.Filter{DependencyOf: both.Job.ID, States: []jobs.State{jobs.Queued}}, nil},
+	} {
+		page, err := s.List(t.Context(), f.Filter)
+		var got []jobs.ID
+		for _, j := range page.Jobs {
+			got = append(got, j.ID)
+		}
+		if err != nil || !slices.Equal(got, f.want) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	// Waiting for what has ended: it is due at once.
+	late, lost := waiting(a), waiting(b)
+	must(t, s, late, lost)
+	if !late.Job.WakeAt.Equal(epochStart) || !lost.Job.WakeAt.Equal(epochStart) || !get(t, s, lost.Job.ID).DependencyFailed || get(t, s, late.Job.ID).DependencyFailed {
+		t.Errorf("waiting for what has ended: %+v, %+v", late.Job, lost.Job)
+	}
+	unknown := waiting(newJob())
+	commit(t, s, unknown)
+	if _, ok := errors.AsType[*jobs.UnknownDependency](unknown.Err); !ok {
+		t.Errorf("waiting for an unknown job: %v", unknown.Err)
+	}
+}
+
+func checkRetention(t T, h Harness) {
+	s := h.Open()
+	var ended []jobs.ID
+	for i := range 5 {
+		c := newJob(func(c *jobs.Change) {
+			c.Job.Tags, c.Job.Input = []string{"t"}, jobs.Value(`"`+strings.Repeat("x", 5000)+`"`)
+			c.Key = &jobs.Key{Scope: "s", Key: fmt.Sprint(i), Fingerprint: []byte("f"), Until: epochStart}
+		})
+		must(t, s, c)
+		ended = append(ended, c.Job.ID)
+	}
+	must(t, s, newJob(func(c *jobs.Change) { c.Job.Kind = "stays" }))
+	for i, j := range claim(t, s, []string{"k"}, leases("l", 5)...) {
+		c := finish(j, `1`)
+		c.Fields |= jobs.FieldRetained
+		c.Job.RetainedUntil = epochStart.Add(time.Duration(i) * time.Hour)
+		must(t, s, c)
+	}
+	trim := func(limit, want int) {
+		t.Helper()
+		if n, err := s.Trim(t.Context(), jobs.Trim{Retained: epochStart.Add(150 * time.Minute), Limit: limit}); err != nil || n != want {
+			t.Errorf("Trim: %d jobs, %v, want %d", n, err, want)
+		}
+	}
+	trim(2, 2)
+	trim(10, 1)
+	trim(10, 0)
+	s = h.Crash()
+	for i, id := range ended {
+		if _, _, err := s.Job(t.Context(), "default", id); (i < 3) != errors.Is(err, jobs.ErrGone) {
+			t.Errorf("job %d: %v", i, err)
+		}
+		if _, _, err := s.Job(t.Context(), "other", id); !errors.Is(err, jobs.ErrNotFound) {
+			t.Errorf("job %d, asked by another tenant: %v", i, err)
+		}
+	}
+	page, err := s.List(t.Context(), jobs.Filter{Tag: "t"})
+	if err != nil || len(page.Jobs) != 2 {
+		t.Errorf("%d jobs are left, %v", len(page.Jobs), err)
+	}
+	queues, _, _ := s.Queues(t.Context(), "default")
+	if queues[0].Counts[jobs.Succeeded] != 2 || queues[0].Counts[jobs.Queued] != 1 {
+		t.Errorf("counters %+v", queues[0].Counts)
+	}
+}
+
+// The number of a start rises with each, and what it has written is counted anew.
+func checkStart(t T, h Harness) {
+	s := h.Open()
+	must(t, s, newJob())
+	for start := 1; start <= 3; start++ {
+		j := claim(t, s, []string{"k"}, fmt.Sprint("l", start))[0]
+		if j.Start != start || j.Output != 0 {
+			t.Errorf("start %d begins as number %d with %d bytes of output", start, j.Start, j.Output)
+		}
+		wrote := &jobs.Change{Job: j, If: jobs.Condition{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldOutput, Event: jobs.Event{Type: jobs.JobOutput, Data: jobs.Value(`{}`)}}
+		wrote.Job.Output = int64(start) << 33
+		must(t, s, wrote)
+		s = h.Crash()
+		if now := get(t, s, j.ID); now.Output != int64(start)<<33 || now.Start != start {
+			t.Errorf("stored are %d bytes of start %d", now.Output, now.Start)
+		}
+		again := backTo(j, jobs.Queued)
+		again.Job.Attempt--
+		again.Fields |= jobs.FieldAttempt
+		must(t, s, again)
+	}
+	if j := get(t, s, claim(t, s, []string{"k"}, "last")[0].ID); j.Attempt != 1 || j.Start != 4 {
+		t.Errorf("attempt %d, start %d", j.Attempt, j.Start)
+	}
+}
+
+// A claim that shares passes over what would be too much for a tenant or a key, and gives
+// the others their best by priority.
+func checkShare(t T, h Harness) {
+	s := h.Open()
+	of := func(name, tenant, key string, priority int) *jobs.Change {
+		return named(name, func(j *jobs.Job) { j.Tenant, j.Key, j.Priority = tenant, key, priority })
+	}
+	for i := range 8 {
+		must(t, s, of(fmt.Sprint("a", i), "a", "", 5))
+	}
+	must(t, s, of("b0", "b", "", 0), of("b1", "b", "", 1), of("c0", "c", "", -1))
+	take := func(share *jobs.Share, n int, want string, limited bool) {
+		t.Helper()
+		cl := &jobs.Claim{Kinds: []string{"k"}, Leases: leases(want, n), Share: share}
+		if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{cl}}); err != nil || inputsOf(cl.Jobs) != want || cl.Limited != limited {
+			t.Errorf("claimed %q, limited %t, want %q, %t; %v", inputsOf(cl.Jobs), cl.Limited, want, limited, err)
+		}
+	}
+	share := &jobs.Share{Free: 8, Several: true}
+	take(share, 8, "a0 a1 a2 a3 b1 b0 c0", true) // a fifth of a would leave fewer than it holds
+	if share.Free != 1 {
+		t.Errorf("%d slots are free, want 1", share.Free)
+	}
+	take(&jobs.Share{Free: 2}, 2, "a4 a5", false) // one tenant only
+	s = h.Crash()
+	take(&jobs.Share{Several: true}, 1, "", true)
+	take(&jobs.Share{Free: 2, Several: true}, 2, "a6", true)
+	take(&jobs.Share{Free: 1, Several: true}, 1, "a7", false) // who holds none gets the last one
+
+	noisy := func(i int) *jobs.Change { return of(fmt.Sprint("n", i), "default", "noisy", 5) }
+	for i := range 5 {
+		must(t, s, noisy(i))
+	}
+	must(t, s, of("quiet", "default", "quiet", 0), of("none", "default", "", 0))
+	take(&jobs.Share{Free: 4}, 4, "n0 quiet none", true)
+	take(&jobs.Share{Free: 4}, 4, "n1 n2", true)
+}
