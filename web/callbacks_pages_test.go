@@ -70,6 +70,8 @@ func TestCallbacksPage(t *testing.T) {
 	again := w.delivery(job, "retrying")
 	w.do("GET", "/callbacks?state=retrying", "").want(200).shows(append(secret, "The receiver answered 503", again, "!"+sent, "1/7", `data-rel="in"`, "/jobs/"+again+"/cancel", `data-view="callbacks:state=retrying"`)...)
 	w.do("GET", "/callbacks?state=failed", "").want(200).shows("No such delivery", "Show all deliveries")
+	// A receiver that refuses has no failed delivery yet, but one that is retried.
+	w.do("GET", "/callbacks", "").want(200).shows(`<td class="num late" data-head="retrying">1</td>`)
 	w.post("/jobs/"+again+"/cancel", nil).want(303)
 
 	status = http.StatusGone

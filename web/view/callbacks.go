@@ -49,8 +49,12 @@ type Hosts struct {
 type Host struct {
 	Name         string
 	Recent, Hour Ended // in the last five minutes, and in the last hour
-	Waiting      int   // for an attempt, or under way
+	Pending      int   // deliveries before the end of their first attempt
+	Retrying     int   // deliveries whose last attempt failed
 }
+
+// Total is the number of deliveries of the host in the last hour.
+func (h Host) Total() int { return h.Pending + h.Retrying + h.Hour.Done + h.Hour.Failed }
 
 // Ended counts deliveries.
 type Ended struct{ Done, Failed int }

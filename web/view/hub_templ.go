@@ -297,7 +297,7 @@ func hubConnections(m HubModel) templ.Component {
 			templ_7745c5c3_Var9 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<section id=\"hub-connections\" data-hold=\"true\"><h2>Connections ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<section id=\"hub-connections\" data-hold=\"true\" tabindex=\"0\" aria-label=\"Connections\"><h2>Connections ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -113,7 +113,7 @@ func LoginPage(s Shell, l Login) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = document(s, "Log in", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = document(s.withoutNavigation(), "Log in", "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -32,8 +32,11 @@ type Shell struct {
 	Admin    bool // the user may see the hub from inside
 	Steady   bool // the page holds forms: without script it is not loaded anew
 
-	keys []key // of this page
+	keys  []key // of this page
+	alone bool  // the page has no navigation: nobody is logged in
 }
+
+func (s Shell) withoutNavigation() Shell { s.alone = true; return s }
 
 func (s Shell) steady() Shell { s.Steady = true; return s }
 

@@ -20,6 +20,9 @@ var links = []link{
 
 // links are the pages that the user may see.
 func (s Shell) links() []link {
+	if s.alone {
+		return nil
+	}
 	if s.Admin {
 		return links
 	}

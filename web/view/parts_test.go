@@ -117,6 +117,31 @@ func TestOutputOfStarts(t *testing.T) {
 	}
 }
 
+// An attempt that was started again without being counted has the number of its start.
+func TestAttemptsOfStarts(t *testing.T) {
+	started := func(seq uint64, attempt, start int) *jobs.Event {
+		return event(seq, jobs.JobStarted, noon, fmt.Sprintf(`{"state":"running","attempt":%d,"start":%d}`, attempt, start))
+	}
+	m := JobModel{At: noon, Way: wayOf(false, started(1, 1, 1), event(2, jobs.JobQueued, noon, `{"state":"queued"}`), started(3, 1, 2), event(4, jobs.JobRetrying, noon, `{"state":"retrying"}`), started(5, 2, 3))}
+	var got []string
+	for _, a := range attempts(m.steps()) {
+		got = append(got, attemptName(a))
+	}
+	if want := "1|1, start 2|2, start 3"; strings.Join(got, "|") != want {
+		t.Errorf("got %q, want %q", strings.Join(got, "|"), want)
+	}
+}
+
+// A value that may scroll takes the focus, however short it is: else keys could not scroll
+// it, and whether that is so would depend on its length.
+func TestValuesTakeTheFocus(t *testing.T) {
+	for _, v := range []string{"1", `"` + strings.Repeat("a", 4000) + `"`} {
+		if html := render(t, raw("result-json", "Result as JSON", jobs.Value(v), "")); !strings.Contains(html, `<pre id="result-json" tabindex="0" role="region" aria-label="Result as JSON">`) {
+			t.Errorf("%.40s: %.200s", v, html)
+		}
+	}
+}
+
 // However much a job writes, a bounded number of lines is kept, and each has the number
 // and the key that it had before.
 func TestWayForgetsOldLines(t *testing.T) {

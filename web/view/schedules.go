@@ -133,12 +133,12 @@ func (s Schedule) last() (j jobs.Job, ok bool) {
 // overlap says what happens when a tick comes while the run before still goes on.
 func (s Schedule) overlap() string {
 	switch {
-	case s.Overlap == "skip" || s.Overlap == "replace":
+	case s.Overlap != "" && s.Overlap != "allow":
 		return s.Overlap
-	case s.Overlap == "queue" || s.OrderingKey != "":
-		return "one at a time"
+	case s.OrderingKey != "":
+		return "by ordering key"
 	}
-	return "allowed"
+	return "allow"
 }
 
 // zone is its time zone, where that is worth a word.
