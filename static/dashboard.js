@@ -237,7 +237,7 @@ document.addEventListener("submit", async (e) => {
   const form = e.target;
   if (form.matches("[data-ask]")) {
     e.preventDefault();
-    (await import("./ask.js")).ask(form, e.submitter, parse);
+    (await import("./confirm.js")).confirm(form, e.submitter, parse);
   } else if (form.method === "post" && chip.dataset.state !== "live" && !("sure" in form.dataset)) {
     e.preventDefault();
     try {

@@ -1,6 +1,6 @@
 // The page of a job: lines of output are added at the end of the log, which stays at its
 // end while the viewer is there.
-import { bind } from "./keys.js";
+import { bind } from "./shortcuts.js";
 
 const BLOCK = 100;  // lines that are laid out together
 const MOST = 1000;  // lines kept on the page

@@ -88,8 +88,8 @@ func TestPageBatch(t *testing.T) {
 	cell(2, "south succeeded 200")
 	cell(1, "north running")
 	p.press("c")
-	p.shows("#ask[open]", "Cancel this fan-out?")
-	p.click("#ask .strong")
+	p.shows("#confirm[open]", "Cancel this fan-out?")
+	p.click("#confirm .strong")
 	p.arrives(`document.getElementById("batch-1")?.title === "north cancelled"`)
 	p.shows("#batch-head", "Retry 1 target")
 	for _, c := range p.heard() {

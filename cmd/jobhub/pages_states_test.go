@@ -166,10 +166,10 @@ func TestPagesInEveryState(t *testing.T) {
 		visit{"selected", "/jobs", pick, "#picked", "1 of "},
 		visit{"menu", "/jobs", `document.querySelector(".tools .menu").open = true`, ".tools .menu", "Export all as CSV"},
 		visit{"done", "/jobs?did=cancel&done=1&skipped=2&bulk=" + full.ids["running"], "", ".notice", "cancelled"},
-		visit{"question", "/jobs", pick + `, document.querySelector('[value="cancel selected"]').click()`, "#ask[open]", "Cancel 1 job?"},
+		visit{"question", "/jobs", pick + `, document.querySelector('[value="cancel selected"]').click()`, "#confirm[open]", "Cancel 1 job?"},
 		visit{"view", "/jobs?queue=reports", `document.getElementById("save-view").click()`, "#view[open]", "Save this view"})
 	look("job", full.hub, nil,
-		visit{"question", full.in("/jobs/{running}"), `document.querySelector('#job-head form[action$="/cancel"] button').click()`, "#ask[open]", "Cancel this job?"},
+		visit{"question", full.in("/jobs/{running}"), `document.querySelector('#job-head form[action$="/cancel"] button').click()`, "#confirm[open]", "Cancel this job?"},
 		visit{"cancelled", full.in("/jobs/{cancelled}"), "", "#job-head", "cancelled"},
 		visit{"retrying", full.in("/jobs/{retrying}"), "", "#job-head", "retrying"},
 		visit{"waiting", full.in("/jobs/{waiting}"), "", "#job-head", "waiting"},

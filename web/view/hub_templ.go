@@ -97,9 +97,9 @@ func HubPage(s Shell, m HubModel) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var3 templ.SafeURL
-			templ_7745c5c3_Var3, templ_7745c5c3_Err = templ.JoinURLErrs(s.asset(ctx, "tap.js"))
+			templ_7745c5c3_Var3, templ_7745c5c3_Err = templ.JoinURLErrs(s.asset(ctx, "messages.js"))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/hub.templ`, Line: 56, Col: 57}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/hub.templ`, Line: 56, Col: 62}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var3))
 			if templ_7745c5c3_Err != nil {
@@ -137,7 +137,7 @@ func HubPage(s Shell, m HubModel) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "</div><div><section id=\"tap\"><h2>Tap <small id=\"tap-note\">every message as it is sent</small> <span class=\"key\"><label class=\"unseen\" for=\"tap-filter\">Show only messages with this text</label> <input id=\"tap-filter\" type=\"search\" placeholder=\"filter\" autocomplete=\"off\" spellcheck=\"false\" hidden> <button class=\"quiet\" type=\"button\" id=\"tap-pause\" aria-pressed=\"false\" hidden>Pause</button> <button class=\"quiet\" type=\"button\" id=\"tap-clear\" hidden>Clear</button></span></h2><noscript><p class=\"none\">The tap needs a script. Without: <code>jobhub watch --all</code></p></noscript><ol id=\"tap-lines\" class=\"log tap\" tabindex=\"0\" aria-label=\"Messages, newest first\"></ol></section></div></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "</div><div><section id=\"messages\"><h2>Tap <small id=\"messages-note\">every message as it is sent</small> <span class=\"key\"><label class=\"unseen\" for=\"messages-filter\">Show only messages with this text</label> <input id=\"messages-filter\" type=\"search\" placeholder=\"filter\" autocomplete=\"off\" spellcheck=\"false\" hidden> <button class=\"quiet\" type=\"button\" id=\"messages-pause\" aria-pressed=\"false\" hidden>Pause</button> <button class=\"quiet\" type=\"button\" id=\"messages-clear\" hidden>Clear</button></span></h2><noscript><p class=\"none\">The tap needs a script. Without: <code>jobhub watch --all</code></p></noscript><ol id=\"messages-lines\" class=\"log messages\" tabindex=\"0\" aria-label=\"Messages, newest first\"></ol></section></div></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

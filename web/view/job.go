@@ -10,6 +10,42 @@ import (
 	"jobhub/jobs"
 )
 
+// JobModel is one job and all that is known of its way.
+type JobModel struct {
+	Job      jobs.Job
+	Way      Way
+	Watchers int    // subscribers and pages that follow it
+	Held     string // what keeps it from starting; empty if nothing but its turn
+
+	Upto   int    // number of the last line of output on the page; 0 for the end of it
+	Worker string // the outside worker that runs it; empty if that is not known
+
+	Children     []jobs.Job // whose parent it is, newest first: deliveries of its callbacks
+	MoreChildren bool       // there are older ones
+
+	At     time.Time
+	Origin string
+}
+
+// JobFragments lists the live parts of a job's page. Each line of output is one, so that
+// a line is sent once.
+func JobFragments(m JobModel) []Fragment {
+	lines := m.recent()
+	all := []Fragment{
+		{"job-head", jobHead(m)},
+		{"job-progress", jobProgress(m)},
+		{"job-targets", jobTargets(m)},
+		{"job-timeline", jobTimeline(m)},
+		{"job-output", jobOutput(m, len(lines))},
+		{"job-data", jobData(m)},
+		{"job-children", jobChildren(m)},
+	}
+	for _, l := range lines {
+		all = append(all, Fragment{"job-line-" + l.Key, jobLine(l)})
+	}
+	return all
+}
+
 // next names what a job that waits for a time waits for.
 func (m JobModel) next() string {
 	if m.Job.State == jobs.Retrying {
