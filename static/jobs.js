@@ -54,7 +54,7 @@ function show() {
   waiting.clear();
   rows.prepend(...fresh);
   for (const row of [...rows.children].slice(MOST)) if (!row.querySelector(":checked")) row.remove();
-  $("showing").textContent = `${rows.children.length} jobs, the newest first`;
+  $("showing").textContent = `${rows.children.length} jobs, newest first`;
   tools.tick();
   settled();
 }

@@ -135,7 +135,7 @@ func (s *Server) directForm(d jobs.Directive) http.HandlerFunc {
 		err := readForm(w, r, maxForm)
 		if err == nil && r.PostForm.Get("ask") != "" {
 			s.page(w, r, http.StatusOK, view.ConfirmPage(s.shell(r, s.Hub.Position()), view.Confirm{Title: "Terminate this worker?", Button: "Terminate the worker",
-				Text: "It gives its jobs back, which run elsewhere, and ends. To let it finish them, quiet it.", Action: "/workers/" + id + "/terminate", Back: "/workers"}))
+				Text: "It releases its jobs, so that other workers run them, and exits. To let it finish them, use Quiet.", Action: "/workers/" + id + "/terminate", Back: "/workers"}))
 			return
 		}
 		if err == nil {

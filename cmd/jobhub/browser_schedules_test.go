@@ -31,7 +31,7 @@ func TestPageSchedulesKeyboard(t *testing.T) {
 	p.press("every-minute", "\t")
 	p.evaluate(`void document.getElementById("new-cron").select()`)
 	p.press("* * * * *", "\t", "Europe/Berlin", "\t", "\t", "\t", "\t", `{"method":"GET","url":"`+upstream.URL+`/"}`, "\t", "\t", "\t")
-	p.is(`document.activeElement.textContent`, "Make the schedule")
+	p.is(`document.activeElement.textContent`, "Create schedule")
 	p.press("\r")
 	p.arrives(`location.pathname === "/schedules/every-minute" && ` + live)
 	p.shows("#schedule-head", "every minute")
@@ -150,6 +150,6 @@ func TestSchedulesAndCallbacksInEveryState(t *testing.T) {
 		visit{"question", "/schedules/nightly", `document.querySelector("#schedule-control [data-ask] button").click()`, "#confirm[open]", "Delete the schedule nightly?"},
 		visit{"refused", "/schedules/nightly", `document.querySelector("#change-cron").value = "soon", document.querySelector("#change form").requestSubmit()`, "#change:has([aria-invalid])", ""},
 		visit{"callbacks", "/callbacks", "", "#callbacks-rows", "410"},
-		visit{"none like that", "/callbacks?state=cancelled", "", "#callbacks-rows", "No such delivery"},
+		visit{"none like that", "/callbacks?state=cancelled", "", "#callbacks-rows", "No delivery matches"},
 		visit{"delivery", "/jobs/" + child, "", "#job-head", "webhook"})
 }

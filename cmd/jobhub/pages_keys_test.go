@@ -105,7 +105,7 @@ func TestPagesByKeys(t *testing.T) {
 	p.arrives(`location.pathname === "/workers" && ` + live)
 	p.tabTo(`form[action$="/quiet"] button`)
 	s.worker.signal(syscall.SIGTERM)
-	p.shows("#workers-list", "No outside worker")
+	p.shows("#workers-list", "No external worker")
 	p.is(`document.activeElement.id`, "workers-list")
 	p.focused()
 	p.tabTo("[data-copy]")

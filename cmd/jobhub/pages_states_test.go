@@ -158,7 +158,7 @@ func TestPagesInEveryState(t *testing.T) {
 	look("read-only", locked.hub, guest, seen...)
 	look("login", locked.hub, nil, visit{"login", "/login", "", "main", "API key"},
 		visit{"refused", "/login", `document.getElementById("key").value = "jh_wrong", document.querySelector(".login button").click()`, "#key-error", "key"})
-	look("keys", full.hub, nil, visit{"keys", "/jobs", `document.getElementById("shortcuts").showModal()`, "#shortcuts[open]", "This list"})
+	look("keys", full.hub, nil, visit{"keys", "/jobs", `document.getElementById("shortcuts").showModal()`, "#shortcuts[open]", "Show this list"})
 	pick := `document.querySelector("#rows-body input").click()`
 	look("jobs", full.hub, nil,
 		visit{"filtered empty", "/jobs?q=nothing", "", "#none", "No job matches"},

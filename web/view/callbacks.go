@@ -97,7 +97,7 @@ var deliveryViews = []struct {
 	States []jobs.State
 }{
 	{"All", nil},
-	{"Under way", []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Running, jobs.Waiting}},
+	{"In progress", []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Running, jobs.Waiting}},
 	{"Retrying", []jobs.State{jobs.Retrying}},
 	{"Delivered", []jobs.State{jobs.Succeeded}},
 	{"Failed", []jobs.State{jobs.Failed}},
@@ -199,12 +199,12 @@ func (d delivery) outcome() string {
 // events are those that a callback names, or what stands for none.
 func (c Callback) events() string {
 	if len(c.Events) == 0 {
-		return "every end"
+		return "all final states"
 	}
 	return strings.Join(c.Events, ", ")
 }
 
-var callbacksKeys = []key{{"j", "next delivery"}, {"k", "previous delivery"}, {"Enter", "open it"}, {"r", "send it once more"}, {"c", "cancel it"}}
+var callbacksKeys = []key{{"j", "next delivery"}, {"k", "previous delivery"}, {"Enter", "open it"}, {"r", "redeliver it"}, {"c", "cancel it"}}
 
 func callbackCommand(origin string) string {
 	return "curl -i " + origin + "/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n" +

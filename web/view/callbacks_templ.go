@@ -147,7 +147,7 @@ func callbacksList(m CallbacksModel) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if len(m.Callbacks) > 0 {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<h2>Who is told <small>callbacks of queues; those of single jobs only where they are disabled</small></h2>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<h2>Configured callbacks <small>of queues, and disabled ones of single jobs</small></h2>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -166,15 +166,15 @@ func callbacksList(m CallbacksModel) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var5 string
-				templ_7745c5c3_Var5, templ_7745c5c3_Err = templ.JoinStringErrs(plural(int64(len(folded)), "callback", "callbacks"))
+				templ_7745c5c3_Var5, templ_7745c5c3_Err = templ.JoinStringErrs(plural(int64(len(folded)), "active callback", "active callbacks"))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/callbacks.templ`, Line: 29, Col: 67}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/callbacks.templ`, Line: 29, Col: 81}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var5))
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, " in order</summary>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "</summary>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -218,7 +218,7 @@ func callbackTable(list []Callback) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		if len(list) > 0 {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "<table class=\"callbacks\"><thead><tr><th scope=\"col\">target</th><th scope=\"col\">of</th><th scope=\"col\">tells</th><th scope=\"col\">state</th><th scope=\"col\"><span class=\"unseen\">Actions</span></th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "<table class=\"callbacks\"><thead><tr><th scope=\"col\">target</th><th scope=\"col\">queue or job</th><th scope=\"col\">events</th><th scope=\"col\">state</th><th scope=\"col\"><span class=\"unseen\">Actions</span></th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -241,7 +241,7 @@ func callbackTable(list []Callback) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if c.Signed {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 19, "<small class=\"faint\">own secret</small>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 19, "<small class=\"faint\">own signing secret</small>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -351,9 +351,9 @@ func callbackTable(list []Callback) templ.Component {
 						}
 					}
 					var templ_7745c5c3_Var14 string
-					templ_7745c5c3_Var14, templ_7745c5c3_Err = templ.JoinStringErrs(". Nothing is sent until it is enabled, or a delivery is sent once more and accepted.")
+					templ_7745c5c3_Var14, templ_7745c5c3_Err = templ.JoinStringErrs(". Nothing is sent until you enable it, or a redelivery succeeds.")
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/callbacks.templ`, Line: 75, Col: 97}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/callbacks.templ`, Line: 75, Col: 77}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var14))
 					if templ_7745c5c3_Err != nil {
@@ -364,7 +364,7 @@ func callbackTable(list []Callback) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				} else {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 31, "<span class=\"st succeeded\">on</span>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 31, "<span class=\"st succeeded\">active</span>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -921,7 +921,7 @@ func callbacksRows(m CallbacksModel) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if m.number(nil) > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 83, "<h2>No such delivery</h2><p>There are deliveries, but none like this now.</p><p><a class=\"button\" href=\"")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 83, "<h2>No delivery matches</h2><p>There are no deliveries in this state now.</p><p><a class=\"button\" href=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -939,7 +939,7 @@ func callbacksRows(m CallbacksModel) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 85, "<h2>No callback yet</h2><p>A job can say who is to be told of it: each event becomes a signed webhook, which is a job itself, is tried again for a day and can be sent once more from here. A queue can have callbacks for all of its jobs, in the configuration.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 85, "<h2>No callback yet</h2><p>A job can name URLs that get its events. Each event is sent as a signed webhook. A delivery is a job of its own: it is retried for a day, and you can redeliver it here. In the configuration, a queue can have callbacks for all its jobs.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -968,7 +968,7 @@ func callbacksRows(m CallbacksModel) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if m.Cursor != "" || m.Next != "" {
-				templ_7745c5c3_Err = pager(plural(int64(len(m.Deliveries)), "delivery", "deliveries")+" of "+count(m.number(m.States))+", the newest first", newest(m.Cursor, deliveriesPath(m.States, "")), older(m.Next, deliveriesPath(m.States, m.Next))).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = pager(plural(int64(len(m.Deliveries)), "delivery", "deliveries")+" of "+count(m.number(m.States))+", newest first", newest(m.Cursor, deliveriesPath(m.States, "")), older(m.Next, deliveriesPath(m.States, m.Next))).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1372,7 +1372,7 @@ func sent(d delivery) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 117, "</bdi></dd></div><div><dt>webhook-timestamp</dt><dd class=\"faint\">of each attempt</dd></div><div><dt>webhook-signature</dt><dd class=\"faint\">of each attempt, where there is a secret</dd></div></dl>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 117, "</bdi></dd></div><div><dt>webhook-timestamp</dt><dd class=\"faint\">new for each attempt</dd></div><div><dt>webhook-signature</dt><dd class=\"faint\">new for each attempt, if there is a secret</dd></div></dl>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -74,7 +74,7 @@ func childText(j jobs.Job) string {
 var jobFields = []formField{
 	{Name: "priority", Label: "Priority", Hint: "from -100 to 100, higher first", Example: "0"},
 	{Name: "queue", Label: "Queue", Hint: "1 to 64 of a-z 0-9 . _ -", Example: "default"},
-	{Name: "delay", Label: "Put off", Hint: "from now, like 30s, 15m or 2h; as it is if empty", Example: "15m"},
+	{Name: "delay", Label: "Delay", Hint: "from now, like 30s, 15m or 2h; empty for no change", Example: "15m"},
 }
 
 func coord(f float64) string { return strconv.FormatFloat(math.Round(f*10)/10, 'f', -1, 64) }
@@ -115,7 +115,7 @@ func resultTitle(j jobs.Job) string {
 	return "Result"
 }
 
-var jobKeys = []key{{"r", "retry it"}, {"e", "retry it with another input"}, {"c", "cancel it"}, {"f", "follow the output, or not"}, {"[", "previous job of the table"}, {"]", "next job of the table"}}
+var jobKeys = []key{{"r", "retry it"}, {"e", "edit and retry it"}, {"c", "cancel it"}, {"f", "follow the output, on or off"}, {"[", "previous job of the table"}, {"]", "next job of the table"}}
 
 // trace is the id of the trace that the job belongs to (W3C Trace Context); empty if none.
 func (m JobModel) trace() string {

@@ -48,12 +48,12 @@ func MissingPage(s Shell, id string, gone bool) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if gone {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<p class=\"mono soft\">410</p><h1>This job is no longer kept</h1><p class=\"lead\">It ended, and its time of retention is over. What was known of it is gone for good; jobs that it led to are jobs of their own.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<p class=\"mono soft\">410</p><h1>This job is no longer kept</h1><p class=\"lead\">It finished, and its retention time is over or it was deleted. Its data is gone. Its child jobs have retention times of their own.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<p class=\"mono soft\">404</p><h1>There is no such job here</h1><p class=\"lead\">No job of this id was ever accepted here, or it belongs to others than you are logged in for. An id has 36 characters; one may be missing.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<p class=\"mono soft\">404</p><h1>There is no such job here</h1><p class=\"lead\">There is no job with this id, or it belongs to another tenant. An id has 36 characters; check that it is complete.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

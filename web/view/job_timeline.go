@@ -130,7 +130,7 @@ type attempt struct {
 }
 
 var outcomes = map[jobs.State]string{
-	jobs.Queued: "given back, not counted", jobs.Scheduled: "put off", jobs.Waiting: "waits for other jobs", jobs.Retrying: "failed, to be repeated",
+	jobs.Queued: "released, not counted", jobs.Scheduled: "snoozed", jobs.Waiting: "waits for other jobs", jobs.Retrying: "failed, will be retried",
 	jobs.Succeeded: "succeeded", jobs.Failed: "failed", jobs.Cancelled: "cancelled",
 }
 

@@ -191,8 +191,8 @@ func problemLine(p *jobs.Problem) string {
 }
 
 var reasons = map[jobs.Reason]string{
-	jobs.Exhausted: "attempts used up", jobs.Rejected: "told not to retry", jobs.Expired: "waited too long in the queue",
-	jobs.TimedOut: "ran too long", jobs.WorkerLost: "its workers died", jobs.ByUser: "by a caller", jobs.ByParent: "a job it waited for did not succeed",
+	jobs.Exhausted: "no attempts left", jobs.Rejected: "permanent error", jobs.Expired: "queue timeout",
+	jobs.TimedOut: "timeout", jobs.WorkerLost: "worker lost", jobs.ByUser: "on request", jobs.ByParent: "a job that it depends on did not succeed",
 }
 
 func reasonText(r jobs.Reason) string { return cmp.Or(reasons[r], string(r)) }
@@ -214,7 +214,7 @@ func (o Overview) says() string {
 	case o.empty():
 		return ""
 	case n == 0:
-		return "Nothing needs you."
+		return "Nothing needs attention."
 	default:
 		return plural(int64(n), "thing needs", "things need") + " attention. First: " + o.Attention[0].Text
 	}

@@ -284,10 +284,10 @@ func TestPreviews(t *testing.T) {
 func TestBulkIsToldInWords(t *testing.T) {
 	input := jobs.Value(`{"action":"cancel","filter":{"state":["queued","running"],"queue":"mail","q":"x<y"}}`)
 	for want, j := range map[string]jobs.Job{
-		"Cancelling all jobs that match, queued or running, in queue mail, with “x<y” | waits for its turn": {State: jobs.Queued},
-		"Cancelling 12 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 2 skipped: by then in a state that is not for this": {State: jobs.Running,
+		"Cancelling all matching jobs, queued or running, in queue mail, with “x<y” | queued": {State: jobs.Queued},
+		"Cancelling 12 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 2 skipped, because their state had changed": {State: jobs.Running,
 			Progress: &jobs.Progress{Message: "12 of 3214", Data: jobs.Value(`{"done":12,"total":3214}`)}, Checkpoint: jobs.Value(`{"count":12,"done":10,"skipped":2,"next":9}`)},
-		"Cancelled 3,210 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 4 skipped: by then in a state that is not for this": {State: jobs.Succeeded,
+		"Cancelled 3,210 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 4 skipped, because their state had changed": {State: jobs.Succeeded,
 			Progress: &jobs.Progress{Message: "3214 of 3214", Data: jobs.Value(`{"done":3214,"total":3214}`)}, Result: jobs.Value(`{"count":3214,"done":3210,"skipped":4}`)},
 		"Stopped after 12 of 3,214 jobs, of which 12 cancelled, queued or running, in queue mail, with “x<y” | ": {State: jobs.Cancelled,
 			Progress: &jobs.Progress{Message: "12 of 3214", Data: jobs.Value(`{"done":12,"total":3214}`)}, Checkpoint: jobs.Value(`{"count":12,"done":12}`)},
@@ -341,7 +341,7 @@ func TestLargePayloadsBeginOnly(t *testing.T) {
 	m := sampleFailed()
 	m.Job.Input = jobs.Value(large.String() + `0]}`)
 	page := render(t, JobPage(shell(), m))
-	for _, want := range []string{"12345678901234567890", `/input" download`, "The beginning only."} {
+	for _, want := range []string{"12345678901234567890", `/input" download`, "This is only the beginning."} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
 		}

@@ -111,7 +111,7 @@ func TestGoldenOfSchedulesAndCallbacks(t *testing.T) {
 func TestReadOnlySchedules(t *testing.T) {
 	pages := workPages(t)
 	for _, name := range []string{"schedules-viewer", "schedule-paused"} {
-		for _, text := range []string{"<fieldset disabled", "It needs a key with the role operator", "read-only"} {
+		for _, text := range []string{"<fieldset disabled", "This needs a key with the role operator", "read-only"} {
 			if !strings.Contains(pages[name], text) {
 				t.Errorf("%s does not hold %q", name, text)
 			}
