@@ -54,7 +54,7 @@ func TestCallbacksPage(t *testing.T) {
 	w.await(job, "succeeded")
 	sent := w.delivery(job, "succeeded")
 	w.do("GET", "/callbacks", "").want(200).shows(append(secret, "job.succeeded", host+"/hook", "delivered", "answered 200", "/jobs/"+job, "/jobs/"+sent+"/retry", `data-press="r"`)...)
-	w.do("GET", "/jobs/"+sent, "").want(200).shows(append(secret, "Sent", "POST "+`<bdi>`+host+"/hook", "webhook-id", "msg_"+sent, "order", "Came back", "!/edit\"")...)
+	w.do("GET", "/jobs/"+sent, "").want(200).shows(append(secret, "Request", "POST "+`<bdi>`+host+"/hook", "webhook-id", "msg_"+sent, "order", "Response", "!/edit\"")...)
 	w.do("GET", "/jobs/"+job, "").want(200).shows(append(secret, "callback to "+host+"/hook")...)
 	w.do("GET", "/jobs", "").want(200).shows(secret...)
 	w.do("GET", "/jobs/"+sent+"/edit", "").want(409).shows(secret...)

@@ -18,7 +18,7 @@ type JobModel struct {
 	Held     string // what keeps it from starting; empty if nothing but its turn
 
 	Upto   int    // number of the last line of output on the page; 0 for the end of it
-	Worker string // the outside worker that runs it; empty if that is not known
+	Worker string // the external worker that runs it; empty if that is not known
 
 	Children     []jobs.Job // whose parent it is, newest first: deliveries of its callbacks
 	MoreChildren bool       // there are older ones
@@ -110,7 +110,7 @@ func answerBody(r *jobs.Response) jobs.Value {
 // resultTitle names what a job has come to.
 func resultTitle(j jobs.Job) string {
 	if j.Kind == jobs.KindWebhook {
-		return "Came back"
+		return "Response"
 	}
 	return "Result"
 }

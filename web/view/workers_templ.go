@@ -16,7 +16,7 @@ import (
 	"jobhub/jobs"
 )
 
-// Worker is one outside worker.
+// Worker is one external worker.
 type Worker struct{ jobs.WorkerInfo }
 
 // Busy is the number of its leases.
