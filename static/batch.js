@@ -1,6 +1,6 @@
 // The pages of batches: keys that move along the rows of the list, or over the grid of one
 // batch, which is one stop of the Tab key.
-import { bind } from "./keys.js";
+import { bind } from "./shortcuts.js";
 
 const cells = document.getElementById("cells"), list = document.getElementById("batches-list");
 const links = () => [...list.querySelectorAll("tbody a")];

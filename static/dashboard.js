@@ -156,10 +156,10 @@ function show(state, text) {
 // Figures that are old are labelled with their time: on the chip, and when it lasts, above all.
 function old(state, text) {
   const at = document.body.dataset.stale ??= clock(heard);
-  if (chip.dataset.state === "live") say(`${LOST}the figures are of ${at}.`);
+  if (chip.dataset.state === "live") say(`${LOST}the figures are from ${at}.`);
   show(state, text(at));
   if (state !== "stale") return;
-  banner.textContent = `Not live: these are the figures of ${at}. Forms are sent all the same.`;
+  banner.textContent = `Not live: the figures are from ${at}. You can still send forms.`;
   banner.hidden = false;
   document.body.style.setProperty("--as-of", `"as of ${at}"`);
   document.body.dataset.old = "";
@@ -189,7 +189,7 @@ hub.addEventListener("status", ({ detail: { state, transport, since, reason } })
 // Another store answers than the one that the page was drawn from: nothing here is of it.
 function anew() {
   if (!document.activeElement.matches("input:not([type=checkbox]), textarea")) return location.reload();
-  old("stale", () => "another store answers: load the page anew");
+  old("stale", () => "the hub has other data now: reload the page");
 }
 
 // Without a WebSocket nobody sends the changed parts of the page, so it is read again and
@@ -237,7 +237,7 @@ document.addEventListener("submit", async (e) => {
   const form = e.target;
   if (form.matches("[data-ask]")) {
     e.preventDefault();
-    (await import("./ask.js")).ask(form, e.submitter, parse);
+    (await import("./confirm.js")).confirm(form, e.submitter, parse);
   } else if (form.method === "post" && chip.dataset.state !== "live" && !("sure" in form.dataset)) {
     e.preventDefault();
     try {

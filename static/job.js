@@ -1,6 +1,6 @@
 // The page of a job: lines of output are added at the end of the log, which stays at its
 // end while the viewer is there.
-import { bind } from "./keys.js";
+import { bind } from "./shortcuts.js";
 
 const BLOCK = 100;  // lines that are laid out together
 const MOST = 1000;  // lines kept on the page
@@ -27,7 +27,7 @@ export function part(next, old) {
   }
   if (gap > 0) {
     next.classList.add("turn");
-    next.dataset.turn = `${gap} lines came too fast to be shown here`;
+    next.dataset.turn = `${gap} lines came too fast to show here`;
   }
   add(log, next);
   last = next;
@@ -83,7 +83,7 @@ function older(n) {
   more.id = "older";
   more.className = "more";
   link.href = `?lines=${n}`;
-  link.textContent = `Older lines, ${n} of them`;
+  link.textContent = n === 1 ? "1 older line" : `${n} older lines`;
   more.append(link);
   return more;
 }

@@ -88,11 +88,11 @@ func TestPackage(t *testing.T) {
 }
 
 // everyPage is what each page of the dashboard loads.
-var everyPage = []string{"theme.js", "vendor/idiomorph.min.js", "dashboard.js", "jobhub.js", "time.js", "keys.js"}
+var everyPage = []string{"theme.js", "vendor/idiomorph.min.js", "dashboard.js", "jobhub.js", "time.js", "shortcuts.js"}
 
 // TestScriptBudget: all that a page loads, as it is sent, until somebody wants more: copy.js
-// comes with the first copy, views.js and ask.js with the first view kept and the first
-// question, left.js after a lost connection. No page needs fallback.js, which is for
+// comes with the first copy, savedviews.js and confirm.js with the first view kept and the first
+// question, catchup.js after a lost connection. No page needs fallback.js, which is for
 // subscriptions to jobs.
 func TestScriptBudget(t *testing.T) {
 	server := httptest.NewServer(static.Handler())
@@ -111,7 +111,7 @@ func TestScriptBudget(t *testing.T) {
 		}
 		return len(body)
 	}
-	for page, more := range map[string][]string{"overview": nil, "jobs": {"table.js"}, "job": {"job.js"}, "hub": {"tap.js"}, "wall": {"wall.js"}} {
+	for page, more := range map[string][]string{"overview": nil, "jobs": {"jobs.js"}, "job": {"job.js"}, "hub": {"messages.js"}, "wall": {"wall.js"}} {
 		total := 0
 		for _, name := range append(more, everyPage...) {
 			total += sent(name)

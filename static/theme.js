@@ -27,8 +27,8 @@
       button.hidden = false;
     });
   }
-  choice("theme", { auto: "Colours as the system", light: "Light colours", dark: "Dark colours" });
-  choice("zone", { local: "Times are local", UTC: "Times in UTC" });
+  choice("theme", { auto: "System theme", light: "Light theme", dark: "Dark theme" });
+  choice("zone", { local: "Local time", UTC: "UTC" });
 
   // What few need comes when it is needed first.
   addEventListener("click", ({ target }) => {

@@ -54,7 +54,7 @@ func TestCallbacksPage(t *testing.T) {
 	w.await(job, "succeeded")
 	sent := w.delivery(job, "succeeded")
 	w.do("GET", "/callbacks", "").want(200).shows(append(secret, "job.succeeded", host+"/hook", "delivered", "answered 200", "/jobs/"+job, "/jobs/"+sent+"/retry", `data-press="r"`)...)
-	w.do("GET", "/jobs/"+sent, "").want(200).shows(append(secret, "Sent", "POST "+`<bdi>`+host+"/hook", "webhook-id", "msg_"+sent, "order", "Came back", "!/edit\"")...)
+	w.do("GET", "/jobs/"+sent, "").want(200).shows(append(secret, "Request", "POST "+`<bdi>`+host+"/hook", "webhook-id", "msg_"+sent, "order", "Response", "!/edit\"")...)
 	w.do("GET", "/jobs/"+job, "").want(200).shows(append(secret, "callback to "+host+"/hook")...)
 	w.do("GET", "/jobs", "").want(200).shows(secret...)
 	w.do("GET", "/jobs/"+sent+"/edit", "").want(409).shows(secret...)
@@ -69,7 +69,9 @@ func TestCallbacksPage(t *testing.T) {
 	w.await(job, "succeeded")
 	again := w.delivery(job, "retrying")
 	w.do("GET", "/callbacks?state=retrying", "").want(200).shows(append(secret, "The receiver answered 503", again, "!"+sent, "1/7", `data-rel="in"`, "/jobs/"+again+"/cancel", `data-view="callbacks:state=retrying"`)...)
-	w.do("GET", "/callbacks?state=failed", "").want(200).shows("No such delivery", "Show all deliveries")
+	w.do("GET", "/callbacks?state=failed", "").want(200).shows("No delivery matches", "Show all deliveries")
+	// A receiver that refuses has no failed delivery yet, but one that is retried.
+	w.do("GET", "/callbacks", "").want(200).shows(`<td class="num late" data-head="retrying">1</td>`)
 	w.post("/jobs/"+again+"/cancel", nil).want(303)
 
 	status = http.StatusGone
@@ -79,7 +81,7 @@ func TestCallbacksPage(t *testing.T) {
 	job = w.submit(`{"kind":"echo","queue":"orders"}`)
 	w.await(job, "succeeded")
 	w.delivery(job, "failed")
-	page := w.do("GET", "/callbacks", "").want(200).shows(append(secret, "The receiver answered 410 Gone", "disabled", `href="/queues/orders"`, "own secret", "Enable ")...)
+	page := w.do("GET", "/callbacks", "").want(200).shows(append(secret, "The receiver answered 410 Gone", "disabled", `href="/queues/orders"`, "own signing secret", "Enable ")...)
 	w.do("GET", "/", "").shows(append(secret, "orders: its callback to "+host+"/hook is disabled", `href="/callbacks"`)...)
 	_, id, _ := strings.Cut(page.body, `name="callback" value="`)
 	id, _, _ = strings.Cut(id, `"`)
@@ -88,7 +90,7 @@ func TestCallbacksPage(t *testing.T) {
 	if c := w.engine.Settings(jobs.DefaultTenant, "orders").Callbacks[0]; c.Disabled || !c.DisabledAt.IsZero() {
 		t.Errorf("it is still %+v", c)
 	}
-	w.do("GET", "/callbacks", "").want(200).shows(append(secret, `<span class="st succeeded">on</span>`, "!Enable ")...)
+	w.do("GET", "/callbacks", "").want(200).shows(append(secret, `<span class="st succeeded">active</span>`, "!Enable ")...)
 	w.do("GET", "/", "").shows("!is disabled")
 	// By receiver: what was delivered, what failed.
 	w.do("GET", "/callbacks", "").shows(`1<span class="unseen"> delivered</span>`, `1<span class="unseen"> failed</span>`)
@@ -121,5 +123,5 @@ func TestCallbacksOfViewers(t *testing.T) {
 		w.do("GET", "/callbacks?"+query, "").want(400).shows("Malformed query")
 	}
 	// The order of the states does not matter.
-	w.do("GET", "/callbacks?state=waiting,running,queued,scheduled,queued", "").want(200).shows(`data-view="callbacks:state=scheduled%2Cqueued%2Crunning%2Cwaiting"`, `aria-current="page">Under way`)
+	w.do("GET", "/callbacks?state=waiting,running,queued,scheduled,queued", "").want(200).shows(`data-view="callbacks:state=scheduled%2Cqueued%2Crunning%2Cwaiting"`, `aria-current="page">In progress`)
 }

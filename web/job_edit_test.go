@@ -189,7 +189,7 @@ func TestOverlapOverHTTP(t *testing.T) {
 		t.Errorf("a form without it: %v", s)
 	}
 	w.do("POST", "/schedules/s", "cron=@hourly&overlap=queue", form...).want(303)
-	if r := w.do("GET", "/schedules/s", "").want(200); !strings.Contains(r.body, "the next waits for its end") {
+	if r := w.do("GET", "/schedules/s", "").want(200); !strings.Contains(r.body, "queue: the next job waits") {
 		t.Error("the page does not say it")
 	}
 	if r := w.do("POST", "/schedules/s", "cron=@hourly&overlap=never", form...).want(422); !strings.Contains(r.body, "must be allow, skip, queue or replace") {

@@ -32,7 +32,7 @@ func TestDocsMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(page), "| figure |")
+	_, table, _ := strings.Cut(string(page), "| metric |")
 	var described []string
 	table, _, _ = strings.Cut(table, "\n\n")
 	for line := range strings.Lines(table) {

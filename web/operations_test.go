@@ -135,7 +135,7 @@ func TestAttentionToUnservedKinds(t *testing.T) {
 			t.Error("the overview does not say that nobody takes the job")
 		}
 		w.do("POST", "/v1/workers", `{"kinds":["nobody.home"],"queues":["stuck"]}`).want(http.StatusOK)
-		if page := w.do("GET", "/", "").body; !strings.Contains(page, "stuck: 1 job waits and none runs") || strings.Contains(page, "no worker takes") {
+		if page := w.do("GET", "/", "").body; !strings.Contains(page, "stuck: 1 job waits, none running") || strings.Contains(page, "no worker takes") {
 			t.Error("the overview does not see the worker")
 		}
 	})

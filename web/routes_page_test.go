@@ -42,7 +42,7 @@ func TestRoutesPage(t *testing.T) {
 	small := func(r *gateway.Route) { r.Queue, r.MaxAttempts = "small", 1 }
 	routes := []gateway.Route{up.route("/up/", small), down.route("/down/", func(r *gateway.Route) { r.Async = gateway.Never }), up.route("/idle/", func(r *gateway.Route) { r.Queue = "idle" })}
 	w := startRoutes(t, routes...)
-	if got := w.row("/idle/"); !strings.Contains(got, "not called yet") || !strings.Contains(got, "a job if asked for queue idle 0 0 0 – – –") {
+	if got := w.row("/idle/"); !strings.Contains(got, "not called yet") || !strings.Contains(got, "proxied, or a job on request queue idle 0 0 0 – – –") {
 		t.Errorf("a route that nobody called: %s", got)
 	}
 	for range 3 {
@@ -55,7 +55,7 @@ func TestRoutesPage(t *testing.T) {
 	if got := w.row("/up/"); !strings.Contains(got, "answers 200") || !strings.Contains(got, "3 1 1 0 %") {
 		t.Errorf("a route that is well: %s", got)
 	}
-	if got := w.row("/down/"); !strings.Contains(got, "gives no answer for") || !strings.Contains(got, "passed straight through 3 0 0 100 %") {
+	if got := w.row("/down/"); !strings.Contains(got, "no answer for") || !strings.Contains(got, "proxied only 3 0 0 100 %") {
 		t.Errorf("a route that leads nowhere: %s", got)
 	}
 	overview := w.do("GET", "/", "").body
@@ -112,15 +112,15 @@ func TestRoutesPageTellsOfTheConfiguration(t *testing.T) {
 		t.Error("the empty page does not teach")
 	}
 	w.ReportConfig(web.ConfigState{File: "/etc/hub.yaml", LoadedAt: time.Now()})
-	if page := w.do("GET", "/routes", "").body; !strings.Contains(page, "/etc/hub.yaml") || !strings.Contains(page, `succeeded">yes`) {
+	if page := w.do("GET", "/routes", "").body; !strings.Contains(page, "/etc/hub.yaml") || !strings.Contains(page, `succeeded">up to date`) {
 		t.Error("the page does not say what is in force")
 	}
 	w.ReportConfig(web.ConfigState{File: "/etc/hub.yaml", LoadedAt: time.Now(), Err: errors.New("line 1: <b>no</b>\nline 2: nor this"), FailedAt: time.Now()})
-	if page := w.do("GET", "/routes", "").body; !strings.Contains(page, "Not in force.") || !strings.Contains(page, "line 1: &lt;b&gt;no") || !strings.Contains(page, "line 2") {
+	if page := w.do("GET", "/routes", "").body; !strings.Contains(page, "Not loaded.") || !strings.Contains(page, "line 1: &lt;b&gt;no") || !strings.Contains(page, "line 2") {
 		t.Error("the page does not say why the newest file is not in force")
 	}
 	// On the overview, one fragment for all, stands neither what the file says nor a number of others' traffic.
-	w.do("GET", "/", "").want(200).shows("The configuration file is not in force", `href="/routes" data-admin`, "!line 1", "!hub.yaml")
+	w.do("GET", "/", "").want(200).shows("The configuration file has errors", `href="/routes" data-admin`, "!line 1", "!hub.yaml")
 	operator := w.key(auth.Operator, "default")
 	c := w.connect("")
 	c.send(`{"type":"hello","token":%q}`, operator)

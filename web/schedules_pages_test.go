@@ -44,7 +44,7 @@ func TestScheduleForms(t *testing.T) {
 	}
 	secret := []string{"!" + hookSecret, "!hunter2"}
 	w.do("GET", "/schedules", "").want(200).shows(append(secret, "at 09:00 on Mondays", "Europe/Berlin", "<code>0 9 * * mon</code>", "never")...)
-	page := w.do("GET", "/schedules/weekly.report", "").want(200).shows(append(secret, "No run yet", "a.example/hook", "whsec_***", "09:00 CET", "1.10", "one job makes up for all")...)
+	page := w.do("GET", "/schedules/weekly.report", "").want(200).shows(append(secret, "No run yet", "a.example/hook", "whsec_***", "09:00 CET", "1.10", "one job for all of them")...)
 	if n := strings.Count(page.body, ", 09:00 CE"); n != 5 {
 		t.Errorf("%d ticks are shown", n)
 	}
@@ -58,7 +58,7 @@ func TestScheduleForms(t *testing.T) {
 	if one, _ := w.engine.Schedule(t.Context(), "default", "weekly.report"); one.Cron != "*/5 * * * *" || one.TimeZone != "UTC" || !one.Paused || !strings.Contains(string(one.Job), hookSecret) {
 		t.Errorf("changed and paused it is %+v", one)
 	}
-	w.do("GET", "/schedules/weekly.report", "").shows("every 5 minutes", "if it were not paused", "/resume", "!/pause")
+	w.do("GET", "/schedules/weekly.report", "").shows("every 5 minutes", "if it is resumed", "/resume", "!/pause")
 	w.post("/schedules/weekly.report/run", nil).want(303).has("Location", "/schedules/weekly.report")
 	runs := w.do("GET", "/v1/jobs?tag=schedule:weekly.report", "").json()["jobs"].([]any)
 	if len(runs) != 1 {
@@ -68,7 +68,7 @@ func TestScheduleForms(t *testing.T) {
 	w.do("GET", "/schedules/weekly.report", "").shows("/jobs/"+id, "the last 1 run: 1 queued")
 	w.do("GET", "/schedules", "").shows("/jobs/"+id, `aria-label="the last 1 run: 1 queued; the newest queued"`, "paused")
 	w.post("/schedules/weekly.report/resume", nil).want(303)
-	w.post("/schedules/weekly.report/delete", url.Values{"ask": {"1"}}).want(200).shows("Delete the schedule weekly.report?", "Those that it has submitted stay")
+	w.post("/schedules/weekly.report/delete", url.Values{"ask": {"1"}}).want(200).shows("Delete the schedule weekly.report?", "Jobs that it has submitted stay")
 	w.post("/schedules/weekly.report/delete", nil).want(303).has("Location", "/schedules")
 	w.do("GET", "/schedules/weekly.report", "").want(404)
 	w.do("GET", "/v1/jobs/"+id, "").want(200)
@@ -159,7 +159,7 @@ func TestSchedulesPages(t *testing.T) {
 	w.do("GET", "/schedules?after=sbx", "").shows("sby", "sbz", "!saa", `data-view="schedules:sbx"`, "2 of 52")
 }
 
-// A schedule needs attention while its last run failed, or its last tick made no job.
+// A schedule needs attention while its last run failed, or its last tick submitted no job.
 func TestAttentionToSchedules(t *testing.T) {
 	timeless(t, func(t *testing.T, w *world) {
 		for _, name := range []string{"bad", "well"} {
@@ -189,9 +189,9 @@ func TestAttentionToRefusedTicks(t *testing.T) {
 		w.do("PATCH", "/v1/queues/small", `{"capacity":1}`).want(200)
 		w.submit(`{"kind":"nobody","queue":"small"}`)
 		time.Sleep(time.Hour + time.Second)
-		w.do("GET", "/", "").shows("schedule hourly: its last tick made no job", "Queue full")
+		w.do("GET", "/", "").shows("schedule hourly: its last tick submitted no job", "Queue full")
 		w.do("GET", "/schedules", "").shows("not submitted")
-		w.do("GET", "/schedules/hourly", "").shows("The last tick made no job")
+		w.do("GET", "/schedules/hourly", "").shows("The last tick submitted no job")
 	})
 }
 

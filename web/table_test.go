@@ -51,7 +51,7 @@ func TestTableShowsTheList(t *testing.T) {
 		t.Errorf("the pages show %v, the API %v", all, want)
 	}
 	page := w.do("GET", "/jobs?queue=q1", "").want(200).body
-	for _, part := range []string{`id="jobs-count-queued">3<`, `id="jobs-count-cancelled">1<`, `id="jobs-count-failed">0<`, `4 jobs, the newest first`} {
+	for _, part := range []string{`id="jobs-count-queued">3<`, `id="jobs-count-cancelled">1<`, `id="jobs-count-failed">0<`, `4 jobs, newest first`} {
 		if !strings.Contains(page, part) {
 			t.Errorf("the page lacks %s", part)
 		}
@@ -210,7 +210,7 @@ func TestBulkForm(t *testing.T) {
 	w.bulk(picked).want(http.StatusSeeOther).has("Location", "/jobs?did=cancel&done=3&queue=a&skipped=0")
 	w.await(ids[2], "cancelled")
 	w.await(other, "queued")
-	if page := w.do("GET", "/jobs?did=cancel&done=2&queue=a&skipped=1", "").want(200).body; !strings.Contains(page, "2 jobs cancelled or told to stop; 1 could not be") {
+	if page := w.do("GET", "/jobs?did=cancel&done=2&queue=a&skipped=1", "").want(200).body; !strings.Contains(page, "2 jobs cancelled, or stopping; 1 skipped") {
 		t.Error("the page does not say what was done")
 	}
 
@@ -238,7 +238,7 @@ func TestBulkForm(t *testing.T) {
 		w.bulk(bad).want(400)
 	}
 	w.await(other, "queued")
-	for do, want := range map[string]string{"cancel selected": "Select some jobs first", "retry matching": "No job that matches has ended"} {
+	for do, want := range map[string]string{"cancel selected": "Select some jobs first", "retry matching": "All matching jobs are unfinished or have a retry"} {
 		if page := w.bulk(url.Values{"do": {do}, "ask": {"1"}, "back": {"queue=b"}}).want(200).body; !strings.Contains(page, want) || strings.Contains(page, "<button class=\"button strong\"") {
 			t.Errorf("%s of nothing: %s", do, page)
 		}

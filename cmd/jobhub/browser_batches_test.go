@@ -88,8 +88,8 @@ func TestPageBatch(t *testing.T) {
 	cell(2, "south succeeded 200")
 	cell(1, "north running")
 	p.press("c")
-	p.shows("#ask[open]", "Cancel this fan-out?")
-	p.click("#ask .strong")
+	p.shows("#confirm[open]", "Cancel this fan-out?")
+	p.click("#confirm .strong")
 	p.arrives(`document.getElementById("batch-1")?.title === "north cancelled"`)
 	p.shows("#batch-head", "Retry 1 target")
 	for _, c := range p.heard() {
@@ -137,11 +137,11 @@ func TestPageRoutes(t *testing.T) {
 	}
 	p.shows("#routes-list", "answers 503")
 	write(t, file, "routes: [{path: /api/, upstream: 7}]\n")
-	p.shows("#routes-config", "Not in force.")
+	p.shows("#routes-config", "Not loaded.")
 	p.unmoved()
 	p.open(h.url + "/")
 	p.shows("#overview-attention", "/api/: its upstream fails")
-	p.shows("#overview-attention", "The configuration file is not in force")
+	p.shows("#overview-attention", "The configuration file has errors")
 	p.press("g", "r")
 	p.arrives(`location.pathname === "/routes"`)
 }
@@ -196,11 +196,11 @@ routes:
 	write(t, file, "routes: 7\n")
 	h.eventually("/readyz", func(a answer) bool { return !strings.Contains(string(a.body), `"error":null`) })
 	p.looks(h.url,
-		visit{"none like this", "/batches?state=waiting&kind=fanout", "", "#batches-list", "None like this"},
+		visit{"none like this", "/batches?state=waiting&kind=fanout", "", "#batches-list", "No match"},
 		visit{"malformed", "/batches?state=x", "", ".notice.bad", ""},
 		visit{"large", "/batches/" + large + "?item=301&from=285", "", "#batch-item", "such job"},
 		visit{"small", "/batches/" + small + "?item=1", "", "#batch-item", "such job"},
 		visit{"running fan-out", "/batches/" + fan, "", "#batch-head", "running"},
 		visit{"what is open of a fan-out", "/batches/" + over + "?show=open", "", "#batch-head", "succeeded"},
-		visit{"routes", "/routes", "", "#routes-config", "Not in force."})
+		visit{"routes", "/routes", "", "#routes-config", "Not loaded."})
 }

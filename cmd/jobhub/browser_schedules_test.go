@@ -31,7 +31,7 @@ func TestPageSchedulesKeyboard(t *testing.T) {
 	p.press("every-minute", "\t")
 	p.evaluate(`void document.getElementById("new-cron").select()`)
 	p.press("* * * * *", "\t", "Europe/Berlin", "\t", "\t", "\t", "\t", `{"method":"GET","url":"`+upstream.URL+`/"}`, "\t", "\t", "\t")
-	p.is(`document.activeElement.textContent`, "Make the schedule")
+	p.is(`document.activeElement.textContent`, "Create schedule")
 	p.press("\r")
 	p.arrives(`location.pathname === "/schedules/every-minute" && ` + live)
 	p.shows("#schedule-head", "every minute")
@@ -65,8 +65,8 @@ func TestPageSchedulesKeyboard(t *testing.T) {
 	p.press("j", "\r")
 	p.arrives(`location.pathname === "/schedules/every-minute" && ` + live)
 	p.click("#schedule-control [data-ask] button")
-	p.shows("#ask[open]", "Delete the schedule every-minute?")
-	p.click("#ask .strong")
+	p.shows("#confirm[open]", "Delete the schedule every-minute?")
+	p.click("#confirm .strong")
 	p.arrives(`location.pathname === "/schedules" && document.querySelector(".teach")`)
 	for _, c := range p.heard() {
 		if !strings.Contains(c, "status of 422") { // of the form that was refused
@@ -147,9 +147,9 @@ func TestSchedulesAndCallbacksInEveryState(t *testing.T) {
 	p.looks(h.url,
 		visit{"schedules", "/schedules", `document.querySelector(".maker").open = true`, "#schedules-list", "fifty"},
 		visit{"paused", "/schedules/paused-with-a-long-name-of-fifty-characters.or.so", "", "#schedule-head", "paused"},
-		visit{"question", "/schedules/nightly", `document.querySelector("#schedule-control [data-ask] button").click()`, "#ask[open]", "Delete the schedule nightly?"},
+		visit{"question", "/schedules/nightly", `document.querySelector("#schedule-control [data-ask] button").click()`, "#confirm[open]", "Delete the schedule nightly?"},
 		visit{"refused", "/schedules/nightly", `document.querySelector("#change-cron").value = "soon", document.querySelector("#change form").requestSubmit()`, "#change:has([aria-invalid])", ""},
 		visit{"callbacks", "/callbacks", "", "#callbacks-rows", "410"},
-		visit{"none like that", "/callbacks?state=cancelled", "", "#callbacks-rows", "No such delivery"},
+		visit{"none like that", "/callbacks?state=cancelled", "", "#callbacks-rows", "No delivery matches"},
 		visit{"delivery", "/jobs/" + child, "", "#job-head", "webhook"})
 }

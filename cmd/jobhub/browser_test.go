@@ -298,24 +298,24 @@ func TestPageCancel(t *testing.T) {
 	// What a proxy answers may be no page of the hub.
 	p.evaluate(`void (window.asked = fetch, window.fetch = async () => new Response("bad gateway", { status: 502 }))`)
 	p.click("#job-head form button")
-	p.shows("#ask[open] #question", "The hub answered 502, and nothing to show. Nothing was done.")
+	p.shows("#confirm[open] #question", "The hub answered 502 with an empty page. Nothing was done.")
 	p.press("Escape")
-	p.until(`!document.querySelector("#ask[open]")`)
+	p.until(`!document.querySelector("#confirm[open]")`)
 	p.evaluate(`void (window.fetch = asked)`)
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	p.click("#job-head form button")
-	p.shows("#ask[open] h1", "Cancel this job?")
+	p.shows("#confirm[open] h1", "Cancel this job?")
 	if said := p.evaluate(`document.activeElement.textContent`); said != "Leave as it is" {
 		t.Errorf("the dialog begins at %q, want what does no harm", said)
 	}
-	p.click("#ask [data-close]")
-	p.until(`!document.querySelector("#ask[open]")`)
+	p.click("#confirm [data-close]")
+	p.until(`!document.querySelector("#confirm[open]")`)
 	p.shows("#job-head", "running")
 	p.click("#job-head form button")
-	p.shows("#ask[open] h1", "Cancel this job?")
+	p.shows("#confirm[open] h1", "Cancel this job?")
 	// A form, so that it works without scripts too: it comes back to the page.
-	res, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS("#ask button.strong")))
+	res, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS("#confirm button.strong")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +366,7 @@ func TestPageRestart(t *testing.T) {
 			p.forgive(h)
 			if name == "jobs" { // rows that left the table unheard are read once
 				p.mu.Lock()
-				p.requests = slices.DeleteFunc(p.requests, func(r string) bool { return r == "GET /jobs" || r == "GET /static/left.js" })
+				p.requests = slices.DeleteFunc(p.requests, func(r string) bool { return r == "GET /jobs" || r == "GET /static/catchup.js" })
 				p.mu.Unlock()
 			}
 			p.unmoved()

@@ -77,12 +77,12 @@ func TestPageHub(t *testing.T) {
 	p.open(h.url + "/hub")
 	p.shows("#hub-connections tbody", "all, the dashboard")
 	h.submit(`{"kind":"nobody"}`)
-	p.shows("#tap-lines", "job.queued")
-	p.evaluate(`void document.getElementById("tap-pause").click()`)
-	before := p.evaluate(`document.getElementById("tap-lines").textContent`)
+	p.shows("#messages-lines", "job.queued")
+	p.evaluate(`void document.getElementById("messages-pause").click()`)
+	before := p.evaluate(`document.getElementById("messages-lines").textContent`)
 	h.submit(`{"kind":"nobody"}`)
-	p.shows("#tap-note", "paused, 1 since")
-	if p.evaluate(`document.getElementById("tap-lines").textContent`) != before {
+	p.shows("#messages-note", "paused, 1 since")
+	if p.evaluate(`document.getElementById("messages-lines").textContent`) != before {
 		t.Error("the tap went on while it was paused")
 	}
 	p.unmoved()

@@ -134,7 +134,7 @@ func TestEveryPageWithoutScript(t *testing.T) {
 	p.to(s.url + "/queues/reports")
 	p.types("#pause-reason", "out of paper")
 	p.says(p.clicks(`form[action$="/pause"] button`), "out of paper")
-	p.says(p.clicks(`form[action$="/resume"] button`), "Reason for a pause")
+	p.says(p.clicks(`form[action$="/resume"] button`), "Reason (optional)")
 	p.types("#limit-rate", "fast")
 	p.types("#limit-capacity", "77")
 	text = p.clicks("#limits button")

@@ -83,8 +83,8 @@ func TestPagesBelowAPath(t *testing.T) {
 			p.arrives(`location.pathname.startsWith("` + base + `/jobs/") && !location.pathname.endsWith("` + s.ids["failed"] + `") && document.getElementById("job-head") && ` + live)
 			p.visit(root + "/jobs/" + s.ids["scheduled"])
 			p.click(`#job-head form[action$="/cancel"] button`)
-			p.shows("#ask[open]", "Cancel this job?")
-			p.click("#ask .strong")
+			p.shows("#confirm[open]", "Cancel this job?")
+			p.click("#confirm .strong")
 			p.arrives(`location.pathname === "` + base + `/jobs/` + s.ids["scheduled"] + `" && document.querySelector("#job-head .title > .st.cancelled")`)
 
 			// The form of a queue comes back to it.

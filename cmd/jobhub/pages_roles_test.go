@@ -30,9 +30,9 @@ func TestPagesByRole(t *testing.T) {
 		{finished, `#job-head form[action$="/delete"] button`, "", []string{"operator", "admin"}},
 		{"/jobs/{retrying}", `#job-head form[action$="/run"] button`, "", []string{"submitter", "operator", "admin"}},
 		{"/jobs", `[value="cancel matching"]`, "", []string{"operator", "admin"}},
-		{"/jobs", `#pick-all`, "Read only: this key may watch, and neither cancel nor retry.", []string{"submitter", "operator", "admin"}},
-		{"/queues/reports", `form[action$="/pause"] button`, "Your key may look at queues, and not change them.", []string{"operator", "admin"}},
-		{"/queues/reports", `#limits button`, "It needs a key with the role operator.", []string{"operator", "admin"}},
+		{"/jobs", `#pick-all`, "Read only: your key can't cancel or retry jobs.", []string{"submitter", "operator", "admin"}},
+		{"/queues/reports", `form[action$="/pause"] button`, "Your key can't change queues.", []string{"operator", "admin"}},
+		{"/queues/reports", `#limits button`, "This needs a key with the role operator.", []string{"operator", "admin"}},
 		{"/workers", `form[action$="/quiet"] button`, "", []string{"operator", "admin"}},
 		{"/", `nav a[href="/hub"]`, "", []string{"admin"}},
 	}

@@ -139,7 +139,7 @@ func (v *valve) requests() []string {
 
 // withoutTimes is what the page shows besides times, which go on.
 const withoutTimes = `(() => { const main = document.getElementById("main").cloneNode(true);
-	for (const e of main.querySelectorAll("time, #tap-lines")) e.remove(); return main.textContent.replace(/\s+/g, " "); })()`
+	for (const e of main.querySelectorAll("time, #messages-lines")) e.remove(); return main.textContent.replace(/\s+/g, " "); })()`
 
 // staleAs is the time of the figures as the page says it, of a page that says that it is
 // not live.

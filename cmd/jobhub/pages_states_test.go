@@ -158,7 +158,7 @@ func TestPagesInEveryState(t *testing.T) {
 	look("read-only", locked.hub, guest, seen...)
 	look("login", locked.hub, nil, visit{"login", "/login", "", "main", "API key"},
 		visit{"refused", "/login", `document.getElementById("key").value = "jh_wrong", document.querySelector(".login button").click()`, "#key-error", "key"})
-	look("keys", full.hub, nil, visit{"keys", "/jobs", `document.getElementById("shortcuts").showModal()`, "#shortcuts[open]", "This list"})
+	look("keys", full.hub, nil, visit{"keys", "/jobs", `document.getElementById("shortcuts").showModal()`, "#shortcuts[open]", "Show this list"})
 	pick := `document.querySelector("#rows-body input").click()`
 	look("jobs", full.hub, nil,
 		visit{"filtered empty", "/jobs?q=nothing", "", "#none", "No job matches"},
@@ -166,10 +166,10 @@ func TestPagesInEveryState(t *testing.T) {
 		visit{"selected", "/jobs", pick, "#picked", "1 of "},
 		visit{"menu", "/jobs", `document.querySelector(".tools .menu").open = true`, ".tools .menu", "Export all as CSV"},
 		visit{"done", "/jobs?did=cancel&done=1&skipped=2&bulk=" + full.ids["running"], "", ".notice", "cancelled"},
-		visit{"question", "/jobs", pick + `, document.querySelector('[value="cancel selected"]').click()`, "#ask[open]", "Cancel 1 job?"},
+		visit{"question", "/jobs", pick + `, document.querySelector('[value="cancel selected"]').click()`, "#confirm[open]", "Cancel 1 job?"},
 		visit{"view", "/jobs?queue=reports", `document.getElementById("save-view").click()`, "#view[open]", "Save this view"})
 	look("job", full.hub, nil,
-		visit{"question", full.in("/jobs/{running}"), `document.querySelector('#job-head form[action$="/cancel"] button').click()`, "#ask[open]", "Cancel this job?"},
+		visit{"question", full.in("/jobs/{running}"), `document.querySelector('#job-head form[action$="/cancel"] button').click()`, "#confirm[open]", "Cancel this job?"},
 		visit{"cancelled", full.in("/jobs/{cancelled}"), "", "#job-head", "cancelled"},
 		visit{"retrying", full.in("/jobs/{retrying}"), "", "#job-head", "retrying"},
 		visit{"waiting", full.in("/jobs/{waiting}"), "", "#job-head", "waiting"},

@@ -50,7 +50,7 @@ func pages() []place {
 		{name: "queues", path: "/queues", empty: [2]string{"#queues-list", "No queue yet"}, filled: [2]string{"#queues-list", "reports"}, truth: trueQueues},
 		{name: "queue", steady: true, path: "/queues/reports", filled: [2]string{"#queue-head", "reports"}, truth: trueQueue("reports")},
 		{name: "paused queue", again: true, steady: true, path: "/queues/held", filled: [2]string{"#queue-control", "the printer burns"}, truth: trueQueue("held")},
-		{name: "workers", path: "/workers", empty: [2]string{"#workers-list", "No outside worker"}, filled: [2]string{"#workers-list", "greeter"}, truth: trueWorkers},
+		{name: "workers", path: "/workers", empty: [2]string{"#workers-list", "No external worker"}, filled: [2]string{"#workers-list", "greeter"}, truth: trueWorkers},
 		{name: "hub", path: "/hub", empty: [2]string{"#hub-figures", "connections"}, filled: [2]string{"#hub-figures", "position"}, truth: trueHub, private: true},
 		{name: "batches", steady: true, path: "/batches", empty: [2]string{"#batches-list", "No batch and no fan-out yet"}, filled: [2]string{"#batches-{batch}", "1 done, 1 failed"}, truth: trueBatches},
 		{name: "batch", steady: true, path: "/batches/{batch}", filled: [2]string{"#batch-rows", "missing"}, truth: trueBatch("{batch}")},

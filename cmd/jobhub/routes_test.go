@@ -112,7 +112,7 @@ func TestConfigReload(t *testing.T) {
 		return a.status == 200 && strings.Contains(string(a.body), "jobhub.yaml:1: routes[0]") && strings.Contains(string(a.body), "failed_at")
 	})
 	h.matched(h.stderr, `level=ERROR msg="the configuration file is NOT in force`)
-	if a := h.call("GET", "/", ""); !strings.Contains(string(a.body), "The configuration file is not in force") {
+	if a := h.call("GET", "/", ""); !strings.Contains(string(a.body), "The configuration file has errors") {
 		t.Error("the dashboard says nothing of it")
 	}
 	if a := h.call("GET", "/b/x", ""); a.status != 200 {

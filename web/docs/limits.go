@@ -57,7 +57,7 @@ const limitsPlace = "{limits}\n"
 // limitsTable is the table in Markdown.
 func limitsTable() string {
 	var b strings.Builder
-	b.WriteString("| what | at most | one more |\n|---|---|---|\n")
+	b.WriteString("| what | limit | over the limit |\n|---|---|---|\n")
 	for _, r := range limitRows() {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.what, r.most, r.over)
 	}

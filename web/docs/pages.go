@@ -140,7 +140,7 @@ func (c *commands) draw(w util.BufWriter, source []byte, n ast.Node, entering bo
 		fmt.Fprintf(w, "<pre class=\"sample\" tabindex=\"0\"><code>%s</code></pre>\n", body)
 	default:
 		c.n++
-		fmt.Fprintf(w, "<div class=\"command\"><pre id=\"code-%d\"><code>%s</code></pre><button class=\"quiet\" type=\"button\" data-copy=\"code-%[1]d\">copy</button></div>\n", c.n, body)
+		fmt.Fprintf(w, "<div class=\"command\"><pre id=\"code-%d\" tabindex=\"0\"><code>%s</code></pre><button class=\"quiet\" type=\"button\" data-copy=\"code-%[1]d\">copy</button></div>\n", c.n, body)
 	}
 	return ast.WalkSkipChildren, nil
 }

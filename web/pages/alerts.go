@@ -67,7 +67,7 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 	out = append(append(out, failed...), disabledCallbacks(queues)...)
 	if slow := s.lateConnections()[tenant]; slow.n > 0 {
 		out = append(out, view.Attention{Level: view.Warning, Text: view.Plural(slow.n, "connection takes", "connections take") + " events late",
-			Detail: "the slowest by " + slow.worst.Truncate(time.Second).String() + "; nobody else waits for it", Do: view.Action{Label: "Connections", Path: "/hub", Admin: true}})
+			Detail: "the slowest is " + slow.worst.Truncate(time.Second).String() + " behind; others are not delayed", Do: view.Action{Label: "Connections", Path: "/hub", Admin: true}})
 	}
 	out = append(out, s.configAttention()...)
 	slices.SortStableFunc(out, func(a, b view.Attention) int { return cmp.Compare(b.Level, a.Level) })
@@ -123,15 +123,15 @@ func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, staff s
 		case len(alone) > 0:
 			add(view.Failure, q.OldestAt, "Start one with jobhub work --kind "+alone[0], wait(queued)+", no worker takes "+strings.Join(alone, ", "), view.Action{Label: "How to", Path: "/docs/workers"})
 		case running == 0:
-			add(view.Failure, q.OldestAt, "No worker of this queue is free", wait(queued)+" and none runs", workers)
+			add(view.Failure, q.OldestAt, "No worker of this queue is free", wait(queued)+", none running", workers)
 		default:
-			add(view.Warning, q.OldestAt, fmt.Sprintf("%d run", running), wait(queued)+", the oldest for long", limits)
+			add(view.Warning, q.OldestAt, fmt.Sprintf("%d running", running), wait(queued)+" for too long", limits)
 		}
 	}
 	if limit := int64(q.Settings.Capacity); limit > 0 {
 		text := fmt.Sprintf("%d of %d", q.Backlog(), limit)
 		if q.Backlog() >= limit {
-			add(view.Warning, time.Time{}, "New jobs are refused until some have run", "full, "+text, limits)
+			add(view.Warning, time.Time{}, "New jobs are refused until some jobs start", "full, "+text, limits)
 		} else if soon, fills := fullIn(q, limit); fills {
 			add(view.Warning, time.Time{}, fmt.Sprintf("Full %s at this rate: in %.1f/s, out %.1f/s", soon, q.Rates.In, q.Rates.Out), "fills up, "+text, limits)
 		}
@@ -228,8 +228,8 @@ func (s *Server) configAttention() []view.Attention {
 	if c == nil || c.Err == nil {
 		return nil
 	}
-	return []view.Attention{{Level: view.Failure, Text: "The configuration file is not in force", Detail: "What was in force before it still is", Since: c.FailedAt,
-		Do: view.Action{Label: "What is wrong", Path: "/routes", Admin: true}}}
+	return []view.Attention{{Level: view.Failure, Text: "The configuration file has errors", Detail: "The hub still uses the version before", Since: c.FailedAt,
+		Do: view.Action{Label: "Show errors", Path: "/routes", Admin: true}}}
 }
 
 func wait(n int64) string { return view.Plural(n, "job waits", "jobs wait") }

@@ -34,7 +34,7 @@ func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.
 		j, failed := last[one.LastJob]
 		switch {
 		case one.LastError != nil:
-			a.Text, a.Detail = "schedule "+one.Name+": its last tick made no job", one.LastError.Title
+			a.Text, a.Detail = "schedule "+one.Name+": its last tick submitted no job", one.LastError.Title
 		case !failed:
 			continue
 		default:
@@ -59,7 +59,7 @@ func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.
 		out = append(out, a)
 	}
 	if more > 0 {
-		out = append(out, view.Attention{Level: view.Warning, Text: fmt.Sprintf("%s whose last run failed", view.Plural(int64(more), "schedule", "schedules")), Detail: "besides those above", Link: "/schedules"})
+		out = append(out, view.Attention{Level: view.Warning, Text: fmt.Sprintf("%s whose last run failed", view.Plural(int64(more), "schedule", "schedules")), Detail: "in addition to those above", Link: "/schedules"})
 	}
 	return out, nil
 }
@@ -100,7 +100,7 @@ func disabledCallbacks(queues []view.Queue) (out []view.Attention) {
 		}
 	}
 	if more > 0 {
-		out = append(out, view.Attention{Level: view.Warning, Text: view.Plural(int64(more), "callback", "callbacks") + " disabled", Detail: "besides those above", Link: "/callbacks"})
+		out = append(out, view.Attention{Level: view.Warning, Text: view.Plural(int64(more), "callback", "callbacks") + " disabled", Detail: "in addition to those above", Link: "/callbacks"})
 	}
 	return out
 }

@@ -53,10 +53,10 @@ func cancelBatchQuestion(job jobs.Job) view.Confirm {
 	}
 	if job.Kind == batch.Kind {
 		c.Title, c.Button = "Cancel this batch?", "Cancel the batch"
-		c.Text = "Requests that have no answer yet get none. Those that were made stay made, and jobs that they submitted go on. This can't be undone."
+		c.Text = "Requests that have not started are skipped. What the others did stays, and jobs that they submitted continue. This can't be undone."
 	} else {
 		c.Title, c.Button = "Cancel this fan-out?", "Cancel the fan-out"
-		c.Text = "Calls under way are broken off, and what targets have answered is kept. This can't be undone."
+		c.Text = "Running calls are stopped. Responses received so far are kept. This can't be undone."
 	}
 	return c
 }

@@ -24,7 +24,7 @@ func (s tables) bulkForm(w http.ResponseWriter, r *http.Request) error {
 	need, known := mayBulk[action]
 	values, err := url.ParseQuery(r.PostForm.Get("back"))
 	if !known || err != nil || scope != "selected" && scope != "matching" || len(r.PostForm["id"]) > rest.MaxPicked {
-		return jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form does not say what to do, or with what.")
+		return jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form names no action or no jobs.")
 	}
 	if scope == "matching" { // as by the API
 		need = auth.Operate
@@ -34,7 +34,7 @@ func (s tables) bulkForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	q, err := parseTable(rest.Tenant(r), values)
 	if err == nil && scope == "matching" && (q.since > 0 || len(q.ids) > 0) {
-		err = jobs.NewProblem(jobs.BadMessage, "Not for all", "All that match can be cancelled or retried only without a limit of time and a choice of ids.")
+		err = jobs.NewProblem(jobs.BadMessage, "Not for all jobs", "To cancel or retry all matching jobs, remove the filters for time and ids.")
 	}
 	if err == nil && scope == "matching" {
 		q.Cursor, q.filter.Before, q.filter.Limit = "", 0, 0
@@ -98,29 +98,29 @@ func (s tables) askBulk(w http.ResponseWriter, r *http.Request, action, scope st
 
 func bulkQuestion(action, scope string, n, rest int64, fields [][2]string, q tableQuery) view.Confirm {
 	c := view.Confirm{Action: "/jobs/bulk", Fields: fields, Back: "/jobs?" + q.String()}
-	verb, whole := map[string]string{"cancel": "Cancel", "retry": "Retry"}[action], "those selected"
+	verb, whole := map[string]string{"cancel": "Cancel", "retry": "Retry"}[action], "the selected jobs"
 	if scope == "matching" {
-		whole = "all that match"
+		whole = "all matching jobs"
 	}
 	if n == 0 {
 		c.Title = "Nothing to " + action
-		c.Text = map[string]string{"cancel": "Each of these jobs has ended already.", "retry": "None of these jobs has ended and has no retry yet."}[action]
+		c.Text = map[string]string{"cancel": "All of these jobs are finished.", "retry": "These jobs are unfinished or have a retry already."}[action]
 		if scope == "selected" && rest == 0 {
 			c.Text = "Select some jobs first."
 		} else if scope == "matching" {
-			c.Text = map[string]string{"cancel": "No job that matches is unfinished.", "retry": "No job that matches has ended and has no retry yet; where no state is chosen, only those are meant that failed or were cancelled."}[action]
+			c.Text = map[string]string{"cancel": "All matching jobs are finished.", "retry": "All matching jobs are unfinished or have a retry already. Without a filter of states, only failed and cancelled jobs are retried."}[action]
 		}
 		return c
 	}
 	jobsText := view.Plural(n, "job", "jobs")
 	c.Title, c.Button = fmt.Sprintf("%s %s?", verb, jobsText), fmt.Sprintf("%s %s", verb, jobsText)
 	if action == "cancel" {
-		c.Text = "Of " + whole + ", these are unfinished. Those that run are told to stop; the rest never start. This can't be undone."
+		c.Text = "Of " + whole + ", these are unfinished. Running jobs are told to stop; the others never start. This can't be undone."
 	} else {
-		c.Text = "Of " + whole + ", these have ended and have no retry yet. Each is submitted once more as a new job; the old ones stay as they are."
+		c.Text = "Of " + whole + ", these are finished and have no retry yet. Each is submitted again as a new job. The old jobs do not change."
 	}
 	if rest > 0 {
-		c.Text += fmt.Sprintf(" %s left out, in another state or retried already.", map[bool]string{true: "1 is", false: strconv.FormatInt(rest, 10) + " are"}[rest == 1])
+		c.Text += fmt.Sprintf(" %s left out, because of another state or an earlier retry.", map[bool]string{true: "1 is", false: strconv.FormatInt(rest, 10) + " are"}[rest == 1])
 	}
 	return c
 }

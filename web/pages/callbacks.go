@@ -229,17 +229,21 @@ func (s callbackPages) hosts(ctx context.Context, tenant string, now time.Time) 
 				p.sum.Failed++
 			}
 		}
-		if !j.State.Final() {
-			h.Waiting++
+		switch {
+		case j.State.Final():
+		case j.State == jobs.Retrying || j.Attempt > 1:
+			h.Retrying++
+		default:
+			h.Pending++
 		}
 	}
 	for _, h := range hosts {
-		if h.Waiting+h.Hour.Done+h.Hour.Failed > 0 {
+		if h.Total() > 0 {
 			out.List = append(out.List, *h)
 		}
 	}
 	slices.SortFunc(out.List, func(a, b view.Host) int {
-		return cmp.Or(cmp.Compare(b.Waiting+b.Hour.Done+b.Hour.Failed, a.Waiting+a.Hour.Done+a.Hour.Failed), strings.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.Total(), a.Total()), strings.Compare(a.Name, b.Name))
 	})
 	out.Looked = len(page.Jobs)
 	out.Cut = page.Next > 0 && now.Sub(page.Jobs[len(page.Jobs)-1].CreatedAt) < time.Hour

@@ -47,9 +47,9 @@ func cancelQuestion(job jobs.Job) view.Confirm {
 			c.Text = "The job is cancelled already."
 		}
 	case job.State == jobs.Running:
-		c.Text = "It runs: it is told to stop, and what it completes within " + jobs.CancelGrace.String() + " still counts. This can't be undone."
+		c.Text = "The job is running. It is told to stop; a result within " + jobs.CancelGrace.String() + " still counts. This can't be undone."
 	default:
-		c.Text = "It is " + job.State.String() + " and will not run. This can't be undone."
+		c.Text = "The job is " + job.State.String() + " and will not run. This can't be undone."
 	}
 	return c
 }
@@ -65,7 +65,7 @@ func (s jobPages) editPage(w http.ResponseWriter, r *http.Request) error {
 		err = jobs.NewProblem(jobs.Conflict, "Not finished", "The job is %s; only a finished job can be retried.", job.State)
 	}
 	if err == nil && job.Kind == jobs.KindWebhook { // whose address may hold a secret
-		err = jobs.NewProblem(jobs.Conflict, "Not to be edited", "A delivery is repeated as it was: retry it.")
+		err = jobs.NewProblem(jobs.Conflict, "Not editable", "A delivery can't be edited. Retry it as it is.")
 	}
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (s jobPages) deleteForm(w http.ResponseWriter, r *http.Request) error {
 	if err == nil && r.PostForm.Get("ask") != "" {
 		if _, _, err = s.Store.Job(r.Context(), rest.Tenant(r), id); err == nil {
 			return s.Page(w, r, http.StatusOK, view.ConfirmPage(s.Shell(r, s.Hub.Position()), view.Confirm{Title: "Delete this job?",
-				Text: "It is forgotten at once, with its input and result. Jobs that belong to it stay. This can't be undone.", Action: path + "/delete",
+				Text: "The job is deleted at once, with its input and result. Its child jobs stay. This can't be undone.", Action: path + "/delete",
 				Button: "Delete the job", Back: path}))
 		}
 	}

@@ -130,7 +130,7 @@ func (s queuePages) directForm(d jobs.Directive) rest.Handler {
 		err := readForm(w, r, rest.MaxForm)
 		if err == nil && r.PostForm.Get("ask") != "" {
 			return s.Page(w, r, http.StatusOK, view.ConfirmPage(s.Shell(r, s.Hub.Position()), view.Confirm{Title: "Terminate this worker?", Button: "Terminate the worker",
-				Text: "It gives its jobs back, which run elsewhere, and ends. To let it finish them, quiet it.", Action: "/workers/" + id + "/terminate", Back: "/workers"}))
+				Text: "It releases its jobs, so that other workers run them, and exits. To let it finish them, use Quiet.", Action: "/workers/" + id + "/terminate", Back: "/workers"}))
 		}
 		if err == nil {
 			err = s.Engine.SetDirective(rest.Tenant(r), id, d)

@@ -205,7 +205,7 @@ func (s schedulePages) deleteScheduleForm(w http.ResponseWriter, r *http.Request
 	if err == nil && r.PostForm.Get("ask") != "" {
 		if _, err = s.Engine.Schedule(r.Context(), rest.Tenant(r), name); err == nil {
 			return s.Page(w, r, http.StatusOK, view.ConfirmPage(s.Shell(r, s.Hub.Position()), view.Confirm{Title: "Delete the schedule " + name + "?",
-				Text: "No further job of it will come. Those that it has submitted stay. This can't be undone.", Action: "/schedules/" + name + "/delete",
+				Text: "It submits no more jobs. Jobs that it has submitted stay. This can't be undone.", Action: "/schedules/" + name + "/delete",
 				Button: "Delete the schedule", Back: "/schedules/" + name}))
 		}
 	}

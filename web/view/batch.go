@@ -255,14 +255,14 @@ func (m Batch) back() pageLink {
 	if m.From == 0 {
 		return pageLink{}
 	}
-	return pageLink{"prev", "Before", m.step(-1)}
+	return pageLink{"prev", "Previous", m.step(-1)}
 }
 
 func (m Batch) on(shown, all int) pageLink {
 	if m.From+shown >= all {
 		return pageLink{}
 	}
-	return pageLink{"next", "Further", m.step(1)}
+	return pageLink{"next", "Next", m.step(1)}
 }
 
 func (m Batch) showed(which string) string {
@@ -292,15 +292,15 @@ func lasting(j jobs.Job) string {
 	case j.State == jobs.Running:
 		return "running for"
 	case j.State == jobs.Retrying, j.State == jobs.Scheduled:
-		return "goes on"
+		return "next attempt"
 	}
 	return "waiting for"
 }
 
-var showNames = map[string]string{"": "All", "failed": "Failed or not made", "open": "Not ended"}
+var showNames = map[string]string{"": "All", "failed": "Failed or skipped", "open": "Unfinished"}
 
 var (
-	batchesKeys = []key{{"j", "next"}, {"k", "previous"}, {"Enter", "open it"}, {".", "show what is new"}}
-	batchKeys   = []key{{"←  →", "in the grid: the cell before, behind"}, {"↑  ↓", "in the grid: the cell above, below"}, {"Enter", "what it was answered"},
-		{"f", "those that failed"}, {"c", "cancel"}, {"r", "retry what failed"}}
+	batchesKeys = []key{{"j", "next"}, {"k", "previous"}, {"Enter", "open it"}, {".", "show new rows"}}
+	batchKeys   = []key{{"←  →", "in the grid: previous, next"}, {"↑  ↓", "in the grid: above, below"}, {"Enter", "open it"},
+		{"f", "show the failed ones"}, {"c", "cancel"}, {"r", "retry what failed"}}
 )

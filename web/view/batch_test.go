@@ -149,10 +149,10 @@ func TestBatchTable(t *testing.T) {
 
 func TestWent(t *testing.T) {
 	for data, want := range map[string]string{
-		`{"completed":7,"failed":2,"total":9}`:  "5 done, 2 failed, 2 open",
+		`{"completed":7,"failed":2,"total":9}`:  "5 done, 2 failed, 2 pending",
 		`{"completed":7,"failed":8,"total":9}`:  "none",
 		`{"completed":7,"failed":-1,"total":9}`: "none",
-		`{"targets":{"a":{"state":"succeeded"},"b":{"state":"failed"},"c":{"state":"cancelled"},"d":{"state":"running"}}}`: "1 done, 1 failed, 1 not made, 1 open",
+		`{"targets":{"a":{"state":"succeeded"},"b":{"state":"failed"},"c":{"state":"cancelled"},"d":{"state":"running"}}}`: "1 done, 1 failed, 1 skipped, 1 pending",
 		`"x"`: "none", `{}`: "none", ``: "none",
 	} {
 		if got := tallyOf(jobs.Job{State: jobs.Running, Progress: &jobs.Progress{Data: jobs.Value(data)}}).text(); got != want {
@@ -160,7 +160,7 @@ func TestWent(t *testing.T) {
 		}
 	}
 	over := tallyOf(jobs.Job{State: jobs.Cancelled, Progress: &jobs.Progress{Data: jobs.Value(`{"completed":1,"failed":0,"total":3}`)}})
-	if over.text() != "1 done, 2 not made" {
+	if over.text() != "1 done, 2 skipped" {
 		t.Error(over.text())
 	}
 }

@@ -68,7 +68,7 @@ func (t went) text() string {
 	for _, p := range []struct {
 		n    int64
 		word string
-	}{{t.Done, "done"}, {t.Failed, "failed"}, {t.Left, "not made"}, {t.Open, "open"}} {
+	}{{t.Done, "done"}, {t.Failed, "failed"}, {t.Left, "skipped"}, {t.Open, "pending"}} {
 		if p.n > 0 {
 			parts = append(parts, count(p.n)+" "+p.word)
 		}

@@ -289,7 +289,7 @@ func batchesList(m Batches) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if len(m.Jobs) == 0 && (m.filters() || m.Cursor != "") {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "<div class=\"teach\"><h2>None like this</h2><p>There may be batches and fan-outs, but none here that the filter lets through.</p><p><a class=\"button\" href=\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "<div class=\"teach\"><h2>No match</h2><p>No batch or fan-out matches the filter.</p><p><a class=\"button\" href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -307,7 +307,7 @@ func batchesList(m Batches) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else if len(m.Jobs) == 0 {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "<div class=\"teach first\"><h2>No batch and no fan-out yet</h2><p>A batch is up to 1,000 requests to this hub in one. With <code>?async=true</code> it is a job whose answers fill in here as they come.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "<div class=\"teach first\"><h2>No batch and no fan-out yet</h2><p>A batch sends up to 1,000 requests to this hub in one call. With <code>?async=true</code> it runs as a job, and its responses appear here as they come.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -328,7 +328,7 @@ func batchesList(m Batches) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "<h2>Newest first <small>how their requests went, as of now</small><button class=\"pill\" type=\"button\" data-new hidden></button></h2><table class=\"batches\"><thead><tr><th scope=\"col\">state</th><th scope=\"col\">batch or fan-out</th><th scope=\"col\" class=\"length\">requests</th><th scope=\"col\" class=\"wide\">policy</th><th scope=\"col\" class=\"num wide\">deadline</th><th scope=\"col\" class=\"num wide\">accepted</th><th scope=\"col\" class=\"num\">time</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "<h2>Newest first <small>with the state of their requests</small><button class=\"pill\" type=\"button\" data-new hidden></button></h2><table class=\"batches\"><thead><tr><th scope=\"col\">state</th><th scope=\"col\">batch or fan-out</th><th scope=\"col\" class=\"length\">requests</th><th scope=\"col\" class=\"wide\">policy</th><th scope=\"col\" class=\"num wide\">deadline</th><th scope=\"col\" class=\"num wide\">accepted</th><th scope=\"col\" class=\"num\">time</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -33,7 +33,7 @@ func TestOverviewOfAnySize(t *testing.T) {
 		o.Queues = append(o.Queues, queue(fmt.Sprintf("%s%03d", long[:61], i), 5_000_000, 0, 0, 1_000_000_000, time.Hour, nil))
 	}
 	page := render(t, OverviewPage(shell(), o))
-	for _, text := range []string{"the 12 busiest of 200", "200,000,000,000", "1,000,000,000", "100 % of all", long[:61] + "000"} {
+	for _, text := range []string{"the 12 busiest of 200", "200,000,000,000", "1,000,000,000", "100 % failure rate", long[:61] + "000"} {
 		if !strings.Contains(page, text) {
 			t.Errorf("it does not show %q", text)
 		}

@@ -30,10 +30,10 @@ func bulkText(j jobs.Job) (what, how string) {
 			at.Count, at.Total = *far.Done, *far.Total
 		}
 	}
-	verbs := map[jobs.Action][3]string{jobs.CancelAll: {"Cancelling", "Cancelled", "cancelled"}, jobs.RetryAll: {"Retrying", "Retried", "submitted once more"},
-		jobs.DeleteAll: {"Deleting", "Deleted", "deleted"}, jobs.RunAll: {"Running", "Told to run", "told to run"}}[in.Action]
+	verbs := map[jobs.Action][3]string{jobs.CancelAll: {"Cancelling", "Cancelled", "cancelled"}, jobs.RetryAll: {"Retrying", "Retried", "retried"},
+		jobs.DeleteAll: {"Deleting", "Deleted", "deleted"}, jobs.RunAll: {"Starting", "Started", "started"}}[in.Action]
 	if verbs[0] == "" {
-		verbs = [3]string{"Working on", "Worked on", "done"}
+		verbs = [3]string{"Processing", "Processed", "processed"}
 	}
 	var which []string
 	if len(in.Filter.State) > 0 && len(in.Filter.State) < 4 {
@@ -56,7 +56,7 @@ func bulkText(j jobs.Job) (what, how string) {
 	case j.State == jobs.Failed:
 		what = "Failed after " + of + ", of which " + count(at.Done) + " " + verbs[2]
 	case j.Progress == nil:
-		what = verbs[0] + " all jobs that match"
+		what = verbs[0] + " all matching jobs"
 	default:
 		what = verbs[0] + " " + of
 	}
@@ -67,17 +67,17 @@ func bulkText(j jobs.Job) (what, how string) {
 	case j.Error != nil:
 		how = problemLine(j.Error)
 	case at.Skipped > 0:
-		how = count(at.Skipped) + " skipped: by then in a state that is not for this"
+		how = count(at.Skipped) + " skipped, because their state had changed"
 		if in.Action == jobs.RetryAll {
-			how += ", or retried before"
+			how += " or they were retried before"
 		}
 	case j.State.Final():
 	case j.CancelRequested:
-		how = "is told to stop"
+		how = "stopping"
 	case j.State == jobs.Running && j.Progress == nil:
 		how = "counting them"
 	case j.State != jobs.Running:
-		how = "waits for its turn"
+		how = "queued"
 	}
 	return what, how
 }

@@ -49,8 +49,12 @@ type Hosts struct {
 type Host struct {
 	Name         string
 	Recent, Hour Ended // in the last five minutes, and in the last hour
-	Waiting      int   // for an attempt, or under way
+	Pending      int   // deliveries before the end of their first attempt
+	Retrying     int   // deliveries whose last attempt failed
 }
+
+// Total is the number of deliveries of the host in the last hour.
+func (h Host) Total() int { return h.Pending + h.Retrying + h.Hour.Done + h.Hour.Failed }
 
 // Ended counts deliveries.
 type Ended struct{ Done, Failed int }
@@ -93,7 +97,7 @@ var deliveryViews = []struct {
 	States []jobs.State
 }{
 	{"All", nil},
-	{"Under way", []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Running, jobs.Waiting}},
+	{"In progress", []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Running, jobs.Waiting}},
 	{"Retrying", []jobs.State{jobs.Retrying}},
 	{"Delivered", []jobs.State{jobs.Succeeded}},
 	{"Failed", []jobs.State{jobs.Failed}},
@@ -195,12 +199,12 @@ func (d delivery) outcome() string {
 // events are those that a callback names, or what stands for none.
 func (c Callback) events() string {
 	if len(c.Events) == 0 {
-		return "every end"
+		return "all final states"
 	}
 	return strings.Join(c.Events, ", ")
 }
 
-var callbacksKeys = []key{{"j", "next delivery"}, {"k", "previous delivery"}, {"Enter", "open it"}, {"r", "send it once more"}, {"c", "cancel it"}}
+var callbacksKeys = []key{{"j", "next delivery"}, {"k", "previous delivery"}, {"Enter", "open it"}, {"r", "redeliver it"}, {"c", "cancel it"}}
 
 func callbackCommand(origin string) string {
 	return "curl -i " + origin + "/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n" +

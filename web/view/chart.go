@@ -19,6 +19,18 @@ const (
 	traceLeast  = 4 // steps that a line needs
 )
 
+// Series counts jobs that ended, oldest bucket first. It may be shorter than the time
+// it is drawn over: what was before is not known and stays blank.
+type Series struct {
+	End     time.Time // end of the last bucket
+	Step    time.Duration
+	Buckets []Bucket
+	Most    time.Duration // that a chart shows; 15 minutes if zero
+}
+
+// Bucket counts the jobs that were accepted and that ended within one step.
+type Bucket struct{ In, Succeeded, Failed int }
+
 // bars is a histogram: two paths, failed standing on succeeded.
 type bars struct {
 	Succeeded, Failed string

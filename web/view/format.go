@@ -126,5 +126,5 @@ func clip(s string, n int) (string, bool) {
 	return strings.ToValidUTF8(s[:n], ""), true
 }
 
-// lookOnly is why who may only look is offered nothing to do with jobs.
-const lookOnly = "Read only: this key may watch, and neither cancel nor retry."
+// readOnlyHint is shown instead of the actions on jobs to keys that may only read.
+const readOnlyHint = "Read only: your key can't cancel or retry jobs."

@@ -97,9 +97,9 @@ func HubPage(s Shell, m HubModel) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var3 templ.SafeURL
-			templ_7745c5c3_Var3, templ_7745c5c3_Err = templ.JoinURLErrs(s.asset(ctx, "tap.js"))
+			templ_7745c5c3_Var3, templ_7745c5c3_Err = templ.JoinURLErrs(s.asset(ctx, "messages.js"))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/hub.templ`, Line: 56, Col: 57}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/hub.templ`, Line: 56, Col: 62}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var3))
 			if templ_7745c5c3_Err != nil {
@@ -137,7 +137,7 @@ func HubPage(s Shell, m HubModel) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "</div><div><section id=\"tap\"><h2>Tap <small id=\"tap-note\">every message as it is sent</small> <span class=\"key\"><label class=\"unseen\" for=\"tap-filter\">Show only messages with this text</label> <input id=\"tap-filter\" type=\"search\" placeholder=\"filter\" autocomplete=\"off\" spellcheck=\"false\" hidden> <button class=\"quiet\" type=\"button\" id=\"tap-pause\" aria-pressed=\"false\" hidden>Pause</button> <button class=\"quiet\" type=\"button\" id=\"tap-clear\" hidden>Clear</button></span></h2><noscript><p class=\"none\">The tap needs a script. Without: <code>jobhub watch --all</code></p></noscript><ol id=\"tap-lines\" class=\"log tap\" tabindex=\"0\" aria-label=\"Messages, newest first\"></ol></section></div></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "</div><div><section id=\"messages\"><h2>Messages <small id=\"messages-note\">every message as it is sent</small> <span class=\"key\"><label class=\"unseen\" for=\"messages-filter\">Show only messages with this text</label> <input id=\"messages-filter\" type=\"search\" placeholder=\"filter\" autocomplete=\"off\" spellcheck=\"false\" hidden> <button class=\"quiet\" type=\"button\" id=\"messages-pause\" aria-pressed=\"false\" hidden>Pause</button> <button class=\"quiet\" type=\"button\" id=\"messages-clear\" hidden>Clear</button></span></h2><noscript><p class=\"none\">The list of messages needs JavaScript. Without it, use <code>jobhub watch --all</code></p></noscript><ol id=\"messages-lines\" class=\"log messages\" tabindex=\"0\" aria-label=\"Messages, newest first\"></ol></section></div></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -256,15 +256,15 @@ func hubFigures(m HubModel) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = figure("merged", count(m.Merged), "progress that newer replaced").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = figure("merged", count(m.Merged), "progress replaced by newer").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = figure("gaps", count(m.Gaps), "told to a connection").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = figure("gaps", count(m.Gaps), "reported to connections").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = figure("lost leases", count(m.Rescued), "their jobs rescued").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = figure("lost leases", count(m.Rescued), "jobs given to other workers").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -297,7 +297,7 @@ func hubConnections(m HubModel) templ.Component {
 			templ_7745c5c3_Var9 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<section id=\"hub-connections\" data-hold=\"true\"><h2>Connections ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<section id=\"hub-connections\" data-hold=\"true\" tabindex=\"0\" aria-label=\"Connections\"><h2>Connections ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -534,12 +534,12 @@ func hubDelay(m HubModel) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		c := m.delays()
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "<section id=\"hub-delay\"><h2>Delay <small>from the log to the connection's socket, since the start</small></h2>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 35, "<section id=\"hub-delay\"><h2>Delay <small>from the log to the socket, since the hub started</small></h2>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
 		if len(c.Bars) == 0 {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<p class=\"none\">No event was sent yet.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<p class=\"none\">No event sent yet.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -670,15 +670,15 @@ func hubTallies(m HubModel) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = tally("Opened", "by transport", m.Opened).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = tally("Opened", "connections by transport", m.Opened).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = tally("Resumed", "subscriptions with a position", m.Resumes).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = tally("Resumed", "subscriptions by result", m.Resumes).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = tally("Closed", "by code", m.Closes).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = tally("Closed", "connections by code", m.Closes).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -10,6 +10,42 @@ import (
 	"jobhub/jobs"
 )
 
+// JobModel is one job and all that is known of its way.
+type JobModel struct {
+	Job      jobs.Job
+	Way      Way
+	Watchers int    // subscribers and pages that follow it
+	Held     string // what keeps it from starting; empty if nothing but its turn
+
+	Upto   int    // number of the last line of output on the page; 0 for the end of it
+	Worker string // the external worker that runs it; empty if that is not known
+
+	Children     []jobs.Job // whose parent it is, newest first: deliveries of its callbacks
+	MoreChildren bool       // there are older ones
+
+	At     time.Time
+	Origin string
+}
+
+// JobFragments lists the live parts of a job's page. Each line of output is one, so that
+// a line is sent once.
+func JobFragments(m JobModel) []Fragment {
+	lines := m.recent()
+	all := []Fragment{
+		{"job-head", jobHead(m)},
+		{"job-progress", jobProgress(m)},
+		{"job-targets", jobTargets(m)},
+		{"job-timeline", jobTimeline(m)},
+		{"job-output", jobOutput(m, len(lines))},
+		{"job-data", jobData(m)},
+		{"job-children", jobChildren(m)},
+	}
+	for _, l := range lines {
+		all = append(all, Fragment{"job-line-" + l.Key, jobLine(l)})
+	}
+	return all
+}
+
 // next names what a job that waits for a time waits for.
 func (m JobModel) next() string {
 	if m.Job.State == jobs.Retrying {
@@ -38,7 +74,7 @@ func childText(j jobs.Job) string {
 var jobFields = []formField{
 	{Name: "priority", Label: "Priority", Hint: "from -100 to 100, higher first", Example: "0"},
 	{Name: "queue", Label: "Queue", Hint: "1 to 64 of a-z 0-9 . _ -", Example: "default"},
-	{Name: "delay", Label: "Put off", Hint: "from now, like 30s, 15m or 2h; as it is if empty", Example: "15m"},
+	{Name: "delay", Label: "Delay", Hint: "from now, like 30s, 15m or 2h; empty for no change", Example: "15m"},
 }
 
 func coord(f float64) string { return strconv.FormatFloat(math.Round(f*10)/10, 'f', -1, 64) }
@@ -74,12 +110,12 @@ func answerBody(r *jobs.Response) jobs.Value {
 // resultTitle names what a job has come to.
 func resultTitle(j jobs.Job) string {
 	if j.Kind == jobs.KindWebhook {
-		return "Came back"
+		return "Response"
 	}
 	return "Result"
 }
 
-var jobKeys = []key{{"r", "retry it"}, {"e", "retry it with another input"}, {"c", "cancel it"}, {"f", "follow the output, or not"}, {"[", "previous job of the table"}, {"]", "next job of the table"}}
+var jobKeys = []key{{"r", "retry it"}, {"e", "edit and retry it"}, {"c", "cancel it"}, {"f", "follow the output, on or off"}, {"[", "previous job of the table"}, {"]", "next job of the table"}}
 
 // trace is the id of the trace that the job belongs to (W3C Trace Context); empty if none.
 func (m JobModel) trace() string {

@@ -32,10 +32,10 @@ type Did struct {
 }
 
 func (d Did) text() string {
-	verb := map[string]string{"cancel": "cancelled or told to stop", "retry": "submitted once more"}[d.Action]
+	verb := map[string]string{"cancel": "cancelled, or stopping", "retry": "retried"}[d.Action]
 	text := plural(d.Done, "job", "jobs") + " " + verb
 	if d.Skipped > 0 {
-		text += "; " + count(d.Skipped) + " could not be, in the state that they were in by then"
+		text += "; " + count(d.Skipped) + " skipped, because their state had changed"
 	}
 	return text + "."
 }
@@ -80,9 +80,9 @@ func (m Jobs) showing() string {
 		text = fmt.Sprintf("%s of %s", count(int64(len(m.Jobs))), plural(n, "job", "jobs"))
 	}
 	if m.Cursor != "" {
-		return text + ", from an older place on"
+		return text + ", older ones"
 	}
-	return text + ", the newest first"
+	return text + ", newest first"
 }
 
 // attemptText is how many attempts there were, of how many; nothing before the first.
@@ -120,8 +120,8 @@ type Edit struct {
 }
 
 var tableKeys = []key{
-	{"j", "next job"}, {"k", "previous job"}, {"Enter", "open it"}, {"x", "select it, or not"}, {"Shift X", "select as far as here"},
-	{"c", "cancel those selected"}, {"r", "retry those selected"}, {".", "show what is new"}, {"/", "search"}, {"1 … 8", "a state, or not"},
+	{"j", "next job"}, {"k", "previous job"}, {"Enter", "open it"}, {"x", "select or deselect it"}, {"Shift X", "extend the selection to it"},
+	{"c", "cancel the selected jobs"}, {"r", "retry the selected jobs"}, {".", "show new jobs"}, {"/", "search"}, {"1 … 8", "filter by a state"},
 }
 
 func offered(age string) bool {

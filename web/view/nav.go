@@ -20,6 +20,9 @@ var links = []link{
 
 // links are the pages that the user may see.
 func (s Shell) links() []link {
+	if s.alone {
+		return nil
+	}
 	if s.Admin {
 		return links
 	}
@@ -74,4 +77,4 @@ func (s Shell) about() string {
 }
 
 // commonKeys are those of every page, besides the letters after g.
-var commonKeys = []key{{"t", "Colours: as the system, light, dark"}, {"u", "Times: local, UTC"}, {"?", "This list"}, {"Esc", "Leave a field, or close"}}
+var commonKeys = []key{{"t", "Theme: system, light, dark"}, {"u", "Time zone: local, UTC"}, {"?", "Show this list"}, {"Esc", "Leave a field, or close"}}

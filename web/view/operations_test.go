@@ -92,7 +92,7 @@ func TestGoldenOfOperations(t *testing.T) {
 // Those who may not change anything are told, and shown no way to.
 func TestReadOnlyOperations(t *testing.T) {
 	pages := operationPages(t)
-	for _, text := range []string{"<fieldset disabled", "It needs a key with the role operator", "read-only"} {
+	for _, text := range []string{"<fieldset disabled", "This needs a key with the role operator", "read-only"} {
 		if !strings.Contains(pages["queue-paused"], text) {
 			t.Errorf("a viewer's page of a queue does not hold %q", text)
 		}

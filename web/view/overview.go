@@ -3,7 +3,6 @@ package view
 import (
 	"cmp"
 	"encoding/json"
-	"math/bits"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,6 +15,31 @@ const (
 	maxQueues    = 12 // shown by the overview: the busiest, by name
 	maxAttention = 12 // things that need somebody: the most urgent
 )
+
+// Overview is the whole hub in one look.
+type Overview struct {
+	Origin     string // "http://host:port" of this hub, for commands to copy
+	Queues     []Queue
+	Throughput Series      // of all queues, lately
+	Now        []jobs.Job  // the newest jobs, newest first
+	Slots      int         // attempts that the hub and its workers can run at a time; 0 if not known
+	NextRetry  time.Time   // zero if none is due, or not known
+	Range      Range       // of the charts
+	History    Series      // what ended in that range
+	Times      Times       // how long it took, likewise
+	Attention  []Attention // most urgent first
+}
+
+// OverviewFragments lists the live parts of the overview.
+func OverviewFragments(o Overview) []Fragment {
+	return []Fragment{
+		{"overview-rail", overviewRail(o)},
+		{"overview-queues", overviewQueues(o)},
+		{"overview-chart", overviewChart(o)},
+		{"overview-attention", overviewAttention(o)},
+		{"overview-now", overviewNow(o)},
+	}
+}
 
 // Range is how far the charts of the overview reach back.
 type Range struct {
@@ -87,37 +111,6 @@ func (o Overview) oldest() (t time.Time) {
 	return t
 }
 
-// Backlog is the number of jobs that count against the capacity of the queue: all that
-// have not ended and do not run.
-func (q Queue) Backlog() int64 {
-	return q.Counts[jobs.Scheduled] + q.Counts[jobs.Queued] + q.Counts[jobs.Retrying] + q.Counts[jobs.Waiting]
-}
-
-// later are the states of jobs of a queue that cannot run yet.
-var later = []jobs.State{jobs.Retrying, jobs.Scheduled, jobs.Waiting}
-
-// limited reports whether any of the queues has a capacity to fill.
-func limited(queues []Queue) bool {
-	return slices.ContainsFunc(queues, func(q Queue) bool { return q.Settings.Capacity > 0 })
-}
-
-// lateAfter is a wait that catches the eye.
-const lateAfter = 10 * time.Second
-
-// late reports whether the oldest job has waited for long, though nobody paused the queue.
-func (q Queue) late() bool {
-	return q.Settings.Paused == nil && !q.OldestAt.IsZero() && !q.Series.End.IsZero() && q.Series.End.Sub(q.OldestAt) > lateAfter
-}
-
-// ofLimit is what runs, of how many that may.
-func (q Queue) ofLimit() string {
-	text := count(q.Counts[jobs.Running])
-	if n := q.Settings.Concurrency; n > 0 {
-		text += " / " + count(int64(n))
-	}
-	return text
-}
-
 func (o Overview) shownQueues() []Queue { return o.busiest(maxQueues) }
 
 // busiest are the n queues with the most jobs, by name.
@@ -129,28 +122,6 @@ func (o Overview) busiest(n int) []Queue {
 	shown = shown[:n]
 	slices.SortFunc(shown, func(a, b Queue) int { return strings.Compare(a.Name, b.Name) })
 	return shown
-}
-
-func byLoad(a, b Queue) int {
-	return cmp.Or(cmp.Compare(b.load(), a.load()), strings.Compare(a.Name, b.Name))
-}
-
-// leastBusy names the last of queues by load; empty if there are none.
-func leastBusy(list []Queue) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return slices.MaxFunc(list, byLoad).Name
-}
-
-// load is the order of magnitude of the jobs that are unfinished or ended in the last minutes.
-// A finer figure would have queues that are alike take turns on the screen.
-func (q Queue) load() int {
-	n := q.Backlog() + q.Counts[jobs.Running]
-	for _, b := range q.Series.Buckets {
-		n += int64(b.Succeeded + b.Failed)
-	}
-	return bits.Len64(uint64(n))
 }
 
 // target says what a job is about where its kind alone says little. A query or
@@ -220,8 +191,8 @@ func problemLine(p *jobs.Problem) string {
 }
 
 var reasons = map[jobs.Reason]string{
-	jobs.Exhausted: "attempts used up", jobs.Rejected: "told not to retry", jobs.Expired: "waited too long in the queue",
-	jobs.TimedOut: "ran too long", jobs.WorkerLost: "its workers died", jobs.ByUser: "by a caller", jobs.ByDependency: "a job it waited for did not succeed",
+	jobs.Exhausted: "no attempts left", jobs.Rejected: "permanent error", jobs.Expired: "queue timeout",
+	jobs.TimedOut: "timeout", jobs.WorkerLost: "worker lost", jobs.ByUser: "on request", jobs.ByDependency: "a job that it depends on did not succeed",
 }
 
 func reasonText(r jobs.Reason) string { return cmp.Or(reasons[r], string(r)) }
@@ -243,7 +214,7 @@ func (o Overview) says() string {
 	case o.empty():
 		return ""
 	case n == 0:
-		return "Nothing needs you."
+		return "Nothing needs attention."
 	default:
 		return plural(int64(n), "thing needs", "things need") + " attention. First: " + o.Attention[0].Text
 	}
@@ -266,6 +237,3 @@ func (o Overview) running() (n int64) {
 	}
 	return n
 }
-
-func (l Level) class() string { return [...]string{"heed", "warning", "failed"}[l] }
-func (l Level) word() string  { return [...]string{"notice", "warning", "failure"}[l] }

@@ -117,6 +117,31 @@ func TestOutputOfStarts(t *testing.T) {
 	}
 }
 
+// An attempt that was started again without being counted has the number of its start.
+func TestAttemptsOfStarts(t *testing.T) {
+	started := func(seq uint64, attempt, start int) *jobs.Event {
+		return event(seq, jobs.JobStarted, noon, fmt.Sprintf(`{"state":"running","attempt":%d,"start":%d}`, attempt, start))
+	}
+	m := JobModel{At: noon, Way: wayOf(false, started(1, 1, 1), event(2, jobs.JobQueued, noon, `{"state":"queued"}`), started(3, 1, 2), event(4, jobs.JobRetrying, noon, `{"state":"retrying"}`), started(5, 2, 3))}
+	var got []string
+	for _, a := range attempts(m.steps()) {
+		got = append(got, attemptName(a))
+	}
+	if want := "1|1, start 2|2, start 3"; strings.Join(got, "|") != want {
+		t.Errorf("got %q, want %q", strings.Join(got, "|"), want)
+	}
+}
+
+// A value that may scroll takes the focus, however short it is: else keys could not scroll
+// it, and whether that is so would depend on its length.
+func TestValuesTakeTheFocus(t *testing.T) {
+	for _, v := range []string{"1", `"` + strings.Repeat("a", 4000) + `"`} {
+		if html := render(t, raw("result-json", "Result as JSON", jobs.Value(v), "")); !strings.Contains(html, `<pre id="result-json" tabindex="0" role="region" aria-label="Result as JSON">`) {
+			t.Errorf("%.40s: %.200s", v, html)
+		}
+	}
+}
+
 // However much a job writes, a bounded number of lines is kept, and each has the number
 // and the key that it had before.
 func TestWayForgetsOldLines(t *testing.T) {
@@ -259,10 +284,10 @@ func TestPreviews(t *testing.T) {
 func TestBulkIsToldInWords(t *testing.T) {
 	input := jobs.Value(`{"action":"cancel","filter":{"state":["queued","running"],"queue":"mail","q":"x<y"}}`)
 	for want, j := range map[string]jobs.Job{
-		"Cancelling all jobs that match, queued or running, in queue mail, with “x<y” | waits for its turn": {State: jobs.Queued},
-		"Cancelling 12 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 2 skipped: by then in a state that is not for this": {State: jobs.Running,
+		"Cancelling all matching jobs, queued or running, in queue mail, with “x<y” | queued": {State: jobs.Queued},
+		"Cancelling 12 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 2 skipped, because their state had changed": {State: jobs.Running,
 			Progress: &jobs.Progress{Message: "12 of 3214", Data: jobs.Value(`{"done":12,"total":3214}`)}, Checkpoint: jobs.Value(`{"count":12,"done":10,"skipped":2,"next":9}`)},
-		"Cancelled 3,210 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 4 skipped: by then in a state that is not for this": {State: jobs.Succeeded,
+		"Cancelled 3,210 of 3,214 jobs, queued or running, in queue mail, with “x<y” | 4 skipped, because their state had changed": {State: jobs.Succeeded,
 			Progress: &jobs.Progress{Message: "3214 of 3214", Data: jobs.Value(`{"done":3214,"total":3214}`)}, Result: jobs.Value(`{"count":3214,"done":3210,"skipped":4}`)},
 		"Stopped after 12 of 3,214 jobs, of which 12 cancelled, queued or running, in queue mail, with “x<y” | ": {State: jobs.Cancelled,
 			Progress: &jobs.Progress{Message: "12 of 3214", Data: jobs.Value(`{"done":12,"total":3214}`)}, Checkpoint: jobs.Value(`{"count":12,"done":12}`)},
@@ -316,7 +341,7 @@ func TestLargePayloadsBeginOnly(t *testing.T) {
 	m := sampleFailed()
 	m.Job.Input = jobs.Value(large.String() + `0]}`)
 	page := render(t, JobPage(shell(), m))
-	for _, want := range []string{"12345678901234567890", `/input" download`, "The beginning only."} {
+	for _, want := range []string{"12345678901234567890", `/input" download`, "This is only the beginning."} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
 		}

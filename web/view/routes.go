@@ -105,7 +105,7 @@ func (r Route) badWord() string {
 	case t.Failing.IsZero():
 		return "fails"
 	case t.Status == 0:
-		return "gives no answer"
+		return "no answer"
 	}
 	return "answers " + strconv.Itoa(t.Status)
 }
@@ -121,9 +121,9 @@ func (r Route) wrong() bool { return r.Traffic.RecentFailed+int64(r.Jobs.Failed)
 func (r Route) settings() string {
 	var parts []string
 	if r.Async != "never" {
-		parts = append(parts, "waits up to "+short(r.QueueTimeout))
+		parts = append(parts, "queue timeout "+short(r.QueueTimeout))
 	}
-	parts = append(parts, "answers within "+short(r.Timeout))
+	parts = append(parts, "timeout "+short(r.Timeout))
 	if r.MaxAttempts > 1 {
 		parts = append(parts, strconv.Itoa(r.MaxAttempts)+" attempts")
 	}
@@ -154,9 +154,9 @@ func (r Route) modeText() string {
 	case "always":
 		return "every request is a job"
 	case "never":
-		return "passed straight through"
+		return "proxied only"
 	}
-	return "a job if asked for"
+	return "proxied, or a job on request"
 }
 
 const sampleRoutes = "routes: [{path: /api/, upstream: \"http://127.0.0.1:9000\"}]"

@@ -113,7 +113,7 @@ func routesConfig(m Routes) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if m.Config == nil {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<p class=\"none\">The hub runs without a configuration file. <code>jobhub serve --config jobhub.yaml</code> starts it with one, and follows its changes.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 6, "<p class=\"none\">The hub runs without a configuration file. To use one, start it with <code>jobhub serve --config jobhub.yaml</code>. Changes of the file are loaded at once.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -177,7 +177,7 @@ func routesConfig(m Routes) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = fact("in force since").Render(templ.WithChildren(ctx, templ_7745c5c3_Var6), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = fact("loaded").Render(templ.WithChildren(ctx, templ_7745c5c3_Var6), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -194,19 +194,19 @@ func routesConfig(m Routes) templ.Component {
 				}
 				ctx = templ.InitializeContext(ctx)
 				if len(m.Config.Errors) == 0 {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<span class=\"st succeeded\">yes</span>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, "<span class=\"st succeeded\">up to date</span>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 				} else {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "<span class=\"st failed\">no: what is in the file now has errors</span>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "<span class=\"st failed\">the file has errors</span>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = fact("is the newest").Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = fact("status").Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -215,14 +215,14 @@ func routesConfig(m Routes) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(m.Config.Errors) > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "<div class=\"problem\" role=\"alert\"><p><b>Not in force.</b> The hub goes on with what it had. Read ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "<div class=\"problem\" role=\"alert\"><p><b>Not loaded.</b> The hub still uses the version before. Tried ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var8 string
 				templ_7745c5c3_Var8, templ_7745c5c3_Err = templ.JoinStringErrs("")
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/routes.templ`, Line: 42, Col: 72}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/routes.templ`, Line: 42, Col: 76}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var8))
 				if templ_7745c5c3_Err != nil {
@@ -318,7 +318,7 @@ func routesList(m Routes) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if len(m.Routes) == 0 {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "<div class=\"teach\"><h2>No route yet</h2><p>A route makes an API that exists asynchronous: it stands at a path of this hub, passes requests through, and makes those with <code>?async=true</code> a job. One line of <code>jobhub.yaml</code>:</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "<div class=\"teach\"><h2>No route yet</h2><p>A route puts an existing API behind a path of this hub. Requests pass through; those with <code>?async=true</code> become jobs. Put this line into <code>jobhub.yaml</code>:</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -327,7 +327,7 @@ func routesList(m Routes) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if m.Config == nil {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "<p>Then start the hub with it. It follows changes of the file without a restart.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "<p>Then start the hub with it. Later changes of the file are loaded without a restart.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -336,7 +336,7 @@ func routesList(m Routes) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "<p>Saved, it is in force at once. Then:</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "<p>It is loaded as soon as you save it. Then:</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -363,7 +363,7 @@ func routesList(m Routes) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, " <small>counted since the hub started; errors and times of the last 15 minutes, and of the newest jobs</small></h2><table class=\"routes\"><thead><tr><th scope=\"col\">route</th><th scope=\"col\">upstream</th><th scope=\"col\" class=\"wide\">as jobs</th><th scope=\"col\" class=\"num\">passed</th><th scope=\"col\" class=\"num\">jobs</th><th scope=\"col\" class=\"num\">refused</th><th scope=\"col\" class=\"num\">errors</th><th scope=\"col\" class=\"num wide\">median</th><th scope=\"col\" class=\"num wide\">95 %</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, " <small>counts since the hub started; errors and latency of the last 15 minutes and of the newest jobs</small></h2><table class=\"routes\"><thead><tr><th scope=\"col\">route</th><th scope=\"col\">upstream</th><th scope=\"col\" class=\"wide\">mode</th><th scope=\"col\" class=\"num\">proxied</th><th scope=\"col\" class=\"num\">jobs</th><th scope=\"col\" class=\"num\">refused</th><th scope=\"col\" class=\"num\">errors</th><th scope=\"col\" class=\"num wide\">median</th><th scope=\"col\" class=\"num wide\">p95</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -558,14 +558,14 @@ func routeRow(r Route) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if u.Timeout > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 47, "<span class=\"faint\">within ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 47, "<span class=\"faint\">timeout ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var22 string
 				templ_7745c5c3_Var22, templ_7745c5c3_Err = templ.JoinStringErrs(short(u.Timeout))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/routes.templ`, Line: 133, Col: 51}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `web/view/routes.templ`, Line: 133, Col: 52}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var22))
 				if templ_7745c5c3_Err != nil {
@@ -599,7 +599,7 @@ func routeRow(r Route) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if r.Policy != "" {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 52, "<span class=\"tag\" title=\"policy of the fan-out\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 52, "<span class=\"tag\" title=\"Policy of the fan-out\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

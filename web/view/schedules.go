@@ -45,15 +45,15 @@ func (f Form) refused() bool { return len(f.Errors) > 0 || f.Wrong != "" }
 func (it Schedule) overlapText() string {
 	switch {
 	case it.Overlap == "skip":
-		return "the tick is skipped"
+		return "skip the tick"
 	case it.Overlap == "replace":
-		return "it is cancelled for the next"
+		return "replace: cancel the unfinished job"
 	case it.Overlap == "queue":
-		return "the next waits for its end"
+		return "queue: the next job waits"
 	case it.OrderingKey != "":
-		return "the next waits, by ordering key"
+		return "allow, but in order by ordering key"
 	}
-	return "the next starts beside it"
+	return "allow: jobs may run at the same time"
 }
 
 // MaxRuns is how many runs of a schedule are drawn.
@@ -96,13 +96,13 @@ type formField struct {
 
 var scheduleFields = []formField{
 	{Name: "name", Label: "Name", Hint: "1 to 64 of a-z 0-9 . _ -", Example: "nightly"},
-	{Name: "cron", Label: "When", Hint: "minute hour day month weekday, or @hourly, @daily …", Example: "0 3 * * mon-fri", List: "cron-words", Own: true, Key: "e"},
+	{Name: "cron", Label: "Cron expression", Hint: "minute hour day month weekday, or @hourly, @daily …", Example: "0 3 * * mon-fri", List: "cron-words", Own: true, Key: "e"},
 	{Name: "time_zone", Label: "Time zone", Hint: "like Europe/Berlin; UTC if empty", Example: "UTC", List: "zones", Own: true},
-	{Name: "overlap", Label: "Overlap", Hint: "while a run is unfinished: allow, skip, queue or replace", Example: "allow", List: "overlaps", Own: true},
-	{Name: "kind", Label: "Kind", Hint: "of the job, as a worker takes it", Example: "report.daily"},
+	{Name: "overlap", Label: "Overlap", Hint: "if a job is unfinished at the next tick: allow, skip, queue or replace", Example: "allow", List: "overlaps", Own: true},
+	{Name: "kind", Label: "Kind", Hint: "of the job", Example: "report.daily"},
 	{Name: "queue", Label: "Queue", Hint: "default if empty", Example: "default"},
 	{Name: "input", Label: "Input", Hint: "as JSON; none if empty", Rows: 4},
-	{Name: "more", Label: "More", Hint: "other members of the job as a JSON object, like {\"timeout\":\"1m\",\"tags\":[\"report\"]}", Rows: 2},
+	{Name: "more", Label: "More options", Hint: "other members of the job as a JSON object, like {\"timeout\":\"1m\",\"tags\":[\"report\"]}", Rows: 2},
 }
 
 // proposals are what is offered in a field; all else may be written, too.
@@ -117,8 +117,8 @@ var proposals = []struct {
 }
 
 var (
-	schedulesKeys = []key{{"j", "next schedule"}, {"k", "previous schedule"}, {"Enter", "open it"}, {"n", "write a new one"}}
-	scheduleKeys  = []key{{"r", "run it now"}, {"p", "pause it, or let it go on"}, {"e", "change when it runs"}, {"j", "next job"}, {"k", "previous job"}, {"Enter", "open it"}}
+	schedulesKeys = []key{{"j", "next schedule"}, {"k", "previous schedule"}, {"Enter", "open it"}, {"n", "create one"}}
+	scheduleKeys  = []key{{"r", "run it now"}, {"p", "pause or resume it"}, {"e", "edit its timing"}, {"j", "next job"}, {"k", "previous job"}, {"Enter", "open it"}}
 )
 
 // last is the newest run that the schedule made, or that repeats one; ok is false if none
@@ -133,12 +133,12 @@ func (s Schedule) last() (j jobs.Job, ok bool) {
 // overlap says what happens when a tick comes while the run before still goes on.
 func (s Schedule) overlap() string {
 	switch {
-	case s.Overlap == "skip" || s.Overlap == "replace":
+	case s.Overlap != "" && s.Overlap != "allow":
 		return s.Overlap
-	case s.Overlap == "queue" || s.OrderingKey != "":
-		return "one at a time"
+	case s.OrderingKey != "":
+		return "by ordering key"
 	}
-	return "allowed"
+	return "allow"
 }
 
 // zone is its time zone, where that is worth a word.

@@ -58,7 +58,7 @@ func sampleCallbacks() CallbacksModel {
 		{ID: sampleID(9), Kind: jobs.KindWebhook, State: jobs.Queued, CreatedAt: noon},
 	}, Callbacks: []Callback{{ID: "c1", Target: "gone.example.com/hook", Queue: "reports", Events: []string{"job.failed"}, Signed: true, Disabled: true, Since: ago(time.Hour)},
 		{ID: "c2", Target: "own.example.com", Job: sampleID(3), Disabled: true}, {ID: "c3", Target: "hooks.example.com/jobs", Queue: "orders"}},
-		Hosts: Hosts{List: []Host{{"hooks.example.com", Ended{120, 0}, Ended{1400, 3}, 2}, {"gone.example.com", Ended{0, 1}, Ended{0, 1}, 0}}, More: 3, Looked: 1000, Cut: true}}
+		Hosts: Hosts{List: []Host{{"hooks.example.com", Ended{120, 0}, Ended{1400, 3}, 2, 0}, {"gone.example.com", Ended{0, 1}, Ended{0, 1}, 0, 5}}, More: 3, Looked: 1000, Cut: true}}
 	m.Counts[jobs.Succeeded], m.Counts[jobs.Retrying], m.Counts[jobs.Failed], m.Counts[jobs.Queued] = 1400, 1, 4, 1
 	return m
 }
@@ -111,7 +111,7 @@ func TestGoldenOfSchedulesAndCallbacks(t *testing.T) {
 func TestReadOnlySchedules(t *testing.T) {
 	pages := workPages(t)
 	for _, name := range []string{"schedules-viewer", "schedule-paused"} {
-		for _, text := range []string{"<fieldset disabled", "It needs a key with the role operator", "read-only"} {
+		for _, text := range []string{"<fieldset disabled", "This needs a key with the role operator", "read-only"} {
 			if !strings.Contains(pages[name], text) {
 				t.Errorf("%s does not hold %q", name, text)
 			}

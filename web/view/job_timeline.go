@@ -1,7 +1,6 @@
 package view
 
 import (
-	"cmp"
 	"encoding/json"
 	"iter"
 	"slices"
@@ -16,6 +15,7 @@ type step struct {
 	From    time.Time
 	To      time.Time // zero while it lasts
 	Attempt int       // while running; 0 if not known
+	Start   int       // likewise; above Attempt if earlier starts were not counted
 	Error   *jobs.Problem
 }
 
@@ -66,10 +66,11 @@ func (w *Way) Add(events iter.Seq[*jobs.Event]) {
 		}
 		var data struct {
 			Attempt int           `json:"attempt"`
+			Start   int           `json:"start"`
 			Error   *jobs.Problem `json:"error"`
 		}
 		_ = json.Unmarshal(e.Data, &data) // what is not there stays unknown
-		w.steps = append(w.steps, step{State: state, From: e.At, Attempt: data.Attempt, Error: data.Error})
+		w.steps = append(w.steps, step{State: state, From: e.At, Attempt: data.Attempt, Start: data.Start, Error: data.Error})
 	}
 }
 
@@ -100,7 +101,7 @@ func (m JobModel) steps() []step {
 	var steps []step
 	j := m.Job
 	if !j.StartedAt.IsZero() {
-		steps = append(steps, step{State: jobs.Running, From: j.StartedAt, To: j.FinishedAt, Attempt: j.Attempt})
+		steps = append(steps, step{State: jobs.Running, From: j.StartedAt, To: j.FinishedAt, Attempt: j.Attempt, Start: j.Start})
 	}
 	if j.State != jobs.Running {
 		from := j.FinishedAt
@@ -129,7 +130,7 @@ type attempt struct {
 }
 
 var outcomes = map[jobs.State]string{
-	jobs.Queued: "given back, not counted", jobs.Scheduled: "put off", jobs.Waiting: "waits for other jobs", jobs.Retrying: "failed, to be repeated",
+	jobs.Queued: "released, not counted", jobs.Scheduled: "snoozed", jobs.Waiting: "waits for other jobs", jobs.Retrying: "failed, will be retried",
 	jobs.Succeeded: "succeeded", jobs.Failed: "failed", jobs.Cancelled: "cancelled",
 }
 
@@ -221,5 +222,8 @@ func end(steps []step, at time.Time) time.Time {
 }
 
 func attemptName(a attempt) string {
-	return cmp.Or(count(int64(a.Attempt)), dash)
+	if a.Attempt == 0 {
+		return dash
+	}
+	return startText(a.Attempt, a.Start)
 }

@@ -97,6 +97,6 @@ func (c timesChart) spanText(t Times) string {
 }
 
 func (c timesChart) summary(t Times) string {
-	return "In the last " + c.spanText(t) + ", most lately: 95 of 100 jobs waited up to " + span(c.Newest.Wait95) + " and ran up to " + span(c.Newest.Run95) +
-		"; half of them waited up to " + span(c.Newest.Wait50) + " and ran up to " + span(c.Newest.Run50) + "."
+	return "Latency in the last " + c.spanText(t) + ". Newest values: 95th percentile wait " + span(c.Newest.Wait95) + ", run " + span(c.Newest.Run95) +
+		"; median wait " + span(c.Newest.Wait50) + ", run " + span(c.Newest.Run50) + "."
 }

@@ -1,8 +1,8 @@
-// Questions before something is done: a form with data-ask asks the server, as it does
-// without script, and the answer's page is shown as a dialog here. The page of a question
-// has one element in its main part, and a link with data-close that leads back.
+// Confirmations: a form with data-ask asks the server first, as it does without script,
+// and the server's page of confirmation is shown as a dialog. That page has one element in
+// its main part, and a link with data-close that leads back.
 const dialog = document.createElement("dialog");
-dialog.id = "ask";
+dialog.id = "confirm";
 dialog.setAttribute("aria-labelledby", "question");
 document.body.append(dialog);
 dialog.addEventListener("click", (e) => {
@@ -18,12 +18,12 @@ function note(text) {
   return p;
 }
 
-export async function ask(form, submitter, parse) {
+export async function confirm(form, submitter, parse) {
   const body = new URLSearchParams(new FormData(form, submitter));
   let answer;
   try {
     const reply = await fetch(form.getAttribute("action"), { method: "POST", body });
-    answer = parse(await reply.text()).querySelector("main > *") ?? note(`The hub answered ${reply.status}, and nothing to show.`);
+    answer = parse(await reply.text()).querySelector("main > *") ?? note(`The hub answered ${reply.status}, with an empty page.`);
   } catch {
     answer = note("The hub can't be reached now.");
   }

@@ -13,9 +13,9 @@ type column struct{ Name, Head, About string }
 // columns are all there are, in their order on the page. Before them stand the box, the
 // state and the job itself.
 var columns = []column{
-	{"queue", "queue", ""}, {"stands", "where it stands", "Progress, error, reason to wait, or what went in or came out"}, {"tags", "tags", ""},
-	{"worker", "worker", "Who runs it"}, {"tries", "tries", "Attempts, of at most"}, {"priority", "priority", "Higher first"}, {"key", "key", "Key of fairness, or ordering key"},
-	{"waited", "waited", "From accepted, or from its time, to the start of the newest attempt"}, {"accepted", "accepted", ""}, {"time", "time", "Until its time, since its start, or how long it ran"},
+	{"queue", "queue", ""}, {"stands", "details", "Progress, error, why it waits, or input or result"}, {"tags", "tags", ""},
+	{"worker", "worker", "The worker that runs it"}, {"tries", "attempts", "Attempts so far, and the most allowed"}, {"priority", "priority", "Higher first"}, {"key", "key", "Key for limits and fairness, or ordering key"},
+	{"waited", "waited", "From acceptance, or from when it was due, to the start of the newest attempt"}, {"accepted", "accepted", ""}, {"time", "time", "Time until it is due, since it started, or how long it ran"},
 }
 
 var usualColumns = []string{"queue", "stands", "tags", "accepted", "time"}

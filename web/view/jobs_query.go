@@ -103,7 +103,7 @@ type savedView struct {
 var savedViews = []savedView{
 	{"All", Query{}},
 	{"Running", Query{States: []jobs.State{jobs.Running}}},
-	{"To come", Query{States: []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Retrying, jobs.Waiting}}},
+	{"Pending", Query{States: []jobs.State{jobs.Scheduled, jobs.Queued, jobs.Retrying, jobs.Waiting}}},
 	{"Failed in the last day", Query{States: []jobs.State{jobs.Failed}, Since: "24h"}},
 }
 

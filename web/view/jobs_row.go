@@ -11,7 +11,7 @@ import (
 // Around is what the rows of a table tell besides what their jobs do.
 type Around struct {
 	Paused  map[string]bool       // queues
-	Workers map[jobs.ID]string    // who runs a job, where that is an outside worker
+	Workers map[jobs.ID]string    // who runs a job, where that is an external worker
 	Ends    map[jobs.ID]time.Time // about when a running job ends, where it says how far it is
 }
 

@@ -1,6 +1,6 @@
 // Keys of pages with rows: j and k walk along the rows' links, and a letter presses what
 // carries it as data-press: in the row that is focused, or else on the page.
-import { bind } from "./keys.js";
+import { bind } from "./shortcuts.js";
 
 const links = () => [...document.querySelectorAll("main [data-go]")];
 

@@ -1,9 +1,9 @@
-// The tap of the hub's page: every message as it is sent, the newest first, at most 200.
+// The list of messages on the hub's page: each as it is sent, newest first, at most 200.
 const MOST = 200;
 
 export function start({ hub }) {
-  const list = document.getElementById("tap-lines"), note = document.getElementById("tap-note");
-  const pause = document.getElementById("tap-pause"), clear = document.getElementById("tap-clear"), filter = document.getElementById("tap-filter");
+  const list = document.getElementById("messages-lines"), note = document.getElementById("messages-note");
+  const pause = document.getElementById("messages-pause"), clear = document.getElementById("messages-clear"), filter = document.getElementById("messages-filter");
   let paused = false, waiting = [], missed = 0, frame = 0, seen = 0;
 
   const fits = (li) => li.textContent.toLowerCase().includes(filter.value.toLowerCase());
@@ -40,7 +40,7 @@ export function start({ hub }) {
   pause.addEventListener("click", () => {
     paused = !paused;
     missed = 0;
-    pause.textContent = paused ? "Go on" : "Pause";
+    pause.textContent = paused ? "Resume" : "Pause";
     pause.setAttribute("aria-pressed", String(paused));
   });
   clear.addEventListener("click", () => list.replaceChildren());

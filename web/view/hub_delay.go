@@ -48,7 +48,7 @@ func (m HubModel) delays() (c delayChart) {
 		}
 		return dash
 	}
-	c.Summary = "Half of " + count(total) + " deliveries took up to " + within(.5) + ", 99 of 100 up to " + within(.99) + "."
+	c.Summary = "Of " + count(total) + " deliveries: median up to " + within(.5) + ", 99th percentile up to " + within(.99) + "."
 	return c
 }
 

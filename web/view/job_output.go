@@ -126,11 +126,15 @@ func blocks(lines []line) (all []block) {
 func (l *line) sameStart(next *line) bool { return l.Attempt == next.Attempt && l.Start == next.Start }
 
 // startName says which start wrote a line.
-func (l line) startName() string {
-	if l.Start <= l.Attempt { // none was given back, or it is not known
-		return "attempt " + strconv.Itoa(l.Attempt)
+func (l line) startName() string { return "attempt " + startText(l.Attempt, l.Start) }
+
+// startText is the number of an attempt, and of its start where earlier starts were not
+// counted as attempts.
+func startText(attempt, start int) string {
+	if start <= attempt { // all were counted, or it is not known
+		return strconv.Itoa(attempt)
 	}
-	return "attempt " + strconv.Itoa(l.Attempt) + ", start " + strconv.Itoa(l.Start)
+	return strconv.Itoa(attempt) + ", start " + strconv.Itoa(start)
 }
 
 func appendOutput(lines []line, e *jobs.Event) []line {

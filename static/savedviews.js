@@ -14,7 +14,7 @@ function show() {
     if (query === here()) link.setAttribute("aria-current", "page");
     drop.type = "button";
     drop.textContent = "×";
-    drop.setAttribute("aria-label", `Forget the view ${name}`);
+    drop.setAttribute("aria-label", `Delete the view ${name}`);
     drop.addEventListener("click", () => {
       write(read().filter((v) => v.name !== name));
       show();
@@ -33,7 +33,7 @@ const make = (name, set, ...content) => {
 const field = make("input", { id: "view-name", maxLength: 40, required: true, autocomplete: "off" });
 const dialog = make("dialog", { id: "view" }, make("h2", { id: "view-title" }, "Save this view"),
   make("form", { method: "dialog" }, make("label", { htmlFor: "view-name" }, "Name"), field, make("p", { className: "soft" }, "It is kept in this browser only."),
-    make("div", { className: "go" }, make("button", { className: "button strong", value: "save" }, "Save"), make("button", { className: "button", value: "", formNoValidate: true }, "Leave it"))));
+    make("div", { className: "go" }, make("button", { className: "button strong", value: "save" }, "Save"), make("button", { className: "button", value: "", formNoValidate: true }, "Cancel"))));
 dialog.setAttribute("aria-labelledby", "view-title");
 document.body.append(dialog);
 dialog.firstElementChild.nextElementSibling.addEventListener("submit", (e) => {

@@ -1,5 +1,5 @@
 // The page of jobs: new rows wait behind a pill, rows are selected, keys move.
-import { bind } from "./keys.js";
+import { bind } from "./shortcuts.js";
 
 // Rows on the page, and new ones that wait.
 const MOST = 500, WAITING = 200;
@@ -37,7 +37,7 @@ export function settled() {
   if (told?.size) {
     const known = told, there = [...rows.children];
     told = null;
-    if (there.some((row) => !known.has(row.id))) import("./left.js").then((m) => m.catchUp(there, known, tools));
+    if (there.some((row) => !known.has(row.id))) import("./catchup.js").then((m) => m.catchUp(there, known, tools));
   }
   // A whole page at once.
   more ||= came >= Number($("rows").dataset.limit);
@@ -54,7 +54,7 @@ function show() {
   waiting.clear();
   rows.prepend(...fresh);
   for (const row of [...rows.children].slice(MOST)) if (!row.querySelector(":checked")) row.remove();
-  $("showing").textContent = `${rows.children.length} jobs, the newest first`;
+  $("showing").textContent = `${rows.children.length} jobs, newest first`;
   tools.tick();
   settled();
 }
@@ -86,7 +86,7 @@ function move(step) {
   next?.scrollIntoView({ block: "nearest" });
 }
 
-function tap(range) {
+function toggle(range) {
   const box = document.activeElement.closest("#rows-body tr")?.querySelector("input");
   if (!box) return;
   box.checked = range || !box.checked;
@@ -105,14 +105,14 @@ export function start(given) {
   rows.addEventListener("click", (e) => e.target.name === "id" && pick(e.target, e.shiftKey));
   pill.addEventListener("click", show);
   bind({
-    j: () => move(1), k: () => move(-1), x: () => tap(false), X: () => tap(true), c: () => press("cancel"), r: () => press("retry"),
+    j: () => move(1), k: () => move(-1), x: () => toggle(false), X: () => toggle(true), c: () => press("cancel"), r: () => press("retry"),
     ".": () => waiting.size && show(), "/": () => $("search").focus(), Escape: none,
   });
   const states = [...document.querySelectorAll("#filter [name=state]")];
   bind(Object.fromEntries(states.map((box, i) => [i + 1, () => box.click()])));
   // For the keys [ and ] of the page of a job.
   addEventListener("pagehide", () => { try { sessionStorage.setItem("jobs", boxes().map((box) => box.value)); } catch { /* private mode */ } });
-  const views = (save) => import("./views.js").then((m) => m.start(save));
+  const views = (save) => import("./savedviews.js").then((m) => m.start(save));
   $("save-view").hidden = Boolean(document.querySelector("#views [aria-current]"));
   $("save-view").addEventListener("click", () => views(true));
   try { if (localStorage.getItem("views")) views(); } catch { /* private mode: none are kept */ }

@@ -1,0 +1,50 @@
+package view
+
+import (
+	"context"
+	"time"
+
+	"github.com/a-h/templ"
+)
+
+// Shell is what surrounds every page.
+type Shell struct {
+	Epoch   string // the position at which the page's model was read
+	Seq     uint64
+	At      time.Time                // when it was read
+	Version string                   // of the program; empty if unknown
+	Store   string                   // what it keeps jobs in; empty if unknown
+	User    string                   // who is logged in; empty where nobody has to
+	Docs    bool                     // the page is of the documentation
+	Asset   func(name string) string // the path of a file of package static; nil for /static/<name>
+
+	ReadOnly bool // the user may not change anything
+	Operator bool // the user may change queues and direct workers
+	Admin    bool // the user may see the hub from inside
+	Steady   bool // the page holds forms: without script it is not loaded anew
+
+	keys  []key // of this page
+	alone bool  // the page has no navigation: nobody is logged in
+}
+
+func (s Shell) withoutNavigation() Shell { s.alone = true; return s }
+
+func (s Shell) steady() Shell { s.Steady = true; return s }
+
+// key is what a key of the keyboard does.
+type key struct{ Name, Does string }
+
+func (s Shell) with(keys []key) Shell { s.keys = keys; return s }
+
+func (s Shell) asset(ctx context.Context, name string) templ.SafeURL {
+	if s.Asset == nil {
+		return at(ctx, "/static/"+name)
+	}
+	return at(ctx, s.Asset(name))
+}
+
+// Fragment is a part of a page that is replaced as a whole when it changes.
+type Fragment struct {
+	ID        string
+	Component templ.Component
+}
