@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 // a route has none, nor has a batch.
 var untaggedQueues = []string{"checkout", "quotes", "batch"}
 
-// demoConfig is the configuration of the demo's hub: routes in front of the sample API.
-func demoConfig(api string) []byte {
+// config is the configuration of the demo's hub: routes in front of the sample API.
+func config(api string) []byte {
 	return fmt.Appendf(nil, `routes:
   - path: /shop/
     upstream: %[1]s

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -25,12 +24,12 @@ import (
 // with an error changes nothing: the hub goes on with the one before and says so in its
 // log, at /readyz and in the dashboard. One goroutine uses it, after start.
 type configured struct {
-	path   string
-	pinned pinned
-	engine *jobs.Engine
-	web    *web.Server
-	egress *egress.Ranges
-	log    *slog.Logger
+	path    string
+	options Options
+	engine  *jobs.Engine
+	web     *web.Server
+	egress  *egress.Ranges
+	log     *slog.Logger
 
 	outbound *egress.Setting
 	own      *egress.Own
@@ -42,12 +41,6 @@ type configured struct {
 	again chan struct{} // asks for the file to be read, changed or not
 	stop  context.CancelFunc
 	loop  sync.WaitGroup
-}
-
-// pinned says which settings were given as flags, which go before the file.
-type pinned struct {
-	egress, lease bool
-	allow         []netip.Prefix // with egress, its ranges
 }
 
 // settle is how long a file must be left alone before it is read: editors write in pieces.
@@ -135,7 +128,7 @@ func (c *configured) look(ctx context.Context, always bool) {
 	var next *config.Config
 	var notes []string
 	if err == nil {
-		next, notes, err = decodeConfig(c.path, data, c.pinned.allow)
+		next, notes, err = decodeConfig(c.path, data, c.options.pinnedAllow())
 	}
 	if err == nil {
 		if loops := next.Loops(c.own); len(loops) > 0 {
@@ -166,7 +159,7 @@ func (c *configured) look(ctx context.Context, always bool) {
 // apply puts a configuration in force. What can refuse it comes first: callbacks, which
 // may need the ranges that it opens, and the store.
 func (c *configured) apply(ctx context.Context, next *config.Config) (err error) {
-	if !c.pinned.egress {
+	if !c.options.EgressPinned {
 		c.egress.Set(next.EgressAllow)
 		defer func() {
 			if err != nil {
@@ -195,7 +188,7 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 		c.log.Info("configuration in force", "file", c.path, "routes", len(next.Routes), "queues", len(next.Queues))
 	} else {
 		c.log.Info("configuration reloaded", "file", c.path, "routes", len(next.Routes), "queues", len(next.Queues))
-		if next.Lease != c.now.Lease && !c.pinned.lease {
+		if next.Lease != c.now.Lease && !c.options.LeasePinned {
 			c.log.Warn("workers.lease changed, which takes effect at the next start", "lease", next.Lease)
 		}
 		if next.Otel != c.now.Otel {

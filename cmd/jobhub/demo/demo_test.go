@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/go-json-experiment/json"
 
+	"jobhub/cmd/jobhub/app"
 	"jobhub/web/client"
 )
 
@@ -118,7 +121,7 @@ func (h *toyHub) accept(w http.ResponseWriter, r *http.Request, kind, queue stri
 }
 
 func TestDemoClients(t *testing.T) {
-	for endings, code := range map[int]int{1: 0, 2: 1} {
+	for endings, balanced := range map[int]bool{1: true, 2: false} {
 		t.Run(fmt.Sprint(endings, " endings"), func(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			hub := &toyHub{endings: endings, most: 800, enough: stop, keys: map[string]bool{}, queues: map[string]int{}}
@@ -135,8 +138,8 @@ func TestDemoClients(t *testing.T) {
 
 			var out bytes.Buffer
 			d := &demo{client: &client.Client{Base: srv.URL}, api: "http://127.0.0.1:9", hooks: []string{"http://127.0.0.1:9/"}, seed: 42, rate: 2000, ledger: newLedger("demo", untaggedQueues...), out: &out}
-			if got := d.run(ctx); got != code {
-				t.Errorf("code %d\n%s", got, &out)
+			if got := d.run(ctx); got != balanced {
+				t.Errorf("balanced %v\n%s", got, &out)
 			}
 			b := d.ledger.balance(time.Now())
 			unread := (endings-1)*b.submitted - b.duplicated // the demo ends with the last job's first ending
@@ -229,7 +232,11 @@ func TestDemoBatches(t *testing.T) {
 
 // TestDemoConfig: the file with the routes is a good one.
 func TestDemoConfig(t *testing.T) {
-	c, notes, err := decodeConfig("jobhub.yaml", demoConfig("http://127.0.0.1:9000"), nil)
+	file := filepath.Join(t.TempDir(), "jobhub.yaml")
+	if err := os.WriteFile(file, config("http://127.0.0.1:9000"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, notes, err := app.LoadConfig(file, nil)
 	if err != nil || len(notes) > 0 || len(c.Routes) != 2 || c.Routes[0].Path != "/shop/" || len(c.Routes[1].Targets) != 3 {
 		t.Errorf("%v %v %+v", err, notes, c)
 	}

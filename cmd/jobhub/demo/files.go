@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -14,14 +14,19 @@ import (
 	"jobhub/web/client"
 )
 
+// Where jobs for files wait, and their kind.
 const (
-	fileKind  = "file.digest"
+	FileKind  = "file.digest"
+	FileQueue = "files"
+)
+
+const (
 	fileEvery = 2 * time.Second // on average, between two jobs for files
 	mostFiles = 10_000
 )
 
-// demoFiles lists the files of a folder, and of those in it, by absolute path.
-func demoFiles(dir string) (files []string, err error) {
+// listFiles lists the files of a folder, and of those in it, by absolute path.
+func listFiles(dir string) (files []string, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
@@ -43,15 +48,9 @@ func demoFiles(dir string) (files []string, err error) {
 	return files, err
 }
 
-// startFileWorker runs a worker in a process of its own, and returns how to end it.
-func startFileWorker(hub string) (stop func(), err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(self, "work", "--log", "warn", "--server", hub, "--kind", fileKind, "--queue", "files", "--slots", "2", "--grace", "1s", "--", self, "digest")
+// startWorker starts a worker in a process of its own, and returns how to end it.
+func startWorker(cmd *exec.Cmd) (stop func(), err error) {
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = ownGroup() // ^C is for the demo, which then ends the worker
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("the worker does not start: %w", err)
 	}
@@ -77,6 +76,6 @@ func (d *demo) actFiles(ctx context.Context) {
 		in := struct {
 			Path string `json:"path"`
 		}{path}
-		d.submit(ctx, client.Submission{Kind: fileKind, Queue: "files", Input: in, Tags: []string{d.ledger.tag, "file"}}, fmt.Sprintf("files-%d", n))
+		d.submit(ctx, client.Submission{Kind: FileKind, Queue: FileQueue, Input: in, Tags: []string{d.ledger.tag, "file"}}, fmt.Sprintf("files-%d", n))
 	}
 }

@@ -27,9 +27,3 @@ func TestFlagsFirst(t *testing.T) {
 		}
 	}
 }
-
-func TestPrintable(t *testing.T) {
-	if got := printable("a\n\x1b[31mé\u202e\x00"); got != "a ·[31mé··" {
-		t.Errorf("got %q", got)
-	}
-}
