@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -12,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/web/client"
 )
@@ -143,22 +140,4 @@ func (t *tail) why() string {
 		return ": " + text
 	}
 	return ""
-}
-
-// mostResult is how many bytes of JSON a hub takes as a result.
-const mostResult = 16 << 20
-
-// outcome is the result of a command that did well.
-func (l *lines) outcome() (any, error) {
-	switch {
-	case l.result != nil && !l.result.IsValid():
-		return nil, fmt.Errorf("what follows ::result is not JSON: %s", shorten(printable(string(l.result)), 200))
-	case l.result != nil:
-		return l.result, nil
-	case l.single:
-		if v := jsontext.Value(bytes.TrimSpace(l.all)); v.IsValid() {
-			return v, nil
-		}
-	}
-	return jsontext.Value(`{"exit":0}`), nil
 }

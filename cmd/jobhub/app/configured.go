@@ -82,6 +82,9 @@ func (c *configured) close() {
 
 // reload reads the file soon. It does not wait.
 func (c *configured) reload() {
+	if c == nil {
+		return
+	}
 	select {
 	case c.again <- struct{}{}:
 	default:

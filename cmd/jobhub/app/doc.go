@@ -3,14 +3,14 @@
 //
 // What it promises:
 //
-//   - When Start returns, the hub answers. When Start fails, nothing is left behind: no
-//     listener, no lock on the store, no goroutine.
+//   - When Start returns, the hub answers. When Start fails, nothing is left behind: the
+//     address and the store are free for the next one.
 //   - Without keys the hub listens on loopback addresses only.
 //   - A configuration file with an error changes nothing: the hub goes on with the one
 //     before and says so in its log, at /readyz and in the dashboard.
 //   - Options that were given as flags go before the configuration file.
-//   - Close lets running jobs finish until its context ends. Those that do not go back to
-//     their queue, and none is lost.
+//   - Close lets running jobs finish until its context ends. The others go back to their
+//     queue.
 //
 // Who calls whom:
 //

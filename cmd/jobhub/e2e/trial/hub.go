@@ -17,16 +17,6 @@ import (
 	"jobhub/web/client"
 )
 
-// Children are the jobs with that parent.
-func (h *Hub) Children(id string) (all []client.Job) {
-	h.T.Helper()
-	var page struct {
-		Jobs []client.Job `json:"jobs"`
-	}
-	h.Decode(h.Call("GET", "/v1/jobs?parent="+id, "").Body, &page)
-	return page.Jobs
-}
-
 // Hub is a running jobhub serve.
 type Hub struct {
 	*Process
@@ -100,7 +90,7 @@ func (h *Hub) Send(ctx context.Context, method, path, body string, headers ...st
 	return h.SendBy(ctx, http.DefaultClient, method, path, body, headers...)
 }
 
-// SendBy is send with another HTTP client.
+// SendBy is Send with another HTTP client.
 func (h *Hub) SendBy(ctx context.Context, c *http.Client, method, path, body string, headers ...string) (Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, h.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -122,7 +112,7 @@ func (h *Hub) SendBy(ctx context.Context, c *http.Client, method, path, body str
 	return Answer{res.StatusCode, res.Header, text}, err
 }
 
-// Call is send for a hub that has to answer.
+// Call is Send for a hub that has to answer.
 func (h *Hub) Call(method, path, body string, headers ...string) Answer {
 	h.T.Helper()
 	ctx, cancel := context.WithTimeout(h.T.Context(), Patience)
@@ -185,6 +175,16 @@ func (h *Hub) Jobs() (all []client.Job) {
 			return all
 		}
 	}
+}
+
+// Children are the jobs with that parent.
+func (h *Hub) Children(id string) (all []client.Job) {
+	h.T.Helper()
+	var page struct {
+		Jobs []client.Job `json:"jobs"`
+	}
+	h.Decode(h.Call("GET", "/v1/jobs?parent="+id, "").Body, &page)
+	return page.Jobs
 }
 
 // Decode decodes JSON, or fails the test.
