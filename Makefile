@@ -1,10 +1,12 @@
 # make test is what CI runs; it installs what it needs on Debian (as root) and says
-# what to install elsewhere.
+# what to install elsewhere. The end-to-end tests run one package after the other: they
+# share browsers, memory and processors.
 
 .PHONY: test lint generate bench dev tools screenshots torture
 
 test: tools lint
-	go test -race -shuffle=on -timeout 30m ./...
+	go test -race -shuffle=on -timeout 30m $$(go list ./... | grep -v /e2e/)
+	go test -race -shuffle=on -timeout 30m -p 1 ./cmd/jobhub/e2e/...
 	go test -count=1 -run TestModel ./jobs
 	cd cmd/jobhub-bench && go vet ./... && go test -count=1 ./...
 
@@ -25,14 +27,14 @@ bench:
 # The long form of the tests that kill the hub, stop its workers, fill its disk, fail its
 # flushes, cut its power and its connections, take its memory and its slots, and give it answers larger than its memory; about ten minutes. SEED=… repeats a run's random choices.
 torture: tools
-	go test -race -count=1 -timeout 30m -v -run 'TestTorture|TestReconnectStorm|TestZombieWorker|DiskFull|FullDisk|TestFsync|TestPowerCut|TestSabotageIsCaught|TestPoison|TestMemoryOfAnswers|TestCutAnywhere|TestFlippedBits|TestRestoredCopies' ./cmd/jobhub -torture 300
+	go test -race -count=1 -timeout 30m -p 1 -v -run 'TestTorture|TestReconnectStorm|TestZombieWorker|DiskFull|FullDisk|TestFsync|TestPowerCut|TestSabotageIsCaught|TestPoison|TestMemoryOfAnswers|TestCutAnywhere|TestFlippedBits|TestRestoredCopies' ./cmd/jobhub/e2e/faults ./cmd/jobhub/e2e/cuts ./cmd/jobhub/e2e/memory -torture 300
 	go test -count=1 -timeout 30m -run TestFlippedBits ./jobs/sqlite -flips 500
 
 dev:
 	go tool templ generate --watch --cmd 'go run ./cmd/jobhub demo'
 
 screenshots: tools
-	SCREENSHOTS=$(CURDIR)/web/view/screenshots go test -count=1 -run TestScreenshots ./cmd/jobhub
+	SCREENSHOTS=$(CURDIR)/web/view/screenshots go test -count=1 -run TestScreenshots ./cmd/jobhub/e2e/browser
 
 tools:
 	@.ci/tools chromium strace python3 curl jq node:nodejs npm nginx /usr/share/nodejs/ws:node-ws /usr/lib/python3/dist-packages/websockets:python3-websockets

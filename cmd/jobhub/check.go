@@ -9,11 +9,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"net/url"
-	"os"
 
+	"jobhub/cmd/jobhub/app"
 	"jobhub/jobs/egress"
-	"jobhub/web"
 	"jobhub/web/config"
 )
 
@@ -46,9 +44,9 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, checkUsage)
 		return 2
 	}
-	c, notes, err := loadConfig(fs.Arg(0), allow)
+	c, notes, err := app.LoadConfig(fs.Arg(0), allow)
 	if err == nil {
-		at, e := net.ResolveTCPAddr("tcp", cmp.Or(*addr, defaultAddr))
+		at, e := net.ResolveTCPAddr("tcp", cmp.Or(*addr, app.DefaultAddr))
 		if e != nil {
 			fmt.Fprintf(stderr, "jobhub check: --addr %q: write it like 127.0.0.1:8080\n", *addr)
 			return 2
@@ -77,41 +75,6 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stdout, "%s is good: %s, %s\n", fs.Arg(0), counted(len(c.Routes), "route"), counted(len(c.Queues), "queue"))
 	return 0
-}
-
-// loadConfig reads a configuration file, and says what is worth knowing about it. allow is
-// --egress-allow, nil if that was not given.
-func loadConfig(path string, allow []netip.Prefix) (c *config.Config, notes []string, err error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	return decodeConfig(path, data, allow)
-}
-
-func decodeConfig(path string, data []byte, allow []netip.Prefix) (c *config.Config, notes []string, err error) {
-	if c, err = config.Decode(path, data); err != nil {
-		return nil, nil, err
-	}
-	notes, wrong := c.Overlaps(web.OwnPaths())
-	if allow == nil {
-		allow = c.EgressAllow
-	}
-	guard := egress.New(egress.Options{Allow: allow})
-	wrong = append(wrong, c.CheckCallbacks(func(text string) error {
-		u, err := url.Parse(text)
-		if err != nil { // not after the file was read
-			return err
-		}
-		if code, detail := guard.Refuses(u); code != "" {
-			return errors.New(detail)
-		}
-		return nil
-	})...)
-	if len(wrong) > 0 {
-		return nil, notes, wrong
-	}
-	return c, notes, nil
 }
 
 func counted(n int, what string) string {

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/web/client"
 )
 
 // ofOneCall are flags that no variable sets: jobhub work sets these variables for its
@@ -101,4 +103,66 @@ func (s *secrets) Set(text string) error {
 		*s = append(*s, secret)
 	}
 	return nil
+}
+
+// clientFlags returns the flags of such a command, and the client that --server and
+// --token describe.
+func clientFlags(name, usage string, stderr io.Writer) (*flag.FlagSet, *client.Client) {
+	fs, c := newFlags(name, usage, stderr), &client.Client{}
+	fs.StringVar(&c.Base, "server", client.DefaultBase, "`URL` of the hub")
+	fs.StringVar(&c.Token, "token", "", "`key` to show to the hub; better set JOBHUB_TOKEN, as others on this machine see flags")
+	return fs, c
+}
+
+func newFlags(name, usage string, stderr io.Writer) *flag.FlagSet {
+	fs := flag.NewFlagSet("jobhub "+name, flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprint(stderr, usage, "Flags:\n")
+		fs.PrintDefaults()
+	}
+	return fs
+}
+
+// parseClient returns the arguments that are no flags; if not ok, the command ends
+// with that exit code.
+func parseClient(fs *flag.FlagSet, args []string) (rest []string, code int, ok bool) {
+	switch err := parseFlags(fs, flagsFirst(fs, args)); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil, 0, false
+	case err != nil:
+		return nil, 2, false
+	}
+	return fs.Args(), 0, true
+}
+
+// flagsFirst moves what is no flag behind the flags: package flag stops at the
+// first argument, but people write the flags last.
+func flagsFirst(fs *flag.FlagSet, args []string) []string {
+	var flags, rest []string
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" {
+			rest = append(rest, args[i+1:]...)
+			break
+		}
+		if len(arg) < 2 || arg[0] != '-' {
+			rest = append(rest, arg)
+			continue
+		}
+		flags = append(flags, arg)
+		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		f := fs.Lookup(name)
+		if f == nil || hasValue {
+			continue
+		}
+		if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+			continue
+		}
+		if i++; i == len(args) {
+			return flags // package flag will say that the value is missing
+		}
+		flags = append(flags, args[i])
+	}
+	return append(append(flags, "--"), rest...)
 }

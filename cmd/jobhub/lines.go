@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -103,4 +104,22 @@ func (l *lines) keep(p []byte) {
 			l.single, l.all = false, nil
 		}
 	}
+}
+
+// mostResult is how many bytes of JSON a hub takes as a result.
+const mostResult = 16 << 20
+
+// outcome is the result of a command that did well.
+func (l *lines) outcome() (any, error) {
+	switch {
+	case l.result != nil && !l.result.IsValid():
+		return nil, fmt.Errorf("what follows ::result is not JSON: %s", shorten(printable(string(l.result)), 200))
+	case l.result != nil:
+		return l.result, nil
+	case l.single:
+		if v := jsontext.Value(bytes.TrimSpace(l.all)); v.IsValid() {
+			return v, nil
+		}
+	}
+	return jsontext.Value(`{"exit":0}`), nil
 }

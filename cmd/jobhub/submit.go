@@ -109,21 +109,3 @@ func printLink(w io.Writer, name, server, path string) {
 		fmt.Fprintf(w, "  %-9s %s%s\n", name, strings.TrimRight(server, "/"), path)
 	}
 }
-
-// printResult prints what a finished job has to show: its result, or why there is none.
-func printResult(stdout, stderr io.Writer, j client.Job) {
-	if len(j.Result) > 0 && j.Result.Kind() != 'n' {
-		fmt.Fprintln(stdout, j.Result)
-	}
-	if j.State != "succeeded" {
-		fmt.Fprintf(stderr, "%s %s: %s\n", j.ID, j.State, printable(why(j.Reason, j.Error)))
-	}
-}
-
-// why says in one line why a job did not succeed.
-func why(reason string, problem *client.Problem) string {
-	if problem == nil {
-		return reason
-	}
-	return strings.TrimPrefix(reason+": ", ": ") + problem.Error()
-}

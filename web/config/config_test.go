@@ -57,7 +57,7 @@ routes:
 }
 
 func TestTargetsAndRetry(t *testing.T) {
-	data, err := os.ReadFile("../../cmd/jobhub/testdata/check/good.yaml")
+	data, err := os.ReadFile("../../cmd/jobhub/e2e/commands/testdata/check/good.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestSecretsAreNotQuoted(t *testing.T) {
 // of one printable line; and what is accepted can be served.
 func FuzzDecode(f *testing.F) {
 	for _, name := range []string{"good", "bad", "alias", "overlap", "tab", "two"} {
-		data, err := os.ReadFile("../../cmd/jobhub/testdata/check/" + name + ".yaml")
+		data, err := os.ReadFile("../../cmd/jobhub/e2e/commands/testdata/check/" + name + ".yaml")
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -1,0 +1,266 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/jobs/call"
+	"jobhub/jobs/egress"
+	"jobhub/jobs/sqlite"
+	"jobhub/jobs/webhook"
+	"jobhub/web"
+	"jobhub/web/auth"
+	"jobhub/web/config"
+	"jobhub/web/spans"
+)
+
+// DefaultAddr is where a hub listens if nothing else is said.
+const DefaultAddr = "127.0.0.1:8080"
+
+// Options is what a hub is started with.
+type Options struct {
+	Addr    string   // to listen on, host:port; with port 0 a free one is taken
+	Data    string   // folder of the store and the keys; it is created
+	Store   string   // sqlite:PATH; in Data if empty
+	Hosts   []string // names that callers may use, besides loopback ones
+	URL     string   // by which others reach the hub; that of the listener if empty
+	Config  string   // path of the configuration file; none if empty
+	Version string
+
+	// The settings of the configuration file count unless these were given as flags.
+	EgressAllow  []netip.Prefix
+	EgressPinned bool
+	Lease        time.Duration // how long a worker may be silent; 0 for the engine's default
+	LeasePinned  bool
+
+	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are believed
+	Secrets []jobs.Secret  // sign callbacks that have none
+	Grace   time.Duration  // how long running jobs may finish when Run ends
+	Logger  *slog.Logger   // nil discards
+}
+
+// pinnedAllow is what a configuration file is checked against: --egress-allow, or nil if
+// the file's own ranges count.
+func (o *Options) pinnedAllow() []netip.Prefix {
+	if o.EgressPinned {
+		return o.EgressAllow
+	}
+	return nil
+}
+
+// Hub is a hub at work: store, engine, follower of the log and HTTP server.
+type Hub struct {
+	grace  time.Duration
+	log    *slog.Logger
+	url    string
+	store  *sqlite.Store
+	engine *jobs.Engine
+	hub    *hub.Hub
+	web    *web.Server
+	http   *http.Server
+	served chan error
+	traces *spans.Tracer // nil if they go nowhere
+
+	configured *configured // nil without a configuration file
+
+	unfollow  context.CancelFunc // ends following the keys; nil if they are not followed
+	following sync.WaitGroup
+}
+
+// Start starts a hub that answers when it returns. Nothing is left behind on an error.
+func Start(ctx context.Context, o Options) (_ *Hub, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	var conf *config.Config
+	if o.Config != "" {
+		var notes []string
+		if conf, notes, err = LoadConfig(o.Config, o.pinnedAllow()); err != nil {
+			return nil, fmt.Errorf("the configuration is not good:\n%w", err)
+		}
+		for _, note := range notes {
+			o.Logger.Warn(note)
+		}
+		if conf.Lease > 0 && !o.LeasePinned {
+			o.Lease = conf.Lease
+		}
+	}
+	folder, err := storeFolder(o)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := auth.Open(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	keyed := keys.Configured(time.Now())
+	listener, err := listen(o.Addr, keyed)
+	if err != nil {
+		return nil, err
+	}
+	own := new(egress.Own)
+	own.Set(listener.Addr())
+	h := &Hub{grace: o.Grace, log: o.Logger, url: urlOf(listener.Addr()), served: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			listener.Close()
+			h.closeParts(ctx)
+		}
+	}()
+	if h.store, err = sqlite.Open(ctx, folder, sqlite.Options{Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	if h.hub, err = hub.New(ctx, hub.Options{Log: h.store, Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	tracing := spans.Options{Version: o.Version, Logger: o.Logger}
+	if conf != nil {
+		tracing.Endpoint = conf.Otel
+	}
+	if h.traces, err = spans.Open(ctx, tracing); err != nil {
+		return nil, err
+	}
+	opened, outbound := new(egress.Ranges), new(egress.OutboundSetting)
+	if conf != nil { // what is left of the last run begins at once
+		if loops := conf.Loops(own); len(loops) > 0 {
+			return nil, fmt.Errorf("the configuration is not good:\n%w", loops)
+		}
+		if !o.EgressPinned {
+			opened.Set(conf.EgressAllow)
+		}
+		outbound.Set(conf.HTTP.Outbound)
+	}
+	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Wrap: h.traces.Calls,
+		Route: func(path string) (http.RoundTripper, int64) { return h.web.RouteCalls(path) }}
+	handlers := map[string]jobs.Handler{jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Secrets: o.Secrets, Wrap: h.traces.Calls})}
+	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Allowed: keys.Allowed, Lease: o.Lease, Logger: o.Logger,
+		SeveralTenants: func() bool { return keys.SeveralTenants(time.Now()) }}); err != nil {
+		return nil, err
+	}
+	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Proxies: o.Proxies, Own: own, Version: o.Version, StoreName: "sqlite", Logger: o.Logger})
+	if conf != nil {
+		h.configured = &configured{path: o.Config, options: o, engine: h.engine, web: h.web, egress: opened, outbound: outbound, own: own, log: o.Logger}
+		if err := h.configured.start(ctx, conf); err != nil {
+			return nil, err
+		}
+	}
+	h.engine.Handle("http", call.HTTP(calls)) // these need the routes
+	h.engine.Handle("fanout", call.Fanout(calls))
+	h.http = &http.Server{Handler: h.traces.Requests(h.web), ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn)}
+	front := h.web.Listen(h.http, listener)
+	h.follow(keys)
+	go func() { h.served <- h.http.Serve(front) }()
+	return h, nil
+}
+
+// follow has the hub hear of keys that other processes make and revoke.
+func (h *Hub) follow(keys *auth.Keys) {
+	ctx, cancel := context.WithCancel(context.Background())
+	h.unfollow = cancel
+	h.following.Go(func() { keys.Follow(ctx) })
+}
+
+// storeFolder is the folder that --store and --data name.
+func storeFolder(o Options) (string, error) {
+	path, ok := strings.CutPrefix(o.Store, "sqlite:")
+	switch {
+	case o.Store == "":
+		return o.Data, nil
+	case !ok || path == "":
+		return "", fmt.Errorf("--store %q: this version knows sqlite:PATH only", o.Store)
+	case filepath.IsAbs(path):
+		return path, nil
+	}
+	return filepath.Join(o.Data, path), nil
+}
+
+// URL is where the hub answers, like http://127.0.0.1:8080.
+func (h *Hub) URL() string { return h.url }
+
+// ErrStore is what Run returns after the store has failed: only opening it again tells what
+// it holds.
+var ErrStore = errors.New("the store has failed; start the hub again")
+
+// Run keeps the hub going until ctx ends or its store fails, and closes it then. Each
+// value of reload has the configuration file read again. What goes wrong is logged, too.
+func (h *Hub) Run(ctx context.Context, reload <-chan os.Signal) (err error) {
+	for running := true; running; {
+		select {
+		case <-reload:
+			h.configured.reload()
+			continue
+		case <-ctx.Done():
+			h.log.Info("stopping", "grace", h.grace)
+		case <-h.engine.Failed():
+			err = ErrStore
+		}
+		running = false
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.grace)
+	defer cancel()
+	if closing := h.Close(grace); closing != nil {
+		h.log.Error("stopping", "error", closing)
+		err = errors.Join(err, closing)
+	}
+	return err
+}
+
+// frontTime is how long callers have to hear that the hub ends. What then still hangs
+// on is cut: it may be a connection that was opened and never used.
+const frontTime = time.Second
+
+// Close stops the hub: no new jobs; connections are told to come back; running jobs
+// may finish until ctx ends and go back to their queue then.
+func (h *Hub) Close(ctx context.Context) error {
+	h.configured.close()
+	h.web.Drain()
+	var front sync.WaitGroup
+	front.Go(func() {
+		soon, cancel := context.WithTimeout(ctx, frontTime)
+		defer cancel()
+		h.web.Close(soon)
+		if h.http.Shutdown(soon) != nil {
+			h.web.Passed(ctx)
+			h.http.Close()
+		}
+	})
+	err := h.engine.Close(ctx)
+	front.Wait()
+	if served := <-h.served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	h.engine = nil
+	return errors.Join(err, h.closeParts(ctx))
+}
+
+func (h *Hub) closeParts(ctx context.Context) (err error) {
+	h.configured.close()
+	if h.unfollow != nil {
+		h.unfollow()
+		h.following.Wait()
+	}
+	if h.engine != nil {
+		err = h.engine.Close(ctx)
+	}
+	if h.hub != nil {
+		h.hub.Close()
+	}
+	if h.store != nil {
+		err = errors.Join(err, h.store.Close())
+	}
+	// Jobs are safe by now. That spans were lost is logged and no failure of the hub.
+	h.traces.Close(ctx)
+	return err
+}

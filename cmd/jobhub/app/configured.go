@@ -1,0 +1,216 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"jobhub/jobs"
+	"jobhub/jobs/egress"
+	"jobhub/web"
+	"jobhub/web/config"
+)
+
+// configured keeps a hub at what its configuration file says, without a restart. A file
+// with an error changes nothing: the hub goes on with the one before and says so in its
+// log, at /readyz and in the dashboard. One goroutine uses it, after start.
+type configured struct {
+	path    string
+	options Options
+	engine  *jobs.Engine
+	web     *web.Server
+	egress  *egress.Ranges
+	log     *slog.Logger
+
+	outbound *egress.OutboundSetting
+	own      *egress.Own
+
+	now   *config.Config
+	seen  []byte // the newest content, good or not
+	state web.ConfigState
+
+	again chan struct{} // asks for the file to be read, changed or not
+	stop  context.CancelFunc
+	loop  sync.WaitGroup
+}
+
+// settle is how long a file must be left alone before it is read: editors write in pieces.
+const settle = 100 * time.Millisecond
+
+// start puts the configuration in force and follows the file from then on.
+func (c *configured) start(ctx context.Context, first *config.Config) error {
+	c.now, c.again = &config.Config{}, make(chan struct{}, 1)
+	c.seen = first.Source
+	if err := c.apply(ctx, first); err != nil {
+		return err
+	}
+	changes, err := fsnotify.NewWatcher()
+	if err == nil {
+		// The folder, since most editors replace the file, and Kubernetes what it links to.
+		err = changes.Add(filepath.Dir(c.path))
+	}
+	if err != nil {
+		c.log.Warn("the configuration file can't be watched; after a change send SIGHUP", "file", c.path, "error", err)
+	}
+	background, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	c.loop.Go(func() {
+		if changes != nil {
+			defer changes.Close()
+		}
+		c.follow(background, changes)
+	})
+	return nil
+}
+
+// close ends following the file.
+func (c *configured) close() {
+	if c != nil && c.stop != nil {
+		c.stop()
+		c.loop.Wait()
+	}
+}
+
+// reload reads the file soon. It does not wait.
+func (c *configured) reload() {
+	if c == nil {
+		return
+	}
+	select {
+	case c.again <- struct{}{}:
+	default:
+	}
+}
+
+func (c *configured) follow(ctx context.Context, changes *fsnotify.Watcher) {
+	var events <-chan fsnotify.Event
+	var errs <-chan error
+	if changes != nil {
+		events, errs = changes.Events, changes.Errors
+	}
+	quiet := time.NewTimer(settle) // the file may have changed before it was watched
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-events:
+			if e.Op != fsnotify.Chmod {
+				quiet.Reset(settle)
+			}
+		case err := <-errs:
+			c.log.Warn("watching the configuration file", "file", c.path, "error", err)
+			quiet.Reset(settle)
+		case <-quiet.C:
+			c.look(ctx, false)
+		case <-c.again:
+			c.look(ctx, true)
+		}
+	}
+}
+
+// look reads the file and puts it in force if it is good and has changed.
+func (c *configured) look(ctx context.Context, always bool) {
+	data, err := os.ReadFile(c.path)
+	switch {
+	case err == nil && bytes.Equal(data, c.seen) && !always:
+		return
+	case err == nil:
+		c.seen = data
+	case c.state.Err != nil && !always: // still not readable, or not there
+		return
+	}
+	var next *config.Config
+	var notes []string
+	if err == nil {
+		next, notes, err = decodeConfig(c.path, data, c.options.pinnedAllow())
+	}
+	if err == nil {
+		if loops := next.Loops(c.own); len(loops) > 0 {
+			err = loops
+		}
+	}
+	for _, note := range notes {
+		c.log.Warn(note)
+	}
+	if err == nil {
+		err = c.apply(ctx, next)
+	}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	c.state.Err, c.state.FailedAt = err, time.Now()
+	c.web.ReportConfig(c.state)
+	c.log.Error("the configuration file is NOT in force; the hub goes on with the one before", "file", c.path, "loaded_at", c.state.LoadedAt)
+	if all, ok := errors.AsType[config.Errors](err); ok {
+		for _, e := range all {
+			c.log.Error("configuration", "error", e)
+		}
+		return
+	}
+	c.log.Error("configuration", "error", err)
+}
+
+// apply puts a configuration in force. What can refuse it comes first: callbacks, which
+// may need the ranges that it opens, and the store.
+func (c *configured) apply(ctx context.Context, next *config.Config) (err error) {
+	if !c.options.EgressPinned {
+		c.egress.Set(next.EgressAllow)
+		defer func() {
+			if err != nil {
+				c.egress.Set(c.now.EgressAllow)
+			}
+		}()
+	}
+	for name, queue := range next.Queues {
+		if old, was := c.now.Queues[name]; was && reflect.DeepEqual(old, queue) {
+			continue // what was changed in the meantime over HTTP stays
+		}
+		if err := c.callBack(ctx, name, queue.Callbacks); err != nil {
+			return fmt.Errorf("queues.%s: %w", name, err)
+		}
+		set := c.engine.Settings(jobs.DefaultTenant, name)
+		want := set
+		queue.Set(&want)
+		if reflect.DeepEqual(want, set) {
+			continue
+		}
+		if err := c.engine.Configure(ctx, jobs.DefaultTenant, name, func(s *jobs.QueueSettings) error { queue.Set(s); return nil }); err != nil {
+			return err
+		}
+	}
+	if c.state.LoadedAt.IsZero() {
+		c.log.Info("configuration in force", "file", c.path, "routes", len(next.Routes), "queues", len(next.Queues))
+	} else {
+		c.log.Info("configuration reloaded", "file", c.path, "routes", len(next.Routes), "queues", len(next.Queues))
+		if next.Lease != c.now.Lease && !c.options.LeasePinned {
+			c.log.Warn("workers.lease changed, which takes effect at the next start", "lease", next.Lease)
+		}
+		if next.Otel != c.now.Otel {
+			c.log.Warn("otel.endpoint changed, which takes effect at the next start", "endpoint", next.Otel)
+		}
+	}
+	c.engine.SetLimits(next.Limits.Names())
+	c.engine.Mask(next.Mask)
+	c.outbound.Set(next.HTTP.Outbound)
+	c.web.Apply(web.Settings{MaxInput: next.HTTP.MaxInput, Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, Proxies: next.Proxies, Dashboard: next.Dashboard, KeyHeader: next.KeyHeader, ConnectionsPerAddress: next.Limits.ConnectionsPerAddress})
+	c.now, c.state = next, web.ConfigState{File: c.path, LoadedAt: time.Now()}
+	c.web.ReportConfig(c.state)
+	return nil
+}
+
+// callBack sets the callbacks of a queue, which comes into being with its first.
+func (c *configured) callBack(ctx context.Context, queue string, list []jobs.Callback) error {
+	if len(list) == 0 && len(c.engine.Settings(jobs.DefaultTenant, queue).Callbacks) == 0 {
+		return nil
+	}
+	return c.engine.SetCallbacks(ctx, jobs.DefaultTenant, queue, list)
+}

@@ -1,0 +1,168 @@
+package browser
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"jobhub/cmd/jobhub/e2e/trial"
+	"jobhub/web/client"
+)
+
+// picture is one of the README.
+type picture struct {
+	name          string
+	width, height int64
+	scheme        string
+}
+
+const largestPicture = 150 << 10 // bytes
+
+// TestScreenshots takes the pictures of the README of a demo, into the folder that
+// SCREENSHOTS names.
+func TestScreenshots(t *testing.T) {
+	folder := os.Getenv("SCREENSHOTS")
+	if folder == "" {
+		t.Skip("takes pictures only with SCREENSHOTS=folder; see make screenshots")
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	demo := trial.Start(t, exec.Command(trial.Program, "demo", "--addr", "127.0.0.1:0", "--seed", "42", "--rate", "8"))
+	h := &trial.Hub{Process: demo, URL: demo.Matched(demo.Stdout, `Dashboard +(http://\S+)/`)[1]}
+	h.Client = client.Client{Base: h.URL}
+	p := openBrowser(t)
+	take := func(path string, when string, pictures ...picture) {
+		t.Helper()
+		for i, c := range pictures {
+			show(p, c.width, c.height, c.scheme)
+			if i == 0 {
+				p.Open(h.URL + path)
+				p.Within(90*time.Second, when)
+			}
+			p.picture(folder, c)
+		}
+	}
+	take("/", `+document.querySelector("#overview-rail .tile.succeeded b").textContent.replaceAll(/\D/g, "") > 250 &&
+		document.querySelector("#overview-now progress") && document.querySelector("#overview-now li.failed, #overview-now li.retrying")`,
+		picture{"overview-light", 1440, 900, "light"}, picture{"overview-dark", 1440, 900, "dark"}, picture{"phone-light", 390, 844, "light"}, picture{"phone-dark", 390, 844, "dark"})
+	take("/jobs/"+longest(h), `document.querySelector("#job-progress progress").value >= 40`,
+		picture{"job-light", 1440, 900, "light"}, picture{"job-dark", 1440, 900, "dark"})
+	take("/jobs", `document.querySelector("#rows-body tr.running") && document.querySelectorAll("#rows-body tr").length >= 20`,
+		picture{"jobs-light", 1440, 900, "light"}, picture{"jobs-dark", 1440, 900, "dark"})
+	take("/?view=wall", `+document.getElementById("stage").dataset.running > 0`,
+		picture{"wall-dark", 1280, 720, "dark"})
+	p.quiet(h.URL)
+	demo.Signal(syscall.SIGTERM)
+}
+
+// longest returns the id of a job that has just begun and goes on for a while: a report of
+// many pages.
+func longest(h *trial.Hub) (id string) {
+	h.T.Helper()
+	ctx, cancel := context.WithTimeout(h.T.Context(), 3*trial.Patience)
+	defer cancel()
+	for m, err := range h.Client.Watch(ctx, client.Filter{Queue: "reports"}, client.WatchOptions{}) {
+		if err != nil {
+			h.T.Fatal(err)
+		}
+		var p client.Progress
+		if m.Type != "job.progress" {
+			continue
+		}
+		if h.Decode(m.Data, &p); p.Percent != nil && *p.Percent <= 6 {
+			return m.Job
+		}
+	}
+	return ""
+}
+
+// picture takes a picture into a folder.
+func (p *page) picture(folder string, c picture) {
+	p.T.Helper()
+	if p.Evaluate(`String(document.documentElement.scrollWidth > innerWidth)`) == "true" {
+		p.T.Errorf("%s is wider than the screen", c.name)
+	}
+	shot, err := chromedp.Run(p.Ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		shot, err = small(shot)
+	}
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	if len(shot) > largestPicture {
+		p.T.Errorf("%s has %d bytes, of %d at most", c.name, len(shot), largestPicture)
+	}
+	if err := os.WriteFile(filepath.Join(folder, c.name+".png"), shot, 0o644); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// small writes a picture with its 256 most frequent colours, which is hardly to be seen in
+// text and lines, in less than half of the bytes.
+func small(shot []byte) ([]byte, error) {
+	whole, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
+		return nil, err
+	}
+	size, often := whole.Bounds(), map[color.RGBA]int{}
+	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(whole.At(x, y)).(color.RGBA) }
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			often[at(x, y)]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(often), func(a, b color.RGBA) int {
+		return cmp.Or(cmp.Compare(often[b], often[a]), cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
+	})
+	var few color.Palette
+	for _, c := range colours[:min(256, len(colours))] {
+		few = append(few, c)
+	}
+	nearest := map[color.RGBA]uint8{}
+	for _, c := range colours {
+		nearest[c] = uint8(few.Index(c))
+	}
+	out := image.NewPaletted(size, few)
+	for y := range size.Dy() {
+		for x := range size.Dx() {
+			out.SetColorIndex(x, y, nearest[at(x, y)])
+		}
+	}
+	var b bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, out)
+	return b.Bytes(), err
+}
+
+// show sets the size of the screen and the colours that its user prefers.
+func show(p *page, width, height int64, scheme string) {
+	p.T.Helper()
+	ctx, cancel := context.WithTimeout(p.Ctx, trial.Patience)
+	defer cancel()
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme},
+		{Name: "prefers-reduced-motion", Value: "reduce"}, // no picture in the middle of a transition
+	}}
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
+		p.T.Fatal(err)
+	}
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, height, chromedp.EmulateScale(1))); err != nil {
+		p.T.Fatal(err)
+	}
+	p.Evaluate(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))`)
+}
