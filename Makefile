@@ -2,7 +2,7 @@
 # what to install elsewhere. The end-to-end tests run one package after the other: they
 # share browsers, memory and processors.
 
-.PHONY: test lint generate bench dev tools screenshots torture
+.PHONY: test lint generate bench dev tools screenshots torture graph
 
 test: tools lint
 	go test -race -shuffle=on -timeout 30m $$(go list ./... | grep -v /e2e/)
@@ -32,6 +32,10 @@ torture: tools
 
 dev:
 	go tool templ generate --watch --cmd 'go run ./cmd/jobhub demo'
+
+# The graph of packages in the README.
+graph:
+	go test -count=1 -run TestGraph ./cmd/jobhub -update-graph
 
 screenshots: tools
 	SCREENSHOTS=$(CURDIR)/web/view/screenshots go test -count=1 -run TestScreenshots ./cmd/jobhub/e2e/browser
