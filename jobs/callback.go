@@ -70,7 +70,7 @@ const (
 func (s Secret) String() string   { return hiddenSecret }
 func (s Secret) GoString() string { return hiddenSecret }
 
-// Key is the key that a secret stands for.
+// Key is the key that a secret encodes.
 func (s Secret) Key() ([]byte, error) {
 	text, ok := strings.CutPrefix(string(s), secretPrefix)
 	key, err := base64.StdEncoding.Strict().DecodeString(text)

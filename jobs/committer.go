@@ -341,14 +341,14 @@ func (c *committer) fail(err error) {
 
 // handleDiskFull records that the disk is full. It keeps the ops, of this batch and pending,
 // that must be stored later, and returns the others, which fail.
-func (c *committer) handleDiskFull(ops []*op, err error) (told []*op) {
+func (c *committer) handleDiskFull(ops []*op, err error) (failed []*op) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var kept []*op
 	c.bytes = 0
 	for _, o := range append(ops, c.pending...) {
 		if o.failFast || c.ending || c.closed || c.failed != nil {
-			told = append(told, o)
+			failed = append(failed, o)
 			continue
 		}
 		kept = append(kept, o)
@@ -370,7 +370,7 @@ func (c *committer) handleDiskFull(ops []*op, err error) (told []*op) {
 	}
 	c.diskFull = err
 	c.wakeWaitersLocked()
-	return told
+	return failed
 }
 
 func (c *committer) isDiskFull() bool {

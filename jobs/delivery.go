@@ -60,9 +60,9 @@ func (e *Engine) callbacksForLocked(job *Job, t EventType) (list []Callback) {
 // event.
 func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change) {
 	e.mu.Lock()
-	told := e.callbacksForLocked(job, t)
+	callbacks := e.callbacksForLocked(job, t)
 	e.mu.Unlock()
-	if len(told) == 0 {
+	if len(callbacks) == 0 {
 		return nil
 	}
 	var body Value
@@ -72,7 +72,7 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 		body = appendBody(&short, t, at, e.epoch, true)
 	}
 	trace, _, _ := strings.Cut(job.Trace(), " ")
-	for _, c := range told {
+	for _, c := range callbacks {
 		id := uuid.Must(uuid.NewV7())
 		input, hidden := SplitCredentials(appendDelivery(nil, "msg_"+id.String(), &c, trace, body), e.maskedNames())
 		delivery := accept(Job{ID: id, Tenant: job.Tenant, Kind: KindWebhook, Queue: CallbackQueue, State: Queued, Key: hostOf(c.URL), Tags: []string{t.String()},

@@ -18,7 +18,7 @@ func appendDelivery(b []byte, id string, c *Callback, trace string, body Value) 
 func callbackBody(job *Job, t EventType, at time.Time, epoch string) Value {
 	write := func(j *Job, truncated bool) Value { return appendBody(j, t, at, epoch, truncated) }
 	cut := *job
-	if len(cut.Input) > MaxEventData { // do not write what is not kept
+	if len(cut.Input) > MaxEventData { // do not encode what would be dropped
 		cut.Input = nil
 	}
 	if len(cut.Result) > MaxEventData || cut.Response != nil && len(cut.Response.Body) > MaxEventData {

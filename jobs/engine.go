@@ -228,7 +228,7 @@ func unavailableProblem(cause error, title, detail string) error {
 }
 
 // Failed is closed when the store has failed for good; Err then says why. A process
-// should end: only opening the store again tells what it holds.
+// should end: what the store holds is known only after it is opened again.
 func (e *Engine) Failed() <-chan struct{} { return e.failed }
 
 // Err is why no job can be accepted, or nil. After ErrNoSpace it is nil again once

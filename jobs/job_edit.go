@@ -80,8 +80,8 @@ func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Positio
 	})
 }
 
-// Delete deletes a job that has ended, as why reading ended; io.EOF at the ends retention
-// would. ErrConflict if it has not ended.
+// Delete deletes a job that has ended, as the end of its retention would. ErrConflict if it
+// has not ended.
 func (e *Engine) Delete(ctx context.Context, tenant string, id ID) error {
 	_, _, err := e.update(ctx, tenant, id, func(job Job) (*Change, error) {
 		if !job.State.Final() {

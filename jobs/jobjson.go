@@ -79,7 +79,7 @@ func (j *Job) resultSize() int {
 	return len(j.Result)
 }
 
-// ChangedData is the data of the event that tells of a change: the members in
+// ChangedData is the data of the event of a change: the members in
 // fields as they are now, always with the state.
 func (j *Job) ChangedData(fields Field) Value {
 	b := appendString(append(make([]byte, 0, 160), `{"state":`...), j.State.String())

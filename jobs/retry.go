@@ -11,7 +11,7 @@ import (
 type RetryOptions struct {
 	Input   Value    // another input
 	Targets []string // only these targets; the others keep their results
-	Force   bool     // make another one although there is one
+	Force   bool     // make another retry even if there is one
 	Key     *Key     // idempotency key; nil if the caller sent none
 	Caller  string   // who retries it, as in Spec.Caller
 

@@ -46,7 +46,7 @@ type Spec struct {
 	retry    *Retry // set if it is a retry of RetryOf
 
 	inside bool  // submitted by the engine itself, which may use kinds that callers may not
-	result Value // what is known of the result already
+	result Value // the partial result that it begins with
 }
 
 // Limits of a submission.

@@ -21,7 +21,7 @@ type Accepted struct {
 // Submit accepts a job: when it returns without error, the job is durable. If ctx ends before
 // the job is handed to the store, the error is that of ctx and nothing was stored; later the
 // end of ctx has no effect. That is true of all methods that change something. ErrConflict
-// with status 422 if the idempotency key stands for another request.
+// with status 422 if the idempotency key was used for another request.
 func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 	job, err := e.newJob(s)
 	if err == nil {

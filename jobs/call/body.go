@@ -37,7 +37,7 @@ type bodyReader struct {
 	res  *http.Response
 	room *answerMemory
 	body []byte
-	err  error // the end of it
+	err  error // why reading ended; io.EOF at the end
 }
 
 // next reads a piece of up to most bytes.

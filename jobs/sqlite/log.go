@@ -153,7 +153,7 @@ func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.E
 		return in.forward(ctx, q)
 	}
 	seq, err := in.newest(q.Job)
-	size, newest := 0, 0 // of what is kept; the first that is kept
+	size, newest := 0, 0 // bytes of the events in the result; index of the first of them
 	for err == nil && seq > q.After {
 		var e *jobs.Event
 		if e, err = in.at(ctx, seq); err != nil {

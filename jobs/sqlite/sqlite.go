@@ -71,7 +71,7 @@ const schemaVersion = 3
 type Options struct {
 	TailBytes int          // memory for the newest events; 32 MiB if 0, none if negative
 	Readers   int          // connections for reading; 4 if 0
-	Logger    *slog.Logger // told of damage; none if nil
+	Logger    *slog.Logger // logs damage; none if nil
 }
 
 // ErrInUse: another process has the store open.

@@ -16,7 +16,7 @@ var statusOf = map[jobs.Code]int{
 	jobs.BadMessage:     http.StatusBadRequest,
 	jobs.NotFound:       http.StatusNotFound,
 	jobs.Conflict:       http.StatusConflict,
-	jobs.CodeLeaseLost:      http.StatusConflict,
+	jobs.CodeLeaseLost:  http.StatusConflict,
 	jobs.BlockedAddress: http.StatusUnprocessableEntity,
 	jobs.Unsupported:    http.StatusUnprocessableEntity,
 	jobs.TooLarge:       http.StatusRequestEntityTooLarge,
