@@ -55,7 +55,7 @@ func TestPageTellsThatItIsOld(t *testing.T) {
 	p.until(notLive)
 	p.is(`document.getElementById("old").hidden`, "true")
 	p.until(`!document.getElementById("old").hidden`) // after 10 s
-	p.shows("#old", "these are the figures of")
+	p.shows("#old", "the figures are from")
 	p.shows("#live", "stale · figures of")
 	p.is(`getComputedStyle(document.querySelector("#queue-chart h2"), "::after").content`, `"as of `+p.evaluate(`document.body.dataset.stale`)+`"`)
 	p.accessible("a page that is old")

@@ -118,7 +118,7 @@ func TestPagesByKeys(t *testing.T) {
 	p.press("c")
 	p.shows("#confirm[open]", "Cancel 2 jobs?")
 	p.focused()
-	p.is(`document.activeElement.textContent.trim()`, "Leave as it is")
+	p.is(`document.activeElement.textContent.trim()`, "Back")
 	p.press("\x1b")
 	p.until(`!document.querySelector("dialog[open]")`)
 	p.focused()
