@@ -23,7 +23,7 @@ export async function confirm(form, submitter, parse) {
   let answer;
   try {
     const reply = await fetch(form.getAttribute("action"), { method: "POST", body });
-    answer = parse(await reply.text()).querySelector("main > *") ?? note(`The hub answered ${reply.status}, with an empty page.`);
+    answer = parse(await reply.text()).querySelector("main > *") ?? note(`The hub answered ${reply.status} without a confirmation page.`);
   } catch {
     answer = note("The hub can't be reached now.");
   }

@@ -120,7 +120,7 @@ func TestPagesByKeys(t *testing.T) {
 	p.press("c")
 	p.Shows("#confirm[open]", "Cancel 2 jobs?")
 	p.focused()
-	p.is(`document.activeElement.textContent.trim()`, "Leave as it is")
+	p.is(`document.activeElement.textContent.trim()`, "Back")
 	p.press("\x1b")
 	p.Until(`!document.querySelector("dialog[open]")`)
 	p.focused()

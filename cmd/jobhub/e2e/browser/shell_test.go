@@ -57,7 +57,7 @@ func TestPageTellsThatItIsOld(t *testing.T) {
 	p.Until(trial.NotLive)
 	p.is(`document.getElementById("old").hidden`, "true")
 	p.Until(`!document.getElementById("old").hidden`) // after 10 s
-	p.Shows("#old", "these are the figures of")
+	p.Shows("#old", "the figures are from")
 	p.Shows("#live", "stale · figures of")
 	p.is(`getComputedStyle(document.querySelector("#queue-chart h2"), "::after").content`, `"as of `+p.Evaluate(`document.body.dataset.stale`)+`"`)
 	p.accessible("a page that is old")
