@@ -144,7 +144,7 @@ func (e *Engine) claimed(b *Batch, failed bool) {
 		limited = limited || claim.Limited
 		for _, j := range claim.Jobs {
 			ready[laneOf(j)]--
-			keyed = keyed || j.Key != ""
+			keyed = keyed || j.FairKey != ""
 		}
 		if len(claim.Jobs) > 0 {
 			c.take(claim.Jobs)
@@ -231,7 +231,7 @@ func (e *Engine) newPool(slots int) *pool {
 	p := &pool{size: slots, claimer: &claimer{prefix: inProcess, share: share, want: func() int { return share.Free }}}
 	p.take = func(jobs []Job) {
 		for _, job := range jobs {
-			share.Take(QueueName{job.Tenant, job.Queue}, job.Key)
+			share.Take(QueueName{job.Tenant, job.Queue}, job.FairKey)
 			e.startLocked(job, p)
 		}
 	}
@@ -242,7 +242,7 @@ func (e *Engine) newPool(slots int) *pool {
 func (e *Engine) freeSlot(r *Run) {
 	e.mu.Lock()
 	p := r.slots
-	p.share.give(QueueName{r.job.Tenant, r.job.Queue}, r.job.Key)
+	p.share.give(QueueName{r.job.Tenant, r.job.Queue}, r.job.FairKey)
 	p.hungry = p.hungry || p.limited // there is more to share
 	more := p.hungry && !e.draining
 	e.mu.Unlock()

@@ -89,7 +89,7 @@ type Job struct {
 	Tags     []string
 
 	OrderingKey string // jobs of one ordering key run one at a time, in order of acceptance
-	Key         string // shares its queue fairly with other keys, and has its limit
+	FairKey     string // jobs of different fair keys take turns in their queue; its per_key limit counts each
 
 	Input       Value
 	Credentials Credentials // what Input hides, of a job that sends HTTP requests

@@ -297,14 +297,6 @@ func (e *Engine) DeleteSchedule(ctx context.Context, tenant, name string) error 
 	}
 }
 
-func decodeSchedule(d Document) (s Schedule, err error) {
-	if err = json.Unmarshal(d.Data, &s); err != nil {
-		err = fmt.Errorf("schedule %s: %w", d.Name, err)
-	}
-	s.Name = d.Name
-	return s, err
-}
-
 // document is the schedule as it is to be stored, where was is stored.
 func (s *Schedule) document(tenant string, was Value) (*DocumentChange, error) {
 	data, err := json.Marshal(s, jsontext.AllowInvalidUTF8(true))

@@ -11,7 +11,7 @@ import "maps"
 //
 // With 64 slots a tenant that is alone at it holds 32, a second one beside it 16 more, and
 // so on; when one holds fewer, the others may hold more. All slots are for the only tenant
-// of a hub, except that a fair key of its leaves half of them.
+// of a hub, except that a fair key of it leaves half of them.
 type Share struct {
 	Free    int  // slots that are free
 	Several bool // there are several tenants

@@ -116,7 +116,7 @@ type QueueChange struct {
 type QueueSettings struct {
 	Concurrency  int      `json:"concurrency,omitzero"`   // attempts at the same time
 	Capacity     int      `json:"capacity,omitzero"`      // unfinished jobs that do not run
-	PerKey       int      `json:"per_key,omitzero"`       // attempts of one key at the same time
+	PerKey       int      `json:"per_key,omitzero"`       // attempts of one fair key at the same time
 	Rate         Rate     `json:"rate,omitzero"`          // of starts
 	QueueTimeout Duration `json:"queue_timeout,omitzero"` // of jobs that do not name one
 	Paused       *Pause   `json:"paused,omitzero"`

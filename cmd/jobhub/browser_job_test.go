@@ -173,7 +173,7 @@ func TestPagesRunNoScriptOfUsers(t *testing.T) {
 			t.Errorf("%s: %s", where, got)
 		}
 	}
-	common := fmt.Sprintf(`"tags":[%s],"ordering_key":%s,"key":%s,"callbacks":[{"url":"https://x.example/%s"}]`, quote(evil[:100]), quote(evil[:100]), quote(evil[:100]), `?a=%3Csvg%20onload=xssed=1%3E`)
+	common := fmt.Sprintf(`"tags":[%s],"ordering_key":%s,"fair_key":%s,"callbacks":[{"url":"https://x.example/%s"}]`, quote(evil[:100]), quote(evil[:100]), quote(evil[:100]), `?a=%3Csvg%20onload=xssed=1%3E`)
 	answered := h.submit(fmt.Sprintf(`{"kind":"http","input":{"method":"POST","url":%s,"headers":{"x-a":%s},"body":{%s:%s}},"retry":{"max_attempts":1},"tags":[%s]}`, quote(up.URL+"/<script>xssed=1</script>"), quote(`<img src=x onerror=xssed=1>`), q, q, quote(evil[:100]))).ID
 	h.await(answered, inState("failed"))
 	var worker struct {
@@ -201,7 +201,7 @@ func TestPagesRunNoScriptOfUsers(t *testing.T) {
 		}
 	}
 	report(1)
-	for _, path := range []string{"/jobs", "/jobs?columns=queue,stands,tags,worker,key,time", "/jobs/" + answered, "/jobs/" + worked, "/workers", "/"} {
+	for _, path := range []string{"/jobs", "/jobs?columns=queue,stands,tags,worker,fair_key,time", "/jobs/" + answered, "/jobs/" + worked, "/workers", "/"} {
 		p.visit(h.url + path)
 		p.evaluate(`void document.querySelectorAll("details").forEach((d) => { d.open = true; })`)
 		clean(path)
@@ -212,7 +212,7 @@ func TestPagesRunNoScriptOfUsers(t *testing.T) {
 	p.shows("#log .a-red", "onerror")
 	p.shows("#job-progress", "2 </script>")
 	clean("the page of the job, live")
-	p.visit(h.url + "/jobs?columns=stands,worker,tags,key")
+	p.visit(h.url + "/jobs?columns=stands,worker,tags,fair_key")
 	report(3)
 	p.shows(rowOf(worked), "3 </script>")
 	p.shows(rowOf(worked), "onerror")

@@ -152,8 +152,8 @@ func (c *commit) take(n int64, lease string, follow func(*jobs.Job) []*jobs.Chan
 	e := jobs.Event{Type: jobs.JobStarted, Prev: prev, Data: job.ChangedData(jobs.FieldState | jobs.FieldAttempt | jobs.FieldStarted)}
 	c.move(c.queue(job.Tenant, job.Queue), jobs.Queued, jobs.Running)
 	c.tell(&job, &e)
-	if job.Key != "" {
-		if err := c.promote(c.queue(job.Tenant, job.Queue), job.Key); err != nil {
+	if job.FairKey != "" {
+		if err := c.promote(c.queue(job.Tenant, job.Queue), job.FairKey); err != nil {
 			return job, err
 		}
 	}

@@ -214,7 +214,7 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	}
 	q := c.queue(ch.Job.Tenant, ch.Job.Queue)
 	c.move(q, ch.If.State, ch.Job.State)
-	if r.ready = ch.Job.State == jobs.Queued && ch.Job.OrderingKey == "" && ch.Job.Key == ""; r.ready {
+	if r.ready = ch.Job.State == jobs.Queued && ch.Job.OrderingKey == "" && ch.Job.FairKey == ""; r.ready {
 		r.readyAt = c.seq
 		c.open(q, ch.Job.Kind)
 	}

@@ -16,12 +16,12 @@ import (
 
 // passOn does what follows for lines and waiting jobs from the new state of a job.
 func (c *commit) passOn(q *queue, j *jobs.Job) error {
-	if j.OrderingKey != "" || j.Key != "" {
+	if j.OrderingKey != "" || j.FairKey != "" {
 		if err := c.flush(); err != nil {
 			return err
 		}
 	}
-	if j.State == jobs.Queued && (j.OrderingKey != "" || j.Key != "") {
+	if j.State == jobs.Queued && (j.OrderingKey != "" || j.FairKey != "") {
 		first := true
 		if j.OrderingKey != "" {
 			oldest, _, err := c.firstInOrder(q, j.OrderingKey)
@@ -31,7 +31,7 @@ func (c *commit) passOn(q *queue, j *jobs.Job) error {
 			first = oldest == int64(j.N)
 		}
 		if first {
-			if err := c.step(q, int64(j.N), j.Key, j.Kind); err != nil {
+			if err := c.step(q, int64(j.N), j.FairKey, j.Kind); err != nil {
 				return err
 			}
 		}
@@ -46,8 +46,8 @@ func (c *commit) passOn(q *queue, j *jobs.Job) error {
 			return err
 		}
 	}
-	if j.Key != "" && j.State != jobs.Queued {
-		return c.promote(q, j.Key)
+	if j.FairKey != "" && j.State != jobs.Queued {
+		return c.promote(q, j.FairKey)
 	}
 	return nil
 }

@@ -89,6 +89,7 @@ type Submission struct {
 	Input    any           `json:"input,omitzero"` // whatever marshals to JSON; a jsontext.Value goes as it is
 	Priority int           `json:"priority,omitzero"`
 	Tags     []string      `json:"tags,omitzero"`
+	FairKey  string        `json:"fair_key,omitzero"` // takes turns with other fair keys in its queue, under the queue's per_key limit
 	RunAt    time.Time     `json:"run_at,omitzero"`
 	Delay    time.Duration `json:"delay,omitzero"`   // instead of RunAt
 	Timeout  time.Duration `json:"timeout,omitzero"` // of one attempt

@@ -38,7 +38,7 @@ type QueueLimits struct {
 	Concurrency  *int    `json:"concurrency"` // jobs that run at the same time
 	Rate         *string `json:"rate"`        // starts, like 10/s, 100/m or 5/30s
 	Capacity     *int    `json:"capacity"`    // unfinished jobs that don't run
-	PerKey       *int    `json:"per_key"`     // jobs of one key that run at the same time
+	PerKey       *int    `json:"per_key"`     // jobs of one fair key that run at the same time
 	QueueTimeout *string `json:"queue_timeout"`
 }
 

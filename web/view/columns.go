@@ -14,7 +14,7 @@ type column struct{ Name, Head, About string }
 // state and the job itself.
 var columns = []column{
 	{"queue", "queue", ""}, {"stands", "where it stands", "Progress, error, reason to wait, or what went in or came out"}, {"tags", "tags", ""},
-	{"worker", "worker", "Who runs it"}, {"tries", "tries", "Attempts, of at most"}, {"priority", "priority", "Higher first"}, {"key", "key", "Key of fairness, or ordering key"},
+	{"worker", "worker", "Who runs it"}, {"tries", "tries", "Attempts, of at most"}, {"priority", "priority", "Higher first"}, {"fair_key", "fair key", "Fair key, or ordering key"},
 	{"waited", "waited", "From accepted, or from its time, to the start of the newest attempt"}, {"accepted", "accepted", ""}, {"time", "time", "Until its time, since its start, or how long it ran"},
 }
 
