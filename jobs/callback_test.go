@@ -74,7 +74,7 @@ func script(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
 		return jobs.Result{}, ctx.Err()
 	}
 	percent := 50.0
-	run.Progress(jobs.Progress{Percent: &percent})
+	run.Report(jobs.Progress{Percent: &percent})
 	return jobs.Result{Value: jobs.Value(`{"big":12345678901234567890.10}`)}, nil
 }
 

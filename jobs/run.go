@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
 )
 
 // maxOutputEvent is how much output one event carries, in bytes.
@@ -24,7 +27,8 @@ type Run struct {
 	mu       sync.Mutex // protects the fields below
 	off      int64      // bytes of output of this start so far
 	held     map[string][]byte
-	progress *op // newest, perhaps not yet in a batch
+	said     Progress // newest
+	progress *op      // that tells of it, perhaps not yet in a batch
 	output   *op
 	finally  []func()
 
@@ -44,9 +48,43 @@ func (r *Run) Finally(f func()) {
 	r.finally = append(r.finally, f)
 }
 
-// Progress says how far the attempt is. Faster than the log is written, only the
-// newest is kept.
-func (r *Run) Progress(p Progress) { r.report(p, nil) }
+// Progress says how far the attempt is, in percent; below 0 if it can't tell. Faster than
+// the log is written, only the newest is kept.
+func (r *Run) Progress(percent float64, message string) {
+	p := Progress{Message: message}
+	if percent >= 0 {
+		p.Percent = new(min(percent, 100))
+	}
+	r.Report(p)
+}
+
+// Report is Progress with data of the handler's own.
+func (r *Run) Report(p Progress) { r.report(&p, nil) }
+
+// Checkpoint keeps what a next attempt can go on from, as the Checkpoint of its job: v as
+// JSON, of at most MaxCheckpoint bytes. The newest counts.
+func (r *Run) Checkpoint(v any) error {
+	data, err := json.Marshal(v)
+	if err == nil && len(data) > MaxCheckpoint {
+		err = fmt.Errorf("a checkpoint of %d bytes; %d are the most", len(data), MaxCheckpoint)
+	}
+	if err != nil {
+		return err
+	}
+	checkpoint, err := jsonMember("/checkpoint", data, MaxDepth)
+	if err == nil {
+		r.report(nil, checkpoint)
+	}
+	return err
+}
+
+// Log adds a line to the stream log.
+func (r *Run) Log(text string) {
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	r.Output("log", []byte(text))
+}
 
 // Partial says what is known of the result already, and how far the attempt is. It is
 // stored at once: the next attempt finds it as the Result of its job, and so does whoever
@@ -58,6 +96,7 @@ func (r *Run) Partial(result Value, p Progress) {
 	p = p.kept()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.said = p
 	c := r.engine.commits
 	c.mu.Lock()
 	if o := r.progress; o != nil && !o.taken && !o.lazy {
@@ -77,11 +116,15 @@ func (r *Run) Partial(result Value, p Progress) {
 	r.put(o)
 }
 
-// report stores progress and, if there is one, a checkpoint.
-func (r *Run) report(p Progress, checkpoint Value) {
-	p = p.kept()
+// report stores progress, or the newest again if there is none, and a checkpoint if there is one.
+func (r *Run) report(said *Progress, checkpoint Value) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if said == nil {
+		said = &r.said
+	}
+	p := said.kept()
+	r.said = p
 	c := r.engine.commits
 	c.mu.Lock()
 	if o := r.progress; o != nil && !o.taken && checkpoint == nil {

@@ -31,8 +31,8 @@ func (e *Engine) MakeSchedule(ctx context.Context, tenant string, s Schedule) (S
 	return s, err
 }
 
-// ChangeSchedule makes of a schedule what edit makes of it: of the members that
-// PutSchedule takes. A problem with NotFound if there is none of that name.
+// ChangeSchedule applies edit to a stored schedule; edit may set only what PutSchedule
+// accepts. A problem with NotFound if there is none of that name.
 func (e *Engine) ChangeSchedule(ctx context.Context, tenant, name string, edit func(*Schedule)) (Schedule, error) {
 	s, _, err := e.writeSchedule(ctx, tenant, name, func(old *Schedule) (Schedule, error) {
 		if old == nil {

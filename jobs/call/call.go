@@ -74,7 +74,7 @@ func HTTP(o Options) jobs.Handler {
 // sink is the part of a jobs.Run that takes a streaming answer.
 type sink interface {
 	Output(stream string, p []byte)
-	Progress(p jobs.Progress)
+	Report(p jobs.Progress)
 }
 
 // caller makes the calls of all jobs and shares connections between them.

@@ -44,7 +44,7 @@ func Fanout(o Options) jobs.Handler {
 type teller interface {
 	Finally(f func())
 	Partial(result jobs.Value, p jobs.Progress)
-	Progress(p jobs.Progress)
+	Report(p jobs.Progress)
 }
 
 // answer is how an attempt at a target ended.
@@ -71,7 +71,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 	out.Finally(room.release)
 	if known := (&part{memory: room}); f.kept() > 0 {
 		if err := known.grow(ctx, int(f.kept())); err != nil {
-			return jobs.Result{}, &jobs.Snooze{Delay: patience}
+			return jobs.Result{}, jobs.Snooze(patience)
 		}
 		known.settle(int(f.kept()))
 	}
@@ -96,7 +96,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 			if ok {
 				*p.Percent = 100
 			}
-			out.Progress(p)
+			out.Report(p)
 			return jobs.Result{Value: f.result()}, f.verdict(ok)
 		}
 		due := f.launch(func(t *target) {
@@ -106,7 +106,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out teller) (jobs.Re
 		})
 		wait := time.Until(due)
 		if flying == 0 && wait > patience {
-			return jobs.Result{}, &jobs.Snooze{Delay: wait}
+			return jobs.Result{}, jobs.Snooze(wait)
 		}
 		var timer <-chan time.Time
 		if !due.IsZero() {
@@ -308,5 +308,5 @@ func (f *fan) progress() jobs.Progress {
 // deaf takes no output: the answers of targets are not relayed.
 type deaf struct{}
 
-func (deaf) Output(string, []byte)  {}
-func (deaf) Progress(jobs.Progress) {}
+func (deaf) Output(string, []byte) {}
+func (deaf) Report(jobs.Progress)  {}
