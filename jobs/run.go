@@ -58,7 +58,7 @@ func (r *Run) Progress(percent float64, message string) {
 	r.Report(p)
 }
 
-// Report is Progress with data of the handler's own.
+// Report is Progress with data of the handler's own; data that is not JSON is left out.
 func (r *Run) Report(p Progress) { r.report(&p, nil) }
 
 // Checkpoint keeps what a next attempt can go on from, as the Checkpoint of its job: v as
