@@ -224,8 +224,8 @@ func (e *Engine) SetCallbacks(ctx context.Context, tenant, queue string, list []
 }
 
 // EnableCallback lets a callback of a queue, whose receiver had said that it is gone, have
-// deliveries again. Those that were not made meanwhile are not made up for. A problem with
-// NotFound if the queue has no such callback.
+// deliveries again. It gets none for what happened meanwhile. A problem with NotFound if the
+// queue has no such callback.
 func (e *Engine) EnableCallback(ctx context.Context, tenant, queue, url string) error {
 	return e.Configure(ctx, tenant, queue, func(s *QueueSettings) error {
 		i := slices.IndexFunc(s.Callbacks, func(c Callback) bool { return c.URL == url })

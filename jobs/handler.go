@@ -23,7 +23,7 @@ type Handler struct {
 	// errors that say otherwise. The result of a failed attempt is kept if the job fails with it.
 	Run func(ctx context.Context, run *Run) (Result, error)
 
-	// Repeat, if set, is what is known of the result of a job that repeats only these
+	// Repeat, if set, returns the result with which a job begins that repeats only these
 	// targets of an old one. Its *Problem becomes the answer to the retry.
 	Repeat func(old *Job, targets []string) (Value, error)
 }

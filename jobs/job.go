@@ -89,7 +89,7 @@ type Job struct {
 	Tags     []string
 
 	OrderingKey string // jobs of one ordering key run one at a time, in order of acceptance
-	FairKey     string // jobs of different fair keys take turns in their queue; its per_key limit counts each
+	FairKey     string // takes turns with other fair keys in its queue, under the queue's per_key limit
 
 	Input       Value
 	Credentials Credentials // what Input hides, of a job that sends HTTP requests

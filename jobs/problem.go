@@ -153,8 +153,8 @@ type KeyTaken struct {
 	Same bool // the fingerprints are equal: this is a repetition, not another request
 }
 
-// Existing is the outcome of an insertion instead of which a job is there already: one that
-// is the same by its Unique, or the retry that the job to be repeated has.
+// Existing is the outcome of an insertion that was not made because there is a job already:
+// one that is the same by its Unique, or the retry that the job to be repeated has.
 type Existing struct{ Job Job }
 
 func (x *Existing) Error() string { return "there is the job " + x.Job.ID.String() + " already" }

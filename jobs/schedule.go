@@ -88,8 +88,8 @@ func (s *Schedule) spec(tenant string) (Spec, error) {
 	return spec, err
 }
 
-// PutSchedule makes a schedule, or replaces the one of that name: its members up to Caller
-// are taken. It tells whether it is new. The job is checked as its submission would be.
+// PutSchedule makes a schedule, or replaces the one of that name; of s it uses the members
+// up to Caller. made tells whether it is new. The job is checked as its submission would be.
 func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ Schedule, made bool, err error) {
 	if !WellFormedName(s.Name) {
 		return s, false, noSchedule(s.Name)
@@ -113,8 +113,8 @@ func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ 
 	})
 }
 
-// CheckSchedule looks at all members of a schedule but its name, and writes its job in one
-// line. What is wrong is one problem.
+// CheckSchedule checks all members of a schedule but its name, and compacts its job. Its
+// error is one *Problem with all that is wrong.
 func (e *Engine) CheckSchedule(tenant string, s *Schedule) error {
 	s.TimeZone = cmp.Or(s.TimeZone, "UTC")
 	_, err := s.next(time.Now())

@@ -23,7 +23,7 @@ type Spec struct {
 	Delay    time.Duration
 
 	OrderingKey string // jobs of one ordering key run one at a time, in order of acceptance
-	FairKey     string // shares the queue fairly with other keys, under its per_key limit
+	FairKey     string // takes turns with other fair keys in its queue, under the queue's per_key limit
 	After       []ID   // run only when all of these have succeeded
 
 	QueueTimeout time.Duration // none if zero

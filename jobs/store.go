@@ -237,8 +237,8 @@ type Key struct {
 // running and one more attempt. Queues that are paused or at their concurrency give none.
 //
 // Not every queued job is ready. Of one ordering key only the first unfinished job can
-// be; of one key at most PerKey jobs are ready or running, and where there is no such
-// limit, one is ready at a time, so that keys take turns.
+// be; of one fair key at most PerKey jobs are ready or running, and where there is no such
+// limit, one is ready at a time, so that fair keys take turns.
 type Claim struct {
 	Tenant string   // empty for all
 	Kinds  []string // at least one, sorted
@@ -315,10 +315,9 @@ type ReadQuery struct {
 	Walk     *Walk // of reads of one job, piece by piece; nil if all of it is read at once
 }
 
-// Walk remembers where a job's events stand, from one read to the next: each event knows
-// only the one before it, so that the first read goes all the way back, and the others need
-// not. Those reads take what there is to be had: the first does not fail with ErrTrimmed.
-// The zero value is for the first.
+// Walk pages through the events of one job: it keeps their seqs from one read to the next,
+// as each event knows only the one before it. If the log was trimmed, the first read sets Cut
+// and does not fail. The zero value begins a walk.
 type Walk struct {
 	Seqs []uint64 // of the events, from the oldest that is kept to the newest at the first read
 	Cut  bool     // the log no longer holds all behind the After of the first read

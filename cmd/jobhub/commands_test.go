@@ -53,6 +53,9 @@ func TestCommands(t *testing.T) {
 	if code != 0 || !strings.Contains(out, h.url+"/v1/jobs/"+later+"/response\n") || !strings.Contains(out, h.url+"/jobs/"+later+"\n") {
 		t.Errorf("submit --delay: exit code %d, printed %q", code, out)
 	}
+	if a := h.call("GET", "/v1/jobs/"+later, ""); !strings.Contains(string(a.body), `"fair_key":"customer-7"`) {
+		t.Errorf("submit --fair-key: %s", a.body)
+	}
 	if _, out, _ = command("submit", "http", api+"/fine", "--delay", "1h", "--idempotency-key", "k1", "--fair-key", "customer-7", "--queue", "later"); !strings.HasPrefix(out, later+"\n") {
 		t.Errorf("submit with the same key printed %q", out)
 	}

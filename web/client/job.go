@@ -41,9 +41,9 @@ type Job struct {
 	Existing        bool           `json:"existing"`   // of an answer to Submit or Retry: it was there already, and none was made
 	Parent          string         `json:"parent"`
 	Unique          *Unique        `json:"unique"`
-	Callbacks       []Callback     `json:"callbacks"` // without their secrets
-	Version         uint64         `json:"version"`   // counts its changes of state
-	Epoch           string         `json:"epoch"`     // with Seq: the position at which it was read
+	Callbacks       []Callback     `json:"callbacks"`
+	Version         uint64         `json:"version"` // counts its changes of state
+	Epoch           string         `json:"epoch"`   // with Seq: the position at which it was read
 	Seq             uint64         `json:"seq"`
 	Links           Links          `json:"links"`
 

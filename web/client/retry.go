@@ -13,7 +13,7 @@ type RetryOptions struct {
 	Targets []string `json:"targets,omitempty"` // of a fan-out: only these; the others keep what came of them
 	Again   bool     `json:"again,omitzero"`    // make another retry although there is one
 
-	IdempotencyKey string `json:"-"` // makes it safe to call Retry again when an error is Unknown; for one call
+	IdempotencyKey string `json:"-"` // makes it safe to call Retry again when an error is Unknown
 }
 
 // Retry submits a job like one that has ended, and returns the new one. If the job has a

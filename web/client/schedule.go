@@ -12,7 +12,7 @@ type Schedule struct {
 	Name     string     `json:"name"`
 	Cron     string     `json:"cron"`      // minute hour day month weekday, or @hourly, @daily …
 	TimeZone string     `json:"time_zone"` // IANA name; UTC if empty
-	Job      Submission `json:"job"`       // as the hub shows it credentials are *** and callbacks have no secrets
+	Job      Submission `json:"job"`       // as the hub shows it, credentials and secrets are ***
 	Paused   bool       `json:"paused"`
 	Overlap  string     `json:"overlap"` // while an earlier run is unfinished: allow, skip, queue or replace; allow if empty
 
@@ -39,7 +39,7 @@ func (c *Client) Schedule(ctx context.Context, name string) (s Schedule, err err
 }
 
 // PutSchedule makes the schedule of s.Name, or replaces it. A credential that is *** stays as
-// it was.
+// it was; the secret of a callback has to be given again.
 func (c *Client) PutSchedule(ctx context.Context, s Schedule) (stored Schedule, err error) {
 	in := struct {
 		Cron     string     `json:"cron"`

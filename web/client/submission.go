@@ -53,7 +53,7 @@ func (s *Submission) UnmarshalJSON(text []byte) error {
 type Callback struct {
 	URL      string   `json:"url"`
 	Events   []string `json:"events,omitempty"`  // like job.started; the ends of a job if there are none
-	Secret   string   `json:"secret,omitzero"`   // whsec_ and 24 to 64 bytes as base64; that of the hub if empty; never shown
+	Secret   string   `json:"secret,omitzero"`   // whsec_ and 24 to 64 bytes as base64; that of the hub if empty; the hub shows whsec_***
 	Disabled bool     `json:"disabled,omitzero"` // of a job: the receiver has said that it is gone
 }
 
