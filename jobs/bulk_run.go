@@ -99,7 +99,7 @@ func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
 			return err
 		}
 		whole := max(total, at.Count)
-		run.report(Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", at.Count, whole), Data: fmt.Appendf(nil, `{"done":%d,"total":%d}`, at.Count, whole)}, checkpoint)
+		run.report(&Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", at.Count, whole), Data: fmt.Appendf(nil, `{"done":%d,"total":%d}`, at.Count, whole)}, checkpoint)
 		return nil
 	})
 	if err != nil {

@@ -73,7 +73,7 @@ func script(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
 		return jobs.Result{}, ctx.Err()
 	}
 	percent := 50.0
-	run.Progress(jobs.Progress{Percent: &percent})
+	run.Report(jobs.Progress{Percent: &percent})
 	return jobs.Result{Value: jobs.Value(`{"big":12345678901234567890.10}`)}, nil
 }
 
@@ -172,7 +172,7 @@ func TestCallbackEvents(t *testing.T) {
 				for _, d := range w.deliveriesOf(j.ID) {
 					d = w.await(d.ID)
 					b := bodyOf(t, d)
-					w.expect("delivery", words(d.Kind, d.Queue, d.Key, d.State, d.MaxAttempts), words("webhook", "callbacks", "a.example", "succeeded", 7))
+					w.expect("delivery", words(d.Kind, d.Queue, d.FairKey, d.State, d.MaxAttempts), words("webhook", "callbacks", "a.example", "succeeded", 7))
 					i := slices.IndexFunc(log, func(e *jobs.Event) bool { return float64(e.Seq) == b.Data["seq"] })
 					if i < 0 || log[i].Type.String() != b.Type || !log[i].At.Equal(b.Timestamp) || float64(log[i].Version) != b.Data["version"] {
 						t.Errorf("%s tells of seq %v, version %v at %v", b.Type, b.Data["seq"], b.Data["version"], b.Timestamp)

@@ -144,7 +144,7 @@ func (e *Engine) assignClaimed(b *Batch, failed bool) {
 		limited = limited || claim.Limited
 		for _, j := range claim.Jobs {
 			ready[laneOf(j)]--
-			keyed = keyed || j.Key != ""
+			keyed = keyed || j.FairKey != ""
 		}
 		if len(claim.Jobs) > 0 {
 			c.assign(claim.Jobs)

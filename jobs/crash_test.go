@@ -68,7 +68,7 @@ func TestCrashesInARow(t *testing.T) {
 		want    string
 	}{
 		"a retry in between resets the count":  {[]func() error{nil, nil, func() error { return failed }, nil, nil}, 5, 0, "running 2 6"},
-		"a snooze in between resets the count": {[]func() error{nil, nil, func() error { return &jobs.Snooze{Delay: time.Second} }, nil, nil}, 5, 0, "running 1 6"},
+		"a snooze in between resets the count": {[]func() error{nil, nil, func() error { return jobs.Snooze(time.Second) }, nil, nil}, 5, 0, "running 1 6"},
 		"an orderly restart does not count":    {nil, 3, 3, "running 1 4"},
 		"an orderly restart resets nothing":    {nil, 4, 3, "failed 1 4"},
 		"only crashes":                         {nil, 3, 0, "failed 1 3"},

@@ -75,7 +75,7 @@ func (e *Engine) deliveries(job *Job, t EventType, at time.Time) (list []*Change
 	for _, c := range callbacks {
 		id := uuid.Must(uuid.NewV7())
 		input, hidden := SplitCredentials(appendDelivery(nil, "msg_"+id.String(), &c, trace, body), e.maskedNames())
-		delivery := accept(Job{ID: id, Tenant: job.Tenant, Kind: KindWebhook, Queue: CallbackQueue, State: Queued, Key: hostOf(c.URL), Tags: []string{t.String()},
+		delivery := accept(Job{ID: id, Tenant: job.Tenant, Kind: KindWebhook, Queue: CallbackQueue, State: Queued, FairKey: hostOf(c.URL), Tags: []string{t.String()},
 			Input: input, Credentials: hidden, Parent: job.ID, Via: Via{Trace: trace}, Callbacks: []Callback{c},
 			MaxAttempts: len(CallbackRetries) + 1, Backoff: Backoff{Exponential, CallbackRetries[0], CallbackRetries[len(CallbackRetries)-1]},
 			Timeout: deliveryTimeout, Retention: DefaultRetention, CreatedAt: at})

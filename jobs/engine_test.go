@@ -121,7 +121,7 @@ func TestSuccess(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
 			half := 50.0
-			run.Progress(jobs.Progress{Percent: &half, Message: "half", Data: jobs.Value(` {"n": 1} `)})
+			run.Report(jobs.Progress{Percent: &half, Message: "half", Data: jobs.Value(` {"n": 1} `)})
 			return jobs.Result{Value: append(jobs.Value(`{"got":`), append(run.Job().Input, '}')...)}, nil
 		}}}, 2)
 		defer w.close(time.Second)

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -21,9 +22,9 @@ func Example() {
 	}
 	defer store.Close()
 	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{
-		"greet": {Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-			return jobs.Result{Value: jobs.Value(`"hello, ` + string(run.Job().Input[1:]))}, nil
-		}},
+		"greet": jobs.Typed(func(ctx context.Context, run *jobs.Run, name string) (string, error) {
+			return "hello, " + name, nil
+		}),
 	}})
 	if err != nil {
 		panic(err)
@@ -39,8 +40,48 @@ func Example() {
 	// Output: succeeded "hello, world" <nil>
 }
 
-// An error fails the attempt; a Failure says whether and when to try again.
-func ExampleFailure() {
+// An input that the function does not take is refused when the job is submitted.
+func ExampleTyped() {
+	ctx := context.Background()
+	dir, _ := os.MkdirTemp("", "jobs-")
+	defer os.RemoveAll(dir)
+	store, err := sqlite.Open(ctx, dir, sqlite.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	type invoice struct {
+		Net int `json:"net"`
+		Tax int `json:"tax"`
+	}
+	type total struct {
+		Gross int `json:"gross"`
+	}
+	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{
+		"sum": jobs.Typed(func(ctx context.Context, run *jobs.Run, in invoice) (total, error) {
+			return total{in.Net + in.Tax}, nil
+		}),
+	}})
+	if err != nil {
+		panic(err)
+	}
+	defer engine.Close(ctx)
+
+	accepted, err := engine.Submit(ctx, jobs.Spec{Kind: "sum", Input: jobs.Value(`{"net":100,"tax":19}`)})
+	if err != nil {
+		panic(err)
+	}
+	job, err := engine.Wait(ctx, jobs.DefaultTenant, accepted.Job.ID)
+	fmt.Println(job.State, string(job.Result), err)
+	_, err = engine.Submit(ctx, jobs.Spec{Kind: "sum", Input: jobs.Value(`{"net":"a hundred"}`)})
+	fmt.Println(err)
+	// Output:
+	// succeeded {"gross":119} <nil>
+	// Invalid request: See errors for the members to correct. (/input/net: must not be a text)
+}
+
+// An error fails the attempt; Permanent, After and Snooze say otherwise.
+func ExampleAfter() {
 	ctx := context.Background()
 	dir, _ := os.MkdirTemp("", "jobs-")
 	defer os.RemoveAll(dir)
@@ -50,12 +91,12 @@ func ExampleFailure() {
 	}
 	defer store.Close()
 	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{
-		"flaky": {Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+		"flaky": jobs.Typed(func(ctx context.Context, run *jobs.Run, _ any) (string, error) {
 			if run.Job().Attempt < 3 {
-				return jobs.Result{}, &jobs.Failure{Problem: jobs.NewProblem("busy", "Busy", "Come back later."), After: time.Millisecond}
+				return "", jobs.After(time.Millisecond, errors.New("the service is busy"))
 			}
-			return jobs.Result{Value: jobs.Value(`"done"`)}, nil
-		}},
+			return "done", nil
+		}),
 	}})
 	if err != nil {
 		panic(err)

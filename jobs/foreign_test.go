@@ -21,7 +21,7 @@ func TestHandlersThatReturnNoJSON(t *testing.T) {
 		var value jobs.Value
 		nan := math.NaN()
 		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
-			run.Progress(jobs.Progress{Percent: &nan, Message: "\xff", Data: value})
+			run.Report(jobs.Progress{Percent: &nan, Message: "\xff", Data: value})
 			run.Partial(value, jobs.Progress{Message: "\xff", Data: value})
 			run.Output("\xff\n", []byte("\xff"))
 			return jobs.Result{Value: value}, nil

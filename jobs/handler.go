@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"time"
 )
 
 // Handler runs the jobs of one kind inside the hub's process.
@@ -20,8 +19,8 @@ type Handler struct {
 	// context.Cause(ctx) then is ErrCancelRequested, ErrTimeout or ErrDraining.
 	//
 	// A nil error completes the job with the result. An error fails the attempt, which
-	// is then repeated as the job's retry policy says; a *Failure may say otherwise. The
-	// result of a failed attempt is kept if the job fails with it.
+	// is then repeated as the job's retry policy says; Permanent, After and Snooze make
+	// errors that say otherwise. The result of a failed attempt is kept if the job fails with it.
 	Run func(ctx context.Context, run *Run) (Result, error)
 
 	// Repeat, if set, returns the partial result with which a retry of only these targets of
@@ -34,23 +33,6 @@ type Result struct {
 	Value    Value
 	Response *Response
 }
-
-// Failure is an error of an attempt that says what to do next.
-type Failure struct {
-	Problem *Problem
-	Never   bool          // do not retry: the job fails as rejected
-	After   time.Duration // wait at least this long before the next attempt
-	Exactly bool          // wait just that long, whatever the job's backoff
-}
-
-func (f *Failure) Error() string { return f.Problem.Error() }
-func (f *Failure) Unwrap() error { return f.Problem }
-
-// Snooze is the error of an attempt that continues later: the job is scheduled again after
-// Delay and frees its slot; the attempt does not count.
-type Snooze struct{ Delay time.Duration }
-
-func (s *Snooze) Error() string { return "goes on in " + s.Delay.String() }
 
 // Why the context of a Run ended.
 var (

@@ -88,7 +88,7 @@ type Job struct {
 	Tags     []string
 
 	OrderingKey string // jobs of one ordering key run one at a time, in order of acceptance
-	Key         string // shares its queue fairly with other keys, and has its limit
+	FairKey     string // takes turns with other fair keys in its queue, under the queue's per_key limit
 
 	Input       Value
 	Credentials Credentials // the credentials that Input hides, of a job that sends HTTP requests

@@ -26,7 +26,7 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	b = appendInt(append(b, `,"priority":`...), j.Priority)
 	b = appendTags(append(b, `,"tags":`...), j.Tags)
 	b = appendString(append(b, `,"ordering_key":`...), j.OrderingKey)
-	b = appendString(append(b, `,"key":`...), j.Key)
+	b = appendString(append(b, `,"fair_key":`...), j.FairKey)
 	b = AppendValue(append(b, `,"input":`...), j.Input)
 	b = AppendValue(append(b, `,"result":`...), j.ResultValue())
 	b = j.Error.AppendJSON(append(b, `,"error":`...))
@@ -148,8 +148,8 @@ func (j *Job) acceptedData() Value {
 	if j.OrderingKey != "" {
 		b = appendString(append(b, `,"ordering_key":`...), j.OrderingKey)
 	}
-	if j.Key != "" {
-		b = appendString(append(b, `,"key":`...), j.Key)
+	if j.FairKey != "" {
+		b = appendString(append(b, `,"fair_key":`...), j.FairKey)
 	}
 	if j.RetryOf != (ID{}) {
 		b = appendID(append(b, `,"retry_of":`...), j.RetryOf)

@@ -83,7 +83,7 @@ func TestNothingOfAJobBreaksItsDocument(t *testing.T) {
 	for _, result := range []string{bad, `{"a":1,"a":2}`, nested(10_000), "[\n]", ""} {
 		value := jobs.AsJSON(jobs.Value(result))
 		for _, r := range []*jobs.Response{nil, response} {
-			j := jobs.Job{Tenant: bad, Kind: bad, Queue: bad, State: jobs.Failed, Reason: bad, Tags: []string{bad}, OrderingKey: bad, Key: bad, Input: value, Result: value, Response: r,
+			j := jobs.Job{Tenant: bad, Kind: bad, Queue: bad, State: jobs.Failed, Reason: bad, Tags: []string{bad}, OrderingKey: bad, FairKey: bad, Input: value, Result: value, Response: r,
 				Error: problem, Progress: &jobs.Progress{Percent: &nan, Message: bad, Data: value}, Callbacks: []jobs.Callback{{URL: bad, Events: []string{bad}}}}
 			e := jobs.Event{Type: jobs.JobFailed, Queue: bad, Kind: bad, Tags: []string{bad}, Data: value}
 			for _, text := range [][]byte{append(j.AppendMembers([]byte{'{'}, jobs.Position{Epoch: bad}), '}'), j.ChangedData(math.MaxUint32), e.AppendJSON(nil, bad), problem.AppendJSON(nil)} {

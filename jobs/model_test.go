@@ -338,7 +338,7 @@ func (m *model) finish() {
 	for _, j := range m.accepted {
 		if m.ended[j.ID] == 0 {
 			now := m.get(j.ID)
-			m.failf("job %s (ordering key %q, key %q) is lost: %s since version %d, attempt %d", j.ID, j.OrderingKey, j.Key, now.State, now.Version, now.Attempt)
+			m.failf("job %s (ordering key %q, fair key %q) is lost: %s since version %d, attempt %d", j.ID, j.OrderingKey, j.FairKey, now.State, now.Version, now.Attempt)
 		}
 		m.told(j)
 	}

@@ -64,7 +64,7 @@ func TestProgressIsMergedBeforeTheLog(t *testing.T) {
 		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
 			for i := range 100_000 {
 				p := float64(i) / 1000
-				run.Progress(jobs.Progress{Percent: &p})
+				run.Report(jobs.Progress{Percent: &p})
 			}
 			return jobs.Result{}, nil
 		}}}, 1)

@@ -37,18 +37,18 @@ func TestNoJobEndsTheHub(t *testing.T) {
 		}, "failed x"},
 		"a failure without a problem": {func(*jobs.Run) (jobs.Result, error) { return jobs.Result{}, &jobs.Failure{Never: true} }, "failed handler_failed"},
 		"progress that is not UTF-8": {func(run *jobs.Run) (jobs.Result, error) {
-			run.Progress(jobs.Progress{Message: "caf\xe9"})
+			run.Report(jobs.Progress{Message: "caf\xe9"})
 			time.Sleep(time.Second)
 			return jobs.Result{}, nil
 		}, "succeeded "},
 		"progress that is no number": {func(run *jobs.Run) (jobs.Result, error) {
-			run.Progress(jobs.Progress{Percent: &nan})
+			run.Report(jobs.Progress{Percent: &nan})
 			time.Sleep(time.Second)
-			run.Progress(jobs.Progress{Percent: &inf})
+			run.Report(jobs.Progress{Percent: &inf})
 			return jobs.Result{}, nil
 		}, "succeeded "},
 		"progress that is no JSON": {func(run *jobs.Run) (jobs.Result, error) {
-			run.Progress(jobs.Progress{Data: jobs.Value(`{"a":`)})
+			run.Report(jobs.Progress{Data: jobs.Value(`{"a":`)})
 			time.Sleep(time.Second)
 			return jobs.Result{}, nil
 		}, "succeeded "},

@@ -94,7 +94,7 @@ func (e *Engine) retrySpec(old *Job, again RetryOptions) Spec {
 	for i := range callbacks {
 		callbacks[i].setEnabled(true)
 	}
-	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: old.Input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.Key,
+	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: old.Input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.FairKey,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
 		Retention: old.Retention, RetryOf: old.ID, Via: old.Via, Tenant: old.Tenant, Caller: again.Caller, Key: again.Key, Callbacks: callbacks,
 		Unique: old.Unique, schedule: old.Schedule, retry: &Retry{Force: again.Force, Fingerprint: again.fingerprint()}}

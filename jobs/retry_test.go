@@ -237,8 +237,8 @@ func TestUnique(t *testing.T) {
 		"a number and a text":           {`"input":1`, `"input":"1"`, `{}`, false},
 		"another queue":                 {`"input":1,"queue":"a"`, `"input":1,"queue":"b"`, `{}`, false},
 		"another queue, by kind":        {`"input":1,"queue":"a"`, `"input":2,"queue":"b"`, `{"by":["kind"]}`, true},
-		"another fair key":              {`"key":"a"`, `"key":"b"`, `{"by":["kind","fair_key"]}`, false},
-		"the same fair key":             {`"input":1,"key":"a"`, `"input":2,"key":"a"`, `{"by":["fair_key","kind"]}`, true},
+		"another fair key":              {`"fair_key":"a"`, `"fair_key":"b"`, `{"by":["kind","fair_key"]}`, false},
+		"the same fair key":             {`"input":1,"fair_key":"a"`, `"input":2,"fair_key":"a"`, `{"by":["fair_key","kind"]}`, true},
 		"no input and the one it means": {`"priority":1`, `"input":{}`, `{}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,11 @@ package jobs
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
+
+	"github.com/go-json-experiment/json"
 )
 
 // Run is one attempt at a job. The handler may call its methods from several goroutines until
@@ -16,7 +20,8 @@ type Run struct {
 	mu         sync.Mutex // protects the fields below
 	off        int64      // bytes of output of this start so far
 	incomplete map[string][]byte
-	progress   *op // the newest report of progress, perhaps not stored yet
+	newest     Progress // the newest progress
+	progress   *op      // the newest report of progress, perhaps not stored yet
 	output     *op
 	finally    []func()
 
@@ -36,9 +41,43 @@ func (r *Run) Finally(f func()) {
 	r.finally = append(r.finally, f)
 }
 
-// Progress reports how far the attempt is. Reports that come faster than commits replace one
-// another.
-func (r *Run) Progress(p Progress) { r.report(p, nil) }
+// Progress reports how far the attempt is, in percent, with a message; a percent below 0
+// means unknown. Reports that come faster than commits replace one another.
+func (r *Run) Progress(percent float64, message string) {
+	p := Progress{Message: message}
+	if percent >= 0 {
+		p.Percent = new(min(percent, 100))
+	}
+	r.Report(p)
+}
+
+// Report is Progress with data of the handler's own; data that is not JSON is left out.
+func (r *Run) Report(p Progress) { r.report(&p, nil) }
+
+// Checkpoint keeps what a next attempt can go on from, as the Checkpoint of its job: v as
+// JSON, of at most MaxCheckpoint bytes. The newest counts.
+func (r *Run) Checkpoint(v any) error {
+	data, err := json.Marshal(v)
+	if err == nil && len(data) > MaxCheckpoint {
+		err = fmt.Errorf("a checkpoint of %d bytes; %d are the most", len(data), MaxCheckpoint)
+	}
+	if err != nil {
+		return err
+	}
+	checkpoint, err := jsonMember("/checkpoint", data, MaxDepth)
+	if err == nil {
+		r.report(nil, checkpoint)
+	}
+	return err
+}
+
+// Log adds a line to the stream log.
+func (r *Run) Log(text string) {
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	r.Output("log", []byte(text))
+}
 
 // Partial stores a partial result, and how far the attempt is, without delay. It is the
 // Result of the job until it ends, also for the next attempt. Calls that come faster than
@@ -50,6 +89,7 @@ func (r *Run) Partial(result Value, p Progress) {
 	p = p.storable()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.newest = p
 	c := r.engine.commits
 	c.mu.Lock()
 	if o := r.progress; o != nil && !o.inBatch && !o.canWait {
@@ -69,11 +109,15 @@ func (r *Run) Partial(result Value, p Progress) {
 	r.put(o)
 }
 
-// report stores progress and a checkpoint, if it is not nil.
-func (r *Run) report(p Progress, checkpoint Value) {
-	p = p.storable()
+// report stores progress, or the newest again if it is nil, and a checkpoint, if that is not nil.
+func (r *Run) report(said *Progress, checkpoint Value) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if said == nil {
+		said = &r.newest
+	}
+	p := said.storable()
+	r.newest = p
 	c := r.engine.commits
 	c.mu.Lock()
 	if o := r.progress; o != nil && !o.inBatch && checkpoint == nil {

@@ -85,14 +85,6 @@ func (s *Schedule) spec(tenant string) (Spec, error) {
 	return spec, err
 }
 
-func decodeSchedule(d Document) (s Schedule, err error) {
-	if err = json.Unmarshal(d.Data, &s); err != nil {
-		err = fmt.Errorf("schedule %s: %w", d.Name, err)
-	}
-	s.Name = d.Name
-	return s, err
-}
-
 // document is the change that stores the schedule; was is the stored document.
 func (s *Schedule) document(tenant string, was Value) (*DocumentChange, error) {
 	data, err := json.Marshal(s, jsontext.AllowInvalidUTF8(true))

@@ -32,7 +32,7 @@ func (g *gated) gate(name string) chan struct{} {
 }
 
 func (g *gated) run(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-	name := run.Job().Tenant + run.Job().Key
+	name := run.Job().Tenant + run.Job().FairKey
 	g.mu.Lock()
 	g.running[name]++
 	gate := g.gate(name)

@@ -11,7 +11,7 @@ func (e *Engine) newSlotPool(slots int) *slotPool {
 	p := &slotPool{size: slots, claimer: &claimer{prefix: inProcess, share: share, freeSlots: func() int { return share.Free }}}
 	p.assign = func(jobs []Job) {
 		for _, job := range jobs {
-			share.Acquire(QueueName{job.Tenant, job.Queue}, job.Key)
+			share.Acquire(QueueName{job.Tenant, job.Queue}, job.FairKey)
 			e.startRunLocked(job, p)
 		}
 	}
@@ -22,7 +22,7 @@ func (e *Engine) newSlotPool(slots int) *slotPool {
 func (e *Engine) freeSlot(r *Run) {
 	e.mu.Lock()
 	p := r.pool
-	p.share.release(QueueName{r.job.Tenant, r.job.Queue}, r.job.Key)
+	p.share.release(QueueName{r.job.Tenant, r.job.Queue}, r.job.FairKey)
 	p.wantsJobs = p.wantsJobs || p.limited // a free slot changes the shares
 	more := p.wantsJobs && !e.draining
 	e.mu.Unlock()

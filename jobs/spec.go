@@ -90,7 +90,7 @@ type specDocument struct {
 	} `json:"retry"`
 	QueueTimeout *string  `json:"queue_timeout"`
 	OrderingKey  string   `json:"ordering_key"`
-	Key          string   `json:"key"`
+	FairKey      string   `json:"fair_key"`
 	Rerun        string   `json:"rerun"`
 	After        []string `json:"after"`
 	Retention    *string  `json:"retention"`
@@ -203,12 +203,12 @@ func parseRunAt(text string) (time.Time, error) {
 
 // ordering reads what decides when the job's turn is.
 func (d *specDocument) ordering(s *Spec) error {
-	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/key": d.Key} {
+	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/fair_key": d.FairKey} {
 		if key != "" && (!plainText(key) || len(key) > maxTag) {
 			return invalid(pointer, "must be up to %d bytes of text without control characters", maxTag)
 		}
 	}
-	s.OrderingKey, s.FairKey = d.OrderingKey, d.Key
+	s.OrderingKey, s.FairKey = d.OrderingKey, d.FairKey
 	switch d.Rerun {
 	case "", "auto":
 	case "never":

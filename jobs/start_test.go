@@ -24,11 +24,11 @@ func TestStart(t *testing.T) {
 			return jobs.Handler{Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
 				run.Output("out", []byte("one "))
 				run.Output("err", []byte("two"))
-				run.Progress(jobs.Progress{Message: "half"})
+				run.Report(jobs.Progress{Message: "half"})
 				return next.Run(ctx, run)
 			}}
 		}
-		later := func() error { return &jobs.Snooze{Delay: time.Second} }
+		later := func() error { return jobs.Snooze(time.Second) }
 		fails := func() error { return &jobs.Failure{Problem: jobs.NewProblem("no", "No", "no")} }
 		h := handlers{"k": says(scripted(started, nil, nil, later, fails, func() error { return nil }))}
 		w.open(h, 4)

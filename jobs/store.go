@@ -176,8 +176,8 @@ type Key struct {
 // running and one more attempt. Queues that are paused or at their concurrency give none.
 //
 // Not every queued job is ready. Of one ordering key only the first unfinished job can
-// be; of one key at most PerKey jobs are ready or running, and where there is no such
-// limit, one is ready at a time, so that keys take turns.
+// be; of one fair key at most PerKey jobs are ready or running, and where there is no such
+// limit, one is ready at a time, so that fair keys take turns.
 type Claim struct {
 	Tenant string   // empty for all
 	Kinds  []string // at least one, sorted

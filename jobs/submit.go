@@ -131,7 +131,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	}
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input, Credentials: hidden,
-		OrderingKey: s.OrderingKey, Key: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
+		OrderingKey: s.OrderingKey, FairKey: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
 		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Caller: s.Caller, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, Schedule: s.schedule, CreatedAt: now}
 	if s.Unique != nil {
 		same := j

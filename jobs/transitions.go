@@ -114,7 +114,7 @@ func settle(job Job, res Result, err, cause error) *Change {
 	if errors.Is(cause, ErrDraining) {
 		return interrupt(job)
 	}
-	if later, ok := errors.AsType[*Snooze](err); ok && cause == nil {
+	if later, ok := errors.AsType[*Snoozed](err); ok && cause == nil {
 		return snooze(job, later.Delay)
 	}
 	var failure *Failure

@@ -84,7 +84,7 @@ func (u *Unique) key(j *Job) []byte {
 		case "queue":
 			members[name] = appendString(nil, j.Queue)
 		case "fair_key":
-			members[name] = appendString(nil, j.Key)
+			members[name] = appendString(nil, j.FairKey)
 		case "input":
 			members[name] = canonical(j.Input)
 		}

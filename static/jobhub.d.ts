@@ -27,7 +27,7 @@ export interface Job<Result = unknown> extends Position {
   priority: number;
   tags: string[];
   ordering_key: string;
-  key: string;
+  fair_key: string;
   input?: unknown;
   result: Result | null;
   error: Problem | null;
@@ -59,7 +59,7 @@ export interface Submission {
   priority?: number;
   tags?: string[];
   ordering_key?: string;
-  key?: string;
+  fair_key?: string;
   run_at?: string;
   delay?: string;
   queue_timeout?: string;

@@ -204,7 +204,7 @@ func TestRerunNever(t *testing.T) {
 func TestRetry(t *testing.T) {
 	w := start(t)
 	k := w.worker(1, "k")
-	const settings = `"queue":"q","priority":7,"tags":["a","b"],"ordering_key":"o","key":"f","retry":{"max_attempts":1,"backoff":"fixed","initial":"3s"},"timeout":"9s","retention":"1h"`
+	const settings = `"queue":"q","priority":7,"tags":["a","b"],"ordering_key":"o","fair_key":"f","retry":{"max_attempts":1,"backoff":"fixed","initial":"3s"},"timeout":"9s","retention":"1h"`
 	id := w.submit(`{"kind":"k","input":{"n":1.0},` + settings + `}`)
 	retry := "/v1/jobs/" + id + "/retry"
 	w.do("POST", retry, "").problem(http.StatusConflict, "conflict")
@@ -223,7 +223,7 @@ func TestRetry(t *testing.T) {
 		if last == id || job["retry_of"] != id || fmt.Sprint(job["input"]) != test.input || job["state"] != "queued" || job["attempt"] != json.Number("0") || job["error"] != nil || job["version"] != json.Number("1") {
 			t.Errorf("with %q: %s", test.body, r.body)
 		}
-		for _, member := range []string{"kind", "queue", "tenant", "priority", "tags", "ordering_key", "key", "max_attempts"} {
+		for _, member := range []string{"kind", "queue", "tenant", "priority", "tags", "ordering_key", "fair_key", "max_attempts"} {
 			if fmt.Sprint(job[member]) != fmt.Sprint(before[member]) {
 				t.Errorf("%s: %v, the old one had %v", member, job[member], before[member])
 			}

@@ -301,8 +301,8 @@ func TestLimitsHold(t *testing.T) {
 		finish(append(take(2), first[1], second[0]))
 
 		w.limits("fair", `{"per_key":1}`)
-		submit(3, `"queue":"fair","key":"loud"`)
-		submit(1, `"queue":"fair","key":"soft"`)
+		submit(3, `"queue":"fair","fair_key":"loud"`)
+		submit(1, `"queue":"fair","fair_key":"soft"`)
 		first = take(2)
 		finish(first)
 		first = take(1)

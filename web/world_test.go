@@ -138,7 +138,7 @@ func echo(_ context.Context, run *jobs.Run) (jobs.Result, error) {
 func busy(_ context.Context, run *jobs.Run) (jobs.Result, error) {
 	for i := range 5 {
 		percent := float64(20 * i)
-		run.Progress(jobs.Progress{Percent: &percent})
+		run.Report(jobs.Progress{Percent: &percent})
 		run.Output("out", fmt.Appendf(nil, "step %d\n", i))
 	}
 	if string(run.Job().Input) == "true" {
@@ -186,7 +186,7 @@ func (w *world) script(name string) script {
 
 func (s script) progress(percent float64) {
 	s <- func(run *jobs.Run) (bool, jobs.Result, error) {
-		run.Progress(jobs.Progress{Percent: &percent, Message: "on the way"})
+		run.Report(jobs.Progress{Percent: &percent, Message: "on the way"})
 		return false, jobs.Result{}, nil
 	}
 }

@@ -147,7 +147,7 @@ var halfway, full = 50.0, 100.0
 
 // handle does the work of a job: it reports progress twice.
 func (f *follower) handle(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-	run.Progress(jobs.Progress{Percent: &halfway, Message: "half of it"})
+	run.Report(jobs.Progress{Percent: &halfway, Message: "half of it"})
 	select {
 	case <-f.track(run.Job().ID).progress:
 	case <-ctx.Done():
@@ -155,6 +155,6 @@ func (f *follower) handle(ctx context.Context, run *jobs.Run) (jobs.Result, erro
 	case <-f.done:
 		return jobs.Result{}, errors.New("nobody follows the log")
 	}
-	run.Progress(jobs.Progress{Percent: &full, Message: "all of it"})
+	run.Report(jobs.Progress{Percent: &full, Message: "all of it"})
 	return jobs.Result{Value: jobs.Value(`{"ok":true}`)}, nil
 }

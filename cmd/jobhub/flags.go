@@ -16,7 +16,7 @@ import (
 
 // ofOneCall are flags that no variable sets: jobhub work sets these variables for its
 // command, and a key is for one submission.
-var ofOneCall = []string{"kind", "queue", "key"}
+var ofOneCall = []string{"kind", "queue", "fair-key", "idempotency-key"}
 
 // parseFlags parses args, and takes each flag that is not among them from the
 // environment: --egress-allow from JOBHUB_EGRESS_ALLOW. It reports errors itself.

@@ -29,15 +29,12 @@ func runRetry(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		fmt.Fprintln(stderr, "jobhub retry: want the ID of at least one job; `jobhub jobs --state failed` lists them")
 		return 2
 	}
+	o := client.RetryOptions{Again: *again}
+	if *targets != "" {
+		o.Targets = strings.Split(*targets, ",")
+	}
 	for _, id := range ids {
-		retry := func() (client.Job, error) { return c.Retry(ctx, id, nil) }
-		if *again {
-			retry = func() (client.Job, error) { return c.RetryAgain(ctx, id) }
-		}
-		if *targets != "" {
-			retry = func() (client.Job, error) { return c.RetryTargets(ctx, id, strings.Split(*targets, ",")) }
-		}
-		j, err := retry()
+		j, err := c.Retry(ctx, id, o)
 		if err != nil {
 			code = fail(stderr, "retry "+printable(id), c.Base, err)
 			continue

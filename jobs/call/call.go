@@ -76,7 +76,7 @@ func HTTP(o Options) jobs.Handler {
 // outputRun is the part of a jobs.Run that takes a streaming answer as it arrives.
 type outputRun interface {
 	Output(stream string, p []byte)
-	Progress(p jobs.Progress)
+	Report(p jobs.Progress)
 }
 
 // caller makes the calls of all jobs and shares connections between them.

@@ -43,7 +43,7 @@ func Fanout(o Options) jobs.Handler {
 type fanoutRun interface {
 	Finally(f func())
 	Partial(result jobs.Value, p jobs.Progress)
-	Progress(p jobs.Progress)
+	Report(p jobs.Progress)
 }
 
 // answer is how an attempt at a target ended.
@@ -70,7 +70,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out fanoutRun) (jobs
 	out.Finally(room.release)
 	if known := (&answerMemory{memory: room}); f.kept() > 0 {
 		if err := known.grow(ctx, int(f.kept())); err != nil {
-			return jobs.Result{}, &jobs.Snooze{Delay: maxIdleWait}
+			return jobs.Result{}, jobs.Snooze(maxIdleWait)
 		}
 		known.finish(int(f.kept()))
 	}
@@ -95,7 +95,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out fanoutRun) (jobs
 			if ok {
 				*p.Percent = 100
 			}
-			out.Progress(p)
+			out.Report(p)
 			return jobs.Result{Value: f.result()}, f.verdict(ok)
 		}
 		due := f.startDue(func(t *target) {
@@ -105,7 +105,7 @@ func (c *caller) fanOut(ctx context.Context, job *jobs.Job, out fanoutRun) (jobs
 		})
 		wait := time.Until(due)
 		if inFlight == 0 && wait > maxIdleWait {
-			return jobs.Result{}, &jobs.Snooze{Delay: wait}
+			return jobs.Result{}, jobs.Snooze(wait)
 		}
 		var timer <-chan time.Time
 		if !due.IsZero() {
@@ -307,5 +307,5 @@ func (f *fan) progress() jobs.Progress {
 // noOutput drops output: the answers of targets are not relayed.
 type noOutput struct{}
 
-func (noOutput) Output(string, []byte)  {}
-func (noOutput) Progress(jobs.Progress) {}
+func (noOutput) Output(string, []byte) {}
+func (noOutput) Report(jobs.Progress)  {}

@@ -56,6 +56,6 @@ func (r *reporter) report(line []byte) {
 		Message string   `json:"message"`
 	}
 	if json.Unmarshal(line, &said) == nil && said.Percent != nil && *said.Percent >= 0 && *said.Percent <= 100 {
-		r.out.Progress(jobs.Progress{Percent: said.Percent, Message: said.Message})
+		r.out.Report(jobs.Progress{Percent: said.Percent, Message: said.Message})
 	}
 }

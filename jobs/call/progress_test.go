@@ -13,7 +13,7 @@ import (
 type reports []string
 
 func (r *reports) Output(string, []byte) {}
-func (r *reports) Progress(p jobs.Progress) {
+func (r *reports) Report(p jobs.Progress) {
 	*r = append(*r, fmt.Sprintf("%g %s", *p.Percent, p.Message))
 }
 
@@ -50,4 +50,4 @@ func TestReports(t *testing.T) {
 }
 
 // Progress lets pieces be a sink.
-func (p pieces) Progress(jobs.Progress) {}
+func (p pieces) Report(jobs.Progress) {}

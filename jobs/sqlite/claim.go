@@ -152,8 +152,8 @@ func (c *commit) startAttempt(n int64, lease string, follow func(*jobs.Job) []*j
 	e := jobs.Event{Type: jobs.JobStarted, Prev: prev, Data: job.ChangedData(jobs.FieldState | jobs.FieldAttempt | jobs.FieldStarted)}
 	c.moveCount(c.queue(job.Tenant, job.Queue), jobs.Queued, jobs.Running)
 	c.addEvent(&job, &e)
-	if job.Key != "" {
-		if err := c.promote(c.queue(job.Tenant, job.Queue), job.Key); err != nil {
+	if job.FairKey != "" {
+		if err := c.promote(c.queue(job.Tenant, job.Queue), job.FairKey); err != nil {
 			return job, err
 		}
 	}

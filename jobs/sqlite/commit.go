@@ -185,7 +185,7 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	}
 	q := c.queue(ch.Job.Tenant, ch.Job.Queue)
 	c.moveCount(q, ch.If.State, ch.Job.State)
-	if r.ready = ch.Job.State == jobs.Queued && ch.Job.OrderingKey == "" && ch.Job.Key == ""; r.ready {
+	if r.ready = ch.Job.State == jobs.Queued && ch.Job.OrderingKey == "" && ch.Job.FairKey == ""; r.ready {
 		r.readyAt = c.seq
 		c.markReady(q, ch.Job.Kind)
 	}

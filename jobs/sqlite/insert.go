@@ -77,14 +77,14 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	p.time(j.ScheduledAt)
 	p.time(j.ExpiresAt)
 	p.time(j.WakeAt)
-	ready := j.State == jobs.Queued && j.OrderingKey == "" && j.Key == ""
+	ready := j.State == jobs.Queued && j.OrderingKey == "" && j.FairKey == ""
 	if ready {
 		p.int(int64(j.N))
 	} else {
 		p.null()
 	}
 	p.optional(j.OrderingKey)
-	p.optional(j.Key)
+	p.optional(j.FairKey)
 	p.bool(j.NeverRerun)
 	p.int(j.Retention.Milliseconds())
 	p.bool(failed)

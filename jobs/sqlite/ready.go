@@ -14,12 +14,12 @@ import (
 // promoteOthers makes jobs ready, and wakes waiting ones, that the new state of a job allows
 // to continue.
 func (c *commit) promoteOthers(q *queue, j *jobs.Job) error {
-	if j.OrderingKey != "" || j.Key != "" {
+	if j.OrderingKey != "" || j.FairKey != "" {
 		if err := c.flush(); err != nil {
 			return err
 		}
 	}
-	if j.State == jobs.Queued && (j.OrderingKey != "" || j.Key != "") {
+	if j.State == jobs.Queued && (j.OrderingKey != "" || j.FairKey != "") {
 		first := true
 		if j.OrderingKey != "" {
 			oldest, _, err := c.firstInOrder(q, j.OrderingKey)
@@ -29,7 +29,7 @@ func (c *commit) promoteOthers(q *queue, j *jobs.Job) error {
 			first = oldest == int64(j.N)
 		}
 		if first {
-			if err := c.makeReadyOrHold(q, int64(j.N), j.Key, j.Kind); err != nil {
+			if err := c.makeReadyOrHold(q, int64(j.N), j.FairKey, j.Kind); err != nil {
 				return err
 			}
 		}
@@ -44,8 +44,8 @@ func (c *commit) promoteOthers(q *queue, j *jobs.Job) error {
 			return err
 		}
 	}
-	if j.Key != "" && j.State != jobs.Queued {
-		return c.promote(q, j.Key)
+	if j.FairKey != "" && j.State != jobs.Queued {
+		return c.promote(q, j.FairKey)
 	}
 	return nil
 }

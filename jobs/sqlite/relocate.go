@@ -96,8 +96,8 @@ func (c *commit) leaveQueue(old *jobs.Job) error {
 			return err
 		}
 	}
-	if old.Key != "" {
-		return c.promote(from, old.Key)
+	if old.FairKey != "" {
+		return c.promote(from, old.FairKey)
 	}
 	return nil
 }

@@ -283,7 +283,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 		j.Response = new(jobs.Response)
 		err = j.Response.UnmarshalBinary(b)
 	}
-	j.OrderingKey, j.Key = r.text(), r.text()
+	j.OrderingKey, j.FairKey = r.text(), r.text()
 	j.NeverRerun, j.Lost = r.int() != 0, int(r.int())
 	j.Retention, j.RetainedUntil = r.duration(), r.time()
 	j.DependencyFailed, j.Checkpoint = r.int() != 0, r.blob()

@@ -133,7 +133,7 @@ func checkMove(t T, h Harness) {
 	s := h.Open()
 	in := func(queue, ordering, key string) *jobs.Change {
 		return named(queue+ordering+key, func(j *jobs.Job) {
-			j.Queue, j.OrderingKey, j.Key, j.Tags = queue, ordering, key, []string{"a", "b"}
+			j.Queue, j.OrderingKey, j.FairKey, j.Tags = queue, ordering, key, []string{"a", "b"}
 		})
 	}
 	move := func(c *jobs.Change, queue string, edit ...func(*jobs.Change)) *jobs.Change {

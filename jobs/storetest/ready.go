@@ -97,9 +97,9 @@ func checkOrderingKey(t T, h Harness) {
 func checkFairKeys(t T, h Harness) {
 	s := h.Open()
 	for i := range 6 {
-		must(t, s, named(fmt.Sprint("n", i), func(j *jobs.Job) { j.Key = "noisy" }))
+		must(t, s, named(fmt.Sprint("n", i), func(j *jobs.Job) { j.FairKey = "noisy" }))
 	}
-	must(t, s, named("x", func(j *jobs.Job) { j.Key = "quiet" }), named("y", func(j *jobs.Job) { j.Key = "calm" }), named("z", func(j *jobs.Job) { j.Key = "quiet" }))
+	must(t, s, named("x", func(j *jobs.Job) { j.FairKey = "quiet" }), named("y", func(j *jobs.Job) { j.FairKey = "calm" }), named("z", func(j *jobs.Job) { j.FairKey = "quiet" }))
 	got := append(claim(t, s, []string{"k"}, leases("l", 4)...), claim(t, s, []string{"k"}, leases("m", 9)...)...)
 	if want := "n0 x y n1 z n2 n3 n4 n5"; inputsOf(got) != want {
 		t.Errorf("claimed %q, want %q", inputsOf(got), want)
@@ -109,7 +109,7 @@ func checkFairKeys(t T, h Harness) {
 func checkPerKey(t T, h Harness) {
 	s := h.Open()
 	settings(t, s, jobs.QueueSettings{PerKey: 2}, 0)
-	in := func(key string) func(*jobs.Job) { return func(j *jobs.Job) { j.Key = key } }
+	in := func(key string) func(*jobs.Job) { return func(j *jobs.Job) { j.FairKey = key } }
 	must(t, s, named("a1", in("a")), named("a2", in("a")), named("a3", in("a")), named("a4", in("a")), named("b1", in("b")))
 	got := expectClaim(t, s, 9, "a1 a2 b1")
 	must(t, s, finish(got[0], `1`))
@@ -346,7 +346,7 @@ func checkStart(t T, h Harness) {
 func checkShare(t T, h Harness) {
 	s := h.Open()
 	of := func(name, tenant, key string, priority int) *jobs.Change {
-		return named(name, func(j *jobs.Job) { j.Tenant, j.Key, j.Priority = tenant, key, priority })
+		return named(name, func(j *jobs.Job) { j.Tenant, j.FairKey, j.Priority = tenant, key, priority })
 	}
 	for i := range 8 {
 		must(t, s, of(fmt.Sprint("a", i), "a", "", 5))

@@ -66,7 +66,7 @@ func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, erro
 		b.tell(run)
 		return jobs.Result{}, context.Cause(ctx)
 	}
-	run.Progress(b.progress())
+	run.Report(b.progress())
 	return jobs.Result{Value: b.document()}, nil
 }
 

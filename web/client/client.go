@@ -1,17 +1,3 @@
-// Package client talks to a hub: it submits jobs over its HTTP API and follows
-// them live over the WebSocket protocol jobhub.v1.
-//
-// What a caller of [Client.Watch] may rely on:
-//
-//   - Messages come in the order of the hub's log, and each event once.
-//   - A lost connection is made again, after a pause, and resumes where it broke
-//     off. Where the hub can't resume, the caller gets a message that says so
-//     (gap, or subscribed with Recovered false) and a fresh snapshot. Events are
-//     never missing in silence.
-//   - A slow caller slows nobody but itself: nothing is buffered here, so the hub
-//     sees a slow reader and holds back.
-//
-// The zero Client is ready to use and talks to a hub on this machine.
 package client
 
 import (
@@ -22,8 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // DefaultBase is where a hub listens unless told otherwise.
@@ -73,12 +61,11 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.RoundTripper.RoundTrip(r)
 }
 
-// call sends a request, as JSON unless header says otherwise, and decodes a 2xx answer into out. Any other answer is a
-// *Problem.
-func (c *Client) call(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
+// do sends a request, as JSON unless header says otherwise.
+func (c *Client) do(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.url(path), bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -86,7 +73,29 @@ func (c *Client) call(ctx context.Context, method, path string, header http.Head
 	for name, values := range header {
 		req.Header[name] = values
 	}
-	res, err := c.http().Do(req)
+	return c.http().Do(req)
+}
+
+// exchange is call with a body to be written as JSON; nil for none. An idempotency key
+// that is not empty goes along.
+func (c *Client) exchange(ctx context.Context, method, path, idempotencyKey string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in, durationsAsText, json.Deterministic(true)); err != nil {
+			return err
+		}
+	}
+	header := http.Header{}
+	if idempotencyKey != "" {
+		header.Set("Idempotency-Key", idempotencyKey)
+	}
+	return c.call(ctx, method, path, header, body, out)
+}
+
+// call sends a request and decodes a 2xx answer into out. Any other answer is a *Problem.
+func (c *Client) call(ctx context.Context, method, path string, header http.Header, body []byte, out any) error {
+	res, err := c.do(ctx, method, path, header, body)
 	if err != nil {
 		return err
 	}
@@ -98,5 +107,20 @@ func (c *Client) call(ctx context.Context, method, path string, header http.Head
 	if err != nil || out == nil {
 		return err
 	}
-	return json.Unmarshal(text, out)
+	return json.Unmarshal(text, out, durationsFromText)
 }
+
+// The API writes durations as text: "30s".
+var (
+	durationsAsText = json.WithMarshalers(json.MarshalToFunc(func(enc *jsontext.Encoder, d time.Duration) error {
+		return enc.WriteToken(jsontext.String(d.String()))
+	}))
+	durationsFromText = json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, d *time.Duration) error {
+		var text string
+		err := json.UnmarshalDecode(dec, &text)
+		if err == nil && text != "" {
+			*d, err = time.ParseDuration(text)
+		}
+		return err
+	}))
+)

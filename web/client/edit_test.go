@@ -18,7 +18,7 @@ func TestEdits(t *testing.T) {
 		`POST /v1/jobs/j1/run `:         func() error { _, err := c.RunNow(t.Context(), "j1"); return err },
 		`POST /v1/jobs/j1/delete `:      func() error { return c.Delete(t.Context(), "j1") },
 		`POST /v1/jobs/j1/retry {"again":true}`: func() error {
-			j, err := c.RetryAgain(t.Context(), "j1")
+			j, err := c.Retry(t.Context(), "j1", RetryOptions{Again: true})
 			if !j.Existing || j.RetriedBy != "j2" {
 				t.Errorf("%+v", j)
 			}

@@ -32,11 +32,19 @@ type verdict struct {
 func (v *verdict) Error() string { return v.err.Error() }
 func (v *verdict) Unwrap() error { return v.err }
 
-// Permanent fails the job for good: it would fail again.
-func Permanent(err error) error { return &verdict{err: err, verb: "fail", retry: "never"} }
+// Permanent fails the job for good: it would fail again. A nil error stays nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &verdict{err: err, verb: "fail", retry: "never"}
+}
 
-// After fails the attempt; the next one is after d at the earliest.
+// After fails the attempt; the next one is after d at the earliest. A nil error stays nil.
 func After(d time.Duration, err error) error {
+	if err == nil {
+		return nil
+	}
 	return &verdict{err: err, verb: "fail", retry: "after " + d.String()}
 }
 

@@ -49,6 +49,13 @@ func (p *Problem) Error() string {
 	return s
 }
 
+// Is makes errors.Is compare problems by Type, Status and Code, as far as target has them:
+// errors.Is(err, &Problem{Code: "not_found"}).
+func (p *Problem) Is(target error) bool {
+	t, ok := target.(*Problem)
+	return ok && t.Type+t.Code != "" && (t.Type == "" || t.Type == p.Type) && (t.Code == "" || t.Code == p.Code) && (t.Status == 0 || t.Status == p.Status)
+}
+
 // Unknown reports whether err leaves open if the hub accepted a submission: it
 // was cut off, the hub failed while answering, or a proxy answered in its place. To be
 // sure, submit again with the same idempotency key. After an error that is Unknown, only

@@ -5,9 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Queue is a queue as the hub describes it.
@@ -22,7 +19,8 @@ type Queue struct {
 		Out    float64 `json:"out"`
 		Failed float64 `json:"failed"`
 	} `json:"rates"`
-	Limits QueueLimits `json:"limits"`
+	Limits    QueueLimits `json:"limits"`
+	Callbacks []Callback  `json:"callbacks"` // told of all its jobs, as the hub's configuration says
 }
 
 // Pause says since when a queue is paused, by whom and why.
@@ -35,11 +33,11 @@ type Pause struct {
 // QueueLimits are the limits of a queue. In [Client.SetQueue] nil leaves one as it is,
 // and 0 or an empty text lifts it.
 type QueueLimits struct {
-	Concurrency  *int    `json:"concurrency"` // jobs that run at the same time
-	Rate         *string `json:"rate"`        // starts, like 10/s, 100/m or 5/30s
-	Capacity     *int    `json:"capacity"`    // unfinished jobs that don't run
-	PerKey       *int    `json:"per_key"`     // jobs of one key that run at the same time
-	QueueTimeout *string `json:"queue_timeout"`
+	Concurrency  *int    `json:"concurrency"`   // jobs that run at the same time
+	Rate         *string `json:"rate"`          // starts, like 10/s, 100/m or 5/30s
+	Capacity     *int    `json:"capacity"`      // unfinished jobs that don't run
+	PerKey       *int    `json:"per_key"`       // jobs of one fair key that run at the same time
+	QueueTimeout *string `json:"queue_timeout"` // like 30s, for jobs that have none of their own
 }
 
 // Queues returns all queues.
@@ -49,7 +47,7 @@ func (c *Client) Queues(ctx context.Context) (all []Queue, err error) {
 			Queues []Queue `json:"queues"`
 			Next   string  `json:"next_cursor"`
 		}
-		if err := c.call(ctx, http.MethodGet, path, nil, nil, &page); err != nil {
+		if err := c.exchange(ctx, http.MethodGet, path, "", nil, &page); err != nil {
 			return nil, err
 		}
 		all = append(all, page.Queues...)
@@ -60,17 +58,22 @@ func (c *Client) Queues(ctx context.Context) (all []Queue, err error) {
 	}
 }
 
+// Queue returns the queue of that name. A queue comes into being with its first job or limit.
+func (c *Client) Queue(ctx context.Context, name string) (Queue, error) {
+	return c.ofQueue(ctx, http.MethodGet, name, "", nil)
+}
+
 // PauseQueue stops a queue from starting jobs.
 func (c *Client) PauseQueue(ctx context.Context, name, reason string) (Queue, error) {
 	in := struct {
 		Reason string `json:"reason"`
 	}{reason}
-	return c.changeQueue(ctx, http.MethodPost, name, "/pause", in)
+	return c.ofQueue(ctx, http.MethodPost, name, "/pause", in)
 }
 
 // ResumeQueue lets a paused queue go on.
 func (c *Client) ResumeQueue(ctx context.Context, name string) (Queue, error) {
-	return c.changeQueue(ctx, http.MethodPost, name, "/resume", struct{}{})
+	return c.ofQueue(ctx, http.MethodPost, name, "/resume", struct{}{})
 }
 
 // SetQueue changes limits of a queue, which comes into being if need be.
@@ -89,40 +92,11 @@ func (c *Client) SetQueue(ctx context.Context, name string, l QueueLimits) (Queu
 	for name, text := range map[string]*string{"rate": l.Rate, "queue_timeout": l.QueueTimeout} {
 		set(name, text != nil, text != nil && *text == "", text)
 	}
-	return c.changeQueue(ctx, http.MethodPatch, name, "", in)
+	return c.ofQueue(ctx, http.MethodPatch, name, "", in)
 }
 
-func (c *Client) changeQueue(ctx context.Context, method, name, verb string, in any) (q Queue, err error) {
-	body, err := json.Marshal(in, json.Deterministic(true))
-	if err != nil {
-		return Queue{}, err
-	}
-	err = c.call(ctx, method, "/v1/queues/"+url.PathEscape(name)+verb, nil, body, &q)
+// ofQueue is a request to a queue that is answered with it.
+func (c *Client) ofQueue(ctx context.Context, method, name, verb string, in any) (q Queue, err error) {
+	err = c.exchange(ctx, method, "/v1/queues/"+url.PathEscape(name)+verb, "", in, &q)
 	return q, err
-}
-
-// Retry submits a job like one that has ended, with the same input or, if that is not
-// nil, another. If the job has such a retry already, it returns that.
-func (c *Client) Retry(ctx context.Context, id string, input jsontext.Value) (Job, error) {
-	return c.retry(ctx, id, struct {
-		Input jsontext.Value `json:"input,omitzero"`
-	}{input})
-}
-
-// RetryTargets submits a fan-out again that has ended, but calls these targets only; the
-// others keep what came of them.
-func (c *Client) RetryTargets(ctx context.Context, id string, targets []string) (Job, error) {
-	return c.retry(ctx, id, struct {
-		Targets []string `json:"targets"`
-	}{targets})
-}
-
-func (c *Client) retry(ctx context.Context, id string, in any) (Job, error) {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return Job{}, err
-	}
-	var j Job
-	err = c.call(ctx, http.MethodPost, "/v1/jobs/"+url.PathEscape(id)+"/retry", nil, body, &j)
-	return j, err
 }

@@ -59,6 +59,7 @@ const (
 	reportDelay = 50 * time.Millisecond // in which reports gather
 	mostReports = 256 << 10             // bytes waiting; escaped as JSON they still fit in a request
 	mostOutput  = 32 << 10              // bytes of one report of output
+	mostData    = 16 << 10              // bytes of the data of progress
 )
 
 func (s *shift) newRun(t Task) *Run {
@@ -76,11 +77,19 @@ func (s *shift) newRun(t Task) *Run {
 // Progress says how far the attempt is, in percent; below 0 if it can't tell. Only the
 // newest progress is sent.
 func (r *Run) Progress(percent float64, message string) {
-	p := report{Type: "progress", Message: message}
-	if percent >= 0 {
-		p.Percent = new(math.Min(percent, 100))
+	r.Report(Progress{Percent: &percent, Message: message})
+}
+
+// Report is Progress with data of the handler's own: JSON of at most 16 KiB. Other data is left out.
+func (r *Run) Report(p Progress) {
+	said := report{Type: "progress", Message: p.Message}
+	if p.Percent != nil && *p.Percent >= 0 { // and no NaN
+		said.Percent = new(math.Min(*p.Percent, 100))
 	}
-	r.add(p)
+	if len(p.Data) <= mostData && p.Data.IsValid() {
+		said.Data = p.Data.Clone()
+	}
+	r.add(said)
 }
 
 // Checkpoint keeps what a next attempt can go on from: JSON of at most 64 KiB, of which

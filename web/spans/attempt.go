@@ -49,7 +49,7 @@ func judge(span trace.Span, err error) {
 		failed(span, failure.Problem.Code, failure.Problem.Title)
 		return
 	}
-	if _, ok := errors.AsType[*jobs.Snooze](err); ok {
+	if _, ok := errors.AsType[*jobs.Snoozed](err); ok {
 		span.AddEvent("snoozed")
 		return
 	}

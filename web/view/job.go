@@ -136,11 +136,11 @@ func (m JobModel) submission() string {
 		Priority int             `json:"priority,omitempty"`
 		Tags     []string        `json:"tags,omitempty"`
 		Ordering string          `json:"ordering_key,omitempty"`
-		Key      string          `json:"key,omitempty"`
+		FairKey  string          `json:"fair_key,omitempty"`
 		Retry    *struct {
 			Attempts int `json:"max_attempts"`
 		} `json:"retry,omitempty"`
-	}{Kind: j.Kind, Queue: j.Queue, Input: json.RawMessage(j.Input), Priority: j.Priority, Tags: j.Tags, Ordering: j.OrderingKey, Key: j.Key}
+	}{Kind: j.Kind, Queue: j.Queue, Input: json.RawMessage(j.Input), Priority: j.Priority, Tags: j.Tags, Ordering: j.OrderingKey, FairKey: j.FairKey}
 	if j.MaxAttempts > 0 {
 		spec.Retry = &struct {
 			Attempts int `json:"max_attempts"`

@@ -14,7 +14,7 @@ type column struct{ Name, Head, About string }
 // state and the job itself.
 var columns = []column{
 	{"queue", "queue", ""}, {"stands", "details", "Progress, error, why it waits, or input or result"}, {"tags", "tags", ""},
-	{"worker", "worker", "The worker that runs it"}, {"tries", "attempts", "Attempts so far, and the most allowed"}, {"priority", "priority", "Higher first"}, {"key", "key", "Key for limits and fairness, or ordering key"},
+	{"worker", "worker", "The worker that runs it"}, {"tries", "attempts", "Attempts so far, and the most allowed"}, {"priority", "priority", "Higher first"}, {"fair_key", "fair key", "Fair key, or ordering key"},
 	{"waited", "waited", "From acceptance, or from when it was due, to the start of the newest attempt"}, {"accepted", "accepted", ""}, {"time", "time", "Time until it is due, since it started, or how long it ran"},
 }
 

@@ -198,7 +198,7 @@ var queueLimits = []limit{
 	{"concurrency", "Concurrency", "attempts at the same time", "numeric"},
 	{"rate", "Rate", "starts per time, like 10/s, 100/m or 5/30s", "text"},
 	{"capacity", "Capacity", "most jobs that wait; more are refused", "numeric"},
-	{"per_key", "Per key", "attempts of one key at the same time", "numeric"},
+	{"per_key", "Per key", "attempts of one fair key at the same time", "numeric"},
 	{"queue_timeout", "Queue timeout", "like 30s; jobs that wait longer expire", "text"},
 }
 

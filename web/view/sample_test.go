@@ -112,7 +112,7 @@ func sampleFailed() JobModel {
 	return JobModel{
 		At: noon, Origin: "http://127.0.0.1:8080",
 		Job: jobs.Job{
-			ID: sampleID(3), Kind: "http", Queue: "orders", State: jobs.Failed, Reason: jobs.Exhausted, Priority: 10, OrderingKey: "customer:4711", Key: "acme", Tags: []string{"invoice", "kunde:4711"},
+			ID: sampleID(3), Kind: "http", Queue: "orders", State: jobs.Failed, Reason: jobs.Exhausted, Priority: 10, OrderingKey: "customer:4711", FairKey: "acme", Tags: []string{"invoice", "kunde:4711"},
 			Input:   jobs.Value(`{"method":"POST","url":"https://billing.internal/invoices","headers":{"accept":"application/json"},"body":{"order":12345678901234567890,"net":19.990,"lines":[{"sku":"A-1","n":2},{"sku":"B-9","n":1}],"note":null,"express":true}}`),
 			Error:   &jobs.Problem{Title: "Bad gateway", Detail: "billing.internal answered 502: upstream connect error", Code: "upstream"},
 			Attempt: 3, MaxAttempts: 3, CreatedAt: s(0), StartedAt: s(28), FinishedAt: s(37), RetainedUntil: s(37).Add(7 * 24 * time.Hour),

@@ -175,7 +175,7 @@ func TestPagesRunNoScriptOfUsers(t *testing.T) {
 			t.Errorf("%s: %s", where, got)
 		}
 	}
-	common := fmt.Sprintf(`"tags":[%s],"ordering_key":%s,"key":%s,"callbacks":[{"url":"https://x.example/%s"}]`, trial.Quote(evil[:100]), trial.Quote(evil[:100]), trial.Quote(evil[:100]), `?a=%3Csvg%20onload=xssed=1%3E`)
+	common := fmt.Sprintf(`"tags":[%s],"ordering_key":%s,"fair_key":%s,"callbacks":[{"url":"https://x.example/%s"}]`, trial.Quote(evil[:100]), trial.Quote(evil[:100]), trial.Quote(evil[:100]), `?a=%3Csvg%20onload=xssed=1%3E`)
 	answered := h.Submit(fmt.Sprintf(`{"kind":"http","input":{"method":"POST","url":%s,"headers":{"x-a":%s},"body":{%s:%s}},"retry":{"max_attempts":1},"tags":[%s]}`, trial.Quote(up.URL+"/<script>xssed=1</script>"), trial.Quote(`<img src=x onerror=xssed=1>`), q, q, trial.Quote(evil[:100]))).ID
 	h.Await(answered, trial.InState("failed"))
 	var worker struct {
@@ -203,7 +203,7 @@ func TestPagesRunNoScriptOfUsers(t *testing.T) {
 		}
 	}
 	report(1)
-	for _, path := range []string{"/jobs", "/jobs?columns=queue,stands,tags,worker,key,time", "/jobs/" + answered, "/jobs/" + worked, "/workers", "/"} {
+	for _, path := range []string{"/jobs", "/jobs?columns=queue,stands,tags,worker,fair_key,time", "/jobs/" + answered, "/jobs/" + worked, "/workers", "/"} {
 		p.visit(h.URL + path)
 		p.Evaluate(`void document.querySelectorAll("details").forEach((d) => { d.open = true; })`)
 		clean(path)
@@ -214,7 +214,7 @@ func TestPagesRunNoScriptOfUsers(t *testing.T) {
 	p.Shows("#log .a-red", "onerror")
 	p.Shows("#job-progress", "2 </script>")
 	clean("the page of the job, live")
-	p.visit(h.URL + "/jobs?columns=stands,worker,tags,key")
+	p.visit(h.URL + "/jobs?columns=stands,worker,tags,fair_key")
 	report(3)
 	p.Shows(rowOf(worked), "3 </script>")
 	p.Shows(rowOf(worked), "onerror")

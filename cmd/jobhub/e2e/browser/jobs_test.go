@@ -355,7 +355,7 @@ func TestPagesShowMarkupAsText(t *testing.T) {
 			t.Errorf("%s: %s", where, wrong)
 		}
 	}
-	more := fmt.Sprintf(`,"tags":[%s],"ordering_key":%s,"key":%s`, q, q, q)
+	more := fmt.Sprintf(`,"tags":[%s],"ordering_key":%s,"fair_key":%s`, q, q, q)
 	id := h.Submit(fmt.Sprintf(`{"kind":"http","input":{"method":"POST","url":%s,"headers":{"x-a":%s},"body":{%s:%s}}%s}`, trial.Quote(s.URL), q, q, q, more)).ID
 	escaped := url.QueryEscape(evil)
 	for _, path := range []string{"/jobs/" + id, "/jobs", "/jobs?q=" + escaped, "/jobs?tag=" + escaped, "/jobs?queue=" + escaped + "&kind=" + escaped, "/jobs?since=" + escaped + "&parent=" + escaped, "/jobs/" + escaped} {

@@ -111,7 +111,7 @@ func newScene(t *testing.T, h *trial.Hub, headers ...string) *scene {
 	add("scheduled", nobodys(`,"delay":"24h"`))
 	add("waiting", nobodys(fmt.Sprintf(`,"after":[%q]`, s.ids["running"])))
 	told := trial.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	add("queued", nobodys(`,"queue":"reports","ordering_key":"o","key":"k","priority":3,"callbacks":[{"url":"`+told.URL+`","events":["job.queued","job.cancelled"]}]`))
+	add("queued", nobodys(`,"queue":"reports","ordering_key":"o","fair_key":"k","priority":3,"callbacks":[{"url":"`+told.URL+`","events":["job.queued","job.cancelled"]}]`))
 	do("PUT", "/v1/schedules/nightly", nightly(false))
 	do("POST", "/schedules/nightly/run", "")
 	add("fanout", fmt.Sprintf(`{"kind":"fanout","input":{"targets":[{"name":"slow","url":"%s/held/slow"},{"name":"gone","url":"http://127.0.0.1:1/"}],"policy":"settled"},"retry":{"max_attempts":1}}`, s.gate.URL))

@@ -49,12 +49,15 @@ func TestCommands(t *testing.T) {
 	if code != 1 || failed.State != "failed" || failed.Reason != "rejected" {
 		t.Errorf("submit --wait of what fails: exit code %d, printed %q, said %q", code, out, errs)
 	}
-	code, out, _ = command("submit", "http", api+"/fine", "--delay", "1h", "--key", "k1", "--queue", "later")
+	code, out, _ = command("submit", "http", api+"/fine", "--delay", "1h", "--idempotency-key", "k1", "--fair-key", "customer-7", "--queue", "later")
 	later := strings.SplitN(out, "\n", 2)[0]
 	if code != 0 || !strings.Contains(out, h.URL+"/v1/jobs/"+later+"/response\n") || !strings.Contains(out, h.URL+"/jobs/"+later+"\n") {
 		t.Errorf("submit --delay: exit code %d, printed %q", code, out)
 	}
-	if _, out, _ = command("submit", "http", api+"/fine", "--delay", "1h", "--key", "k1", "--queue", "later"); !strings.HasPrefix(out, later+"\n") {
+	if a := h.Call("GET", "/v1/jobs/"+later, ""); !strings.Contains(string(a.Body), `"fair_key":"customer-7"`) {
+		t.Errorf("submit --fair-key: %s", a.Body)
+	}
+	if _, out, _ = command("submit", "http", api+"/fine", "--delay", "1h", "--idempotency-key", "k1", "--fair-key", "customer-7", "--queue", "later"); !strings.HasPrefix(out, later+"\n") {
 		t.Errorf("submit with the same key printed %q", out)
 	}
 
