@@ -16,10 +16,10 @@ const (
 // that subscription: its members. A cursor with several subscriptions has a stream of its
 // own.
 //
-//	hear ─ pending ─(due: at once, or in step with pace)→ chunks → sweep → each member's wake → Step
+//	notify → pending → (at once, or at the pace) chunks → wakeMembers → TryNext of each member
 //
-// The chunks are cut no faster than the members can be woken: what is committed while
-// they are woken is the next chunk, however many members there are.
+// Chunks are cut no faster than the members can be woken: what is committed meanwhile is the
+// next chunk, however many members there are.
 type stream struct {
 	hub       *Hub
 	key       Subscription // of a shared stream

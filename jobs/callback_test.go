@@ -232,7 +232,8 @@ func TestCallbackSecretsStayHidden(t *testing.T) {
 			t.Fatal(err)
 		}
 		j := w.await(w.submit(jobs.Spec{Kind: "k", Callbacks: list}).ID)
-		again, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, w.deliveriesOf(j.ID)[0].ID, jobs.RetryOptions{})
+		delivery := w.await(w.deliveriesOf(j.ID)[0].ID)
+		again, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, delivery.ID, jobs.RetryOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,12 +32,6 @@ func (c *claimer) markPolled() {
 	}
 }
 
-// The first letter of a lease says who holds it.
-const (
-	inProcess = "h"
-	byWorker  = "w"
-)
-
 const maxClaims = 64 // in one batch
 
 // addClaims adds the claims of all claimers that want jobs to a batch.

@@ -11,7 +11,7 @@ import (
 
 // This file makes deliveries of events:
 //
-//	committer → follow → Store.Commit → Change.Follow → deliveries
+//	committer → addDeliveries → Store.Commit → Change.Follow → deliveries
 
 // addDeliveries lets the changes and claims of a batch insert the deliveries of their events.
 func (e *Engine) addDeliveries(b *Batch) {

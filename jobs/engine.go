@@ -19,7 +19,7 @@ import (
 //
 //	Submit, Cancel ─┐
 //	handler outcome ┼→ committer → Store.Commit → the log → readers
-//	waker (timers) ─┘      └→ claims → execute → Handler.Run
+//	alarms ─────────┘      └→ claims → execute → Handler.Run
 type Engine struct {
 	store         Store
 	log           *slog.Logger

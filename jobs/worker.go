@@ -85,3 +85,9 @@ func parseToken(token string) (id ID, lease string, err error) {
 
 // MaxCheckpoint is the largest checkpoint, in bytes of JSON.
 const MaxCheckpoint = 64 << 10
+
+// The first letter of a lease says who holds it.
+const (
+	inProcess = "h"
+	byWorker  = "w"
+)

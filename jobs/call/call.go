@@ -132,7 +132,7 @@ func (c *caller) check(input jobs.Value, via jobs.Via) error {
 	return err
 }
 
-// run makes one attempt: decode → request → (redirect …) → readBody → outcome.
+// run makes one attempt: decode → request → (redirect …) → readBody → judgeAnswer.
 func (c *caller) run(ctx context.Context, job *jobs.Job, room *memory, out outputRun) (jobs.Result, error) {
 	in, err := decode(job.Input, c.guard, job.Via)
 	if err != nil {

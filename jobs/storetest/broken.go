@@ -13,7 +13,7 @@ import (
 var Broken = []struct {
 	Name  string
 	Check string
-	Wrap  func() func(jobs.Store) jobs.Store // makes what wraps each store that a harness opens
+	Wrap  func() func(jobs.Store) jobs.Store // returns the function that wraps each store that a harness opens
 }{
 	{"a lower number becomes visible later", "OrderOfEvents", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return &lateEvent{Store: s} }
@@ -50,7 +50,7 @@ var Broken = []struct {
 	}},
 }
 
-// earlyCounters gives counters of a later state than their position.
+// earlyCounters returns counters that are newer than their position.
 type earlyCounters struct{ jobs.Store }
 
 func (s earlyCounters) Queues(ctx context.Context, tenant string) ([]jobs.QueueInfo, jobs.Position, error) {
@@ -76,7 +76,7 @@ func (s *lateEvent) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, 
 	return events, err
 }
 
-// noCompareAndSet applies changes whatever has become of the job.
+// noCompareAndSet applies changes whatever the state of the job.
 type noCompareAndSet struct{ jobs.Store }
 
 func (s noCompareAndSet) Commit(ctx context.Context, b *jobs.Batch) error {
@@ -91,7 +91,7 @@ func (s noCompareAndSet) Commit(ctx context.Context, b *jobs.Batch) error {
 	return s.Store.Commit(ctx, b)
 }
 
-// blindDocuments takes every document to be what it is.
+// blindDocuments ignores what a document was: every change of one applies.
 type blindDocuments struct{ jobs.Store }
 
 func (s blindDocuments) Commit(ctx context.Context, b *jobs.Batch) error {
@@ -116,7 +116,7 @@ func (s blindDocuments) Commit(ctx context.Context, b *jobs.Batch) error {
 	return s.Store.Commit(ctx, b)
 }
 
-// noPeers takes every job to be the only one of its kind.
+// noPeers never looks for peers.
 type noPeers struct{ jobs.Store }
 
 func (s noPeers) Commit(ctx context.Context, b *jobs.Batch) error {
@@ -126,7 +126,7 @@ func (s noPeers) Commit(ctx context.Context, b *jobs.Batch) error {
 	return s.Store.Commit(ctx, b)
 }
 
-// keysOutside remembers keys beside the store.
+// keysOutside keeps the keys outside the store.
 type keysOutside struct {
 	jobs.Store
 	keys map[string]*jobs.Change
@@ -157,7 +157,7 @@ func (s *keysOutside) Commit(ctx context.Context, b *jobs.Batch) error {
 	return err
 }
 
-// followsLater stores what follows from changes in a commit of its own.
+// followsLater stores the insertions of Follow in a commit of their own.
 type followsLater struct{ jobs.Store }
 
 func (s followsLater) Commit(ctx context.Context, b *jobs.Batch) error {
@@ -174,7 +174,7 @@ func (s followsLater) Commit(ctx context.Context, b *jobs.Batch) error {
 	return s.Store.Commit(ctx, later)
 }
 
-// noTrace gives what is left where something is missing.
+// noTrace returns the events that are left instead of ErrTrimmed.
 type noTrace struct{ jobs.Store }
 
 func (s noTrace) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, error) {

@@ -9,7 +9,7 @@ import (
 	"jobhub/jobs"
 )
 
-// checkClosed: after Close every method says ErrClosed, and whoever waits hears of it.
+// checkClosed: after Close every method returns ErrClosed, also calls that wait.
 func checkClosed(t T, h Harness) {
 	s := h.Open()
 	c := newJob()

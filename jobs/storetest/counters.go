@@ -8,7 +8,7 @@ import (
 )
 
 // checkCountersUnderLoad reads counters while jobs come and go: those that are given with
-// a position are what a replay of the log up to there counts.
+// a position equal those of a replay of the log up to there.
 func checkCountersUnderLoad(t T, h Harness) {
 	s := h.Open()
 	type reading struct {

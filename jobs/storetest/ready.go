@@ -3,7 +3,6 @@ package storetest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -52,7 +51,7 @@ func settings(t T, s jobs.Store, set jobs.QueueSettings, event jobs.EventType) {
 	}
 }
 
-// backTo is a claimed job that goes to another state that is not final.
+// backTo moves a claimed job to another state that is not final.
 func backTo(j jobs.Job, to jobs.State) *jobs.Change {
 	c := &jobs.Change{Job: j, If: jobs.Condition{State: jobs.Running, Lease: j.Lease}, Fields: jobs.FieldState | jobs.FieldLease, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
 	if to == jobs.Retrying {
@@ -196,126 +195,7 @@ func checkPause(t T, h Harness) {
 	}
 }
 
-func checkAfter(t T, h Harness) {
-	s := h.Open()
-	a, b := newJob(), newJob()
-	must(t, s, a, b)
-	waiting := func(parents ...*jobs.Change) *jobs.Change {
-		return newJob(func(c *jobs.Change) {
-			c.Job.State, c.Event.Type = jobs.Waiting, jobs.JobWaiting
-			for _, p := range parents {
-				c.After = append(c.After, p.Job.ID)
-			}
-		})
-	}
-	both, one := waiting(a, b), waiting(a)
-	must(t, s, both, one)
-	due := func() (list []jobs.ID) {
-		for _, j := range dueJobs(t, s, epochStart, 10).Jobs {
-			list = append(list, j.ID)
-			if want := j.ID == both.Job.ID && b.Job.State == jobs.Failed; j.DependencyFailed != want {
-				t.Errorf("job %s: a parent failed: %v", j.ID, j.DependencyFailed)
-			}
-		}
-		return list
-	}
-	if d := due(); len(d) != 0 {
-		t.Errorf("due before anything ended: %v", d)
-	}
-	run := claim(t, s, []string{"k"}, "l1", "l2")
-	batch := &jobs.Batch{Now: epochStart, Changes: []*jobs.Change{finish(run[0], `1`)}}
-	if err := s.Commit(t.Context(), batch); err != nil || !batch.Woken {
-		t.Fatalf("the end of a job that others wait for: woken %v, %v", batch.Woken, err)
-	}
-	s = h.Crash()
-	if d := due(); !slices.Equal(d, []jobs.ID{one.Job.ID}) {
-		t.Errorf("due after the first end: %v", d)
-	}
-	end := finish(run[1], `1`)
-	end.Job.State, b.Job.State = jobs.Failed, jobs.Failed
-	must(t, s, end)
-	if d := due(); len(d) != 2 {
-		t.Errorf("due after the second end: %v", d)
-	}
-	// Who waited for one that did not succeed is remembered.
-	for name, f := range map[string]struct {
-		jobs.Filter
-		want []jobs.ID
-	}{
-		"after one that failed":    {jobs.Filter{DependsOn: b.Job.ID}, []jobs.ID{both.Job.ID}},
-		"after one that succeeded": {jobs.Filter{DependsOn: a.Job.ID}, nil},
-		"ahead":                    {jobs.Filter{DependencyOf: both.Job.ID}, []jobs.ID{b.Job.ID}},
-		"ahead, of a state":        {jobs.Filter{DependencyOf: both.Job.ID, States: []jobs.State{jobs.Queued}}, nil},
-	} {
-		page, err := s.List(t.Context(), f.Filter)
-		var got []jobs.ID
-		for _, j := range page.Jobs {
-			got = append(got, j.ID)
-		}
-		if err != nil || !slices.Equal(got, f.want) {
-			t.Errorf("%s: %v, %v", name, got, err)
-		}
-	}
-	// Waiting for what has ended: it is due at once.
-	late, lost := waiting(a), waiting(b)
-	must(t, s, late, lost)
-	if !late.Job.WakeAt.Equal(epochStart) || !lost.Job.WakeAt.Equal(epochStart) || !get(t, s, lost.Job.ID).DependencyFailed || get(t, s, late.Job.ID).DependencyFailed {
-		t.Errorf("waiting for what has ended: %+v, %+v", late.Job, lost.Job)
-	}
-	unknown := waiting(newJob())
-	commit(t, s, unknown)
-	if _, ok := errors.AsType[*jobs.UnknownDependency](unknown.Err); !ok {
-		t.Errorf("waiting for an unknown job: %v", unknown.Err)
-	}
-}
-
-func checkRetention(t T, h Harness) {
-	s := h.Open()
-	var ended []jobs.ID
-	for i := range 5 {
-		c := newJob(func(c *jobs.Change) {
-			c.Job.Tags, c.Job.Input = []string{"t"}, jobs.Value(`"`+strings.Repeat("x", 5000)+`"`)
-			c.Key = &jobs.Key{Scope: "s", Key: fmt.Sprint(i), Fingerprint: []byte("f"), Until: epochStart}
-		})
-		must(t, s, c)
-		ended = append(ended, c.Job.ID)
-	}
-	must(t, s, newJob(func(c *jobs.Change) { c.Job.Kind = "stays" }))
-	for i, j := range claim(t, s, []string{"k"}, leases("l", 5)...) {
-		c := finish(j, `1`)
-		c.Fields |= jobs.FieldRetained
-		c.Job.RetainedUntil = epochStart.Add(time.Duration(i) * time.Hour)
-		must(t, s, c)
-	}
-	trim := func(limit, want int) {
-		t.Helper()
-		if n, err := s.Trim(t.Context(), jobs.Trim{Retained: epochStart.Add(150 * time.Minute), Limit: limit}); err != nil || n != want {
-			t.Errorf("Trim: %d jobs, %v, want %d", n, err, want)
-		}
-	}
-	trim(2, 2)
-	trim(10, 1)
-	trim(10, 0)
-	s = h.Crash()
-	for i, id := range ended {
-		if _, _, err := s.Job(t.Context(), "default", id); (i < 3) != errors.Is(err, jobs.ErrGone) {
-			t.Errorf("job %d: %v", i, err)
-		}
-		if _, _, err := s.Job(t.Context(), "other", id); !errors.Is(err, jobs.ErrNotFound) {
-			t.Errorf("job %d, asked by another tenant: %v", i, err)
-		}
-	}
-	page, err := s.List(t.Context(), jobs.Filter{Tag: "t"})
-	if err != nil || len(page.Jobs) != 2 {
-		t.Errorf("%d jobs are left, %v", len(page.Jobs), err)
-	}
-	queues, _, _ := s.Queues(t.Context(), "default")
-	if queues[0].Counts[jobs.Succeeded] != 2 || queues[0].Counts[jobs.Queued] != 1 {
-		t.Errorf("counters %+v", queues[0].Counts)
-	}
-}
-
-// The number of a start rises with each, and what it has written is counted anew.
+// Each start has a higher number, and its output is counted from 0.
 func checkStart(t T, h Harness) {
 	s := h.Open()
 	must(t, s, newJob())
@@ -339,42 +219,4 @@ func checkStart(t T, h Harness) {
 	if j := get(t, s, claim(t, s, []string{"k"}, "last")[0].ID); j.Attempt != 1 || j.Start != 4 {
 		t.Errorf("attempt %d, start %d", j.Attempt, j.Start)
 	}
-}
-
-// A claim that shares passes over what would be too much for a tenant or a key, and gives
-// the others their best by priority.
-func checkShare(t T, h Harness) {
-	s := h.Open()
-	of := func(name, tenant, key string, priority int) *jobs.Change {
-		return named(name, func(j *jobs.Job) { j.Tenant, j.FairKey, j.Priority = tenant, key, priority })
-	}
-	for i := range 8 {
-		must(t, s, of(fmt.Sprint("a", i), "a", "", 5))
-	}
-	must(t, s, of("b0", "b", "", 0), of("b1", "b", "", 1), of("c0", "c", "", -1))
-	take := func(share *jobs.Share, n int, want string, limited bool) {
-		t.Helper()
-		cl := &jobs.Claim{Kinds: []string{"k"}, Leases: leases(want, n), Share: share}
-		if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Claims: []*jobs.Claim{cl}}); err != nil || inputsOf(cl.Jobs) != want || cl.Limited != limited {
-			t.Errorf("claimed %q, limited %t, want %q, %t; %v", inputsOf(cl.Jobs), cl.Limited, want, limited, err)
-		}
-	}
-	share := &jobs.Share{Free: 8, Several: true}
-	take(share, 8, "a0 a1 a2 a3 b1 b0 c0", true) // a fifth of a would leave fewer than it holds
-	if share.Free != 1 {
-		t.Errorf("%d slots are free, want 1", share.Free)
-	}
-	take(&jobs.Share{Free: 2}, 2, "a4 a5", false) // one tenant only
-	s = h.Crash()
-	take(&jobs.Share{Several: true}, 1, "", true)
-	take(&jobs.Share{Free: 2, Several: true}, 2, "a6", true)
-	take(&jobs.Share{Free: 1, Several: true}, 1, "a7", false) // who holds none gets the last one
-
-	noisy := func(i int) *jobs.Change { return of(fmt.Sprint("n", i), "default", "noisy", 5) }
-	for i := range 5 {
-		must(t, s, noisy(i))
-	}
-	must(t, s, of("quiet", "default", "quiet", 0), of("none", "default", "", 0))
-	take(&jobs.Share{Free: 4}, 4, "n0 quiet none", true)
-	take(&jobs.Share{Free: 4}, 4, "n1 n2", true)
 }

@@ -1,5 +1,5 @@
-// Package storetest holds what every jobs.Store has to do, as checks that run against
-// a real one. A store's own test runs them all:
+// Package storetest checks that a jobs.Store keeps its promises. The test of each store runs
+// all checks:
 //
 //	for _, c := range storetest.Checks {
 //		t.Run(c.Name, func(t *testing.T) { c.Run(t, harness(t)) })
@@ -19,7 +19,7 @@ import (
 	"jobhub/jobs"
 )
 
-// T is what the checks need of a *testing.T.
+// T is the part of *testing.T that the checks use.
 type T interface {
 	Helper()
 	Context() context.Context
