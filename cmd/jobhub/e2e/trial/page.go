@@ -227,12 +227,13 @@ func (p *Page) Unmoved(requests ...string) {
 	}
 }
 
-// Forgive takes out what the browser itself reports of attempts to connect that fail.
+// Forgive takes out what the browser itself reports of connections that a hub which was
+// killed refused or cut.
 func (p *Page) Forgive(h *Hub) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.complaints = slices.DeleteFunc(p.complaints, func(c string) bool {
-		return strings.Contains(c, "WebSocket connection to 'ws://"+h.Addr+"/v1/ws' failed") || strings.Contains(c, "ERR_CONNECTION_REFUSED")
+		return strings.Contains(c, "WebSocket connection to 'ws://"+h.Addr+"/v1/ws' failed") || strings.Contains(c, "ERR_CONNECTION_REFUSED") || strings.Contains(c, "ERR_CONNECTION_RESET")
 	})
 }
 
