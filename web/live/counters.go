@@ -80,11 +80,11 @@ func (l *meters) closed(code websocket.StatusCode) {
 
 func (l *meters) resumed(reason string) { l.resumes.WithLabelValues(cmp.Or(reason, "recovered")).Inc() }
 
-func (l *meters) sent(lot *hub.Chunk) {
+func (l *meters) sent(chunk *hub.Chunk) {
 	l.frames.Inc()
-	l.events.Add(float64(len(lot.Events)))
-	if !lot.ReadAt.IsZero() {
-		l.delay.Observe(time.Since(lot.ReadAt).Seconds())
+	l.events.Add(float64(len(chunk.Events)))
+	if !chunk.ReadAt.IsZero() {
+		l.delay.Observe(time.Since(chunk.ReadAt).Seconds())
 	}
 }
 

@@ -51,12 +51,12 @@ func (c *subscriber) gap(ctx context.Context) error {
 // selects anything. If that is not to be had any more, the cursor is beyond to behind it.
 func (c *subscriber) replay(ctx context.Context, id string, sub hub.Subscription, after, to uint64) error {
 	begun := false
-	err := c.Hub.Replay(ctx, sub, after, to, func(lot *hub.Chunk) error {
+	err := c.Hub.Replay(ctx, sub, after, to, func(chunk *hub.Chunk) error {
 		if !begun {
 			begun = true
 			c.out.line(appendSubscribed(nil, id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: after}, false, false, ""), after)
 		}
-		return c.out.lot(lot)
+		return c.out.chunk(chunk)
 	})
 	if errors.Is(err, jobs.ErrTrimmed) {
 		return c.lost(ctx, id, sub, after)

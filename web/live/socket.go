@@ -29,7 +29,7 @@ const (
 // what is live is sent by another, which is there only while there is something to send:
 //
 //	run ─ handle ─ serve ─ subscribe …          (the block: subscribed … live)
-//	hub's worker ─ wake ─ deliver                (lots of events, patches of a view)
+//	hub's worker ─ wake ─ deliver                (chunks of events, patches of a view)
 //	timer ─ beat                                 (ping, what credentials call for)
 //
 // Whoever sends or moves the cursor holds mu.

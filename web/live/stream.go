@@ -129,12 +129,12 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 		if e.Auth != nil && e.Auth.Check(e.who, time.Now()) != nil {
 			return errGone // and refused when it comes back
 		}
-		lot, err := e.cursor.Next(ctx)
+		chunk, err := e.cursor.Next(ctx)
 		switch {
 		case errors.Is(err, jobs.ErrTrimmed):
 			err = e.gap(ctx)
-		case err == nil && lot != nil:
-			err = e.lot(lot)
+		case err == nil && chunk != nil:
+			err = e.chunk(chunk)
 		}
 		if err != nil {
 			return err
@@ -144,7 +144,7 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 			return e.goAway()
 		default:
 		}
-		if lot != nil {
+		if chunk != nil {
 			continue
 		}
 		if err := e.flush(); err != nil {
@@ -197,13 +197,13 @@ func (e *stream) flush() error {
 	return err
 }
 
-func (e *stream) lot(lot *hub.Chunk) error {
+func (e *stream) chunk(chunk *hub.Chunk) error {
 	if err := e.flush(); err != nil {
 		return err
 	}
-	e.meters.sent(lot)
-	return e.write(lot.Encoded(hub.ServerSentEvents, func(lot *hub.Chunk) (b []byte) {
-		for _, event := range lot.Events {
+	e.meters.sent(chunk)
+	return e.write(chunk.Encoded(hub.ServerSentEvents, func(chunk *hub.Chunk) (b []byte) {
+		for _, event := range chunk.Events {
 			b = e.id(b, event.Seq)
 			b = append(append(append(b, "data: "...), event.JSON()...), "\n\n"...)
 		}

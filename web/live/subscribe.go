@@ -28,8 +28,8 @@ type outlet interface {
 	// line gathers one object. at is the position from which a client that has it can
 	// resume, or nowhere.
 	line(object []byte, at uint64)
-	// lot sends what was gathered, and then events.
-	lot(*hub.Chunk) error
+	// chunk sends what was gathered, and then events.
+	chunk(*hub.Chunk) error
 	// full reports that enough was gathered to be sent.
 	full() bool
 	// flush sends what was gathered.
@@ -127,7 +127,7 @@ func (c *subscriber) resume(ctx context.Context, id string, sub hub.Subscription
 	}
 	at = c.cursor.Seq()
 	c.out.line(appendSubscribed(nil, id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: after}, true, true, ""), after)
-	err := c.Hub.Replay(ctx, sub, after, at, c.out.lot)
+	err := c.Hub.Replay(ctx, sub, after, at, c.out.chunk)
 	if errors.Is(err, jobs.ErrTrimmed) { // while it was replayed
 		return c.lost(ctx, id, sub, after)
 	}
@@ -198,7 +198,7 @@ func (c *subscriber) bringTo(ctx context.Context, seq uint64) error {
 		return err
 	}
 	c.cursor.SkipUnmatched() // of a quiet subscription there is nothing to read
-	err := c.cursor.ReadUntil(ctx, seq, c.out.lot)
+	err := c.cursor.ReadUntil(ctx, seq, c.out.chunk)
 	if errors.Is(err, jobs.ErrTrimmed) {
 		return c.gap(ctx)
 	}

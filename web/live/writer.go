@@ -50,15 +50,15 @@ func (f *framer) flush() error {
 	return err
 }
 
-// lot sends what was gathered, and then events. The connection is locked.
-func (f *framer) lot(lot *hub.Chunk) error {
+// chunk sends what was gathered, and then events. The connection is locked.
+func (f *framer) chunk(chunk *hub.Chunk) error {
 	if err := f.flush(); err != nil {
 		return err
 	}
-	f.meters.sent(lot)
-	return f.send(lot.Encoded(hub.WebSocketFrames, func(lot *hub.Chunk) []byte {
-		b := make([]byte, 0, lot.Size())
-		for i, e := range lot.Events {
+	f.meters.sent(chunk)
+	return f.send(chunk.Encoded(hub.WebSocketFrames, func(chunk *hub.Chunk) []byte {
+		b := make([]byte, 0, chunk.Size())
+		for i, e := range chunk.Events {
 			if i > 0 {
 				b = append(b, '\n')
 			}
@@ -134,15 +134,15 @@ func (c *socket) keepUp() {
 		if c.closing {
 			return
 		}
-		lot, err := c.cursor.Next(c.Stopped)
+		chunk, err := c.cursor.Next(c.Stopped)
 		switch {
 		case errors.Is(err, jobs.ErrTrimmed):
 			if err = c.gap(c.Stopped); err == nil {
 				err = c.replies.flush()
 			}
 		case err != nil:
-		case lot != nil:
-			err = c.replies.lot(lot)
+		case chunk != nil:
+			err = c.replies.chunk(chunk)
 		default:
 			if err = c.patch(); err == nil {
 				return
