@@ -68,7 +68,7 @@ type Hub struct {
 	streams map[Subscription]*stream // the shared ones
 	dirty   []*stream                // streams with new events of the read that is being handled
 	grown   chan struct{}            // closed and replaced when seq rises
-	views   map[string]*view
+	views   map[ViewKey]*view
 }
 
 // listener is notified of the events of its topics, while Hub.mu is held.
@@ -87,7 +87,7 @@ type Stats struct {
 // New starts a hub. It has caught up with the log when it returns.
 func New(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{source: o.Log, log: o.Logger, limit: o.RingBytes, pace: o.Pace, topics: map[topic]map[listener]struct{}{},
-		streams: map[Subscription]*stream{}, grown: make(chan struct{}), views: map[string]*view{}}
+		streams: map[Subscription]*stream{}, grown: make(chan struct{}), views: map[ViewKey]*view{}}
 	h.wakers.init()
 	if h.limit == 0 {
 		h.limit = 16 << 20

@@ -19,21 +19,34 @@ type Fragment struct {
 	HTML []byte
 }
 
-// Renderer renders the view of that name, as of the hub's position. last is Rendered.Memory
-// of the rendering before; nil at first.
-type Renderer func(ctx context.Context, name string, last any) (Rendered, error)
+// ViewKey names a view: a page of the dashboard, as a tenant sees it.
+type ViewKey struct {
+	Tenant string
+	Page   string
+	Of     string // what it shows, where there are several such pages
+}
+
+// Renderer renders a view as of the hub's position. last is Rendered.Memory of the rendering
+// before; nil at first.
+type Renderer func(ctx context.Context, view ViewKey, last any) (Rendered, error)
 
 // Rendered is a view in one state.
 type Rendered struct {
 	Filter    Filter // the events that change it
 	Fragments []Fragment
-	Again     time.Duration // render again after this time, also without an event; 0 for no
-	Memory    any           // passed to the next rendering, so that it need not read everything again
+	Pace      Pace
+	Memory    any // passed to the next rendering, so that it need not read everything again
 }
 
-// After a rendering, a view pauses for renderPause, or renderPauseFactor times as long as the
-// rendering took, so that an expensive view takes at most a tenth of a processor. No pause is
-// longer than maxRenderPause.
+// Pace bounds the time from one rendering of a view to the next.
+type Pace struct {
+	Min time.Duration // also if events change the view; the hub's own minimum holds, too
+	Max time.Duration // also if none does; 0 for no bound
+}
+
+// After a rendering, every view pauses for renderPause, or renderPauseFactor times as long as
+// the rendering took, so that an expensive view takes at most a tenth of a processor. This
+// pause is never longer than maxRenderPause; Pace.Min may be.
 const (
 	renderPause       = 100 * time.Millisecond
 	renderPauseFactor = 9
@@ -42,7 +55,7 @@ const (
 
 // view is rendered once for all its viewers, while there are any.
 type view struct {
-	name    string
+	key     ViewKey
 	viewers map[*Viewer]struct{} // guarded by Hub.mu
 	stop    context.CancelFunc
 
@@ -67,14 +80,14 @@ func (h *Hub) SetRenderer(r Renderer) { h.render = r }
 
 // View returns a viewer of a view; its first patch is the whole view. wake is called when
 // Next has a new patch, and must not block. Close it after use.
-func (h *Hub) View(name string, wake func()) *Viewer {
+func (h *Hub) View(key ViewKey, wake func()) *Viewer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	v := h.views[name]
+	v := h.views[key]
 	if v == nil {
 		ctx, stop := context.WithCancel(h.background)
-		v = &view{name: name, viewers: map[*Viewer]struct{}{}, stop: stop}
-		h.views[name] = v
+		v = &view{key: key, viewers: map[*Viewer]struct{}{}, stop: stop}
+		h.views[key] = v
 		h.loops.Go(func() { h.renderLoop(ctx, v) })
 	}
 	w := &Viewer{hub: h, view: v, wake: wake}
@@ -102,10 +115,10 @@ func (w *Viewer) Next() (*Patch, error) {
 }
 
 // Viewers is the number of viewers of a view.
-func (h *Hub) Viewers(name string) int {
+func (h *Hub) Viewers(key ViewKey) int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if v := h.views[name]; v != nil {
+	if v := h.views[key]; v != nil {
 		return len(v.viewers)
 	}
 	return 0
@@ -116,14 +129,14 @@ func (w *Viewer) Close() {
 	w.hub.mu.Lock()
 	defer w.hub.mu.Unlock()
 	delete(w.view.viewers, w)
-	if len(w.view.viewers) == 0 && w.hub.views[w.view.name] == w.view {
-		delete(w.hub.views, w.view.name)
+	if len(w.view.viewers) == 0 && w.hub.views[w.view.key] == w.view {
+		delete(w.hub.views, w.view.key)
 		w.view.stop()
 	}
 }
 
-// renderLoop renders a view when it changes, at most every renderPause, until it has no
-// viewers or its subject is gone.
+// renderLoop renders a view when it changes, at its pace, until it has no viewers or its
+// subject is gone.
 func (h *Hub) renderLoop(ctx context.Context, v *view) {
 	defer v.stop()
 	var filter Filter
@@ -135,18 +148,18 @@ func (h *Hub) renderLoop(ctx context.Context, v *view) {
 			signal.Close()
 		}
 	}()
-	again := time.NewTimer(0)
-	defer again.Stop()
+	overdue := time.NewTimer(0) // by Pace.Max
+	defer overdue.Stop()
 	for {
 		select {
 		case <-changed:
-		case <-again.C:
+		case <-overdue.C:
 		case <-ctx.Done():
 			return
 		}
 		at, read := h.Position().Seq, time.Now()
 		h.Stats.Renders.Add(1)
-		out, err := h.callRenderer(ctx, v.name, memory)
+		out, err := h.callRenderer(ctx, v.key, memory)
 		pause := min(max(renderPause, renderPauseFactor*time.Since(read)), maxRenderPause)
 		if ctx.Err() != nil {
 			return
@@ -156,8 +169,8 @@ func (h *Hub) renderLoop(ctx context.Context, v *view) {
 			return
 		}
 		if err != nil {
-			h.log.Error("rendering a view", "view", v.name, "error", err)
-			out.Again = time.Second
+			h.log.Error("rendering a view", "tenant", v.key.Tenant, "page", v.key.Page, "of", v.key.Of, "error", err)
+			out.Pace = Pace{Max: time.Second}
 		} else {
 			memory = out.Memory
 			h.publish(v, at, read, out.Fragments)
@@ -173,12 +186,12 @@ func (h *Hub) renderLoop(ctx context.Context, v *view) {
 				signal.notify(nil)
 			}
 		}
-		again.Stop()
-		if out.Again > 0 {
-			again.Reset(out.Again)
+		overdue.Stop()
+		if out.Pace.Max > 0 {
+			overdue.Reset(out.Pace.Max)
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(max(pause, out.Pace.Min)):
 		case <-ctx.Done():
 			return
 		}
@@ -187,21 +200,21 @@ func (h *Hub) renderLoop(ctx context.Context, v *view) {
 
 // callRenderer calls the renderer and turns a panic into an error: the data of one job may
 // cause one.
-func (h *Hub) callRenderer(ctx context.Context, name string, memory any) (out Rendered, err error) {
+func (h *Hub) callRenderer(ctx context.Context, key ViewKey, memory any) (out Rendered, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			out, err = Rendered{}, fmt.Errorf("it panicked: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return h.render(ctx, name, memory)
+	return h.render(ctx, key, memory)
 }
 
 // endView wakes all viewers with the error that ends the view. Later viewers start a new one.
 func (h *Hub) endView(v *view, why error) {
 	h.mu.Lock()
 	v.err = why
-	if h.views[v.name] == v {
-		delete(h.views, v.name)
+	if h.views[v.key] == v {
+		delete(h.views, v.key)
 	}
 	viewers := slices.Collect(maps.Keys(v.viewers))
 	h.mu.Unlock()

@@ -21,7 +21,7 @@ type easel struct {
 	*hub.Hub
 	log      *memLog
 	renders  atomic.Int64
-	again    time.Duration
+	pace     hub.Pace
 	failures atomic.Int64 // renderings that fail from now on
 	failure  atomic.Pointer[error]
 	drawn    atomic.Int64 // successful renderings of a view that the newest one was told of
@@ -43,7 +43,7 @@ func inBubble(t *testing.T, run func(t *testing.T, e *easel)) {
 	})
 }
 
-func (e *easel) render(_ context.Context, name string, last any) (hub.Rendered, error) {
+func (e *easel) render(_ context.Context, key hub.ViewKey, last any) (hub.Rendered, error) {
 	e.renders.Add(1)
 	drawn, _ := last.(int)
 	e.drawn.Store(int64(drawn))
@@ -57,9 +57,9 @@ func (e *easel) render(_ context.Context, name string, last any) (hub.Rendered, 
 		Filter: hub.Filter{Tenant: tenant, All: true},
 		Fragments: []hub.Fragment{
 			{ID: "head", HTML: fmt.Appendf(nil, "<b>%d</b>", e.Position().Seq)},
-			{ID: "frame", HTML: []byte("<i>" + name + "</i>")},
+			{ID: "frame", HTML: []byte("<i>" + key.Page + "</i>")},
 		},
-		Again:  e.again,
+		Pace:   e.pace,
 		Memory: drawn + 1,
 	}, nil
 }
@@ -71,7 +71,7 @@ type viewer struct {
 
 func (e *easel) viewer(name string) *viewer {
 	woken := make(chan struct{}, 1)
-	return &viewer{e.View(name, func() {
+	return &viewer{e.View(hub.ViewKey{Page: name}, func() {
 		select {
 		case woken <- struct{}{}:
 		default:
@@ -140,6 +140,30 @@ func TestViewIsRenderedAtMostTenTimesASecond(t *testing.T) {
 	})
 }
 
+// A view may ask for more time between two renderings; nothing is left out at the end.
+func TestViewKeepsItsPace(t *testing.T) {
+	inBubble(t, func(t *testing.T, e *easel) {
+		e.pace = hub.Pace{Min: time.Second, Max: 2 * time.Second}
+		w := e.viewer("v")
+		defer w.Close()
+		for range 49 {
+			e.log.commit(event(1, jobs.JobProgress))
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := e.renders.Load(); n != 5 {
+			t.Errorf("rendered %d times in 4.9 s of steady change, want once a second", n)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if got := shown(w); !strings.Contains(got, "<b>49</b>") {
+			t.Errorf("after the last event the view shows %q", got)
+		}
+		time.Sleep(4 * time.Second)
+		if n := e.renders.Load(); n != 8 {
+			t.Errorf("rendered %d times in 4 s without a change, want every 2 s", n-6)
+		}
+	})
+}
+
 func TestFirstChangeIsShownAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
 		w := e.viewer("v")
@@ -199,7 +223,7 @@ func TestLateViewerGetsTheWholeViewFirst(t *testing.T) {
 
 func TestLastViewerEndsTheRendering(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
-		e.again = 5 * time.Second
+		e.pace.Max = 5 * time.Second
 		first, second := e.viewer("v"), e.viewer("v")
 		other := e.viewer("another")
 		synctest.Wait()
@@ -226,7 +250,7 @@ func TestLastViewerEndsTheRendering(t *testing.T) {
 
 func TestViewWithoutChangeIsNotSent(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
-		e.again = time.Second
+		e.pace.Max = time.Second
 		w := e.viewer("v")
 		defer w.Close()
 		synctest.Wait()
@@ -267,7 +291,7 @@ func TestFailedRenderingIsRepeated(t *testing.T) {
 func TestViewOfWhatIsGoneEnds(t *testing.T) {
 	for _, gone := range []error{jobs.ErrGone, jobs.NewProblem(jobs.NotFound, "No such schedule", "It was deleted.")} {
 		inBubble(t, func(t *testing.T, e *easel) {
-			e.again = time.Second
+			e.pace.Max = time.Second
 			first, second := e.viewer("v"), e.viewer("v")
 			defer first.Close()
 			synctest.Wait()
@@ -296,7 +320,7 @@ func TestViewOfWhatIsGoneEnds(t *testing.T) {
 			if got := shown(back); got != "<b>0</b><i>v</i>" {
 				t.Errorf("who comes back gets %q", got)
 			}
-			if n := e.Viewers("v"); n != 1 {
+			if n := e.Viewers(hub.ViewKey{Page: "v"}); n != 1 {
 				t.Errorf("%d watch it", n)
 			}
 		})
@@ -306,12 +330,12 @@ func TestViewOfWhatIsGoneEnds(t *testing.T) {
 func TestViewersAreCounted(t *testing.T) {
 	inBubble(t, func(t *testing.T, e *easel) {
 		first, second := e.viewer("v"), e.viewer("v")
-		if n, none := e.Viewers("v"), e.Viewers("w"); n != 2 || none != 0 {
+		if n, none := e.Viewers(hub.ViewKey{Page: "v"}), e.Viewers(hub.ViewKey{Page: "w"}); n != 2 || none != 0 {
 			t.Errorf("counted %d of two, and %d of none", n, none)
 		}
 		first.Close()
 		second.Close()
-		if n := e.Viewers("v"); n != 0 {
+		if n := e.Viewers(hub.ViewKey{Page: "v"}); n != 0 {
 			t.Errorf("counted %d that are gone", n)
 		}
 	})

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"strings"
 
 	"jobhub/hub"
 	"jobhub/jobs"
@@ -10,7 +11,8 @@ import (
 
 // Render draws a view of the default tenant as the hub does.
 func Render(s *Server, ctx context.Context, name string, last any) (hub.Rendered, error) {
-	return s.pages.Render(ctx, rest.ViewName(jobs.DefaultTenant, name), last)
+	page, of, _ := strings.Cut(name, ":")
+	return s.pages.Render(ctx, hub.ViewKey{Tenant: jobs.DefaultTenant, Page: page, Of: of}, last)
 }
 
 // Stalled is how many connections were closed as they made no progress.

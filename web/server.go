@@ -86,7 +86,7 @@ func New(c Config) *Server {
 }
 
 // findView is for live connections, which are made before the pages that they watch.
-func (s *Server) findView(ctx context.Context, who auth.Identity, name string) error {
+func (s *Server) findView(ctx context.Context, who auth.Identity, name string) (hub.ViewKey, error) {
 	return s.pages.FindView(ctx, who, name)
 }
 

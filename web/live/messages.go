@@ -202,11 +202,11 @@ func (c *socket) watch(ctx context.Context, m message) error {
 	if c.viewer != nil {
 		return jobs.NewProblem(jobs.LimitExceeded, "One view at a time", "Unsubscribe from %s first.", c.viewID)
 	}
-	name := rest.ViewName(c.who.Tenant, *m.View)
-	if err := c.findView(ctx, c.who, *m.View); err != nil {
+	key, err := c.findView(ctx, c.who, *m.View)
+	if err != nil {
 		return err
 	}
-	c.viewID, c.viewer = m.ID, c.Hub.View(name, c.wake)
+	c.viewID, c.viewer = m.ID, c.Hub.View(key, c.wake)
 	c.due.Store(true) // it may have been drawn before
 	return nil
 }

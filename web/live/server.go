@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"sync"
 
+	"jobhub/hub"
 	"jobhub/web/auth"
 	"jobhub/web/peers"
 	"jobhub/web/rest"
@@ -15,7 +16,7 @@ type Server struct {
 	*rest.Base
 	Listener *peers.Listener // in front of all connections; nil where another program listens
 
-	findView func(ctx context.Context, who auth.Identity, name string) error
+	findView func(ctx context.Context, who auth.Identity, name string) (hub.ViewKey, error)
 	meters   *meters
 	sockets  sync.WaitGroup // entered through the gate
 
@@ -25,9 +26,9 @@ type Server struct {
 	churn    int // sockets that came or went since memory was given back
 }
 
-// New returns the live connections of a server. find returns an error unless there is a view
-// of the dashboard of that name, and who may watch it.
-func New(b *rest.Base, find func(ctx context.Context, who auth.Identity, name string) error) *Server {
+// New returns the live connections of a server. find returns the view of the dashboard that a
+// client names, and an error if there is none, or who may not watch it.
+func New(b *rest.Base, find func(ctx context.Context, who auth.Identity, name string) (hub.ViewKey, error)) *Server {
 	s := &Server{Base: b, findView: find, joined: map[*socket]struct{}{}}
 	s.meters = newMeters(s)
 	return s

@@ -19,11 +19,7 @@ import (
 // This file is the page of one batch or fan-out, and its live view; batch_items.go reads
 // what it shows out of the job.
 
-const (
-	unhurried  = 10            // a rendering costs at most one part in so many of the time
-	openBatch  = time.Second   // after it, the times of what is under way are drawn again
-	maxMembers = rest.MaxItems // jobs of a batch that are looked at
-)
+const maxMembers = rest.MaxItems // jobs of a batch that are looked at
 
 // batchPlace reads what a live view's name, or a page's query, says of where in the batch it is.
 func batchPlace(values url.Values) (p view.BatchPlace, err error) {
@@ -94,12 +90,9 @@ func (s batchPages) batchPage(w http.ResponseWriter, r *http.Request) error {
 // batchMemory is what the live view of a batch knows from one rendering to the next: what
 // it asks for, which never changes, and its jobs that have ended.
 type batchMemory struct {
-	id     jobs.ID
-	parts  *batch.BatchParts
-	ended  map[jobs.ID]jobs.Job
-	drawn  time.Time
-	costs  time.Duration
-	result hub.Rendered
+	id    jobs.ID
+	parts *batch.BatchParts
+	ended map[jobs.ID]jobs.Job
 }
 
 func (s batchPages) findBatch(ctx context.Context, tenant, of string) error {
@@ -132,17 +125,11 @@ func (s batchPages) drawBatch(ctx context.Context, tenant, of string, last any) 
 	if memory == nil {
 		memory = &batchMemory{}
 	}
-	if wait := unhurried*memory.costs - time.Since(memory.drawn); wait > 0 && !memory.drawn.IsZero() {
-		out := memory.result
-		out.Again, out.Memory = wait, memory
-		return out, nil
-	}
-	began := time.Now()
 	m, _, err := s.batchModel(ctx, tenant, id, p, memory)
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	filter, again := hub.Filter{Tenant: tenant, Job: id}, time.Duration(0)
+	filter, pace := hub.Filter{Tenant: tenant, Job: id}, onEvents
 	open := !m.Job.State.Final()
 	for i := range m.Items {
 		if it := &m.Items[i]; it.Parted && !it.State.Final() {
@@ -151,10 +138,9 @@ func (s batchPages) drawBatch(ctx context.Context, tenant, of string, last any) 
 		}
 	}
 	if open {
-		again = openBatch
+		pace = everySecond // the times of what is under way
 	}
-	out, err := rendered(ctx, filter, again, view.BatchFragments(m))
-	memory.drawn, memory.costs, memory.result = time.Now(), time.Since(began), out
+	out, err := rendered(ctx, filter, pace, view.BatchFragments(m))
 	out.Memory = memory
 	return out, err
 }

@@ -16,9 +16,6 @@ import (
 
 // This file is the page of batches and fan-outs; batch_page.go is that of one.
 
-// batchesPause is the least time between two lists of a live view.
-const batchesPause = 250 * time.Millisecond
-
 // parseBatches reads the parameters of the page. What it could read of a malformed query, it
 // returns as well.
 func parseBatches(values url.Values) (q view.BatchQuery, before uint64, err error) {
@@ -94,30 +91,15 @@ func findBatches(_ context.Context, _, query string) error {
 	return err
 }
 
-// batchesMemory is the last rendering of the list.
-type batchesMemory struct {
-	at  time.Time
-	out hub.Rendered
-}
-
 // drawBatches lists anew a few times a second at most, whatever happens in other jobs.
-func (s batchPages) drawBatches(ctx context.Context, tenant, query string, last any) (hub.Rendered, error) {
-	if m, ok := last.(batchesMemory); ok {
-		if wait := batchesPause - time.Since(m.at); wait > 0 {
-			m.out.Again, m.out.Memory = wait, m
-			return m.out, nil
-		}
-	}
+func (s batchPages) drawBatches(ctx context.Context, tenant, query string, _ any) (hub.Rendered, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	at := time.Now()
 	m, _, err := s.batches(ctx, tenant, values)
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	out, err := rendered(ctx, everything(tenant), 0, view.BatchesFragments(m))
-	out.Memory = batchesMemory{at, out}
-	return out, err
+	return rendered(ctx, everything(tenant), hub.Pace{Min: time.Second / 4}, view.BatchesFragments(m))
 }

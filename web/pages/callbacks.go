@@ -23,7 +23,7 @@ const (
 	callbacksShown  = 100             // at most
 	hostsShown      = 12              // at most
 	hostsLooked     = 1000            // newest deliveries that the figures of hosts are of
-	hostsPause      = 5 * time.Second // between two looks at them
+	hostsAge        = 5 * time.Second // for so long their figures are kept
 	recently        = 5 * time.Minute
 )
 
@@ -54,7 +54,7 @@ func (s callbackPages) callbacksPage(w http.ResponseWriter, r *http.Request) err
 		model, pos, err = s.callbacksModel(r.Context(), rest.Tenant(r), q)
 	}
 	if err == nil {
-		var seen hostsMemory
+		var seen hostsSeen
 		seen, err = s.lookAtHosts(r.Context(), rest.Tenant(r))
 		seen.tell(&model)
 	}
@@ -75,23 +75,21 @@ func findCallbacks(_ context.Context, _, of string) error {
 	return nil
 }
 
-// hostsMemory is what the live view keeps from one rendering to the next.
-type hostsMemory struct {
-	at    time.Time
+// hostsSeen is what costs too much to be read for each rendering.
+type hostsSeen struct {
 	hosts view.Hosts
 	own   []view.Callback // disabled ones of jobs
 }
 
-func (s callbackPages) lookAtHosts(ctx context.Context, tenant string) (m hostsMemory, err error) {
-	m.at = time.Now()
-	if m.hosts, err = s.hosts(ctx, tenant, m.at); err == nil {
+func (s callbackPages) lookAtHosts(ctx context.Context, tenant string) (m hostsSeen, err error) {
+	if m.hosts, err = s.hosts(ctx, tenant, time.Now()); err == nil {
 		m.own, err = s.disabledOfJobs(ctx, tenant)
 	}
 	return m, err
 }
 
 // tell completes the model with it.
-func (m hostsMemory) tell(to *view.CallbacksModel) {
+func (m hostsSeen) tell(to *view.CallbacksModel) {
 	to.Hosts = m.hosts
 	to.Callbacks = append(to.Callbacks, m.own...)
 	slices.SortStableFunc(to.Callbacks, func(a, b view.Callback) int { // what is disabled first
@@ -106,7 +104,7 @@ func (m hostsMemory) tell(to *view.CallbacksModel) {
 	to.Callbacks = to.Callbacks[:min(len(to.Callbacks), callbacksShown)]
 }
 
-func (s callbackPages) drawCallbacks(ctx context.Context, tenant, of string, last any) (out hub.Rendered, err error) {
+func (s callbackPages) drawCallbacks(ctx context.Context, tenant, of string, _ any) (out hub.Rendered, err error) {
 	values, err := url.ParseQuery(of)
 	if err != nil {
 		return out, err
@@ -119,16 +117,12 @@ func (s callbackPages) drawCallbacks(ctx context.Context, tenant, of string, las
 	if err != nil {
 		return out, err
 	}
-	memory, _ := last.(hostsMemory)
-	if time.Since(memory.at) >= hostsPause {
-		if memory, err = s.lookAtHosts(ctx, tenant); err != nil {
-			return out, err
-		}
+	seen, err := s.seen.Get(tenant, hostsAge, func() (hostsSeen, error) { return s.lookAtHosts(ctx, tenant) })
+	if err != nil {
+		return out, err
 	}
-	memory.tell(&model)
-	out, err = rendered(ctx, hub.Filter{Tenant: tenant, Queue: jobs.CallbackQueue}, hostsPause, view.CallbacksFragments(model))
-	out.Memory = memory
-	return out, err
+	seen.tell(&model)
+	return rendered(ctx, hub.Filter{Tenant: tenant, Queue: jobs.CallbackQueue}, everyBucket, view.CallbacksFragments(model))
 }
 
 func (s callbackPages) callbacksModel(ctx context.Context, tenant string, q callbacksQuery) (view.CallbacksModel, jobs.Position, error) {

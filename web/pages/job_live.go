@@ -12,10 +12,7 @@ import (
 	"jobhub/web/view"
 )
 
-const (
-	watchersPause = 5 * time.Second // after it the page of an unfinished job looks again who watches
-	mostChildren  = 20
-)
+const mostChildren = 20
 
 // jobMemory is what the live view of a job knows from one rendering to the next: its way
 // so far, so that each event is read once.
@@ -46,13 +43,11 @@ func (s jobPages) renderJob(ctx context.Context, tenant, of string, last any) (o
 	if err != nil {
 		return out, err
 	}
-	again := time.Duration(0)
-	if slices.ContainsFunc(m.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
-		again = hub.BucketWidth // they change without an event of this job
-	} else if !m.Job.State.Final() {
-		again = watchersPause
+	pace := onEvents
+	if !m.Job.State.Final() || slices.ContainsFunc(m.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
+		pace = everyBucket // who watches, and its children, change without an event of this job
 	}
-	out, err = rendered(ctx, hub.Filter{Tenant: tenant, Job: id}, again, view.JobFragments(m))
+	out, err = rendered(ctx, hub.Filter{Tenant: tenant, Job: id}, pace, view.JobFragments(m))
 	out.Memory = memory
 	return out, err
 }
@@ -67,7 +62,7 @@ func (s jobPages) jobModel(ctx context.Context, tenant string, id jobs.ID, memor
 		return view.JobModel{}, pos, err
 	}
 	m := view.JobModel{Job: job, Way: memory.way, At: time.Now(), Origin: s.Origin}
-	m.Watchers = s.Hub.Watchers(hub.Filter{Tenant: tenant, Job: id}) + s.Hub.Viewers(rest.ViewName(tenant, "job:"+id.String()))
+	m.Watchers = s.Hub.Watchers(hub.Filter{Tenant: tenant, Job: id}) + s.Hub.Viewers(hub.ViewKey{Tenant: tenant, Page: "job", Of: id.String()})
 	if job.State == jobs.Running {
 		for _, w := range s.Engine.Workers(tenant) {
 			if slices.Contains(workerOf(w).Running, id) {

@@ -103,11 +103,11 @@ func (s *Server) drawOverview(ctx context.Context, tenant, of string, _ any) (hu
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	again := whileBusy(model)
+	pace := whileBusy(model)
 	if s.ConfigState() != nil { // whose file may be mended, or spoiled
-		again = hub.BucketWidth
+		pace = everyBucket
 	}
-	return rendered(ctx, everything(tenant), again, view.OverviewFragments(model))
+	return rendered(ctx, everything(tenant), pace, view.OverviewFragments(model))
 }
 
 // busy reports whether the overview changes with time alone.
@@ -128,12 +128,12 @@ func busy(o view.Overview) bool {
 // everything is what changes the views of all queues.
 func everything(tenant string) hub.Filter { return hub.Filter{Tenant: tenant, All: true} }
 
-// whileBusy is when a view of queues is to be drawn again without an event.
-func whileBusy(o view.Overview) time.Duration {
+// whileBusy is the pace of a view of queues.
+func whileBusy(o view.Overview) hub.Pace {
 	if busy(o) {
-		return hub.BucketWidth
+		return everyBucket
 	}
-	return 0
+	return onEvents
 }
 
 func (s *Server) drawWall(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {

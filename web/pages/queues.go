@@ -16,9 +16,7 @@ import (
 
 const (
 	failuresShown = 8
-	queuesShown   = 100         // on a page
-	workersPause  = time.Second // between looks at what tells no event
-	hubPause      = 500 * time.Millisecond
+	queuesShown   = 100 // on a page
 )
 
 // findQueues reports whether a page of queues can begin behind a name.
@@ -47,11 +45,11 @@ func (s queuePages) drawQueue(ctx context.Context, tenant, name string, _ any) (
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{Tenant: tenant, Queue: name}, workersPause, view.QueueFragments(model))
+	return rendered(ctx, hub.Filter{Tenant: tenant, Queue: name}, everySecond, view.QueueFragments(model))
 }
 
 func (s queuePages) drawWorkers(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
-	return rendered(ctx, everything(tenant), workersPause, view.WorkersFragments(s.workersModel(tenant)))
+	return rendered(ctx, everything(tenant), everySecond, view.WorkersFragments(s.workersModel(tenant)))
 }
 
 func (s queuePages) drawHub(ctx context.Context, _, _ string, _ any) (hub.Rendered, error) {
@@ -59,7 +57,7 @@ func (s queuePages) drawHub(ctx context.Context, _, _ string, _ any) (hub.Render
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{}, hubPause, view.HubFragments(model))
+	return rendered(ctx, hub.Filter{}, hub.Pace{Max: time.Second / 2}, view.HubFragments(model))
 }
 
 func (s queuePages) queuesModel(ctx context.Context, tenant, after string) (view.QueuesModel, jobs.Position, error) {

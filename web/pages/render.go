@@ -9,9 +9,16 @@ import (
 	"jobhub/web/view"
 )
 
+// How often views are rendered, besides the hub's own bounds.
+var (
+	onEvents    = hub.Pace{}
+	everyBucket = hub.Pace{Max: hub.BucketWidth} // what time changes, like rates
+	everySecond = hub.Pace{Max: time.Second}     // what changes without an event, like workers
+)
+
 // rendered is a view of these parts, which events of the filter change, or the time.
-func rendered(ctx context.Context, f hub.Filter, again time.Duration, parts []view.Fragment) (hub.Rendered, error) {
-	out := hub.Rendered{Filter: f, Again: again, Fragments: make([]hub.Fragment, len(parts))}
+func rendered(ctx context.Context, f hub.Filter, pace hub.Pace, parts []view.Fragment) (hub.Rendered, error) {
+	out := hub.Rendered{Filter: f, Pace: pace, Fragments: make([]hub.Fragment, len(parts))}
 	for i, p := range parts {
 		var b bytes.Buffer
 		if err := p.Component.Render(ctx, &b); err != nil {

@@ -19,7 +19,6 @@ import (
 const (
 	schedulesShown = 50 // on a page
 	ticksShown     = 5
-	schedulesPause = time.Second // between looks, since what changes a schedule tells no event
 )
 
 func (s schedulePages) schedulesPage(w http.ResponseWriter, r *http.Request) error {
@@ -71,7 +70,7 @@ func (s schedulePages) drawSchedules(ctx context.Context, tenant, after string, 
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{}, schedulesPause, view.SchedulesFragments(model))
+	return rendered(ctx, hub.Filter{}, everySecond, view.SchedulesFragments(model))
 }
 
 func (s schedulePages) drawSchedule(ctx context.Context, tenant, name string, _ any) (hub.Rendered, error) {
@@ -79,7 +78,7 @@ func (s schedulePages) drawSchedule(ctx context.Context, tenant, name string, _ 
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{Tenant: tenant, Tag: jobs.ScheduleTag(name)}, schedulesPause, view.ScheduleFragments(model))
+	return rendered(ctx, hub.Filter{Tenant: tenant, Tag: jobs.ScheduleTag(name)}, everySecond, view.ScheduleFragments(model))
 }
 
 func (s schedulePages) schedulesModel(ctx context.Context, tenant, after string) (view.SchedulesModel, error) {

@@ -20,6 +20,7 @@ type Server struct {
 	looks   routeLooks
 	late    rest.Cache[struct{}, map[string]late] // by tenant
 	failing rest.Cache[string, []view.Attention]  // schedules of a tenant
+	seen    rest.Cache[string, hostsSeen]         // by tenant
 
 	jobs      jobPages
 	tables    tables

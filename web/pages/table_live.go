@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	tablePause  = time.Second     // between two looks at which jobs a table has
-	searchPause = 5 * time.Second // the same where each look is a search
+	listEvery   = time.Second     // at most: which jobs a table has
+	searchEvery = 5 * time.Second // the same where each list is a search
 	maxLeft     = 100             // jobs that are followed after they left a table
 	maxHeard    = 2000            // events that are looked through for jobs of a table
 )
 
 // tableMemory is what the live view of a table knows from one rendering to the next.
 type tableMemory struct {
-	looked time.Time  // when it was last asked which jobs there are
+	listed time.Time  // when it was last asked which jobs there are
 	at     uint64     // position behind which events may concern the rows
 	rows   []jobs.Job // those there were then, and those that had left by then; newest first
 	counts *view.Counts
@@ -38,18 +38,18 @@ func (s tables) renderTable(ctx context.Context, tenant, query string, last any)
 		return out, err
 	}
 	m, _ := last.(tableMemory)
-	pause := tablePause
+	every, pace := listEvery, onEvents
 	if q.Text != "" {
-		pause = searchPause
+		every = searchEvery
 	}
-	if since := time.Since(m.looked); since < pause {
+	if since := time.Since(m.listed); since < every {
+		pace.Max = every - since
 		m.rows = slices.Clone(m.rows)
-		out.Again = pause - since
 		head := s.Store.Head().Seq
 		changed := s.changed(ctx, m.at, head)
 		m.at, err = head, s.refresh(ctx, tenant, m.rows, changed)
 	} else {
-		m, err = s.lookAgain(ctx, q, m)
+		m, err = s.listAgain(ctx, q, m)
 	}
 	if err != nil {
 		return out, err
@@ -60,7 +60,7 @@ func (s tables) renderTable(ctx context.Context, tenant, query string, last any)
 	}
 	m.around, m.said = s.around(tenant, m.queues, m.rows, m.around, m.said, time.Now())
 	parts := view.JobsFragments(view.Jobs{Query: q.Query, Jobs: m.rows, Counts: m.counts, Around: m.around, Bulk: bulk})
-	out, err = rendered(ctx, tableFilter(q), out.Again, parts)
+	out, err = rendered(ctx, tableFilter(q), pace, parts)
 	out.Memory = m
 	return out, err
 }
@@ -98,7 +98,7 @@ func tableFilter(q tableQuery) hub.Filter {
 	return f
 }
 
-func (s tables) lookAgain(ctx context.Context, q tableQuery, m tableMemory) (tableMemory, error) {
+func (s tables) listAgain(ctx context.Context, q tableQuery, m tableMemory) (tableMemory, error) {
 	now, head := time.Now(), s.Store.Head().Seq
 	page, err := s.tablePage(ctx, q)
 	if err != nil {

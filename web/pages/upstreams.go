@@ -21,10 +21,9 @@ import (
 // This file is the page of routes, and what the overview says of their upstreams.
 
 const (
-	routesPause = time.Second
-	lookEvery   = 5 * time.Second // the jobs of routes are looked at again after it
-	lookedJobs  = 50              // newest jobs of a route that are looked at
-	mostRoutes  = 100             // whose jobs are
+	lookEvery  = 5 * time.Second // the jobs of routes are looked at again after it
+	lookedJobs = 50              // newest jobs of a route that are looked at
+	mostRoutes = 100             // whose jobs are
 
 	fanoutFailed jobs.Code = "fanout_failed" // the policy of a fan-out was not met
 )
@@ -42,7 +41,7 @@ func (s routePages) drawRoutes(ctx context.Context, tenant, _ string, _ any) (hu
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{}, routesPause, view.RoutesFragments(m))
+	return rendered(ctx, hub.Filter{}, everySecond, view.RoutesFragments(m))
 }
 
 func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes, error) {

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"strings"
 
 	"jobhub/hub"
 	"jobhub/jobs"
@@ -10,15 +11,14 @@ import (
 	"jobhub/web/view"
 )
 
-// liveView is a page as the hub draws it: once for all of a tenant who look at it. The
-// name of a view is a word, and for a page of one thing a colon and that thing.
+// liveView is a page as the hub draws it: once for all of a tenant who look at it.
 type liveView struct {
 	may  auth.Action // who may watch it
 	find func(ctx context.Context, tenant, of string) error
 	draw func(ctx context.Context, tenant, of string, last any) (hub.Rendered, error)
 }
 
-// liveViews are all views, by their word.
+// liveViews are all views, by their page.
 func (s *Server) liveViews() map[string]liveView {
 	return map[string]liveView{
 		"overview":  {auth.Watch, findRange, s.drawOverview},
@@ -38,17 +38,19 @@ func (s *Server) liveViews() map[string]liveView {
 	}
 }
 
-// FindView returns an error unless a tenant has a view of that name, and who may watch it.
-func (s *Server) FindView(ctx context.Context, who auth.Identity, name string) error {
-	_, word, of := rest.SplitView(rest.ViewName(who.Tenant, name))
-	v, ok := s.views[word]
+// FindView returns the view that a client names: a page, and for a page of one thing a colon
+// and that thing. It returns an error if there is none, or who may not watch it.
+func (s *Server) FindView(ctx context.Context, who auth.Identity, name string) (hub.ViewKey, error) {
+	page, of, _ := strings.Cut(name, ":")
+	key := hub.ViewKey{Tenant: who.Tenant, Page: page, Of: of}
+	v, ok := s.views[page]
 	if !ok {
-		return noView(name)
+		return key, noView(name)
 	}
 	if !who.May(v.may, auth.Target{}) {
-		return rest.NotAllowed(who, v.may)
+		return key, rest.NotAllowed(who, v.may)
 	}
-	return v.find(ctx, who.Tenant, of)
+	return key, v.find(ctx, who.Tenant, of)
 }
 
 func noView(name string) error {
@@ -72,7 +74,6 @@ func insideAlone(ctx context.Context, tenant, of string) error {
 }
 
 // Render is the hub's renderer: the live parts of the pages.
-func (s *Server) Render(ctx context.Context, full string, last any) (hub.Rendered, error) {
-	tenant, word, of := rest.SplitView(full)
-	return s.views[word].draw(view.WithBase(ctx, s.BasePath), tenant, of, last)
+func (s *Server) Render(ctx context.Context, key hub.ViewKey, last any) (hub.Rendered, error) {
+	return s.views[key.Page].draw(view.WithBase(ctx, s.BasePath), key.Tenant, key.Of, last)
 }
