@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"jobhub/web/rest":        {"jobhub/hub", "jobhub/jobs", "jobhub/web/auth", "jobhub/web/peers"},
 	"jobhub/web/api":         {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader", "jobhub/web/auth", "jobhub/web/gateway", "jobhub/web/rest"},
 	"jobhub/web/batch":       {"jobhub/jobs", "jobhub/jobs/httpheader", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/gateway", "jobhub/web/rest", "jobhub/web/view"},
-	"jobhub/web/live":        {"jobhub/hub", "jobhub/jobs", "jobhub/web/auth", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
+	"jobhub/web/live":        {"jobhub/hub", "jobhub/jobs", "jobhub/web/auth", "jobhub/web/peers", "jobhub/web/rest"},
 	"jobhub/web/pages":       {"jobhub/hub", "jobhub/jobs", "jobhub/static", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/batch", "jobhub/web/gateway", "jobhub/web/live", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
 	"jobhub/web/docs":        {"jobhub/jobs", "jobhub/static", "jobhub/web/peers", "jobhub/web/pages", "jobhub/web/rest", "jobhub/web/view"},
 	"jobhub/web":             {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/batch", "jobhub/web/docs", "jobhub/web/gateway", "jobhub/web/live", "jobhub/web/pages", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},

@@ -19,7 +19,7 @@ var errUntold = errors.New("a gap could not be told")
 func (c *subscriber) gap(ctx context.Context) error {
 	from, subs := c.cursor.Seq(), c.cursor.All()
 	c.cursor.Close()
-	c.meters.gaps.Inc()
+	c.counters.gaps.Add(1)
 	at := map[string]uint64{}
 	for id, sub := range subs {
 		if err := c.lost(ctx, id, sub, from); err != nil {

@@ -16,7 +16,7 @@ import (
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	of := rest.Tenant(r)
 	if rest.SeesHub(of) {
-		s.meters.metrics.ServeHTTP(w, r)
+		s.metrics.ServeHTTP(w, r)
 		return nil
 	}
 	own := prometheus.NewRegistry()

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 
 	"jobhub/hub"
@@ -17,7 +18,8 @@ type Server struct {
 	Listener *peers.Listener // in front of all connections; nil where another program listens
 
 	findView func(ctx context.Context, who auth.Identity, name string) (hub.ViewKey, error)
-	meters   *meters
+	counters counters
+	metrics  http.Handler
 	sockets  sync.WaitGroup // entered through the gate
 
 	mu       sync.Mutex // protects the fields below
@@ -30,7 +32,7 @@ type Server struct {
 // client names, and an error if there is none, or who may not watch it.
 func New(b *rest.Base, find func(ctx context.Context, who auth.Identity, name string) (hub.ViewKey, error)) *Server {
 	s := &Server{Base: b, findView: find, joined: map[*socket]struct{}{}}
-	s.meters = newMeters(s)
+	s.metrics = newMetrics(s)
 	return s
 }
 

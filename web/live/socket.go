@@ -93,7 +93,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 		s.sockets.Done()
 		return nil
 	}
-	s.meters.opened.WithLabelValues("ws").Inc()
+	s.counters.opened.add("ws")
 	stays := s.join(c)
 	if expired {
 		c.closeLocked(statusExpired, "get a new token")
@@ -114,7 +114,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 
 // accept makes a WebSocket of the request, or answers why not.
 func (c *socket) accept(w http.ResponseWriter, r *http.Request) (err error) {
-	c.wire = &wire{stall: c.StallLimit, slow: c.cursor.Suspend, closed: c.meters.closed}
+	c.wire = &wire{stall: c.StallLimit, slow: c.cursor.Suspend, closed: c.counters.closed}
 	u := &upgrade{ResponseWriter: w, wire: c.wire}
 	c.conn, err = websocket.Accept(u, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol},
 		InsecureSkipVerify: true, // admit has checked Host and Origin, more strictly

@@ -90,7 +90,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		e.begin()
 		return nil
 	}
-	s.meters.opened.WithLabelValues("sse").Inc()
+	s.counters.opened.add("sse")
 	if err := e.run(ctx, woken); err != nil && !errors.Is(err, errGone) && ctx.Err() == nil {
 		s.Logger.Error("a stream of events failed", "error", err)
 	}
@@ -201,7 +201,7 @@ func (e *stream) chunk(chunk *hub.Chunk) error {
 	if err := e.flush(); err != nil {
 		return err
 	}
-	e.meters.sent(chunk)
+	e.counters.sent(chunk)
 	return e.write(chunk.Encoded(hub.ServerSentEvents, func(chunk *hub.Chunk) (b []byte) {
 		for _, event := range chunk.Events {
 			b = e.id(b, event.Seq)

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -68,7 +69,7 @@ func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error
 		if reason, err = c.resumable(ctx, *m.Since); err != nil {
 			return err
 		}
-		if c.meters.resumed(reason); reason == "" {
+		if c.counters.resumes.add(cmp.Or(reason, "recovered")); reason == "" {
 			err = c.resume(ctx, m.ID, sub, m.Since.Seq)
 		} else {
 			err = c.snapshot(ctx, m.ID, sub, func(pos jobs.Position) []byte { return appendSubscribed(nil, m.ID, pos, true, false, reason) })

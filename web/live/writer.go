@@ -55,7 +55,7 @@ func (f *framer) chunk(chunk *hub.Chunk) error {
 	if err := f.flush(); err != nil {
 		return err
 	}
-	f.meters.sent(chunk)
+	f.counters.sent(chunk)
 	return f.send(chunk.Encoded(hub.WebSocketFrames, func(chunk *hub.Chunk) []byte {
 		b := make([]byte, 0, chunk.Size())
 		for i, e := range chunk.Events {
@@ -82,7 +82,7 @@ func (c *socket) send(data []byte) error {
 	c.sent.Store(now.UnixNano())
 	err := c.conn.Write(context.Background(), websocket.MessageText, data)
 	if errors.Is(err, errStalled) {
-		c.meters.closed(statusStalled)
+		c.counters.closed(statusStalled)
 		c.Logger.Debug("a WebSocket client takes nothing and is closed", "conn", c.id, "remote", c.remote)
 	}
 	if err != nil {
@@ -203,7 +203,7 @@ func (c *socket) closeLocked(code websocket.StatusCode, reason string) {
 		return
 	}
 	c.closing = true
-	c.meters.closed(code)
+	c.counters.closed(code)
 	if c.wire.send(net.Buffers{closeFrame(code, reason)}, nil) == nil {
 		c.wire.endWrites(rest.ClosedIn)
 	} else {

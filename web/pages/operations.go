@@ -143,9 +143,5 @@ func (s queuePages) directForm(d jobs.Directive) rest.Handler {
 }
 
 func (s queuePages) hubPage(w http.ResponseWriter, r *http.Request) error {
-	model, err := s.hubModel()
-	if err != nil {
-		return err
-	}
-	return s.Page(w, r, http.StatusOK, view.HubPage(s.Shell(r, s.Hub.Position()), model))
+	return s.Page(w, r, http.StatusOK, view.HubPage(s.Shell(r, s.Hub.Position()), s.hubModel()))
 }

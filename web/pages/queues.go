@@ -3,6 +3,7 @@ package pages
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,11 +54,7 @@ func (s queuePages) drawWorkers(ctx context.Context, tenant, _ string, _ any) (h
 }
 
 func (s queuePages) drawHub(ctx context.Context, _, _ string, _ any) (hub.Rendered, error) {
-	model, err := s.hubModel()
-	if err != nil {
-		return hub.Rendered{}, err
-	}
-	return rendered(ctx, hub.Filter{}, hub.Pace{Max: time.Second / 2}, view.HubFragments(model))
+	return rendered(ctx, hub.Filter{}, hub.Pace{Max: time.Second / 2}, view.HubFragments(s.hubModel()))
 }
 
 func (s queuePages) queuesModel(ctx context.Context, tenant, after string) (view.QueuesModel, jobs.Position, error) {
@@ -106,10 +103,12 @@ func (s queuePages) workersModel(tenant string) view.WorkersModel {
 }
 
 // hubModel is the hub from inside.
-func (s queuePages) hubModel() (view.HubModel, error) {
-	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases()}
-	if err := s.live.Count(&m); err != nil {
-		return m, err
+func (s queuePages) hubModel() view.HubModel {
+	counts := s.live.Counts()
+	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases(),
+		Sent: counts.Events, Gaps: counts.Gaps, Opened: tallies(counts.Opened), Closes: tallies(counts.Closes), Resumes: tallies(counts.Resumes)}
+	for _, d := range counts.Delays {
+		m.Delays = append(m.Delays, view.Delay(d))
 	}
 	all := s.live.Connections()
 	m.Open = len(all)
@@ -124,5 +123,13 @@ func (s queuePages) hubModel() (view.HubModel, error) {
 		return cmp.Or(cmp.Compare(b.Lag, a.Lag), a.Since.Compare(b.Since), strings.Compare(a.ID, b.ID))
 	})
 	m.Conns = m.Conns[:min(len(m.Conns), view.MaxConnections)]
-	return m, nil
+	return m
+}
+
+// tallies are counts by name.
+func tallies(counts map[string]int64) (all []view.Tally) {
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, view.Tally{Name: name, N: counts[name]})
+	}
+	return all
 }
