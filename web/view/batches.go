@@ -1,10 +1,11 @@
 package view
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
 )
@@ -83,9 +84,13 @@ func (t went) text() string {
 // {"completed","failed","total"} of a batch.
 func tallyOf(j jobs.Job) (t went) {
 	var said struct {
-		Completed, Failed, Total *int64
-		Policy                   string
-		Targets                  map[string]struct{ State string }
+		Completed *int64 `json:"completed"`
+		Failed    *int64 `json:"failed"`
+		Total     *int64 `json:"total"`
+		Policy    string `json:"policy"`
+		Targets   map[string]struct {
+			State string `json:"state"`
+		} `json:"targets"`
 	}
 	if j.Progress == nil || json.Unmarshal(j.Progress.Data, &said) != nil {
 		return went{}

@@ -1,9 +1,10 @@
 package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
 )
@@ -13,21 +14,31 @@ func bulkText(j jobs.Job) (what, how string) {
 	var in struct {
 		Action jobs.Action `json:"action"`
 		Filter struct {
-			State            []string `json:"state"`
-			Queue, Kind, Tag string
-			Parent, Q        string
+			State  []string `json:"state"`
+			Queue  string   `json:"queue"`
+			Kind   string   `json:"kind"`
+			Tag    string   `json:"tag"`
+			Parent string   `json:"parent"`
+			Q      string   `json:"q"`
 		} `json:"filter"`
 	}
 	_ = json.Unmarshal(j.Input, &in) // what is not there is not said
-	var at struct{ Count, Done, Skipped, Total int64 }
+	var at struct {
+		Count   int64 `json:"count"`
+		Done    int64 `json:"done"`
+		Skipped int64 `json:"skipped"`
+	}
 	if err := json.Unmarshal(j.Result, &at); err != nil {
 		_ = json.Unmarshal(j.Checkpoint, &at)
 	}
-	at.Total = at.Count
+	total := at.Count
 	if j.Progress != nil {
-		var far struct{ Done, Total *int64 }
+		var far struct {
+			Done  *int64 `json:"done"`
+			Total *int64 `json:"total"`
+		}
 		if json.Unmarshal(j.Progress.Data, &far) == nil && far.Done != nil && far.Total != nil {
-			at.Count, at.Total = *far.Done, *far.Total
+			at.Count, total = *far.Done, *far.Total
 		}
 	}
 	verbs := map[jobs.Action][3]string{jobs.CancelAll: {"Cancelling", "Cancelled", "cancelled"}, jobs.RetryAll: {"Retrying", "Retried", "retried"},
@@ -47,10 +58,10 @@ func bulkText(j jobs.Job) (what, how string) {
 	if in.Filter.Q != "" {
 		which = append(which, "with “"+in.Filter.Q+"”")
 	}
-	of := fmt.Sprintf("%s of %s", count(at.Count), plural(at.Total, "job", "jobs"))
+	of := fmt.Sprintf("%s of %s", count(at.Count), plural(total, "job", "jobs"))
 	switch {
 	case j.State == jobs.Succeeded:
-		what = fmt.Sprintf("%s %s of %s", verbs[1], count(at.Done), plural(at.Total, "job", "jobs"))
+		what = fmt.Sprintf("%s %s of %s", verbs[1], count(at.Done), plural(total, "job", "jobs"))
 	case j.State == jobs.Cancelled:
 		what = "Stopped after " + of + ", of which " + count(at.Done) + " " + verbs[2]
 	case j.State == jobs.Failed:

@@ -1,11 +1,12 @@
 package view
 
 import (
-	"encoding/json"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
 )
@@ -165,15 +166,15 @@ func deliveryOf(j jobs.Job) (d delivery, ok bool) {
 		d.Event = j.Tags[0]
 	}
 	var in struct {
-		ID   string
-		Body json.RawMessage
+		ID   string     `json:"id"`
+		Body jobs.Value `json:"body"`
 	}
 	if json.Unmarshal(j.Input, &in) == nil {
-		d.ID, d.Body = in.ID, jobs.Value(in.Body)
+		d.ID, d.Body = in.ID, in.Body
 	}
 	var out struct {
-		Status int
-		MS     int64
+		Status int   `json:"status"`
+		MS     int64 `json:"ms"`
 	}
 	if json.Unmarshal(j.Result, &out) == nil && out.Status > 0 {
 		d.Status, d.Took = strconv.Itoa(out.Status), max(time.Microsecond, time.Duration(out.MS)*time.Millisecond)

@@ -1,11 +1,13 @@
 package view
 
 import (
-	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
 )
@@ -130,29 +132,27 @@ func (m JobModel) trace() string {
 func (m JobModel) submission() string {
 	j := m.Job
 	spec := struct {
-		Kind     string          `json:"kind"`
-		Queue    string          `json:"queue,omitempty"`
-		Input    json.RawMessage `json:"input,omitempty"`
-		Priority int             `json:"priority,omitempty"`
-		Tags     []string        `json:"tags,omitempty"`
-		Ordering string          `json:"ordering_key,omitempty"`
-		FairKey  string          `json:"fair_key,omitempty"`
+		Kind     string     `json:"kind"`
+		Queue    string     `json:"queue,omitzero"`
+		Input    jobs.Value `json:"input,omitzero"`
+		Priority int        `json:"priority,omitzero"`
+		Tags     []string   `json:"tags,omitempty"`
+		Ordering string     `json:"ordering_key,omitzero"`
+		FairKey  string     `json:"fair_key,omitzero"`
 		Retry    *struct {
 			Attempts int `json:"max_attempts"`
-		} `json:"retry,omitempty"`
-	}{Kind: j.Kind, Queue: j.Queue, Input: json.RawMessage(j.Input), Priority: j.Priority, Tags: j.Tags, Ordering: j.OrderingKey, FairKey: j.FairKey}
+		} `json:"retry,omitzero"`
+	}{Kind: j.Kind, Queue: j.Queue, Input: j.Input, Priority: j.Priority, Tags: j.Tags, Ordering: j.OrderingKey, FairKey: j.FairKey}
 	if j.MaxAttempts > 0 {
 		spec.Retry = &struct {
 			Attempts int `json:"max_attempts"`
 		}{j.MaxAttempts}
 	}
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(spec); err != nil {
+	body, err := json.Marshal(spec, jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true), jsontext.EscapeForJS(true))
+	if err != nil {
 		return ""
 	}
-	return "curl -i " + m.Origin + "/v1/jobs -H 'Content-Type: application/json' -d " + quoted(strings.TrimSpace(b.String()))
+	return "curl -i " + m.Origin + "/v1/jobs -H 'Content-Type: application/json' -d " + quoted(string(body))
 }
 
 // quoted is a text as one word of a POSIX shell.

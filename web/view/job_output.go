@@ -2,13 +2,14 @@ package view
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"math"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
 )
@@ -184,9 +185,7 @@ func report(s string) string {
 		Percent *float64 `json:"percent"`
 		Message string   `json:"message"`
 	}
-	d := json.NewDecoder(strings.NewReader(s))
-	d.DisallowUnknownFields()
-	if d.Decode(&says) != nil || says.Percent == nil || strings.TrimSpace(s[d.InputOffset():]) != "" {
+	if json.Unmarshal([]byte(s), &says, json.RejectUnknownMembers(true)) != nil || says.Percent == nil {
 		return ""
 	}
 	return strings.TrimRight(number(math.Round(*says.Percent*10)/10)+" %  "+plain(says.Message), " ")

@@ -1,10 +1,11 @@
 package view
 
 import (
-	"encoding/json"
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
 )

@@ -2,7 +2,8 @@ package view
 
 import (
 	"bytes"
-	"encoding/json"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
 )
@@ -39,60 +40,54 @@ const (
 func parse(v jobs.Value) node { return parseUpTo(v, maxNodes) }
 
 func parseUpTo(v jobs.Value, nodes int) node {
-	p := parser{dec: json.NewDecoder(bytes.NewReader(v)), left: nodes}
-	p.dec.UseNumber()
+	p := parser{jsontext.NewDecoder(bytes.NewReader(v), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)), nodes}
 	return p.value(0)
 }
 
 type parser struct {
-	dec  *json.Decoder
+	dec  *jsontext.Decoder
 	left int // nodes that may still be read
 }
 
 func (p *parser) value(depth int) node {
-	token, err := p.dec.Token()
+	token, err := p.dec.ReadToken()
 	if err != nil {
+		p.left = 0
 		return node{Type: word, Cut: true}
 	}
 	p.left--
-	switch t := token.(type) {
-	case json.Delim:
-		n := node{Type: object}
-		if t == '[' {
+	n := node{Type: word}
+	switch token.Kind() {
+	case '{', '[':
+		n.Type = object
+		if token.Kind() == '[' {
 			n.Type = array
 		}
 		p.kids(&n, depth+1)
 		return n
-	case string:
-		s, cut := clip(t, maxText)
-		return node{Type: text, Text: s, Cut: cut}
-	case json.Number:
-		s, cut := clip(t.String(), maxText)
-		return node{Type: digits, Text: s, Cut: cut}
-	case bool:
-		if t {
-			return node{Type: word, Text: "true"}
-		}
-		return node{Type: word, Text: "false"}
+	case '"':
+		n.Type = text
+	case '0':
+		n.Type = digits
 	}
-	return node{Type: word, Text: "null"}
+	n.Text, n.Cut = clip(token.String(), maxText)
+	return n
 }
 
 func (p *parser) kids(n *node, depth int) {
-	for p.dec.More() {
+	for kind := p.dec.PeekKind(); kind != '}' && kind != ']'; kind = p.dec.PeekKind() {
 		if p.left <= 0 || depth > maxDepth {
 			p.left, n.Cut = 0, true
 			return
 		}
 		key := ""
 		if n.Type == object {
-			token, err := p.dec.Token()
-			name, ok := token.(string)
-			if err != nil || !ok {
+			name, err := p.dec.ReadToken()
+			if err != nil {
 				p.left, n.Cut = 0, true
 				return
 			}
-			key, _ = clip(name, 256)
+			key, _ = clip(name.String(), 256)
 		}
 		kid := p.value(depth)
 		kid.Key, kid.Named = key, n.Type == object
@@ -102,7 +97,7 @@ func (p *parser) kids(n *node, depth int) {
 			return
 		}
 	}
-	_, _ = p.dec.Token() // the closing bracket
+	_, _ = p.dec.ReadToken() // the closing bracket
 }
 
 // summary says how much a closed branch hides.

@@ -2,11 +2,12 @@ package view
 
 import (
 	"cmp"
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
 )
@@ -129,7 +130,10 @@ func (o Overview) busiest(n int) []Queue {
 type target struct{ Method, Scheme, Host, Path string }
 
 func targetOf(j jobs.Job) (t target, ok bool) {
-	var in struct{ Method, URL string }
+	var in struct {
+		Method string `json:"method"`
+		URL    string `json:"url"`
+	}
 	if j.Kind == jobs.KindWebhook && len(j.Callbacks) > 0 {
 		in.Method, in.URL = "POST", j.Callbacks[0].URL
 	} else if j.Kind != "http" || json.Unmarshal(j.Input, &in) != nil {
