@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"jobhub/hub/quantile"
 	"jobhub/jobs"
 )
 
@@ -132,24 +133,13 @@ func (h *histogram) merge(o *histogram) {
 // quantile interpolates within the step that holds the quantile; -1 if the histogram is
 // empty.
 func (h *histogram) quantile(q float64) time.Duration {
-	var total float64
-	for _, n := range h {
-		total += float64(n)
-	}
-	if total == 0 {
+	i, part := quantile.Step(h[:], q)
+	if i < 0 {
 		return -1
 	}
-	rank := q * total
-	for i, n := range h {
-		if rank > float64(n) {
-			rank -= float64(n)
-			continue
-		}
-		low, high := 0.0, 1.0
-		if i > 0 {
-			low, high = float64(uint64(1)<<(i-1)), float64(uint64(1)<<i)
-		}
-		return time.Duration((low + (high-low)*rank/float64(n)) * float64(time.Millisecond))
+	low, high := 0.0, 1.0
+	if i > 0 {
+		low, high = float64(uint64(1)<<(i-1)), float64(uint64(1)<<i)
 	}
-	return -1
+	return time.Duration((low + (high-low)*part) * float64(time.Millisecond))
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/web/clip"
 )
 
 // reporter is what a [client.Run] can report.
@@ -113,7 +115,7 @@ const mostResult = 16 << 20
 func (l *lines) outcome() (any, error) {
 	switch {
 	case l.result != nil && !l.result.IsValid():
-		return nil, fmt.Errorf("what follows ::result is not JSON: %s", shorten(printable(string(l.result)), 200))
+		return nil, fmt.Errorf("what follows ::result is not JSON: %s", clip.Shorten(printable(string(l.result)), 200))
 	case l.result != nil:
 		return l.result, nil
 	case l.single:

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json"
+
+	"jobhub/web/clip"
 )
 
 // reports writes down what is reported.
@@ -60,7 +62,7 @@ func TestLines(t *testing.T) {
 				got = "error"
 			}
 			if list := strings.Join(r.list, "|"); list != c.reports || got != c.result {
-				t.Errorf("%s, %d bytes a write:\ngot  %s → %s\nwant %s → %s", name, step, shorten(list, 300), shorten(got, 300), shorten(c.reports, 300), shorten(c.result, 300))
+				t.Errorf("%s, %d bytes a write:\ngot  %s → %s\nwant %s → %s", name, step, clip.Shorten(list, 300), clip.Shorten(got, 300), clip.Shorten(c.reports, 300), clip.Shorten(c.result, 300))
 			}
 		}
 	}

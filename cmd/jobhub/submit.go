@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/web/client"
+	"jobhub/web/clip"
 )
 
 const submitUsage = `Usage: jobhub submit KIND [INPUT-JSON | -] [flags]
@@ -100,7 +101,7 @@ func readInput(kind, arg string, stdin io.Reader) (jsontext.Value, error) {
 	}
 	input := jsontext.Value(text)
 	if !input.IsValid() {
-		return nil, fmt.Errorf("the input is not JSON: %s\nA text needs double quotes inside the shell's quotes: '\"text\"'", shorten(string(text), 80))
+		return nil, fmt.Errorf("the input is not JSON: %s\nA text needs double quotes inside the shell's quotes: '\"text\"'", clip.Shorten(string(text), 80))
 	}
 	return input, nil
 }

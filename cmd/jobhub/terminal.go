@@ -49,10 +49,3 @@ func printable(s string) string {
 		return r
 	}, s)
 }
-
-func shorten(s string, most int) string {
-	if r := []rune(s); len(r) > most {
-		return string(r[:most-1]) + "…"
-	}
-	return s
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/web/client"
+	"jobhub/web/clip"
 )
 
 const watchUsage = `Usage: jobhub watch [JOB-ID | --queue Q | --all] [flags]
@@ -211,12 +212,12 @@ func describe(m *client.Message) (name, detail string) {
 			Base64 string `json:"base64"`
 		}
 		json.Unmarshal(m.Data, &o)
-		detail = fmt.Sprintf("%s %q", o.Stream, shorten(o.Text, 120))
+		detail = fmt.Sprintf("%s %q", o.Stream, clip.Shorten(o.Text, 120))
 		if o.Base64 != "" {
 			detail = fmt.Sprintf("%s %d bytes", o.Stream, len(o.Base64)*3/4)
 		}
 	case "job.succeeded":
-		detail = shorten(string(j.Result), 120)
+		detail = clip.Shorten(string(j.Result), 120)
 	case "job.failed", "job.cancelled":
 		detail = why(j.Reason, j.Error)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"jobhub/web/client"
+	"jobhub/web/clip"
 )
 
 const workUsage = `Usage: jobhub work --kind K [--kind K2] [flags] -- COMMAND [ARGS…]
@@ -79,7 +80,7 @@ func runWork(ctx context.Context, args []string, _, stderr io.Writer) int {
 	}
 	if w.Name == "" {
 		host, _ := os.Hostname()
-		w.Name = shorten(filepath.Base(command[0])+"@"+host, 64)
+		w.Name = clip.Shorten(filepath.Base(command[0])+"@"+host, 64)
 	}
 	w.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
 	w.Client = c

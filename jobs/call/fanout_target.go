@@ -17,7 +17,8 @@ import (
 
 const maxTargets = 100
 
-var targetName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+// TargetName matches what the name of a target may be.
+var TargetName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 
 // fan is a job of kind fanout: its targets in declared order, with their results.
 type fan struct {
@@ -103,7 +104,7 @@ func decodeFan(data jobs.Value, g *egress.Guard, via jobs.Via) (*fan, error) {
 		at := fmt.Sprintf("/input/targets/%d", i)
 		t := &target{name: d.Name, result: targetResult{State: "running"}}
 		switch {
-		case !targetName.MatchString(d.Name):
+		case !TargetName.MatchString(d.Name):
 			return nil, jobs.Invalid(at+"/name", "must be a letter a-z and up to 63 of a-z 0-9 _ -")
 		case f.find(d.Name) != nil:
 			return nil, jobs.Invalid(at+"/name", "is there twice; each target needs a name of its own")

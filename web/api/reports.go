@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 	"jobhub/web/rest"
 )
 
@@ -82,7 +83,7 @@ func decodeReport(line []byte) (jobs.Report, error) {
 		if len(in.Data) > rest.MaxProgressData {
 			return out, rest.InvalidMember("/data", "must be up to "+strconv.Itoa(rest.MaxProgressData)+" bytes of JSON")
 		}
-		in.Message = rest.Shorten(in.Message, 1024)
+		in.Message = clip.Shorten(in.Message, 1024)
 		out.Progress = &jobs.Progress{Percent: in.Percent, Message: in.Message, Data: in.Data}
 	case "checkpoint":
 		if in.Data == nil {

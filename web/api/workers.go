@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 	"jobhub/web/rest"
 )
 
@@ -270,14 +271,14 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 			return nil, rest.InvalidMember("/error", "must be an object with title and detail as texts")
 		}
 	}
-	f.Problem.Title, f.Problem.Detail = rest.Shorten(f.Problem.Title, 256), rest.Shorten(f.Problem.Detail, 4096)
-	f.Problem.Type, f.Problem.Code = rest.Shorten(f.Problem.Type, 256), jobs.Code(rest.Shorten(string(f.Problem.Code), 64))
+	f.Problem.Title, f.Problem.Detail = clip.Shorten(f.Problem.Title, 256), clip.Shorten(f.Problem.Detail, 4096)
+	f.Problem.Type, f.Problem.Code = clip.Shorten(f.Problem.Type, 256), jobs.Code(clip.Shorten(string(f.Problem.Code), 64))
 	if len(f.Problem.Errors) > 100 {
 		f.Problem.Errors = f.Problem.Errors[:100]
 	}
 	for i := range f.Problem.Errors {
 		e := &f.Problem.Errors[i]
-		e.Pointer, e.Detail = rest.Shorten(e.Pointer, 256), rest.Shorten(e.Detail, 1024)
+		e.Pointer, e.Detail = clip.Shorten(e.Pointer, 256), clip.Shorten(e.Detail, 1024)
 	}
 	if f.Problem.Title == "" {
 		f.Problem.Title = "Failed"

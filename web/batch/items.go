@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 	"jobhub/web/rest"
 	"jobhub/web/view"
 )
@@ -133,13 +134,8 @@ func PlainText(v jobs.Value) string {
 
 // ProblemText is a title and a detail in a line that is not too long.
 func ProblemText(title, detail string) string {
-	const most = 160
-	text := strings.Join(strings.Fields(title+": "+detail), " ")
-	text = strings.TrimSuffix(strings.TrimPrefix(text, ": "), ":")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
+	line := strings.Join(strings.Fields(title+": "+detail), " ")
+	return clip.Shorten(strings.TrimSuffix(strings.TrimPrefix(line, ": "), ":"), 160)
 }
 
 // batchAnswers reads {"responses":[…]}. Bodies are only passed over, but for problems.

@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 )
 
 // maxFile is the largest configuration in bytes.
@@ -242,15 +243,12 @@ func kindOf(n *yaml.Node) string {
 }
 
 // printable is text that can be shown in a terminal.
-func printable(text string) string {
-	text = strings.Map(func(c rune) rune {
+func printable(s string) string {
+	s = strings.Map(func(c rune) rune {
 		if unicode.IsPrint(c) {
 			return c
 		}
 		return '\ufffd'
-	}, text)
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return text
+	}, s)
+	return clip.Shorten(s, 200)
 }

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"jobhub/jobs"
+	"jobhub/jobs/call"
 	"jobhub/web/gateway"
 )
 
@@ -121,15 +122,13 @@ func (r *reader) fanout(given map[string]*yaml.Node, at string, route *gateway.R
 	}
 }
 
-var targetName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
-
 func (r *reader) target(n *yaml.Node, at string, names map[string]bool) (t gateway.Target) {
 	before := len(r.errs)
 	r.mapping(n, at, map[string]field{
 		"name": func(n *yaml.Node, at string) {
 			text, ok := r.text(n, at)
 			switch t.Name = text; {
-			case ok && !targetName.MatchString(text):
+			case ok && !call.TargetName.MatchString(text):
 				r.fail(n, at, "must be a letter a-z and then up to 63 of a-z 0-9 _ -, not %q", text)
 			case names[text]:
 				r.fail(n, at, "%s stands there twice; give each target its own name", text)

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+
+	"jobhub/hub/quantile"
 )
 
 const (
@@ -115,7 +117,6 @@ func (s *Stats) Tally(now time.Time) Tally {
 	}
 	newest := now.UnixMilli() / slotWidth.Milliseconds()
 	var sum [bins]uint64
-	all := uint64(0)
 	for i := range s.ring {
 		at := &s.ring[i]
 		if n := at.number.Load(); n <= newest-slots || n > newest {
@@ -124,12 +125,10 @@ func (s *Stats) Tally(now time.Time) Tally {
 		t.RecentPassed += at.passed.Load()
 		t.RecentFailed += at.failed.Load()
 		for b := range at.bins {
-			n := uint64(at.bins[b].Load())
-			sum[b] += n
-			all += n
+			sum[b] += uint64(at.bins[b].Load())
 		}
 	}
-	t.P50, t.P95 = quantile(&sum, all, 50), quantile(&sum, all, 95)
+	t.P50, t.P95 = endOf(&sum, .5), endOf(&sum, .95)
 	return t
 }
 
@@ -140,16 +139,11 @@ func moment(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// quantile is where the bin ends in which so many percent are; negative for none at all.
-func quantile(sum *[bins]uint64, all, percent uint64) time.Duration {
-	if all == 0 {
+// endOf is where the bin ends that the quantile q is in; negative if nothing was counted.
+func endOf(sum *[bins]uint64, q float64) time.Duration {
+	i, _ := quantile.Step(sum[:], q)
+	if i < 0 {
 		return -1
 	}
-	want, seen := (all*percent+99)/100, uint64(0)
-	for i, n := range sum {
-		if seen += n; seen >= want {
-			return binTop(i)
-		}
-	}
-	return binTop(bins - 1)
+	return binTop(i)
 }

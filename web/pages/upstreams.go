@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"jobhub/hub"
+	"jobhub/hub/quantile"
 	"jobhub/jobs"
 	"jobhub/web/batch"
 	"jobhub/web/gateway"
@@ -146,7 +147,7 @@ func (s routePages) routeJobs(ctx context.Context, tenant string, r *gateway.Rou
 		}
 	}
 	if slices.Sort(took); len(took) > 0 {
-		of.P50, of.P95 = took[(len(took)-1)*50/100], took[(len(took)-1)*95/100]
+		of.P50, of.P95 = quantile.Of(took, .5), quantile.Of(took, .95)
 	}
 	return of, nil
 }

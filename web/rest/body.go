@@ -110,11 +110,3 @@ func InvalidMember(pointer, detail string) error {
 	p.Errors = []jobs.MemberError{{Pointer: pointer, Detail: detail}}
 	return p
 }
-
-// Shorten cuts a text to at most so many bytes: it stands in every listing of its job.
-func Shorten(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}

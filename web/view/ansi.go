@@ -197,9 +197,5 @@ func plain(s string) string {
 	for _, p := range ansi(s) {
 		b.WriteString(p.Text)
 	}
-	text, cut := clip(b.String(), maxLine)
-	if cut {
-		text += " … (cut)"
-	}
-	return text
+	return cutAt(b.String(), maxLine)
 }

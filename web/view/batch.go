@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 )
 
 const (
@@ -178,7 +179,7 @@ func (m Batch) title(i int) string {
 func cellText(n int, i *Item, named bool) string {
 	text := strconv.Itoa(n + 1)
 	if named && i.Name != "" {
-		text, _ = clip(i.Name, 64)
+		text, _ = clip.Text(i.Name, 64)
 	}
 	text += " " + i.State.String()
 	if i.Status > 0 && (named || i.State != jobs.Succeeded) {

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 )
 
 // BatchesLimit is how many rows the page of batches and fan-outs has.
@@ -95,7 +96,7 @@ func tallyOf(j jobs.Job) (t went) {
 	if j.Progress == nil || json.Unmarshal(j.Progress.Data, &said) != nil {
 		return went{}
 	}
-	t.Policy, _ = clip(said.Policy, 32)
+	t.Policy, _ = clip.Text(said.Policy, 32)
 	switch {
 	case said.Targets != nil:
 		t.Known = true

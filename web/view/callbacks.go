@@ -89,7 +89,7 @@ func HostPath(address string) string {
 	if path := u.EscapedPath(); path != "/" {
 		text += path
 	}
-	return shorten(text)
+	return cutAt(text, maxText)
 }
 
 // deliveryViews are the choices of deliveries.

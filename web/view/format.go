@@ -118,13 +118,5 @@ func tail(id jobs.ID) string { s := id.String(); return s[len(s)-8:] }
 
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-// clip cuts s at about n bytes, between characters.
-func clip(s string, n int) (string, bool) {
-	if len(s) <= n {
-		return s, false
-	}
-	return strings.ToValidUTF8(s[:n], ""), true
-}
-
 // readOnlyHint is shown instead of the actions on jobs to keys that may only read.
 const readOnlyHint = "Read only: your key can't cancel or retry jobs."

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"jobhub/hub/quantile"
 )
 
 // delayChart is a histogram of the known part of m.Delays.
@@ -19,7 +21,9 @@ type delayBar struct{ Path, Label string }
 func (m HubModel) delays() (c delayChart) {
 	first, last := -1, -1
 	var most, total int64
+	var counts []int64
 	for i, d := range m.Delays {
+		counts = append(counts, d.N)
 		if d.N > 0 {
 			if first < 0 {
 				first = i
@@ -40,13 +44,8 @@ func (m HubModel) delays() (c delayChart) {
 		c.Bars = append(c.Bars, delayBar{string(appendBar(nil, 0, 100-h, 10, h)), fine(d.Most)})
 	}
 	within := func(q float64) string {
-		var n int64
-		for _, d := range m.Delays {
-			if n += d.N; float64(n) >= q*float64(total) {
-				return fine(d.Most)
-			}
-		}
-		return dash
+		i, _ := quantile.Step(counts, q)
+		return fine(m.Delays[i].Most)
 	}
 	c.Summary = "Of " + count(total) + " deliveries: median up to " + within(.5) + ", 99th percentile up to " + within(.99) + "."
 	return c

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 )
 
 // JobModel is one job and all that is known of its way.
@@ -90,8 +91,9 @@ func timelineText(steps []step, at time.Time) string {
 	return strings.Join(parts, ", then ")
 }
 
-func shorten(s string) string {
-	s, cut := clip(s, maxText)
+// cutAt is clip.Shorten where a reader may want the rest.
+func cutAt(s string, most int) string {
+	s, cut := clip.Text(s, most)
 	if cut {
 		s += " … (cut)"
 	}
@@ -175,7 +177,7 @@ func beginning(v jobs.Value) node {
 }
 
 func (n *node) shorten(most int) {
-	if text, cut := clip(n.Text, most); cut {
+	if text, cut := clip.Text(n.Text, most); cut {
 		n.Text, n.Cut = text, true
 	}
 	for i := range n.Kids {
@@ -183,7 +185,7 @@ func (n *node) shorten(most int) {
 	}
 }
 
-func shortId(id string) string { s, _ := clip(id, 64); return s }
+func shortId(id string) string { s, _ := clip.Text(id, 64); return s }
 
 // progresses reports whether there is a progress to show: of a job that has ended, what it
 // said beside.

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 )
 
 const (
@@ -73,7 +74,7 @@ func (w *Way) slice(from, to int) (lines []line, before int) {
 
 // dressed is a line without escape sequences, and the same in parts if it has colours.
 func dressed(s string) (string, []stretch) {
-	s, cut := clip(s, maxLine)
+	s, cut := clip.Text(s, maxLine)
 	parts := ansi(s)
 	if len(parts) == 0 {
 		return "", nil

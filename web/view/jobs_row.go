@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 )
 
 // Around is what the rows of a table tell besides what their jobs do.
@@ -22,7 +23,7 @@ const mostPreview = 80
 // or came out.
 func gist(j jobs.Job, a Around) (text string, dim bool) {
 	if r := remark(j); r != "" {
-		return shortGist(r), false
+		return clip.Shorten(r, 120), false
 	}
 	switch j.State {
 	case jobs.Queued:
@@ -39,14 +40,6 @@ func gist(j jobs.Job, a Around) (text string, dim bool) {
 		}
 	}
 	return inputPreview(j), true
-}
-
-func shortGist(s string) string {
-	s, cut := clip(s, 120)
-	if cut {
-		s += "…"
-	}
-	return s
 }
 
 // inputPreview is the beginning of what a job works on: of a call its body, as a URL or a
@@ -111,12 +104,8 @@ func (n node) preview() string {
 }
 
 func cutLine(s string) string {
-	s, _ = clip(s, 4*mostPreview)
-	s, cut := clip(strings.Join(strings.Fields(s), " "), mostPreview)
-	if cut {
-		s += "…"
-	}
-	return s
+	s, _ = clip.Text(s, 4*mostPreview)
+	return clip.Shorten(strings.Join(strings.Fields(s), " "), mostPreview)
 }
 
 // lasted is the text of the column time where it is not a moment.

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 )
 
 const (
@@ -70,7 +71,7 @@ func (p *parser) value(depth int) node {
 	case '0':
 		n.Type = digits
 	}
-	n.Text, n.Cut = clip(token.String(), maxText)
+	n.Text, n.Cut = clip.Text(token.String(), maxText)
 	return n
 }
 
@@ -87,7 +88,7 @@ func (p *parser) kids(n *node, depth int) {
 				p.left, n.Cut = 0, true
 				return
 			}
-			key, _ = clip(name.String(), 256)
+			key, _ = clip.Text(name.String(), 256)
 		}
 		kid := p.value(depth)
 		kid.Key, kid.Named = key, n.Type == object

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
 )
 
 const (
@@ -187,11 +188,7 @@ func problemLine(p *jobs.Problem) string {
 	if p == nil {
 		return ""
 	}
-	line, cut := clip(strings.Join(strings.Fields(cmp.Or(p.Detail, p.Title)), " "), 240)
-	if cut {
-		line += "…"
-	}
-	return line
+	return clip.Shorten(strings.Join(strings.Fields(cmp.Or(p.Detail, p.Title)), " "), 240)
 }
 
 var reasons = map[jobs.Reason]string{
