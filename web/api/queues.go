@@ -57,20 +57,15 @@ func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) error {
 
 // getQueue is GET /v1/queues/{name}.
 func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) error {
-	queues, _, err := s.Store.Queues(r.Context(), rest.Tenant(r))
+	queue, _, err := s.QueueNamed(r.Context(), rest.Tenant(r), r.PathValue("name"))
 	if err != nil {
 		return err
 	}
-	for i := range queues {
-		if queues[i].Name == r.PathValue("name") {
-			body, err := s.appendQueue(nil, &queues[i])
-			if err != nil {
-				return err
-			}
-			return rest.WriteJSON(w, http.StatusOK, body)
-		}
+	body, err := s.appendQueue(nil, &queue)
+	if err != nil {
+		return err
 	}
-	return jobs.NewProblem(jobs.NotFound, "Not found", "There is no queue %s; it comes into being with its first job or limit.", r.PathValue("name"))
+	return rest.WriteJSON(w, http.StatusOK, body)
 }
 
 func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) ([]byte, error) {
@@ -267,7 +262,7 @@ func (s *Server) QueueNamed(ctx context.Context, tenant, name string) (jobs.Queu
 	}
 	at := slices.IndexFunc(queues, func(q jobs.QueueInfo) bool { return q.Name == name })
 	if at < 0 {
-		return jobs.QueueInfo{}, pos, jobs.NewProblem(jobs.NotFound, "No such queue", "There is no queue %s; it comes into being with its first job or limit.", name)
+		return jobs.QueueInfo{}, pos, jobs.NewProblem(jobs.NotFound, "Not found", "There is no queue %s; it comes into being with its first job or limit.", name)
 	}
 	return queues[at], pos, nil
 }
