@@ -3,20 +3,16 @@ package pages
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"jobhub/jobs"
 	"jobhub/web/view"
 )
 
-const (
-	schedulesNamed = 3               // that failed
-	schedulesAge   = 5 * time.Second // for so long it stays known which failed
-)
+const schedulesNamed = 3 // that failed
 
 // failingSchedules are the schedules whose last tick made no job, or whose last job failed.
 func (s *Server) failingSchedules(ctx context.Context, tenant string) ([]view.Attention, error) {
-	return s.failing.Get(tenant, schedulesAge, func() ([]view.Attention, error) { return s.lookForFailing(ctx, tenant) })
+	return s.failing.Get(tenant, lookupAge, func() ([]view.Attention, error) { return s.lookForFailing(ctx, tenant) })
 }
 
 func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.Attention, err error) {

@@ -19,11 +19,10 @@ import (
 )
 
 const (
-	deliveriesShown = 50              // on a page
-	callbacksShown  = 100             // at most
-	hostsShown      = 12              // at most
-	hostsLooked     = 1000            // newest deliveries that the figures of hosts are of
-	hostsAge        = 5 * time.Second // for so long their figures are kept
+	deliveriesShown = 50   // on a page
+	callbacksShown  = 100  // at most
+	hostsShown      = 12   // at most
+	hostsLooked     = 1000 // newest deliveries that the figures of hosts are of
 	recently        = 5 * time.Minute
 )
 
@@ -117,7 +116,7 @@ func (s callbackPages) drawCallbacks(ctx context.Context, tenant, of string, _ a
 	if err != nil {
 		return out, err
 	}
-	seen, err := s.seen.Get(tenant, hostsAge, func() (hostsSeen, error) { return s.lookAtHosts(ctx, tenant) })
+	seen, err := s.seen.Get(tenant, lookupAge, func() (hostsSeen, error) { return s.lookAtHosts(ctx, tenant) })
 	if err != nil {
 		return out, err
 	}

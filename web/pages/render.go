@@ -16,6 +16,9 @@ var (
 	everySecond = hub.Pace{Max: time.Second}     // what changes without an event, like workers
 )
 
+// lookupAge is for how long views keep what they look up for their renderings at great cost.
+const lookupAge = 5 * time.Second
+
 // rendered is a view of these parts, which events of the filter change, or the time.
 func rendered(ctx context.Context, f hub.Filter, pace hub.Pace, parts []view.Fragment) (hub.Rendered, error) {
 	out := hub.Rendered{Filter: f, Pace: pace, Fragments: make([]hub.Fragment, len(parts))}

@@ -22,9 +22,8 @@ import (
 // This file is the page of routes, and what the overview says of their upstreams.
 
 const (
-	lookEvery  = 5 * time.Second // the jobs of routes are looked at again after it
-	lookedJobs = 50              // newest jobs of a route that are looked at
-	mostRoutes = 100             // whose jobs are
+	lookedJobs = 50  // newest jobs of a route that are looked at
+	mostRoutes = 100 // whose jobs are
 
 	fanoutFailed jobs.Code = "fanout_failed" // the policy of a fan-out was not met
 )
@@ -92,7 +91,7 @@ func (l *routeLooks) of(ctx context.Context, s *Server, tenant string, routes []
 	if len(routes) == 0 {
 		return nil, nil
 	}
-	return l.Get(lookKey{tenant, routes[0]}, lookEvery, func() (map[string]view.RouteJobs, error) {
+	return l.Get(lookKey{tenant, routes[0]}, lookupAge, func() (map[string]view.RouteJobs, error) {
 		all := map[string]view.RouteJobs{}
 		for _, r := range routes[:min(len(routes), mostRoutes)] {
 			of, err := s.routes.routeJobs(ctx, tenant, r)

@@ -10,12 +10,11 @@ import (
 )
 
 const (
-	lineAge   = 5 * time.Second // for so long it stays known which kinds are in line
-	linesMost = 20              // queues that are looked into a second
-	linesKept = 10_000          // queues of which it is remembered
+	linesMost = 20     // queues that are looked into a second
+	linesKept = 10_000 // queues of which it is remembered
 )
 
-// lines knows which kinds of jobs are in line in a queue where jobs wait for long. With
+// waitingKinds knows which kinds of jobs are in line in a queue where jobs wait for long. With
 // many such queues it looks into some at a time, since the overview asks of all of them
 // with every rendering; those it has not looked into yet have none.
 type waitingKinds struct {
@@ -66,7 +65,7 @@ func (l *waitingKinds) look(key lineKey, now time.Time) (old line, look bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old, known := l.known[key]
-	if known && now.Sub(old.at) < lineAge {
+	if known && now.Sub(old.at) < lookupAge {
 		return old, false
 	}
 	if second := now.Unix(); second != l.second {

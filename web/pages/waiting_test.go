@@ -52,7 +52,7 @@ func TestLinesAreLookedIntoInTurn(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		time.Sleep(lineAge)
+		time.Sleep(lookupAge)
 		if known := ask(); known != queues || store.lists != queues+linesMost {
 			t.Errorf("later %d queues are known after %d looks", known, store.lists)
 		}

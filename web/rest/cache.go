@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// remembered keeps answers that cost much for a while, since live views ask for them with
+// Cache keeps answers that cost much for a while, since live views ask for them with
 // every rendering.
 type Cache[K comparable, V any] struct {
 	mu  sync.Mutex // protects all
