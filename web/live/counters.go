@@ -77,9 +77,13 @@ func (c *counters) sent(chunk *hub.Chunk) {
 		return
 	}
 	took := time.Since(chunk.ReadAt)
-	step := bits.Len64(uint64((max(took, 1) - 1) / firstDelay))
-	c.delays[min(step, delaySteps)].Add(1)
+	c.delays[delayStep(took)].Add(1)
 	c.delaySum.Add(int64(took))
+}
+
+// delayStep is the step of the histogram in which a delay is counted.
+func delayStep(took time.Duration) int {
+	return min(bits.Len64(uint64((max(took, 1)-1)/firstDelay)), delaySteps)
 }
 
 // Counts reads the counters.
