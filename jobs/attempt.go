@@ -56,7 +56,7 @@ func (e *Engine) callHandler(ctx context.Context, r *Run) (res Result, err error
 	res, err = h.Run(ctx, r)
 	value, wrong := jsonMember("/result", res.Value, MaxDepth)
 	if res.Value = value; wrong != nil && err == nil {
-		err = &Failure{Problem: newProblem(Internal, "Result not kept", "The handler's result can't be kept: %s.", wrong.(*Problem).Errors[0].Detail), Never: true}
+		err = &Failure{Problem: NewProblem(Internal, "Result not kept", "The handler's result can't be kept: %s.", wrong.(*Problem).Errors[0].Detail), Never: true}
 	}
 	return res, err
 }

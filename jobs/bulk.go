@@ -58,13 +58,13 @@ func (b *Bulk) limitStates() error {
 	case b.Action == RetryAll || b.Action == DeleteAll:
 		states = []State{Succeeded, Failed, Cancelled}
 	default:
-		return invalid("/action", "must be cancel, retry, delete or run")
+		return Invalid("/action", "must be cancel, retry, delete or run")
 	}
 	if len(asked) > 0 {
 		states = slices.DeleteFunc(states, func(s State) bool { return !slices.Contains(asked, s) })
 	}
 	if len(states) == 0 {
-		return invalid("/filter/state", "names no state in which the action %s is possible", b.Action)
+		return Invalid("/filter/state", "names no state in which the action %s is possible", b.Action)
 	}
 	b.Filter.States = states
 	return nil

@@ -90,7 +90,7 @@ func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 		Secret Value     `json:"secret"`
 	}
 	if data.Kind() != '[' {
-		return nil, invalid(pointer, "must be a list of callbacks")
+		return nil, Invalid(pointer, "must be a list of callbacks")
 	}
 	if err := json.Unmarshal(data, &docs, json.RejectUnknownMembers(true)); err != nil {
 		p := DecodeProblem(err)
@@ -100,24 +100,24 @@ func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 		return nil, p
 	}
 	if len(docs) > maxCallbacks {
-		return nil, invalid(pointer, "at most %d callbacks", maxCallbacks)
+		return nil, Invalid(pointer, "at most %d callbacks", maxCallbacks)
 	}
 	for i, doc := range docs {
 		at := fmt.Sprintf("%s/%d", pointer, i)
 		if doc.URL == "" || len(doc.URL) > maxCallbackURL {
-			return nil, invalid(at+"/url", "must be a URL of up to %d bytes", maxCallbackURL)
+			return nil, Invalid(at+"/url", "must be a URL of up to %d bytes", maxCallbackURL)
 		}
 		if slices.ContainsFunc(list, func(c Callback) bool { return c.URL == doc.URL }) {
-			return nil, invalid(at+"/url", "is there twice; name all its events in one callback")
+			return nil, Invalid(at+"/url", "is there twice; name all its events in one callback")
 		}
 		c := Callback{URL: doc.URL}
 		if doc.Events != nil {
 			if len(*doc.Events) == 0 {
-				return nil, invalid(at+"/events", "must name an event; leave it out to get the events that end a job")
+				return nil, Invalid(at+"/events", "must name an event; leave it out to get the events that end a job")
 			}
 			for k, name := range *doc.Events {
 				if !slices.Contains(callbackEvents, name) || slices.Contains((*doc.Events)[:k], name) {
-					return nil, invalid(fmt.Sprintf("%s/events/%d", at, k), "must be one of %s, and once only", strings.Join(callbackEvents, " "))
+					return nil, Invalid(fmt.Sprintf("%s/events/%d", at, k), "must be one of %s, and once only", strings.Join(callbackEvents, " "))
 				}
 			}
 			c.Events = *doc.Events
@@ -153,14 +153,14 @@ func decodeSecrets(pointer string, data Value) (list []Secret, err error) {
 		err = json.Unmarshal(data, &list)
 	}
 	if err != nil || len(list) == 0 || len(list) > maxSecrets {
-		return nil, invalid(pointer, "must be a secret, or a list of the new one and the one that it replaces")
+		return nil, Invalid(pointer, "must be a secret, or a list of the new one and the one that it replaces")
 	}
 	for i, s := range list {
 		if _, err := s.Key(); err != nil {
 			if !one {
 				pointer = fmt.Sprintf("%s/%d", pointer, i)
 			}
-			return nil, invalid(pointer, "%s", err)
+			return nil, Invalid(pointer, "%s", err)
 		}
 	}
 	return list, nil

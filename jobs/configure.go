@@ -69,7 +69,7 @@ const maxReason = 1000
 // may have up to 1000 bytes.
 func (e *Engine) Pause(ctx context.Context, tenant, name, by, reason string) error {
 	if len(reason) > maxReason {
-		return invalid("/reason", "must be up to %d bytes", maxReason)
+		return Invalid("/reason", "must be up to %d bytes", maxReason)
 	}
 	by, reason = strings.ToValidUTF8(by, "\ufffd"), strings.ToValidUTF8(reason, "\ufffd")
 	return e.Configure(ctx, tenant, name, func(s *QueueSettings) error {

@@ -95,7 +95,7 @@ func settledAs(job *Job, lease, verb string) error {
 	case by != lease:
 		return ErrLeaseLost
 	case how != verb:
-		return newProblem(Conflict, "Already ended", "This attempt was ended with %s before.", how)
+		return NewProblem(Conflict, "Already ended", "This attempt was ended with %s before.", how)
 	}
 	return nil
 }

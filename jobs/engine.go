@@ -216,15 +216,11 @@ func (e *Engine) storeProblem(err error) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
-	p := newProblem(Internal, "Store failed", "The hub's store failed; whether this was stored is unknown. Send it again with the same Idempotency-Key after the hub was restarted.")
-	p.cause = err
-	return p
+	return NewProblem(Internal, "Store failed", "The hub's store failed; whether this was stored is unknown. Send it again with the same Idempotency-Key after the hub was restarted.").Because(err)
 }
 
 func unavailableProblem(cause error, title, detail string) error {
-	p := Unavailable(title, detail)
-	p.cause = cause
-	return p
+	return Unavailable(title, detail).Because(cause)
 }
 
 // Failed is closed when the store has failed for good; Err then says why. A process

@@ -26,7 +26,7 @@ func (e *Engine) editChange(edit Edit, job Job, now time.Time) *Change {
 			job.UniqueKey = job.Unique.key(&job)
 			c.Peers = e.uniquePeers(&job)
 			c.Peers[0].Decide = func(peers []Job) ([]*Change, error) {
-				return nil, newProblem(Conflict, "Not unique", "The job %s of the queue %s is the same by unique.by.", peers[0].ID, job.Queue)
+				return nil, NewProblem(Conflict, "Not unique", "The job %s of the queue %s is the same by unique.by.", peers[0].ID, job.Queue)
 			}
 		}
 	}
@@ -52,7 +52,7 @@ func (e *Engine) Change(ctx context.Context, tenant string, id ID, edit Edit) (J
 	}
 	return e.update(ctx, tenant, id, func(job Job) (*Change, error) {
 		if job.State == Running || job.State.Final() {
-			return nil, newProblem(Conflict, "Not to be changed", "The job %s; only one that waits for its turn can be changed.", stateInWords(job.State))
+			return nil, NewProblem(Conflict, "Not to be changed", "The job %s; only one that waits for its turn can be changed.", stateInWords(job.State))
 		}
 		return e.editChange(edit, job, time.Now().Truncate(time.Millisecond)), nil
 	})
@@ -66,9 +66,9 @@ func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Positio
 			return nil, nil
 		case Scheduled, Retrying:
 		case Waiting:
-			return nil, newProblem(Conflict, "Waits for other jobs", "The job waits for other jobs, not for a time; it runs when they have succeeded.")
+			return nil, NewProblem(Conflict, "Waits for other jobs", "The job waits for other jobs, not for a time; it runs when they have succeeded.")
 		default:
-			return nil, newProblem(Conflict, "Not waiting", "The job %s; only a scheduled or retrying one can be told to run now.", stateInWords(job.State))
+			return nil, NewProblem(Conflict, "Not waiting", "The job %s; only a scheduled or retrying one can be told to run now.", stateInWords(job.State))
 		}
 		now := time.Now().Truncate(time.Millisecond)
 		job.ScheduledAt = now
@@ -85,7 +85,7 @@ func (e *Engine) RunNow(ctx context.Context, tenant string, id ID) (Job, Positio
 func (e *Engine) Delete(ctx context.Context, tenant string, id ID) error {
 	_, _, err := e.update(ctx, tenant, id, func(job Job) (*Change, error) {
 		if !job.State.Final() {
-			return nil, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be deleted. Cancel it first.", job.State)
+			return nil, NewProblem(Conflict, "Not finished", "The job is %s; only a finished job can be deleted. Cancel it first.", job.State)
 		}
 		return &Change{Job: job, If: Condition{State: job.State}, Delete: true, Event: Event{Type: JobDeleted, Data: job.ChangedData(0)}}, nil
 	})

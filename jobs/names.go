@@ -77,7 +77,7 @@ func add(to map[string]map[string]struct{}, tenant, name string) {
 }
 
 func tooManyNames(what string, most int) error {
-	p := newProblem(LimitExceeded, "Too many "+what, "There are %d %s already, as many as there may be. Use one of them, or raise limits.%s in the hub's configuration.", most, what, what)
+	p := NewProblem(LimitExceeded, "Too many "+what, "There are %d %s already, as many as there may be. Use one of them, or raise limits.%s in the hub's configuration.", most, what, what)
 	p.Status = 422
 	return p
 }

@@ -18,7 +18,7 @@ func (e *Engine) catchPanic(what string, id ID, f func()) (err error) {
 }
 
 func panicProblem(what string) *Problem {
-	p := newProblem(Internal, "Internal error", "The hub failed in %s. This is a defect of the hub; its log says more.", what)
+	p := NewProblem(Internal, "Internal error", "The hub failed in %s. This is a defect of the hub; its log says more.", what)
 	p.Status = 500
 	return p
 }

@@ -18,7 +18,7 @@ func (e *Engine) uniquePeers(j *Job) []*Peers {
 		case "replace":
 			return e.replace(peers)
 		case "refuse":
-			return nil, newProblem(Conflict, "Not unique", "The job %s, which is %s, is the same by unique.by; nothing was stored.", peers[0].ID, peers[0].State)
+			return nil, NewProblem(Conflict, "Not unique", "The job %s, which is %s, is the same by unique.by; nothing was stored.", peers[0].ID, peers[0].State)
 		}
 		return nil, &Existing{peers[0]}
 	}
@@ -30,7 +30,7 @@ func (e *Engine) uniquePeers(j *Job) []*Peers {
 func (e *Engine) replace(peers []Job) (list []*Change, err error) {
 	for _, old := range peers {
 		if old.State == Running {
-			return nil, newProblem(Conflict, "Not replaced", "The job %s is the same and runs; nothing was stored. Cancel it first, or wait for its end.", old.ID)
+			return nil, NewProblem(Conflict, "Not replaced", "The job %s is the same and runs; nothing was stored. Cancel it first, or wait for its end.", old.ID)
 		}
 		if !old.State.Final() {
 			c := finish(old, Condition{State: old.State, Version: old.Version}, Cancelled, ByUser, 0)

@@ -233,7 +233,7 @@ func (e *Engine) countCallLocked(tenant, id string) (leave func(), err error) {
 		return nil, err
 	}
 	if w.calls >= w.Slots+MaxSpareCalls {
-		return nil, newProblem(LimitExceeded, "Too many calls", "%d calls of this worker wait already. Wait for one to be answered.", w.calls)
+		return nil, NewProblem(LimitExceeded, "Too many calls", "%d calls of this worker wait already. Wait for one to be answered.", w.calls)
 	}
 	w.calls++
 	return func() { w.calls-- }, nil

@@ -22,7 +22,7 @@ func (e *Engine) checkCallbacks(pointer string, list []Callback) error {
 	}
 	h, ok := e.handler(KindWebhook)
 	if !ok {
-		p := invalid(pointer, "this hub sends no callbacks; leave it out")
+		p := Invalid(pointer, "this hub sends no callbacks; leave it out")
 		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
 		return p
 	}
@@ -73,7 +73,7 @@ func (e *Engine) EnableCallback(ctx context.Context, tenant, queue, url string) 
 	return e.Configure(ctx, tenant, queue, func(s *QueueSettings) error {
 		i := slices.IndexFunc(s.Callbacks, func(c Callback) bool { return c.URL == url })
 		if i < 0 {
-			return newProblem(NotFound, "No such callback", "The queue %s has no callback of that address any more.", queue)
+			return NewProblem(NotFound, "No such callback", "The queue %s has no callback of that address any more.", queue)
 		}
 		s.Callbacks[i].setEnabled(true)
 		return nil

@@ -24,7 +24,7 @@ func (e *Engine) Register(tenant string, s WorkerSpec) (id string, err error) {
 	defer e.mu.Unlock()
 	for i, kind := range s.Kinds {
 		if _, ours := e.handlers[kind]; ours {
-			return "", invalid("/kinds/"+strconv.Itoa(i), "is run by the hub itself; choose another name")
+			return "", Invalid("/kinds/"+strconv.Itoa(i), "is run by the hub itself; choose another name")
 		}
 	}
 	w := &worker{WorkerSpec: s, id: "wk_" + strings.ToLower(rand.Text()[:16]), tenant: tenant, seen: time.Now(), directive: DirectiveRun,
@@ -32,9 +32,9 @@ func (e *Engine) Register(tenant string, s WorkerSpec) (id string, err error) {
 	all := e.workerTotals[tenant]
 	switch {
 	case all.workers >= MaxWorkers:
-		return "", newProblem(LimitExceeded, "Too many workers", "There are %d workers. Let each have more slots, and end some; a silent one is forgotten after %s.", all.workers, 2*e.leaseTime)
+		return "", NewProblem(LimitExceeded, "Too many workers", "There are %d workers. Let each have more slots, and end some; a silent one is forgotten after %s.", all.workers, 2*e.leaseTime)
 	case all.names+w.names() > MaxWorkerNames:
-		return "", newProblem(LimitExceeded, "Too many names", "All workers together may name %d kinds and queues. Let each name fewer.", MaxWorkerNames)
+		return "", NewProblem(LimitExceeded, "Too many names", "All workers together may name %d kinds and queues. Let each name fewer.", MaxWorkerNames)
 	}
 	e.workerTotals[tenant] = workerTotals{all.workers + 1, all.names + w.names()}
 	e.workers[w.id] = w

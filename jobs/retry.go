@@ -31,12 +31,12 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again RetryOpt
 		return Accepted{}, err
 	}
 	if !old.State.Final() {
-		return Accepted{}, newProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
+		return Accepted{}, NewProblem(Conflict, "Not finished", "The job is %s; only a finished job can be retried.", old.State)
 	}
 	input, via := old.Credentials.Join(old.Input), old.Via
 	if again.Input != nil {
 		if old.Kind == KindWebhook { // else a callback's secret would sign anything
-			return Accepted{}, invalid("/input", "a delivery is always retried unchanged; leave it out")
+			return Accepted{}, Invalid("/input", "a delivery is always retried unchanged; leave it out")
 		}
 		if input, err = jsonMember("/input", again.Input, MaxDepth); err != nil {
 			return Accepted{}, err
@@ -52,11 +52,11 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again RetryOpt
 	s.Input, s.Via = input, via
 	if again.Targets != nil {
 		if again.Input != nil {
-			return Accepted{}, invalid("/targets", "give input or targets, not both")
+			return Accepted{}, Invalid("/targets", "give input or targets, not both")
 		}
 		h, _ := e.handler(old.Kind)
 		if h.Repeat == nil {
-			return Accepted{}, invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
+			return Accepted{}, Invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
 		}
 		bad := e.catchPanic("the repetition of targets", old.ID, func() { s.result, err = h.Repeat(&old, again.Targets) })
 		if err = cmp.Or(bad, err); err != nil {

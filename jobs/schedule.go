@@ -47,18 +47,18 @@ func ScheduleTag(name string) string { return "schedule:" + name }
 func (s *Schedule) next(t time.Time) (time.Time, error) {
 	expr, err := cron.Parse(s.Cron)
 	if err != nil {
-		err = invalid("/cron", "%s", err)
+		err = Invalid("/cron", "%s", err)
 	}
 	zone, unknown := time.LoadLocation(s.TimeZone)
 	if unknown != nil || s.TimeZone == "Local" {
-		unknown = invalid("/time_zone", "must be a name like Europe/Berlin or UTC")
+		unknown = Invalid("/time_zone", "must be a name like Europe/Berlin or UTC")
 	}
 	if err := joinProblems(err, unknown); err != nil {
 		return t, err
 	}
 	next := expr.Next(t.In(zone))
 	if next.IsZero() {
-		return t, invalid("/cron", "names no time within nine years")
+		return t, Invalid("/cron", "names no time within nine years")
 	}
 	return next, nil
 }
@@ -73,10 +73,10 @@ func (s *Schedule) tick(t time.Time) (time.Time, error) {
 func (s *Schedule) spec(tenant string) (Spec, error) {
 	spec, err := DecodeSpec(s.Credentials.Join(s.Job))
 	if err == nil && !spec.RunAt.IsZero() {
-		err = invalid("/run_at", "is set by the schedule; use delay to run the job later")
+		err = Invalid("/run_at", "is set by the schedule; use delay to run the job later")
 	}
 	if err == nil && len(spec.Tags) >= maxTags {
-		err = invalid("/tags", "at most %d tags, besides that of the schedule", maxTags-1)
+		err = Invalid("/tags", "at most %d tags, besides that of the schedule", maxTags-1)
 	}
 	spec.Tenant, spec.Caller, spec.Tags, spec.schedule = tenant, s.Caller, append(spec.Tags, ScheduleTag(s.Name)), s.Name
 	if (s.Overlap == "queue" || s.Overlap == "replace") && spec.OrderingKey == "" {
@@ -111,7 +111,7 @@ func (s *Schedule) checkOverlap() error {
 	if s.Overlap == "" || slices.Contains(Overlaps, s.Overlap) {
 		return nil
 	}
-	return invalid("/overlap", "must be allow, skip, queue or replace")
+	return Invalid("/overlap", "must be allow, skip, queue or replace")
 }
 
 // Ticks are the next n times of a schedule after t, whether it is paused or not, in its time

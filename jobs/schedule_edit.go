@@ -20,7 +20,7 @@ func (e *Engine) CreateSchedule(ctx context.Context, tenant string, s Schedule) 
 	}
 	s, _, err := e.writeSchedule(ctx, tenant, s.Name, func(old *Schedule) (Schedule, error) {
 		if old != nil {
-			return s, newProblem(Conflict, "Name in use", "There is a schedule %s already.", s.Name)
+			return s, NewProblem(Conflict, "Name in use", "There is a schedule %s already.", s.Name)
 		}
 		return s, nil
 	})
@@ -71,9 +71,9 @@ func (e *Engine) RunSchedule(ctx context.Context, tenant, name string) (Job, err
 		case same:
 			return Job{}, existing.problem()
 		case off || err == errSkipped:
-			return Job{}, newProblem(Conflict, "Not submitted", "An earlier run of the schedule is unfinished, and its overlap is %s.", s.Overlap)
+			return Job{}, NewProblem(Conflict, "Not submitted", "An earlier run of the schedule is unfinished, and its overlap is %s.", s.Overlap)
 		case unknown:
-			return Job{}, newProblem(Conflict, "Not submitted", "The job is to wait for one that is no longer there.")
+			return Job{}, NewProblem(Conflict, "Not submitted", "The job is to wait for one that is no longer there.")
 		case err != error(ErrConflict): // else it was changed or fired meanwhile
 			return Job{}, e.storeProblem(err)
 		}

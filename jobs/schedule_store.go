@@ -44,14 +44,14 @@ func (e *Engine) CheckSchedule(tenant string, s *Schedule) error {
 // checkScheduleJob checks the job of a schedule as if it were submitted.
 func (e *Engine) checkScheduleJob(tenant string, s *Schedule) error {
 	if s.Job == nil {
-		return invalid("/job", "is required: a job as POST /v1/jobs takes it")
+		return Invalid("/job", "is required: a job as POST /v1/jobs takes it")
 	}
 	job, err := jsonMember("/job", s.Job, MaxDepth)
 	if err != nil {
 		return err
 	}
 	if s.Job = job; len(s.Job) > maxScheduleJob {
-		return invalid("/job", "must be up to %d bytes; store large data elsewhere and send a link", maxScheduleJob)
+		return Invalid("/job", "must be up to %d bytes; store large data elsewhere and send a link", maxScheduleJob)
 	}
 	spec, err := s.spec(tenant)
 	if err == nil {
@@ -83,7 +83,7 @@ func (e *Engine) writeSchedule(ctx context.Context, tenant, name string, edit fu
 		}
 		i := slices.IndexFunc(all, func(d Document) bool { return d.Name == name })
 		if i < 0 && len(all) >= maxSchedules {
-			return s, false, newProblem(Conflict, "Too many schedules", "There are %d schedules; delete some first.", len(all))
+			return s, false, NewProblem(Conflict, "Too many schedules", "There are %d schedules; delete some first.", len(all))
 		}
 		var old Schedule
 		var was Value
@@ -184,5 +184,5 @@ func (s *Schedule) change(tenant string, was Value) (*op, error) {
 }
 
 func noSchedule(name string) error {
-	return newProblem(NotFound, "Not found", "There is no schedule %s; a name is "+NameRule, name)
+	return NewProblem(NotFound, "Not found", "There is no schedule %s; a name is "+NameRule, name)
 }

@@ -112,16 +112,16 @@ func DecodeSpec(data []byte) (Spec, error) {
 func (d *specDocument) spec() (Spec, error) {
 	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.withDefaults()
 	if !WellFormedName(s.Kind) {
-		return s, invalid("/kind", "must be "+NameRule)
+		return s, Invalid("/kind", "must be "+NameRule)
 	}
 	if d.Queue != nil {
 		s.Queue = *d.Queue
 	}
 	if !WellFormedName(s.Queue) {
-		return s, invalid("/queue", "must be "+NameRule)
+		return s, Invalid("/queue", "must be "+NameRule)
 	}
 	if err := s.Input.Compact(); err != nil { // one line, so that it can stand in a frame
-		return s, invalid("/input", "%s", err)
+		return s, Invalid("/input", "%s", err)
 	}
 	if err := checkPriority(s.Priority); err != nil {
 		return s, err
@@ -132,7 +132,7 @@ func (d *specDocument) spec() (Spec, error) {
 	var err error
 	if d.RunAt != nil {
 		if d.Delay != nil {
-			return s, invalid("/delay", "give run_at or delay, not both")
+			return s, Invalid("/delay", "give run_at or delay, not both")
 		}
 		if s.RunAt, err = parseRunAt(*d.RunAt); err != nil {
 			return s, err
@@ -173,18 +173,18 @@ func (d *specDocument) spec() (Spec, error) {
 
 func checkPriority(n int) error {
 	if n < -100 || n > 100 {
-		return invalid("/priority", "must be from -100 to 100")
+		return Invalid("/priority", "must be from -100 to 100")
 	}
 	return nil
 }
 
 func checkTags(tags []string) error {
 	if len(tags) > maxTags {
-		return invalid("/tags", "at most %d tags", maxTags)
+		return Invalid("/tags", "at most %d tags", maxTags)
 	}
 	for i, tag := range tags {
 		if !WellFormedTag(tag) {
-			return invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", maxTag)
+			return Invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", maxTag)
 		}
 	}
 	return nil
@@ -193,10 +193,10 @@ func checkTags(tags []string) error {
 func parseRunAt(text string) (time.Time, error) {
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return at, invalid("/run_at", "must be a time like 2026-01-02T15:04:05Z (RFC 3339)")
+		return at, Invalid("/run_at", "must be a time like 2026-01-02T15:04:05Z (RFC 3339)")
 	}
 	if time.Until(at) > maxHorizon {
-		return at, invalid("/run_at", "must be within ten years")
+		return at, Invalid("/run_at", "must be within ten years")
 	}
 	return at, nil
 }
@@ -205,7 +205,7 @@ func parseRunAt(text string) (time.Time, error) {
 func (d *specDocument) ordering(s *Spec) error {
 	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/fair_key": d.FairKey} {
 		if key != "" && (!plainText(key) || len(key) > maxTag) {
-			return invalid(pointer, "must be up to %d bytes of text without control characters", maxTag)
+			return Invalid(pointer, "must be up to %d bytes of text without control characters", maxTag)
 		}
 	}
 	s.OrderingKey, s.FairKey = d.OrderingKey, d.FairKey
@@ -214,15 +214,15 @@ func (d *specDocument) ordering(s *Spec) error {
 	case "never":
 		s.NeverRerun = true
 	default:
-		return invalid("/rerun", "must be auto or never")
+		return Invalid("/rerun", "must be auto or never")
 	}
 	if len(d.After) > maxAfter {
-		return invalid("/after", "at most %d jobs", maxAfter)
+		return Invalid("/after", "at most %d jobs", maxAfter)
 	}
 	for i, text := range d.After {
 		id, err := uuid.Parse(text)
 		if err != nil || len(text) != 36 {
-			return invalid(fmt.Sprintf("/after/%d", i), "must be the id of a job")
+			return Invalid(fmt.Sprintf("/after/%d", i), "must be the id of a job")
 		}
 		s.After = append(s.After, id)
 	}
@@ -247,7 +247,7 @@ func (d *specDocument) retry(s *Spec) (err error) {
 	r := d.Retry
 	if r.MaxAttempts != nil {
 		if s.MaxAttempts = *r.MaxAttempts; s.MaxAttempts < 1 || s.MaxAttempts > 1000 {
-			return invalid("/retry/max_attempts", "must be from 1 to 1000")
+			return Invalid("/retry/max_attempts", "must be from 1 to 1000")
 		}
 	}
 	if r.Backoff != nil {
@@ -258,7 +258,7 @@ func (d *specDocument) retry(s *Spec) (err error) {
 			}
 		}
 		if i < 0 {
-			return invalid("/retry/backoff", "must be exponential, linear or fixed")
+			return Invalid("/retry/backoff", "must be exponential, linear or fixed")
 		}
 		s.Backoff.Kind = BackoffKind(i)
 	}
@@ -278,10 +278,10 @@ func duration(pointer string, text *string, def, least, most time.Duration) (tim
 	}
 	d, err := time.ParseDuration(*text)
 	if err != nil {
-		return 0, invalid(pointer, `must be a duration like "30s" or "1h30m"`)
+		return 0, Invalid(pointer, `must be a duration like "30s" or "1h30m"`)
 	}
 	if d < least || d > most {
-		return 0, invalid(pointer, "must be from %s to %s", least, most)
+		return 0, Invalid(pointer, "must be from %s to %s", least, most)
 	}
 	return d, nil
 }

@@ -45,7 +45,7 @@ func (e *Engine) checkHidden(s *Spec) error {
 	}
 	var refused []error
 	for _, at := range placeholders(s.Input, e.maskedNames()) {
-		refused = append(refused, invalid("/input"+at, "stands for a hidden value; write the value or leave it out"))
+		refused = append(refused, Invalid("/input"+at, "stands for a hidden value; write the value or leave it out"))
 	}
 	return joinProblems(refused...)
 }
@@ -65,11 +65,11 @@ func (e *Engine) submit(ctx context.Context, s Spec, c *Change) (Accepted, error
 	err := e.commits.submit(ctx, o)
 	if unknown, ok := errors.AsType[*UnknownDependency](err); ok {
 		i := slices.Index(s.After, unknown.ID)
-		return Accepted{}, invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
+		return Accepted{}, Invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
 	}
 	if taken, ok := errors.AsType[*KeyTaken](err); ok {
 		if !taken.Same {
-			p := newProblem(Conflict, "Idempotency key in use", "This Idempotency-Key was used for another request. Use a new key for a new request.")
+			p := NewProblem(Conflict, "Idempotency key in use", "This Idempotency-Key was used for another request. Use a new key for a new request.")
 			p.Status = 422
 			return Accepted{}, p
 		}
@@ -89,12 +89,12 @@ func (e *Engine) submit(ctx context.Context, s Spec, c *Change) (Accepted, error
 func (e *Engine) checkOutside(s *Spec) error {
 	switch s.Kind {
 	case kindBulk:
-		p := invalid("/kind", "is made by POST /v1/jobs:bulk only")
+		p := Invalid("/kind", "is made by POST /v1/jobs:bulk only")
 		p.Code, p.Type = Unsupported, "urn:jobhub:problem:unsupported"
 		return p
 	case KindWebhook:
 		if _, ok := e.handler(KindWebhook); ok {
-			return invalid("/kind", "deliveries are made by the hub; give a job callbacks, or retry a delivery")
+			return Invalid("/kind", "deliveries are made by the hub; give a job callbacks, or retry a delivery")
 		}
 	}
 	return e.checkCallbacks("/callbacks", s.Callbacks)

@@ -161,7 +161,7 @@ func (e *Engine) recordRefusal(t *tick, err error) {
 	if existing, same := errors.AsType[*Existing](err); same {
 		p = existing.problem()
 	} else if !ok {
-		p = newProblem(Internal, "Not submitted", "%s", err)
+		p = NewProblem(Internal, "Not submitted", "%s", err)
 	}
 	t.LastError = p
 	if t.op, err = t.change(t.tenant, t.was); err != nil {

@@ -56,7 +56,7 @@ func interrupt(job Job) *Change {
 
 func failLost(job Job, detail string) *Change {
 	was := Condition{State: Running, Lease: job.Lease}
-	job.Error = newProblem("worker_lost", "Worker lost", "%s", detail)
+	job.Error = NewProblem("worker_lost", "Worker lost", "%s", detail)
 	return finish(job, was, Failed, WorkerLost, FieldError|FieldLost)
 }
 
@@ -119,12 +119,12 @@ func settle(job Job, res Result, err, cause error) *Change {
 	}
 	var failure *Failure
 	if errors.Is(cause, ErrTimeout) {
-		failure = &Failure{Problem: newProblem("timeout", "Timed out", "The attempt ran longer than its timeout of %s.", job.Timeout)}
+		failure = &Failure{Problem: NewProblem("timeout", "Timed out", "The attempt ran longer than its timeout of %s.", job.Timeout)}
 	} else if !errors.As(err, &failure) {
-		failure = &Failure{Problem: newProblem("handler_failed", "The handler failed", "%s", err.Error())}
+		failure = &Failure{Problem: NewProblem("handler_failed", "The handler failed", "%s", err.Error())}
 	}
 	if job.Error = failure.Problem; job.Error == nil {
-		job.Error = newProblem("handler_failed", "The handler failed", "It gave no reason.")
+		job.Error = NewProblem("handler_failed", "The handler failed", "It gave no reason.")
 	}
 	switch {
 	case failure.Never:
@@ -160,7 +160,7 @@ func dueChange(job Job, now time.Time) *Change {
 	switch job.State {
 	case Waiting:
 		if job.DependencyFailed {
-			job.Error = newProblem("parent", "Not run", "A job that this one waited for did not succeed.")
+			job.Error = NewProblem("parent", "Not run", "A job that this one waited for did not succeed.")
 			return finish(job, was, Cancelled, ByDependency, FieldError)
 		}
 		if job.ScheduledAt.After(now) {
@@ -172,7 +172,7 @@ func dueChange(job Job, now time.Time) *Change {
 		return enqueue(job, was, now)
 	case Queued:
 		if !job.ExpiresAt.IsZero() && !now.Before(job.ExpiresAt) {
-			job.Error = newProblem("expired", "Expired", "The job waited in its queue longer than its queue timeout and was not run.")
+			job.Error = NewProblem("expired", "Expired", "The job waited in its queue longer than its queue timeout and was not run.")
 			return finish(job, was, Failed, Expired, FieldError)
 		}
 	case Running:

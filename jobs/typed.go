@@ -23,7 +23,7 @@ func Typed[In, Out any](f func(ctx context.Context, run *Run, in In) (Out, error
 		Run: func(ctx context.Context, run *Run) (Result, error) {
 			in, err := decode(run.Job().Input)
 			if err != nil {
-				p := newProblem(BadMessage, "Input does not fit", "The input is not what the handler of %s takes; see errors.", run.Job().Kind)
+				p := NewProblem(BadMessage, "Input does not fit", "The input is not what the handler of %s takes; see errors.", run.Job().Kind)
 				if wrong, ok := err.(*Problem); ok {
 					p.Errors = wrong.Errors
 				}

@@ -50,21 +50,21 @@ func (d *uniqueDocument) unique() (*Unique, error) {
 		u.By = uniqueBy[:3]
 	}
 	if len(u.By) == 0 {
-		return nil, invalid("/unique/by", "must name at least one of kind, queue, input, fair_key; leave it out for the first three")
+		return nil, Invalid("/unique/by", "must name at least one of kind, queue, input, fair_key; leave it out for the first three")
 	}
 	for i, name := range u.By {
 		if !slices.Contains(uniqueBy, name) || slices.Contains(u.By[:i], name) {
-			return nil, invalid(fmt.Sprintf("/unique/by/%d", i), "must be kind, queue, input or fair_key, each once")
+			return nil, Invalid(fmt.Sprintf("/unique/by/%d", i), "must be kind, queue, input or fair_key, each once")
 		}
 	}
 	if d.While != nil {
 		if u.While = *d.While; !slices.Contains(uniqueWhiles, u.While) {
-			return nil, invalid("/unique/while", "must be unfinished or kept")
+			return nil, Invalid("/unique/while", "must be unfinished or kept")
 		}
 	}
 	if d.Conflict != nil {
 		if u.Conflict = *d.Conflict; !slices.Contains(uniqueConflicts, u.Conflict) {
-			return nil, invalid("/unique/conflict", "must be return, refuse or replace")
+			return nil, Invalid("/unique/conflict", "must be return, refuse or replace")
 		}
 	}
 	within, err := duration("/unique/within", d.Within, 0, time.Second, maxHorizon)

@@ -20,19 +20,19 @@ type WorkerSpec struct {
 func (s *WorkerSpec) check() error {
 	switch {
 	case len(s.Kinds) == 0:
-		return invalid("/kinds", "must name at least one kind of job")
+		return Invalid("/kinds", "must name at least one kind of job")
 	case len(s.Kinds) > MaxKinds:
-		return invalid("/kinds", "must be up to %d names", MaxKinds)
+		return Invalid("/kinds", "must be up to %d names", MaxKinds)
 	case len(s.Queues) > MaxQueues:
-		return invalid("/queues", "must be up to %d names", MaxQueues)
+		return Invalid("/queues", "must be up to %d names", MaxQueues)
 	case s.Slots < 1 || s.Slots > MaxSlots:
-		return invalid("/slots", "must be from 1 to %d", MaxSlots)
+		return Invalid("/slots", "must be from 1 to %d", MaxSlots)
 	case len(s.Name) > MaxWorkerName:
-		return invalid("/name", "must be up to %d bytes", MaxWorkerName)
+		return Invalid("/name", "must be up to %d bytes", MaxWorkerName)
 	}
 	for member, names := range map[string][]string{"/kinds/": s.Kinds, "/queues/": s.Queues} {
 		if i := slices.IndexFunc(names, func(name string) bool { return !WellFormedName(name) }); i >= 0 {
-			return invalid(member+strconv.Itoa(i), "must be "+NameRule)
+			return Invalid(member+strconv.Itoa(i), "must be "+NameRule)
 		}
 	}
 	return nil

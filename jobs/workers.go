@@ -99,7 +99,7 @@ func (e *Engine) Unregister(tenant, id string) error {
 func (e *Engine) workerLocked(tenant, id string) (*worker, error) {
 	w := e.workers[id]
 	if w == nil || w.tenant != tenant {
-		return nil, newProblem(NotFound, "Unknown worker", "Register again with POST /v1/workers; leases stay good.")
+		return nil, NewProblem(NotFound, "Unknown worker", "Register again with POST /v1/workers; leases stay good.")
 	}
 	return w, nil
 }

@@ -11,7 +11,11 @@ import (
 	"jobhub/jobs"
 	"jobhub/web/api"
 	"jobhub/web/auth"
+	"jobhub/web/batch"
+	"jobhub/web/docs"
 	"jobhub/web/gateway"
+	"jobhub/web/live"
+	"jobhub/web/pages"
 	"jobhub/web/rest"
 )
 
@@ -52,7 +56,8 @@ func (s *Server) owns(r *http.Request) bool {
 // OwnPaths are the patterns of the hub's own paths, as http.ServeMux has them: no route
 // can take what they match.
 func OwnPaths() (paths []string) {
-	for pattern := range (*Server)(nil).ownRoutes() {
+	s := &Server{api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server)} // which is asked for nothing else
+	for pattern := range s.ownRoutes() {
 		paths = append(paths, pathOf(pattern))
 	}
 	return paths
