@@ -102,7 +102,7 @@ func TestBulkOfACallerThatIsGone(t *testing.T) {
 // signed with the secrets of the other.
 func TestRetryByAnotherCallerTakesNoCallbacks(t *testing.T) {
 	inWorld(t, func(w *world) {
-		quick := jobs.Handler{Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}
+		quick := jobs.Handler{Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}
 		w.open(handlers{"k": quick, jobs.KindWebhook: quick}, 4)
 		defer w.close(0)
 		list := callbacks(t, `[{"url":"https://a.example","secret":"`+secretA+`"}]`)
@@ -146,8 +146,8 @@ func TestRetryByAnotherCallerTakesNoCallbacks(t *testing.T) {
 // A delivery is repeated as it was, by whomever.
 func TestDeliveriesAreRepeatedByOthers(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }},
-			jobs.KindWebhook: {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }},
+			jobs.KindWebhook: {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 				return jobs.Result{}, &jobs.Failure{Problem: jobs.NewProblem("x", "X", "No."), Never: true}
 			}}}, 4)
 		defer w.close(0)

@@ -10,13 +10,13 @@ import (
 func (e *Engine) startRunLocked(job Job, slots *slotPool) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	job.Input = job.Credentials.Join(job.Input)
-	r := &Run{engine: e, pool: slots, job: job, cancel: cancel, incomplete: map[string][]byte{}}
+	r := &attemptRun{engine: e, pool: slots, job: job, cancel: cancel, incomplete: map[string][]byte{}}
 	e.runs[job.Lease] = r
 	go e.execute(ctx, r)
 }
 
 // execute runs the handler of one attempt and stores its outcome.
-func (e *Engine) execute(ctx context.Context, r *Run) {
+func (e *Engine) execute(ctx context.Context, r *attemptRun) {
 	defer r.cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, r.job.Timeout, ErrTimeout)
 	defer stop()
@@ -45,7 +45,7 @@ func (e *Engine) execute(ctx context.Context, r *Run) {
 }
 
 // callHandler calls the handler. A panic fails the attempt and does not end the hub.
-func (e *Engine) callHandler(ctx context.Context, r *Run) (res Result, err error) {
+func (e *Engine) callHandler(ctx context.Context, r *attemptRun) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.log.Error("a handler panicked", "kind", r.job.Kind, "job", r.job.ID, "panic", p, "stack", string(debug.Stack()))
@@ -63,7 +63,7 @@ func (e *Engine) callHandler(ctx context.Context, r *Run) (res Result, err error
 
 // attemptChange is the change that ends an attempt. If its result can't be stored, the
 // attempt has failed.
-func (e *Engine) attemptChange(r *Run, res Result, err, cause error) (c *Change) {
+func (e *Engine) attemptChange(r *attemptRun, res Result, err, cause error) (c *Change) {
 	bad := e.catchPanic("the outcome of an attempt", r.job.ID, func() {
 		r.flushOutput()
 		c = settle(r.job, res, err, cause)

@@ -81,5 +81,5 @@ func (b Bulk) Spec() (Spec, error) {
 	}
 	input, err := json.Marshal(in)
 	return Spec{Kind: kindBulk, Queue: kindBulk, Input: input, Timeout: bulkTimeout, MaxAttempts: bulkAttempts,
-		Tenant: b.Filter.Tenant, Caller: b.Caller, Key: b.Key, inside: true}, err
+		Tenant: b.Filter.Tenant, Caller: b.Caller, Key: b.Key, ByEngine: ByEngine{Trusted: true}}, err
 }

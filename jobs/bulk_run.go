@@ -63,7 +63,7 @@ func (e *Engine) eachPage(ctx context.Context, f Filter, before uint64, do func(
 
 // runBulk is the handler of bulk jobs. After a restart it continues with the page that was
 // under way; what was done of that page is not done again.
-func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
+func (e *Engine) runBulk(ctx context.Context, run Run) (Result, error) {
 	job := run.Job()
 	var in bulkInput
 	if err := json.Unmarshal(job.Input, &in); err != nil {
@@ -99,7 +99,7 @@ func (e *Engine) runBulk(ctx context.Context, run *Run) (Result, error) {
 			return err
 		}
 		whole := max(total, at.Count)
-		run.report(&Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", at.Count, whole), Data: fmt.Appendf(nil, `{"done":%d,"total":%d}`, at.Count, whole)}, checkpoint)
+		run.(*attemptRun).report(&Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", at.Count, whole), Data: fmt.Appendf(nil, `{"done":%d,"total":%d}`, at.Count, whole)}, checkpoint)
 		return nil
 	})
 	if err != nil {

@@ -44,7 +44,7 @@ func (w *world) count(f jobs.Filter) int {
 
 func TestBulkCancel(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"quick": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
+		w.open(handlers{"quick": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
 		defer w.close(time.Second)
 		for i := range 1200 {
 			s := jobs.Spec{Kind: "nobody", Queue: fmt.Sprint("q", i%3), Tags: []string{fmt.Sprint("t", i%2)}, Input: jobs.Value(fmt.Sprintf(`"needle %d"`, i%4))}
@@ -71,7 +71,7 @@ func TestBulkCancel(t *testing.T) {
 func TestBulkRetry(t *testing.T) {
 	inWorld(t, func(w *world) {
 		broken := true
-		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			if broken && run.Job().Priority == 1 {
 				return jobs.Result{}, &jobs.Failure{Problem: jobs.NewProblem("x", "X", ""), Never: true}
 			}

@@ -61,10 +61,10 @@ func (w *world) types(id jobs.ID) string {
 }
 
 // deliver is a handler of deliveries that takes all.
-func deliver(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }
+func deliver(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }
 
 // script runs a job as its input says.
-func script(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+func script(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 	switch text := string(run.Job().Input); {
 	case strings.Contains(text, "fail"):
 		return jobs.Result{}, errors.New("no")

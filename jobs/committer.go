@@ -20,6 +20,7 @@ const (
 // op is one operation of a caller: a change that is stored in some batch.
 type op struct {
 	change    *Change
+	output    *outputPiece    // of which the change tells; nil for none
 	queue     *QueueChange    // instead of the change
 	document  *DocumentChange // instead of the change
 	group     *Group          // all ops of a group are stored in one batch; nil for none

@@ -26,7 +26,7 @@ func (w *world) crash() {
 // where there is none.
 func scripted(started chan<- int, script ...func() error) jobs.Handler {
 	n := 0
-	return jobs.Handler{Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+	return jobs.Handler{Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 		n++
 		at := n
 		started <- at
@@ -136,7 +136,7 @@ func TestCrashOfACancelledJob(t *testing.T) {
 	inWorld(t, func(w *world) {
 		started := make(chan int, 100)
 		stubborn := make(chan struct{})
-		h := handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+		h := handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 			started <- 1
 			<-stubborn
 			return jobs.Result{}, nil

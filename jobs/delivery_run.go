@@ -8,7 +8,7 @@ import (
 
 // Callback is the current callback of a delivery. It is disabled if its receiver answered 410
 // or its queue no longer has it, unless this delivery is a retry that somebody asked for.
-func (r *Run) Callback(ctx context.Context) (Callback, error) {
+func (r *attemptRun) Callback(ctx context.Context) (Callback, error) {
 	if len(r.job.Callbacks) == 0 {
 		return Callback{Disabled: true}, nil
 	}
@@ -42,7 +42,7 @@ func (j *Job) callback(url string) int {
 }
 
 // EnableCallback enables or disables the callback of this delivery, for further deliveries.
-func (r *Run) EnableCallback(ctx context.Context, on bool) error {
+func (r *attemptRun) EnableCallback(ctx context.Context, on bool) error {
 	if len(r.job.Callbacks) == 0 {
 		return nil
 	}

@@ -48,7 +48,7 @@
 //		}
 //		defer store.Close()
 //		engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{
-//			"greet": jobs.Typed(func(ctx context.Context, run *jobs.Run, name string) (string, error) {
+//			"greet": jobs.Typed(func(ctx context.Context, run jobs.Run, name string) (string, error) {
 //				return "hello, " + name, nil
 //			}),
 //		}})

@@ -49,7 +49,7 @@ func conflict(err error) bool {
 func TestChangeOfAWaitingJob(t *testing.T) {
 	inWorld(t, func(w *world) {
 		stop := make(chan struct{})
-		w.open(handlers{"slow": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { <-stop; return jobs.Result{}, nil }}}, 4)
+		w.open(handlers{"slow": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { <-stop; return jobs.Result{}, nil }}}, 4)
 		defer w.close(0)
 		queued := w.submit(jobs.Spec{Kind: "nobody", Tags: []string{"a", "b"}})
 		job, err := w.edit(queued.ID, `{"priority":7,"tags":["b","c"],"queue":"other"}`)
@@ -118,7 +118,7 @@ func TestPriorityOfAWaitingJob(t *testing.T) {
 		}
 		var mu sync.Mutex // of order
 		var order []jobs.ID
-		w.engine.Handle("k", jobs.Handler{Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.engine.Handle("k", jobs.Handler{Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			mu.Lock()
 			order = append(order, run.Job().ID)
 			mu.Unlock()
@@ -178,7 +178,7 @@ func TestMoveWithKeys(t *testing.T) {
 		if _, err := w.edit(old, `{"queue":"p"}`); err != nil {
 			t.Fatal(err)
 		}
-		w.engine.Handle("k", jobs.Handler{Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.engine.Handle("k", jobs.Handler{Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			mu.Lock()
 			order = append(order, string(run.Job().Input))
 			mu.Unlock()
@@ -211,7 +211,7 @@ func TestMoveWithKeys(t *testing.T) {
 func TestMoveBeforeWhatRuns(t *testing.T) {
 	inWorld(t, func(w *world) {
 		stop := make(chan struct{})
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { <-stop; return jobs.Result{}, nil }}}, 4)
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { <-stop; return jobs.Result{}, nil }}}, 4)
 		defer w.close(0)
 		early := w.submit(jobs.Spec{Kind: "nobody", OrderingKey: "o"})
 		w.submit(jobs.Spec{Kind: "k", Queue: "p", OrderingKey: "o"})
@@ -231,7 +231,7 @@ func TestMoveBeforeWhatRuns(t *testing.T) {
 func TestRunNow(t *testing.T) {
 	inWorld(t, func(w *world) {
 		fail := true
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 			if fail {
 				return jobs.Result{}, errors.New("not yet")
 			}
@@ -333,7 +333,7 @@ func TestDelete(t *testing.T) {
 // TestShortRetention: a job is gone soon after its retention, not at the next full minute.
 func TestShortRetention(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 1)
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 1)
 		defer w.close(0)
 		for _, keep := range []time.Duration{time.Second, 30 * time.Second, 90 * time.Second, time.Hour} {
 			time.Sleep(7 * time.Second)

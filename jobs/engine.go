@@ -54,7 +54,7 @@ type Engine struct {
 	draining     bool
 	drained      chan struct{}   // closed when draining
 	claimsEnded  bool            // draining, and no claim can bring further jobs
-	runs         map[string]*Run // in this process, by lease
+	runs         map[string]*attemptRun // in this process, by lease
 	idle         chan struct{}   // closed when draining and no run is left
 	workers      map[string]*worker
 	workerTotals map[string]workerTotals // by tenant
@@ -85,7 +85,7 @@ type Options struct {
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{store: o.Store, handlers: map[string]Handler{}, wrap: o.Wrap, allowed: o.Allowed, log: o.Logger, leaseTime: cmp.Or(o.Lease, DefaultLease),
-		logAge: cmp.Or(o.LogAge, DefaultLogAge), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), names: newNames(), dueAlarm: newAlarm(), scheduleAlarm: newAlarm(), upkeepAlarm: newAlarm(), runs: map[string]*Run{},
+		logAge: cmp.Or(o.LogAge, DefaultLogAge), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), names: newNames(), dueAlarm: newAlarm(), scheduleAlarm: newAlarm(), upkeepAlarm: newAlarm(), runs: map[string]*attemptRun{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, workerTotals: map[string]workerTotals{}, leases: map[string]*workerLease{},
 		tenants: map[string]bool{}, severalTenants: o.SeveralTenants, settings: map[QueueName]QueueSettings{}, buckets: map[QueueName]*tokenBucket{}}
 	if e.log == nil {

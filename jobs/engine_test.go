@@ -119,7 +119,7 @@ func words(values ...any) string { return strings.TrimSuffix(fmt.Sprintln(values
 
 func TestSuccess(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			half := 50.0
 			run.Report(jobs.Progress{Percent: &half, Message: "half", Data: jobs.Value(` {"n": 1} `)})
 			return jobs.Result{Value: append(jobs.Value(`{"got":`), append(run.Job().Input, '}')...)}, nil
@@ -138,7 +138,7 @@ func TestSuccess(t *testing.T) {
 
 func TestRetries(t *testing.T) {
 	fail := func(err error) handlers {
-		return handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, err }}}
+		return handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, err }}}
 	}
 	problem := jobs.NewProblem("teapot", "I'm a teapot", "Short and stout.")
 	for name, c := range map[string]struct {
@@ -176,7 +176,7 @@ func TestRetries(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"k": {Run: func(ctx context.Context, _ *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(ctx context.Context, _ jobs.Run) (jobs.Result, error) {
 			<-ctx.Done()
 			return jobs.Result{}, ctx.Err()
 		}}}, 2)
@@ -192,7 +192,7 @@ func TestTimeout(t *testing.T) {
 
 func TestPanicFailsTheAttemptOnly(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { panic("oh") }}}, 1)
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { panic("oh") }}}, 1)
 		defer w.close(time.Second)
 		j := w.await(w.submit(jobs.Spec{Kind: "k", MaxAttempts: 1}).ID)
 		w.expect("end", words(j.State, j.Reason, strings.Contains(j.Error.Detail, "oh")), "failed exhausted true")
@@ -202,7 +202,7 @@ func TestPanicFailsTheAttemptOnly(t *testing.T) {
 func TestDelayIsNeverEarly(t *testing.T) {
 	inWorld(t, func(w *world) {
 		started := make(chan time.Time, 1)
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 			started <- time.Now()
 			return jobs.Result{}, nil
 		}}}, 1)
@@ -235,17 +235,17 @@ func TestQueueTimeout(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	told := make(chan error, 1)
-	obedient := func(ctx context.Context, _ *jobs.Run) (jobs.Result, error) {
+	obedient := func(ctx context.Context, _ jobs.Run) (jobs.Result, error) {
 		<-ctx.Done()
 		told <- context.Cause(ctx)
 		return jobs.Result{}, ctx.Err()
 	}
-	completes := func(ctx context.Context, _ *jobs.Run) (jobs.Result, error) {
+	completes := func(ctx context.Context, _ jobs.Run) (jobs.Result, error) {
 		<-ctx.Done()
 		time.Sleep(time.Second)
 		return jobs.Result{Value: jobs.Value(`"done"`)}, nil
 	}
-	deaf := func(ctx context.Context, _ *jobs.Run) (jobs.Result, error) {
+	deaf := func(ctx context.Context, _ jobs.Run) (jobs.Result, error) {
 		time.Sleep(time.Minute)
 		return jobs.Result{Value: jobs.Value(`"late"`)}, nil
 	}
@@ -293,13 +293,13 @@ func TestCancel(t *testing.T) {
 func TestDrainReleasesAndRestartRunsAgain(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var attempts atomic.Int32
-		h := handlers{"slow": {Run: func(ctx context.Context, _ *jobs.Run) (jobs.Result, error) {
+		h := handlers{"slow": {Run: func(ctx context.Context, _ jobs.Run) (jobs.Result, error) {
 			if attempts.Add(1) > 1 {
 				return jobs.Result{}, nil
 			}
 			<-ctx.Done()
 			return jobs.Result{}, ctx.Err()
-		}}, "quick": {Run: func(ctx context.Context, _ *jobs.Run) (jobs.Result, error) {
+		}}, "quick": {Run: func(ctx context.Context, _ jobs.Run) (jobs.Result, error) {
 			time.Sleep(2 * time.Second)
 			return jobs.Result{}, nil
 		}}}
@@ -319,7 +319,7 @@ func TestDrainReleasesAndRestartRunsAgain(t *testing.T) {
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	hold := make(chan struct{})
-	block := handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+	block := handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 		<-hold
 		return jobs.Result{}, errors.New("too late")
 	}}}
@@ -333,7 +333,7 @@ func TestCrash(t *testing.T) {
 	}
 	w.store.Close() // the process is gone: nothing of it reaches the store any more
 	dead := w.engine
-	w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
+	w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
 	defer w.close(time.Second)
 	j = w.await(j.ID)
 	w.expect("after the crash", words(j.State, j.Attempt, w.story(j.ID)), "succeeded 1 queued started queued started succeeded")
@@ -349,7 +349,7 @@ func TestSlotsAndPriorities(t *testing.T) {
 		var mu sync.Mutex
 		var order []string
 		running, most := 0, 0
-		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			mu.Lock()
 			running++
 			most = max(most, running)
@@ -406,7 +406,7 @@ func TestIdempotencyKeys(t *testing.T) {
 func TestCloseWaitsForWhatWasJustClaimed(t *testing.T) {
 	w := &world{T: t, dir: t.TempDir()}
 	for range 60 {
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
 		w.submit(jobs.Spec{Kind: "k"})
 		w.close(time.Second)
 	}
@@ -439,7 +439,7 @@ func TestHandlerAddedDuringAClaim(t *testing.T) {
 		store := &hooked{w.store, func() {
 			<-opened
 			if len(added) == 0 {
-				w.engine.Handle("late", jobs.Handler{Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }})
+				w.engine.Handle("late", jobs.Handler{Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }})
 			}
 			added <- struct{}{}
 		}}

@@ -22,7 +22,7 @@ func Example() {
 	}
 	defer store.Close()
 	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{
-		"greet": jobs.Typed(func(ctx context.Context, run *jobs.Run, name string) (string, error) {
+		"greet": jobs.Typed(func(ctx context.Context, run jobs.Run, name string) (string, error) {
 			return "hello, " + name, nil
 		}),
 	}})
@@ -58,7 +58,7 @@ func ExampleTyped() {
 		Gross int `json:"gross"`
 	}
 	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{
-		"sum": jobs.Typed(func(ctx context.Context, run *jobs.Run, in invoice) (total, error) {
+		"sum": jobs.Typed(func(ctx context.Context, run jobs.Run, in invoice) (total, error) {
 			return total{in.Net + in.Tax}, nil
 		}),
 	}})
@@ -91,7 +91,7 @@ func ExampleAfter() {
 	}
 	defer store.Close()
 	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{
-		"flaky": jobs.Typed(func(ctx context.Context, run *jobs.Run, _ any) (string, error) {
+		"flaky": jobs.Typed(func(ctx context.Context, run jobs.Run, _ any) (string, error) {
 			if run.Job().Attempt < 3 {
 				return "", jobs.After(time.Millisecond, errors.New("the service is busy"))
 			}

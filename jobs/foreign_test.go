@@ -20,7 +20,7 @@ func TestHandlersThatReturnNoJSON(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var value jobs.Value
 		nan := math.NaN()
-		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			run.Report(jobs.Progress{Percent: &nan, Message: "\xff", Data: value})
 			run.Partial(value, jobs.Progress{Message: "\xff", Data: value})
 			run.Output("\xff\n", []byte("\xff"))

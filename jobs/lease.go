@@ -8,7 +8,7 @@ import (
 // only: after a restart each lease gets a new period anyway, so that renewing one costs no
 // write.
 type workerLease struct {
-	run          *Run
+	run          *attemptRun
 	worker       string    // id; empty after a restart, until somebody renews it
 	until        time.Time // of the lease
 	cancelSentAt time.Time // when the worker was asked to stop; zero if it was not
@@ -18,11 +18,11 @@ type workerLease struct {
 
 // adopt registers a lease that a former process gave.
 func (e *Engine) adopt(job Job) {
-	r := &Run{engine: e, job: job, off: job.Output, reported: job.Reported, lastProgress: job.Progress}
+	r := &attemptRun{engine: e, job: job, off: job.Output, reported: job.Reported, lastProgress: job.Progress}
 	e.leases[job.Lease] = newWorkerLease(r, "", time.Now().Add(e.leaseTime))
 }
 
-func newWorkerLease(r *Run, worker string, until time.Time) *workerLease {
+func newWorkerLease(r *attemptRun, worker string, until time.Time) *workerLease {
 	return &workerLease{run: r, worker: worker, until: until, reporting: make(chan struct{}, 1)}
 }
 

@@ -88,7 +88,7 @@ func (e *Engine) SetLimits(l NameLimits) { e.names.limit(l) }
 // mention counts the queue and the kind of a submission. Kinds with a handler in this process
 // do not count.
 func (e *Engine) mention(s *Spec) error {
-	if s.inside {
+	if s.ByEngine.Trusted {
 		return nil
 	}
 	kind := s.Kind

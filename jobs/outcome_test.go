@@ -281,7 +281,7 @@ func TestFailedStoreWhileClosing(t *testing.T) {
 	for _, cause := range []error{errors.New("the flush failed"), jobs.ErrClosed} {
 		inWorld(t, func(w *world) {
 			let := make(chan struct{})
-			g := w.openGated(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { <-let; return jobs.Result{}, nil }}})
+			g := w.openGated(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { <-let; return jobs.Result{}, nil }}})
 			w.submit(jobs.Spec{Kind: "k"})
 			synctest.Wait()
 			closed := make(chan error, 1)
@@ -364,7 +364,7 @@ func TestFailedStoreTellsThoseWhoWait(t *testing.T) {
 func TestCloseTwice(t *testing.T) {
 	inWorld(t, func(w *world) {
 		let := make(chan struct{})
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { <-let; return jobs.Result{}, nil }}}, 1)
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { <-let; return jobs.Result{}, nil }}}, 1)
 		j := w.submit(jobs.Spec{Kind: "k"})
 		synctest.Wait()
 		var over sync.WaitGroup

@@ -11,7 +11,7 @@ const maxOutputEvent = 32 << 10
 
 // Output adds bytes to one of the attempt's output streams. No byte is lost or reordered;
 // small pieces may be joined.
-func (r *Run) Output(stream string, p []byte) {
+func (r *attemptRun) Output(stream string, p []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p = append(r.incomplete[stream], p...)
@@ -24,7 +24,7 @@ func (r *Run) Output(stream string, p []byte) {
 }
 
 // flushOutput emits the incomplete characters that Output held back.
-func (r *Run) flushOutput() {
+func (r *attemptRun) flushOutput() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for stream, p := range r.incomplete {
@@ -34,7 +34,7 @@ func (r *Run) flushOutput() {
 }
 
 // emitLocked is called with mu held.
-func (r *Run) emitLocked(stream string, p []byte) {
+func (r *attemptRun) emitLocked(stream string, p []byte) {
 	for len(p) > 0 {
 		n := min(len(p), maxOutputEvent)
 		if n < len(p) {
@@ -52,26 +52,26 @@ func (r *Run) emitLocked(stream string, p []byte) {
 }
 
 // outputOp is the op of a new output event.
-func (r *Run) outputOp(stream string, off int64, p []byte) *op {
+func (r *attemptRun) outputOp(stream string, off int64, p []byte) *op {
 	o := r.newReport(JobOutput, FieldOutput)
 	o.bytes += len(p)
 	o.change.Job.Output = off + int64(len(p))
-	o.change.output = &outputPiece{stream: stream, attempt: r.job.Attempt, start: r.job.Start, off: off, raw: append([]byte(nil), p...)}
-	o.prepare = func(ch *Change) { ch.Event.Data = ch.output.data() }
+	o.output = &outputPiece{stream: stream, attempt: r.job.Attempt, start: r.job.Start, off: off, raw: append([]byte(nil), p...)}
+	o.prepare = func(ch *Change) { ch.Event.Data = o.output.data() }
 	return o
 }
 
 // joinOutput appends to the newest output event, unless that is full or being stored. It is
 // called with mu held.
-func (r *Run) joinOutput(stream string, p []byte) bool {
+func (r *attemptRun) joinOutput(stream string, p []byte) bool {
 	c := r.engine.commits
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := r.output
-	if o == nil || o.inBatch || o.change.output.stream != stream || len(o.change.output.raw)+len(p) > maxOutputEvent {
+	if o == nil || o.inBatch || o.output.stream != stream || len(o.output.raw)+len(p) > maxOutputEvent {
 		return false
 	}
-	o.change.output.raw = append(o.change.output.raw, p...)
+	o.output.raw = append(o.output.raw, p...)
 	o.bytes += len(p)
 	c.bytes += len(p)
 	r.off += int64(len(p))

@@ -13,7 +13,7 @@ import (
 func TestOutputIsWholeAndOrdered(t *testing.T) {
 	var want strings.Builder
 	inWorld(t, func(w *world) {
-		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			for i := range 3000 {
 				text := fmt.Sprintf("line %d: grüße, 世界 🌍\n", i)
 				want.WriteString(text)
@@ -61,7 +61,7 @@ func TestOutputIsWholeAndOrdered(t *testing.T) {
 
 func TestProgressIsMergedBeforeTheLog(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			for i := range 100_000 {
 				p := float64(i) / 1000
 				run.Report(jobs.Progress{Percent: &p})

@@ -18,7 +18,7 @@ type door struct {
 	open    chan struct{}
 }
 
-func (g *door) Run(ctx context.Context, _ *jobs.Run) (jobs.Result, error) {
+func (g *door) Run(ctx context.Context, _ jobs.Run) (jobs.Result, error) {
 	g.mu.Lock()
 	g.running++
 	g.most = max(g.most, g.running)

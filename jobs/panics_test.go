@@ -25,39 +25,39 @@ func TestNoJobEndsTheHub(t *testing.T) {
 	nan := math.NaN()
 	inf := math.Inf(1)
 	tests := map[string]struct {
-		run  func(run *jobs.Run) (jobs.Result, error)
+		run  func(run jobs.Run) (jobs.Result, error)
 		want string // state and code of the error
 	}{
-		"a panic":                      {func(*jobs.Run) (jobs.Result, error) { panic("boom") }, "failed handler_failed"},
-		"a panic with a strange value": {func(*jobs.Run) (jobs.Result, error) { panic(explosive{}) }, "failed handler_failed"},
-		"an error that panics":         {func(*jobs.Run) (jobs.Result, error) { return jobs.Result{}, explosive{} }, "failed handler_failed"},
-		"an error that is not UTF-8":   {func(*jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("caf\xe9") }, "failed handler_failed"},
-		"a problem that is not UTF-8": {func(*jobs.Run) (jobs.Result, error) {
+		"a panic":                      {func(jobs.Run) (jobs.Result, error) { panic("boom") }, "failed handler_failed"},
+		"a panic with a strange value": {func(jobs.Run) (jobs.Result, error) { panic(explosive{}) }, "failed handler_failed"},
+		"an error that panics":         {func(jobs.Run) (jobs.Result, error) { return jobs.Result{}, explosive{} }, "failed handler_failed"},
+		"an error that is not UTF-8":   {func(jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("caf\xe9") }, "failed handler_failed"},
+		"a problem that is not UTF-8": {func(jobs.Run) (jobs.Result, error) {
 			return jobs.Result{}, &jobs.Failure{Problem: jobs.NewProblem("x", "caf\xe9", "%s", "caf\xe9"), Never: true}
 		}, "failed x"},
-		"a failure without a problem": {func(*jobs.Run) (jobs.Result, error) { return jobs.Result{}, &jobs.Failure{Never: true} }, "failed handler_failed"},
-		"progress that is not UTF-8": {func(run *jobs.Run) (jobs.Result, error) {
+		"a failure without a problem": {func(jobs.Run) (jobs.Result, error) { return jobs.Result{}, &jobs.Failure{Never: true} }, "failed handler_failed"},
+		"progress that is not UTF-8": {func(run jobs.Run) (jobs.Result, error) {
 			run.Report(jobs.Progress{Message: "caf\xe9"})
 			time.Sleep(time.Second)
 			return jobs.Result{}, nil
 		}, "succeeded "},
-		"progress that is no number": {func(run *jobs.Run) (jobs.Result, error) {
+		"progress that is no number": {func(run jobs.Run) (jobs.Result, error) {
 			run.Report(jobs.Progress{Percent: &nan})
 			time.Sleep(time.Second)
 			run.Report(jobs.Progress{Percent: &inf})
 			return jobs.Result{}, nil
 		}, "succeeded "},
-		"progress that is no JSON": {func(run *jobs.Run) (jobs.Result, error) {
+		"progress that is no JSON": {func(run jobs.Run) (jobs.Result, error) {
 			run.Report(jobs.Progress{Data: jobs.Value(`{"a":`)})
 			time.Sleep(time.Second)
 			return jobs.Result{}, nil
 		}, "succeeded "},
-		"a partial result's bad report": {func(run *jobs.Run) (jobs.Result, error) {
+		"a partial result's bad report": {func(run jobs.Run) (jobs.Result, error) {
 			run.Partial(jobs.Value(`1`), jobs.Progress{Percent: &nan, Message: "\xff", Data: jobs.Value("\xff")})
 			time.Sleep(time.Second)
 			return jobs.Result{}, nil
 		}, "succeeded "},
-		"output that is not UTF-8": {func(run *jobs.Run) (jobs.Result, error) {
+		"output that is not UTF-8": {func(run jobs.Run) (jobs.Result, error) {
 			run.Output("caf\xe9", []byte("\xff\xc3"))
 			return jobs.Result{}, nil
 		}, "succeeded "},
@@ -65,8 +65,8 @@ func TestNoJobEndsTheHub(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
-				w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) { return test.run(run) }},
-					"good": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}, jobs.KindWebhook: {Run: deliver}}, 4)
+				w.open(handlers{"k": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) { return test.run(run) }},
+					"good": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}, jobs.KindWebhook: {Run: deliver}}, 4)
 				defer w.close(time.Second)
 				j := w.await(w.submit(jobs.Spec{Kind: "k", MaxAttempts: 2, Backoff: jobs.Backoff{Initial: time.Second, Max: time.Second}, Callbacks: []jobs.Callback{{URL: "https://a.example"}}}).ID)
 				code := jobs.Code("")
@@ -87,7 +87,7 @@ func TestNoJobEndsTheHub(t *testing.T) {
 func TestNoAnswerEndsTheHub(t *testing.T) {
 	for _, body := range []string{`{"a":1,"a":2}`, `{"a":"\ud800"}`, "{\"n\":\"caf\xe9\"}", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), "{", "\xff"} {
 		inWorld(t, func(w *world) {
-			w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+			w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 				return jobs.Result{Response: &jobs.Response{Status: 200, Header: http.Header{"Content-Type": {"application/json"}, "X-\xff": {"\xff"}}, Body: []byte(body)}}, nil
 			}}, jobs.KindWebhook: {Run: deliver}}, 4)
 			defer w.close(time.Second)
@@ -101,7 +101,7 @@ func TestNoAnswerEndsTheHub(t *testing.T) {
 // A check that panics is answered with 500.
 func TestChecksThatPanic(t *testing.T) {
 	inWorld(t, func(w *world) {
-		bomb := jobs.Handler{Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("no") },
+		bomb := jobs.Handler{Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("no") },
 			Check: func(input jobs.Value, _ jobs.Via) error {
 				if string(input) == `"boom"` {
 					panic("boom")

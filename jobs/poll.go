@@ -57,7 +57,7 @@ func (e *Engine) waitForJobsLocked(ctx context.Context, w *worker, most int, ove
 		e.removeClaimerLocked(c)
 		for _, j := range jobs {
 			w.holds[j.Lease] = true
-			e.leases[j.Lease] = newWorkerLease(&Run{engine: e, job: j}, w.id, time.Now().Add(e.leaseTime))
+			e.leases[j.Lease] = newWorkerLease(&attemptRun{engine: e, job: j}, w.id, time.Now().Add(e.leaseTime))
 			e.upkeepAlarm.setBy(e.leases[j.Lease].deadline())
 		}
 		for i := range jobs {

@@ -17,8 +17,8 @@ func TestCallbacksOfAQueue(t *testing.T) {
 		t := w.T
 		var mu sync.Mutex // protects signed
 		var signed []string
-		w.open(handlers{"k": {Run: script}, jobs.KindWebhook: {Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-			c, err := run.Callback(ctx)
+		w.open(handlers{"k": {Run: script}, jobs.KindWebhook: {Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
+			c, err := run.(interface{ Callback(context.Context) (jobs.Callback, error) }).Callback(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			signed = append(signed, fmt.Sprint(c.URL, " ", c.Disabled))
@@ -71,11 +71,11 @@ func TestDisabledCallbacks(t *testing.T) {
 				t := w.T
 				accept := false
 				var sent []string
-				w.open(handlers{"k": {Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+				w.open(handlers{"k": {Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 					time.Sleep(time.Minute)
 					return jobs.Result{}, nil
-				}}, jobs.KindWebhook: {Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-					c, err := run.Callback(ctx)
+				}}, jobs.KindWebhook: {Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
+					c, err := run.(interface{ Callback(context.Context) (jobs.Callback, error) }).Callback(ctx)
 					if err != nil || c.Disabled {
 						return jobs.Result{}, errors.Join(err, &jobs.Failure{Problem: jobs.NewProblem("disabled", "Disabled", ""), Never: true})
 					}

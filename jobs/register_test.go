@@ -19,7 +19,7 @@ func names(prefix string, n int) (list []string) {
 	return list
 }
 
-func run(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }
+func run(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }
 
 func TestRegistrationIsBounded(t *testing.T) {
 	inWorld(t, func(w *world) {

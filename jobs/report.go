@@ -59,7 +59,7 @@ func (e *Engine) Report(ctx context.Context, tenant, token string, reports []Rep
 // reportBatch is reports that are stored in one commit, all or none. Within it, newer
 // progress replaces older and output is joined.
 type reportBatch struct {
-	run      *Run
+	run      *attemptRun
 	ops      []*op
 	bytes    int
 	progress *op
@@ -76,7 +76,7 @@ const (
 )
 
 // reportBatch makes a batch of the first reports of a list, and returns the others.
-func (r *Run) reportBatch(list []Report) (*reportBatch, []Report) {
+func (r *attemptRun) reportBatch(list []Report) (*reportBatch, []Report) {
 	b := &reportBatch{run: r, newest: r.lastProgress, off: r.off, reported: r.reported}
 	for len(list) > 0 && len(b.ops) < maxReportOps && b.bytes < maxReportBytes {
 		report := list[0]
@@ -127,8 +127,8 @@ func (b *reportBatch) addOutput(stream string, p []byte) {
 		if n < len(p) {
 			n -= incompleteRune(p[:n])
 		}
-		if o := b.output; o != nil && o.change.output.stream == stream && len(o.change.output.raw)+n <= maxOutputEvent {
-			o.change.output.raw = append(o.change.output.raw, p[:n]...)
+		if o := b.output; o != nil && o.output.stream == stream && len(o.output.raw)+n <= maxOutputEvent {
+			o.output.raw = append(o.output.raw, p[:n]...)
 			o.change.Job.Output += int64(n)
 			o.bytes += n
 		} else {

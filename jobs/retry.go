@@ -58,7 +58,7 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id ID, again RetryOpt
 		if h.Repeat == nil {
 			return Accepted{}, Invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
 		}
-		bad := e.catchPanic("the repetition of targets", old.ID, func() { s.result, err = h.Repeat(&old, again.Targets) })
+		bad := e.catchPanic("the repetition of targets", old.ID, func() { s.ByEngine.Result, err = h.Repeat(&old, again.Targets) })
 		if err = cmp.Or(bad, err); err != nil {
 			return Accepted{}, err
 		}
@@ -97,8 +97,8 @@ func (e *Engine) retrySpec(old *Job, again RetryOptions) Spec {
 	s := Spec{Kind: old.Kind, Queue: old.Queue, Input: old.Input, Priority: old.Priority, Tags: old.Tags, OrderingKey: old.OrderingKey, FairKey: old.FairKey,
 		QueueTimeout: old.QueueTimeout, Timeout: old.Timeout, MaxAttempts: old.MaxAttempts, Backoff: old.Backoff, NeverRerun: old.NeverRerun,
 		Retention: old.Retention, RetryOf: old.ID, Via: old.Via, Tenant: old.Tenant, Caller: again.Caller, Key: again.Key, Callbacks: callbacks,
-		Unique: old.Unique, schedule: old.Schedule, retry: &Retry{Force: again.Force, Fingerprint: again.fingerprint()}}
-	if s.inside = old.Kind == KindWebhook; s.inside {
+		Unique: old.Unique, ByEngine: ByEngine{Schedule: old.Schedule, Retry: &Retry{Force: again.Force, Fingerprint: again.fingerprint()}}}
+	if s.ByEngine.Trusted = old.Kind == KindWebhook; s.ByEngine.Trusted {
 		s.Parent = old.Parent
 	}
 	return s

@@ -23,7 +23,7 @@ func (w *world) retry(id jobs.ID, again jobs.RetryOptions) jobs.Accepted {
 	return a
 }
 
-var failing = jobs.Handler{Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+var failing = jobs.Handler{Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 	return jobs.Result{}, &jobs.Failure{Problem: jobs.NewProblem("broken", "Broken", "on purpose"), Never: true}
 }}
 
@@ -90,7 +90,7 @@ func TestBulkRetryTwice(t *testing.T) {
 		retry := jobs.Bulk{Action: jobs.RetryAll, Filter: jobs.Filter{Tenant: jobs.DefaultTenant, Kind: "k"}}
 		w.bulk(retry)
 		synctest.Wait()
-		w.engine.Handle("k", jobs.Handler{Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }})
+		w.engine.Handle("k", jobs.Handler{Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }})
 		n, err := w.engine.Count(context.Background(), retry)
 		w.expect("a dry run then", words(n, err), "20 <nil>") // the retries, which failed
 		spec, _ := retry.Spec()
@@ -107,7 +107,7 @@ func TestBulkRetryTwice(t *testing.T) {
 // TestBulkDeleteAndRun.
 func TestBulkDeleteAndRun(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
 		defer w.close(0)
 		for range 30 {
 			w.submit(jobs.Spec{Kind: "k", Delay: time.Hour})
@@ -142,7 +142,7 @@ func TestRetryBringsDependentsAlong(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var mu sync.Mutex
 		var order []string
-		w.open(handlers{"p": failing, "k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"p": failing, "k": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			mu.Lock()
 			order = append(order, strings.Trim(string(run.Job().Input), `"`))
 			mu.Unlock()
@@ -151,7 +151,7 @@ func TestRetryBringsDependentsAlong(t *testing.T) {
 		defer func() { w.close(0) }()
 		p, b, _, d := w.chain()
 		w.close(0)
-		w.open(handlers{"k": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			order = append(order, strings.Trim(string(run.Job().Input), `"`))
 			return jobs.Result{}, nil
 		}}}, 1) // after a restart they are known still
@@ -160,7 +160,7 @@ func TestRetryBringsDependentsAlong(t *testing.T) {
 		synctest.Wait()
 		anew := w.get(w.get(d).RetriedBy)
 		w.expect("while the parent's retry waits", words(anew.State, anew.RetryOf == d, anew.Caller, len(order)), "waiting true me 0")
-		w.engine.Handle("p", jobs.Handler{Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }})
+		w.engine.Handle("p", jobs.Handler{Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }})
 		synctest.Wait()
 		if len(order) != 3 || order[2] != "d" {
 			t.Errorf("they ran in the order %v", order)
@@ -185,7 +185,7 @@ func TestRetryOfADependent(t *testing.T) {
 		w.expect("by itself", alone.State, jobs.Queued)
 		other := w.submit(jobs.Spec{Kind: "nobody", After: []jobs.ID{p, q}}).ID
 		w.await(other)
-		w.engine.Handle("p", jobs.Handler{Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+		w.engine.Handle("p", jobs.Handler{Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 			<-make(chan struct{})
 			return jobs.Result{}, nil
 		}})
@@ -258,7 +258,7 @@ func TestUnique(t *testing.T) {
 	}
 	t.Run("how long", func(t *testing.T) {
 		inWorld(t, func(w *world) {
-			w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 1)
+			w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 1)
 			defer func() { w.close(0) }()
 			submit := func(want bool, body string) {
 				t.Helper()
@@ -299,7 +299,7 @@ func TestUnique(t *testing.T) {
 			if err != nil || w.get(a.Job.ID).State != jobs.Cancelled || w.get(a.Job.ID).Reason != jobs.ByUser {
 				t.Fatalf("replaced: %v, %s", err, w.get(a.Job.ID).State)
 			}
-			w.engine.Handle("k", jobs.Handler{Run: func(context.Context, *jobs.Run) (jobs.Result, error) { <-stop; return jobs.Result{}, nil }})
+			w.engine.Handle("k", jobs.Handler{Run: func(context.Context, jobs.Run) (jobs.Result, error) { <-stop; return jobs.Result{}, nil }})
 			synctest.Wait()
 			if _, err := unique(w, `"input":0`, `{"conflict":"replace"}`); !conflict(err) || w.get(b.Job.ID).CancelRequested {
 				t.Errorf("one that runs is not replaced: %v", err)

@@ -11,7 +11,7 @@ import (
 
 // Run is one attempt at a job. The handler may call its methods from several goroutines until
 // it returns.
-type Run struct {
+type attemptRun struct {
 	engine *Engine
 	pool   *slotPool // of its slot; nil for outside workers
 	job    Job
@@ -31,11 +31,11 @@ type Run struct {
 }
 
 // Job is the job as it was claimed. It must not be changed.
-func (r *Run) Job() *Job { return &r.job }
+func (r *attemptRun) Job() *Job { return &r.job }
 
 // Finally registers a function that is called when the outcome of the attempt is stored or
 // has failed to be: its result is then no longer in memory.
-func (r *Run) Finally(f func()) {
+func (r *attemptRun) Finally(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.finally = append(r.finally, f)
@@ -43,7 +43,7 @@ func (r *Run) Finally(f func()) {
 
 // Progress reports how far the attempt is, in percent, with a message; a percent below 0
 // means unknown. Reports that come faster than commits replace one another.
-func (r *Run) Progress(percent float64, message string) {
+func (r *attemptRun) Progress(percent float64, message string) {
 	p := Progress{Message: message}
 	if percent >= 0 {
 		p.Percent = new(min(percent, 100))
@@ -52,11 +52,11 @@ func (r *Run) Progress(percent float64, message string) {
 }
 
 // Report is Progress with data of the handler's own; data that is not JSON is left out.
-func (r *Run) Report(p Progress) { r.report(&p, nil) }
+func (r *attemptRun) Report(p Progress) { r.report(&p, nil) }
 
 // Checkpoint keeps what a next attempt can go on from, as the Checkpoint of its job: v as
 // JSON, of at most MaxCheckpoint bytes. The newest counts.
-func (r *Run) Checkpoint(v any) error {
+func (r *attemptRun) Checkpoint(v any) error {
 	data, err := json.Marshal(v)
 	if err == nil && len(data) > MaxCheckpoint {
 		err = fmt.Errorf("a checkpoint of %d bytes; %d are the most", len(data), MaxCheckpoint)
@@ -72,7 +72,7 @@ func (r *Run) Checkpoint(v any) error {
 }
 
 // Log adds a line to the stream log.
-func (r *Run) Log(text string) {
+func (r *attemptRun) Log(text string) {
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
@@ -82,7 +82,7 @@ func (r *Run) Log(text string) {
 // Partial stores a partial result, and how far the attempt is, without delay. It is the
 // Result of the job until it ends, also for the next attempt. Calls that come faster than
 // commits replace one another.
-func (r *Run) Partial(result Value, p Progress) {
+func (r *attemptRun) Partial(result Value, p Progress) {
 	if len(result) > 0 {
 		result = AsJSON(result)
 	}
@@ -110,7 +110,7 @@ func (r *Run) Partial(result Value, p Progress) {
 }
 
 // report stores progress, or the newest again if it is nil, and a checkpoint, if that is not nil.
-func (r *Run) report(said *Progress, checkpoint Value) {
+func (r *attemptRun) report(said *Progress, checkpoint Value) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if said == nil {
@@ -151,13 +151,13 @@ func (p Progress) storable() Progress {
 func prepareProgress(c *Change) { c.Event.Data = progressData(c.Job.Progress, c.Job.Start) }
 
 // put enqueues an op. That fails only when the engine ends, and this attempt with it.
-func (r *Run) put(o *op) {
+func (r *attemptRun) put(o *op) {
 	if err := r.engine.commits.put(context.Background(), o); err != nil {
 		o.finish(err)
 	}
 }
 
-func (r *Run) newReport(t EventType, fields Field) *op {
+func (r *attemptRun) newReport(t EventType, fields Field) *op {
 	o := newOp(&Change{Job: Job{N: r.job.N, ID: r.job.ID, Tenant: r.job.Tenant, Queue: r.job.Queue, Kind: r.job.Kind, Tags: r.job.Tags, State: Running, Start: r.job.Start},
 		If: Condition{State: Running, Lease: r.job.Lease}, Fields: fields, Event: Event{Type: t}})
 	o.canWait = true

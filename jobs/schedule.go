@@ -78,7 +78,7 @@ func (s *Schedule) spec(tenant string) (Spec, error) {
 	if err == nil && len(spec.Tags) >= maxTags {
 		err = Invalid("/tags", "at most %d tags, besides that of the schedule", maxTags-1)
 	}
-	spec.Tenant, spec.Caller, spec.Tags, spec.schedule = tenant, s.Caller, append(spec.Tags, ScheduleTag(s.Name)), s.Name
+	spec.Tenant, spec.Caller, spec.Tags, spec.ByEngine.Schedule = tenant, s.Caller, append(spec.Tags, ScheduleTag(s.Name)), s.Name
 	if (s.Overlap == "queue" || s.Overlap == "replace") && spec.OrderingKey == "" {
 		spec.OrderingKey = ScheduleTag(s.Name)
 	}

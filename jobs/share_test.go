@@ -31,7 +31,7 @@ func (g *gated) gate(name string) chan struct{} {
 	return g.gates[name]
 }
 
-func (g *gated) run(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+func (g *gated) run(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 	name := run.Job().Tenant + run.Job().FairKey
 	g.mu.Lock()
 	g.running[name]++

@@ -19,7 +19,7 @@ func (e *Engine) newSlotPool(slots int) *slotPool {
 }
 
 // freeSlot gives back the slot of an attempt that ended.
-func (e *Engine) freeSlot(r *Run) {
+func (e *Engine) freeSlot(r *attemptRun) {
 	e.mu.Lock()
 	p := r.pool
 	p.share.release(QueueName{r.job.Tenant, r.job.Queue}, r.job.FairKey)

@@ -42,11 +42,15 @@ type Spec struct {
 	Caller  string // who submits it: an id and, after a space, a name for people; stored with the job
 	Key     *Key   // idempotency key, if the caller sent one
 
-	schedule string // name of the schedule that submits it
-	retry    *Retry // set if it is a retry of RetryOf
+	ByEngine ByEngine // for what the engine submits itself
+}
 
-	inside bool  // submitted by the engine itself, which may use kinds that callers may not
-	result Value // the partial result that it begins with
+// ByEngine is what only the engine says of a submission.
+type ByEngine struct {
+	Trusted  bool   // submitted by the engine, which may use kinds that callers may not
+	Schedule string // name of the schedule that submits it
+	Retry    *Retry // set if it is a retry of RetryOf
+	Result   Value  // the partial result that it begins with
 }
 
 // Limits of a submission.

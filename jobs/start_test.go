@@ -21,7 +21,7 @@ func TestStart(t *testing.T) {
 	inWorld(t, func(w *world) {
 		started := make(chan int, 100)
 		says := func(next jobs.Handler) jobs.Handler {
-			return jobs.Handler{Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+			return jobs.Handler{Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 				run.Output("out", []byte("one "))
 				run.Output("err", []byte("two"))
 				run.Report(jobs.Progress{Message: "half"})

@@ -40,7 +40,7 @@ func (e *Engine) Submit(ctx context.Context, s Spec) (Accepted, error) {
 // checkHidden refuses an input in which credentials are hidden, because it was copied from a
 // page or answer: the requests would send the placeholder.
 func (e *Engine) checkHidden(s *Spec) error {
-	if h, _ := e.handler(s.Kind); !h.Requests || s.inside || len(s.Via.Upstreams) > 0 {
+	if h, _ := e.handler(s.Kind); !h.Requests || s.ByEngine.Trusted || len(s.Via.Upstreams) > 0 {
 		return nil
 	}
 	var refused []error
@@ -53,7 +53,7 @@ func (e *Engine) checkHidden(s *Spec) error {
 // insertion is the change that submits a job.
 func (e *Engine) insertion(job Job, s Spec) *Change {
 	c := accept(job)
-	c.Key, c.After, c.Retry, c.Peers = s.Key, s.After, s.retry, e.uniquePeers(&job)
+	c.Key, c.After, c.Retry, c.Peers = s.Key, s.After, s.ByEngine.Retry, e.uniquePeers(&job)
 	return c
 }
 
@@ -102,13 +102,13 @@ func (e *Engine) checkOutside(s *Spec) error {
 
 func (e *Engine) newJob(s Spec) (Job, error) {
 	s = s.withDefaults()
-	if !s.inside {
+	if !s.ByEngine.Trusted {
 		if err := e.checkOutside(&s); err != nil {
 			return Job{}, err
 		}
 	}
 	depth := MaxDepth
-	if s.inside {
+	if s.ByEngine.Trusted {
 		depth += extraDepth
 	}
 	var err error
@@ -132,7 +132,7 @@ func (e *Engine) newJob(s Spec) (Job, error) {
 	now := time.Now().Truncate(time.Millisecond)
 	j := Job{ID: id, Tenant: s.Tenant, Kind: s.Kind, Queue: s.Queue, State: Queued, Priority: s.Priority, Tags: s.Tags, Input: s.Input, Credentials: hidden,
 		OrderingKey: s.OrderingKey, FairKey: s.FairKey, MaxAttempts: s.MaxAttempts, Backoff: s.Backoff, Timeout: s.Timeout,
-		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Caller: s.Caller, Via: s.Via, Callbacks: s.Callbacks, Result: s.result, Schedule: s.schedule, CreatedAt: now}
+		QueueTimeout: s.QueueTimeout, NeverRerun: s.NeverRerun, Retention: s.Retention, RetryOf: s.RetryOf, Parent: s.Parent, Caller: s.Caller, Via: s.Via, Callbacks: s.Callbacks, Result: s.ByEngine.Result, Schedule: s.ByEngine.Schedule, CreatedAt: now}
 	if s.Unique != nil {
 		same := j
 		same.Input = whole

@@ -11,7 +11,7 @@ import (
 // and what f returns is encoded as the result of the job. An input that does not fit, also
 // one with a member that In does not have, is refused when the job is submitted; if it was
 // accepted before, the job fails for good.
-func Typed[In, Out any](f func(ctx context.Context, run *Run, in In) (Out, error)) Handler {
+func Typed[In, Out any](f func(ctx context.Context, run Run, in In) (Out, error)) Handler {
 	decode := func(input Value) (in In, err error) {
 		return in, errorUnder("/input", Decode(input, &in))
 	}
@@ -20,7 +20,7 @@ func Typed[In, Out any](f func(ctx context.Context, run *Run, in In) (Out, error
 			_, err := decode(input)
 			return err
 		},
-		Run: func(ctx context.Context, run *Run) (Result, error) {
+		Run: func(ctx context.Context, run Run) (Result, error) {
 			in, err := decode(run.Job().Input)
 			if err != nil {
 				p := NewProblem(BadMessage, "Input does not fit", "The input is not what the handler of %s takes; see errors.", run.Job().Kind)

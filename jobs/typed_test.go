@@ -17,7 +17,7 @@ type order struct {
 
 func TestTyped(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"order": jobs.Typed(func(_ context.Context, _ *jobs.Run, in order) (any, error) {
+		w.open(handlers{"order": jobs.Typed(func(_ context.Context, _ jobs.Run, in order) (any, error) {
 			switch in.Article {
 			case "none":
 				return nil, errors.New("sold out")
@@ -54,7 +54,7 @@ func TestTypedInputOfAFormerVersion(t *testing.T) {
 		w.open(nil, 0)
 		id := w.submit(jobs.Spec{Kind: "order", Input: jobs.Value(`{"name":"tea"}`)}).ID
 		w.close(0)
-		w.open(handlers{"order": jobs.Typed(func(context.Context, *jobs.Run, order) (int, error) { return 1, nil })}, 0)
+		w.open(handlers{"order": jobs.Typed(func(context.Context, jobs.Run, order) (int, error) { return 1, nil })}, 0)
 		defer w.close(0)
 		job := w.await(id)
 		w.expect("it", words(job.State, job.Reason, job.Attempt, job.Error), "failed rejected 1 Input does not fit: The input is not what the handler of order takes; see errors. (/input/name: unknown member)")
@@ -76,8 +76,8 @@ func TestVerdicts(t *testing.T) {
 	inWorld(t, func(w *world) {
 		starts := 0
 		w.open(handlers{
-			"never": jobs.Typed(func(context.Context, *jobs.Run, any) (any, error) { return nil, jobs.Permanent(cause) }),
-			"later": jobs.Typed(func(_ context.Context, run *jobs.Run, _ any) (any, error) {
+			"never": jobs.Typed(func(context.Context, jobs.Run, any) (any, error) { return nil, jobs.Permanent(cause) }),
+			"later": jobs.Typed(func(_ context.Context, run jobs.Run, _ any) (any, error) {
 				starts++
 				switch starts {
 				case 1:

@@ -343,7 +343,7 @@ func TestAWorkerThatHangsUpGetsNothing(t *testing.T) {
 func TestQueueLimits(t *testing.T) {
 	inWorld(t, func(w *world) {
 		started := make(chan time.Time, 100)
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 			started <- time.Now()
 			time.Sleep(time.Second)
 			return jobs.Result{}, nil
@@ -396,11 +396,11 @@ func TestQueueLimits(t *testing.T) {
 
 func TestAfter(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"ok": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+		w.open(handlers{"ok": {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 			time.Sleep(time.Second)
 			return jobs.Result{}, nil
 		}},
-			"bad": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("no") }}}, 4)
+			"bad": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("no") }}}, 4)
 		defer w.close(time.Minute)
 		a, b := w.submit(jobs.Spec{Kind: "ok"}), w.submit(jobs.Spec{Kind: "ok", Delay: time.Hour})
 		both := w.submit(jobs.Spec{Kind: "ok", After: []jobs.ID{a.ID, b.ID}})
@@ -427,7 +427,7 @@ func TestAfter(t *testing.T) {
 
 func TestRetentionGivesTheSpaceBack(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.open(handlers{"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
+		w.open(handlers{"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}, 4)
 		defer w.close(time.Minute)
 		short := w.submit(jobs.Spec{Kind: "k", Retention: time.Minute})
 		long := w.submit(jobs.Spec{Kind: "k"})

@@ -131,7 +131,7 @@ func (s *scaleOptions) fill(ctx context.Context, store *sqlite.Store, o *output)
 	f := follow(h, store.Head)
 	defer f.close()
 	engine, err := jobs.Open(ctx, jobs.Options{Store: counted, Slots: 256, Handlers: map[string]jobs.Handler{kind: {Run: f.handle},
-		failing: {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("no") }}}})
+		failing: {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("no") }}}})
 	if err != nil {
 		return nil, 0, err
 	}

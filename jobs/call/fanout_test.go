@@ -101,7 +101,7 @@ func (w *fanWorld) open() {
 	h := Fanout(Options{})
 	c := newCaller(Options{MaxBody: 1000})
 	c.transport = w.upstreams
-	h.Run = func(ctx context.Context, run *jobs.Run) (jobs.Result, error) { return c.fanOut(ctx, run.Job(), run) }
+	h.Run = func(ctx context.Context, run jobs.Run) (jobs.Result, error) { return c.fanOut(ctx, run.Job(), run) }
 	if w.engine, err = jobs.Open(context.Background(), jobs.Options{Store: w.store, Handlers: map[string]jobs.Handler{"fanout": h}, Slots: 1}); err != nil {
 		w.Fatal(err)
 	}

@@ -187,7 +187,7 @@ func TestEngineOnDamagedStore(t *testing.T) {
 	damaged := damagedOf(t, s, ids)
 	counted := &countingStore{Store: s}
 	e, err := jobs.Open(t.Context(), jobs.Options{Store: counted, Logger: slog.New(slog.NewTextHandler(log, nil)), Handlers: map[string]jobs.Handler{
-		"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}})
+		"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}})
 	check(t, err)
 	for {
 		head := s.Head().Seq

@@ -57,7 +57,7 @@ func deliver(t *testing.T, secret string, receive func(n int, s seen) (*http.Res
 		return receive(len(all), got)
 	})
 	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{
-		"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+		"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 			return jobs.Result{Value: jobs.Value(`1.50`)}, nil
 		}},
 		jobs.KindWebhook: s.handler()}})

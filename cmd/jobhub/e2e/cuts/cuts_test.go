@@ -181,7 +181,7 @@ func startCuts(t *testing.T) *cuts {
 		t.Fatal(err)
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	echo := func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+	echo := func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 		return jobs.Result{Value: run.Job().Input}, nil
 	}
 	if c.engine, err = jobs.Open(t.Context(), jobs.Options{Store: c.store, Handlers: map[string]jobs.Handler{"echo": {Run: echo}, "http": call.HTTP(call.Options{})}, Logger: quiet}); err != nil {
