@@ -1,5 +1,7 @@
 package jobs
 
+import "context"
+
 // Run is one attempt at a job, as its handler sees it. Its methods may be called from several
 // goroutines until the handler returns.
 type Run interface {
@@ -32,4 +34,15 @@ type Run interface {
 	// Finally registers a function that is called when the outcome of the attempt is stored or
 	// has failed to be: its result is then no longer in memory.
 	Finally(f func())
+}
+
+// DeliveryRun is the Run of a delivery, a job of KindWebhook.
+type DeliveryRun interface {
+	Run
+
+	// Callback is where the delivery goes, with its secrets.
+	Callback(ctx context.Context) (Callback, error)
+
+	// EnableCallback stores whether the receiver wants further deliveries.
+	EnableCallback(ctx context.Context, on bool) error
 }

@@ -18,7 +18,7 @@ func TestCallbacksOfAQueue(t *testing.T) {
 		var mu sync.Mutex // protects signed
 		var signed []string
 		w.open(handlers{"k": {Run: script}, jobs.KindWebhook: {Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
-			c, err := run.(interface{ Callback(context.Context) (jobs.Callback, error) }).Callback(ctx)
+			c, err := run.(jobs.DeliveryRun).Callback(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			signed = append(signed, fmt.Sprint(c.URL, " ", c.Disabled))
@@ -75,12 +75,12 @@ func TestDisabledCallbacks(t *testing.T) {
 					time.Sleep(time.Minute)
 					return jobs.Result{}, nil
 				}}, jobs.KindWebhook: {Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
-					c, err := run.(interface{ Callback(context.Context) (jobs.Callback, error) }).Callback(ctx)
+					c, err := run.(jobs.DeliveryRun).Callback(ctx)
 					if err != nil || c.Disabled {
 						return jobs.Result{}, errors.Join(err, &jobs.Failure{Problem: jobs.NewProblem("disabled", "Disabled", ""), Never: true})
 					}
 					sent = append(sent, bodyOf(t, *run.Job()).Type)
-					return jobs.Result{}, run.EnableCallback(ctx, accept)
+					return jobs.Result{}, run.(jobs.DeliveryRun).EnableCallback(ctx, accept)
 				}}}, 8)
 				defer w.close(time.Second)
 				list := callbacks(t, `[{"url":"https://a.example","events":["job.queued","job.succeeded"]}]`)

@@ -69,12 +69,12 @@ func (s *sender) handler() jobs.Handler {
 		Requests: true,
 		Check:    s.check,
 		Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
-			return s.run(ctx, run.Job(), run.(receiver))
+			return s.run(ctx, run.Job(), run.(jobs.DeliveryRun))
 		},
 	}
 }
 
-// receiver is what the Run of a delivery knows besides: where it goes.
+// receiver is the part of a jobs.DeliveryRun that knows where a delivery goes.
 type receiver interface {
 	Callback(ctx context.Context) (jobs.Callback, error)
 	EnableCallback(ctx context.Context, on bool) error
