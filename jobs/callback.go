@@ -24,7 +24,7 @@ const (
 	maxCallbacks    = 8
 	maxCallbackURL  = 2048
 	maxSecrets      = 2               // the new one and the one that it replaces
-	deliveryTimeout = 2 * time.Minute // the handler gives up much earlier
+	DeliveryTimeout = 2 * time.Minute // the handler gives up much earlier
 )
 
 // Callback is a URL that receives events of a job. Together with each event that it names, a
@@ -41,7 +41,7 @@ type Callback struct {
 }
 
 // wants reports whether events of that type are sent to the callback.
-func (c *Callback) wants(t EventType) bool {
+func (c *Callback) Wants(t EventType) bool {
 	if c.Disabled {
 		return false
 	}
@@ -52,7 +52,7 @@ func (c *Callback) wants(t EventType) bool {
 }
 
 // severalPerJob reports whether one job can have several deliveries.
-func (c *Callback) severalPerJob() bool {
+func (c *Callback) SeveralPerJob() bool {
 	return slices.ContainsFunc(c.Events, func(name string) bool {
 		return name != JobSucceeded.String() && name != JobFailed.String() && name != JobCancelled.String()
 	})
@@ -167,7 +167,7 @@ func decodeSecrets(pointer string, data Value) (list []Secret, err error) {
 }
 
 // setEnabled enables or disables the callback.
-func (c *Callback) setEnabled(on bool) {
+func (c *Callback) SetEnabled(on bool) {
 	if c.Disabled == !on {
 		return
 	}
@@ -190,7 +190,7 @@ func AppendCallbacks(b []byte, list []Callback) []byte {
 			b = appendTags(append(b, `,"events":`...), c.Events)
 		}
 		if len(c.Secrets) > 0 {
-			b = appendString(append(b, `,"secret":`...), hiddenSecret)
+			b = AppendString(append(b, `,"secret":`...), hiddenSecret)
 		}
 		if c.Disabled {
 			b = append(b, `,"disabled":true`...)

@@ -39,5 +39,5 @@ var (
 	ErrCancelRequested = errors.New("cancellation was requested")
 	ErrTimeout         = errors.New("the attempt ran longer than its timeout")
 	ErrDraining        = errors.New("the hub is shutting down")
-	errRevoked         = errors.New("the lease was revoked")
+	ErrRevoked         = errors.New("the lease was revoked")
 )

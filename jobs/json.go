@@ -20,7 +20,7 @@ const (
 
 	// extraDepth is how many levels the hub itself may add around a value that it stores
 	// again: a delivery holds the document of a job.
-	extraDepth = 8
+	ExtraDepth = 8
 )
 
 var errTooDeep = errors.New("nested too deeply")
@@ -125,7 +125,7 @@ var kindNames = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false",
 
 // jsonMember is v as it may be kept with a job, nil if it is empty. Its error is a *Problem
 // with status 422.
-func jsonMember(pointer string, v Value, depth int) (Value, error) {
+func JsonMember(pointer string, v Value, depth int) (Value, error) {
 	if len(v) == 0 {
 		return nil, nil
 	}
@@ -156,10 +156,10 @@ func AsJSON(v Value) Value {
 	if len(v) == 0 {
 		return Value("null")
 	}
-	if oneLineJSON(v, MaxDepth+extraDepth) {
+	if oneLineJSON(v, MaxDepth+ExtraDepth) {
 		return v
 	}
-	if compact, err := CompactJSON(v, MaxDepth+extraDepth); err == nil {
+	if compact, err := CompactJSON(v, MaxDepth+ExtraDepth); err == nil {
 		return compact
 	}
 	return opaque(v, true)

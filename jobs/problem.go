@@ -66,16 +66,16 @@ func (p *Problem) AppendJSON(b []byte) []byte {
 // a caller can add its own.
 func (p *Problem) AppendMembers(b []byte) []byte {
 	if p.Type != "" {
-		b = append(appendString(append(b, `"type":`...), p.Type), ',')
+		b = append(AppendString(append(b, `"type":`...), p.Type), ',')
 	}
-	b = appendString(append(b, `"title":`...), p.Title)
+	b = AppendString(append(b, `"title":`...), p.Title)
 	if p.Status != 0 {
 		b = strconv.AppendInt(append(b, `,"status":`...), int64(p.Status), 10)
 	}
 	if p.Detail != "" {
-		b = appendString(append(b, `,"detail":`...), p.Detail)
+		b = AppendString(append(b, `,"detail":`...), p.Detail)
 	}
-	b = appendString(append(b, `,"code":`...), string(p.Code))
+	b = AppendString(append(b, `,"code":`...), string(p.Code))
 	if len(p.Errors) == 0 {
 		return b
 	}
@@ -84,8 +84,8 @@ func (p *Problem) AppendMembers(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(append(b, `{"pointer":`...), e.Pointer)
-		b = append(appendString(append(b, `,"detail":`...), e.Detail), '}')
+		b = AppendString(append(b, `{"pointer":`...), e.Pointer)
+		b = append(AppendString(append(b, `,"detail":`...), e.Detail), '}')
 	}
 	return append(b, ']')
 }
@@ -163,7 +163,7 @@ type Existing struct{ Job Job }
 
 func (x *Existing) Error() string { return "there is the job " + x.Job.ID.String() + " already" }
 
-func (x *Existing) problem() *Problem {
+func (x *Existing) Problem() *Problem {
 	return NewProblem(Conflict, "Not unique", "The job %s, which is %s, is the same by the job's unique; none was submitted.", x.Job.ID, x.Job.State)
 }
 
@@ -179,7 +179,7 @@ func (k *KeyTaken) Error() string { return "the idempotency key is bound to job 
 
 // errorUnder prefixes the pointers of a problem: its document is the member at pointer of
 // another one.
-func errorUnder(pointer string, err error) error {
+func ErrorUnder(pointer string, err error) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return problemUnder(pointer, p)
 	}
@@ -188,7 +188,7 @@ func errorUnder(pointer string, err error) error {
 
 // joinProblems joins the errors of a document into one problem, with the title of the first;
 // nil if there are none.
-func joinProblems(errs ...error) error {
+func JoinProblems(errs ...error) error {
 	var all *Problem
 	for _, err := range errs {
 		if err == nil {

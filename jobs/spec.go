@@ -56,9 +56,9 @@ type ByEngine struct {
 // Limits of a submission.
 const (
 	MaxInput   = 2 << 20 // bytes of a submission as JSON
-	maxTags    = 32
-	maxTag     = 128 // bytes
-	maxAfter   = 1000
+	MaxTags    = 32
+	MaxTag     = 128 // bytes
+	MaxAfter   = 1000
 	maxHorizon = 10 * 365 * 24 * time.Hour
 )
 
@@ -74,7 +74,7 @@ func WellFormedName(name string) bool {
 }
 
 // WellFormedTag reports whether tag may be a tag of a job.
-func WellFormedTag(tag string) bool { return tag != "" && len(tag) <= maxTag && plainText(tag) }
+func WellFormedTag(tag string) bool { return tag != "" && len(tag) <= MaxTag && plainText(tag) }
 
 // specDocument is the JSON of a submission.
 type specDocument struct {
@@ -114,7 +114,7 @@ func DecodeSpec(data []byte) (Spec, error) {
 }
 
 func (d *specDocument) spec() (Spec, error) {
-	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.withDefaults()
+	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.WithDefaults()
 	if !WellFormedName(s.Kind) {
 		return s, Invalid("/kind", "must be "+NameRule)
 	}
@@ -183,12 +183,12 @@ func checkPriority(n int) error {
 }
 
 func checkTags(tags []string) error {
-	if len(tags) > maxTags {
-		return Invalid("/tags", "at most %d tags", maxTags)
+	if len(tags) > MaxTags {
+		return Invalid("/tags", "at most %d tags", MaxTags)
 	}
 	for i, tag := range tags {
 		if !WellFormedTag(tag) {
-			return Invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", maxTag)
+			return Invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", MaxTag)
 		}
 	}
 	return nil
@@ -208,8 +208,8 @@ func parseRunAt(text string) (time.Time, error) {
 // ordering reads what decides when the job's turn is.
 func (d *specDocument) ordering(s *Spec) error {
 	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/fair_key": d.FairKey} {
-		if key != "" && (!plainText(key) || len(key) > maxTag) {
-			return Invalid(pointer, "must be up to %d bytes of text without control characters", maxTag)
+		if key != "" && (!plainText(key) || len(key) > MaxTag) {
+			return Invalid(pointer, "must be up to %d bytes of text without control characters", MaxTag)
 		}
 	}
 	s.OrderingKey, s.FairKey = d.OrderingKey, d.FairKey
@@ -220,8 +220,8 @@ func (d *specDocument) ordering(s *Spec) error {
 	default:
 		return Invalid("/rerun", "must be auto or never")
 	}
-	if len(d.After) > maxAfter {
-		return Invalid("/after", "at most %d jobs", maxAfter)
+	if len(d.After) > MaxAfter {
+		return Invalid("/after", "at most %d jobs", MaxAfter)
 	}
 	for i, text := range d.After {
 		id, err := uuid.Parse(text)
@@ -233,7 +233,7 @@ func (d *specDocument) ordering(s *Spec) error {
 	return nil
 }
 
-func (s Spec) withDefaults() Spec {
+func (s Spec) WithDefaults() Spec {
 	s.Tenant = cmp.Or(s.Tenant, DefaultTenant)
 	s.Queue = cmp.Or(s.Queue, "default")
 	s.Timeout = cmp.Or(s.Timeout, DefaultTimeout)

@@ -13,7 +13,7 @@ import (
 // accepted before, the job fails for good.
 func Typed[In, Out any](f func(ctx context.Context, run Run, in In) (Out, error)) Handler {
 	decode := func(input Value) (in In, err error) {
-		return in, errorUnder("/input", Decode(input, &in))
+		return in, ErrorUnder("/input", Decode(input, &in))
 	}
 	return Handler{
 		Check: func(input Value, _ Via) error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/api"
 	"jobhub/web/auth"
 	"jobhub/web/batch"
@@ -157,7 +158,7 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 }
 
 // routedBody is the short form of what was accepted.
-func (s *Server) routedBody(a jobs.Accepted) []byte {
+func (s *Server) routedBody(a engine.Accepted) []byte {
 	b := append(make([]byte, 0, 512), `{"id":"`+a.Job.ID.String()+`","progress":"`+rest.ProgressState(&a.Job)+`","queue_position":`...)
 	b = strconv.AppendInt(b, a.Position, 10)
 	b = append(b, `,"epoch":"`+s.Hub.Epoch()+`","seq":`...)

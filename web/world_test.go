@@ -16,6 +16,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/call"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 	"jobhub/jobs/webhook"
 	"jobhub/web"
@@ -31,7 +32,7 @@ type world struct {
 	*web.Server
 	t      testing.TB
 	store  *sqlite.Store
-	engine *jobs.Engine
+	engine *engine.Engine
 	hub    *hub.Hub
 	keys   *auth.Keys
 	http   *httptest.Server
@@ -95,7 +96,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
-	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.Allowed}); err != nil {
+	if w.engine, err = engine.Open(ctx, engine.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.Allowed}); err != nil {
 		t.Fatal(err)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub
