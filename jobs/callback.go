@@ -24,7 +24,7 @@ const (
 	maxCallbacks    = 8
 	maxCallbackURL  = 2048
 	maxSecrets      = 2               // the new one and the one that it replaces
-	deliveryTimeout = 2 * time.Minute // the handler gives up much earlier
+	DeliveryTimeout = 2 * time.Minute // the handler gives up much earlier
 )
 
 // Callback is a URL that receives events of a job. Together with each event that it names, a
@@ -41,7 +41,7 @@ type Callback struct {
 }
 
 // wants reports whether events of that type are sent to the callback.
-func (c *Callback) wants(t EventType) bool {
+func (c *Callback) Wants(t EventType) bool {
 	if c.Disabled {
 		return false
 	}
@@ -52,7 +52,7 @@ func (c *Callback) wants(t EventType) bool {
 }
 
 // severalPerJob reports whether one job can have several deliveries.
-func (c *Callback) severalPerJob() bool {
+func (c *Callback) SeveralPerJob() bool {
 	return slices.ContainsFunc(c.Events, func(name string) bool {
 		return name != JobSucceeded.String() && name != JobFailed.String() && name != JobCancelled.String()
 	})
@@ -90,7 +90,7 @@ func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 		Secret Value     `json:"secret"`
 	}
 	if data.Kind() != '[' {
-		return nil, invalid(pointer, "must be a list of callbacks")
+		return nil, Invalid(pointer, "must be a list of callbacks")
 	}
 	if err := json.Unmarshal(data, &docs, json.RejectUnknownMembers(true)); err != nil {
 		p := DecodeProblem(err)
@@ -100,24 +100,24 @@ func DecodeCallbacks(pointer string, data Value) (list []Callback, err error) {
 		return nil, p
 	}
 	if len(docs) > maxCallbacks {
-		return nil, invalid(pointer, "at most %d callbacks", maxCallbacks)
+		return nil, Invalid(pointer, "at most %d callbacks", maxCallbacks)
 	}
 	for i, doc := range docs {
 		at := fmt.Sprintf("%s/%d", pointer, i)
 		if doc.URL == "" || len(doc.URL) > maxCallbackURL {
-			return nil, invalid(at+"/url", "must be a URL of up to %d bytes", maxCallbackURL)
+			return nil, Invalid(at+"/url", "must be a URL of up to %d bytes", maxCallbackURL)
 		}
 		if slices.ContainsFunc(list, func(c Callback) bool { return c.URL == doc.URL }) {
-			return nil, invalid(at+"/url", "is there twice; name all its events in one callback")
+			return nil, Invalid(at+"/url", "is there twice; name all its events in one callback")
 		}
 		c := Callback{URL: doc.URL}
 		if doc.Events != nil {
 			if len(*doc.Events) == 0 {
-				return nil, invalid(at+"/events", "must name an event; leave it out to get the events that end a job")
+				return nil, Invalid(at+"/events", "must name an event; leave it out to get the events that end a job")
 			}
 			for k, name := range *doc.Events {
 				if !slices.Contains(callbackEvents, name) || slices.Contains((*doc.Events)[:k], name) {
-					return nil, invalid(fmt.Sprintf("%s/events/%d", at, k), "must be one of %s, and once only", strings.Join(callbackEvents, " "))
+					return nil, Invalid(fmt.Sprintf("%s/events/%d", at, k), "must be one of %s, and once only", strings.Join(callbackEvents, " "))
 				}
 			}
 			c.Events = *doc.Events
@@ -153,21 +153,21 @@ func decodeSecrets(pointer string, data Value) (list []Secret, err error) {
 		err = json.Unmarshal(data, &list)
 	}
 	if err != nil || len(list) == 0 || len(list) > maxSecrets {
-		return nil, invalid(pointer, "must be a secret, or a list of the new one and the one that it replaces")
+		return nil, Invalid(pointer, "must be a secret, or a list of the new one and the one that it replaces")
 	}
 	for i, s := range list {
 		if _, err := s.Key(); err != nil {
 			if !one {
 				pointer = fmt.Sprintf("%s/%d", pointer, i)
 			}
-			return nil, invalid(pointer, "%s", err)
+			return nil, Invalid(pointer, "%s", err)
 		}
 	}
 	return list, nil
 }
 
 // setEnabled enables or disables the callback.
-func (c *Callback) setEnabled(on bool) {
+func (c *Callback) SetEnabled(on bool) {
 	if c.Disabled == !on {
 		return
 	}
@@ -190,7 +190,7 @@ func AppendCallbacks(b []byte, list []Callback) []byte {
 			b = appendTags(append(b, `,"events":`...), c.Events)
 		}
 		if len(c.Secrets) > 0 {
-			b = appendString(append(b, `,"secret":`...), hiddenSecret)
+			b = AppendString(append(b, `,"secret":`...), hiddenSecret)
 		}
 		if c.Disabled {
 			b = append(b, `,"disabled":true`...)

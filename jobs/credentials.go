@@ -80,7 +80,7 @@ func (c Credentials) Join(doc Value) Value {
 
 // placeholders are the JSON pointers of the places where a document has Hidden instead of a
 // credential.
-func placeholders(doc Value, more []string) (at []string) {
+func Placeholders(doc Value, more []string) (at []string) {
 	editMembers(doc, func(name string, _ jsontext.Kind, pointer func() jsontext.Pointer) replacement {
 		if !isCredential(name, more) {
 			return nil
@@ -108,7 +108,7 @@ func (c Credentials) hasName(name string) bool {
 }
 
 // size is about how many bytes they take.
-func (c Credentials) size() (n int) {
+func (c Credentials) Size() (n int) {
 	for pointer, value := range c {
 		n += len(pointer) + len(value)
 	}
@@ -118,7 +118,7 @@ func (c Credentials) size() (n int) {
 // restore puts credentials into a newer version of the document that they were taken from, at
 // the places that still show the same. Without mine, and for headers named in except, that is
 // an error, which names the members whose values have to be given again.
-func (c Credentials) restore(old, doc Value, mine bool, except []string) (Value, error) {
+func (c Credentials) Restore(old, doc Value, mine bool, except []string) (Value, error) {
 	shown := map[string]string{} // what the old document has in place of each credential
 	editMembers(old, func(name string, kind jsontext.Kind, pointer func() jsontext.Pointer) replacement {
 		if !c.hasName(name) {
@@ -141,11 +141,11 @@ func (c Credentials) restore(old, doc Value, mine bool, except []string) (Value,
 			case mine && !containsFold(except, name):
 				return secret
 			}
-			refused = append(refused, invalid(at, "is hidden; write its value or leave it out"))
+			refused = append(refused, Invalid(at, "is hidden; write its value or leave it out"))
 			return nil
 		}
 	})
-	return out, joinProblems(refused...)
+	return out, JoinProblems(refused...)
 }
 
 func containsFold(names []string, name string) bool {
@@ -231,12 +231,12 @@ func hideInURL(quoted Value, more []string) Value {
 	if !hidden {
 		return nil
 	}
-	return appendString(nil, b.String())
+	return AppendString(nil, b.String())
 }
 
 // shownURL is a URL as a JSON string, with its credentials hidden.
 func shownURL(text string) Value {
-	quoted := Value(appendString(nil, text))
+	quoted := Value(AppendString(nil, text))
 	if shown := hideInURL(quoted, nil); shown != nil {
 		return shown
 	}

@@ -27,7 +27,7 @@ func DecodeEdit(data []byte) (edit Edit, err error) {
 	}
 	edit = Edit{Priority: doc.Priority, Queue: doc.Queue, Tags: doc.Tags}
 	if doc.Queue != nil && !WellFormedName(*doc.Queue) {
-		return edit, invalid("/queue", "must be "+NameRule)
+		return edit, Invalid("/queue", "must be "+NameRule)
 	}
 	if doc.Priority != nil {
 		if err := checkPriority(*doc.Priority); err != nil {
@@ -41,7 +41,7 @@ func DecodeEdit(data []byte) (edit Edit, err error) {
 	}
 	if doc.RunAt != nil {
 		if doc.Delay != nil {
-			return edit, invalid("/delay", "give run_at or delay, not both")
+			return edit, Invalid("/delay", "give run_at or delay, not both")
 		}
 		at, err := parseRunAt(*doc.RunAt)
 		if err != nil {

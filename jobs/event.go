@@ -41,7 +41,7 @@ func (t EventType) Valid() bool { return t >= JobScheduled && t <= JobDeleted }
 func (t EventType) Lasting() bool { return t != JobProgress && t != JobOutput }
 
 // eventOf names the event that a job's arrival in a state causes.
-var eventOf = map[State]EventType{
+var EventOf = map[State]EventType{
 	Scheduled: JobScheduled, Queued: JobQueued, Running: JobStarted, Retrying: JobRetrying,
 	Waiting: JobWaiting, Succeeded: JobSucceeded, Failed: JobFailed, Cancelled: JobCancelled,
 }
@@ -73,7 +73,7 @@ type Event struct {
 const MaxEventData = 64 << 10
 
 // truncate drops the data if it is larger than MaxEventData.
-func (e *Event) truncate() {
+func (e *Event) Truncate() {
 	if len(e.Data) > MaxEventData {
 		e.Data, e.Truncated = nil, true
 	}

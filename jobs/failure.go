@@ -49,7 +49,7 @@ func failureOf(err error) *Failure {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return &Failure{Problem: p}
 	}
-	p := newProblem("handler_failed", "The handler failed", "%s", err.Error())
+	p := NewProblem("handler_failed", "The handler failed", "%s", err.Error())
 	p.cause = err
 	return &Failure{Problem: p}
 }

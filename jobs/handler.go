@@ -21,7 +21,7 @@ type Handler struct {
 	// A nil error completes the job with the result. An error fails the attempt, which
 	// is then repeated as the job's retry policy says; Permanent, After and Snooze make
 	// errors that say otherwise. The result of a failed attempt is kept if the job fails with it.
-	Run func(ctx context.Context, run *Run) (Result, error)
+	Run func(ctx context.Context, run Run) (Result, error)
 
 	// Repeat, if set, returns the partial result with which a retry of only these targets of
 	// an old job begins. Its *Problem is the answer to the retry.
@@ -39,5 +39,5 @@ var (
 	ErrCancelRequested = errors.New("cancellation was requested")
 	ErrTimeout         = errors.New("the attempt ran longer than its timeout")
 	ErrDraining        = errors.New("the hub is shutting down")
-	errRevoked         = errors.New("the lease was revoked")
+	ErrRevoked         = errors.New("the lease was revoked")
 )

@@ -17,29 +17,29 @@ const TimeFormat = "2006-01-02T15:04:05.000Z"
 // AppendMembers appends the members of the job document, without the braces around
 // them, so that a caller can add its own (the API adds links).
 func (j *Job) AppendMembers(b []byte, pos Position) []byte {
-	b = appendString(append(b, `"id":`...), j.ID.String())
-	b = appendString(append(b, `,"kind":`...), j.Kind)
-	b = appendString(append(b, `,"queue":`...), j.Queue)
-	b = appendString(append(b, `,"tenant":`...), j.Tenant)
-	b = appendString(append(b, `,"state":`...), j.State.String())
-	b = appendString(append(b, `,"reason":`...), string(j.Reason))
-	b = appendInt(append(b, `,"priority":`...), j.Priority)
+	b = AppendString(append(b, `"id":`...), j.ID.String())
+	b = AppendString(append(b, `,"kind":`...), j.Kind)
+	b = AppendString(append(b, `,"queue":`...), j.Queue)
+	b = AppendString(append(b, `,"tenant":`...), j.Tenant)
+	b = AppendString(append(b, `,"state":`...), j.State.String())
+	b = AppendString(append(b, `,"reason":`...), string(j.Reason))
+	b = AppendInt(append(b, `,"priority":`...), j.Priority)
 	b = appendTags(append(b, `,"tags":`...), j.Tags)
-	b = appendString(append(b, `,"ordering_key":`...), j.OrderingKey)
-	b = appendString(append(b, `,"fair_key":`...), j.FairKey)
+	b = AppendString(append(b, `,"ordering_key":`...), j.OrderingKey)
+	b = AppendString(append(b, `,"fair_key":`...), j.FairKey)
 	b = AppendValue(append(b, `,"input":`...), j.Input)
 	b = AppendValue(append(b, `,"result":`...), j.ResultValue())
 	b = j.Error.AppendJSON(append(b, `,"error":`...))
 	b = j.Progress.AppendJSON(append(b, `,"progress":`...))
-	b = appendInt(append(b, `,"attempt":`...), j.Attempt)
-	b = appendInt(append(b, `,"start":`...), j.Start)
-	b = appendInt(append(b, `,"max_attempts":`...), j.MaxAttempts)
-	b = appendTime(append(b, `,"created_at":`...), j.CreatedAt)
-	b = appendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
-	b = appendTime(append(b, `,"started_at":`...), j.StartedAt)
-	b = appendTime(append(b, `,"finished_at":`...), j.FinishedAt)
-	b = appendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
-	b = appendTime(append(b, `,"retained_until":`...), j.RetainedUntil)
+	b = AppendInt(append(b, `,"attempt":`...), j.Attempt)
+	b = AppendInt(append(b, `,"start":`...), j.Start)
+	b = AppendInt(append(b, `,"max_attempts":`...), j.MaxAttempts)
+	b = AppendTime(append(b, `,"created_at":`...), j.CreatedAt)
+	b = AppendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
+	b = AppendTime(append(b, `,"started_at":`...), j.StartedAt)
+	b = AppendTime(append(b, `,"finished_at":`...), j.FinishedAt)
+	b = AppendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
+	b = AppendTime(append(b, `,"retained_until":`...), j.RetainedUntil)
 	b = append(b, `,"cancel_requested":`...)
 	b = strconv.AppendBool(b, j.CancelRequested)
 	b = appendID(append(b, `,"retry_of":`...), j.RetryOf)
@@ -52,7 +52,7 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 		b = AppendCallbacks(append(b, `,"callbacks":`...), j.Callbacks)
 	}
 	b = strconv.AppendUint(append(b, `,"version":`...), j.Version, 10)
-	b = appendString(append(b, `,"epoch":`...), pos.Epoch)
+	b = AppendString(append(b, `,"epoch":`...), pos.Epoch)
 	return strconv.AppendUint(append(b, `,"seq":`...), pos.Seq, 10)
 }
 
@@ -72,7 +72,7 @@ func (j *Job) ResultValue() Value {
 }
 
 // resultSize is about the length of the result.
-func (j *Job) resultSize() int {
+func (j *Job) ResultSize() int {
 	if j.Response != nil {
 		return j.Response.DecodedSize(maxDecoded)
 	}
@@ -82,15 +82,15 @@ func (j *Job) resultSize() int {
 // ChangedData is the data of the event of a change: the members in
 // fields as they are now, always with the state.
 func (j *Job) ChangedData(fields Field) Value {
-	b := appendString(append(make([]byte, 0, 160), `{"state":`...), j.State.String())
+	b := AppendString(append(make([]byte, 0, 160), `{"state":`...), j.State.String())
 	if fields.Has(FieldState) && j.State.Final() {
-		b = appendString(append(b, `,"reason":`...), string(j.Reason))
+		b = AppendString(append(b, `,"reason":`...), string(j.Reason))
 	}
 	if fields.Has(FieldQueue) {
-		b = appendString(append(b, `,"queue":`...), j.Queue)
+		b = AppendString(append(b, `,"queue":`...), j.Queue)
 	}
 	if fields.Has(FieldPriority) {
-		b = appendInt(append(b, `,"priority":`...), j.Priority)
+		b = AppendInt(append(b, `,"priority":`...), j.Priority)
 	}
 	if fields.Has(FieldTags) {
 		b = appendTags(append(b, `,"tags":`...), j.Tags)
@@ -99,23 +99,23 @@ func (j *Job) ChangedData(fields Field) Value {
 		b = appendID(append(b, `,"retried_by":`...), j.RetriedBy)
 	}
 	if fields.Has(FieldAttempt) {
-		b = appendInt(append(b, `,"attempt":`...), j.Attempt)
+		b = AppendInt(append(b, `,"attempt":`...), j.Attempt)
 	}
 	if fields.Has(FieldScheduled) {
-		b = appendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
+		b = AppendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
 	}
 	if fields.Has(FieldExpires) {
-		b = appendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
+		b = AppendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
 	}
 	if fields.Has(FieldStarted) {
-		b = appendInt(append(b, `,"start":`...), j.Start)
-		b = appendTime(append(b, `,"started_at":`...), j.StartedAt)
+		b = AppendInt(append(b, `,"start":`...), j.Start)
+		b = AppendTime(append(b, `,"started_at":`...), j.StartedAt)
 	}
 	if fields.Has(FieldFinished) {
-		b = appendTime(append(b, `,"finished_at":`...), j.FinishedAt)
+		b = AppendTime(append(b, `,"finished_at":`...), j.FinishedAt)
 	}
 	if fields.Has(FieldRetained) {
-		b = appendTime(append(b, `,"retained_until":`...), j.RetainedUntil)
+		b = AppendTime(append(b, `,"retained_until":`...), j.RetainedUntil)
 	}
 	if fields.Has(FieldProgress) {
 		b = j.Progress.AppendJSON(append(b, `,"progress":`...))
@@ -134,22 +134,22 @@ func (j *Job) ChangedData(fields Field) Value {
 
 // acceptedData is the data of a job's first event: the members that the event itself does not
 // have.
-func (j *Job) acceptedData() Value {
-	b := appendString(append(make([]byte, 0, 192+len(j.Input)), `{"state":`...), j.State.String())
-	b = appendInt(append(b, `,"priority":`...), j.Priority)
-	b = appendInt(append(b, `,"max_attempts":`...), j.MaxAttempts)
-	b = appendTime(append(b, `,"created_at":`...), j.CreatedAt)
+func (j *Job) AcceptedData() Value {
+	b := AppendString(append(make([]byte, 0, 192+len(j.Input)), `{"state":`...), j.State.String())
+	b = AppendInt(append(b, `,"priority":`...), j.Priority)
+	b = AppendInt(append(b, `,"max_attempts":`...), j.MaxAttempts)
+	b = AppendTime(append(b, `,"created_at":`...), j.CreatedAt)
 	if !j.ScheduledAt.IsZero() {
-		b = appendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
+		b = AppendTime(append(b, `,"scheduled_at":`...), j.ScheduledAt)
 	}
 	if !j.ExpiresAt.IsZero() {
-		b = appendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
+		b = AppendTime(append(b, `,"expires_at":`...), j.ExpiresAt)
 	}
 	if j.OrderingKey != "" {
-		b = appendString(append(b, `,"ordering_key":`...), j.OrderingKey)
+		b = AppendString(append(b, `,"ordering_key":`...), j.OrderingKey)
 	}
 	if j.FairKey != "" {
-		b = appendString(append(b, `,"fair_key":`...), j.FairKey)
+		b = AppendString(append(b, `,"fair_key":`...), j.FairKey)
 	}
 	if j.RetryOf != (ID{}) {
 		b = appendID(append(b, `,"retry_of":`...), j.RetryOf)
@@ -169,23 +169,23 @@ func (j *Job) acceptedData() Value {
 
 // progressData is the data of a progress event: the progress, and the number of the start
 // that reported it.
-func progressData(p *Progress, start int) Value {
+func ProgressData(p *Progress, start int) Value {
 	b := p.AppendJSON(make([]byte, 0, 96+len(p.Message)+len(p.Data)))
-	b = appendInt(append(b[:len(b)-1], `,"start":`...), start)
+	b = AppendInt(append(b[:len(b)-1], `,"start":`...), start)
 	return append(b, '}')
 }
 
 // AppendJSON appends the event as it goes to subscribers.
 func (e *Event) AppendJSON(b []byte, epoch string) []byte {
-	b = appendString(append(b, `{"type":`...), e.Type.String())
-	b = appendString(append(b, `,"epoch":`...), epoch)
+	b = AppendString(append(b, `{"type":`...), e.Type.String())
+	b = AppendString(append(b, `,"epoch":`...), epoch)
 	b = strconv.AppendUint(append(b, `,"seq":`...), e.Seq, 10)
 	b = appendID(append(b, `,"job":`...), e.Job)
-	b = appendString(append(b, `,"queue":`...), e.Queue)
-	b = appendString(append(b, `,"kind":`...), e.Kind)
+	b = AppendString(append(b, `,"queue":`...), e.Queue)
+	b = AppendString(append(b, `,"kind":`...), e.Kind)
 	b = appendTags(append(b, `,"tags":`...), e.Tags)
 	b = strconv.AppendUint(append(b, `,"version":`...), e.Version, 10)
-	b = appendTime(append(b, `,"at":`...), e.At)
+	b = AppendTime(append(b, `,"at":`...), e.At)
 	if e.Truncated {
 		return append(b, `,"data":null,"truncated":true}`...)
 	}
@@ -196,14 +196,14 @@ func (e *Event) AppendJSON(b []byte, epoch string) []byte {
 	return append(append(b, e.Data...), '}')
 }
 
-func appendString(b []byte, s string) []byte {
+func AppendString(b []byte, s string) []byte {
 	b, _ = jsontext.AppendQuote(b, s) // its only error is for invalid UTF-8, which it replaces
 	return b
 }
 
-func appendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }
+func AppendInt(b []byte, n int) []byte { return strconv.AppendInt(b, int64(n), 10) }
 
-func appendTime(b []byte, t time.Time) []byte {
+func AppendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, "null"...)
 	}
@@ -223,7 +223,7 @@ func appendTags(b []byte, tags []string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, t)
+		b = AppendString(b, t)
 	}
 	return append(b, ']')
 }
@@ -247,7 +247,7 @@ func (p *Progress) AppendJSON(b []byte) []byte {
 	} else {
 		b = jsontext.AppendFloat(b, *p.Percent, 64)
 	}
-	b = appendString(append(b, `,"message":`...), p.Message)
+	b = AppendString(append(b, `,"message":`...), p.Message)
 	b = AppendValue(append(b, `,"data":`...), p.Data)
 	return append(b, '}')
 }

@@ -20,7 +20,7 @@ const (
 
 	// extraDepth is how many levels the hub itself may add around a value that it stores
 	// again: a delivery holds the document of a job.
-	extraDepth = 8
+	ExtraDepth = 8
 )
 
 var errTooDeep = errors.New("nested too deeply")
@@ -79,7 +79,7 @@ func CheckDepth(data []byte) error {
 	if !TooDeep(data, MaxDepth) {
 		return nil
 	}
-	p := newProblem(BadMessage, "Malformed request", "The body has more than %d levels of objects and arrays inside one another.", MaxDepth)
+	p := NewProblem(BadMessage, "Malformed request", "The body has more than %d levels of objects and arrays inside one another.", MaxDepth)
 	p.Status = 400
 	return p
 }
@@ -95,7 +95,7 @@ func DecodeAnyDepth(data []byte, v any) error {
 
 // DecodeProblem turns an error of the JSON decoder into a *Problem.
 func DecodeProblem(err error) *Problem {
-	p := newProblem(BadMessage, "Malformed request", "")
+	p := NewProblem(BadMessage, "Malformed request", "")
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		p.Status = 400
 		p.Detail = "The body is not one JSON document: " + syntactic.Err.Error()
@@ -114,7 +114,7 @@ func DecodeProblem(err error) *Problem {
 		case semantic.GoType != nil && semantic.JSONKind != 0:
 			detail = "must not be " + kindNames[semantic.JSONKind]
 		}
-		return invalid(string(semantic.JSONPointer), "%s", detail)
+		return Invalid(string(semantic.JSONPointer), "%s", detail)
 	}
 	p.Status = 400
 	p.Detail = "The body is not one JSON document: " + err.Error()
@@ -125,7 +125,7 @@ var kindNames = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false",
 
 // jsonMember is v as it may be kept with a job, nil if it is empty. Its error is a *Problem
 // with status 422.
-func jsonMember(pointer string, v Value, depth int) (Value, error) {
+func JsonMember(pointer string, v Value, depth int) (Value, error) {
 	if len(v) == 0 {
 		return nil, nil
 	}
@@ -135,9 +135,9 @@ func jsonMember(pointer string, v Value, depth int) (Value, error) {
 	compact, err := CompactJSON(v, depth)
 	switch {
 	case errors.Is(err, errTooDeep):
-		return nil, invalid(pointer, "has more than %d levels of objects and arrays inside one another", depth)
+		return nil, Invalid(pointer, "has more than %d levels of objects and arrays inside one another", depth)
 	case err != nil:
-		return nil, invalid(pointer, "must be JSON: %s", jsonFault(err))
+		return nil, Invalid(pointer, "must be JSON: %s", jsonFault(err))
 	}
 	return compact, nil
 }
@@ -156,10 +156,10 @@ func AsJSON(v Value) Value {
 	if len(v) == 0 {
 		return Value("null")
 	}
-	if oneLineJSON(v, MaxDepth+extraDepth) {
+	if oneLineJSON(v, MaxDepth+ExtraDepth) {
 		return v
 	}
-	if compact, err := CompactJSON(v, MaxDepth+extraDepth); err == nil {
+	if compact, err := CompactJSON(v, MaxDepth+ExtraDepth); err == nil {
 		return compact
 	}
 	return opaque(v, true)

@@ -41,6 +41,12 @@ type Problem struct {
 // Unwrap returns the underlying error; nil if there is none.
 func (p *Problem) Unwrap() error { return p.cause }
 
+// Because sets the error that Unwrap returns, and returns the problem.
+func (p *Problem) Because(err error) *Problem {
+	p.cause = err
+	return p
+}
+
 // MemberError says what is wrong with one member of a document; Pointer is a
 // JSON pointer (RFC 6901).
 type MemberError struct {
@@ -60,16 +66,16 @@ func (p *Problem) AppendJSON(b []byte) []byte {
 // a caller can add its own.
 func (p *Problem) AppendMembers(b []byte) []byte {
 	if p.Type != "" {
-		b = append(appendString(append(b, `"type":`...), p.Type), ',')
+		b = append(AppendString(append(b, `"type":`...), p.Type), ',')
 	}
-	b = appendString(append(b, `"title":`...), p.Title)
+	b = AppendString(append(b, `"title":`...), p.Title)
 	if p.Status != 0 {
 		b = strconv.AppendInt(append(b, `,"status":`...), int64(p.Status), 10)
 	}
 	if p.Detail != "" {
-		b = appendString(append(b, `,"detail":`...), p.Detail)
+		b = AppendString(append(b, `,"detail":`...), p.Detail)
 	}
-	b = appendString(append(b, `,"code":`...), string(p.Code))
+	b = AppendString(append(b, `,"code":`...), string(p.Code))
 	if len(p.Errors) == 0 {
 		return b
 	}
@@ -78,8 +84,8 @@ func (p *Problem) AppendMembers(b []byte) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(append(b, `{"pointer":`...), e.Pointer)
-		b = append(appendString(append(b, `,"detail":`...), e.Detail), '}')
+		b = AppendString(append(b, `{"pointer":`...), e.Pointer)
+		b = append(AppendString(append(b, `,"detail":`...), e.Detail), '}')
 	}
 	return append(b, ']')
 }
@@ -104,7 +110,8 @@ func (p *Problem) Is(target error) bool {
 	return ok && t.Type == p.Type && t.Code == p.Code && t.Status == p.Status
 }
 
-func newProblem(code Code, title, format string, args ...any) *Problem {
+// NewProblem returns a problem of that code; its detail should say what to do.
+func NewProblem(code Code, title, format string, args ...any) *Problem {
 	return &Problem{Type: "urn:jobhub:problem:" + string(code), Code: code, Title: title, Detail: strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}
 }
 
@@ -118,21 +125,16 @@ func Unavailable(title, detail string) *Problem {
 	return &Problem{Type: "urn:jobhub:problem:unavailable", Title: title, Status: 503, Code: Internal, Detail: detail}
 }
 
-// NewProblem returns a problem of that code; its detail should say what to do.
-func NewProblem(code Code, title, format string, args ...any) *Problem {
-	return newProblem(code, title, format, args...)
-}
-
 // Errors that a Store returns and that the engine and its callers compare with.
 var (
-	ErrNotFound  = newProblem(NotFound, "Not found", "There is no such job.")
-	ErrConflict  = newProblem(Conflict, "Conflict", "The job has changed in the meantime.")
-	ErrLeaseLost = newProblem(CodeLeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
+	ErrNotFound  = NewProblem(NotFound, "Not found", "There is no such job.")
+	ErrConflict  = NewProblem(Conflict, "Conflict", "The job has changed in the meantime.")
+	ErrLeaseLost = NewProblem(CodeLeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
 
 	ErrQueueFull = problemOfType("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
 	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job was deleted, or its time of retention is over; it is no longer kept."}
 
-	ErrOrderTaken = newProblem(Conflict, "Ordering key in use", "A later job of the same ordering key runs in that queue. Move this one when that has ended.")
+	ErrOrderTaken = NewProblem(Conflict, "Ordering key in use", "A later job of the same ordering key runs in that queue. Move this one when that has ended.")
 	// ErrDamaged: the data stands in a damaged part of the store. As the error of a whole
 	// batch it means that nothing was stored.
 	ErrDamaged = &Problem{Type: "urn:jobhub:problem:store_damaged", Title: "Store damaged", Status: 500, Code: Internal,
@@ -161,8 +163,8 @@ type Existing struct{ Job Job }
 
 func (x *Existing) Error() string { return "there is the job " + x.Job.ID.String() + " already" }
 
-func (x *Existing) problem() *Problem {
-	return newProblem(Conflict, "Not unique", "The job %s, which is %s, is the same by the job's unique; none was submitted.", x.Job.ID, x.Job.State)
+func (x *Existing) Problem() *Problem {
+	return NewProblem(Conflict, "Not unique", "The job %s, which is %s, is the same by the job's unique; none was submitted.", x.Job.ID, x.Job.State)
 }
 
 // UnknownDependency is the outcome of a submission that should wait for a job that does
@@ -177,7 +179,7 @@ func (k *KeyTaken) Error() string { return "the idempotency key is bound to job 
 
 // errorUnder prefixes the pointers of a problem: its document is the member at pointer of
 // another one.
-func errorUnder(pointer string, err error) error {
+func ErrorUnder(pointer string, err error) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return problemUnder(pointer, p)
 	}
@@ -186,7 +188,7 @@ func errorUnder(pointer string, err error) error {
 
 // joinProblems joins the errors of a document into one problem, with the title of the first;
 // nil if there are none.
-func joinProblems(errs ...error) error {
+func JoinProblems(errs ...error) error {
 	var all *Problem
 	for _, err := range errs {
 		if err == nil {
@@ -218,9 +220,10 @@ func problemUnder(pointer string, p *Problem) *Problem {
 	return &inner
 }
 
-// invalid is the problem of a document that is JSON, but not what was asked for.
-func invalid(pointer, format string, args ...any) *Problem {
-	p := newProblem(BadMessage, "Invalid request", "See errors for the members to correct.")
+// Invalid is the problem of a member that is well-formed JSON but can't be accepted;
+// pointer is its place (RFC 6901). Its status is 422.
+func Invalid(pointer, format string, args ...any) *Problem {
+	p := NewProblem(BadMessage, "Invalid request", "See errors for the members to correct.")
 	p.Status = 422
 	if len(pointer) > 256 { // the place of something nested without sense
 		pointer = pointer[:256]
@@ -228,7 +231,3 @@ func invalid(pointer, format string, args ...any) *Problem {
 	p.Errors = []MemberError{{strings.ToValidUTF8(pointer, "\ufffd"), strings.ToValidUTF8(fmt.Sprintf(format, args...), "\ufffd")}}
 	return p
 }
-
-// Invalid is the problem of a member that is well-formed JSON but can't be accepted;
-// pointer is its place (RFC 6901). Its status is 422.
-func Invalid(pointer, format string, args ...any) *Problem { return invalid(pointer, format, args...) }

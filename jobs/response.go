@@ -2,13 +2,14 @@ package jobs
 
 import (
 	"bytes"
-	"jobhub/jobs/httpheader"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"jobhub/jobs/httpheader"
 
 	"github.com/go-json-experiment/json"
 )
@@ -111,8 +112,8 @@ func AppendHeader(b []byte, flat map[string]string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, name), ':')
-		b = appendString(b, flat[name])
+		b = append(AppendString(b, name), ':')
+		b = AppendString(b, flat[name])
 	}
 	return append(b, '}')
 }

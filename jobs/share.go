@@ -40,7 +40,7 @@ func (s *Share) Fits(queue QueueName, key string) bool {
 func (s *Share) Acquire(queue QueueName, key string) { s.add(queue, key, 1) }
 
 // release takes it back.
-func (s *Share) release(queue QueueName, key string) { s.add(queue, key, -1) }
+func (s *Share) Release(queue QueueName, key string) { s.add(queue, key, -1) }
 
 func (s *Share) add(queue QueueName, key string, n int) {
 	if s.used == nil {
@@ -59,6 +59,6 @@ func (s *Share) add(queue QueueName, key string, n int) {
 }
 
 // clone is a copy for a claim, whose commit may fail.
-func (s *Share) clone(several bool) *Share {
+func (s *Share) Clone(several bool) *Share {
 	return &Share{Free: s.Free, Several: several, used: maps.Clone(s.used)}
 }

@@ -42,19 +42,23 @@ type Spec struct {
 	Caller  string // who submits it: an id and, after a space, a name for people; stored with the job
 	Key     *Key   // idempotency key, if the caller sent one
 
-	schedule string // name of the schedule that submits it
-	retry    *Retry // set if it is a retry of RetryOf
+	ByEngine ByEngine // for what the engine submits itself
+}
 
-	inside bool  // submitted by the engine itself, which may use kinds that callers may not
-	result Value // the partial result that it begins with
+// ByEngine is what only the engine says of a submission.
+type ByEngine struct {
+	Trusted  bool   // submitted by the engine, which may use kinds that callers may not
+	Schedule string // name of the schedule that submits it
+	Retry    *Retry // set if it is a retry of RetryOf
+	Result   Value  // the partial result that it begins with
 }
 
 // Limits of a submission.
 const (
 	MaxInput   = 2 << 20 // bytes of a submission as JSON
-	maxTags    = 32
-	maxTag     = 128 // bytes
-	maxAfter   = 1000
+	MaxTags    = 32
+	MaxTag     = 128 // bytes
+	MaxAfter   = 1000
 	maxHorizon = 10 * 365 * 24 * time.Hour
 )
 
@@ -70,7 +74,7 @@ func WellFormedName(name string) bool {
 }
 
 // WellFormedTag reports whether tag may be a tag of a job.
-func WellFormedTag(tag string) bool { return tag != "" && len(tag) <= maxTag && plainText(tag) }
+func WellFormedTag(tag string) bool { return tag != "" && len(tag) <= MaxTag && plainText(tag) }
 
 // specDocument is the JSON of a submission.
 type specDocument struct {
@@ -110,18 +114,18 @@ func DecodeSpec(data []byte) (Spec, error) {
 }
 
 func (d *specDocument) spec() (Spec, error) {
-	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.withDefaults()
+	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.WithDefaults()
 	if !WellFormedName(s.Kind) {
-		return s, invalid("/kind", "must be "+NameRule)
+		return s, Invalid("/kind", "must be "+NameRule)
 	}
 	if d.Queue != nil {
 		s.Queue = *d.Queue
 	}
 	if !WellFormedName(s.Queue) {
-		return s, invalid("/queue", "must be "+NameRule)
+		return s, Invalid("/queue", "must be "+NameRule)
 	}
 	if err := s.Input.Compact(); err != nil { // one line, so that it can stand in a frame
-		return s, invalid("/input", "%s", err)
+		return s, Invalid("/input", "%s", err)
 	}
 	if err := checkPriority(s.Priority); err != nil {
 		return s, err
@@ -132,7 +136,7 @@ func (d *specDocument) spec() (Spec, error) {
 	var err error
 	if d.RunAt != nil {
 		if d.Delay != nil {
-			return s, invalid("/delay", "give run_at or delay, not both")
+			return s, Invalid("/delay", "give run_at or delay, not both")
 		}
 		if s.RunAt, err = parseRunAt(*d.RunAt); err != nil {
 			return s, err
@@ -173,18 +177,18 @@ func (d *specDocument) spec() (Spec, error) {
 
 func checkPriority(n int) error {
 	if n < -100 || n > 100 {
-		return invalid("/priority", "must be from -100 to 100")
+		return Invalid("/priority", "must be from -100 to 100")
 	}
 	return nil
 }
 
 func checkTags(tags []string) error {
-	if len(tags) > maxTags {
-		return invalid("/tags", "at most %d tags", maxTags)
+	if len(tags) > MaxTags {
+		return Invalid("/tags", "at most %d tags", MaxTags)
 	}
 	for i, tag := range tags {
 		if !WellFormedTag(tag) {
-			return invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", maxTag)
+			return Invalid(fmt.Sprintf("/tags/%d", i), "must be 1 to %d bytes of text without control characters", MaxTag)
 		}
 	}
 	return nil
@@ -193,10 +197,10 @@ func checkTags(tags []string) error {
 func parseRunAt(text string) (time.Time, error) {
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return at, invalid("/run_at", "must be a time like 2026-01-02T15:04:05Z (RFC 3339)")
+		return at, Invalid("/run_at", "must be a time like 2026-01-02T15:04:05Z (RFC 3339)")
 	}
 	if time.Until(at) > maxHorizon {
-		return at, invalid("/run_at", "must be within ten years")
+		return at, Invalid("/run_at", "must be within ten years")
 	}
 	return at, nil
 }
@@ -204,8 +208,8 @@ func parseRunAt(text string) (time.Time, error) {
 // ordering reads what decides when the job's turn is.
 func (d *specDocument) ordering(s *Spec) error {
 	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/fair_key": d.FairKey} {
-		if key != "" && (!plainText(key) || len(key) > maxTag) {
-			return invalid(pointer, "must be up to %d bytes of text without control characters", maxTag)
+		if key != "" && (!plainText(key) || len(key) > MaxTag) {
+			return Invalid(pointer, "must be up to %d bytes of text without control characters", MaxTag)
 		}
 	}
 	s.OrderingKey, s.FairKey = d.OrderingKey, d.FairKey
@@ -214,22 +218,22 @@ func (d *specDocument) ordering(s *Spec) error {
 	case "never":
 		s.NeverRerun = true
 	default:
-		return invalid("/rerun", "must be auto or never")
+		return Invalid("/rerun", "must be auto or never")
 	}
-	if len(d.After) > maxAfter {
-		return invalid("/after", "at most %d jobs", maxAfter)
+	if len(d.After) > MaxAfter {
+		return Invalid("/after", "at most %d jobs", MaxAfter)
 	}
 	for i, text := range d.After {
 		id, err := uuid.Parse(text)
 		if err != nil || len(text) != 36 {
-			return invalid(fmt.Sprintf("/after/%d", i), "must be the id of a job")
+			return Invalid(fmt.Sprintf("/after/%d", i), "must be the id of a job")
 		}
 		s.After = append(s.After, id)
 	}
 	return nil
 }
 
-func (s Spec) withDefaults() Spec {
+func (s Spec) WithDefaults() Spec {
 	s.Tenant = cmp.Or(s.Tenant, DefaultTenant)
 	s.Queue = cmp.Or(s.Queue, "default")
 	s.Timeout = cmp.Or(s.Timeout, DefaultTimeout)
@@ -247,7 +251,7 @@ func (d *specDocument) retry(s *Spec) (err error) {
 	r := d.Retry
 	if r.MaxAttempts != nil {
 		if s.MaxAttempts = *r.MaxAttempts; s.MaxAttempts < 1 || s.MaxAttempts > 1000 {
-			return invalid("/retry/max_attempts", "must be from 1 to 1000")
+			return Invalid("/retry/max_attempts", "must be from 1 to 1000")
 		}
 	}
 	if r.Backoff != nil {
@@ -258,7 +262,7 @@ func (d *specDocument) retry(s *Spec) (err error) {
 			}
 		}
 		if i < 0 {
-			return invalid("/retry/backoff", "must be exponential, linear or fixed")
+			return Invalid("/retry/backoff", "must be exponential, linear or fixed")
 		}
 		s.Backoff.Kind = BackoffKind(i)
 	}
@@ -278,10 +282,10 @@ func duration(pointer string, text *string, def, least, most time.Duration) (tim
 	}
 	d, err := time.ParseDuration(*text)
 	if err != nil {
-		return 0, invalid(pointer, `must be a duration like "30s" or "1h30m"`)
+		return 0, Invalid(pointer, `must be a duration like "30s" or "1h30m"`)
 	}
 	if d < least || d > most {
-		return 0, invalid(pointer, "must be from %s to %s", least, most)
+		return 0, Invalid(pointer, "must be from %s to %s", least, most)
 	}
 	return d, nil
 }

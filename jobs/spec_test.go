@@ -1,39 +1,11 @@
 package jobs_test
 
 import (
-	"encoding/base64"
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json"
-
 	"jobhub/jobs"
 )
-
-type output struct {
-	Attempt int    `json:"attempt"`
-	Start   int    `json:"start"`
-	Off     int    `json:"off"`
-	Stream  string `json:"stream"`
-	Text    string `json:"text"`
-	Base64  string `json:"base64"`
-}
-
-func decodeOutput(t *testing.T, data jobs.Value) (o output) {
-	t.Helper()
-	if err := json.Unmarshal(data, &o); err != nil {
-		t.Fatal(err)
-	}
-	return o
-}
-
-func (o output) bytes() []byte {
-	if o.Base64 != "" {
-		b, _ := base64.StdEncoding.DecodeString(o.Base64)
-		return b
-	}
-	return []byte(o.Text)
-}
 
 func TestDecodeSpec(t *testing.T) {
 	s, err := jobs.DecodeSpec([]byte(`{"kind":"k","input":{ "n": 1.00000000000000000001 },"tags":["a b"],"priority":-100,"delay":"1h","timeout":"2s",

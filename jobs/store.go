@@ -128,8 +128,6 @@ type Change struct {
 	// Delete deletes the job, which has to be final. Its Event is stored.
 	Delete bool
 
-	output *outputPiece // of an output event that is still growing
-
 	Err      error // outcome: nil, ErrConflict, ErrQueueFull, ErrOrderTaken, *KeyTaken, *Existing, *UnknownDependency, ErrDamaged or the error of Peers.Decide
 	Position int64 // outcome of an insert: its place in its queue, 0 if it is not queued
 }

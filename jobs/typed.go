@@ -11,19 +11,19 @@ import (
 // and what f returns is encoded as the result of the job. An input that does not fit, also
 // one with a member that In does not have, is refused when the job is submitted; if it was
 // accepted before, the job fails for good.
-func Typed[In, Out any](f func(ctx context.Context, run *Run, in In) (Out, error)) Handler {
+func Typed[In, Out any](f func(ctx context.Context, run Run, in In) (Out, error)) Handler {
 	decode := func(input Value) (in In, err error) {
-		return in, errorUnder("/input", Decode(input, &in))
+		return in, ErrorUnder("/input", Decode(input, &in))
 	}
 	return Handler{
 		Check: func(input Value, _ Via) error {
 			_, err := decode(input)
 			return err
 		},
-		Run: func(ctx context.Context, run *Run) (Result, error) {
+		Run: func(ctx context.Context, run Run) (Result, error) {
 			in, err := decode(run.Job().Input)
 			if err != nil {
-				p := newProblem(BadMessage, "Input does not fit", "The input is not what the handler of %s takes; see errors.", run.Job().Kind)
+				p := NewProblem(BadMessage, "Input does not fit", "The input is not what the handler of %s takes; see errors.", run.Job().Kind)
 				if wrong, ok := err.(*Problem); ok {
 					p.Errors = wrong.Errors
 				}

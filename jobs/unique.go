@@ -22,11 +22,11 @@ type Unique struct {
 // appendJSON appends it as it is shown.
 func (u *Unique) appendJSON(b []byte) []byte {
 	b = appendTags(append(b, `{"by":`...), u.By)
-	b = appendString(append(b, `,"while":`...), u.While)
+	b = AppendString(append(b, `,"while":`...), u.While)
 	if u.Within > 0 {
-		b = appendString(append(b, `,"within":`...), time.Duration(u.Within).String())
+		b = AppendString(append(b, `,"within":`...), time.Duration(u.Within).String())
 	}
-	return append(appendString(append(b, `,"conflict":`...), u.Conflict), '}')
+	return append(AppendString(append(b, `,"conflict":`...), u.Conflict), '}')
 }
 
 var (
@@ -50,21 +50,21 @@ func (d *uniqueDocument) unique() (*Unique, error) {
 		u.By = uniqueBy[:3]
 	}
 	if len(u.By) == 0 {
-		return nil, invalid("/unique/by", "must name at least one of kind, queue, input, fair_key; leave it out for the first three")
+		return nil, Invalid("/unique/by", "must name at least one of kind, queue, input, fair_key; leave it out for the first three")
 	}
 	for i, name := range u.By {
 		if !slices.Contains(uniqueBy, name) || slices.Contains(u.By[:i], name) {
-			return nil, invalid(fmt.Sprintf("/unique/by/%d", i), "must be kind, queue, input or fair_key, each once")
+			return nil, Invalid(fmt.Sprintf("/unique/by/%d", i), "must be kind, queue, input or fair_key, each once")
 		}
 	}
 	if d.While != nil {
 		if u.While = *d.While; !slices.Contains(uniqueWhiles, u.While) {
-			return nil, invalid("/unique/while", "must be unfinished or kept")
+			return nil, Invalid("/unique/while", "must be unfinished or kept")
 		}
 	}
 	if d.Conflict != nil {
 		if u.Conflict = *d.Conflict; !slices.Contains(uniqueConflicts, u.Conflict) {
-			return nil, invalid("/unique/conflict", "must be return, refuse or replace")
+			return nil, Invalid("/unique/conflict", "must be return, refuse or replace")
 		}
 	}
 	within, err := duration("/unique/within", d.Within, 0, time.Second, maxHorizon)
@@ -75,16 +75,16 @@ func (d *uniqueDocument) unique() (*Unique, error) {
 // key is the same for jobs that are equal by Unique. Inputs are equal if their values are,
 // whatever the order of members, white space and the escapes of strings. Numbers are compared
 // as text, so that 1 and 1.0 differ.
-func (u *Unique) key(j *Job) []byte {
+func (u *Unique) Key(j *Job) []byte {
 	members := map[string]Value{}
 	for _, name := range u.By {
 		switch name {
 		case "kind":
-			members[name] = appendString(nil, j.Kind)
+			members[name] = AppendString(nil, j.Kind)
 		case "queue":
-			members[name] = appendString(nil, j.Queue)
+			members[name] = AppendString(nil, j.Queue)
 		case "fair_key":
-			members[name] = appendString(nil, j.FairKey)
+			members[name] = AppendString(nil, j.FairKey)
 		case "input":
 			members[name] = canonical(j.Input)
 		}
@@ -93,7 +93,7 @@ func (u *Unique) key(j *Job) []byte {
 	if err != nil { // texts and valid JSON only
 		panic(err)
 	}
-	sum := sha256.Sum256(append(appendString(nil, j.Tenant), text...))
+	sum := sha256.Sum256(append(AppendString(nil, j.Tenant), text...))
 	return sum[:]
 }
 

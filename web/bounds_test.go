@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/auth"
 )
 
@@ -16,7 +17,7 @@ import (
 // wherever it is mentioned; what is there goes on, and other tenants do not notice.
 func TestTooManyQueuesAndKinds(t *testing.T) {
 	w := start(t)
-	w.engine.SetLimits(jobs.NameLimits{Queues: 3, Kinds: 2})
+	w.engine.SetLimits(engine.NameLimits{Queues: 3, Kinds: 2})
 	w.bearer = w.key(auth.Admin, "a")
 	for i := range 3 {
 		w.submit(fmt.Sprintf(`{"kind":"k1","queue":"q%d"}`, i))
@@ -49,7 +50,7 @@ func TestTooManyQueuesAndKinds(t *testing.T) {
 	w.submit(`{"kind":"echo","queue":"q1"}`) // the hub's own kinds do not count
 	w.bearer = w.key(auth.Admin, "b")
 	w.submit(`{"kind":"k3","queue":"q3"}`)
-	w.engine.SetLimits(jobs.NameLimits{Queues: 4})
+	w.engine.SetLimits(engine.NameLimits{Queues: 4})
 	w.bearer = w.key(auth.Admin, "a")
 	w.submit(`{"kind":"k3","queue":"q3"}`)
 }
@@ -57,7 +58,7 @@ func TestTooManyQueuesAndKinds(t *testing.T) {
 // A schedule whose queue is one too many says so, and goes on.
 func TestScheduleOfOneQueueTooMany(t *testing.T) {
 	w := start(t)
-	w.engine.SetLimits(jobs.NameLimits{Queues: 1})
+	w.engine.SetLimits(engine.NameLimits{Queues: 1})
 	w.submit(`{"kind":"nobody","queue":"q"}`)
 	w.do("PUT", "/v1/schedules/s", `{"cron":"@daily","job":{"kind":"nobody","queue":"more"}}`).want(201)
 	if r := w.do("POST", "/schedules/s/run", "", "Content-Type", "application/x-www-form-urlencoded"); r.status != 422 {
@@ -89,7 +90,7 @@ func TestManyQueuesAreBounded(t *testing.T) {
 	const many = 2500
 	w.many(jobs.DefaultTenant, many)
 	w.many("acme", 10)
-	w.engine.SetLimits(jobs.NameLimits{Queues: many + 10})
+	w.engine.SetLimits(engine.NameLimits{Queues: many + 10})
 	for i := range 30 {
 		w.submit(fmt.Sprintf(`{"kind":"nobody","queue":"q%05d"}`, many-1-i%3))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/auth"
 	"jobhub/web/gateway"
 )
@@ -87,7 +88,7 @@ func TestCredentialsAreHidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	for who, same := range map[string]bool{old.Caller: true, "key_other somebody": false} {
-		spec := jobs.RetryOptions{Input: input.Clone(), Caller: who}
+		spec := engine.RetryOptions{Input: input.Clone(), Caller: who}
 		_, err := w.engine.Retry(t.Context(), jobs.DefaultTenant, uuid.MustParse(id), spec)
 		if same && err != nil {
 			t.Error(err)

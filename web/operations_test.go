@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/auth"
 )
 
@@ -81,7 +82,7 @@ func TestWorkersPage(t *testing.T) {
 		t.Error("the queue's page does not name its worker, or gives its lease away")
 	}
 	w.do("POST", "/workers/"+k.id+"/quiet", "").want(303).has("Location", "/workers")
-	if got := w.engine.Workers("default")[0].Directive; got != jobs.DirectiveQuiet {
+	if got := w.engine.Workers("default")[0].Directive; got != engine.DirectiveQuiet {
 		t.Errorf("the directive is %q", got)
 	}
 }

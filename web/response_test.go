@@ -34,7 +34,7 @@ var answers = map[string]*jobs.Response{
 		"X-Content-Type-Options": {"none"}, "Asyncresult": {"999"}}, Body: []byte("ok")},
 }
 
-func answer(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+func answer(_ context.Context, run jobs.Run) (jobs.Result, error) {
 	var name string
 	if err := json.Unmarshal(run.Job().Input, &name); err != nil {
 		return jobs.Result{}, err

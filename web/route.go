@@ -9,9 +9,14 @@ import (
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/api"
 	"jobhub/web/auth"
+	"jobhub/web/batch"
+	"jobhub/web/docs"
 	"jobhub/web/gateway"
+	"jobhub/web/live"
+	"jobhub/web/pages"
 	"jobhub/web/rest"
 )
 
@@ -52,7 +57,8 @@ func (s *Server) owns(r *http.Request) bool {
 // OwnPaths are the patterns of the hub's own paths, as http.ServeMux has them: no route
 // can take what they match.
 func OwnPaths() (paths []string) {
-	for pattern := range (*Server)(nil).ownRoutes() {
+	s := &Server{api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server)} // which is asked for nothing else
+	for pattern := range s.ownRoutes() {
 		paths = append(paths, pathOf(pattern))
 	}
 	return paths
@@ -152,7 +158,7 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 }
 
 // routedBody is the short form of what was accepted.
-func (s *Server) routedBody(a jobs.Accepted) []byte {
+func (s *Server) routedBody(a engine.Accepted) []byte {
 	b := append(make([]byte, 0, 512), `{"id":"`+a.Job.ID.String()+`","progress":"`+rest.ProgressState(&a.Job)+`","queue_position":`...)
 	b = strconv.AppendInt(b, a.Position, 10)
 	b = append(b, `,"epoch":"`+s.Hub.Epoch()+`","seq":`...)

@@ -12,6 +12,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/jobs/engine"
 	"jobhub/web/api"
 	"jobhub/web/auth"
 	"jobhub/web/batch"
@@ -26,7 +27,7 @@ import (
 // Config of a Server. Engine, Store and Hub are needed; the zero value of the rest is
 // a default.
 type Config struct {
-	Engine    *jobs.Engine
+	Engine    *engine.Engine
 	Store     jobs.Store
 	Hub       *hub.Hub
 	Auth      *auth.Keys  // who may do what; nil for everybody everything

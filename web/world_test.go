@@ -16,6 +16,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/call"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 	"jobhub/jobs/webhook"
 	"jobhub/web"
@@ -31,7 +32,7 @@ type world struct {
 	*web.Server
 	t      testing.TB
 	store  *sqlite.Store
-	engine *jobs.Engine
+	engine *engine.Engine
 	hub    *hub.Hub
 	keys   *auth.Keys
 	http   *httptest.Server
@@ -47,7 +48,7 @@ type world struct {
 }
 
 // script is how a test plays the handler of one job, step by step.
-type script chan func(run *jobs.Run) (done bool, res jobs.Result, err error)
+type script chan func(run jobs.Run) (done bool, res jobs.Result, err error)
 
 func start(t testing.TB) *world { return startIn(t, t.TempDir(), nil) }
 
@@ -95,7 +96,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
-	if w.engine, err = jobs.Open(ctx, jobs.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.Allowed}); err != nil {
+	if w.engine, err = engine.Open(ctx, engine.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.Allowed}); err != nil {
 		t.Fatal(err)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub
@@ -130,12 +131,12 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	return w
 }
 
-func echo(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+func echo(_ context.Context, run jobs.Run) (jobs.Result, error) {
 	return jobs.Result{Value: run.Job().Input}, nil
 }
 
 // busy tells a lot and then succeeds or fails as its input says.
-func busy(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+func busy(_ context.Context, run jobs.Run) (jobs.Result, error) {
 	for i := range 5 {
 		percent := float64(20 * i)
 		run.Report(jobs.Progress{Percent: &percent})
@@ -154,7 +155,7 @@ func picky(input jobs.Value, _ jobs.Via) error {
 	return nil
 }
 
-func (w *world) play(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+func (w *world) play(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 	var name string
 	if err := json.Unmarshal(run.Job().Input, &name); err != nil {
 		return jobs.Result{}, err
@@ -185,27 +186,27 @@ func (w *world) script(name string) script {
 }
 
 func (s script) progress(percent float64) {
-	s <- func(run *jobs.Run) (bool, jobs.Result, error) {
+	s <- func(run jobs.Run) (bool, jobs.Result, error) {
 		run.Report(jobs.Progress{Percent: &percent, Message: "on the way"})
 		return false, jobs.Result{}, nil
 	}
 }
 
 func (s script) output(text string) {
-	s <- func(run *jobs.Run) (bool, jobs.Result, error) {
+	s <- func(run jobs.Run) (bool, jobs.Result, error) {
 		run.Output("out", []byte(text))
 		return false, jobs.Result{}, nil
 	}
 }
 
 func (s script) succeed(result string) {
-	s <- func(*jobs.Run) (bool, jobs.Result, error) {
+	s <- func(jobs.Run) (bool, jobs.Result, error) {
 		return true, jobs.Result{Value: jobs.Value(result)}, nil
 	}
 }
 
 func (s script) fail(detail string) {
-	s <- func(*jobs.Run) (bool, jobs.Result, error) { return true, jobs.Result{}, errors.New(detail) }
+	s <- func(jobs.Run) (bool, jobs.Result, error) { return true, jobs.Result{}, errors.New(detail) }
 }
 
 // reply is an answer over HTTP.

@@ -12,6 +12,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 )
 
@@ -59,7 +60,7 @@ func (c *cycleOptions) run(ctx context.Context, o *output) (_ []figure, err erro
 		return nil, errors.Join(err, store.Close())
 	}
 	f := follow(h, store.Head)
-	engine, err := jobs.Open(ctx, jobs.Options{Store: counted, Slots: c.slots, Handlers: map[string]jobs.Handler{kind: {Run: f.handle}}})
+	engine, err := engine.Open(ctx, engine.Options{Store: counted, Slots: c.slots, Handlers: map[string]jobs.Handler{kind: {Run: f.handle}}})
 	if err != nil {
 		f.close()
 		h.Close()
@@ -111,7 +112,7 @@ type cycleSums struct {
 
 // drive runs the clients. The first tenth is warm-up: its jobs are counted at the end,
 // its time is not.
-func (c *cycleOptions) drive(ctx context.Context, engine *jobs.Engine, f *follower, store *countingStore) (m cycleSums, err error) {
+func (c *cycleOptions) drive(ctx context.Context, engine *engine.Engine, f *follower, store *countingStore) (m cycleSums, err error) {
 	begin := time.Now().Add(c.length / 10)
 	end := begin.Add(c.length)
 	type client struct {

@@ -146,7 +146,7 @@ func (t *track) wait() error {
 var halfway, full = 50.0, 100.0
 
 // handle does the work of a job: it reports progress twice.
-func (f *follower) handle(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+func (f *follower) handle(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 	run.Report(jobs.Progress{Percent: &halfway, Message: "half of it"})
 	select {
 	case <-f.track(run.Job().ID).progress:

@@ -10,6 +10,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/call"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 )
 
@@ -62,7 +63,7 @@ func (b *bare) insert(ctx context.Context) error {
 type inner struct {
 	store  *sqlite.Store
 	hub    *hub.Hub
-	engine *jobs.Engine
+	engine *engine.Engine
 	folder string
 }
 
@@ -77,7 +78,7 @@ func newInner(ctx context.Context, p *place) (in *inner, err error) {
 	if in.hub, err = hub.New(ctx, hub.Options{Log: in.store, Pace: -1}); err != nil {
 		return nil, errors.Join(err, in.store.Close())
 	}
-	in.engine, err = jobs.Open(ctx, jobs.Options{Store: in.store, Handlers: map[string]jobs.Handler{"http": call.HTTP(call.Options{})}})
+	in.engine, err = engine.Open(ctx, engine.Options{Store: in.store, Handlers: map[string]jobs.Handler{"http": call.HTTP(call.Options{})}})
 	if err != nil {
 		in.hub.Close()
 		return nil, errors.Join(err, in.store.Close())

@@ -11,6 +11,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 )
 
@@ -72,7 +73,7 @@ func (s *scaleOptions) run(ctx context.Context, o *output) (_ []figure, err erro
 	if err != nil {
 		return nil, err
 	}
-	engine, err := jobs.Open(ctx, jobs.Options{Store: store})
+	engine, err := engine.Open(ctx, engine.Options{Store: store})
 	ready := time.Since(begin)
 	if err != nil {
 		h.Close()
@@ -130,8 +131,8 @@ func (s *scaleOptions) fill(ctx context.Context, store *sqlite.Store, o *output)
 	defer h.Close()
 	f := follow(h, store.Head)
 	defer f.close()
-	engine, err := jobs.Open(ctx, jobs.Options{Store: counted, Slots: 256, Handlers: map[string]jobs.Handler{kind: {Run: f.handle},
-		failing: {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("no") }}}})
+	engine, err := engine.Open(ctx, engine.Options{Store: counted, Slots: 256, Handlers: map[string]jobs.Handler{kind: {Run: f.handle},
+		failing: {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, errors.New("no") }}}})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -14,6 +14,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/call"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 	"jobhub/web"
 )
@@ -37,7 +38,7 @@ func runStandIn(ctx context.Context, args []string, o *output) (_ []figure, err 
 		return nil, err
 	}
 	defer h.Close()
-	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{"http": call.HTTP(call.Options{})}})
+	engine, err := engine.Open(ctx, engine.Options{Store: store, Handlers: map[string]jobs.Handler{"http": call.HTTP(call.Options{})}})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -79,4 +80,33 @@ func drawGraph(all map[string][]string) string {
 	}
 	slices.Sort(arrows)
 	return "```mermaid\ngraph TD\n" + strings.Join(arrows, "") + "```\n"
+}
+
+// TestMap: the files that the README names as starts are where it says.
+func TestMap(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`([^`]+)`")
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.HasPrefix(cells[1], " `") || !strings.Contains(cells[1], "/`") {
+			continue
+		}
+		rows++
+		for _, file := range quoted.FindAllStringSubmatch(cells[3], -1) {
+			exists := slices.ContainsFunc(quoted.FindAllStringSubmatch(cells[1], -1), func(folder []string) bool {
+				_, err := os.Stat("../../" + folder[1] + file[1])
+				return err == nil
+			})
+			if !exists {
+				t.Errorf("%s is not in%s", file[1], cells[1])
+			}
+		}
+	}
+	if rows < 15 {
+		t.Fatalf("only %d folders are named", rows)
+	}
 }

@@ -15,7 +15,8 @@ import (
 // outside, and the Go client; faults reads what a hub left in its store, and cuts holds up a
 // store in its own process.
 var mayImport = map[string][]string{
-	"jobhub/jobs":            {"jobhub/jobs/cron", "jobhub/jobs/httpheader"},
+	"jobhub/jobs":            {"jobhub/jobs/httpheader"},
+	"jobhub/jobs/engine":     {"jobhub/jobs", "jobhub/jobs/cron"},
 	"jobhub/jobs/httpheader": {},
 	"jobhub/jobs/cron":       {},
 	"jobhub/jobs/storetest":  {"jobhub/jobs"},
@@ -26,22 +27,22 @@ var mayImport = map[string][]string{
 	"jobhub/hub":             {"jobhub/hub/quantile", "jobhub/jobs"},
 	"jobhub/hub/quantile":    {},
 	"jobhub/static":          {},
-	"jobhub/web/view":        {"jobhub/hub/quantile", "jobhub/jobs", "jobhub/web/clip"},
+	"jobhub/web/view":        {"jobhub/hub/quantile", "jobhub/jobs", "jobhub/jobs/engine", "jobhub/web/clip"},
 	"jobhub/web/auth":        {"jobhub/jobs"},
 	"jobhub/web/clip":        {},
 	"jobhub/web/client":      {},
 	"jobhub/web/peers":       {},
 	"jobhub/web/gateway":     {"jobhub/hub/quantile", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader", "jobhub/web/peers"},
 	"jobhub/web/spans":       {"jobhub/jobs", "jobhub/web/gateway"},
-	"jobhub/web/config":      {"jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/egress", "jobhub/jobs/httpheader", "jobhub/web/clip", "jobhub/web/gateway"},
-	"jobhub/web/rest":        {"jobhub/hub", "jobhub/jobs", "jobhub/web/auth", "jobhub/web/peers"},
-	"jobhub/web/api":         {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader", "jobhub/web/auth", "jobhub/web/clip", "jobhub/web/gateway", "jobhub/web/rest"},
-	"jobhub/web/batch":       {"jobhub/jobs", "jobhub/jobs/httpheader", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/clip", "jobhub/web/gateway", "jobhub/web/rest", "jobhub/web/view"},
-	"jobhub/web/live":        {"jobhub/hub", "jobhub/jobs", "jobhub/web/auth", "jobhub/web/peers", "jobhub/web/rest"},
-	"jobhub/web/pages":       {"jobhub/hub", "jobhub/hub/quantile", "jobhub/jobs", "jobhub/static", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/batch", "jobhub/web/gateway", "jobhub/web/live", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
-	"jobhub/web/docs":        {"jobhub/jobs", "jobhub/static", "jobhub/web/peers", "jobhub/web/pages", "jobhub/web/rest", "jobhub/web/view"},
-	"jobhub/web":             {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/batch", "jobhub/web/docs", "jobhub/web/gateway", "jobhub/web/live", "jobhub/web/pages", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
-	"jobhub/cmd/jobhub/app":  {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/egress", "jobhub/jobs/sqlite", "jobhub/jobs/webhook", "jobhub/web", "jobhub/web/auth", "jobhub/web/config", "jobhub/web/spans"},
+	"jobhub/web/config":      {"jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/egress", "jobhub/jobs/engine", "jobhub/jobs/httpheader", "jobhub/web/clip", "jobhub/web/gateway"},
+	"jobhub/web/rest":        {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/engine", "jobhub/web/auth", "jobhub/web/peers"},
+	"jobhub/web/api":         {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/engine", "jobhub/jobs/httpheader", "jobhub/web/auth", "jobhub/web/clip", "jobhub/web/gateway", "jobhub/web/rest"},
+	"jobhub/web/batch":       {"jobhub/jobs", "jobhub/jobs/engine", "jobhub/jobs/httpheader", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/clip", "jobhub/web/gateway", "jobhub/web/rest", "jobhub/web/view"},
+	"jobhub/web/live":        {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/engine", "jobhub/web/auth", "jobhub/web/peers", "jobhub/web/rest"},
+	"jobhub/web/pages":       {"jobhub/hub", "jobhub/hub/quantile", "jobhub/jobs", "jobhub/jobs/engine", "jobhub/static", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/batch", "jobhub/web/gateway", "jobhub/web/live", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
+	"jobhub/web/docs":        {"jobhub/jobs", "jobhub/jobs/engine", "jobhub/static", "jobhub/web/pages", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
+	"jobhub/web":             {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/engine", "jobhub/jobs/httpheader", "jobhub/web/api", "jobhub/web/auth", "jobhub/web/batch", "jobhub/web/docs", "jobhub/web/gateway", "jobhub/web/live", "jobhub/web/pages", "jobhub/web/peers", "jobhub/web/rest", "jobhub/web/view"},
+	"jobhub/cmd/jobhub/app":  {"jobhub/hub", "jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/egress", "jobhub/jobs/engine", "jobhub/jobs/sqlite", "jobhub/jobs/webhook", "jobhub/web", "jobhub/web/auth", "jobhub/web/config", "jobhub/web/spans"},
 	"jobhub/cmd/jobhub/demo": {"jobhub/cmd/jobhub/app", "jobhub/web/client"},
 	"jobhub/cmd/jobhub":      {"jobhub/cmd/jobhub/app", "jobhub/cmd/jobhub/demo", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/web/auth", "jobhub/web/client", "jobhub/web/clip", "jobhub/web/config"},
 
@@ -50,7 +51,7 @@ var mayImport = map[string][]string{
 	"jobhub/cmd/jobhub/e2e/calls":    {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/clients":  {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/commands": {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
-	"jobhub/cmd/jobhub/e2e/cuts":     {"jobhub/cmd/jobhub/e2e/trial", "jobhub/hub", "jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/sqlite", "jobhub/web", "jobhub/web/gateway"},
+	"jobhub/cmd/jobhub/e2e/cuts":     {"jobhub/cmd/jobhub/e2e/trial", "jobhub/hub", "jobhub/jobs", "jobhub/jobs/call", "jobhub/jobs/sqlite", "jobhub/web", "jobhub/web/gateway", "jobhub/jobs/engine"},
 	"jobhub/cmd/jobhub/e2e/faults":   {"jobhub/cmd/jobhub/e2e/trial", "jobhub/jobs", "jobhub/jobs/sqlite", "jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/memory":   {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
 }
@@ -73,7 +74,7 @@ func TestImports(t *testing.T) {
 			}
 			standard := !strings.Contains(strings.Split(name, "/")[0], ".")
 			decoder := strings.HasPrefix(name, "github.com/go-json-experiment/json") || name == "github.com/google/uuid"
-			if names[0] == "jobhub/jobs" && !standard && !decoder {
+			if (names[0] == "jobhub/jobs" || names[0] == "jobhub/jobs/engine") && !standard && !decoder {
 				t.Errorf("jobs must not import %s", name)
 			}
 		}

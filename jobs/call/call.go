@@ -65,7 +65,7 @@ func HTTP(o Options) jobs.Handler {
 	return jobs.Handler{
 		Requests: true,
 		Check:    c.check,
-		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+		Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 			room := c.memory(2, run.Job().Via) // for the answer, and for its copy that is stored
 			run.Finally(room.release)
 			return c.run(ctx, run.Job(), room, run)

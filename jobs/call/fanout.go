@@ -32,7 +32,7 @@ func Fanout(o Options) jobs.Handler {
 	return jobs.Handler{
 		Requests: true,
 		Check:    func(input jobs.Value, via jobs.Via) error { _, err := decodeFan(input, c.guard, via); return err },
-		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+		Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 			return c.fanOut(ctx, run.Job(), run)
 		},
 		Repeat: func(old *jobs.Job, targets []string) (jobs.Value, error) { return repeat(old, targets, c.guard) },

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 )
 
@@ -75,7 +76,7 @@ type fanWorld struct {
 	*upstreams
 	dir    string
 	store  *sqlite.Store
-	engine *jobs.Engine
+	engine *engine.Engine
 }
 
 func inFanWorld(t *testing.T, replies map[string][]reply, test func(w *fanWorld)) {
@@ -101,8 +102,8 @@ func (w *fanWorld) open() {
 	h := Fanout(Options{})
 	c := newCaller(Options{MaxBody: 1000})
 	c.transport = w.upstreams
-	h.Run = func(ctx context.Context, run *jobs.Run) (jobs.Result, error) { return c.fanOut(ctx, run.Job(), run) }
-	if w.engine, err = jobs.Open(context.Background(), jobs.Options{Store: w.store, Handlers: map[string]jobs.Handler{"fanout": h}, Slots: 1}); err != nil {
+	h.Run = func(ctx context.Context, run jobs.Run) (jobs.Result, error) { return c.fanOut(ctx, run.Job(), run) }
+	if w.engine, err = engine.Open(context.Background(), engine.Options{Store: w.store, Handlers: map[string]jobs.Handler{"fanout": h}, Slots: 1}); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -362,7 +363,7 @@ func TestFanoutSize(t *testing.T) {
 func TestFanoutRepeat(t *testing.T) {
 	inFanWorld(t, map[string][]reply{"a": {{0, 200, nil, `1`}}, "b": {{0, 404, nil, ``}, {0, 200, nil, `2`}}, "c": {{time.Hour, 200, nil, ``}, {0, 200, nil, `3`}}}, func(w *fanWorld) {
 		retry := func(id jobs.ID, names ...string) (jobs.Job, error) {
-			a, err := w.engine.Retry(context.Background(), jobs.DefaultTenant, id, jobs.RetryOptions{Targets: names})
+			a, err := w.engine.Retry(context.Background(), jobs.DefaultTenant, id, engine.RetryOptions{Targets: names})
 			return a.Job, err
 		}
 		old := w.await(w.submit("a b", "", nil).ID)

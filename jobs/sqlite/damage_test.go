@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 )
 
 // damagedStore holds jobs, numbered in their inputs, of which some stand on a damaged
@@ -186,8 +187,8 @@ func TestEngineOnDamagedStore(t *testing.T) {
 	s, log, ids := damagedStore(t, 600)
 	damaged := damagedOf(t, s, ids)
 	counted := &countingStore{Store: s}
-	e, err := jobs.Open(t.Context(), jobs.Options{Store: counted, Logger: slog.New(slog.NewTextHandler(log, nil)), Handlers: map[string]jobs.Handler{
-		"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}})
+	e, err := engine.Open(t.Context(), engine.Options{Store: counted, Logger: slog.New(slog.NewTextHandler(log, nil)), Handlers: map[string]jobs.Handler{
+		"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) { return jobs.Result{}, nil }}}})
 	check(t, err)
 	for {
 		head := s.Head().Seq

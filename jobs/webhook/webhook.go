@@ -68,13 +68,13 @@ func (s *sender) handler() jobs.Handler {
 	return jobs.Handler{
 		Requests: true,
 		Check:    s.check,
-		Run: func(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
-			return s.run(ctx, run.Job(), run)
+		Run: func(ctx context.Context, run jobs.Run) (jobs.Result, error) {
+			return s.run(ctx, run.Job(), run.(jobs.DeliveryRun))
 		},
 	}
 }
 
-// receiver is the part of a jobs.Run that knows where a delivery goes.
+// receiver is the part of a jobs.DeliveryRun that knows where a delivery goes.
 type receiver interface {
 	Callback(ctx context.Context) (jobs.Callback, error)
 	EnableCallback(ctx context.Context, on bool) error

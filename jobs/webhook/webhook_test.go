@@ -15,6 +15,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 )
 
@@ -56,8 +57,8 @@ func deliver(t *testing.T, secret string, receive func(n int, s seen) (*http.Res
 		all = append(all, got)
 		return receive(len(all), got)
 	})
-	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Handlers: map[string]jobs.Handler{
-		"k": {Run: func(context.Context, *jobs.Run) (jobs.Result, error) {
+	own, err := engine.Open(ctx, engine.Options{Store: store, Handlers: map[string]jobs.Handler{
+		"k": {Run: func(context.Context, jobs.Run) (jobs.Result, error) {
 			return jobs.Result{Value: jobs.Value(`1.50`)}, nil
 		}},
 		jobs.KindWebhook: s.handler()}})
@@ -65,7 +66,7 @@ func deliver(t *testing.T, secret string, receive func(n int, s seen) (*http.Res
 		t.Fatal(err)
 	}
 	done = func() {
-		if err := errors.Join(engine.Close(ctx), store.Close()); err != nil {
+		if err := errors.Join(own.Close(ctx), store.Close()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -76,13 +77,13 @@ func deliver(t *testing.T, secret string, receive func(n int, s seen) (*http.Res
 	}
 	wait := func(id jobs.ID) jobs.Job {
 		t.Helper()
-		j, err := engine.Wait(ctx, jobs.DefaultTenant, id)
+		j, err := own.Wait(ctx, jobs.DefaultTenant, id)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return j
 	}
-	a, err := engine.Submit(ctx, jobs.Spec{Kind: "k", Callbacks: callbacks, Input: jobs.Value(`{"headers":{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}`)})
+	a, err := own.Submit(ctx, jobs.Spec{Kind: "k", Callbacks: callbacks, Input: jobs.Value(`{"headers":{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,7 @@ func deliver(t *testing.T, secret string, receive func(n int, s seen) (*http.Res
 	first = wait(page.Jobs[0].ID)
 	return first, all, func() jobs.Job {
 		t.Helper()
-		a, err := engine.Retry(ctx, jobs.DefaultTenant, first.ID, jobs.RetryOptions{})
+		a, err := own.Retry(ctx, jobs.DefaultTenant, first.ID, engine.RetryOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

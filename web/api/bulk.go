@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/gateway"
 	"jobhub/web/rest"
 )
@@ -31,7 +32,7 @@ func (s *Server) bulk(w http.ResponseWriter, r *http.Request) error {
 	if in.Filter == nil {
 		return rest.InvalidMember("/filter", "is required; {} means all jobs")
 	}
-	b := jobs.Bulk{Action: jobs.Action(in.Action), Caller: rest.Caller(r)}
+	b := engine.Bulk{Action: engine.Action(in.Action), Caller: rest.Caller(r)}
 	for name, value := range map[string]string{"state": in.Filter.State, "queue": in.Filter.Queue, "kind": in.Filter.Kind, "tag": in.Filter.Tag,
 		"parent": in.Filter.Parent, "q": in.Filter.Q} {
 		part, err := rest.ListFilter(url.Values{name: {value}})

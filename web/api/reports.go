@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/clip"
 	"jobhub/web/rest"
 )
@@ -34,12 +35,12 @@ func (s workers) reports(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	b := strconv.AppendUint([]byte(`{"accepted_to":`), accepted, 10)
-	b = appendLeases(append(b, ','), map[string]jobs.LeaseState{token: state})
+	b = appendLeases(append(b, ','), map[string]engine.LeaseState{token: state})
 	return rest.WriteJSON(w, http.StatusOK, append(b, '}'))
 }
 
 // decodeReports reads a worker's reports. Output of stream log is what a worker logs.
-func decodeReports(body []byte) (list []jobs.Report, err error) {
+func decodeReports(body []byte) (list []engine.Report, err error) {
 	for i, line := range bytes.Split(body, []byte{'\n'}) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
@@ -57,7 +58,7 @@ func decodeReports(body []byte) (list []jobs.Report, err error) {
 	return list, nil
 }
 
-func decodeReport(line []byte) (jobs.Report, error) {
+func decodeReport(line []byte) (engine.Report, error) {
 	var in struct {
 		N       uint64     `json:"n"`
 		Type    string     `json:"type"`
@@ -69,12 +70,12 @@ func decodeReport(line []byte) (jobs.Report, error) {
 		Base64  *string    `json:"base64"`
 	}
 	if err := jobs.Decode(line, &in); err != nil {
-		return jobs.Report{}, err
+		return engine.Report{}, err
 	}
 	if in.N == 0 {
-		return jobs.Report{}, rest.InvalidMember("/n", "must be the number of the report, from 1")
+		return engine.Report{}, rest.InvalidMember("/n", "must be the number of the report, from 1")
 	}
-	out := jobs.Report{N: in.N}
+	out := engine.Report{N: in.N}
 	switch in.Type {
 	case "progress":
 		if in.Percent != nil && (*in.Percent < 0 || *in.Percent > 100) {
@@ -89,8 +90,8 @@ func decodeReport(line []byte) (jobs.Report, error) {
 		if in.Data == nil {
 			return out, rest.InvalidMember("/data", "must be what the next attempt goes on from")
 		}
-		if err := in.Data.Compact(); err != nil || len(in.Data) > jobs.MaxCheckpoint {
-			return out, rest.InvalidMember("/data", "must be JSON of up to "+strconv.Itoa(jobs.MaxCheckpoint)+" bytes")
+		if err := in.Data.Compact(); err != nil || len(in.Data) > engine.MaxCheckpoint {
+			return out, rest.InvalidMember("/data", "must be JSON of up to "+strconv.Itoa(engine.MaxCheckpoint)+" bytes")
 		}
 		out.Checkpoint = in.Data
 	case "log", "output":

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/rest"
 )
 
@@ -28,7 +29,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	accepted, err := s.Engine.Retry(r.Context(), rest.Tenant(r), id, jobs.RetryOptions{Input: in.Input, Targets: in.Targets, Force: in.Again, Key: key, Caller: rest.Caller(r)})
+	accepted, err := s.Engine.Retry(r.Context(), rest.Tenant(r), id, engine.RetryOptions{Input: in.Input, Targets: in.Targets, Force: in.Again, Key: key, Caller: rest.Caller(r)})
 	if errors.Is(err, jobs.ErrQueueFull) {
 		if old, _, err := s.Store.Job(r.Context(), rest.Tenant(r), id); err == nil {
 			return s.refuseFull(w, old.Tenant, old.Queue)

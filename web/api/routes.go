@@ -3,7 +3,7 @@ package api
 import (
 	"net/http"
 
-	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/auth"
 )
 
@@ -40,8 +40,8 @@ func (s *Server) Routes() map[string]http.HandlerFunc {
 		"DELETE /v1/workers/{id}":          s.May(auth.Work, s.workers.unregister),
 		"POST /v1/workers/{id}/lease":      s.May(auth.Work, s.workers.leaseJobs),
 		"POST /v1/workers/{id}/beat":       s.May(auth.Work, s.workers.beat),
-		"POST /v1/workers/{id}/quiet":      s.May(auth.Operate, s.workers.direct(jobs.DirectiveQuiet)),
-		"POST /v1/workers/{id}/terminate":  s.May(auth.Operate, s.workers.direct(jobs.DirectiveTerminate)),
+		"POST /v1/workers/{id}/quiet":      s.May(auth.Operate, s.workers.direct(engine.DirectiveQuiet)),
+		"POST /v1/workers/{id}/terminate":  s.May(auth.Operate, s.workers.direct(engine.DirectiveTerminate)),
 		"POST /v1/leases/{token}/events":   s.May(auth.Work, s.workers.reports),
 		"POST /v1/leases/{token}/complete": s.May(auth.Work, s.workers.complete),
 		"POST /v1/leases/{token}/fail":     s.May(auth.Work, s.workers.failAttempt),

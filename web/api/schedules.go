@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/rest"
 )
 
@@ -51,7 +52,7 @@ func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) error {
 	if _, err := rest.DecodeBody(w, r, jobs.MaxInput, &in); err != nil {
 		return err
 	}
-	schedule, made, err := s.Engine.PutSchedule(r.Context(), rest.Tenant(r), jobs.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
+	schedule, made, err := s.Engine.PutSchedule(r.Context(), rest.Tenant(r), engine.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
 		Job: in.Job, Paused: in.Paused, Overlap: in.Overlap, Caller: rest.Caller(r)})
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func (s *Server) deleteSchedule(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *Server) writeSchedule(w http.ResponseWriter, r *http.Request, status int, schedule *jobs.Schedule) error {
+func (s *Server) writeSchedule(w http.ResponseWriter, r *http.Request, status int, schedule *engine.Schedule) error {
 	body, err := appendSchedule(nil, schedule)
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func (s *Server) writeSchedule(w http.ResponseWriter, r *http.Request, status in
 	return rest.WriteJSON(w, status, body)
 }
 
-func appendSchedule(b []byte, s *jobs.Schedule) ([]byte, error) {
+func appendSchedule(b []byte, s *engine.Schedule) ([]byte, error) {
 	at := func(t time.Time) *string {
 		if t.IsZero() {
 			return nil
@@ -102,7 +103,7 @@ func appendSchedule(b []byte, s *jobs.Schedule) ([]byte, error) {
 		LastError *jobs.Problem     `json:"last_error"`
 		SkippedAt *string           `json:"skipped_at"`
 		Links     map[string]string `json:"links"`
-	}{s.Name, s.Cron, s.TimeZone, s.Shown(), s.Paused, cmp.Or(s.Overlap, jobs.Overlaps[0]), at(s.NextAt), at(s.LastAt), "", s.LastError, at(s.SkippedAt),
+	}{s.Name, s.Cron, s.TimeZone, s.Shown(), s.Paused, cmp.Or(s.Overlap, engine.Overlaps[0]), at(s.NextAt), at(s.LastAt), "", s.LastError, at(s.SkippedAt),
 		map[string]string{"self": "/v1/schedules/" + s.Name, "jobs": "/v1/jobs?tag=schedule:" + s.Name}}
 	if s.LastJob != (jobs.ID{}) {
 		doc.LastJob = s.LastJob.String()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/gateway"
 	"jobhub/web/rest"
 )
@@ -51,7 +52,7 @@ type Preferred struct {
 	Async   bool // Prefer: respond-async
 	Waiting bool // Prefer: wait
 	Wait    time.Duration
-	Body    func(jobs.Accepted) []byte // of the 202
+	Body    func(engine.Accepted) []byte // of the 202
 }
 
 func (p Preferred) applied() string {
@@ -111,7 +112,7 @@ func (s *Server) refuseFull(w http.ResponseWriter, tenant, queue string) error {
 	return jobs.ErrQueueFull
 }
 
-func (s *Server) writeAccepted(w http.ResponseWriter, a jobs.Accepted, body func(jobs.Accepted) []byte) error {
+func (s *Server) writeAccepted(w http.ResponseWriter, a engine.Accepted, body func(engine.Accepted) []byte) error {
 	self := "/v1/jobs/" + a.Job.ID.String()
 	h := w.Header()
 	h.Set("Location", self+"/response")

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/clip"
 	"jobhub/web/rest"
 )
@@ -39,7 +40,7 @@ func (s workers) register(w http.ResponseWriter, r *http.Request) error {
 	if _, err := rest.DecodeBody(w, r, rest.MaxReport, &in); err != nil {
 		return err
 	}
-	id, err := s.Engine.Register(rest.Tenant(r), jobs.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
+	id, err := s.Engine.Register(rest.Tenant(r), engine.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (s workers) listWorkers(w http.ResponseWriter, r *http.Request) error {
 }
 
 // direct is POST /v1/workers/{id}/quiet and …/terminate; unregister DELETE /v1/workers/{id}.
-func (s workers) direct(d jobs.Directive) rest.Handler {
+func (s workers) direct(d engine.Directive) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.Engine.SetDirective(rest.Tenant(r), r.PathValue("id"), d); err != nil {
 			return err
@@ -108,8 +109,8 @@ func (s workers) leaseJobs(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	wait, err := pollWait("/wait", in.Wait)
-	if err == nil && (in.Max < 1 || in.Max > jobs.MaxSlots) {
-		err = rest.InvalidMember("/max", "must be from 1 to "+strconv.Itoa(jobs.MaxSlots))
+	if err == nil && (in.Max < 1 || in.Max > engine.MaxSlots) {
+		err = rest.InvalidMember("/max", "must be from 1 to "+strconv.Itoa(engine.MaxSlots))
 	}
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func (s workers) leaseJobs(w http.ResponseWriter, r *http.Request) error {
 		err = rest.Refused(ended)
 	}
 	if errors.Is(err, context.Canceled) && rest.ClientOf(r.Context()).Err() == nil { // the hub drains
-		leased, err = jobs.LeaseReply{Leases: map[string]jobs.LeaseState{}, Directive: jobs.DirectiveRun}, nil
+		leased, err = engine.LeaseReply{Leases: map[string]engine.LeaseState{}, Directive: engine.DirectiveRun}, nil
 	}
 	if err != nil {
 		return err
@@ -142,7 +143,7 @@ func (s workers) leaseJobs(w http.ResponseWriter, r *http.Request) error {
 }
 
 func appendLeased(b []byte, j *jobs.Job) []byte {
-	b = rest.AppendText(append(b, `{"lease":`...), jobs.Token(j))
+	b = rest.AppendText(append(b, `{"lease":`...), engine.Token(j))
 	b = rest.AppendText(append(b, `,"id":`...), j.ID.String())
 	b = rest.AppendText(append(b, `,"kind":`...), j.Kind)
 	b = rest.AppendText(append(b, `,"queue":`...), j.Queue)
@@ -162,14 +163,14 @@ func appendLeased(b []byte, j *jobs.Job) []byte {
 }
 
 // appendStates ends an answer with what to do about the leases and on the whole.
-func appendStates(b []byte, l jobs.LeaseReply) []byte {
+func appendStates(b []byte, l engine.LeaseReply) []byte {
 	b = appendLeases(append(b, ','), l.Leases)
 	b = rest.AppendText(append(b, `,"directive":`...), string(l.Directive))
 	return append(b, '}')
 }
 
 // appendLeases appends the member leases: their states by their tokens.
-func appendLeases(b []byte, states map[string]jobs.LeaseState) []byte {
+func appendLeases(b []byte, states map[string]engine.LeaseState) []byte {
 	b = append(b, `"leases":{`...)
 	for i, token := range slices.Sorted(maps.Keys(states)) {
 		if i > 0 {
@@ -324,8 +325,8 @@ func (s workers) release(w http.ResponseWriter, r *http.Request) error {
 		Checkpoint jobs.Value `json:"checkpoint"`
 	}
 	return s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
-		if in.Checkpoint != nil && (in.Checkpoint.Compact() != nil || len(in.Checkpoint) > jobs.MaxCheckpoint) {
-			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/checkpoint", "must be JSON of up to "+strconv.Itoa(jobs.MaxCheckpoint)+" bytes")
+		if in.Checkpoint != nil && (in.Checkpoint.Compact() != nil || len(in.Checkpoint) > engine.MaxCheckpoint) {
+			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/checkpoint", "must be JSON of up to "+strconv.Itoa(engine.MaxCheckpoint)+" bytes")
 		}
 		return s.Engine.Release(ctx, tenant, token, in.Checkpoint)
 	})

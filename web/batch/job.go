@@ -36,7 +36,7 @@ const (
 	publishBytes = 1 << 20
 )
 
-func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, error) {
+func (s *Server) runBatch(ctx context.Context, run jobs.Run) (jobs.Result, error) {
 	job := run.Job()
 	items, err := decodeBatch(job.Input)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Server) runBatch(ctx context.Context, run *jobs.Run) (jobs.Result, erro
 }
 
 // publish shows the answers that came, until ctx ends; large ones less often.
-func (b *batch) publish(ctx context.Context, run *jobs.Run, changed <-chan struct{}) {
+func (b *batch) publish(ctx context.Context, run jobs.Run, changed <-chan struct{}) {
 	for {
 		select {
 		case <-changed:
@@ -88,7 +88,7 @@ func (b *batch) publish(ctx context.Context, run *jobs.Run, changed <-chan struc
 }
 
 // tell makes the answers so far the partial result, and returns its size.
-func (b *batch) tell(run *jobs.Run) int {
+func (b *batch) tell(run jobs.Run) int {
 	p := b.progress()
 	result := b.document()
 	run.Partial(result, p)

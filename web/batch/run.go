@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/httpheader"
 	"jobhub/web/rest"
 )
@@ -134,7 +135,7 @@ func (b *batch) run(ctx context.Context) {
 		}
 	}
 	b.mu.Unlock()
-	group := jobs.NewGroup(members)
+	group := engine.NewGroup(members)
 	for _, r := range start {
 		b.workers.Go(func() {
 			if !r.quick {

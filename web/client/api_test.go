@@ -18,6 +18,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/call"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 	"jobhub/jobs/webhook"
 	"jobhub/web"
@@ -43,8 +44,8 @@ func realHub(t *testing.T) *client.Client {
 	log, err := hub.New(ctx, hub.Options{Log: store})
 	must(err)
 	calls := call.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-	engine, err := jobs.Open(ctx, jobs.Options{Store: store, Allowed: keys.Allowed, Handlers: map[string]jobs.Handler{
-		"echo": {Run: func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+	engine, err := engine.Open(ctx, engine.Options{Store: store, Allowed: keys.Allowed, Handlers: map[string]jobs.Handler{
+		"echo": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			return jobs.Result{Value: run.Job().Input}, nil
 		}},
 		"http":    call.HTTP(calls),

@@ -11,6 +11,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/jobs/engine"
 	"jobhub/web/gateway"
 )
 
@@ -61,7 +62,7 @@ type Limits struct {
 }
 
 // Names are the limits of the engine.
-func (l Limits) Names() jobs.NameLimits { return jobs.NameLimits{Queues: l.Queues, Kinds: l.Kinds} }
+func (l Limits) Names() engine.NameLimits { return engine.NameLimits{Queues: l.Queues, Kinds: l.Kinds} }
 
 // HTTP is how the calls of jobs and callbacks leave the hub, but for those of routes, which
 // have their own.

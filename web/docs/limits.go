@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/peers"
 	"jobhub/web/rest"
 )
@@ -30,13 +31,13 @@ func limitRows() []limitRow {
 		{"Connections of an address, or of a /64 of IPv6; not from this machine and trusted proxies", count(rest.PerAddress) + ", `limits.connections_per_address`", "`503`, `limit_exceeded`; closed"},
 		{"Connections in all", "three quarters of the files that the process may open; some are kept for this machine", "the most silent one makes room, else `503`"},
 		{"Wrong keys and tokens of an address", count(rest.WrongKeys) + " at once, and one a second", "`429`, `rate_limited`; right ones are never refused"},
-		{"Queues of a tenant", count(jobs.DefaultQueues) + ", `limits.queues`", "`422`, `limit_exceeded`"},
-		{"Kinds of a tenant, since the hub started, without those that the hub runs itself", count(jobs.DefaultKinds) + ", `limits.kinds`", "`422`, `limit_exceeded`"},
+		{"Queues of a tenant", count(engine.DefaultQueues) + ", `limits.queues`", "`422`, `limit_exceeded`"},
+		{"Kinds of a tenant, since the hub started, without those that the hub runs itself", count(engine.DefaultKinds) + ", `limits.kinds`", "`422`, `limit_exceeded`"},
 		{"Body of a submission", jobs.SizeText(jobs.MaxInput), "`413`, `too_large`"},
 		{"Body of a batch", jobs.SizeText(rest.MaxBatch) + ", " + count(rest.MaxItems) + " requests", "`413`, `too_large`"},
 		{"Result of a job", jobs.SizeText(rest.MaxResult), "`413`, `too_large`"},
 		{"One call of a worker with reports", jobs.SizeText(rest.MaxReport), "`413`, `too_large`"},
-		{"Slots of a worker", count(jobs.MaxSlots), "`422`"},
+		{"Slots of a worker", count(engine.MaxSlots), "`422`"},
 		{"Text to search for", jobs.SizeText(rest.MaxText), "`400`"},
 		{"Jobs, queues and tags of a token", count(rest.MaxGranted), "`422`"},
 		{"Queues on a page of `/v1/queues`", count(rest.MaxQueues), "`next_cursor`"},

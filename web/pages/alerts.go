@@ -11,6 +11,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/view"
 )
 
@@ -159,7 +160,7 @@ func fullIn(q view.Queue, limit int64) (in string, fills bool) {
 // staff is who takes jobs of a tenant.
 type staff struct {
 	own     []string // kinds that the hub takes itself
-	workers []jobs.WorkerInfo
+	workers []engine.WorkerInfo
 }
 
 func (s *Server) staff(tenant string) staff {
@@ -169,8 +170,8 @@ func (s *Server) staff(tenant string) staff {
 
 // take reports whether anybody takes jobs of a kind from a queue.
 func (s staff) take(queue, kind string) bool {
-	return slices.Contains(s.own, kind) || slices.ContainsFunc(s.workers, func(w jobs.WorkerInfo) bool {
-		return serves(w, queue) && w.Directive == jobs.DirectiveRun && slices.Contains(w.Kinds, kind)
+	return slices.Contains(s.own, kind) || slices.ContainsFunc(s.workers, func(w engine.WorkerInfo) bool {
+		return serves(w, queue) && w.Directive == engine.DirectiveRun && slices.Contains(w.Kinds, kind)
 	})
 }
 

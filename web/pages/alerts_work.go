@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/view"
 )
 
@@ -35,7 +36,7 @@ func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.
 			continue
 		default:
 			if len(out) < schedulesNamed { // somebody may have repeated it since
-				newest, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: jobs.ScheduleTag(one.Name), Limit: 1})
+				newest, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: engine.ScheduleTag(one.Name), Limit: 1})
 				if err != nil {
 					return nil, err
 				}
@@ -61,7 +62,7 @@ func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.
 }
 
 // lastFailures are those of the last jobs of schedules that failed.
-func (s *Server) lastFailures(ctx context.Context, tenant string, all []jobs.Schedule) (map[jobs.ID]jobs.Job, error) {
+func (s *Server) lastFailures(ctx context.Context, tenant string, all []engine.Schedule) (map[jobs.ID]jobs.Job, error) {
 	var ids []jobs.ID
 	for _, one := range all {
 		if one.LastJob != (jobs.ID{}) {

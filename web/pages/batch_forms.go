@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/batch"
 	"jobhub/web/rest"
 	"jobhub/web/view"
@@ -65,11 +66,11 @@ func cancelBatchQuestion(job jobs.Job) view.Confirm {
 // leads to its page.
 func (s batchPages) retryBatchForm(w http.ResponseWriter, r *http.Request) error {
 	job, err := s.ofMany(w, r)
-	var again jobs.RetryOptions
+	var again engine.RetryOptions
 	if err == nil {
 		again, err = s.onlyFailed(r, &job)
 	}
-	var accepted jobs.Accepted
+	var accepted engine.Accepted
 	if err == nil {
 		again.Caller = rest.Caller(r)
 		accepted, err = s.Engine.Retry(r.Context(), rest.Tenant(r), job.ID, again)
@@ -81,7 +82,7 @@ func (s batchPages) retryBatchForm(w http.ResponseWriter, r *http.Request) error
 }
 
 // onlyFailed says what of a job that has ended is to be done again.
-func (s batchPages) onlyFailed(r *http.Request, job *jobs.Job) (again jobs.RetryOptions, err error) {
+func (s batchPages) onlyFailed(r *http.Request, job *jobs.Job) (again engine.RetryOptions, err error) {
 	if !job.State.Final() {
 		return again, jobs.NewProblem(jobs.Conflict, "Not finished", "It is %s; what failed can be retried once it has ended.", job.State)
 	}

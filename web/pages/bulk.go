@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/auth"
 	"jobhub/web/rest"
 	"jobhub/web/view"
@@ -149,8 +150,8 @@ func (s tables) bulkPicked(r *http.Request, action string) (done, skipped int64,
 }
 
 // bulkOf is an action on all that a query selects.
-func bulkOf(r *http.Request, action string, q tableQuery) jobs.Bulk {
-	return jobs.Bulk{Action: jobs.Action(action), Filter: q.filter, Caller: rest.Caller(r)}
+func bulkOf(r *http.Request, action string, q tableQuery) engine.Bulk {
+	return engine.Bulk{Action: engine.Action(action), Filter: q.filter, Caller: rest.Caller(r)}
 }
 
 // startBulk submits the job that acts on all that match, and goes back to the page, which
@@ -178,8 +179,8 @@ func (s tables) act(r *http.Request, action string, id jobs.ID) (bool, error) {
 			return job.State == jobs.Cancelled || job.CancelRequested, nil
 		}
 	} else {
-		var accepted jobs.Accepted
-		if accepted, err = s.Engine.Retry(r.Context(), rest.Tenant(r), id, jobs.RetryOptions{Caller: rest.Caller(r)}); err == nil {
+		var accepted engine.Accepted
+		if accepted, err = s.Engine.Retry(r.Context(), rest.Tenant(r), id, engine.RetryOptions{Caller: rest.Caller(r)}); err == nil {
 			return !accepted.Existing, nil
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/rest"
 	"jobhub/web/view"
 )
@@ -47,7 +48,7 @@ func cancelQuestion(job jobs.Job) view.Confirm {
 			c.Text = "The job is cancelled already."
 		}
 	case job.State == jobs.Running:
-		c.Text = "The job is running. It is told to stop; a result within " + jobs.CancelGrace.String() + " still counts. This can't be undone."
+		c.Text = "The job is running. It is told to stop; a result within " + engine.CancelGrace.String() + " still counts. This can't be undone."
 	default:
 		c.Text = "The job is " + job.State.String() + " and will not run. This can't be undone."
 	}
@@ -93,7 +94,7 @@ func (s jobPages) retryForm(w http.ResponseWriter, r *http.Request) error {
 			return s.editAgain(w, r, id, text, err)
 		}
 	}
-	accepted, err := s.Engine.Retry(r.Context(), rest.Tenant(r), id, jobs.RetryOptions{Input: input, Caller: rest.Caller(r)})
+	accepted, err := s.Engine.Retry(r.Context(), rest.Tenant(r), id, engine.RetryOptions{Input: input, Caller: rest.Caller(r)})
 	if err != nil && input != nil {
 		return s.editAgain(w, r, id, r.PostForm.Get("input"), err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/api"
 	"jobhub/web/rest"
 	"jobhub/web/view"
@@ -124,7 +125,7 @@ func (s queuePages) workersPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 // directForm is a button of the page of workers.
-func (s queuePages) directForm(d jobs.Directive) rest.Handler {
+func (s queuePages) directForm(d engine.Directive) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id := r.PathValue("id")
 		err := readForm(w, r, rest.MaxForm)

@@ -3,7 +3,7 @@ package pages
 import (
 	"net/http"
 
-	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/auth"
 )
 
@@ -34,8 +34,8 @@ func (s *Server) Routes() map[string]http.HandlerFunc {
 		"POST /queues/{name}/pause":     s.mayPage(auth.Operate, s.queues.pauseForm),
 		"POST /queues/{name}/resume":    s.mayPage(auth.Operate, s.queues.resumeForm),
 		"GET /workers":                  s.mayPage(auth.Watch, s.queues.workersPage),
-		"POST /workers/{id}/quiet":      s.mayPage(auth.Operate, s.queues.directForm(jobs.DirectiveQuiet)),
-		"POST /workers/{id}/terminate":  s.mayPage(auth.Operate, s.queues.directForm(jobs.DirectiveTerminate)),
+		"POST /workers/{id}/quiet":      s.mayPage(auth.Operate, s.queues.directForm(engine.DirectiveQuiet)),
+		"POST /workers/{id}/terminate":  s.mayPage(auth.Operate, s.queues.directForm(engine.DirectiveTerminate)),
 		"GET /hub":                      s.inside(s.queues.hubPage),
 		"GET /login":                    s.open(s.loginPage),
 		"POST /login":                   s.open(s.login),

@@ -12,6 +12,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/rest"
 	"jobhub/web/view"
 )
@@ -48,7 +49,7 @@ func (s schedulePages) showSchedule(w http.ResponseWriter, r *http.Request, stat
 		return err
 	}
 	if form == nil {
-		form = &view.Form{Values: map[string]string{"cron": model.It.Cron, "time_zone": model.It.TimeZone, "overlap": cmp.Or(model.It.Overlap, jobs.Overlaps[0])}}
+		form = &view.Form{Values: map[string]string{"cron": model.It.Cron, "time_zone": model.It.TimeZone, "overlap": cmp.Or(model.It.Overlap, engine.Overlaps[0])}}
 	}
 	return s.Page(w, r, status, view.SchedulePage(s.Shell(r, s.Hub.Position()), model, *form))
 }
@@ -78,7 +79,7 @@ func (s schedulePages) drawSchedule(ctx context.Context, tenant, name string, _ 
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{Tenant: tenant, Tag: jobs.ScheduleTag(name)}, everySecond, view.ScheduleFragments(model))
+	return rendered(ctx, hub.Filter{Tenant: tenant, Tag: engine.ScheduleTag(name)}, everySecond, view.ScheduleFragments(model))
 }
 
 func (s schedulePages) schedulesModel(ctx context.Context, tenant, after string) (view.SchedulesModel, error) {
@@ -88,8 +89,8 @@ func (s schedulePages) schedulesModel(ctx context.Context, tenant, after string)
 		return m, err
 	}
 	m.All = len(all)
-	slices.SortFunc(all, func(a, b jobs.Schedule) int { return strings.Compare(a.Name, b.Name) })
-	all = slices.DeleteFunc(all, func(one jobs.Schedule) bool { return one.Name <= after })
+	slices.SortFunc(all, func(a, b engine.Schedule) int { return strings.Compare(a.Name, b.Name) })
+	all = slices.DeleteFunc(all, func(one engine.Schedule) bool { return one.Name <= after })
 	if len(all) > schedulesShown {
 		all = all[:schedulesShown]
 		m.Next = all[schedulesShown-1].Name
@@ -116,14 +117,14 @@ func (s schedulePages) scheduleModel(ctx context.Context, tenant, name string) (
 }
 
 // scheduleOf is a schedule with its newest runs.
-func (s schedulePages) scheduleOf(ctx context.Context, tenant string, one jobs.Schedule) (view.Schedule, error) {
+func (s schedulePages) scheduleOf(ctx context.Context, tenant string, one engine.Schedule) (view.Schedule, error) {
 	it := view.Schedule{Schedule: one}
 	spec, err := jobs.DecodeSpec(one.Job)
 	if err != nil {
 		return it, err
 	}
 	it.Kind, it.Queue, it.OrderingKey = spec.Kind, spec.Queue, spec.OrderingKey
-	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: jobs.ScheduleTag(one.Name), Limit: view.MaxRuns})
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: engine.ScheduleTag(one.Name), Limit: view.MaxRuns})
 	it.Runs = page.Jobs
 	return it, err
 }
@@ -134,7 +135,7 @@ func (s schedulePages) makeScheduleForm(w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	one := jobs.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Overlap: form.Values["overlap"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: rest.Caller(r)}
+	one := engine.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Overlap: form.Values["overlap"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: rest.Caller(r)}
 	if !jobs.WellFormedName(one.Name) {
 		form.Errors["name"] = "must be " + jobs.NameRule
 	}
@@ -158,7 +159,7 @@ func (s schedulePages) changeScheduleForm(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	return s.changeSchedule(w, r, form, func(one *jobs.Schedule) {
+	return s.changeSchedule(w, r, form, func(one *engine.Schedule) {
 		one.Cron, one.TimeZone = form.Values["cron"], form.Values["time_zone"]
 		if r.PostForm.Has("overlap") {
 			one.Overlap = form.Values["overlap"]
@@ -171,12 +172,12 @@ func (s schedulePages) changeScheduleForm(w http.ResponseWriter, r *http.Request
 
 func (s schedulePages) pauseSchedule(paused bool) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		return s.changeSchedule(w, r, nil, func(one *jobs.Schedule) { one.Paused = paused })
+		return s.changeSchedule(w, r, nil, func(one *engine.Schedule) { one.Paused = paused })
 	}
 }
 
 // changeSchedule changes a schedule; what is wrong is said in the form, if there is one.
-func (s schedulePages) changeSchedule(w http.ResponseWriter, r *http.Request, form *view.Form, edit func(*jobs.Schedule)) error {
+func (s schedulePages) changeSchedule(w http.ResponseWriter, r *http.Request, form *view.Form, edit func(*engine.Schedule)) error {
 	name := r.PathValue("name")
 	_, err := s.Engine.ChangeSchedule(r.Context(), rest.Tenant(r), name, edit)
 	switch {

@@ -4,15 +4,15 @@ import (
 	"slices"
 	"time"
 
-	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/view"
 )
 
-func serves(w jobs.WorkerInfo, queue string) bool {
+func serves(w engine.WorkerInfo, queue string) bool {
 	return len(w.Queues) == 0 || slices.Contains(w.Queues, queue)
 }
 
-func workerOf(w jobs.WorkerInfo) view.Worker {
+func workerOf(w engine.WorkerInfo) view.Worker {
 	w.Seen = w.Seen.Truncate(time.Second) // so that a beat that tells nothing new changes little
 	return view.Worker{WorkerInfo: w}
 }

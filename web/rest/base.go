@@ -8,13 +8,14 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/auth"
 	"jobhub/web/peers"
 )
 
 // Base is what all rooms of the server share.
 type Base struct {
-	Engine *jobs.Engine
+	Engine *engine.Engine
 	Store  jobs.Store
 	Hub    *hub.Hub
 	Auth   *auth.Keys // who may do what; nil for everybody everything

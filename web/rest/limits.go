@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 )
 
 // This file is the table of what foreign peers can have of the hub. The page /docs/limits
@@ -34,7 +35,7 @@ const (
 	MaxMakerForm = 256 << 10               // bytes of a form with a schedule: its job takes 64 KiB, which grow by escaping
 	MaxBulkForm  = 64 << 10                // bytes of a form with selected jobs
 	MaxPicked    = 500                     // jobs selected by hand: as many as a page can have
-	MaxQueues    = jobs.DefaultQueues      // queues on a page of /v1/queues: as many as a tenant has, unless the configuration says otherwise
+	MaxQueues    = engine.DefaultQueues    // queues on a page of /v1/queues: as many as a tenant has, unless the configuration says otherwise
 	MaxQueueName = 64                      // bytes
 	MaxText      = 256                     // bytes of a text to search for
 	MaxGranted   = 100                     // jobs, queues and tags of one token

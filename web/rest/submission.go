@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/web/auth"
 )
 
@@ -28,7 +29,7 @@ func Existing(document []byte) []byte {
 }
 
 // AcceptedBody is the job as accepted; also the reply to a submit over WebSocket.
-func (s *Base) AcceptedBody(a jobs.Accepted) []byte {
+func (s *Base) AcceptedBody(a engine.Accepted) []byte {
 	pos := jobs.Position{Epoch: s.Hub.Epoch(), Seq: a.Job.Seq}
 	b := append(make([]byte, 0, 1024), '{')
 	b = a.Job.AppendMembers(b, pos)

@@ -19,7 +19,7 @@ func (t *Tracer) Attempts(kind string, h jobs.Handler) jobs.Handler {
 		return h
 	}
 	run := h.Run
-	h.Run = func(ctx context.Context, r *jobs.Run) (jobs.Result, error) {
+	h.Run = func(ctx context.Context, r jobs.Run) (jobs.Result, error) {
 		job := r.Job()
 		ctx, span := t.tracer.Start(within(ctx, job.Trace()), "process "+job.Queue, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 			semconv.MessagingSystemKey.String("jobhub"), semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"),

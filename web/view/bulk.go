@@ -7,12 +7,13 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 )
 
 // bulkText says in words what a bulk job does, how far it is and what came of it.
 func bulkText(j jobs.Job) (what, how string) {
 	var in struct {
-		Action jobs.Action `json:"action"`
+		Action engine.Action `json:"action"`
 		Filter struct {
 			State  []string `json:"state"`
 			Queue  string   `json:"queue"`
@@ -41,8 +42,8 @@ func bulkText(j jobs.Job) (what, how string) {
 			at.Count, total = *far.Done, *far.Total
 		}
 	}
-	verbs := map[jobs.Action][3]string{jobs.CancelAll: {"Cancelling", "Cancelled", "cancelled"}, jobs.RetryAll: {"Retrying", "Retried", "retried"},
-		jobs.DeleteAll: {"Deleting", "Deleted", "deleted"}, jobs.RunAll: {"Starting", "Started", "started"}}[in.Action]
+	verbs := map[engine.Action][3]string{engine.CancelAll: {"Cancelling", "Cancelled", "cancelled"}, engine.RetryAll: {"Retrying", "Retried", "retried"},
+		engine.DeleteAll: {"Deleting", "Deleted", "deleted"}, engine.RunAll: {"Starting", "Started", "started"}}[in.Action]
 	if verbs[0] == "" {
 		verbs = [3]string{"Processing", "Processed", "processed"}
 	}
@@ -79,7 +80,7 @@ func bulkText(j jobs.Job) (what, how string) {
 		how = problemLine(j.Error)
 	case at.Skipped > 0:
 		how = count(at.Skipped) + " skipped, because their state had changed"
-		if in.Action == jobs.RetryAll {
+		if in.Action == engine.RetryAll {
 			how += " or they were retried before"
 		}
 	case j.State.Final():

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 )
 
 func sampleTimes() Times {
@@ -35,15 +36,15 @@ func samplePaused() QueueModel {
 }
 
 func sampleWorkers() WorkersModel {
-	worker := func(id, name string, d jobs.Directive, queues []string, running int) Worker {
-		w := Worker{WorkerInfo: jobs.WorkerInfo{WorkerSpec: jobs.WorkerSpec{Name: name, Kinds: []string{"invoice.render", "report.monthly"}, Queues: queues, Slots: 8}, ID: id, Seen: ago(3 * time.Second), Directive: d}}
+	worker := func(id, name string, d engine.Directive, queues []string, running int) Worker {
+		w := Worker{WorkerInfo: engine.WorkerInfo{WorkerSpec: engine.WorkerSpec{Name: name, Kinds: []string{"invoice.render", "report.monthly"}, Queues: queues, Slots: 8}, ID: id, Seen: ago(3 * time.Second), Directive: d}}
 		for i := range running {
 			w.Running = append(w.Running, sampleID(i))
 		}
 		return w
 	}
 	return WorkersModel{At: noon, Origin: "http://127.0.0.1:8080", Kinds: []string{"fanout", "http"}, Slots: 64, Busy: 12, Lease: 30 * time.Second,
-		Workers: []Worker{worker("wk_a", "printer-1", jobs.DirectiveRun, []string{"reports"}, 6), worker("wk_b", "printer-2", jobs.DirectiveQuiet, nil, 1), worker("wk_c", "", jobs.DirectiveTerminate, nil, 0)}}
+		Workers: []Worker{worker("wk_a", "printer-1", engine.DirectiveRun, []string{"reports"}, 6), worker("wk_b", "printer-2", engine.DirectiveQuiet, nil, 1), worker("wk_c", "", engine.DirectiveTerminate, nil, 0)}}
 }
 
 func sampleHub() HubModel {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 )
 
 // SchedulesModel is a page of the schedules of a tenant, by name.
@@ -19,7 +20,7 @@ type SchedulesModel struct {
 
 // Schedule is a schedule and what came of it.
 type Schedule struct {
-	jobs.Schedule
+	engine.Schedule
 	Kind, Queue string // of its jobs
 	OrderingKey string
 	Runs        []jobs.Job // the newest MaxRuns with its tag, newest first
@@ -111,7 +112,7 @@ var proposals = []struct {
 	Values []string
 }{
 	{"cron-words", []string{"* * * * *", "*/15 * * * *", "@hourly", "@daily", "@weekly", "@monthly", "0 9 * * mon-fri", "0 12 L * *"}},
-	{"overlaps", jobs.Overlaps},
+	{"overlaps", engine.Overlaps},
 	{"zones", []string{"UTC", "Europe/London", "Europe/Berlin", "Europe/Kyiv", "America/New_York", "America/Chicago", "America/Los_Angeles", "America/Sao_Paulo",
 		"Africa/Lagos", "Asia/Dubai", "Asia/Kolkata", "Asia/Singapore", "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney"}},
 }

@@ -16,6 +16,8 @@ import (
 	"jobhub/jobs"
 
 	"github.com/a-h/templ"
+
+	"jobhub/jobs/engine"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -193,8 +195,8 @@ func TestScriptsAreText(t *testing.T) {
 			Attention: []Attention{{Level: Failure, Text: evil, Detail: evil, Link: "javascript:alert(1)"}}})),
 		"queue": render(t, QueuePage(shell(), QueueModel{Queue: Queue{QueueInfo: jobs.QueueInfo{Name: evil, Settings: jobs.QueueSettings{Paused: &jobs.Pause{By: evil, Reason: evil}}}},
 			Kinds: []string{evil}, Failures: []jobs.Job{j}}, QueueForm{Values: map[string]string{"rate": evil}, Errors: map[string]string{"rate": evil}})),
-		"workers": render(t, WorkersPage(shell(), WorkersModel{Origin: evil, Kinds: []string{evil}, Workers: []Worker{{WorkerInfo: jobs.WorkerInfo{ID: evil, Directive: jobs.DirectiveRun,
-			WorkerSpec: jobs.WorkerSpec{Name: evil, Kinds: []string{evil}, Queues: []string{evil}}}}}})),
+		"workers": render(t, WorkersPage(shell(), WorkersModel{Origin: evil, Kinds: []string{evil}, Workers: []Worker{{WorkerInfo: engine.WorkerInfo{ID: evil, Directive: engine.DirectiveRun,
+			WorkerSpec: engine.WorkerSpec{Name: evil, Kinds: []string{evil}, Queues: []string{evil}}}}}})),
 		"hub":      render(t, HubPage(shell(), HubModel{Conns: []Connection{{ID: evil, Remote: evil, Who: evil, Watches: evil}}, Closes: []Tally{{evil, 1}}})),
 		"wall":     render(t, WallPage(shell(), Overview{Queues: []Queue{{QueueInfo: jobs.QueueInfo{Name: evil}}}})),
 		"empty":    render(t, OverviewPage(shell(), Overview{Origin: evil})),

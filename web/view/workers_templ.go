@@ -13,11 +13,11 @@ import (
 	"strconv"
 	"time"
 
-	"jobhub/jobs"
+	"jobhub/jobs/engine"
 )
 
 // Worker is one external worker.
-type Worker struct{ jobs.WorkerInfo }
+type Worker struct{ engine.WorkerInfo }
 
 // Busy is the number of its leases.
 func (w Worker) Busy() int { return len(w.Running) }
@@ -472,18 +472,18 @@ func workersList(m WorkersModel) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				switch w.Directive {
-				case jobs.DirectiveQuiet:
+				case engine.DirectiveQuiet:
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<span class=\"st paused\">quiet</span> ")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-				case jobs.DirectiveTerminate:
+				case engine.DirectiveTerminate:
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<span class=\"st cancelled\">terminating</span> ")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 				}
-				if w.Directive == jobs.DirectiveRun {
+				if w.Directive == engine.DirectiveRun {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 38, "<form method=\"post\" action=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -515,7 +515,7 @@ func workersList(m WorkersModel) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				}
-				if w.Directive != jobs.DirectiveTerminate {
+				if w.Directive != engine.DirectiveTerminate {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 41, "<form method=\"post\" action=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err

@@ -18,6 +18,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/call"
 	"jobhub/jobs/egress"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 	"jobhub/jobs/webhook"
 	"jobhub/web"
@@ -66,7 +67,7 @@ type Hub struct {
 	log    *slog.Logger
 	url    string
 	store  *sqlite.Store
-	engine *jobs.Engine
+	engine *engine.Engine
 	hub    *hub.Hub
 	web    *web.Server
 	http   *http.Server
@@ -145,7 +146,7 @@ func Start(ctx context.Context, o Options) (_ *Hub, err error) {
 	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Wrap: h.traces.Calls,
 		Route: func(path string) (http.RoundTripper, int64) { return h.web.RouteCalls(path) }}
 	handlers := map[string]jobs.Handler{jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Secrets: o.Secrets, Wrap: h.traces.Calls})}
-	if h.engine, err = jobs.Open(ctx, jobs.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Allowed: keys.Allowed, Lease: o.Lease, Logger: o.Logger,
+	if h.engine, err = engine.Open(ctx, engine.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Allowed: keys.Allowed, Lease: o.Lease, Logger: o.Logger,
 		SeveralTenants: func() bool { return keys.SeveralTenants(time.Now()) }}); err != nil {
 		return nil, err
 	}

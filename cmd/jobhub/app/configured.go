@@ -16,6 +16,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/jobs/engine"
 	"jobhub/web"
 	"jobhub/web/config"
 )
@@ -26,7 +27,7 @@ import (
 type configured struct {
 	path    string
 	options Options
-	engine  *jobs.Engine
+	engine  *engine.Engine
 	web     *web.Server
 	egress  *egress.Ranges
 	log     *slog.Logger

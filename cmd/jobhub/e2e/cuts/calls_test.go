@@ -11,6 +11,7 @@ import (
 
 	"jobhub/cmd/jobhub/e2e/trial"
 	"jobhub/jobs"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 )
 
@@ -73,7 +74,7 @@ var cutCalls = []cutCall{
 		return cutCase{method: "PUT", path: "/v1/schedules/" + name, body: `{"cron":"0 0 1 1 *","job":{"kind":"nobody"}}`, changed: scheduled(name)}
 	}},
 	{"delete a schedule", false, func(c *cuts, name string) cutCase {
-		if _, _, err := c.engine.PutSchedule(context.Background(), jobs.DefaultTenant, jobs.Schedule{Name: name, Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)}); err != nil {
+		if _, _, err := c.engine.PutSchedule(context.Background(), jobs.DefaultTenant, engine.Schedule{Name: name, Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)}); err != nil {
 			panic(err)
 		}
 		there := scheduled(name)
@@ -82,7 +83,7 @@ var cutCalls = []cutCall{
 	{"lease", true, prepareLease},
 	{"events", false, func(c *cuts, name string) cutCase {
 		job := c.lease(name)
-		return cutCase{method: "POST", path: "/v1/leases/" + jobs.Token(&job) + "/events", body: `{"n":1,"type":"progress","percent":50}` + "\n" + `{"n":2,"type":"output","text":"` + name + `"}`,
+		return cutCase{method: "POST", path: "/v1/leases/" + engine.Token(&job) + "/events", body: `{"n":1,"type":"progress","percent":50}` + "\n" + `{"n":2,"type":"output","text":"` + name + `"}`,
 			changed: func(s *sqlite.Store) bool {
 				events, err := s.Read(context.Background(), jobs.ReadQuery{Job: job.ID})
 				if err != nil {
@@ -187,7 +188,7 @@ func (c *cuts) submit(s jobs.Spec) jobs.ID {
 // lease gives a new job to a worker.
 func (c *cuts) lease(kind string) jobs.Job {
 	c.submit(jobs.Spec{Kind: kind})
-	worker, err := c.engine.Register(jobs.DefaultTenant, jobs.WorkerSpec{Kinds: []string{kind}, Slots: 1})
+	worker, err := c.engine.Register(jobs.DefaultTenant, engine.WorkerSpec{Kinds: []string{kind}, Slots: 1})
 	if err != nil {
 		panic(err)
 	}
@@ -207,7 +208,7 @@ func prepareCancel(c *cuts, method, verb string) cutCase {
 func settles(verb, body string) func(*cuts, string) cutCase {
 	return func(c *cuts, name string) cutCase {
 		job := c.lease(name)
-		return cutCase{method: "POST", path: "/v1/leases/" + jobs.Token(&job) + "/" + verb, body: body,
+		return cutCase{method: "POST", path: "/v1/leases/" + engine.Token(&job) + "/" + verb, body: body,
 			changed: func(s *sqlite.Store) bool { return get(s, job.ID).Settled == job.Lease+" "+verb }}
 	}
 }
@@ -257,7 +258,7 @@ func prepareBatch(c *cuts, name string) cutCase {
 // prepareLease: a job is with the client that hears of it, and with nobody else.
 func prepareLease(c *cuts, name string) cutCase {
 	id := c.submit(jobs.Spec{Kind: name})
-	worker, err := c.engine.Register(jobs.DefaultTenant, jobs.WorkerSpec{Kinds: []string{name}, Slots: 1})
+	worker, err := c.engine.Register(jobs.DefaultTenant, engine.WorkerSpec{Kinds: []string{name}, Slots: 1})
 	if err != nil {
 		panic(err)
 	}

@@ -22,6 +22,7 @@ import (
 	follow "jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/call"
+	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 	"jobhub/web"
 	"jobhub/web/gateway"
@@ -136,7 +137,7 @@ func (s *cutStore) Documents(ctx context.Context, tenant, kind string) ([]jobs.D
 type cuts struct {
 	dir    string
 	store  *cutStore
-	engine *jobs.Engine
+	engine *engine.Engine
 	addr   string
 
 	mu      sync.Mutex // protects the fields below
@@ -181,10 +182,10 @@ func startCuts(t *testing.T) *cuts {
 		t.Fatal(err)
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	echo := func(_ context.Context, run *jobs.Run) (jobs.Result, error) {
+	echo := func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 		return jobs.Result{Value: run.Job().Input}, nil
 	}
-	if c.engine, err = jobs.Open(t.Context(), jobs.Options{Store: c.store, Handlers: map[string]jobs.Handler{"echo": {Run: echo}, "http": call.HTTP(call.Options{})}, Logger: quiet}); err != nil {
+	if c.engine, err = engine.Open(t.Context(), engine.Options{Store: c.store, Handlers: map[string]jobs.Handler{"echo": {Run: echo}, "http": call.HTTP(call.Options{})}, Logger: quiet}); err != nil {
 		t.Fatal(err)
 	}
 	front := web.New(web.Config{Engine: c.engine, Store: c.store, Hub: follower, Version: "test", Logger: quiet})

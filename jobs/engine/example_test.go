@@ -1,0 +1,114 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"jobhub/jobs"
+	"jobhub/jobs/engine"
+	"jobhub/jobs/sqlite"
+)
+
+// The engine is a library, too: register a handler, submit, wait.
+func Example() {
+	ctx := context.Background()
+	dir, _ := os.MkdirTemp("", "jobs-")
+	defer os.RemoveAll(dir)
+	store, err := sqlite.Open(ctx, dir, sqlite.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	engine, err := engine.Open(ctx, engine.Options{Store: store, Handlers: map[string]jobs.Handler{
+		"greet": jobs.Typed(func(ctx context.Context, run jobs.Run, name string) (string, error) {
+			return "hello, " + name, nil
+		}),
+	}})
+	if err != nil {
+		panic(err)
+	}
+	defer engine.Close(ctx)
+
+	accepted, err := engine.Submit(ctx, jobs.Spec{Kind: "greet", Input: jobs.Value(`"world"`)})
+	if err != nil {
+		panic(err)
+	}
+	job, err := engine.Wait(ctx, jobs.DefaultTenant, accepted.Job.ID)
+	fmt.Println(job.State, string(job.Result), err)
+	// Output: succeeded "hello, world" <nil>
+}
+
+// An input that the function does not take is refused when the job is submitted.
+func ExampleTyped() {
+	ctx := context.Background()
+	dir, _ := os.MkdirTemp("", "jobs-")
+	defer os.RemoveAll(dir)
+	store, err := sqlite.Open(ctx, dir, sqlite.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	type invoice struct {
+		Net int `json:"net"`
+		Tax int `json:"tax"`
+	}
+	type total struct {
+		Gross int `json:"gross"`
+	}
+	engine, err := engine.Open(ctx, engine.Options{Store: store, Handlers: map[string]jobs.Handler{
+		"sum": jobs.Typed(func(ctx context.Context, run jobs.Run, in invoice) (total, error) {
+			return total{in.Net + in.Tax}, nil
+		}),
+	}})
+	if err != nil {
+		panic(err)
+	}
+	defer engine.Close(ctx)
+
+	accepted, err := engine.Submit(ctx, jobs.Spec{Kind: "sum", Input: jobs.Value(`{"net":100,"tax":19}`)})
+	if err != nil {
+		panic(err)
+	}
+	job, err := engine.Wait(ctx, jobs.DefaultTenant, accepted.Job.ID)
+	fmt.Println(job.State, string(job.Result), err)
+	_, err = engine.Submit(ctx, jobs.Spec{Kind: "sum", Input: jobs.Value(`{"net":"a hundred"}`)})
+	fmt.Println(err)
+	// Output:
+	// succeeded {"gross":119} <nil>
+	// Invalid request: See errors for the members to correct. (/input/net: must not be a text)
+}
+
+// An error fails the attempt; Permanent, After and Snooze say otherwise.
+func ExampleAfter() {
+	ctx := context.Background()
+	dir, _ := os.MkdirTemp("", "jobs-")
+	defer os.RemoveAll(dir)
+	store, err := sqlite.Open(ctx, dir, sqlite.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	engine, err := engine.Open(ctx, engine.Options{Store: store, Handlers: map[string]jobs.Handler{
+		"flaky": jobs.Typed(func(ctx context.Context, run jobs.Run, _ any) (string, error) {
+			if run.Job().Attempt < 3 {
+				return "", jobs.After(time.Millisecond, errors.New("the service is busy"))
+			}
+			return "done", nil
+		}),
+	}})
+	if err != nil {
+		panic(err)
+	}
+	defer engine.Close(ctx)
+
+	accepted, err := engine.Submit(ctx, jobs.Spec{Kind: "flaky", Backoff: jobs.Backoff{Initial: time.Millisecond, Max: time.Millisecond}})
+	if err != nil {
+		panic(err)
+	}
+	job, err := engine.Wait(ctx, jobs.DefaultTenant, accepted.Job.ID)
+	fmt.Println(job.State, job.Attempt, err)
+	// Output: succeeded 3 <nil>
+}

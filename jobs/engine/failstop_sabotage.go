@@ -1,0 +1,5 @@
+//go:build sabotage_refsync
+
+package engine
+
+const failStop = false

@@ -1,0 +1,26 @@
+package engine
+
+import (
+	"runtime/debug"
+
+	"jobhub/jobs"
+)
+
+// catchPanic calls f and turns a panic into an error. Code that works with the data of one
+// job is called through it, so that a panic does not end the hub and with it all other jobs.
+func (e *Engine) catchPanic(what string, id jobs.ID, f func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.Error("recovered from a panic", "in", what, "job", id, "panic", p, "stack", string(debug.Stack()))
+			err = panicProblem(what)
+		}
+	}()
+	f()
+	return nil
+}
+
+func panicProblem(what string) *jobs.Problem {
+	p := jobs.NewProblem(jobs.Internal, "Internal error", "The hub failed in %s. This is a defect of the hub; its log says more.", what)
+	p.Status = 500
+	return p
+}

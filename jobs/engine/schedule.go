@@ -1,0 +1,173 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
+	"jobhub/jobs/cron"
+)
+
+// Schedule submits a job at each of its times, the ticks. The job and the schedule's new
+// times are stored in one commit, which fails if the schedule has changed meanwhile: there is
+// one job per tick, however many engines and restarts there are. All ticks that were missed
+// are replaced by one job. A tick is skipped if its job is refused, for example by a full
+// queue, or if its caller may not act any more.
+type Schedule struct {
+	Name      string        `json:"-"`
+	Cron      string        `json:"cron"`
+	TimeZone  string        `json:"time_zone"` // IANA name; UTC if empty
+	Job       jobs.Value    `json:"job"`       // a submission; its hidden parts are in Credentials
+	Paused    bool          `json:"paused"`
+	Overlap   string        `json:"overlap,omitzero"`  // one of Overlaps; allow if empty
+	Caller    string        `json:"caller"`            // who submits the jobs, as in Spec.Caller
+	NextAt    time.Time     `json:"next_at,omitzero"`  // zero while paused
+	LastAt    time.Time     `json:"last_at,omitzero"`  // when it last submitted a job
+	LastJob   jobs.ID       `json:"last_job,omitzero"` // which
+	LastError *jobs.Problem `json:"last_error,omitzero"`
+	SkippedAt time.Time     `json:"skipped_at,omitzero"` // when it last skipped a tick because of an unfinished run
+
+	Credentials jobs.Credentials `json:"credentials,omitzero"`
+}
+
+const (
+	kindSchedule   = "schedule"
+	maxSchedules   = 1000     // of one tenant
+	maxScheduleJob = 64 << 10 // bytes of JSON
+)
+
+// ScheduleTag is on every job that a schedule submits.
+func ScheduleTag(name string) string { return "schedule:" + name }
+
+// next is the first tick after t.
+func (s *Schedule) next(t time.Time) (time.Time, error) {
+	expr, err := cron.Parse(s.Cron)
+	if err != nil {
+		err = jobs.Invalid("/cron", "%s", err)
+	}
+	zone, unknown := time.LoadLocation(s.TimeZone)
+	if unknown != nil || s.TimeZone == "Local" {
+		unknown = jobs.Invalid("/time_zone", "must be a name like Europe/Berlin or UTC")
+	}
+	if err := jobs.JoinProblems(err, unknown); err != nil {
+		return t, err
+	}
+	next := expr.Next(t.In(zone))
+	if next.IsZero() {
+		return t, jobs.Invalid("/cron", "names no time within nine years")
+	}
+	return next, nil
+}
+
+// tick is the first tick after t, in UTC.
+func (s *Schedule) tick(t time.Time) (time.Time, error) {
+	next, err := s.next(t)
+	return next.UTC(), err
+}
+
+// spec is what the schedule submits.
+func (s *Schedule) spec(tenant string) (jobs.Spec, error) {
+	spec, err := jobs.DecodeSpec(s.Credentials.Join(s.Job))
+	if err == nil && !spec.RunAt.IsZero() {
+		err = jobs.Invalid("/run_at", "is set by the schedule; use delay to run the job later")
+	}
+	if err == nil && len(spec.Tags) >= jobs.MaxTags {
+		err = jobs.Invalid("/tags", "at most %d tags, besides that of the schedule", jobs.MaxTags-1)
+	}
+	spec.Tenant, spec.Caller, spec.Tags, spec.ByEngine.Schedule = tenant, s.Caller, append(spec.Tags, ScheduleTag(s.Name)), s.Name
+	if (s.Overlap == "queue" || s.Overlap == "replace") && spec.OrderingKey == "" {
+		spec.OrderingKey = ScheduleTag(s.Name)
+	}
+	return spec, err
+}
+
+// document is the change that stores the schedule; was is the stored document.
+func (s *Schedule) document(tenant string, was jobs.Value) (*jobs.DocumentChange, error) {
+	data, err := json.Marshal(s, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return nil, fmt.Errorf("writing the schedule %s: %w", s.Name, err)
+	}
+	return &jobs.DocumentChange{Document: jobs.Document{Tenant: tenant, Kind: kindSchedule, Name: s.Name, Data: data}, Was: was}, nil
+}
+
+// Overlaps are what a schedule can do at a tick while an earlier run of it is unfinished. A
+// run is a job that the schedule submitted, or a retry of one.
+//
+//   - allow: submit the next one anyway.
+//   - skip: submit none at this tick.
+//   - queue: submit it; it starts when the earlier ones have ended.
+//   - replace: cancel the earlier ones, and submit it; it starts when they have ended.
+//
+// Where runs wait for one another, their jobs have an ordering key: that of the schedule's
+// job, or else the tag of the schedule.
+var Overlaps = []string{"allow", "skip", "queue", "replace"}
+
+// checkOverlap checks the member overlap.
+func (s *Schedule) checkOverlap() error {
+	if s.Overlap == "" || slices.Contains(Overlaps, s.Overlap) {
+		return nil
+	}
+	return jobs.Invalid("/overlap", "must be allow, skip, queue or replace")
+}
+
+// Ticks are the next n times of a schedule after t, whether it is paused or not, in its time
+// zone; fewer if it names no more.
+func (s *Schedule) Ticks(t time.Time, n int) (all []time.Time) {
+	for range n {
+		next, err := s.next(t)
+		if err != nil {
+			break
+		}
+		all, t = append(all, next), next
+	}
+	return all
+}
+
+// Words describes in English when the schedule submits jobs, without the time zone.
+func (s *Schedule) Words() string {
+	expr, err := cron.Parse(s.Cron)
+	if err != nil { // not after it was checked
+		return s.Cron
+	}
+	return expr.Words()
+}
+
+// Shown is the job of a schedule without the secrets of its callbacks.
+func (s *Schedule) Shown() jobs.Value {
+	spec, err := jobs.DecodeSpec(s.Job)
+	if err != nil { // not after it was checked
+		return jobs.Value("null")
+	}
+	if len(spec.Callbacks) == 0 {
+		return s.Job
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(s.Job))
+	if _, err := d.ReadToken(); err != nil {
+		return jobs.Value("null")
+	}
+	b := []byte{'{'}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return jobs.Value("null")
+		}
+		own := name.String() == "callbacks" // before the token's text goes with the next one
+		b = append(jobs.AppendString(b, name.String()), ':')
+		value, err := d.ReadValue()
+		if err != nil {
+			return jobs.Value("null")
+		}
+		if own {
+			b = jobs.AppendCallbacks(b, spec.Callbacks)
+		} else {
+			b = append(b, value...)
+		}
+		b = append(b, ',')
+	}
+	return append(bytes.TrimSuffix(b, []byte{','}), '}')
+}

@@ -1,0 +1,48 @@
+package jobs
+
+import "context"
+
+// Run is one attempt at a job, as its handler sees it. Its methods may be called from several
+// goroutines until the handler returns.
+type Run interface {
+	// Job is the job as it was claimed. It must not be changed.
+	Job() *Job
+
+	// Progress reports how far the attempt is, in percent, with a message; a percent below 0
+	// means unknown. Reports that come faster than commits replace one another.
+	Progress(percent float64, message string)
+
+	// Report is Progress with data of the handler's own; data that is not JSON is left out.
+	Report(p Progress)
+
+	// Checkpoint keeps what a next attempt can go on from, as the Checkpoint of its job: v as
+	// JSON, of at most MaxCheckpoint bytes. The newest counts.
+	Checkpoint(v any) error
+
+	// Output adds bytes to an output stream of the attempt. Nothing of it is lost or reordered;
+	// small pieces may be joined.
+	Output(stream string, p []byte)
+
+	// Log adds a line to the stream log.
+	Log(text string)
+
+	// Partial stores a partial result, and how far the attempt is, without delay. It is the
+	// Result of the job until it ends, also for the next attempt. Calls that come faster than
+	// commits replace one another.
+	Partial(result Value, p Progress)
+
+	// Finally registers a function that is called when the outcome of the attempt is stored or
+	// has failed to be: its result is then no longer in memory.
+	Finally(f func())
+}
+
+// DeliveryRun is the Run of a delivery, a job of KindWebhook.
+type DeliveryRun interface {
+	Run
+
+	// Callback is where the delivery goes, with its secrets.
+	Callback(ctx context.Context) (Callback, error)
+
+	// EnableCallback stores whether the receiver wants further deliveries.
+	EnableCallback(ctx context.Context, on bool) error
+}
