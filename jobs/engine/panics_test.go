@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -133,11 +134,11 @@ func TestChecksThatPanic(t *testing.T) {
 // explodes is a store that panics once.
 type explodes struct {
 	*sqlite.Store
-	armed bool
+	armed atomic.Bool
 }
 
 func (s *explodes) Commit(ctx context.Context, b *jobs.Batch) error {
-	if s.armed && len(b.Changes) > 0 {
+	if s.armed.Load() && len(b.Changes) > 0 {
 		panic("boom")
 	}
 	return s.Store.Commit(ctx, b)
@@ -161,7 +162,7 @@ func TestStoreThatPanics(t *testing.T) {
 			}
 			store.Close()
 		}()
-		bad.armed = true
+		bad.armed.Store(true)
 		if _, err := w.engine.Submit(bg, jobs.Spec{Kind: "k"}); err == nil {
 			t.Error("accepted")
 		}
