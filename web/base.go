@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// place reads where the hub is from its address.
-func (s *Server) place() {
+// setOrigin reads where the hub is from its address.
+func (s *Server) setOrigin() {
 	s.Origin = strings.TrimSuffix(s.config.Origin, "/")
 	s.WebOrigin = s.Origin
 	if u, err := url.Parse(s.Origin); err == nil && u.Host != "" {
@@ -17,9 +17,9 @@ func (s *Server) place() {
 	}
 }
 
-// below is for a hub below a path of its host. It takes that path off a request, unless a
+// stripBasePath is for a hub below a path of its host. It takes that path off a request, unless a
 // proxy did so before, and puts it in front of where the answer leads.
-func (s *Server) below(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+func (s *Server) stripBasePath(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
 	off := func(path string) string {
 		rest, ok := strings.CutPrefix(path, s.BasePath)
 		if !ok || rest != "" && rest[0] != '/' {
@@ -34,17 +34,17 @@ func (s *Server) below(w http.ResponseWriter, r *http.Request) (http.ResponseWri
 	if r.URL.RawPath == "" {
 		inner.URL.RawPath = ""
 	}
-	return &leading{ResponseWriter: w, base: s.BasePath}, &inner
+	return &basePathWriter{ResponseWriter: w, base: s.BasePath}, &inner
 }
 
-// leading puts a path in front of the headers that lead to a path of the hub.
-type leading struct {
+// basePathWriter puts a path in front of the headers that lead to a path of the hub.
+type basePathWriter struct {
 	http.ResponseWriter
 	base  string
 	begun bool
 }
 
-func (w *leading) WriteHeader(status int) {
+func (w *basePathWriter) WriteHeader(status int) {
 	if !w.begun && status >= 200 {
 		w.begun = true
 		for _, name := range []string{"Location", "Operation-Location"} {
@@ -56,7 +56,7 @@ func (w *leading) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *leading) Write(b []byte) (int, error) {
+func (w *basePathWriter) Write(b []byte) (int, error) {
 	if !w.begun {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -64,4 +64,4 @@ func (w *leading) Write(b []byte) (int, error) {
 }
 
 // Unwrap is for http.ResponseController.
-func (w *leading) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *basePathWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -11,7 +11,7 @@ import (
 // Listen puts the bounds on connections before a listener, and sets up the server that is
 // to use it. Call it once.
 func (s *Server) Listen(server *http.Server, below net.Listener) net.Listener {
-	server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes = rest.HeaderTime, rest.IdleTime, rest.MaxHeader
+	server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes = rest.HeaderTimeout, rest.IdleTimeout, rest.MaxHeader
 	total, reserve := peers.Room(peers.Files())
 	s.listener = peers.Listen(below, peers.Options{Stall: s.StallLimit, Total: total, Reserve: reserve, Trusted: s.trustsAddress,
 		PerAddress: func() int { return s.Settings().ConnectionsPerAddress }})

@@ -34,7 +34,7 @@ func (s *Server) fromProxy(r *http.Request) *http.Request {
 				break
 			}
 		}
-		switch proto := strings.ToLower(lastOf(r.Header.Values("X-Forwarded-Proto"))); proto {
+		switch proto := strings.ToLower(lastValue(r.Header.Values("X-Forwarded-Proto"))); proto {
 		case "http", "https":
 			sender.Proto = proto
 		}
@@ -72,7 +72,7 @@ func forwardedFor(r *http.Request) (chain []string) {
 	return chain
 }
 
-func lastOf(lines []string) string {
+func lastValue(lines []string) string {
 	list := strings.Split(strings.Join(lines, ","), ",")
 	return strings.TrimSpace(list[len(list)-1])
 }

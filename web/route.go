@@ -23,16 +23,16 @@ import (
 // routeOf returns the route of a request. The hub's own paths are not for routes.
 func (s *Server) routeOf(r *http.Request) (*gateway.Route, error) {
 	set, table := s.Settings(), s.table.Load()
-	if table.Empty() || s.owns(r) || set.Dashboard != "" && set.OnDashboard(r) {
+	if table.Empty() || s.isOwnPath(r) || set.Dashboard != "" && set.OnDashboardHost(r) {
 		return nil, nil
 	}
 	return table.Find(r.URL)
 }
 
-// elsewhere is the problem of a request for a page that is on another host only.
-func (s *Server) elsewhere(r *http.Request) error {
+// wrongHost is the problem of a request for a page that is on another host only.
+func (s *Server) wrongHost(r *http.Request) error {
 	set := s.Settings()
-	if set.OnDashboard(r) || !isPage(r.URL.Path) || !s.owns(r) {
+	if set.OnDashboardHost(r) || !isPage(r.URL.Path) || !s.isOwnPath(r) {
 		return nil
 	}
 	return jobs.NewProblem(jobs.NotFound, "Not found", "The dashboard is at %s alone.", set.Dashboard)
@@ -48,9 +48,9 @@ func isPage(path string) bool {
 	return !strings.HasPrefix(path, "/v1/") && !strings.HasPrefix(path, "/static/")
 }
 
-// owns reports whether a path is the hub's own, whatever the method.
-func (s *Server) owns(r *http.Request) bool {
-	_, pattern := s.own.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: r.URL})
+// isOwnPath reports whether a path is the hub's own, whatever the method.
+func (s *Server) isOwnPath(r *http.Request) bool {
+	_, pattern := s.ownPaths.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: r.URL})
 	return pattern != ""
 }
 
@@ -64,11 +64,11 @@ func OwnPaths() (paths []string) {
 	return paths
 }
 
-// routed answers a request of a route. Whoever may submit jobs may send requests through.
-func (s *Server) routed(route *gateway.Route) http.HandlerFunc {
+// routeHandler answers a request of a route. Whoever may submit jobs may send requests through.
+func (s *Server) routeHandler(route *gateway.Route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s.Open(func(w http.ResponseWriter, r *http.Request) error {
-			err := s.Guarded(func(w http.ResponseWriter, r *http.Request) error { return s.pass(w, s.withoutKey(r), route) }, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, auth.Submit) })(w, r)
+		s.Public(func(w http.ResponseWriter, r *http.Request) error {
+			err := s.Authenticated(func(w http.ResponseWriter, r *http.Request) error { return s.answerRoute(w, s.withoutKey(r), route) }, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, auth.Submit) })(w, r)
 			if err != nil {
 				route.Stats.Refuse()
 			}
@@ -87,7 +87,7 @@ func wantsJob(route *gateway.Route, r *http.Request) bool {
 	return route.Wants(r.Method, r.URL.RawQuery, api.Prefers(r.Header, "respond-async"), api.Prefers(r.Header, "wait"))
 }
 
-func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
+func (s *Server) answerRoute(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		w.Header().Set("Connection", "close") // what follows a CONNECT is no request
 		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
@@ -109,13 +109,13 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Rou
 		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
 			Detail: "This path calls several upstreams and is always a job. Send Prefer: respond-async if " + r.Method + " is meant."}
 	}
-	if s.Gate.Enter(&s.passing) {
-		defer s.passing.Done()
+	if s.Gate.Enter(&s.routeRequests) {
+		defer s.routeRequests.Done()
 	}
-	ctx, stop := s.While(r.Context(), rest.Identity(r)) // the answer may be a stream
+	ctx, stop := s.WhileValid(r.Context(), rest.IdentityOf(r)) // the answer may be a stream
 	defer stop()
 	r = r.WithContext(ctx)
-	amend := s.corsOfRoute(w)
+	amend := s.routeCORS(w)
 	clear(w.Header()) // the answer is the upstream's
 	route.Pass(w, r, amend)
 	return nil
@@ -123,7 +123,7 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Rou
 
 // submitRouted makes a job of a request.
 func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
-	r = rest.CarriedOut(r)
+	r = rest.DetachFromClient(r)
 	wait, waiting, err := api.PreferredWait(r)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 	most := cmp.Or(route.MaxInput, jobs.MaxInput)
 	if r.ContentLength > most {
 		w.Header().Set("Connection", "close")
-		return rest.TooLarge(most)
+		return rest.BodyTooLarge(most)
 	}
 	body, err := rest.ReadBody(w, r, most)
 	if err != nil {
@@ -154,7 +154,7 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 	if spec.Key, err = rest.IdempotencyKey(r, append([]byte(gateway.Query(r.URL)+"\n"), body...)); err != nil {
 		return err
 	}
-	return s.api.Accept(w, r, spec, api.Preferred{Async: async, Waiting: waiting, Wait: wait, Body: s.routedBody})
+	return s.api.Accept(w, r, spec, api.AcceptOptions{Async: async, Waiting: waiting, Wait: wait, Body: s.routedBody})
 }
 
 // routedBody is the short form of what was accepted.
@@ -189,7 +189,7 @@ func (s *Server) Apply(set Settings) {
 	if set.Dashboard != "" {
 		use.Hosts = append(use.Hosts, set.Dashboard)
 	}
-	s.Use(&use)
+	s.UseSettings(&use)
 	table := gateway.NewTable(set.Routes, s.config.Own, s.Fail)
 	if old := s.table.Load(); old != nil {
 		table.Keep(old)
@@ -211,7 +211,7 @@ func (s *Server) withoutKey(r *http.Request) *http.Request {
 	return &out
 }
 
-// RouteCalls is how jobs of a route call its upstreams (see gateway.Table.Calls).
-func (s *Server) RouteCalls(path string) (http.RoundTripper, int64) {
+// RouteTransport is how jobs of a route call its upstreams (see gateway.Table.Calls).
+func (s *Server) RouteTransport(path string) (http.RoundTripper, int64) {
 	return s.table.Load().Calls(path)
 }

@@ -17,24 +17,24 @@ func (s *Server) ownRoutes() map[string]http.HandlerFunc {
 	return all
 }
 
-// routes sets up the table.
-func (s *Server) routes() {
+// registerRoutes sets up the table.
+func (s *Server) registerRoutes() {
 	seen := map[string]bool{}
 	for pattern, handler := range s.ownRoutes() {
 		s.mux.HandleFunc(pattern, handler)
 		if path := pathOf(pattern); !seen[path] {
 			seen[path] = true
-			s.own.HandleFunc(path, handler)
+			s.ownPaths.HandleFunc(path, handler)
 		}
 	}
-	s.mux.HandleFunc("/", s.nothing)
+	s.mux.HandleFunc("/", s.notFound)
 }
 
 // pathOf is a pattern without its method.
 func pathOf(pattern string) string { return pattern[strings.IndexByte(pattern, '/'):] }
 
-// nothing answers what no route takes: with the methods that the path knows, if any.
-func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+// notFound answers what no route takes: with the methods that the path knows, if any.
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	var known []string
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		if _, pattern := s.mux.Handler(&http.Request{Method: method, Host: r.Host, URL: r.URL}); pattern != "/" {

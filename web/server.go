@@ -49,7 +49,7 @@ type Server struct {
 	*rest.Base
 	config Config
 	mux    *http.ServeMux
-	own    *http.ServeMux // the paths of mux, for any method
+	ownPaths    *http.ServeMux // the paths of mux, for any method
 	table  atomic.Pointer[gateway.Table]
 
 	api   *api.Server
@@ -58,7 +58,7 @@ type Server struct {
 	pages *pages.Server
 	docs  *docs.Server
 
-	passing  sync.WaitGroup  // requests of routes on their way through; entered through the gate
+	routeRequests  sync.WaitGroup  // requests of routes on their way through; entered through the gate
 	listener *peers.Listener // nil where another program listens
 }
 
@@ -72,22 +72,22 @@ func New(c Config) *Server {
 		c.StallLimit = rest.StallLimit
 	}
 	base := &rest.Base{Engine: c.Engine, Store: c.Store, Hub: c.Hub, Auth: c.Auth, Logger: c.Logger, Version: c.Version, StoreName: c.StoreName, StallLimit: c.StallLimit,
-		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxHeld), Wrong: peers.NewFailures(rest.WrongKeys, time.Second)}
+		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxBufferedAnswers), Failures: peers.NewFailures(rest.WrongKeys, time.Second)}
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
-	s := &Server{Base: base, config: c, mux: http.NewServeMux(), own: http.NewServeMux()}
-	s.place()
+	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
+	s.setOrigin()
 	s.Apply(Settings{})
 	s.api = api.New(base)
 	s.batch = batch.New(base, s.api, s)
-	s.live = live.New(base, s.findView)
+	s.live = live.New(base, s.viewAllowed)
 	s.pages = pages.New(base, s.api, s.live, s.table.Load)
 	s.docs = docs.New(base, s.pages)
-	s.routes()
+	s.registerRoutes()
 	return s
 }
 
-// findView is for live connections, which are made before the pages that they watch.
-func (s *Server) findView(ctx context.Context, who auth.Identity, name string) error {
+// viewAllowed is for live connections, which are made before the pages that they watch.
+func (s *Server) viewAllowed(ctx context.Context, who auth.Identity, name string) error {
 	return s.pages.FindView(ctx, who, name)
 }
 
@@ -107,7 +107,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	r = s.fromProxy(r)
 	if s.BasePath != "" {
-		w, r = s.below(w, r)
+		w, r = s.stripBasePath(w, r)
 	}
 	s.Serve(w, r)
 	outer.Pattern = r.Pattern // for whoever traces requests
@@ -116,7 +116,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Serve answers a request from outside, or one that is an item of a batch.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
-	if err := s.Admit(r); err != nil {
+	if err := s.CheckHostAndOrigin(r); err != nil {
 		s.Fail(w, r, err)
 		return
 	}
@@ -125,24 +125,24 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
 	}
 	route, err := s.routeOf(r)
 	if err == nil && route == nil {
-		err = s.elsewhere(r)
+		err = s.wrongHost(r)
 	}
 	switch {
 	case err != nil:
 		s.Fail(w, r, err)
 	case route != nil:
 		r.Pattern = route.Path // as the mux does
-		s.routed(route)(w, r)
+		s.routeHandler(route)(w, r)
 	default:
-		s.mux.ServeHTTP(w, rest.CarriedOut(r))
+		s.mux.ServeHTTP(w, rest.DetachFromClient(r))
 	}
 }
 
-// Passed waits until no request of a route is on its way through, or ctx ends.
-func (s *Server) Passed(ctx context.Context) {
+// WaitForRoutes waits until no request of a route is on its way through, or ctx ends.
+func (s *Server) WaitForRoutes(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
-		s.passing.Wait()
+		s.routeRequests.Wait()
 		close(done)
 	}()
 	select {

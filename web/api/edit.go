@@ -27,7 +27,7 @@ func (s *Server) patchJob(w http.ResponseWriter, r *http.Request) error {
 	}
 	job, pos, err := s.Engine.Change(r.Context(), rest.Tenant(r), id, edit)
 	if errors.Is(err, jobs.ErrQueueFull) {
-		return s.refuseFull(w, rest.Tenant(r), *edit.Queue)
+		return s.queueFull(w, rest.Tenant(r), *edit.Queue)
 	}
 	return s.answerJob(w, r, job, pos, err)
 }

@@ -51,7 +51,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 		return jobs.Unavailable("Not ready", "The hub is shutting down.")
 	default:
 	}
-	if !s.IsCalled(r.Host) { // a page that lured a browser here learns nothing
+	if !s.IsOwnHost(r.Host) { // a page that lured a browser here learns nothing
 		return rest.WriteJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
 	}
 	who, err := s.Identify(r) // who shows bad credentials is told as much as who shows none

@@ -45,8 +45,8 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request) error {
 // await reads a job, in brief, until it is as wanted, or the time is over, or the hub drains, or the
 // credentials of the request are no good any more: then it is as it was before.
 func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time.Duration, wanted func(*jobs.Job) bool) (jobs.Job, jobs.Position, bool, error) {
-	who, _ := rest.IdentityIn(ctx)
-	good, stop := s.While(context.WithoutCancel(ctx), who)
+	who, _ := rest.IdentityFromContext(ctx)
+	good, stop := s.WhileValid(context.WithoutCancel(ctx), who)
 	defer stop()
 	changed := s.Hub.Signal(hub.Filter{Tenant: tenant, Job: id})
 	defer changed.Close()
@@ -66,7 +66,7 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 			return job, pos, large, nil
 		case <-timer.C:
 			return job, pos, large, nil
-		case <-s.Ending(ctx):
+		case <-s.Draining(ctx):
 			return job, pos, large, nil
 		case <-ctx.Done():
 			return job, pos, large, ctx.Err()
@@ -88,7 +88,7 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.WriteNow(w, r, job.ID)
+	return s.WriteCurrentJob(w, r, job.ID)
 }
 
 // listJobs is GET /v1/jobs. With q each call looks at a bounded number of jobs, so that a
@@ -97,7 +97,7 @@ func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) error {
 	query, err := rest.ReadQuery(r)
 	var filter jobs.Filter
 	if err == nil {
-		filter, err = rest.ListFilter(query)
+		filter, err = rest.ParseFilter(query)
 	}
 	if err != nil {
 		return err

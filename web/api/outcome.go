@@ -12,10 +12,10 @@ import (
 	"jobhub/web/rest"
 )
 
-// commandsBrowser reports whether a header of an answer tells browsers, caches or clients
+// controlsBrowser reports whether a header of an answer tells browsers, caches or clients
 // what to do with the host that it comes from. Outside of routes the hub's own host never
 // passes such a header on: whoever submits a job could choose it.
-func commandsBrowser(name string) bool {
+func controlsBrowser(name string) bool {
 	switch name {
 	case "Set-Cookie", "Set-Cookie2", "Set-Login", "Clear-Site-Data", "Refresh", "Link",
 		"Strict-Transport-Security", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-Ct",
@@ -62,20 +62,20 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	var stored, body *jobs.Payload // of the result and of the response
 	if large {
 		var err error
-		if stored, body, err = s.OutcomeOf(r.Context(), job); err != nil {
+		if stored, body, err = s.OpenOutcome(r.Context(), job); err != nil {
 			return err
 		}
 	}
 	h := w.Header()
 	if resp := job.Response; resp != nil {
 		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
-		answer, header, length := rest.DecodedFor(r, resp.Header, rest.WholeBody(r.Context(), resp, body), int64(len(resp.Body))+rest.Left(body))
+		answer, header, length := rest.DecodeForClient(r, resp.Header, rest.ResponseBody(r.Context(), resp, body), int64(len(resp.Body))+rest.PayloadSize(body))
 		if length < 0 {
 			h.Add("Vary", "Accept-Encoding")
 		}
 		for name, values := range header {
 			switch {
-			case name == "Date", name == "Operation-Location" && h.Get(name) != "", gateway.IsHubHeader(name), !ofRoute && commandsBrowser(name), cors && strings.HasPrefix(name, "Access-Control-"):
+			case name == "Date", name == "Operation-Location" && h.Get(name) != "", gateway.IsHubHeader(name), !ofRoute && controlsBrowser(name), cors && strings.HasPrefix(name, "Access-Control-"):
 			case name == "Vary":
 				h[name] = append(h[name], values...)
 			default:
@@ -112,8 +112,8 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	}
 	h.Set("Content-Security-Policy", "sandbox")
 	if job.State == jobs.Succeeded {
-		if stored != nil && stored.Left() <= rest.ReadWhole {
-			whole, _, release, err := s.WholeJob(r.Context(), job.Tenant, job.ID)
+		if stored != nil && stored.Left() <= rest.MaxInlineParts {
+			whole, _, release, err := s.ReadFullJob(r.Context(), job.Tenant, job.ID)
 			defer release()
 			if err != nil {
 				return err

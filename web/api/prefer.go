@@ -24,7 +24,7 @@ func preferences(h http.Header) (all []preference) {
 				continue
 			}
 			name, value, _ := strings.Cut(raw[:itemEnd(raw, ';')], "=")
-			all = append(all, preference{raw, strings.ToLower(strings.Trim(name, " \t")), unquoted(strings.Trim(value, " \t"))})
+			all = append(all, preference{raw, strings.ToLower(strings.Trim(name, " \t")), unquote(strings.Trim(value, " \t"))})
 		}
 	}
 	return all
@@ -46,7 +46,7 @@ func itemEnd(s string, separator byte) int {
 	return len(s)
 }
 
-func unquoted(s string) string {
+func unquote(s string) string {
 	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
 		return s
 	}

@@ -34,7 +34,7 @@ func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	queues, next := PageOfQueues(queues, query.Get("cursor"), limit)
+	queues, next := QueuesPage(queues, query.Get("cursor"), limit)
 	b := []byte(`{"queues":[`)
 	for i := range queues {
 		if i > 0 {
@@ -87,9 +87,9 @@ func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) ([]byte, error) {
 			Out    float64 `json:"out"`
 			Failed float64 `json:"failed"`
 		} `json:"rates"`
-		Limits    limits     `json:"limits"`
+		Limits    QueueLimits     `json:"limits"`
 		Callbacks jobs.Value `json:"callbacks,omitzero"`
-	}{Name: q.Name, Paused: q.Settings.Paused != nil, Pause: q.Settings.Paused, States: map[string]int64{}, Limits: LimitsOf(q.Settings)}
+	}{Name: q.Name, Paused: q.Settings.Paused != nil, Pause: q.Settings.Paused, States: map[string]int64{}, Limits: NewQueueLimits(q.Settings)}
 	for _, state := range jobs.States {
 		doc.States[state.String()] = q.Counts[state]
 	}
@@ -105,8 +105,8 @@ func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) ([]byte, error) {
 	return append(b, body...), err
 }
 
-// limits are the settings of a queue in JSON; null for no limit.
-type limits struct {
+// QueueLimits are the settings of a queue in JSON; null for no limit.
+type QueueLimits struct {
 	Concurrency  *int    `json:"concurrency"`
 	Rate         *string `json:"rate"`
 	Capacity     *int    `json:"capacity"`
@@ -114,7 +114,7 @@ type limits struct {
 	QueueTimeout *string `json:"queue_timeout"`
 }
 
-func LimitsOf(s jobs.QueueSettings) (l limits) {
+func NewQueueLimits(s jobs.QueueSettings) (l QueueLimits) {
 	number := func(n int) *int {
 		if n == 0 {
 			return nil
@@ -142,9 +142,9 @@ type LimitsPatch struct {
 	QueueTimeout jobs.Value `json:"queue_timeout"`
 }
 
-// edits are its members, each with how it changes the settings; an error says what it
+// changes are its members, each with how it changes the settings; an error says what it
 // must be.
-func (in *LimitsPatch) edits() []limitEdit {
+func (in *LimitsPatch) changes() []limitChange {
 	number := func(to func(*jobs.QueueSettings) *int) func(jobs.Value, *jobs.QueueSettings) string {
 		return func(v jobs.Value, set *jobs.QueueSettings) string {
 			var n *int
@@ -157,7 +157,7 @@ func (in *LimitsPatch) edits() []limitEdit {
 			return ""
 		}
 	}
-	return []limitEdit{
+	return []limitChange{
 		{"concurrency", in.Concurrency, number(func(s *jobs.QueueSettings) *int { return &s.Concurrency })},
 		{"capacity", in.Capacity, number(func(s *jobs.QueueSettings) *int { return &s.Capacity })},
 		{"per_key", in.PerKey, number(func(s *jobs.QueueSettings) *int { return &s.PerKey })},
@@ -187,14 +187,14 @@ func (in *LimitsPatch) edits() []limitEdit {
 	}
 }
 
-type limitEdit struct {
+type limitChange struct {
 	name  string
 	value jobs.Value // nil for no change
 	edit  func(jobs.Value, *jobs.QueueSettings) (fault string)
 }
 
 func (in *LimitsPatch) Apply(set *jobs.QueueSettings) error {
-	for _, e := range in.edits() {
+	for _, e := range in.changes() {
 		if e.value == nil {
 			continue
 		}
@@ -205,10 +205,10 @@ func (in *LimitsPatch) Apply(set *jobs.QueueSettings) error {
 	return nil
 }
 
-// Faults is all that is wrong with it, by member, in the words of a form.
-func (in *LimitsPatch) Faults() map[string]string {
+// FieldErrors is all that is wrong with it, by member, in the words of a form.
+func (in *LimitsPatch) FieldErrors() map[string]string {
 	all, set := map[string]string{}, jobs.QueueSettings{}
-	for _, e := range in.edits() {
+	for _, e := range in.changes() {
 		if e.value == nil {
 			continue
 		}
@@ -238,7 +238,7 @@ func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.configure(w, r, func(name string) error {
-		return s.Engine.Pause(r.Context(), rest.Tenant(r), name, rest.Identity(r).Name, in.Reason)
+		return s.Engine.Pause(r.Context(), rest.Tenant(r), name, rest.IdentityOf(r).Name, in.Reason)
 	})
 }
 
@@ -259,8 +259,8 @@ func (s *Server) configure(w http.ResponseWriter, r *http.Request, change func(n
 	return s.getQueue(w, r)
 }
 
-// QueueNamed is a queue that exists, as of a position.
-func (s *Server) QueueNamed(ctx context.Context, tenant, name string) (jobs.QueueInfo, jobs.Position, error) {
+// FindQueue is a queue that exists, as of a position.
+func (s *Server) FindQueue(ctx context.Context, tenant, name string) (jobs.QueueInfo, jobs.Position, error) {
 	queues, pos, err := s.Store.Queues(ctx, tenant)
 	if err != nil {
 		return jobs.QueueInfo{}, pos, err
@@ -272,9 +272,9 @@ func (s *Server) QueueNamed(ctx context.Context, tenant, name string) (jobs.Queu
 	return queues[at], pos, nil
 }
 
-// PageOfQueues is the first of some queues, by name, behind a name, and behind which the
+// QueuesPage is the first of some queues, by name, behind a name, and behind which the
 // next page begins; empty if there is none.
-func PageOfQueues(all []jobs.QueueInfo, after string, most int) (page []jobs.QueueInfo, next string) {
+func QueuesPage(all []jobs.QueueInfo, after string, most int) (page []jobs.QueueInfo, next string) {
 	from, _ := slices.BinarySearchFunc(all, after, func(q jobs.QueueInfo, name string) int {
 		return cmp.Or(strings.Compare(q.Name, name), -1)
 	})

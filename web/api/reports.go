@@ -14,9 +14,9 @@ import (
 
 // This file reads what workers report of their attempts.
 
-// reports is POST /v1/leases/{token}/events, one JSON object a line.
-func (s workers) reports(w http.ResponseWriter, r *http.Request) error {
-	err := rest.PlainBody(w, r)
+// report is POST /v1/leases/{token}/events, one JSON object a line.
+func (s workers) report(w http.ResponseWriter, r *http.Request) error {
+	err := rest.RequireUncompressed(w, r)
 	var body []byte
 	if err == nil {
 		body, err = rest.ReadBody(w, r, rest.MaxReport)
@@ -83,7 +83,7 @@ func decodeReport(line []byte) (engine.Report, error) {
 		if len(in.Data) > rest.MaxProgressData {
 			return out, rest.InvalidMember("/data", "must be up to "+strconv.Itoa(rest.MaxProgressData)+" bytes of JSON")
 		}
-		in.Message = rest.Shorten(in.Message, 1024)
+		in.Message = rest.Truncate(in.Message, 1024)
 		out.Progress = &jobs.Progress{Percent: in.Percent, Message: in.Message, Data: in.Data}
 	case "checkpoint":
 		if in.Data == nil {

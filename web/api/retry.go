@@ -32,7 +32,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
 	accepted, err := s.Engine.Retry(r.Context(), rest.Tenant(r), id, engine.RetryOptions{Input: in.Input, Targets: in.Targets, Force: in.Again, Key: key, Caller: rest.Caller(r)})
 	if errors.Is(err, jobs.ErrQueueFull) {
 		if old, _, err := s.Store.Job(r.Context(), rest.Tenant(r), id); err == nil {
-			return s.refuseFull(w, old.Tenant, old.Queue)
+			return s.queueFull(w, old.Tenant, old.Queue)
 		}
 	}
 	if err != nil {

@@ -34,7 +34,7 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if _, err := rest.DecodeBody(w, r, rest.MaxReport, &in); err != nil {
 		return err
 	}
-	grant, err := grantOf(in.Jobs, in.Queues, in.Tags, in.Actions)
+	grant, err := parseGrant(in.Jobs, in.Queues, in.Tags, in.Actions)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || ttl < time.Second || ttl > maxTTL {
 		return rest.InvalidMember("/ttl", `must be a duration like "15m", from 1s to 24h`)
 	}
-	who := rest.Identity(r)
+	who := rest.IdentityOf(r)
 	for _, a := range grant.Actions {
 		if !who.May(a, auth.Target{}) {
 			return rest.NotAllowed(who, a)
@@ -65,12 +65,12 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	return rest.WriteJSON(w, http.StatusOK, body)
 }
 
-func grantOf(ids, queues, tags []string, actions []auth.Action) (g auth.Grant, err error) {
+func parseGrant(ids, queues, tags []string, actions []auth.Action) (g auth.Grant, err error) {
 	switch n := len(ids) + len(queues) + len(tags); {
 	case n == 0:
 		return g, rest.InvalidMember("", "needs jobs, queues or tags that the token is good for")
-	case n > rest.MaxGranted:
-		return g, rest.InvalidMember("", "takes up to "+strconv.Itoa(rest.MaxGranted)+" jobs, queues and tags")
+	case n > rest.MaxGrantEntries:
+		return g, rest.InvalidMember("", "takes up to "+strconv.Itoa(rest.MaxGrantEntries)+" jobs, queues and tags")
 	case len(actions) == 0 || len(actions) > len(auth.Grantable):
 		return g, rest.InvalidMember("/actions", `must be one or both of "watch" and "cancel"`)
 	}

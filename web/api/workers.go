@@ -80,8 +80,8 @@ func (s workers) listWorkers(w http.ResponseWriter, r *http.Request) error {
 	return rest.WriteJSON(w, http.StatusOK, body)
 }
 
-// direct is POST /v1/workers/{id}/quiet and …/terminate; unregister DELETE /v1/workers/{id}.
-func (s workers) direct(d engine.Directive) rest.Handler {
+// setDirective is POST /v1/workers/{id}/quiet and …/terminate; unregister DELETE /v1/workers/{id}.
+func (s workers) setDirective(d engine.Directive) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.Engine.SetDirective(rest.Tenant(r), r.PathValue("id"), d); err != nil {
 			return err
@@ -122,10 +122,10 @@ func (s workers) leaseJobs(w http.ResponseWriter, r *http.Request) error {
 	ctx, stop := s.polling(r)
 	defer stop()
 	leased, err := s.Engine.Lease(ctx, rest.Tenant(r), r.PathValue("id"), in.Max, wait)
-	if ended := context.Cause(ctx); rest.Lapsed(ended) {
-		err = rest.Refused(ended)
+	if ended := context.Cause(ctx); rest.IsCredentialsError(ended) {
+		err = rest.CredentialsProblem(ended)
 	}
-	if errors.Is(err, context.Canceled) && rest.ClientOf(r.Context()).Err() == nil { // the hub drains
+	if errors.Is(err, context.Canceled) && rest.ClientContext(r.Context()).Err() == nil { // the hub drains
 		leased, err = engine.LeaseReply{Leases: map[string]engine.LeaseState{}, Directive: engine.DirectiveRun}, nil
 	}
 	if err != nil {
@@ -197,8 +197,8 @@ func (s workers) beat(w http.ResponseWriter, r *http.Request) error {
 	ctx, stop := s.polling(r)
 	defer stop()
 	beaten, err := s.Engine.Beat(ctx, rest.Tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
-	if ended := context.Cause(ctx); rest.Lapsed(ended) {
-		err = rest.Refused(ended)
+	if ended := context.Cause(ctx); rest.IsCredentialsError(ended) {
+		err = rest.CredentialsProblem(ended)
 	}
 	if err != nil {
 		return err
@@ -211,7 +211,7 @@ func (s workers) beat(w http.ResponseWriter, r *http.Request) error {
 // polling is the context of a call that may be held: it ends with the request, when the
 // hub drains, and with the worker's credentials.
 func (s workers) polling(r *http.Request) (context.Context, context.CancelFunc) {
-	ctx, stop := s.While(rest.ClientOf(r.Context()), rest.Identity(r))
+	ctx, stop := s.WhileValid(rest.ClientContext(r.Context()), rest.IdentityOf(r))
 	go func() {
 		select {
 		case <-s.Gate.Closing:
@@ -237,12 +237,12 @@ func (s workers) complete(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Result jobs.Value `json:"result"`
 	}
-	return s.conclude(w, r, decodeResult, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	return s.endAttempt(w, r, decodeResult, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		if in.Result != nil && in.Result.Compact() != nil {
 			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/result", "must be JSON")
 		}
 		if len(in.Result) > rest.MaxResult {
-			return jobs.Job{}, jobs.Position{}, rest.TooLarge(rest.MaxResult)
+			return jobs.Job{}, jobs.Position{}, rest.BodyTooLarge(rest.MaxResult)
 		}
 		return s.Engine.Complete(ctx, tenant, token, in.Result)
 	})
@@ -253,7 +253,7 @@ func (s workers) failAttempt(w http.ResponseWriter, r *http.Request) error {
 		Error jobs.Value `json:"error"`
 		Retry string     `json:"retry"`
 	}
-	return s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	return s.endAttempt(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		failure, err := decodeFailure(in.Error, in.Retry)
 		if err != nil {
 			return jobs.Job{}, jobs.Position{}, err
@@ -271,14 +271,14 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 			return nil, rest.InvalidMember("/error", "must be an object with title and detail as texts")
 		}
 	}
-	f.Problem.Title, f.Problem.Detail = rest.Shorten(f.Problem.Title, 256), rest.Shorten(f.Problem.Detail, 4096)
-	f.Problem.Type, f.Problem.Code = rest.Shorten(f.Problem.Type, 256), jobs.Code(rest.Shorten(string(f.Problem.Code), 64))
+	f.Problem.Title, f.Problem.Detail = rest.Truncate(f.Problem.Title, 256), rest.Truncate(f.Problem.Detail, 4096)
+	f.Problem.Type, f.Problem.Code = rest.Truncate(f.Problem.Type, 256), jobs.Code(rest.Truncate(string(f.Problem.Code), 64))
 	if len(f.Problem.Errors) > 100 {
 		f.Problem.Errors = f.Problem.Errors[:100]
 	}
 	for i := range f.Problem.Errors {
 		e := &f.Problem.Errors[i]
-		e.Pointer, e.Detail = rest.Shorten(e.Pointer, 256), rest.Shorten(e.Detail, 1024)
+		e.Pointer, e.Detail = rest.Truncate(e.Pointer, 256), rest.Truncate(e.Detail, 1024)
 	}
 	if f.Problem.Title == "" {
 		f.Problem.Title = "Failed"
@@ -310,7 +310,7 @@ func (s workers) snooze(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Delay string `json:"delay"`
 	}
-	return s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	return s.endAttempt(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		d, err := time.ParseDuration(in.Delay)
 		if err != nil || d < 0 || d > maxDelay {
 			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/delay", `must be a duration like "30s", within ten years`)
@@ -323,7 +323,7 @@ func (s workers) release(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Checkpoint jobs.Value `json:"checkpoint"`
 	}
-	return s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	return s.endAttempt(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		if in.Checkpoint != nil && (in.Checkpoint.Compact() != nil || len(in.Checkpoint) > engine.MaxCheckpoint) {
 			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/checkpoint", "must be JSON of up to "+strconv.Itoa(engine.MaxCheckpoint)+" bytes")
 		}
@@ -340,9 +340,9 @@ func decodeResult(body []byte, in any) error {
 	return jobs.DecodeAnyDepth(body, in)
 }
 
-// conclude decodes the body, if there is one, ends the attempt and answers with the job.
-func (s workers) conclude(w http.ResponseWriter, r *http.Request, decode func(body []byte, in any) error, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) error {
-	body, err := rest.OptionalJSON(w, r, rest.MaxResult+rest.MaxAround)
+// endAttempt decodes the body, if there is one, ends the attempt and answers with the job.
+func (s workers) endAttempt(w http.ResponseWriter, r *http.Request, decode func(body []byte, in any) error, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) error {
+	body, err := rest.OptionalJSON(w, r, rest.MaxResult+rest.MaxResultEnvelope)
 	if err == nil && body != nil {
 		err = decode(body, in)
 	}
@@ -356,5 +356,5 @@ func (s workers) conclude(w http.ResponseWriter, r *http.Request, decode func(bo
 	if err != nil {
 		return err
 	}
-	return s.WriteNow(w, r, job.ID)
+	return s.WriteCurrentJob(w, r, job.ID)
 }

@@ -36,7 +36,7 @@ type batchDocument struct {
 // batchItems stops reading at the first item too many.
 type batchItems []batchItem
 
-var errManyItems = errors.New("too many items")
+var errTooManyItems = errors.New("too many items")
 
 func (list *batchItems) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() != jsontext.KindBeginArray {
@@ -48,7 +48,7 @@ func (list *batchItems) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	*list = batchItems{}
 	for d.PeekKind() != jsontext.KindEndArray {
 		if len(*list) == rest.MaxItems {
-			return errManyItems
+			return errTooManyItems
 		}
 		var item batchItem
 		if err := json.UnmarshalDecode(d, &item); err != nil {
@@ -82,7 +82,7 @@ func (i *batchItem) target() string { return i.Path + i.URL }
 func decodeBatch(body []byte) ([]batchItem, error) {
 	var doc batchDocument
 	err := json.Unmarshal(body, &doc, json.RejectUnknownMembers(true)) // of a stored batch, too: whose levels were counted then
-	if errors.Is(err, errManyItems) {
+	if errors.Is(err, errTooManyItems) {
 		return nil, jobs.NewProblem(jobs.TooLarge, "Batch too large", "A batch takes up to %d requests; send several.", rest.MaxItems)
 	}
 	if err != nil {
@@ -93,44 +93,44 @@ func decodeBatch(body []byte) ([]batchItem, error) {
 	}
 	items := *doc.Requests
 	if doc.AtomicityGroup != nil {
-		return nil, badBatch("/atomicity_group", "calls over HTTP can't be taken back, so there is no all or nothing; leave it out")
+		return nil, malformedBatch("/atomicity_group", "calls over HTTP can't be taken back, so there is no all or nothing; leave it out")
 	}
 	ids := make(map[string]int, len(items))
 	for i := range items {
 		item := &items[i]
 		at := fmt.Sprintf("/requests/%d", i)
 		if item.AtomicityGroup != nil {
-			return nil, badBatch(at+"/atomicity_group", "calls over HTTP can't be taken back, so there is no all or nothing; leave it out")
+			return nil, malformedBatch(at+"/atomicity_group", "calls over HTTP can't be taken back, so there is no all or nothing; leave it out")
 		}
 		if item.ID != nil {
 			if *item.ID == "" || len(*item.ID) > 128 {
-				return nil, badBatch(at+"/id", "must be 1 to 128 bytes")
+				return nil, malformedBatch(at+"/id", "must be 1 to 128 bytes")
 			}
 			if first, taken := ids[*item.ID]; taken {
-				return nil, badBatch(at+"/id", fmt.Sprintf("is that of request %d, too", first))
+				return nil, malformedBatch(at+"/id", fmt.Sprintf("is that of request %d, too", first))
 			}
 			ids[*item.ID] = i
 		}
 		if isBatch(item.target()) {
-			return nil, badBatch(at+"/path", "a batch can't hold another one")
+			return nil, malformedBatch(at+"/path", "a batch can't hold another one")
 		}
 	}
 	for i := range items {
 		for k, id := range items[i].DependsOn {
 			on, known := ids[id]
 			if !known {
-				return nil, badBatch(fmt.Sprintf("/requests/%d/depends_on/%d", i, k), "is the id of no request here")
+				return nil, malformedBatch(fmt.Sprintf("/requests/%d/depends_on/%d", i, k), "is the id of no request here")
 			}
 			items[i].after = append(items[i].after, on)
 		}
 	}
-	if i := cyclic(items); i >= 0 {
-		return nil, badBatch(fmt.Sprintf("/requests/%d/depends_on", i), "waits for itself in the end")
+	if i := findCycle(items); i >= 0 {
+		return nil, malformedBatch(fmt.Sprintf("/requests/%d/depends_on", i), "waits for itself in the end")
 	}
 	return items, nil
 }
 
-func badBatch(pointer, detail string) error {
+func malformedBatch(pointer, detail string) error {
 	p := jobs.NewProblem(jobs.BadMessage, "Malformed batch", "See errors for what to correct; nothing was done.")
 	p.Errors = []jobs.MemberError{{Pointer: pointer, Detail: detail}}
 	return p
@@ -149,8 +149,8 @@ func isBatch(target string) bool {
 	return path == "/batch" || path == "/v1/batch"
 }
 
-// cyclic returns the index of an item that waits for itself, or -1.
-func cyclic(items []batchItem) int {
+// findCycle returns the index of an item that waits for itself, or -1.
+func findCycle(items []batchItem) int {
 	left := make([]int, len(items)) // how many each waits for
 	dependents := dependentsOf(items)
 	var free []int
@@ -200,7 +200,7 @@ func (s *Server) postBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	later, err := wantsAsync(r)
+	async, err := wantsAsync(r)
 	if err != nil {
 		return err
 	}
@@ -208,16 +208,16 @@ func (s *Server) postBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if later {
+	if async {
 		return s.submitBatch(w, r, body, key)
 	}
 	w.Header().Add("Vary", "Prefer")
 	b := newBatch(s, r, items, rest.MaxAnswers)
-	defer b.end()
+	defer b.releaseAll()
 	if key != nil { // a repeated batch finds the jobs of the first one
 		b.key = itemKeys(key.Key)
 	}
-	ctx, cancel := s.AfterLeaving(r.Context())
+	ctx, cancel := s.WithClientGrace(r.Context())
 	defer cancel()
 	b.run(ctx)
 	return rest.WriteJSON(w, http.StatusOK, b.document())
@@ -234,7 +234,7 @@ func (s *Server) submitBatch(w http.ResponseWriter, r *http.Request, body []byte
 		return err
 	}
 	return s.api.Accept(w, r, jobs.Spec{Kind: Kind, Queue: Kind, Input: input, Timeout: batchTimeout, MaxAttempts: batchAttempts,
-		Tenant: rest.Tenant(r), Caller: rest.Caller(r), Key: key, Via: jobs.Via{Trace: gateway.Trace(r.Header)}}, api.Preferred{Async: true, Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
+		Tenant: rest.Tenant(r), Caller: rest.Caller(r), Key: key, Via: jobs.Via{Trace: gateway.Trace(r.Header)}}, api.AcceptOptions{Async: true, Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
 }
 
 // wantsAsync reports whether a request asks to be answered later: by ?async=true or by
@@ -260,13 +260,13 @@ func appendResponse(b []byte, item *batchItem, index, status int, header http.He
 	b = strconv.AppendInt(append(b, `"index":`...), int64(index), 10)
 	b = strconv.AppendInt(append(b, `,"status":`...), int64(status), 10)
 	b = jobs.AppendHeader(append(b, `,"headers":`...), jobs.FlatHeader(header))
-	b = append(append(b, `,"body":`...), jobs.BodyValue(header.Get("Content-Type"), body, aroundAnswer)...)
+	b = append(append(b, `,"body":`...), jobs.BodyValue(header.Get("Content-Type"), body, answerDepth)...)
 	return append(b, '}')
 }
 
-// aroundAnswer is how many levels stand around the body of an item's answer:
+// answerDepth is how many levels stand around the body of an item's answer:
 // {"responses":[{"body":…}]}.
-const aroundAnswer = 3
+const answerDepth = 3
 
-// pending stands for an answer that is not there yet.
-var pending = jsontext.Value("null")
+// noAnswer stands for an answer that is not there yet.
+var noAnswer = jsontext.Value("null")

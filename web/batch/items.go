@@ -13,16 +13,16 @@ import (
 	"jobhub/web/view"
 )
 
-// BatchParts is what a batch or a fan-out asks for.
-type BatchParts struct {
+// Contents is what a batch or a fan-out asks for.
+type Contents struct {
 	Items    []view.Item
 	Requests []jobs.Value // as they were sent
 	Policy   string
 }
 
-// PartsOf reads the input of a batch or a fan-out, which was checked when it was accepted.
-func PartsOf(job *jobs.Job) (*BatchParts, error) {
-	p := &BatchParts{}
+// ReadContents reads the input of a batch or a fan-out, which was checked when it was accepted.
+func ReadContents(job *jobs.Job) (*Contents, error) {
+	p := &Contents{}
 	if job.Kind == Kind {
 		items, err := decodeBatch(job.Input)
 		if err != nil {
@@ -36,7 +36,7 @@ func PartsOf(job *jobs.Job) (*BatchParts, error) {
 		}
 		p.Requests = doc.Requests
 		for i := range items {
-			it := view.Item{Method: strings.ToUpper(items[i].Method), Target: bare(items[i].target()), After: items[i].after, Took: -1}
+			it := view.Item{Method: strings.ToUpper(items[i].Method), Target: withoutSecrets(items[i].target()), After: items[i].after, Took: -1}
 			if items[i].ID != nil {
 				it.Name = *items[i].ID
 			}
@@ -67,13 +67,13 @@ func PartsOf(job *jobs.Job) (*BatchParts, error) {
 		if in.Method == "" {
 			in.Method = http.MethodGet
 		}
-		p.Items = append(p.Items, view.Item{Name: in.Name, Method: strings.ToUpper(in.Method), Target: bare(in.URL), Took: -1})
+		p.Items = append(p.Items, view.Item{Name: in.Name, Method: strings.ToUpper(in.Method), Target: withoutSecrets(in.URL), Took: -1})
 	}
 	return p, nil
 }
 
-// bare is a URL without what may hold a secret: its user and its query.
-func bare(text string) string {
+// withoutSecrets is a URL without what may hold a secret: its user and its query.
+func withoutSecrets(text string) string {
 	path, query, asked := strings.Cut(text, "?")
 	if !strings.HasPrefix(path, "/") {
 		path = view.HostPath(path)
@@ -84,24 +84,24 @@ func bare(text string) string {
 	return path
 }
 
-// asStored reads answers that older versions stored without a strict check.
-var asStored = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+// lenient reads answers that older versions stored without a strict check.
+var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 const unreadable = "The stored answer can't be read."
 
-// Answers reads what is known so far into the items, and of one of them all.
-func (p *BatchParts) Answers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
+// FillAnswers reads what is known so far into the items, and of one of them all.
+func (p *Contents) FillAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	if job.Kind == Kind {
 		batchAnswers(job, items, whole)
 	} else {
-		fanAnswers(job, items, whole)
+		fanoutAnswers(job, items, whole)
 	}
 }
 
-// peeked is a part of an answer's body, whatever that is.
-type peeked struct{ Title, Detail string }
+// problemBody is a part of an answer's body, whatever that is.
+type problemBody struct{ Title, Detail string }
 
-func (p *peeked) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+func (p *problemBody) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() != jsontext.KindBeginObject {
 		return d.SkipValue()
 	}
@@ -113,7 +113,7 @@ func (p *peeked) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		Title  jobs.Value `json:"title"`
 		Detail jobs.Value `json:"detail"`
 	}
-	if json.Unmarshal(v, &problem, asStored) == nil {
+	if json.Unmarshal(v, &problem, lenient) == nil {
 		p.Title, p.Detail = PlainText(problem.Title), PlainText(problem.Detail)
 	}
 	return nil
@@ -147,7 +147,7 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	var doc struct {
 		Responses []jobs.Value `json:"responses"`
 	}
-	_ = json.Unmarshal(job.Result, &doc, asStored) // answers that can't be read are shown as none
+	_ = json.Unmarshal(job.Result, &doc, lenient) // answers that can't be read are shown as none
 	itemTimes(job, items)
 	for i := range items {
 		it := &items[i]
@@ -161,7 +161,7 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 				Operation string `json:"operation-location"`
 			} `json:"headers"`
 		}
-		if err := json.Unmarshal(doc.Responses[i], &answer, asStored); err != nil {
+		if err := json.Unmarshal(doc.Responses[i], &answer, lenient); err != nil {
 			it.State, it.Problem = jobs.Failed, unreadable
 			continue
 		}
@@ -174,9 +174,9 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 			}
 		default:
 			var said struct {
-				Body peeked `json:"body"`
+				Body problemBody `json:"body"`
 			}
-			_ = json.Unmarshal(doc.Responses[i], &said, asStored) // its status was read
+			_ = json.Unmarshal(doc.Responses[i], &said, lenient) // its status was read
 			it.State, it.Problem = jobs.Failed, ProblemText(said.Body.Title, said.Body.Detail)
 			if answer.Status == http.StatusFailedDependency && len(it.After) > 0 {
 				it.State = jobs.Cancelled
@@ -227,12 +227,12 @@ func unanswered(job *jobs.Job, it *view.Item, items []view.Item, responses []job
 	return jobs.Running
 }
 
-// fanAnswers reads {"targets":{name:…}}.
-func fanAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
+// fanoutAnswers reads {"targets":{name:…}}.
+func fanoutAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	var doc struct {
 		Targets map[string]jobs.Value `json:"targets"`
 	}
-	_ = json.Unmarshal(job.Result, &doc, asStored) // answers that can't be read are shown as none
+	_ = json.Unmarshal(job.Result, &doc, lenient) // answers that can't be read are shown as none
 	for i := range items {
 		it := &items[i]
 		if it.State = jobs.Queued; job.State.Final() {
@@ -247,9 +247,9 @@ func fanAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 			Status   *int   `json:"status"`
 			Attempts int    `json:"attempts"`
 			MS       *int64 `json:"ms"`
-			Error    peeked `json:"error"`
+			Error    problemBody `json:"error"`
 		}
-		if err := json.Unmarshal(value, &found, asStored); err != nil {
+		if err := json.Unmarshal(value, &found, lenient); err != nil {
 			it.State, it.Problem = jobs.Failed, unreadable
 			continue
 		}

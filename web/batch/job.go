@@ -42,15 +42,15 @@ func (s *Server) runBatch(ctx context.Context, run jobs.Run) (jobs.Result, error
 	if err != nil {
 		return jobs.Result{}, &jobs.Failure{Problem: err.(*jobs.Problem), Never: true}
 	}
-	b := newBatch(s, s.outerOf(job), items, rest.MaxResult)
-	defer b.end()
-	b.key, b.later = itemKeys(job.ID.String()), true
+	b := newBatch(s, s.outerRequest(job), items, rest.MaxResult)
+	defer b.releaseAll()
+	b.key, b.resumable = itemKeys(job.ID.String()), true
 	b.restore(job.Result)
-	if b.start = job.StartedAt; len(items) <= maxTimed {
+	if b.start = job.StartedAt; len(items) <= maxTimedItems {
 		b.times = make([]itemTime, len(items))
 	}
 	changed := make(chan struct{}, 1)
-	b.told = func() {
+	b.onAnswer = func() {
 		select {
 		case changed <- struct{}{}:
 		default:
@@ -59,11 +59,11 @@ func (s *Server) runBatch(ctx context.Context, run jobs.Run) (jobs.Result, error
 	var publisher sync.WaitGroup
 	publishing, stop := context.WithCancel(context.Background())
 	publisher.Go(func() { b.publish(publishing, run, changed) })
-	b.run(rest.AsCaller(ctx, job))
+	b.run(rest.WithActingJob(ctx, job))
 	stop()
 	publisher.Wait()
 	if ctx.Err() != nil { // what there is stays with the job
-		b.tell(run)
+		b.reportPartial(run)
 		return jobs.Result{}, context.Cause(ctx)
 	}
 	run.Report(b.progress())
@@ -78,7 +78,7 @@ func (b *batch) publish(ctx context.Context, run jobs.Run, changed <-chan struct
 		case <-ctx.Done():
 			return
 		}
-		size := b.tell(run)
+		size := b.reportPartial(run)
 		select {
 		case <-time.After(publishEvery * time.Duration(1+size/publishBytes)):
 		case <-ctx.Done():
@@ -87,8 +87,8 @@ func (b *batch) publish(ctx context.Context, run jobs.Run, changed <-chan struct
 	}
 }
 
-// tell makes the answers so far the partial result, and returns its size.
-func (b *batch) tell(run jobs.Run) int {
+// reportPartial makes the answers so far the partial result, and returns its size.
+func (b *batch) reportPartial(run jobs.Run) int {
 	p := b.progress()
 	result := b.document()
 	run.Partial(result, p)
@@ -101,7 +101,7 @@ func (b *batch) progress() jobs.Progress {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	percent := 100 * float64(b.answered) / float64(max(len(b.items), 1))
-	data := fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d`, b.answered, b.bad, len(b.items))
+	data := fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d`, b.answered, b.failures, len(b.items))
 	if b.times != nil {
 		data = append(data, `,"times":[`...)
 		for i, t := range b.times {
@@ -124,7 +124,7 @@ func (b *batch) restore(result jobs.Value) {
 	var before struct {
 		Responses []jobs.Value `json:"responses"`
 	}
-	if json.Unmarshal(result, &before, asStored) != nil || len(before.Responses) != len(b.items) {
+	if json.Unmarshal(result, &before, lenient) != nil || len(before.Responses) != len(b.items) {
 		return
 	}
 	for i, r := range before.Responses {
@@ -132,16 +132,16 @@ func (b *batch) restore(result jobs.Value) {
 		if err == nil && r.Kind() != jsontext.KindNull {
 			b.responses[i] = r
 			b.answered++
-			if !ok(r) {
-				b.bad++
+			if !succeeded(r) {
+				b.failures++
 			}
-			b.room.Add(-int64(len(r)))
+			b.bytesLeft.Add(-int64(len(r)))
 		}
 	}
 }
 
-// outerOf stands in for the request that brought the batch, which is over.
-func (s *Server) outerOf(job *jobs.Job) *http.Request {
+// outerRequest stands in for the request that brought the batch, which is over.
+func (s *Server) outerRequest(job *jobs.Job) *http.Request {
 	host := "localhost"
 	if u, err := url.Parse(s.Origin); err == nil && u.Host != "" {
 		host = u.Host

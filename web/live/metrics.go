@@ -15,7 +15,7 @@ import (
 // the hub, to others of their own.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	of := rest.Tenant(r)
-	if rest.SeesHub(of) {
+	if rest.IsHubTenant(of) {
 		s.meters.metrics.ServeHTTP(w, r)
 		return nil
 	}

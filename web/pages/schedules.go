@@ -221,7 +221,7 @@ func (s schedulePages) deleteScheduleForm(w http.ResponseWriter, r *http.Request
 
 // readFields reads the fields of a form as they were written.
 func readFields(w http.ResponseWriter, r *http.Request, fields ...string) (*view.Form, error) {
-	if err := readForm(w, r, rest.MaxMakerForm); err != nil {
+	if err := readForm(w, r, rest.MaxScheduleForm); err != nil {
 		return nil, err
 	}
 	form := &view.Form{Values: map[string]string{}, Errors: map[string]string{}}

@@ -57,7 +57,7 @@ func ProblemOf(err error) jobs.Problem {
 // Fail answers with an error as application/problem+json (RFC 9457).
 func (s *Base) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := ProblemOf(err)
-	if p.Status == http.StatusInternalServerError && ClientOf(r.Context()).Err() == nil { // nobody is told who has gone
+	if p.Status == http.StatusInternalServerError && ClientContext(r.Context()).Err() == nil { // nobody is told who has gone
 		path := r.URL.Path
 		if r.PathValue("token") != "" { // a lease is its worker's secret
 			path = r.Pattern

@@ -32,7 +32,7 @@ type Base struct {
 	Stopped    context.Context // ends when what is open has to end
 	Stop       context.CancelFunc
 	Answers    *Budget         // long answers in memory
-	Wrong      *peers.Failures // wrong keys and tokens
+	Failures      *peers.Failures // wrong keys and tokens
 
 	settings atomic.Pointer[Settings]
 	config   atomic.Pointer[ConfigState]

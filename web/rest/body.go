@@ -12,7 +12,7 @@ import (
 
 // ReadJSON reads a body of up to limit bytes that has to be there, for jobs.Decode.
 func ReadJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if err := wantJSON(w, r); err != nil {
+	if err := requireJSON(w, r); err != nil {
 		return nil, err
 	}
 	return ReadBody(w, r, limit)
@@ -31,7 +31,7 @@ func OptionalJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, 
 	if err != nil || len(body) == 0 {
 		return nil, err
 	}
-	return body, wantJSON(w, r)
+	return body, requireJSON(w, r)
 }
 
 // DecodeBody reads a JSON body into a struct, and returns it. No body at all leaves it as it is.
@@ -42,9 +42,9 @@ func DecodeBody(w http.ResponseWriter, r *http.Request, limit int64, in any) (bo
 	return body, jobs.Decode(body, in)
 }
 
-// wantJSON refuses a body of another type than JSON, or with an encoding around it.
-func wantJSON(w http.ResponseWriter, r *http.Request) error {
-	if err := PlainBody(w, r); err != nil {
+// requireJSON refuses a body of another type than JSON, or with an encoding around it.
+func requireJSON(w http.ResponseWriter, r *http.Request) error {
+	if err := RequireUncompressed(w, r); err != nil {
 		return err
 	}
 	contentType := r.Header.Get("Content-Type")
@@ -59,8 +59,8 @@ func wantJSON(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// PlainBody refuses a body with a Content-Encoding, like gzip (RFC 9110, section 15.5.16).
-func PlainBody(w http.ResponseWriter, r *http.Request) error {
+// RequireUncompressed refuses a body with a Content-Encoding, like gzip (RFC 9110, section 15.5.16).
+func RequireUncompressed(w http.ResponseWriter, r *http.Request) error {
 	for _, line := range r.Header["Content-Encoding"] {
 		for coding := range strings.SplitSeq(line, ",") {
 			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
@@ -80,7 +80,7 @@ func unsupportedMedia(detail string) error {
 // ReadBody reads a body of up to limit bytes.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
-		return nil, TooLarge(limit)
+		return nil, BodyTooLarge(limit)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
@@ -92,7 +92,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 // bodyProblem is why a body could not be read.
 func bodyProblem(err error) error {
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return TooLarge(large.Limit)
+		return BodyTooLarge(large.Limit)
 	}
 	if errors.Is(err, ErrSlowBody) {
 		return ErrSlowBody
@@ -100,7 +100,7 @@ func bodyProblem(err error) error {
 	return jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
 }
 
-func TooLarge(limit int64) error {
+func BodyTooLarge(limit int64) error {
 	return jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large data elsewhere and send a link.", limit)
 }
 
@@ -111,8 +111,8 @@ func InvalidMember(pointer, detail string) error {
 	return p
 }
 
-// Shorten cuts a text to at most so many bytes: it stands in every listing of its job.
-func Shorten(text string, most int) string {
+// Truncate cuts a text to at most so many bytes: it stands in every listing of its job.
+func Truncate(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}

@@ -31,12 +31,12 @@ func acceptsGzip(h http.Header) bool {
 	return named && takes || !named && any
 }
 
-// WholeBody is the body of a response, whose rest may still be in the store.
-func WholeBody(ctx context.Context, resp *jobs.Response, rest *jobs.Payload) io.Reader {
+// ResponseBody is the body of a response, whose rest may still be in the store.
+func ResponseBody(ctx context.Context, resp *jobs.Response, rest *jobs.Payload) io.Reader {
 	if rest == nil {
 		return bytes.NewReader(resp.Body)
 	}
-	return io.MultiReader(bytes.NewReader(resp.Body), bufio.NewReaderSize(payloadReader{ctx, rest}, payloadPiece))
+	return io.MultiReader(bytes.NewReader(resp.Body), bufio.NewReaderSize(payloadReader{ctx, rest}, copyBufferSize))
 }
 
 // payloadReader reads a part of a job from the store.
@@ -47,13 +47,13 @@ type payloadReader struct {
 
 func (p payloadReader) Read(b []byte) (int, error) { return p.Next(p.ctx, b) }
 
-// DecodedFor is an answer as it is given to a caller: the bytes of the upstream, or what
+// DecodeForClient is an answer as it is given to a caller: the bytes of the upstream, or what
 // they say if they are gzip and the caller does not take that. The length is -1 if not known.
-func DecodedFor(r *http.Request, h http.Header, body io.Reader, length int64) (io.Reader, http.Header, int64) {
+func DecodeForClient(r *http.Request, h http.Header, body io.Reader, length int64) (io.Reader, http.Header, int64) {
 	if !jobs.Gzipped(h) || length == 0 || acceptsGzip(r.Header) {
 		return body, h, length
 	}
-	begins := bufio.NewReaderSize(body, payloadPiece)
+	begins := bufio.NewReaderSize(body, copyBufferSize)
 	head, _ := begins.Peek(1 << 10)
 	if _, err := gzip.NewReader(bytes.NewReader(head)); err != nil {
 		return begins, h, length

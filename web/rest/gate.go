@@ -38,10 +38,10 @@ func (g *Gate) Close() bool {
 	return true
 }
 
-// Ending is closed when the request of ctx should come to an end. What a job asks for
+// Draining is closed when the request of ctx should come to an end. What a job asks for
 // may go on as long as the job.
-func (s *Base) Ending(ctx context.Context) <-chan struct{} {
-	if CallerOf(ctx) != nil {
+func (s *Base) Draining(ctx context.Context) <-chan struct{} {
+	if ActingJob(ctx) != nil {
 		return nil
 	}
 	return s.Gate.Closing

@@ -33,40 +33,40 @@ const tokenProtocol = "jobhub.token."
 // everybody's auth.Local.
 func (s *Base) Identify(r *http.Request) (auth.Identity, error) {
 	now := time.Now()
-	if job := CallerOf(r.Context()); job != nil {
-		return s.acting(job, now)
+	if job := ActingJob(r.Context()); job != nil {
+		return s.actingIdentity(job, now)
 	}
-	if !s.Keyed(now) {
+	if !s.KeysRequired(now) {
 		return auth.Local, nil
 	}
 	shown, err := s.Credentials(r)
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	if shown.From != nowhereShown {
-		who, err := s.Authenticate(CallerAddress(r), shown.text, now)
-		return who, Refused(err)
+	if shown.Source != noCredentials {
+		who, err := s.Authenticate(ClientAddress(r), shown.text, now)
+		return who, CredentialsProblem(err)
 	}
-	if cookie, err := r.Cookie(SessionCookie); err == nil && s.Settings().OnDashboard(r) {
+	if cookie, err := r.Cookie(SessionCookie); err == nil && s.Settings().OnDashboardHost(r) {
 		who, err := s.Auth.Resume(cookie.Value, now)
 		switch {
 		case err == nil && changes(r) && !s.sameOrigin(r):
 			return auth.Identity{}, jobs.NewProblem(Forbidden, "Foreign origin", "With the dashboard's cookie, only its own pages may change anything. Use a key.")
 		case err == nil:
 			return who, nil
-		case !Lapsed(err):
+		case !IsCredentialsError(err):
 			return auth.Identity{}, err
 		}
 	}
 	return auth.Identity{}, ErrAnonymous
 }
 
-// Keyed reports whether callers have to say who they are.
-func (s *Base) Keyed(now time.Time) bool { return s.Auth != nil && s.Auth.Configured(now) }
+// KeysRequired reports whether callers have to say who they are.
+func (s *Base) KeysRequired(now time.Time) bool { return s.Auth != nil && s.Auth.Configured(now) }
 
-// acting is who a job acts for when it asks the hub for something. One without a caller may
+// actingIdentity is who a job acts for when it asks the hub for something. One without a caller may
 // do nothing.
-func (s *Base) acting(job *jobs.Job, now time.Time) (auth.Identity, error) {
+func (s *Base) actingIdentity(job *jobs.Job, now time.Time) (auth.Identity, error) {
 	if job.Caller == "" {
 		return auth.Identity{Tenant: job.Tenant}, nil
 	}
@@ -78,47 +78,47 @@ func (s *Base) acting(job *jobs.Job, now time.Time) (auth.Identity, error) {
 	return s.Auth.Acting(job.Tenant, job.Caller, now)
 }
 
-// While is a context that ends when the credentials of a caller are no good any more; the
+// WhileValid is a context that ends when the credentials of a caller are no good any more; the
 // cause is that of auth.Keys.While.
-func (s *Base) While(ctx context.Context, who auth.Identity) (context.Context, context.CancelFunc) {
+func (s *Base) WhileValid(ctx context.Context, who auth.Identity) (context.Context, context.CancelFunc) {
 	if s.Auth == nil {
 		return context.WithCancel(ctx)
 	}
 	return s.Auth.While(ctx, who)
 }
 
-// bearer is a key or token that a request shows outright.
-type bearer struct {
+// Bearer is a key or token that a request shows outright.
+type Bearer struct {
 	text string
-	From placeShown
+	Source CredentialsSource
 }
 
 // place is where credentials are shown.
-type placeShown uint8
+type CredentialsSource uint8
 
 const (
-	nowhereShown placeShown = iota
-	InHeader
-	inSubprotocol // where only browsers show them
+	noCredentials CredentialsSource = iota
+	FromHeader
+	fromSubprotocol // where only browsers show them
 )
 
 // shown reads the credentials of a request. Other schemes of Authorization than Bearer are
 // of a proxy in front of the hub or for an API behind it.
-func (s *Base) Credentials(r *http.Request) (bearer, error) {
+func (s *Base) Credentials(r *http.Request) (Bearer, error) {
 	if values := r.Header.Values(s.KeyHeader()); len(values) > 0 {
 		if len(values) > 1 {
-			return bearer{}, jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header %s with a key or token.", s.KeyHeader())
+			return Bearer{}, jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header %s with a key or token.", s.KeyHeader())
 		}
-		return bearer{strings.TrimSpace(values[0]), InHeader}, nil
+		return Bearer{strings.TrimSpace(values[0]), FromHeader}, nil
 	}
 	malformed := jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header Authorization: Bearer with a key or token.")
 	if values := r.Header.Values("Authorization"); len(values) > 0 {
 		scheme, text, ok := strings.Cut(values[0], " ")
 		if !ok || len(values) > 1 {
-			return bearer{}, malformed
+			return Bearer{}, malformed
 		}
 		if strings.EqualFold(scheme, "Bearer") {
-			return bearer{strings.TrimSpace(text), InHeader}, nil
+			return Bearer{strings.TrimSpace(text), FromHeader}, nil
 		}
 	}
 	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
@@ -126,21 +126,21 @@ func (s *Base) Credentials(r *http.Request) (bearer, error) {
 			if coded, ok := strings.CutPrefix(strings.TrimSpace(offer), tokenProtocol); ok {
 				text, err := base64.RawURLEncoding.DecodeString(coded)
 				if err != nil {
-					return bearer{}, malformed
+					return Bearer{}, malformed
 				}
-				return bearer{string(text), inSubprotocol}, nil
+				return Bearer{string(text), fromSubprotocol}, nil
 			}
 		}
 	}
-	return bearer{}, nil
+	return Bearer{}, nil
 }
 
-func Lapsed(err error) bool {
+func IsCredentialsError(err error) bool {
 	return errors.Is(err, auth.ErrUnknown) || errors.Is(err, auth.ErrRevoked) || errors.Is(err, auth.ErrExpired)
 }
 
-// Refused is the problem of credentials that are no good. Another error stays as it is.
-func Refused(err error) error {
+// CredentialsProblem is the problem of credentials that are no good. Another error stays as it is.
+func CredentialsProblem(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrUnknown):
 		return jobs.NewProblem(unauthorized, "Unknown credentials", "This hub knows no such key or token.")
@@ -167,31 +167,31 @@ func WithIdentity(ctx context.Context, who auth.Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, who)
 }
 
-// IdentityIn is who sends the request of a context, if that is known.
-func IdentityIn(ctx context.Context) (who auth.Identity, known bool) {
+// IdentityFromContext is who sends the request of a context, if that is known.
+func IdentityFromContext(ctx context.Context) (who auth.Identity, known bool) {
 	who, known = ctx.Value(identityKey{}).(auth.Identity)
 	return who, known
 }
 
-// Identity is who sends a request that has passed may or mayPage.
-func Identity(r *http.Request) auth.Identity { return r.Context().Value(identityKey{}).(auth.Identity) }
+// IdentityOf is who sends a request that has passed may or mayPage.
+func IdentityOf(r *http.Request) auth.Identity { return r.Context().Value(identityKey{}).(auth.Identity) }
 
 // Tenant is whose jobs the caller may see.
-func Tenant(r *http.Request) string { return Identity(r).Tenant }
+func Tenant(r *http.Request) string { return IdentityOf(r).Tenant }
 
 // Caller is in whose name a request makes jobs.
-func Caller(r *http.Request) string { return Identity(r).Caller() }
+func Caller(r *http.Request) string { return IdentityOf(r).Caller() }
 
 // ErrSlowBody answers a request of which nothing more has come for too long.
 var ErrSlowBody error = &jobs.Problem{Type: "urn:jobhub:problem:timeout", Title: "Request timeout", Code: "timeout", Status: http.StatusRequestTimeout,
 	Detail: "Nothing more of the body came for too long. Send it again."}
 
-// ErrManyWrong answers wrong keys and tokens of an address that has shown too many.
-var ErrManyWrong error = &jobs.Problem{Type: "urn:jobhub:problem:rate_limited", Title: "Too many wrong credentials", Code: RateLimited, Status: http.StatusTooManyRequests,
+// ErrTooManyFailures answers wrong keys and tokens of an address that has shown too many.
+var ErrTooManyFailures error = &jobs.Problem{Type: "urn:jobhub:problem:rate_limited", Title: "Too many wrong credentials", Code: RateLimited, Status: http.StatusTooManyRequests,
 	Detail: "This key or token is not good, and too many such came from this address. Try again in a moment, with a good one."}
 
-// CallerAddress is where a request comes from.
-func CallerAddress(r *http.Request) netip.Addr {
+// ClientAddress is where a request comes from.
+func ClientAddress(r *http.Request) netip.Addr {
 	address, _ := peers.AddressOf(r.RemoteAddr)
 	return address
 }
@@ -201,23 +201,23 @@ func CallerAddress(r *http.Request) netip.Addr {
 func (s *Base) Authenticate(address netip.Addr, bearer string, now time.Time) (auth.Identity, error) {
 	who, err := s.Auth.Authenticate(bearer, now)
 	if errors.Is(err, auth.ErrUnknown) || errors.Is(err, auth.ErrRevoked) {
-		if wait := s.Wrong.Fail(address, now); wait > 0 {
-			return who, ErrManyWrong
+		if wait := s.Failures.Fail(address, now); wait > 0 {
+			return who, ErrTooManyFailures
 		}
 	}
 	return who, err
 }
 
-type callerKey struct{}
+type actingJobKey struct{}
 
-// AsCaller is the context of requests that the hub makes to itself in the name of the
+// WithActingJob is the context of requests that the hub makes to itself in the name of the
 // caller of a job.
-func AsCaller(ctx context.Context, job *jobs.Job) context.Context {
-	return context.WithValue(ctx, callerKey{}, job)
+func WithActingJob(ctx context.Context, job *jobs.Job) context.Context {
+	return context.WithValue(ctx, actingJobKey{}, job)
 }
 
-// CallerOf is the job in whose caller's name a request is made; nil for those from outside.
-func CallerOf(ctx context.Context) *jobs.Job {
-	job, _ := ctx.Value(callerKey{}).(*jobs.Job)
+// ActingJob is the job in whose caller's name a request is made; nil for those from outside.
+func ActingJob(ctx context.Context) *jobs.Job {
+	job, _ := ctx.Value(actingJobKey{}).(*jobs.Job)
 	return job
 }

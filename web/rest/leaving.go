@@ -12,9 +12,9 @@ import (
 
 type clientKey struct{}
 
-// CarriedOut is a request whose context does not end with its client if it is to change
+// DetachFromClient is a request whose context does not end with its client if it is to change
 // something.
-func CarriedOut(r *http.Request) *http.Request {
+func DetachFromClient(r *http.Request) *http.Request {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return r
 	}
@@ -22,24 +22,24 @@ func CarriedOut(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(context.WithoutCancel(ctx), clientKey{}, ctx))
 }
 
-// ClientOf ends when the client has left, or has closed its sending side: for what is
+// ClientContext ends when the client has left, or has closed its sending side: for what is
 // done for its sake alone, like waiting.
-func ClientOf(ctx context.Context) context.Context {
+func ClientContext(ctx context.Context) context.Context {
 	if client, ok := ctx.Value(clientKey{}).(context.Context); ok {
 		return client
 	}
 	return ctx
 }
 
-// leftTime is how long a synchronous batch goes on after its client has left.
-const leftTime = 30 * time.Second
+// clientGrace is how long a synchronous batch goes on after its client has left.
+const clientGrace = 30 * time.Second
 
-// AfterLeaving ends leftTime after the client of ctx has left, or when the server stops.
-func (s *Base) AfterLeaving(ctx context.Context) (context.Context, context.CancelFunc) {
-	client := ClientOf(ctx)
+// WithClientGrace ends leftTime after the client of ctx has left, or when the server stops.
+func (s *Base) WithClientGrace(ctx context.Context) (context.Context, context.CancelFunc) {
+	client := ClientContext(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(client, func() {
-		timer := time.NewTimer(leftTime)
+		timer := time.NewTimer(clientGrace)
 		defer timer.Stop()
 		select {
 		case <-timer.C:

@@ -25,7 +25,7 @@ func ParseID(text string) (jobs.ID, error) {
 	return id, nil
 }
 
-var listParameters = []string{"state", "queue", "kind", "tag", "parent", "q", "limit", "cursor"}
+var filterParameters = []string{"state", "queue", "kind", "tag", "parent", "q", "limit", "cursor"}
 
 // FormatCursor writes the place of a page, with a check: a damaged cursor must not look
 // like another place.
@@ -44,8 +44,8 @@ func parseCursor(text string) (uint64, error) {
 	return n, nil
 }
 
-func ListFilter(query url.Values) (f jobs.Filter, err error) {
-	if err := AllowOnly(query, listParameters...); err != nil {
+func ParseFilter(query url.Values) (f jobs.Filter, err error) {
+	if err := CheckParameters(query, filterParameters...); err != nil {
 		return f, err
 	}
 	for name, values := range query {
@@ -78,7 +78,7 @@ func ListFilter(query url.Values) (f jobs.Filter, err error) {
 				return f, BadParameter(name, "takes the id of a job")
 			}
 		case "q":
-			if f.Text = value; len(value) > MaxText || !utf8.ValidString(value) {
+			if f.Text = value; len(value) > MaxSearchText || !utf8.ValidString(value) {
 				return f, BadParameter(name, "takes up to 256 bytes of UTF-8")
 			}
 		case "limit":

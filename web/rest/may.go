@@ -15,8 +15,8 @@ import (
 // Handler answers a request, or returns why not: then it has written nothing.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
-// Open lets anybody call a handler.
-func (s *Base) Open(h Handler) http.HandlerFunc {
+// Public lets anybody call a handler.
+func (s *Base) Public(h Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
 			s.Fail(w, r, err)
@@ -26,26 +26,26 @@ func (s *Base) Open(h Handler) http.HandlerFunc {
 
 // May lets those call a handler who may do a thing to everything.
 func (s *Base) May(a auth.Action, h Handler) http.HandlerFunc {
-	return s.Open(s.Guarded(h, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }))
+	return s.Public(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }))
 }
 
 // MayJob is May for the handlers of one job, {id} in the path: also holders of a token who
 // may do the thing to that job can call them.
 func (s *Base) MayJob(a auth.Action, h Handler) http.HandlerFunc {
-	return s.Open(s.Guarded(h, func(r *http.Request, who auth.Identity) error {
+	return s.Public(s.Authenticated(h, func(r *http.Request, who auth.Identity) error {
 		if who.Grant == nil {
 			return Allow(who, a)
 		}
 		id, err := JobID(r)
 		if err == nil {
-			_, _, err = s.JobFor(r.Context(), who, a, id)
+			_, _, err = s.AuthorizedJob(r.Context(), who, a, id)
 		}
 		return err
 	}))
 }
 
-// Guarded identifies who sends a request and calls h unless they are refused.
-func (s *Base) Guarded(h Handler, refuse func(*http.Request, auth.Identity) error) Handler {
+// Authenticated identifies who sends a request and calls h unless they are refused.
+func (s *Base) Authenticated(h Handler, refuse func(*http.Request, auth.Identity) error) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := s.Identify(r)
 		if err == nil {
@@ -66,9 +66,9 @@ func Allow(who auth.Identity, a auth.Action) error {
 	return nil
 }
 
-// JobFor reads, in brief, a job to which the caller may do a thing. One that it may do
+// AuthorizedJob reads, in brief, a job to which the caller may do a thing. One that it may do
 // nothing to is like one that does not exist.
-func (s *Base) JobFor(ctx context.Context, who auth.Identity, a auth.Action, id jobs.ID) (jobs.Job, jobs.Position, error) {
+func (s *Base) AuthorizedJob(ctx context.Context, who auth.Identity, a auth.Action, id jobs.ID) (jobs.Job, jobs.Position, error) {
 	job, pos, _, err := jobs.Brief(ctx, s.Store, who.Tenant, id)
 	on := JobTarget(&job)
 	switch {
@@ -108,9 +108,9 @@ func NotAllowed(who auth.Identity, a auth.Action) error {
 	return jobs.NewProblem(Forbidden, "Not allowed", "A key with the role %s is not for this; it needs one that may %s.", who.Role, a)
 }
 
-// SeesHub reports whether the admins of a tenant see the hub as a whole, from inside: those
+// IsHubTenant reports whether the admins of a tenant see the hub as a whole, from inside: those
 // of the default tenant run it. Others see what is their tenant's.
-func SeesHub(tenant string) bool { return tenant == jobs.DefaultTenant }
+func IsHubTenant(tenant string) bool { return tenant == jobs.DefaultTenant }
 
-// ErrNotTheirs answers admins of other tenants.
-var ErrNotTheirs error = jobs.NewProblem(Forbidden, "Not allowed", "This shows the hub from inside, to admins of the tenant %s only.", jobs.DefaultTenant)
+// ErrHubTenantOnly answers admins of other tenants.
+var ErrHubTenantOnly error = jobs.NewProblem(Forbidden, "Not allowed", "This shows the hub from inside, to admins of the tenant %s only.", jobs.DefaultTenant)

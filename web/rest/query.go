@@ -16,11 +16,11 @@ func ReadQuery(r *http.Request, allowed ...string) (url.Values, error) {
 	if err != nil {
 		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed query", "The query can't be read: %v.", err)
 	}
-	return values, AllowOnly(values, allowed...)
+	return values, CheckParameters(values, allowed...)
 }
 
 // only refuses a parameter that is not among these, if there are any.
-func AllowOnly(values url.Values, allowed ...string) error {
+func CheckParameters(values url.Values, allowed ...string) error {
 	for name := range values {
 		if len(allowed) > 0 && !slices.Contains(allowed, name) {
 			return BadParameter(name, "is not known here; there are "+strings.Join(allowed, ", "))

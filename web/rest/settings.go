@@ -26,10 +26,10 @@ const DefaultKeyHeader = "Jobhub-Key"
 // Settings are those in force.
 func (s *Base) Settings() *Settings { return s.settings.Load() }
 
-// Use puts other settings in force.
-func (s *Base) Use(set *Settings) {
+// UseSettings puts other settings in force.
+func (s *Base) UseSettings(set *Settings) {
 	set.KeyHeader = http.CanonicalHeaderKey(cmp.Or(set.KeyHeader, DefaultKeyHeader))
-	set.ConnectionsPerAddress = cmp.Or(set.ConnectionsPerAddress, PerAddress)
+	set.ConnectionsPerAddress = cmp.Or(set.ConnectionsPerAddress, ConnectionsPerAddress)
 	s.settings.Store(set)
 }
 
@@ -50,7 +50,7 @@ func (s *Base) ConfigState() *ConfigState { return s.config.Load() }
 // ReportConfig tells callers and the dashboard about the configuration file.
 func (s *Base) ReportConfig(c ConfigState) { s.config.Store(&c) }
 
-// OnDashboard reports whether a request is sent to the host of the dashboard.
-func (set *Settings) OnDashboard(r *http.Request) bool {
+// OnDashboardHost reports whether a request is sent to the host of the dashboard.
+func (set *Settings) OnDashboardHost(r *http.Request) bool {
 	return set.Dashboard == "" || strings.EqualFold(hostname(r.Host), set.Dashboard)
 }

@@ -13,8 +13,8 @@ import (
 	"jobhub/web/auth"
 )
 
-// TakesJobs refuses submissions while the hub shuts down.
-func (s *Base) TakesJobs() error {
+// CheckAcceptsJobs refuses submissions while the hub shuts down.
+func (s *Base) CheckAcceptsJobs() error {
 	select {
 	case <-s.Gate.Closing:
 		return jobs.Unavailable("Shutting down", "The hub is shutting down and takes no further jobs; nothing was stored. Come back in a moment.")
@@ -23,8 +23,8 @@ func (s *Base) TakesJobs() error {
 	}
 }
 
-// Existing says in a job's document that the job was there already, and none was made.
-func Existing(document []byte) []byte {
+// MarkExisting says in a job's document that the job was there already, and none was made.
+func MarkExisting(document []byte) []byte {
 	return append(document[:len(document)-1], `,"existing":true}`...)
 }
 
@@ -59,7 +59,7 @@ func IdempotencyKey(r *http.Request, body []byte) (*jobs.Key, error) {
 		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed Idempotency-Key", "Send one Idempotency-Key of 1 to 255 printable ASCII characters, quoted or not.")
 	}
 	print := sha256.Sum256(body)
-	return &jobs.Key{Scope: KeyScope(Identity(r), r.Method, r.URL.Path), Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
+	return &jobs.Key{Scope: KeyScope(IdentityOf(r), r.Method, r.URL.Path), Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
 }
 
 // KeyScope is where an idempotency key is known: the same key of another caller, or for
