@@ -12,10 +12,10 @@ import (
 // to use it. Call it once.
 func (s *Server) Listen(server *http.Server, below net.Listener) net.Listener {
 	server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes = rest.HeaderTimeout, rest.IdleTimeout, rest.MaxHeader
-	total, reserve := peers.Room(peers.Files())
+	total, reserve := peers.ConnectionLimits(peers.MaxOpenFiles())
 	s.listener = peers.Listen(below, peers.Options{Stall: s.StallLimit, Total: total, Reserve: reserve, Trusted: s.trustsAddress,
 		PerAddress: func() int { return s.Settings().ConnectionsPerAddress }})
 	s.live.Listener = s.listener
-	s.listener.Serve(server)
+	s.listener.Configure(server)
 	return s.listener
 }

@@ -70,7 +70,7 @@ func (s *Server) routeHandler(route *gateway.Route) http.HandlerFunc {
 		s.Public(func(w http.ResponseWriter, r *http.Request) error {
 			err := s.Authenticated(func(w http.ResponseWriter, r *http.Request) error { return s.answerRoute(w, s.withoutKey(r), route) }, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, auth.Submit) })(w, r)
 			if err != nil {
-				route.Stats.Refuse()
+				route.Stats.CountRefused()
 			}
 			return err
 		})(w, r)
@@ -84,7 +84,7 @@ func (s *Server) MakesJob(r *http.Request) bool {
 }
 
 func wantsJob(route *gateway.Route, r *http.Request) bool {
-	return route.Wants(r.Method, r.URL.RawQuery, api.Prefers(r.Header, "respond-async"), api.Prefers(r.Header, "wait"))
+	return route.BecomesJob(r.Method, r.URL.RawQuery, api.Prefers(r.Header, "respond-async"), api.Prefers(r.Header, "wait"))
 }
 
 func (s *Server) answerRoute(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
@@ -97,7 +97,7 @@ func (s *Server) answerRoute(w http.ResponseWriter, r *http.Request, route *gate
 		if err := s.submitRouted(w, r, route); err != nil {
 			return err
 		}
-		route.Stats.Accept()
+		route.Stats.CountAccepted()
 		return nil
 	}
 	if route.Upstream == nil { // of several targets none is the one to ask
@@ -192,7 +192,7 @@ func (s *Server) Apply(set Settings) {
 	s.UseSettings(&use)
 	table := gateway.NewTable(set.Routes, s.config.Own, s.Fail)
 	if old := s.table.Load(); old != nil {
-		table.Keep(old)
+		table.KeepStats(old)
 	}
 	if old := s.table.Swap(table); old != nil {
 		old.Close()
@@ -213,5 +213,5 @@ func (s *Server) withoutKey(r *http.Request) *http.Request {
 
 // RouteTransport is how jobs of a route call its upstreams (see gateway.Table.Calls).
 func (s *Server) RouteTransport(path string) (http.RoundTripper, int64) {
-	return s.table.Load().Calls(path)
+	return s.table.Load().Transport(path)
 }

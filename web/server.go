@@ -47,10 +47,10 @@ type Config struct {
 // Server answers all requests to the hub.
 type Server struct {
 	*rest.Base
-	config Config
-	mux    *http.ServeMux
-	ownPaths    *http.ServeMux // the paths of mux, for any method
-	table  atomic.Pointer[gateway.Table]
+	config   Config
+	mux      *http.ServeMux
+	ownPaths *http.ServeMux // the paths of mux, for any method
+	table    atomic.Pointer[gateway.Table]
 
 	api   *api.Server
 	batch *batch.Server
@@ -58,8 +58,8 @@ type Server struct {
 	pages *pages.Server
 	docs  *docs.Server
 
-	routeRequests  sync.WaitGroup  // requests of routes on their way through; entered through the gate
-	listener *peers.Listener // nil where another program listens
+	routeRequests sync.WaitGroup  // requests of routes on their way through; entered through the gate
+	listener      *peers.Listener // nil where another program listens
 }
 
 // New returns a server; it also makes the hub draw the dashboard's views, and the engine

@@ -87,8 +87,8 @@ func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) ([]byte, error) {
 			Out    float64 `json:"out"`
 			Failed float64 `json:"failed"`
 		} `json:"rates"`
-		Limits    QueueLimits     `json:"limits"`
-		Callbacks jobs.Value `json:"callbacks,omitzero"`
+		Limits    QueueLimits `json:"limits"`
+		Callbacks jobs.Value  `json:"callbacks,omitzero"`
 	}{Name: q.Name, Paused: q.Settings.Paused != nil, Pause: q.Settings.Paused, States: map[string]int64{}, Limits: NewQueueLimits(q.Settings)}
 	for _, state := range jobs.States {
 		doc.States[state.String()] = q.Counts[state]

@@ -27,27 +27,27 @@ import (
 // batch is a batch at work. Each item is a request to the server's own handler, in a
 // goroutine that run waits for.
 type batch struct {
-	server *Server
-	outer  *http.Request // whose caller the items act for
-	items  []batchItem
-	key    func(index int) string // Idempotency-Key of an item that has none; nil for none
-	onAnswer   func()                 // called after every answer; may be nil
-	resumable  bool                   // an item that is cut short gets no answer: it is asked again
-	start  time.Time              // of an asynchronous batch
-	bytesLeft   atomic.Int64           // bytes that answers may still take
+	server    *Server
+	outer     *http.Request // whose caller the items act for
+	items     []batchItem
+	key       func(index int) string // Idempotency-Key of an item that has none; nil for none
+	onAnswer  func()                 // called after every answer; may be nil
+	resumable bool                   // an item that is cut short gets no answer: it is asked again
+	start     time.Time              // of an asynchronous batch
+	bytesLeft atomic.Int64           // bytes that answers may still take
 	reserved  atomic.Int64           // bytes of the server's budget
 
 	slots   chan struct{}
 	workers sync.WaitGroup
 
-	mu         sync.Mutex // protects the fields below
-	dependents map[int][]int
-	pendingDependencies      []int        // how many other items each waits for
-	dependencyFailed     []bool       // one of these did not answer 2xx
-	responses  []jobs.Value // nil where there is none yet
-	answered   int
-	failures        int // of these, how many are not 2xx
-	times      []itemTime
+	mu                  sync.Mutex // protects the fields below
+	dependents          map[int][]int
+	pendingDependencies []int        // how many other items each waits for
+	dependencyFailed    []bool       // one of these did not answer 2xx
+	responses           []jobs.Value // nil where there is none yet
+	answered            int
+	failures            int // of these, how many are not 2xx
+	times               []itemTime
 }
 
 func newBatch(s *Server, outer *http.Request, items []batchItem, most int64) *batch {
@@ -387,13 +387,13 @@ var errTooLarge = errors.New("the answer is too large")
 
 // itemWriter keeps the answer to an item.
 type itemWriter struct {
-	header http.Header
-	status int
-	body   []byte
-	tooLarge   bool   // more was written than there is room for
-	reserved  int64  // bytes of the room that are its own: those written, or announced
-	batch  *batch // whose room it takes; nil for what the batch itself says
-	cancel func() // ends the request; may be nil
+	header   http.Header
+	status   int
+	body     []byte
+	tooLarge bool   // more was written than there is room for
+	reserved int64  // bytes of the room that are its own: those written, or announced
+	batch    *batch // whose room it takes; nil for what the batch itself says
+	cancel   func() // ends the request; may be nil
 }
 
 func (w *itemWriter) Header() http.Header { return w.header }

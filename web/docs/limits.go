@@ -62,7 +62,7 @@ func limitsTable() string {
 	for _, r := range limitRows() {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.what, r.most, r.over)
 	}
-	total, reserve := peers.Room(peers.Files())
+	total, reserve := peers.ConnectionLimits(peers.MaxOpenFiles())
 	fmt.Fprintf(&b, "\nThis hub takes %d connections, and keeps %d of them for its own machine.\n", total, reserve)
 	return b.String()
 }

@@ -165,7 +165,7 @@ func (s schedulePages) changeScheduleForm(w http.ResponseWriter, r *http.Request
 		if r.PostForm.Has("overlap") {
 			one.Overlap = form.Values["overlap"]
 		}
-		if s.Auth != nil && s.Auth.Allowed(rest.Tenant(r), one.Caller) != nil { // from now on it is the caller's
+		if s.Auth != nil && s.Auth.CheckCaller(rest.Tenant(r), one.Caller) != nil { // from now on it is the caller's
 			one.Caller = rest.Caller(r)
 		}
 	})

@@ -13,20 +13,21 @@ import (
 	"jobhub/jobs"
 )
 
-// This file writes jobs whose parts are large: piece by piece from the store where that is
-// possible, so that a client that takes its time costs one piece. What has to be in memory
-// as a whole has a bound for all together.
+// This file writes jobs whose parts (input, result, response) are large: chunk by chunk from
+// the store where that is possible, so that a slow client costs one chunk of memory. Answers
+// that have to be in memory as a whole share a budget.
 
-// Budget is bytes that may be in memory at the same time.
+// Budget limits how many bytes are in memory at the same time.
 type Budget struct{ remaining atomic.Int64 }
 
-func NewBudget(most int64) *Budget {
+// NewBudget returns a budget of limit bytes.
+func NewBudget(limit int64) *Budget {
 	b := new(Budget)
-	b.remaining.Store(most)
+	b.remaining.Store(limit)
 	return b
 }
 
-// Reserve takes bytes, or none if there are not as many left.
+// Reserve takes n bytes from the budget, or none if fewer are left: then it returns false.
 func (b *Budget) Reserve(n int64) bool {
 	if b.remaining.Add(-n) < 0 {
 		b.remaining.Add(n)
@@ -35,19 +36,21 @@ func (b *Budget) Reserve(n int64) bool {
 	return true
 }
 
+// Release gives n reserved bytes back.
 func (b *Budget) Release(n int64) { b.remaining.Add(n) }
 
-// Remaining is how many bytes are left.
+// Remaining returns how many bytes are left.
 func (b *Budget) Remaining() int64 { return b.remaining.Load() }
 
-// errTooManyAnswers answers where the budget is used up.
-var errTooManyAnswers error = jobs.Unavailable("Too many long answers", "The hub holds as many long answers as it may. Ask again in a moment.")
+// errTooManyAnswers is the answer when the budget is used up.
+var errTooManyAnswers error = jobs.Unavailable("Too many long answers", "Too many long answers are in memory. Try again in a moment.")
 
-// documentFactor is how many times its parts a job takes in memory while its document is made.
+// documentFactor is how much memory a job's document takes while it is made, as a multiple of
+// the size of its parts.
 const documentFactor = 4
 
-// openParts opens the parts of a job that were left out of it; of a response, the head is put
-// into the job. Each is nil if nothing was left out.
+// openParts opens the parts that the job, read with jobs.Brief, lacks. Each is nil if it is
+// there. Of a response, status and headers are put into the job.
 func (s *Base) openParts(ctx context.Context, job *jobs.Job) (input, result, body *jobs.Payload, err error) {
 	if job.Input == nil {
 		if input, err = jobs.OpenPayload(ctx, s.Store, job.Tenant, job.ID, jobs.PartInput); err != nil {
@@ -58,7 +61,8 @@ func (s *Base) openParts(ctx context.Context, job *jobs.Job) (input, result, bod
 	return input, result, body, err
 }
 
-// OpenOutcome opens what came out of a job.
+// OpenOutcome opens the result, or the body of the response, that the job lacks: see
+// openParts.
 func (s *Base) OpenOutcome(ctx context.Context, job *jobs.Job) (result, body *jobs.Payload, err error) {
 	if job.Result != nil || job.Response != nil {
 		return nil, nil, nil
@@ -70,6 +74,7 @@ func (s *Base) OpenOutcome(ctx context.Context, job *jobs.Job) (result, body *jo
 	return result, nil, err
 }
 
+// PayloadSize returns how many bytes of a payload are still to be read; 0 for nil.
 func PayloadSize(p *jobs.Payload) int64 {
 	if p == nil {
 		return 0
@@ -77,8 +82,8 @@ func PayloadSize(p *jobs.Payload) int64 {
 	return p.Left()
 }
 
-// ReadFullJob reads a job with all its parts, if there is room. The function returned has to
-// be called when they are needed no more.
+// ReadFullJob reads a job with all its parts, if the budget allows it. Call the function that
+// it returns when they are no longer needed.
 func (s *Base) ReadFullJob(ctx context.Context, tenant string, id jobs.ID) (jobs.Job, jobs.Position, func(), error) {
 	none := func() {}
 	job, pos, large, err := jobs.Brief(ctx, s.Store, tenant, id)
@@ -100,17 +105,19 @@ func (s *Base) ReadFullJob(ctx context.Context, tenant string, id jobs.ID) (jobs
 	return job, pos, sync.OnceFunc(func() { s.Answers.Release(size) }), nil
 }
 
-// placeholder stands in a document for a part that follows from the store. Nobody can guess it.
+// placeholder stands in a document for a part that is copied from the store. It is random, so
+// that no job can contain it.
 var placeholder = jobs.Value(strconv.Quote("part " + rand.Text()))
 
-// WriteJob answers with the document of a job that was read in brief.
+// WriteJob answers with the document of a job that was read with jobs.Brief, which reports
+// whether the job is large.
 func (s *Base) WriteJob(w http.ResponseWriter, r *http.Request, job *jobs.Job, pos jobs.Position, large bool) error {
 	if !large {
 		return WriteJSON(w, http.StatusOK, AppendJob(nil, job, pos))
 	}
 	input, result, body, err := s.openParts(r.Context(), job)
 	small := PayloadSize(input)+PayloadSize(result) <= MaxInlineParts
-	if err == nil && (small || body != nil || result != nil && !job.State.Final()) { // or has to be encoded anew, or may change
+	if err == nil && (small || body != nil || result != nil && !job.State.Final()) { // small, or has to be encoded again, or may still change
 		whole, pos, release, err := s.ReadFullJob(r.Context(), job.Tenant, job.ID)
 		defer release()
 		if err != nil {
@@ -144,7 +151,7 @@ func (s *Base) WriteJob(w http.ResponseWriter, r *http.Request, job *jobs.Job, p
 	return nil
 }
 
-// WriteCurrentJob answers with the document of a job as it is now.
+// WriteCurrentJob reads a job and answers with its document.
 func (s *Base) WriteCurrentJob(w http.ResponseWriter, r *http.Request, id jobs.ID) error {
 	job, pos, large, err := jobs.Brief(r.Context(), s.Store, Tenant(r), id)
 	if err != nil {
@@ -153,27 +160,28 @@ func (s *Base) WriteCurrentJob(w http.ResponseWriter, r *http.Request, id jobs.I
 	return s.WriteJob(w, r, &job, pos, large)
 }
 
-// copyBuffers are what payloads are copied with.
+// copyBuffers holds buffers for copying payloads.
 var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
 
-// CopyPayload writes what is left of a part. One that breaks off is cut, so that nobody takes it for whole.
+// CopyPayload writes the rest of a payload, and nothing for HEAD. If that fails, it aborts the
+// connection, so that the client notices that the answer is incomplete.
 func (s *Base) CopyPayload(w io.Writer, r *http.Request, p *jobs.Payload) {
 	if p == nil || r.Method == http.MethodHead {
 		return
 	}
-	piece := copyBuffers.Get().(*[copyBufferSize]byte)
-	defer copyBuffers.Put(piece)
+	buffer := copyBuffers.Get().(*[copyBufferSize]byte)
+	defer copyBuffers.Put(buffer)
 	for {
-		n, err := p.Next(r.Context(), piece[:])
+		n, err := p.Next(r.Context(), buffer[:])
 		if err == io.EOF {
 			return
 		}
 		if err == nil {
-			_, err = w.Write(piece[:n])
+			_, err = w.Write(buffer[:n])
 		}
 		if err != nil {
 			if r.Context().Err() == nil {
-				s.Logger.Error("an answer broke off", "path", r.URL.Path, "error", err)
+				s.Logger.Error("an answer was cut off", "path", r.URL.Path, "error", err)
 			}
 			panic(http.ErrAbortHandler)
 		}

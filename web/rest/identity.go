@@ -14,23 +14,24 @@ import (
 	"jobhub/web/peers"
 )
 
-// ErrAnonymous is what identify returns, itself, where keys are configured and the
-// request shows no credentials: a WebSocket connection may still show some in its hello.
+// ErrAnonymous is the error of Identify, not wrapped, for a request without credentials to a
+// hub that has keys. A WebSocket client may still send some in its hello message.
 var ErrAnonymous error = jobs.NewProblem(unauthorized, "Credentials needed",
 	"Send Authorization: Bearer and a key. jobhub keys create makes one on the hub's machine; commands take it from --token or JOBHUB_TOKEN.")
 
+// ErrExpired is the answer to credentials that have expired.
 var ErrExpired error = jobs.NewProblem(unauthorized, "Expired", "The key or token has expired; get another.")
 
-// SessionCookie is the dashboard's; it holds no key.
+// SessionCookie is the name of the dashboard's cookie, which holds a session and no key.
 const SessionCookie = "jobhub_session"
 
-// tokenProtocol begins an offered subprotocol that carries a key or token in base64url,
-// as browsers can send no header with a WebSocket.
+// tokenProtocol is the prefix of an offered WebSocket subprotocol that carries a key or token
+// in base64url, since browsers can't send headers with a WebSocket.
 const tokenProtocol = "jobhub.token."
 
-// Identify returns who sends a request: by the header for keys, Authorization, an offered
-// subprotocol or the dashboard's cookie, whichever comes first. Without keys it is
-// everybody's auth.Local.
+// Identify returns who sends a request. It looks at the header for keys, Authorization, an
+// offered subprotocol and the dashboard's cookie, in this order. Without keys everybody is
+// auth.Local.
 func (s *Base) Identify(r *http.Request) (auth.Identity, error) {
 	now := time.Now()
 	if job := ActingJob(r.Context()); job != nil {
@@ -39,19 +40,19 @@ func (s *Base) Identify(r *http.Request) (auth.Identity, error) {
 	if !s.KeysRequired(now) {
 		return auth.Local, nil
 	}
-	shown, err := s.Credentials(r)
+	bearer, err := s.Credentials(r)
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	if shown.Source != noCredentials {
-		who, err := s.Authenticate(ClientAddress(r), shown.text, now)
+	if bearer.Source != noCredentials {
+		who, err := s.Authenticate(ClientAddress(r), bearer.text, now)
 		return who, CredentialsProblem(err)
 	}
 	if cookie, err := r.Cookie(SessionCookie); err == nil && s.Settings().OnDashboardHost(r) {
 		who, err := s.Auth.Resume(cookie.Value, now)
 		switch {
 		case err == nil && changes(r) && !s.sameOrigin(r):
-			return auth.Identity{}, jobs.NewProblem(Forbidden, "Foreign origin", "With the dashboard's cookie, only its own pages may change anything. Use a key.")
+			return auth.Identity{}, jobs.NewProblem(Forbidden, "Foreign origin", "Only the dashboard's own pages may change something with its cookie. Use a key.")
 		case err == nil:
 			return who, nil
 		case !IsCredentialsError(err):
@@ -61,11 +62,11 @@ func (s *Base) Identify(r *http.Request) (auth.Identity, error) {
 	return auth.Identity{}, ErrAnonymous
 }
 
-// KeysRequired reports whether callers have to say who they are.
+// KeysRequired reports whether callers need credentials.
 func (s *Base) KeysRequired(now time.Time) bool { return s.Auth != nil && s.Auth.Configured(now) }
 
-// actingIdentity is who a job acts for when it asks the hub for something. One without a caller may
-// do nothing.
+// actingIdentity returns the identity with which a job sends requests to the hub: that of its
+// caller. A job without a caller may do nothing.
 func (s *Base) actingIdentity(job *jobs.Job, now time.Time) (auth.Identity, error) {
 	if job.Caller == "" {
 		return auth.Identity{Tenant: job.Tenant}, nil
@@ -75,35 +76,36 @@ func (s *Base) actingIdentity(job *jobs.Job, now time.Time) (auth.Identity, erro
 		who.Tenant = job.Tenant
 		return who, nil
 	}
-	return s.Auth.Acting(job.Tenant, job.Caller, now)
+	return s.Auth.ResolveCaller(job.Tenant, job.Caller, now)
 }
 
-// WhileValid is a context that ends when the credentials of a caller are no good any more; the
-// cause is that of auth.Keys.While.
+// WhileValid returns a context that ends when the credentials of a caller become invalid; see
+// auth.Keys.WhileValid for the cause.
 func (s *Base) WhileValid(ctx context.Context, who auth.Identity) (context.Context, context.CancelFunc) {
 	if s.Auth == nil {
 		return context.WithCancel(ctx)
 	}
-	return s.Auth.While(ctx, who)
+	return s.Auth.WhileValid(ctx, who)
 }
 
-// Bearer is a key or token that a request shows outright.
+// Bearer is a key or token from a request; not the dashboard's cookie.
 type Bearer struct {
-	text string
+	text   string
 	Source CredentialsSource
 }
 
-// place is where credentials are shown.
+// CredentialsSource is where a request carries its credentials.
 type CredentialsSource uint8
 
 const (
 	noCredentials CredentialsSource = iota
 	FromHeader
-	fromSubprotocol // where only browsers show them
+	fromSubprotocol // used by browsers only
 )
 
-// shown reads the credentials of a request. Other schemes of Authorization than Bearer are
-// of a proxy in front of the hub or for an API behind it.
+// Credentials reads the key or token of a request; Source is noCredentials if it has none.
+// Authorization with another scheme than Bearer is not meant for the hub, but for a proxy in
+// front of it or an API behind it.
 func (s *Base) Credentials(r *http.Request) (Bearer, error) {
 	if values := r.Header.Values(s.KeyHeader()); len(values) > 0 {
 		if len(values) > 1 {
@@ -135,11 +137,14 @@ func (s *Base) Credentials(r *http.Request) (Bearer, error) {
 	return Bearer{}, nil
 }
 
+// IsCredentialsError reports whether an error of package auth says that credentials are
+// unknown, revoked or expired.
 func IsCredentialsError(err error) bool {
 	return errors.Is(err, auth.ErrUnknown) || errors.Is(err, auth.ErrRevoked) || errors.Is(err, auth.ErrExpired)
 }
 
-// CredentialsProblem is the problem of credentials that are no good. Another error stays as it is.
+// CredentialsProblem returns the problem for an error for which IsCredentialsError holds, and
+// any other error unchanged.
 func CredentialsProblem(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrUnknown):
@@ -152,7 +157,7 @@ func CredentialsProblem(err error) error {
 	return err
 }
 
-// challenge is the WWW-Authenticate header (RFC 6750, section 3) of an answer.
+// challenge returns the WWW-Authenticate header (RFC 6750, section 3) for an error.
 func challenge(err error) string {
 	if err == ErrAnonymous {
 		return "Bearer"
@@ -162,42 +167,45 @@ func challenge(err error) string {
 
 type identityKey struct{}
 
-// WithIdentity is the context of a request that was let in.
+// WithIdentity returns the context of a request that who sends.
 func WithIdentity(ctx context.Context, who auth.Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, who)
 }
 
-// IdentityFromContext is who sends the request of a context, if that is known.
+// IdentityFromContext returns who sends the request of a context, if that is known.
 func IdentityFromContext(ctx context.Context) (who auth.Identity, known bool) {
 	who, known = ctx.Value(identityKey{}).(auth.Identity)
 	return who, known
 }
 
-// IdentityOf is who sends a request that has passed may or mayPage.
-func IdentityOf(r *http.Request) auth.Identity { return r.Context().Value(identityKey{}).(auth.Identity) }
+// IdentityOf returns who sends a request. It panics if the request was not authenticated.
+func IdentityOf(r *http.Request) auth.Identity {
+	return r.Context().Value(identityKey{}).(auth.Identity)
+}
 
-// Tenant is whose jobs the caller may see.
+// Tenant returns the tenant of the caller of an authenticated request.
 func Tenant(r *http.Request) string { return IdentityOf(r).Tenant }
 
-// Caller is in whose name a request makes jobs.
+// Caller returns what is stored as the caller of the jobs that an authenticated request makes.
 func Caller(r *http.Request) string { return IdentityOf(r).Caller() }
 
-// ErrSlowBody answers a request of which nothing more has come for too long.
+// ErrSlowBody is the answer to a request whose body made no progress for too long.
 var ErrSlowBody error = &jobs.Problem{Type: "urn:jobhub:problem:timeout", Title: "Request timeout", Code: "timeout", Status: http.StatusRequestTimeout,
-	Detail: "Nothing more of the body came for too long. Send it again."}
+	Detail: "The body stopped arriving. Send the request again."}
 
-// ErrTooManyFailures answers wrong keys and tokens of an address that has shown too many.
+// ErrTooManyFailures is the answer to a wrong key or token from an address that has sent too
+// many wrong ones.
 var ErrTooManyFailures error = &jobs.Problem{Type: "urn:jobhub:problem:rate_limited", Title: "Too many wrong credentials", Code: RateLimited, Status: http.StatusTooManyRequests,
-	Detail: "This key or token is not good, and too many such came from this address. Try again in a moment, with a good one."}
+	Detail: "This key or token is invalid, and this address has sent too many invalid ones. Try again in a moment with a valid one."}
 
-// ClientAddress is where a request comes from.
+// ClientAddress returns the IP address that a request comes from.
 func ClientAddress(r *http.Request) netip.Addr {
 	address, _ := peers.AddressOf(r.RemoteAddr)
 	return address
 }
 
-// Authenticate returns who shows a key or token from an address. Too many wrong ones of an
-// address are told so; right ones are never refused.
+// Authenticate returns the identity of a key or token that address has sent. Its error is that
+// of auth.Keys.Authenticate, or ErrTooManyFailures; valid credentials are never refused.
 func (s *Base) Authenticate(address netip.Addr, bearer string, now time.Time) (auth.Identity, error) {
 	who, err := s.Auth.Authenticate(bearer, now)
 	if errors.Is(err, auth.ErrUnknown) || errors.Is(err, auth.ErrRevoked) {
@@ -210,13 +218,13 @@ func (s *Base) Authenticate(address netip.Addr, bearer string, now time.Time) (a
 
 type actingJobKey struct{}
 
-// WithActingJob is the context of requests that the hub makes to itself in the name of the
-// caller of a job.
+// WithActingJob returns the context of requests that the hub sends to itself in the name of
+// the caller of a job.
 func WithActingJob(ctx context.Context, job *jobs.Job) context.Context {
 	return context.WithValue(ctx, actingJobKey{}, job)
 }
 
-// ActingJob is the job in whose caller's name a request is made; nil for those from outside.
+// ActingJob returns the job of WithActingJob; nil for a request from outside.
 func ActingJob(ctx context.Context) *jobs.Job {
 	job, _ := ctx.Value(actingJobKey{}).(*jobs.Job)
 	return job

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// The context of a request ends when its client leaves, and also when the client only
-// closes its sending side and waits for the answer: net/http can't tell these apart. A call
-// that changes something is carried out and answered all the same.
+// The context of a request ends when its client disconnects, and also when the client only
+// closes its sending side and waits for the answer: net/http can't tell these apart. A
+// request that changes something is carried out and answered in both cases.
 
 type clientKey struct{}
 
-// DetachFromClient is a request whose context does not end with its client if it is to change
-// something.
+// DetachFromClient returns the request with a context that does not end when the client
+// disconnects; GET and HEAD, which change nothing, are returned unchanged.
 func DetachFromClient(r *http.Request) *http.Request {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return r
@@ -22,8 +22,8 @@ func DetachFromClient(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(context.WithoutCancel(ctx), clientKey{}, ctx))
 }
 
-// ClientContext ends when the client has left, or has closed its sending side: for what is
-// done for its sake alone, like waiting.
+// ClientContext returns the context that ends when the client disconnects or closes its
+// sending side: for work that only the client needs, like waiting.
 func ClientContext(ctx context.Context) context.Context {
 	if client, ok := ctx.Value(clientKey{}).(context.Context); ok {
 		return client
@@ -31,10 +31,11 @@ func ClientContext(ctx context.Context) context.Context {
 	return ctx
 }
 
-// clientGrace is how long a synchronous batch goes on after its client has left.
+// clientGrace is how long a synchronous batch goes on after its client has disconnected.
 const clientGrace = 30 * time.Second
 
-// WithClientGrace ends leftTime after the client of ctx has left, or when the server stops.
+// WithClientGrace returns a context that ends clientGrace after the client of ctx has
+// disconnected. After the disconnect it also ends when the server stops.
 func (s *Base) WithClientGrace(ctx context.Context) (context.Context, context.CancelFunc) {
 	client := ClientContext(ctx)
 	ctx, cancel := context.WithCancel(ctx)

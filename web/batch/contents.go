@@ -243,10 +243,10 @@ func fanoutAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 			continue
 		}
 		var found struct {
-			State    string `json:"state"`
-			Status   *int   `json:"status"`
-			Attempts int    `json:"attempts"`
-			MS       *int64 `json:"ms"`
+			State    string      `json:"state"`
+			Status   *int        `json:"status"`
+			Attempts int         `json:"attempts"`
+			MS       *int64      `json:"ms"`
 			Error    problemBody `json:"error"`
 		}
 		if err := json.Unmarshal(value, &found, lenient); err != nil {
