@@ -11,7 +11,7 @@ import (
 	"jobhub/web/rest"
 )
 
-// bulk is POST /v1/jobs:bulk. The filter has to be there; an empty one means all jobs.
+// bulk is POST /v1/jobs:bulk. The filter is required; an empty one selects all jobs.
 func (s *Server) bulk(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Action string `json:"action"`

@@ -18,13 +18,13 @@ import (
 	"jobhub/web/rest"
 )
 
-// listQueues is GET /v1/queues. The cursor is the name behind which a page begins.
+// listQueues is GET /v1/queues. The cursor is the last queue name of the page before.
 func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) error {
 	query, err := rest.ReadQuery(r, "limit", "cursor")
 	limit := rest.MaxQueues
 	if err == nil && query.Has("limit") {
 		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > rest.MaxQueues {
-			err = rest.BadParameter("limit", "takes a number from 1 to "+strconv.Itoa(rest.MaxQueues))
+			err = rest.BadParameter("limit", "must be a number from 1 to "+strconv.Itoa(rest.MaxQueues))
 		}
 	}
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) error {
 			return rest.WriteJSON(w, http.StatusOK, body)
 		}
 	}
-	return jobs.NewProblem(jobs.NotFound, "Not found", "There is no queue %s; it comes into being with its first job or limit.", r.PathValue("name"))
+	return jobs.NewProblem(jobs.NotFound, "Not found", "There is no queue %s. A queue is created by its first job or setting.", r.PathValue("name"))
 }
 
 func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) ([]byte, error) {
@@ -105,7 +105,7 @@ func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) ([]byte, error) {
 	return append(b, body...), err
 }
 
-// QueueLimits are the settings of a queue in JSON; null for no limit.
+// QueueLimits is the limits of a queue in JSON; null for no limit.
 type QueueLimits struct {
 	Concurrency  *int    `json:"concurrency"`
 	Rate         *string `json:"rate"`
@@ -114,6 +114,7 @@ type QueueLimits struct {
 	QueueTimeout *string `json:"queue_timeout"`
 }
 
+// NewQueueLimits returns the limits in the settings of a queue.
 func NewQueueLimits(s jobs.QueueSettings) (l QueueLimits) {
 	number := func(n int) *int {
 		if n == 0 {
@@ -133,7 +134,7 @@ func NewQueueLimits(s jobs.QueueSettings) (l QueueLimits) {
 	return l
 }
 
-// LimitsPatch is what is to change: the limits flat, null to lift one.
+// LimitsPatch is the body of PATCH /v1/queues/{name}: a member sets a limit, null removes it.
 type LimitsPatch struct {
 	Concurrency  jobs.Value `json:"concurrency"`
 	Rate         jobs.Value `json:"rate"`
@@ -142,8 +143,7 @@ type LimitsPatch struct {
 	QueueTimeout jobs.Value `json:"queue_timeout"`
 }
 
-// changes are its members, each with how it changes the settings; an error says what it
-// must be.
+// changes returns the members, each with the function that applies it.
 func (in *LimitsPatch) changes() []limitChange {
 	number := func(to func(*jobs.QueueSettings) *int) func(jobs.Value, *jobs.QueueSettings) string {
 		return func(v jobs.Value, set *jobs.QueueSettings) string {
@@ -187,32 +187,34 @@ func (in *LimitsPatch) changes() []limitChange {
 	}
 }
 
+// limitChange is one member of a LimitsPatch.
 type limitChange struct {
 	name  string
-	value jobs.Value // nil for no change
-	edit  func(jobs.Value, *jobs.QueueSettings) (fault string)
+	value jobs.Value                                           // nil if it is not given
+	apply func(jobs.Value, *jobs.QueueSettings) (fault string) // what the value must be, empty if it is valid
 }
 
+// Apply changes the settings. It returns a *jobs.Problem for the first invalid member.
 func (in *LimitsPatch) Apply(set *jobs.QueueSettings) error {
 	for _, e := range in.changes() {
 		if e.value == nil {
 			continue
 		}
-		if fault := e.edit(e.value, set); fault != "" {
+		if fault := e.apply(e.value, set); fault != "" {
 			return rest.InvalidMember("/"+e.name, fault)
 		}
 	}
 	return nil
 }
 
-// FieldErrors is all that is wrong with it, by member, in the words of a form.
+// FieldErrors returns what is wrong with each invalid member, by its name, worded for a form.
 func (in *LimitsPatch) FieldErrors() map[string]string {
 	all, set := map[string]string{}, jobs.QueueSettings{}
 	for _, e := range in.changes() {
 		if e.value == nil {
 			continue
 		}
-		if fault := e.edit(e.value, &set); fault != "" {
+		if fault := e.apply(e.value, &set); fault != "" {
 			fault, _, _ = strings.Cut(fault, ", or null")
 			all[e.name] = strings.ReplaceAll(fault, `"`, "")
 		}
@@ -229,7 +231,7 @@ func (s *Server) patchQueue(w http.ResponseWriter, r *http.Request) error {
 	return s.configure(w, r, func(name string) error { return s.Engine.Configure(r.Context(), rest.Tenant(r), name, in.Apply) })
 }
 
-// pauseQueue is POST /v1/queues/{name}/pause; resumeQueue …/resume.
+// pauseQueue is POST /v1/queues/{name}/pause.
 func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Reason string `json:"reason"`
@@ -242,16 +244,17 @@ func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// resumeQueue is POST /v1/queues/{name}/resume.
 func (s *Server) resumeQueue(w http.ResponseWriter, r *http.Request) error {
 	return s.configure(w, r, func(name string) error { return s.Engine.Resume(r.Context(), rest.Tenant(r), name) })
 }
 
-// configure answers with the queue as change leaves it.
+// configure calls change for the queue in the path, and answers with the changed queue.
 func (s *Server) configure(w http.ResponseWriter, r *http.Request, change func(name string) error) error {
 	name := r.PathValue("name")
 	err := change(name)
 	if errors.Is(err, jobs.ErrNotFound) {
-		err = jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is "+jobs.NameRule)
+		err = jobs.NewProblem(jobs.NotFound, "Not found", "This is not the name of a queue: a name is "+jobs.NameRule)
 	}
 	if err != nil {
 		return err
@@ -259,7 +262,7 @@ func (s *Server) configure(w http.ResponseWriter, r *http.Request, change func(n
 	return s.getQueue(w, r)
 }
 
-// FindQueue is a queue that exists, as of a position.
+// FindQueue returns a queue and the position of which it is, or a not-found problem.
 func (s *Server) FindQueue(ctx context.Context, tenant, name string) (jobs.QueueInfo, jobs.Position, error) {
 	queues, pos, err := s.Store.Queues(ctx, tenant)
 	if err != nil {
@@ -267,20 +270,20 @@ func (s *Server) FindQueue(ctx context.Context, tenant, name string) (jobs.Queue
 	}
 	at := slices.IndexFunc(queues, func(q jobs.QueueInfo) bool { return q.Name == name })
 	if at < 0 {
-		return jobs.QueueInfo{}, pos, jobs.NewProblem(jobs.NotFound, "No such queue", "There is no queue %s; it comes into being with its first job or limit.", name)
+		return jobs.QueueInfo{}, pos, jobs.NewProblem(jobs.NotFound, "No such queue", "There is no queue %s. A queue is created by its first job or setting.", name)
 	}
 	return queues[at], pos, nil
 }
 
-// QueuesPage is the first of some queues, by name, behind a name, and behind which the
-// next page begins; empty if there is none.
-func QueuesPage(all []jobs.QueueInfo, after string, most int) (page []jobs.QueueInfo, next string) {
+// QueuesPage returns up to limit queues of all, which are sorted by name, that come after the
+// name after. next is the cursor of the next page, empty if there is none.
+func QueuesPage(all []jobs.QueueInfo, after string, limit int) (page []jobs.QueueInfo, next string) {
 	from, _ := slices.BinarySearchFunc(all, after, func(q jobs.QueueInfo, name string) int {
 		return cmp.Or(strings.Compare(q.Name, name), -1)
 	})
-	if page = all[from:]; len(page) > most {
-		page = page[:most]
-		next = page[most-1].Name
+	if page = all[from:]; len(page) > limit {
+		page = page[:limit]
+		next = page[limit-1].Name
 	}
 	return page, next
 }

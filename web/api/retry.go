@@ -9,8 +9,8 @@ import (
 	"jobhub/web/rest"
 )
 
-// retry is POST /v1/jobs/{id}/retry: a new job like the old one, which stays as it is, or the
-// retry that it has already.
+// retry is POST /v1/jobs/{id}/retry: it submits a finished job again as a new job, or returns
+// the retry that the job already has.
 func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
 	id, err := rest.JobID(r)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"jobhub/web/auth"
 )
 
-// Routes is the JSON API, and what a caller must be allowed to do to ask for it. Tokens are
-// good for the rows with mayJob alone.
+// Routes returns the endpoints of the JSON API with the action that each needs. Tokens can use
+// those with MayJob only.
 func (s *Server) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"POST /v1/jobs":              s.May(auth.Submit, s.submit),

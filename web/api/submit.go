@@ -16,8 +16,8 @@ import (
 
 // submit is POST /v1/jobs.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
-	of := cmp.Or(s.Settings().MaxInput, jobs.MaxInput) // of http jobs; the kind is known when it is read
-	body, err := rest.ReadJSON(w, r, max(of, jobs.MaxInput))
+	limit := cmp.Or(s.Settings().MaxInput, jobs.MaxInput) // for http jobs; the kind is only known after decoding
+	body, err := rest.ReadJSON(w, r, max(limit, jobs.MaxInput))
 	if err != nil {
 		return err
 	}
@@ -37,24 +37,25 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if spec.Kind != "http" && spec.Kind != "fanout" {
-		of = jobs.MaxInput
+		limit = jobs.MaxInput
 	}
-	if int64(len(body)) > of {
-		return rest.BodyTooLarge(of)
+	if int64(len(body)) > limit {
+		return rest.BodyTooLarge(limit)
 	}
 	spec.Tenant, spec.Caller, spec.Key = rest.Tenant(r), rest.Caller(r), key
 	spec.Via.Trace = gateway.Trace(r.Header)
 	return s.Accept(w, r, spec, AcceptOptions{Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
 }
 
-// AcceptOptions is how the caller wants to hear of a job that was accepted.
+// AcceptOptions says how to answer when a job was accepted.
 type AcceptOptions struct {
-	Async   bool // Prefer: respond-async
-	Waiting bool // Prefer: wait
-	Wait    time.Duration
-	Body    func(engine.Accepted) []byte // of the 202
+	Async   bool                         // Prefer: respond-async
+	Waiting bool                         // Prefer: wait
+	Wait    time.Duration                // how long, at most
+	Body    func(engine.Accepted) []byte // makes the body of the 202
 }
 
+// applied returns the value of Preference-Applied.
 func (p AcceptOptions) applied() string {
 	var words []string
 	if p.Async {
@@ -66,8 +67,8 @@ func (p AcceptOptions) applied() string {
 	return strings.Join(words, ", ")
 }
 
-// Accept submits a job and answers. A job that an item of an asynchronous batch submits
-// is part of the batch.
+// Accept submits a job and answers the request. If the request is an item of an asynchronous
+// batch, the job becomes a child of the batch.
 func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, p AcceptOptions) error {
 	if err := s.CheckAcceptsJobs(); err != nil && rest.ActingJob(r.Context()) == nil {
 		return err
@@ -105,7 +106,8 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 	return s.writeAccepted(w, accepted, p.Body)
 }
 
-// queueFull is the refusal of a full queue (draft-ietf-httpapi-ratelimit-headers).
+// queueFull sets the headers of the answer for a full queue
+// (draft-ietf-httpapi-ratelimit-headers) and returns its problem.
 func (s *Server) queueFull(w http.ResponseWriter, tenant, queue string) error {
 	w.Header().Set("RateLimit-Policy", `"default";q=`+strconv.Itoa(s.Engine.Settings(tenant, queue).Capacity)+`;w=1`)
 	w.Header().Set("RateLimit", `"default";r=0;t=1`)

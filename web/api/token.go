@@ -19,10 +19,10 @@ const (
 	maxTTL     = 24 * time.Hour
 )
 
-// createToken is POST /v1/tokens: a token for a browser, good for just what is listed.
+// createToken is POST /v1/tokens: it issues a token that allows only what is listed.
 func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if s.Auth == nil {
-		return jobs.NewProblem(jobs.Unsupported, "No tokens here", "This hub has no place for keys, and asks for no token either.")
+		return jobs.NewProblem(jobs.Unsupported, "No tokens here", "This hub has no keys, so nobody needs a token.")
 	}
 	in := struct {
 		Jobs    []string      `json:"jobs"`
@@ -65,10 +65,11 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	return rest.WriteJSON(w, http.StatusOK, body)
 }
 
+// parseGrant checks the members of a token request. Its error is a *jobs.Problem.
 func parseGrant(ids, queues, tags []string, actions []auth.Action) (g auth.Grant, err error) {
 	switch n := len(ids) + len(queues) + len(tags); {
 	case n == 0:
-		return g, rest.InvalidMember("", "needs jobs, queues or tags that the token is good for")
+		return g, rest.InvalidMember("", "needs jobs, queues or tags that the token is for")
 	case n > rest.MaxGrantEntries:
 		return g, rest.InvalidMember("", "takes up to "+strconv.Itoa(rest.MaxGrantEntries)+" jobs, queues and tags")
 	case len(actions) == 0 || len(actions) > len(auth.Grantable):

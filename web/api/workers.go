@@ -18,8 +18,8 @@ import (
 	"jobhub/web/rest"
 )
 
-// This file is the worker protocol over HTTP: whoever can send a
-// request can be a worker. All times in it are durations.
+// This file is the worker protocol over HTTP. All times in it are durations, so that clocks
+// may differ.
 
 const (
 	pollTime = 25 * time.Second
@@ -80,7 +80,7 @@ func (s workers) listWorkers(w http.ResponseWriter, r *http.Request) error {
 	return rest.WriteJSON(w, http.StatusOK, body)
 }
 
-// setDirective is POST /v1/workers/{id}/quiet and …/terminate; unregister DELETE /v1/workers/{id}.
+// setDirective is POST /v1/workers/{id}/quiet and …/terminate.
 func (s workers) setDirective(d engine.Directive) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.Engine.SetDirective(rest.Tenant(r), r.PathValue("id"), d); err != nil {
@@ -90,6 +90,7 @@ func (s workers) setDirective(d engine.Directive) rest.Handler {
 	}
 }
 
+// unregister is DELETE /v1/workers/{id}.
 func (s workers) unregister(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Engine.Unregister(rest.Tenant(r), r.PathValue("id")); err != nil {
 		return err
@@ -116,29 +117,29 @@ func (s workers) leaseJobs(w http.ResponseWriter, r *http.Request) error {
 	}
 	select {
 	case <-s.Gate.Closing:
-		return jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment.")
+		return jobs.Unavailable("Shutting down", "The hub is shutting down. Try again in a moment.")
 	default:
 	}
 	ctx, stop := s.polling(r)
 	defer stop()
-	leased, err := s.Engine.Lease(ctx, rest.Tenant(r), r.PathValue("id"), in.Max, wait)
+	reply, err := s.Engine.Lease(ctx, rest.Tenant(r), r.PathValue("id"), in.Max, wait)
 	if ended := context.Cause(ctx); rest.IsCredentialsError(ended) {
 		err = rest.CredentialsProblem(ended)
 	}
 	if errors.Is(err, context.Canceled) && rest.ClientContext(r.Context()).Err() == nil { // the hub drains
-		leased, err = engine.LeaseReply{Leases: map[string]engine.LeaseState{}, Directive: engine.DirectiveRun}, nil
+		reply, err = engine.LeaseReply{Leases: map[string]engine.LeaseState{}, Directive: engine.DirectiveRun}, nil
 	}
 	if err != nil {
 		return err
 	}
 	b := []byte(`{"jobs":[`)
-	for i := range leased.Jobs {
+	for i := range reply.Jobs {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendLeased(b, &leased.Jobs[i])
+		b = appendLeased(b, &reply.Jobs[i])
 	}
-	return rest.WriteJSON(w, http.StatusOK, appendStates(append(b, ']'), leased))
+	return rest.WriteJSON(w, http.StatusOK, appendStates(append(b, ']'), reply))
 }
 
 func appendLeased(b []byte, j *jobs.Job) []byte {
@@ -161,14 +162,14 @@ func appendLeased(b []byte, j *jobs.Job) []byte {
 	return append(b, '}')
 }
 
-// appendStates ends an answer with what to do about the leases and on the whole.
+// appendStates ends an answer with the states of the leases and the directive.
 func appendStates(b []byte, l engine.LeaseReply) []byte {
 	b = appendLeases(append(b, ','), l.Leases)
 	b = rest.AppendText(append(b, `,"directive":`...), string(l.Directive))
 	return append(b, '}')
 }
 
-// appendLeases appends the member leases: their states by their tokens.
+// appendLeases appends the member leases: lease states by token.
 func appendLeases(b []byte, states map[string]engine.LeaseState) []byte {
 	b = append(b, `"leases":{`...)
 	for i, token := range slices.Sorted(maps.Keys(states)) {
@@ -196,20 +197,20 @@ func (s workers) beat(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, stop := s.polling(r)
 	defer stop()
-	beaten, err := s.Engine.Beat(ctx, rest.Tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
+	reply, err := s.Engine.Beat(ctx, rest.Tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
 	if ended := context.Cause(ctx); rest.IsCredentialsError(ended) {
 		err = rest.CredentialsProblem(ended)
 	}
 	if err != nil {
 		return err
 	}
-	b := appendStates(nil, beaten)
+	b := appendStates(nil, reply)
 	b[0] = '{'
 	return rest.WriteJSON(w, http.StatusOK, b)
 }
 
-// polling is the context of a call that may be held: it ends with the request, when the
-// hub drains, and with the worker's credentials.
+// polling returns the context of a long poll: it ends with the request, when the hub drains,
+// and when the worker's credentials become invalid.
 func (s workers) polling(r *http.Request) (context.Context, context.CancelFunc) {
 	ctx, stop := s.WhileValid(rest.ClientContext(r.Context()), rest.IdentityOf(r))
 	go func() {
@@ -222,7 +223,7 @@ func (s workers) polling(r *http.Request) (context.Context, context.CancelFunc) 
 	return ctx, stop
 }
 
-// pollWait reads how long a call may be held.
+// pollWait reads how long a request may wait, and limits it to maxPoll.
 func pollWait(pointer, text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
@@ -231,8 +232,7 @@ func pollWait(pointer, text string) (time.Duration, error) {
 	return min(d, maxPoll), nil
 }
 
-// complete, failAttempt, snooze and release are POST /v1/leases/{token}/….
-
+// complete is POST /v1/leases/{token}/complete.
 func (s workers) complete(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Result jobs.Value `json:"result"`
@@ -248,6 +248,7 @@ func (s workers) complete(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// failAttempt is POST /v1/leases/{token}/fail.
 func (s workers) failAttempt(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Error jobs.Value `json:"error"`
@@ -262,8 +263,8 @@ func (s workers) failAttempt(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// decodeFailure reads what a worker says of its failure: a problem (RFC 9457), whose
-// further members are not kept, and whether to try again.
+// decodeFailure reads the failure that a worker reports: a problem (RFC 9457), whose extension
+// members are dropped, and whether to retry.
 func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 	f := &jobs.Failure{Problem: &jobs.Problem{}}
 	if problem != nil {
@@ -289,12 +290,12 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 	if f.Problem.Type == "" {
 		f.Problem.Type = "urn:jobhub:problem:" + string(f.Problem.Code)
 	}
-	after, wait := strings.CutPrefix(retry, "after ")
+	after, delayed := strings.CutPrefix(retry, "after ")
 	switch {
 	case retry == "" || retry == "auto":
 	case retry == "never":
 		f.Never = true
-	case wait:
+	case delayed:
 		d, err := time.ParseDuration(after)
 		if err != nil || d < 0 || d > maxDelay {
 			return nil, rest.InvalidMember("/retry", `must be auto, never or like "after 5s", within ten years`)
@@ -306,6 +307,7 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 	return f, nil
 }
 
+// snooze is POST /v1/leases/{token}/snooze.
 func (s workers) snooze(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Delay string `json:"delay"`
@@ -319,6 +321,7 @@ func (s workers) snooze(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// release is POST /v1/leases/{token}/release.
 func (s workers) release(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Checkpoint jobs.Value `json:"checkpoint"`
@@ -331,8 +334,8 @@ func (s workers) release(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// decodeResult reads {"result":…}. A result that is nested too deeply is well-formed JSON
-// that can't be kept.
+// decodeResult reads {"result":…}. A result that is nested too deeply is valid JSON, but can't
+// be stored.
 func decodeResult(body []byte, in any) error {
 	if jobs.TooDeep(body, jobs.MaxDepth+1) {
 		return rest.InvalidMember("/result", fmt.Sprintf("must not have more than %d levels of objects and arrays inside one another", jobs.MaxDepth))
@@ -350,7 +353,7 @@ func (s workers) endAttempt(w http.ResponseWriter, r *http.Request, decode func(
 		return err
 	}
 	job, _, err := end(r.Context(), rest.Tenant(r), r.PathValue("token"))
-	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) { // so there is no such lease
+	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) { // the job is gone, and its lease with it
 		err = jobs.ErrLeaseLost
 	}
 	if err != nil {

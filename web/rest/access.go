@@ -10,12 +10,13 @@ import (
 	"jobhub/web/auth"
 )
 
-// This file decides who may do what.
+// This file decides which callers may use a handler (authorization).
 
-// Handler answers a request, or returns why not: then it has written nothing.
+// Handler answers a request. If it returns an error, it has written nothing, and its caller
+// answers with the error.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
-// Public lets anybody call a handler.
+// Public lets everybody call a handler.
 func (s *Base) Public(h Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -24,13 +25,13 @@ func (s *Base) Public(h Handler) http.HandlerFunc {
 	}
 }
 
-// May lets those call a handler who may do a thing to everything.
+// May lets callers use a handler that may do an action on everything in their tenant.
 func (s *Base) May(a auth.Action, h Handler) http.HandlerFunc {
 	return s.Public(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }))
 }
 
-// MayJob is May for the handlers of one job, {id} in the path: also holders of a token who
-// may do the thing to that job can call them.
+// MayJob is May for handlers of one job, {id} in the path: a token is enough if it allows the
+// action on that job.
 func (s *Base) MayJob(a auth.Action, h Handler) http.HandlerFunc {
 	return s.Public(s.Authenticated(h, func(r *http.Request, who auth.Identity) error {
 		if who.Grant == nil {
@@ -44,7 +45,8 @@ func (s *Base) MayJob(a auth.Action, h Handler) http.HandlerFunc {
 	}))
 }
 
-// Authenticated identifies who sends a request and calls h unless they are refused.
+// Authenticated identifies the caller of a request, asks refuse, and calls h if that returns
+// nil. h finds the caller with IdentityOf.
 func (s *Base) Authenticated(h Handler, refuse func(*http.Request, auth.Identity) error) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		who, err := s.Identify(r)
@@ -58,7 +60,7 @@ func (s *Base) Authenticated(h Handler, refuse func(*http.Request, auth.Identity
 	}
 }
 
-// Allow refuses those who may not do a thing to everything.
+// Allow returns nil if who may do an action on everything in the tenant, else NotAllowed.
 func Allow(who auth.Identity, a auth.Action) error {
 	if !who.May(a, auth.Target{}) {
 		return NotAllowed(who, a)
@@ -66,8 +68,8 @@ func Allow(who auth.Identity, a auth.Action) error {
 	return nil
 }
 
-// AuthorizedJob reads, in brief, a job to which the caller may do a thing. One that it may do
-// nothing to is like one that does not exist.
+// AuthorizedJob reads a job, as jobs.Brief does, if the caller may do an action on it. A job
+// that the caller may neither watch nor cancel is reported as not found.
 func (s *Base) AuthorizedJob(ctx context.Context, who auth.Identity, a auth.Action, id jobs.ID) (jobs.Job, jobs.Position, error) {
 	job, pos, _, err := jobs.Brief(ctx, s.Store, who.Tenant, id)
 	on := JobTarget(&job)
@@ -89,10 +91,11 @@ func (s *Base) AuthorizedJob(ctx context.Context, who auth.Identity, a auth.Acti
 	return jobs.Job{}, pos, jobs.ErrNotFound
 }
 
+// JobTarget returns the target of an action on a job.
 func JobTarget(j *jobs.Job) auth.Target { return auth.Target{Job: j.ID, Queue: j.Queue, Tags: j.Tags} }
 
-// FilterTarget is what a subscription is about. Of one to a job, read the job and use
-// jobFor, as the token may name its queue or tags.
+// FilterTarget returns the target of a subscription. For one to a single job use AuthorizedJob
+// instead, since a token may name the queue or the tags of the job.
 func FilterTarget(f hub.Filter) auth.Target {
 	t := auth.Target{Job: f.Job, Queue: f.Queue}
 	if f.Tag != "" {
@@ -101,16 +104,17 @@ func FilterTarget(f hub.Filter) auth.Target {
 	return t
 }
 
+// NotAllowed returns the problem for a caller that may not do an action.
 func NotAllowed(who auth.Identity, a auth.Action) error {
 	if who.Grant != nil {
-		return jobs.NewProblem(Forbidden, "Not allowed", "This token is good for certain jobs only, and not for this.")
+		return jobs.NewProblem(Forbidden, "Not allowed", "This token allows some actions on some jobs, and not this one.")
 	}
-	return jobs.NewProblem(Forbidden, "Not allowed", "A key with the role %s is not for this; it needs one that may %s.", who.Role, a)
+	return jobs.NewProblem(Forbidden, "Not allowed", "Role %s may not %s; use a key that may.", who.Role, a)
 }
 
-// IsHubTenant reports whether the admins of a tenant see the hub as a whole, from inside: those
-// of the default tenant run it. Others see what is their tenant's.
+// IsHubTenant reports whether a tenant is the one whose admins operate the hub and see all of
+// it. Admins of other tenants see their own tenant only.
 func IsHubTenant(tenant string) bool { return tenant == jobs.DefaultTenant }
 
-// ErrHubTenantOnly answers admins of other tenants.
-var ErrHubTenantOnly error = jobs.NewProblem(Forbidden, "Not allowed", "This shows the hub from inside, to admins of the tenant %s only.", jobs.DefaultTenant)
+// ErrHubTenantOnly is the answer to admins of other tenants where all of the hub is shown.
+var ErrHubTenantOnly error = jobs.NewProblem(Forbidden, "Not allowed", "Only admins of the tenant %s may see this, as it is about the whole hub.", jobs.DefaultTenant)

@@ -2,13 +2,13 @@ package rest
 
 import "strings"
 
-// ViewName is how the hub calls a view of a tenant, which is drawn for those of that
-// tenant only.
+// ViewName returns the name under which the hub knows a live view of a tenant.
 func ViewName(tenant, name string) string { return tenant + " " + name }
 
-// SplitView is the opposite of viewName.
-func SplitView(full string) (tenant, word, of string) {
+// SplitView is the inverse of ViewName. It also splits the name into the kind of view and
+// what it shows: "job:ID" into "job" and "ID".
+func SplitView(full string) (tenant, kind, subject string) {
 	tenant, name, _ := strings.Cut(full, " ")
-	word, of, _ = strings.Cut(name, ":")
-	return tenant, word, of
+	kind, subject, _ = strings.Cut(name, ":")
+	return tenant, kind, subject
 }
