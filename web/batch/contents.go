@@ -13,14 +13,14 @@ import (
 	"jobhub/web/view"
 )
 
-// Contents is what a batch or a fan-out asks for.
+// Contents is the requests of a batch or a fan-out, for its page.
 type Contents struct {
 	Items    []view.Item
-	Requests []jobs.Value // as they were sent
-	Policy   string
+	Requests []jobs.Value // as they were submitted
+	Policy   string       // of a fan-out
 }
 
-// ReadContents reads the input of a batch or a fan-out, which was checked when it was accepted.
+// ReadContents reads the input of a job of kind batch or fanout.
 func ReadContents(job *jobs.Job) (*Contents, error) {
 	p := &Contents{}
 	if job.Kind == Kind {
@@ -72,7 +72,7 @@ func ReadContents(job *jobs.Job) (*Contents, error) {
 	return p, nil
 }
 
-// withoutSecrets is a URL without what may hold a secret: its user and its query.
+// withoutSecrets returns a URL without the parts that may hold a secret: user and query.
 func withoutSecrets(text string) string {
 	path, query, asked := strings.Cut(text, "?")
 	if !strings.HasPrefix(path, "/") {
@@ -84,12 +84,13 @@ func withoutSecrets(text string) string {
 	return path
 }
 
-// lenient reads answers that older versions stored without a strict check.
+// lenient accepts answers that older versions stored without a strict check.
 var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 const unreadable = "The stored answer can't be read."
 
-// FillAnswers reads what is known so far into the items, and of one of them all.
+// FillAnswers sets in items what is known of their answers so far. If whole is not nil, it also
+// gets the complete answer to the item whole.N.
 func (p *Contents) FillAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	if job.Kind == Kind {
 		batchAnswers(job, items, whole)
@@ -98,7 +99,7 @@ func (p *Contents) FillAnswers(job *jobs.Job, items []view.Item, whole *view.Who
 	}
 }
 
-// problemBody is a part of an answer's body, whatever that is.
+// problemBody reads title and detail of a body that may be a problem; it accepts any JSON.
 type problemBody struct{ Title, Detail string }
 
 func (p *problemBody) UnmarshalJSONFrom(d *jsontext.Decoder) error {
@@ -119,7 +120,7 @@ func (p *problemBody) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return nil
 }
 
-// PlainText is a JSON string, or nothing.
+// PlainText returns the value of a JSON string; empty for other JSON.
 func PlainText(v jobs.Value) string {
 	if v.Kind() != jsontext.KindString {
 		return ""
@@ -131,18 +132,18 @@ func PlainText(v jobs.Value) string {
 	return string(text)
 }
 
-// ProblemText is a title and a detail in a line that is not too long.
+// ProblemText returns a title and a detail as one line of up to 160 bytes.
 func ProblemText(title, detail string) string {
-	const most = 160
+	const limit = 160
 	text := strings.Join(strings.Fields(title+": "+detail), " ")
 	text = strings.TrimSuffix(strings.TrimPrefix(text, ": "), ":")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
 	}
 	return text
 }
 
-// batchAnswers reads {"responses":[…]}. Bodies are only passed over, but for problems.
+// batchAnswers reads {"responses":[…]}. Of the bodies, it reads only problems.
 func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	var doc struct {
 		Responses []jobs.Value `json:"responses"`
@@ -173,11 +174,11 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 				it.Job, _ = rest.ParseID(text)
 			}
 		default:
-			var said struct {
+			var stored struct {
 				Body problemBody `json:"body"`
 			}
-			_ = json.Unmarshal(doc.Responses[i], &said, lenient) // its status was read
-			it.State, it.Problem = jobs.Failed, ProblemText(said.Body.Title, said.Body.Detail)
+			_ = json.Unmarshal(doc.Responses[i], &stored, lenient) // its status was read
+			it.State, it.Problem = jobs.Failed, ProblemText(stored.Body.Title, stored.Body.Detail)
 			if answer.Status == http.StatusFailedDependency && len(it.After) > 0 {
 				it.State = jobs.Cancelled
 			}
@@ -188,15 +189,15 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	}
 }
 
-// itemTimes reads when the items of a small batch were at work.
+// itemTimes reads when the items of a small batch ran.
 func itemTimes(job *jobs.Job, items []view.Item) {
-	var said struct {
+	var stored struct {
 		Times []itemTime `json:"times"`
 	}
-	if job.Progress == nil || json.Unmarshal(job.Progress.Data, &said) != nil || len(said.Times) != len(items) {
+	if job.Progress == nil || json.Unmarshal(job.Progress.Data, &stored) != nil || len(stored.Times) != len(items) {
 		return
 	}
-	for i, t := range said.Times {
+	for i, t := range stored.Times {
 		if t == nil {
 			continue
 		}
@@ -211,7 +212,7 @@ func itemTimes(job *jobs.Job, items []view.Item) {
 	}
 }
 
-// unanswered is how far a request is that has no answer.
+// unanswered returns the state of a request that has no answer.
 func unanswered(job *jobs.Job, it *view.Item, items []view.Item, responses []jobs.Value) jobs.State {
 	switch {
 	case job.State.Final():

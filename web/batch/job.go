@@ -17,9 +17,9 @@ import (
 	"jobhub/web/rest"
 )
 
-// handler runs asynchronous batches. Its items act for the caller of the batch. Their
-// answers are kept as they come; after a restart those without one are asked again, under
-// the same Idempotency-Key.
+// handler returns the handler of asynchronous batches. Items run with the rights of the batch's
+// caller. Answers are stored as they arrive; after a restart the items without one run again,
+// with the same Idempotency-Key.
 func (s *Server) handler() jobs.Handler {
 	return jobs.Handler{
 		Requests: true,
@@ -32,8 +32,8 @@ func (s *Server) handler() jobs.Handler {
 }
 
 const (
-	publishEvery = 100 * time.Millisecond // partial results of up to publishBytes
-	publishBytes = 1 << 20
+	publishEvery = 100 * time.Millisecond // least time between partial results; longer for large ones
+	publishBytes = 1 << 20                // each so many bytes of a result add publishEvery
 )
 
 func (s *Server) runBatch(ctx context.Context, run jobs.Run) (jobs.Result, error) {
@@ -62,7 +62,7 @@ func (s *Server) runBatch(ctx context.Context, run jobs.Run) (jobs.Result, error
 	b.run(rest.WithActingJob(ctx, job))
 	stop()
 	publisher.Wait()
-	if ctx.Err() != nil { // what there is stays with the job
+	if ctx.Err() != nil { // the answers so far stay with the job
 		b.reportPartial(run)
 		return jobs.Result{}, context.Cause(ctx)
 	}
@@ -70,7 +70,8 @@ func (s *Server) runBatch(ctx context.Context, run jobs.Run) (jobs.Result, error
 	return jobs.Result{Value: b.document()}, nil
 }
 
-// publish shows the answers that came, until ctx ends; large ones less often.
+// publish reports the answers so far after each change, until ctx ends; large results less
+// often.
 func (b *batch) publish(ctx context.Context, run jobs.Run, changed <-chan struct{}) {
 	for {
 		select {
@@ -87,7 +88,7 @@ func (b *batch) publish(ctx context.Context, run jobs.Run, changed <-chan struct
 	}
 }
 
-// reportPartial makes the answers so far the partial result, and returns its size.
+// reportPartial sets the answers so far as the partial result, and returns its size in bytes.
 func (b *batch) reportPartial(run jobs.Run) int {
 	p := b.progress()
 	result := b.document()
@@ -95,8 +96,8 @@ func (b *batch) reportPartial(run jobs.Run) int {
 	return len(result)
 }
 
-// progress says how many items have an answer, how many of these are not 2xx, and of a
-// small batch when each was at work: [from, to], in ms from the start, -1 for not yet.
+// progress returns how many items have an answer, how many of these are not 2xx, and for a
+// small batch when each item ran: [from, to] in ms since the start, to is -1 while it runs.
 func (b *batch) progress() jobs.Progress {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -119,7 +120,7 @@ func (b *batch) progress() jobs.Progress {
 	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", b.answered, len(b.items)), Data: append(data, '}')}
 }
 
-// restore takes over the answers that an earlier attempt got.
+// restore takes over the answers of an earlier attempt.
 func (b *batch) restore(result jobs.Value) {
 	var before struct {
 		Responses []jobs.Value `json:"responses"`
@@ -128,7 +129,7 @@ func (b *batch) restore(result jobs.Value) {
 		return
 	}
 	for i, r := range before.Responses {
-		r, err := jobs.CompactJSON(r, jobs.MaxDepth-2) // what older versions kept may fail; it is asked for again
+		r, err := jobs.CompactJSON(r, jobs.MaxDepth-2) // an answer stored by an older version may fail; the item runs again
 		if err == nil && r.Kind() != jsontext.KindNull {
 			b.responses[i] = r
 			b.answered++
@@ -140,7 +141,7 @@ func (b *batch) restore(result jobs.Value) {
 	}
 }
 
-// outerRequest stands in for the request that brought the batch, which is over.
+// outerRequest returns a request in place of the one that submitted the batch, which has ended.
 func (s *Server) outerRequest(job *jobs.Job) *http.Request {
 	host := "localhost"
 	if u, err := url.Parse(s.Origin); err == nil && u.Host != "" {
@@ -151,7 +152,7 @@ func (s *Server) outerRequest(job *jobs.Job) *http.Request {
 	return &http.Request{Header: header, Host: host, RemoteAddr: "127.0.0.1:0"}
 }
 
-// itemBody is the body of an item's request and its type.
+// itemBody returns the body of an item's request and its Content-Type.
 func itemBody(v jobs.Value) (body []byte, contentType string, err error) {
 	switch v.Kind() {
 	case jsontext.KindInvalid, jsontext.KindNull:
@@ -165,7 +166,7 @@ func itemBody(v jobs.Value) (body []byte, contentType string, err error) {
 		}
 		if json.Unmarshal(v, &binary, json.RejectUnknownMembers(true)) == nil && binary.Base64 != nil {
 			if body, err = base64.StdEncoding.DecodeString(*binary.Base64); err != nil {
-				return nil, "", errors.New("body.base64 is not base64 (RFC 4648, with padding)")
+				return nil, "", errors.New("body.base64 must be base64 (RFC 4648, with padding)")
 			}
 			return body, "application/octet-stream", nil
 		}

@@ -24,29 +24,29 @@ import (
 	"jobhub/web/rest"
 )
 
-// batch is a batch at work. Each item is a request to the server's own handler, in a
+// batch is a batch that runs. Each item is a request to the server's own handler, in a
 // goroutine that run waits for.
 type batch struct {
 	server    *Server
-	outer     *http.Request // whose caller the items act for
+	outer     *http.Request // whose credentials the items use
 	items     []batchItem
-	key       func(index int) string // Idempotency-Key of an item that has none; nil for none
-	onAnswer  func()                 // called after every answer; may be nil
-	resumable bool                   // an item that is cut short gets no answer: it is asked again
+	key       func(index int) string // returns the Idempotency-Key of an item without one; nil to set none
+	onAnswer  func()                 // called after each answer; may be nil
+	resumable bool                   // an item that was interrupted gets no answer, and runs again
 	start     time.Time              // of an asynchronous batch
-	bytesLeft atomic.Int64           // bytes that answers may still take
-	reserved  atomic.Int64           // bytes of the server's budget
+	bytesLeft atomic.Int64           // that the answers may still use
+	reserved  atomic.Int64           // bytes, of the server's budget
 
 	slots   chan struct{}
 	workers sync.WaitGroup
 
 	mu                  sync.Mutex // protects the fields below
 	dependents          map[int][]int
-	pendingDependencies []int        // how many other items each waits for
-	dependencyFailed    []bool       // one of these did not answer 2xx
+	pendingDependencies []int        // how many unanswered items each depends on
+	dependencyFailed    []bool       // an item that it depends on was not answered with 2xx
 	responses           []jobs.Value // nil where there is none yet
 	answered            int
-	failures            int // of these, how many are not 2xx
+	failures            int // answers that are not 2xx
 	times               []itemTime
 }
 
@@ -57,7 +57,8 @@ func newBatch(s *Server, outer *http.Request, items []batchItem, most int64) *ba
 	return b
 }
 
-// reserve makes room for a part of an answer, within what the batch and all answers may have.
+// reserve reserves n bytes for an answer, or returns false if the limit of the batch or the
+// budget of the server does not allow it.
 func (b *batch) reserve(n int64) bool {
 	if b.bytesLeft.Add(-n) < 0 || !b.server.Answers.Reserve(n) {
 		b.bytesLeft.Add(n)
@@ -67,24 +68,24 @@ func (b *batch) reserve(n int64) bool {
 	return true
 }
 
-// release gives back what an answer took that is not kept.
+// release gives back n bytes of an answer that is not kept.
 func (b *batch) release(n int64) {
 	b.bytesLeft.Add(n)
 	b.reserved.Add(-n)
 	b.server.Answers.Release(n)
 }
 
-// releaseAll gives back what the answers took.
+// releaseAll gives back all that the answers have reserved of the server's budget.
 func (b *batch) releaseAll() { b.server.Answers.Release(b.reserved.Swap(0)) }
 
-// maxTimedItems is of how many items a batch tells when they were at work.
+// maxTimedItems is the largest batch that reports when its items ran.
 const maxTimedItems = 100
 
-// itemTime is when an item was at work, in ms from the start of the batch; nil where that
+// itemTime is when an item started and ended, in ms since the start of the batch; nil if that
 // is not known.
 type itemTime *[2]int64
 
-// markStarted notes the start of an item.
+// markStarted records that an item starts.
 func (b *batch) markStarted(i int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -93,25 +94,25 @@ func (b *batch) markStarted(i int) {
 	}
 }
 
-// itemKeys derives the keys of the items from that of their batch.
+// itemKeys derives the idempotency keys of the items from that of their batch.
 func itemKeys(key string) func(int) string {
 	sum := sha256.Sum256([]byte(key))
 	prefix := "batch-" + hex.EncodeToString(sum[:16]) + "-"
 	return func(index int) string { return fmt.Sprint(prefix, index) }
 }
 
-// run serves all items that have no answer yet, and returns when all have one. When ctx ends,
-// those that have not begun are not run.
+// run runs all items that have no answer yet, and returns when all have one. When ctx ends,
+// items that have not started are not run.
 func (b *batch) run(ctx context.Context) {
 	type startable struct {
-		index int
-		req   *http.Request
-		err   error
-		quick bool // only waits for its commit
+		index      int
+		req        *http.Request
+		err        error
+		submission bool // see isSubmission
 	}
 	var start []startable
-	var refused []int // of a batch that goes on: whose fate is known already
-	members := 0
+	var refused []int // items whose dependencies have failed in an earlier attempt
+	submissions := 0
 	b.mu.Lock()
 	for i := range b.items {
 		for _, on := range b.items[i].after {
@@ -127,18 +128,18 @@ func (b *batch) run(ctx context.Context) {
 			refused = append(refused, i)
 		default:
 			req, err := b.request(i)
-			quick := b.isSubmission(req)
-			start = append(start, startable{i, req, err, quick})
-			if quick {
-				members++
+			submission := b.isSubmission(req)
+			start = append(start, startable{i, req, err, submission})
+			if submission {
+				submissions++
 			}
 		}
 	}
 	b.mu.Unlock()
-	group := engine.NewGroup(members)
+	group := engine.NewGroup(submissions)
 	for _, r := range start {
 		b.workers.Go(func() {
-			if !r.quick {
+			if !r.submission {
 				b.runItem(ctx, r.index, r.req, r.err)
 				return
 			}
@@ -153,8 +154,8 @@ func (b *batch) run(ctx context.Context) {
 	b.workers.Wait()
 }
 
-// isSubmission reports whether a request hands in a job and does little else. Those of a
-// batch are committed together.
+// isSubmission reports whether a request only submits a job. The submissions of a batch are
+// committed together, and need no slot.
 func (b *batch) isSubmission(r *http.Request) bool {
 	if r == nil {
 		return false
@@ -166,7 +167,7 @@ func (b *batch) isSubmission(r *http.Request) bool {
 	return b.server.front.MakesJob(r)
 }
 
-// runItem answers one item, and then starts those that waited for it.
+// runItem runs one item, and then starts those that waited for it.
 func (b *batch) runItem(ctx context.Context, i int, req *http.Request, err error) {
 	select {
 	case b.slots <- struct{}{}:
@@ -176,7 +177,7 @@ func (b *batch) runItem(ctx context.Context, i int, req *http.Request, err error
 	if ctx.Err() != nil {
 		if !b.resumable {
 			w := &itemWriter{header: http.Header{}}
-			b.fail(w, i, jobs.Unavailable("Not run", "The caller of the batch had left before it was the turn of this request; nothing was done for it."))
+			b.fail(w, i, jobs.Unavailable("Not run", "The client disconnected before this request was run; nothing was done for it."))
 			b.answer(ctx, i, w)
 		}
 		return
@@ -194,7 +195,7 @@ func (b *batch) runItem(ctx context.Context, i int, req *http.Request, err error
 	b.finish(ctx, i, w)
 }
 
-// submit is serve for an item that hands in a job.
+// submit is runItem for a submission.
 func (b *batch) submit(ctx context.Context, i int, req *http.Request) {
 	b.markStarted(i)
 	w := &itemWriter{header: make(http.Header, 8), batch: b}
@@ -202,20 +203,20 @@ func (b *batch) submit(ctx context.Context, i int, req *http.Request) {
 	b.finish(ctx, i, w)
 }
 
-// finish looks at how an item went.
+// finish checks how an item ended, and records its answer.
 func (b *batch) finish(ctx context.Context, i int, w *itemWriter) {
-	if ctx.Err() != nil && b.resumable { // it may have been cut short
+	if ctx.Err() != nil && b.resumable { // it may have been interrupted
 		return
 	}
 	if w.tooLarge {
 		w = &itemWriter{header: http.Header{}}
 		b.fail(w, i, &jobs.Problem{Type: "urn:jobhub:problem:too_large", Title: "Answer too large", Status: http.StatusBadGateway, Code: jobs.TooLarge,
-			Detail: fmt.Sprintf("The answer is over %d bytes, or those to the whole batch are over their limit. The request may have had its effect; send it by itself.", rest.MaxAnswer)})
+			Detail: fmt.Sprintf("The answer is over %d bytes, or all answers of the batch together are over their limit. The request may have taken effect; send it by itself.", rest.MaxAnswer)})
 	}
 	b.answer(ctx, i, w)
 }
 
-// call has the server answer a request.
+// call lets the server answer a request. A panic becomes the answer 502.
 func (b *batch) call(w *itemWriter, req *http.Request) {
 	defer func() {
 		p := recover()
@@ -229,7 +230,7 @@ func (b *batch) call(w *itemWriter, req *http.Request) {
 			w.batch.release(w.reserved)
 			*w = itemWriter{header: http.Header{}}
 			rest.WriteProblem(w, jobs.Problem{Type: "urn:jobhub:problem:internal", Title: "Broken answer", Status: http.StatusBadGateway, Code: jobs.Internal,
-				Detail: "The answer broke off. Whether the request had its effect is unknown."}, req.URL.Path)
+				Detail: "The answer was cut off. Whether the request took effect is unknown."}, req.URL.Path)
 		}
 	}()
 	b.server.front.Serve(w, req)
@@ -239,7 +240,7 @@ func (b *batch) fail(w http.ResponseWriter, i int, err error) {
 	rest.WriteProblem(w, rest.ProblemOf(err), b.items[i].target())
 }
 
-// answer records the answer to an item.
+// answer records the answer to an item, and starts or refuses the items that waited for it.
 func (b *batch) answer(ctx context.Context, i int, w *itemWriter) {
 	for name := range w.header {
 		if name == "Content-Length" || strings.HasPrefix(name, http.TrailerPrefix) || httpheader.IsHopByHop(name) {
@@ -283,21 +284,21 @@ func (b *batch) answer(ctx context.Context, i int, w *itemWriter) {
 	}
 }
 
-// refuse answers an item that waited for one that did not go well.
+// refuse answers an item one of whose dependencies failed.
 func (b *batch) refuse(ctx context.Context, i int) {
 	w := &itemWriter{header: http.Header{}}
 	b.fail(w, i, &jobs.Problem{Type: "urn:jobhub:problem:conflict", Title: "Failed dependency", Status: http.StatusFailedDependency, Code: jobs.Conflict,
-		Detail: "A request that this one depends on did not answer 2xx; it was not run."})
+		Detail: "A request that this one depends on was not answered with 2xx, so this one was not run."})
 	b.answer(ctx, i, w)
 }
 
 // succeeded reports whether a response has a status of 2xx.
 func succeeded(response jobs.Value) bool {
-	_, rest, _ := bytes.Cut(response, []byte(`"status":`)) // an id can't hold it: its quotes are escaped
+	_, rest, _ := bytes.Cut(response, []byte(`"status":`)) // an id can't contain this: its quotes are escaped
 	return len(rest) > 0 && rest[0] == '2'
 }
 
-// document is the answer to the batch as far as it is.
+// document returns the answer to the batch, with null for items that have none yet.
 func (b *batch) document() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -318,14 +319,14 @@ func (b *batch) document() []byte {
 	return append(out, ']', '}')
 }
 
-// inheritedHeaders are the headers that an item has from its batch: who calls, and from where.
+// inheritedHeaders are the headers that an item takes from its batch: who calls, and from where.
 var inheritedHeaders = []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "User-Agent", "Accept-Language",
 	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Traceparent", "Tracestate"}
 
-// credentialHeaders are those of them that an item can't have of its own.
+// credentialHeaders are headers that an item can't set itself.
 var credentialHeaders = []string{"Authorization", "Cookie", "Host", "Origin", "Forwarded"}
 
-// request makes the request of an item. Its error is a *jobs.Problem.
+// request returns the request of an item. Its error is a *jobs.Problem.
 func (b *batch) request(i int) (*http.Request, error) {
 	item := &b.items[i]
 	bad := func(detail string) (*http.Request, error) {
@@ -340,7 +341,7 @@ func (b *batch) request(i int) (*http.Request, error) {
 	case !strings.HasPrefix(item.target(), "/") || strings.HasPrefix(item.target(), "//"):
 		return bad("path must begin with one /: requests of a batch go to this hub only.")
 	case strings.IndexFunc(item.target(), func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' || r == '#' }) >= 0:
-		return bad("path must not hold spaces, control characters, \\ and #; escape them.")
+		return bad("path must not contain spaces, control characters, \\ and #; escape them.")
 	}
 	u, err := url.ParseRequestURI(item.target())
 	if err != nil {
@@ -348,7 +349,7 @@ func (b *batch) request(i int) (*http.Request, error) {
 	}
 	if u.Path == "/v1/ws" || u.Path == "/v1/events" {
 		return nil, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported", Status: http.StatusBadRequest, Code: jobs.Unsupported,
-			Detail: "What " + u.Path + " answers has no end; connect to it outside a batch."}
+			Detail: "The answer of " + u.Path + " has no end; connect to it outside a batch."}
 	}
 	header := make(http.Header, len(item.Headers)+4)
 	keyHeader := b.server.KeyHeader()
@@ -361,9 +362,9 @@ func (b *batch) request(i int) (*http.Request, error) {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case !httpheader.IsToken(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-			return bad("headers holds one that HTTP does not allow.")
+			return bad("headers has a name or value that HTTP does not allow.")
 		case slices.Contains(credentialHeaders, canonical) || canonical == keyHeader || strings.HasPrefix(canonical, "X-Forwarded-") || strings.HasPrefix(canonical, "Sec-"):
-			return bad(canonical + " is that of the batch; send it there.")
+			return bad(canonical + " can't be set in an item; set it on the batch.")
 		case httpheader.IsHopByHop(canonical) || canonical == "Content-Length":
 		default:
 			header[canonical] = []string{value}
@@ -390,21 +391,21 @@ type itemWriter struct {
 	header   http.Header
 	status   int
 	body     []byte
-	tooLarge bool   // more was written than there is room for
-	reserved int64  // bytes of the room that are its own: those written, or announced
-	batch    *batch // whose room it takes; nil for what the batch itself says
+	tooLarge bool   // more was written than is allowed
+	reserved int64  // bytes reserved: those written, or announced by Content-Length
+	batch    *batch // whose bytes it uses; nil for answers of the batch itself
 	cancel   func() // ends the request; may be nil
 }
 
 func (w *itemWriter) Header() http.Header { return w.header }
 
 func (w *itemWriter) WriteHeader(status int) {
-	if w.status != 0 || status < 200 { // 1xx are about the way, not the answer
+	if w.status != 0 || status < 200 { // 1xx is not the final answer
 		return
 	}
 	w.status = status
 	if size, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64); err == nil && size > 0 {
-		w.reserve(size) // at once: pieces of several answers would leave no room for any of them
+		w.reserve(size) // at once, so that several answers don't use up the limit and none is complete
 	}
 }
 
@@ -417,7 +418,7 @@ func (w *itemWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// reserve makes room for an answer of a size. Without it the request ends.
+// reserve reserves bytes for an answer of size bytes. If that fails, it cancels the request.
 func (w *itemWriter) reserve(size int64) bool {
 	switch more := size - w.reserved; {
 	case w.batch == nil || more <= 0 && !w.tooLarge:
@@ -434,7 +435,7 @@ func (w *itemWriter) reserve(size int64) bool {
 	return false
 }
 
-// Flush does nothing: an answer is read when it is whole.
+// Flush does nothing: the answer is read when it is complete.
 func (w *itemWriter) Flush() {}
 
 func (w *itemWriter) code() int {
