@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// setOrigin reads where the hub is from its address.
+// setOrigin sets Origin, WebOrigin and BasePath from the configured address of the hub.
 func (s *Server) setOrigin() {
 	s.Origin = strings.TrimSuffix(s.config.Origin, "/")
 	s.WebOrigin = s.Origin
@@ -17,10 +17,10 @@ func (s *Server) setOrigin() {
 	}
 }
 
-// stripBasePath is for a hub below a path of its host. It takes that path off a request, unless a
-// proxy did so before, and puts it in front of where the answer leads.
+// stripBasePath is for a hub below a path of its host. It removes that path from a request,
+// unless a proxy did so before, and adds it to the Location headers of the answer.
 func (s *Server) stripBasePath(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
-	off := func(path string) string {
+	strip := func(path string) string {
 		rest, ok := strings.CutPrefix(path, s.BasePath)
 		if !ok || rest != "" && rest[0] != '/' {
 			return path
@@ -30,23 +30,23 @@ func (s *Server) stripBasePath(w http.ResponseWriter, r *http.Request) (http.Res
 	inner := *r
 	inner.URL = new(url.URL)
 	*inner.URL = *r.URL
-	inner.URL.Path, inner.URL.RawPath = off(r.URL.Path), off(r.URL.RawPath)
+	inner.URL.Path, inner.URL.RawPath = strip(r.URL.Path), strip(r.URL.RawPath)
 	if r.URL.RawPath == "" {
 		inner.URL.RawPath = ""
 	}
 	return &basePathWriter{ResponseWriter: w, base: s.BasePath}, &inner
 }
 
-// basePathWriter puts a path in front of the headers that lead to a path of the hub.
+// basePathWriter adds the base path to headers that hold a path of the hub.
 type basePathWriter struct {
 	http.ResponseWriter
-	base  string
-	begun bool
+	base        string
+	wroteHeader bool
 }
 
 func (w *basePathWriter) WriteHeader(status int) {
-	if !w.begun && status >= 200 {
-		w.begun = true
+	if !w.wroteHeader && status >= 200 {
+		w.wroteHeader = true
 		for _, name := range []string{"Location", "Operation-Location"} {
 			if path := w.Header().Get(name); strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
 				w.Header().Set(name, w.base+path)
@@ -57,7 +57,7 @@ func (w *basePathWriter) WriteHeader(status int) {
 }
 
 func (w *basePathWriter) Write(b []byte) (int, error) {
-	if !w.begun {
+	if !w.wroteHeader {
 		w.WriteHeader(http.StatusOK)
 	}
 	return w.ResponseWriter.Write(b)

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// exposedHeaders are the headers that scripts of listed origins may read, besides those that
-// they always may.
+// exposedHeaders are the response headers that scripts of listed origins may read, besides the
+// CORS-safelisted ones.
 const exposedHeaders = "AsyncResult, Idempotency-Replayed, Link, Location, Operation-Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After"
 
-// cors tells browsers that pages of a listed origin may use the hub (Fetch, 3.3). Of a
-// preflight it is the whole answer, and true. Credentials are not allowed for: such pages
-// show a key or token, never the dashboard's cookie.
+// cors sets the headers that let pages of a listed origin use the hub (Fetch, 3.3). It answers
+// a preflight request completely, and returns true then. It does not allow cookies: such
+// pages send a key or token.
 func (s *Server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 	origins := s.Settings().Origins
 	if len(origins) == 0 {
@@ -39,8 +39,8 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 	return true
 }
 
-// routeCORS is what cors says, for the answer of an upstream: it takes the place of what
-// the upstream said itself. Nil if the request is of no listed origin.
+// routeCORS returns a function that replaces the CORS headers of an upstream's answer by the
+// hub's, which cors has set in w; nil if no origins are listed.
 func (s *Server) routeCORS(w http.ResponseWriter) func(http.Header) {
 	origin := w.Header().Get("Access-Control-Allow-Origin")
 	vary := w.Header().Get("Vary")

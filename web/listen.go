@@ -8,8 +8,8 @@ import (
 	"jobhub/web/rest"
 )
 
-// Listen puts the bounds on connections before a listener, and sets up the server that is
-// to use it. Call it once.
+// Listen returns a listener that limits the connections of the listener below, and configures
+// the server that uses it. Call it once.
 func (s *Server) Listen(server *http.Server, below net.Listener) net.Listener {
 	server.ReadHeaderTimeout, server.IdleTimeout, server.MaxHeaderBytes = rest.HeaderTimeout, rest.IdleTimeout, rest.MaxHeader
 	total, reserve := peers.ConnectionLimits(peers.MaxOpenFiles())

@@ -20,7 +20,7 @@ import (
 	"jobhub/web/rest"
 )
 
-// routeOf returns the route of a request. The hub's own paths are not for routes.
+// routeOf returns the route of a request, or nil. The hub's own paths have no route.
 func (s *Server) routeOf(r *http.Request) (*gateway.Route, error) {
 	set, table := s.Settings(), s.table.Load()
 	if table.Empty() || s.isOwnPath(r) || set.Dashboard != "" && set.OnDashboardHost(r) {
@@ -29,17 +29,17 @@ func (s *Server) routeOf(r *http.Request) (*gateway.Route, error) {
 	return table.Find(r.URL)
 }
 
-// wrongHost is the problem of a request for a page that is on another host only.
+// wrongHost returns the problem for a page that is served on another host only, else nil.
 func (s *Server) wrongHost(r *http.Request) error {
 	set := s.Settings()
 	if set.OnDashboardHost(r) || !isPage(r.URL.Path) || !s.isOwnPath(r) {
 		return nil
 	}
-	return jobs.NewProblem(jobs.NotFound, "Not found", "The dashboard is at %s alone.", set.Dashboard)
+	return jobs.NewProblem(jobs.NotFound, "Not found", "The dashboard is on the host %s only.", set.Dashboard)
 }
 
-// isPage reports whether one of the hub's own paths is for the dashboard: all that is not
-// for programs.
+// isPage reports whether one of the hub's own paths belongs to the dashboard: all paths that
+// are not for programs.
 func isPage(path string) bool {
 	switch path {
 	case "/batch", "/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json":
@@ -48,23 +48,23 @@ func isPage(path string) bool {
 	return !strings.HasPrefix(path, "/v1/") && !strings.HasPrefix(path, "/static/")
 }
 
-// isOwnPath reports whether a path is the hub's own, whatever the method.
+// isOwnPath reports whether a path is the hub's own, for any method.
 func (s *Server) isOwnPath(r *http.Request) bool {
 	_, pattern := s.ownPaths.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: r.URL})
 	return pattern != ""
 }
 
-// OwnPaths are the patterns of the hub's own paths, as http.ServeMux has them: no route
-// can take what they match.
+// OwnPaths returns the http.ServeMux patterns of the hub's own paths, which no route can
+// replace.
 func OwnPaths() (paths []string) {
-	s := &Server{api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server)} // which is asked for nothing else
+	s := &Server{api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server)} // enough for Routes
 	for pattern := range s.ownRoutes() {
 		paths = append(paths, pathOf(pattern))
 	}
 	return paths
 }
 
-// routeHandler answers a request of a route. Whoever may submit jobs may send requests through.
+// routeHandler returns the handler for a route. Callers that may submit jobs may use it.
 func (s *Server) routeHandler(route *gateway.Route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.Public(func(w http.ResponseWriter, r *http.Request) error {
@@ -83,15 +83,17 @@ func (s *Server) MakesJob(r *http.Request) bool {
 	return err == nil && route != nil && wantsJob(route, r)
 }
 
+// wantsJob is MakesJob for a known route.
 func wantsJob(route *gateway.Route, r *http.Request) bool {
 	return route.BecomesJob(r.Method, r.URL.RawQuery, api.Prefers(r.Header, "respond-async"), api.Prefers(r.Header, "wait"))
 }
 
+// answerRoute passes a request to the upstream, or makes a job of it.
 func (s *Server) answerRoute(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
-		w.Header().Set("Connection", "close") // what follows a CONNECT is no request
+		w.Header().Set("Connection", "close") // the bytes after a CONNECT are not a request
 		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
-			Detail: "The hub passes no " + r.Method + " on. Send the upstream itself what needs it."}
+			Detail: "The hub does not forward " + r.Method + ". Send it to the upstream directly."}
 	}
 	if wantsJob(route, r) {
 		if err := s.submitRouted(w, r, route); err != nil {
@@ -100,14 +102,14 @@ func (s *Server) answerRoute(w http.ResponseWriter, r *http.Request, route *gate
 		route.Stats.CountAccepted()
 		return nil
 	}
-	if route.Upstream == nil { // of several targets none is the one to ask
+	if route.Upstream == nil { // a fan-out has no single upstream that could answer
 		w.Header().Set("Allow", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
 		if r.Method == http.MethodOptions {
 			w.WriteHeader(http.StatusNoContent)
 			return nil
 		}
 		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
-			Detail: "This path calls several upstreams and is always a job. Send Prefer: respond-async if " + r.Method + " is meant."}
+			Detail: "This path calls several upstreams, so each request becomes a job. Send Prefer: respond-async to make a job of " + r.Method + "."}
 	}
 	if s.Gate.Enter(&s.routeRequests) {
 		defer s.routeRequests.Done()
@@ -121,19 +123,19 @@ func (s *Server) answerRoute(w http.ResponseWriter, r *http.Request, route *gate
 	return nil
 }
 
-// submitRouted makes a job of a request.
+// submitRouted makes a job of a request to a route, and answers.
 func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
 	r = rest.DetachFromClient(r)
 	wait, waiting, err := api.PreferredWait(r)
 	if err != nil {
 		return err
 	}
-	most := cmp.Or(route.MaxInput, jobs.MaxInput)
-	if r.ContentLength > most {
+	limit := cmp.Or(route.MaxInput, jobs.MaxInput)
+	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close")
-		return rest.BodyTooLarge(most)
+		return rest.BodyTooLarge(limit)
 	}
-	body, err := rest.ReadBody(w, r, most)
+	body, err := rest.ReadBody(w, r, limit)
 	if err != nil {
 		return err
 	}
@@ -145,19 +147,19 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 	} else {
 		request.Header.Del("Prefer")
 	}
-	owner := rest.Tenant(r)
-	spec, err := route.Spec(&request, body, s.Engine.Settings(owner, route.QueueName()).QueueTimeout > 0)
+	tenant := rest.Tenant(r)
+	spec, err := route.Spec(&request, body, s.Engine.Settings(tenant, route.QueueName()).QueueTimeout > 0)
 	if err != nil {
 		return err
 	}
-	spec.Tenant, spec.Caller = owner, rest.Caller(r)
+	spec.Tenant, spec.Caller = tenant, rest.Caller(r)
 	if spec.Key, err = rest.IdempotencyKey(r, append([]byte(gateway.Query(r.URL)+"\n"), body...)); err != nil {
 		return err
 	}
 	return s.api.Accept(w, r, spec, api.AcceptOptions{Async: async, Waiting: waiting, Wait: wait, Body: s.routedBody})
 }
 
-// routedBody is the short form of what was accepted.
+// routedBody returns the body of a 202 for a route: a short form of AcceptedBody.
 func (s *Server) routedBody(a engine.Accepted) []byte {
 	b := append(make([]byte, 0, 512), `{"id":"`+a.Job.ID.String()+`","progress":"`+rest.ProgressState(&a.Job)+`","queue_position":`...)
 	b = strconv.AppendInt(b, a.Position, 10)
@@ -168,21 +170,21 @@ func (s *Server) routedBody(a engine.Accepted) []byte {
 
 // Settings is what may change while the server runs.
 type Settings struct {
-	Hosts   []string // besides those of Config
-	Origins []string // besides those of Config
+	Hosts   []string // in addition to those of Config
+	Origins []string // in addition to those of Config
 	Routes  []gateway.Route
 
-	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are believed, besides those of Config
-	Dashboard             string         // the host on which alone pages and their session are, and no routes; empty for all hosts
-	KeyHeader             string         // takes keys and tokens beside Authorization; Jobhub-Key if empty
+	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are trusted, in addition to those of Config
+	Dashboard             string         // the only host that serves pages, and no routes; empty to serve both on all hosts
+	KeyHeader             string         // name of a header for keys and tokens, besides Authorization; Jobhub-Key if empty
 	ConnectionsPerAddress int            // 256 if zero
 	MaxInput              int64          // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
 }
 
-// ConfigState is what became of the configuration file (see Server.ReportConfig).
+// ConfigState is the state of the configuration file (see Server.ReportConfig).
 type ConfigState = rest.ConfigState
 
-// Apply replaces what may change. Requests under way end as they began.
+// Apply replaces the settings. Requests in progress keep those that they started with.
 func (s *Server) Apply(set Settings) {
 	use := rest.Settings{Hosts: slices.Concat(s.config.Hosts, set.Hosts), Origins: slices.Concat(s.config.Origins, set.Origins), Proxies: slices.Concat(s.config.Proxies, set.Proxies),
 		Dashboard: set.Dashboard, KeyHeader: set.KeyHeader, ConnectionsPerAddress: set.ConnectionsPerAddress, MaxInput: set.MaxInput}
@@ -199,7 +201,7 @@ func (s *Server) Apply(set Settings) {
 	}
 }
 
-// withoutKey is a request as an upstream may get it: without the header for keys.
+// withoutKey returns a request without the header for keys, which no upstream may see.
 func (s *Server) withoutKey(r *http.Request) *http.Request {
 	name := s.KeyHeader()
 	if r.Header[name] == nil {
@@ -211,7 +213,7 @@ func (s *Server) withoutKey(r *http.Request) *http.Request {
 	return &out
 }
 
-// RouteTransport is how jobs of a route call its upstreams (see gateway.Table.Calls).
+// RouteTransport returns how jobs of a route call its upstreams; see gateway.Table.Transport.
 func (s *Server) RouteTransport(path string) (http.RoundTripper, int64) {
 	return s.table.Load().Transport(path)
 }

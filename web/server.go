@@ -30,18 +30,18 @@ type Config struct {
 	Engine    *engine.Engine
 	Store     jobs.Store
 	Hub       *hub.Hub
-	Auth      *auth.Keys  // who may do what; nil for everybody everything
-	Hosts     []string    // names by which the hub may be called, besides loopback ones
+	Auth      *auth.Keys  // who may do what; nil lets everybody do everything
+	Hosts     []string    // names of the hub, besides loopback ones
 	Origins   []string    // foreign origins whose pages may use the hub, like https://app.example.com
-	Origin    string      // the hub's own address, like http://127.0.0.1:8080; with a path, as https://example.com/jobhub, the hub is below that
+	Origin    string      // the hub's own address, like http://127.0.0.1:8080; with a path, like https://example.com/jobhub, if the hub is below one
 	Own       *egress.Own // where the hub listens, so that no route leads back to it; may be nil
 	Version   string
-	StoreName string // what the store is, like sqlite, for people
+	StoreName string // like sqlite; shown on pages
 	Logger    *slog.Logger
 
-	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are believed
+	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are trusted
 
-	StallLimit time.Duration // how long a peer may neither send nor take a byte while something is due; 30 s
+	StallLimit time.Duration // how long a peer may make no progress (see package peers); 30 s if zero
 }
 
 // Server answers all requests to the hub.
@@ -58,12 +58,12 @@ type Server struct {
 	pages *pages.Server
 	docs  *docs.Server
 
-	routeRequests sync.WaitGroup  // requests of routes on their way through; entered through the gate
-	listener      *peers.Listener // nil where another program listens
+	routeRequests sync.WaitGroup  // requests that are being passed to an upstream; added through the gate
+	listener      *peers.Listener // nil if Listen was not called
 }
 
-// New returns a server; it also makes the hub draw the dashboard's views, and the engine
-// run batches.
+// New returns a server. It also registers the renderer of live views with the hub, and the
+// handler of batches with the engine.
 func New(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -86,7 +86,8 @@ func New(c Config) *Server {
 	return s
 }
 
-// viewAllowed is for live connections, which are made before the pages that they watch.
+// viewAllowed returns an error unless a caller may watch a live view. It exists because the
+// live connections are made before the pages.
 func (s *Server) viewAllowed(ctx context.Context, who auth.Identity, name string) error {
 	return s.pages.FindView(ctx, who, name)
 }
@@ -95,7 +96,7 @@ func (s *Server) viewAllowed(ctx context.Context, who auth.Identity, name string
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	outer := r
 	defer func(w http.ResponseWriter) {
-		if p := recover(); p != nil { // net/http then reads what is left of the body, without a deadline of its own
+		if p := recover(); p != nil { // net/http then reads the rest of the body without a deadline of its own
 			http.NewResponseController(w).SetReadDeadline(time.Now())
 			panic(p)
 		}
@@ -110,11 +111,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w, r = s.stripBasePath(w, r)
 	}
 	s.Serve(w, r)
-	outer.Pattern = r.Pattern // for whoever traces requests
+	outer.Pattern = r.Pattern // for tracing
 	done()
 }
 
-// Serve answers a request from outside, or one that is an item of a batch.
+// Serve answers a request of a client or of a batch.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
 	if err := s.CheckHostAndOrigin(r); err != nil {
 		s.Fail(w, r, err)
@@ -138,7 +139,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// WaitForRoutes waits until no request of a route is on its way through, or ctx ends.
+// WaitForRoutes waits until no request is being passed to an upstream, or ctx ends.
 func (s *Server) WaitForRoutes(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
@@ -151,15 +152,16 @@ func (s *Server) WaitForRoutes(ctx context.Context) {
 	}
 }
 
-// Drain tells every WebSocket connection to come back later, not all at the same
-// moment, and ends it; so it does with streams and long polls. New ones are refused.
+// Drain tells each WebSocket connection to reconnect later, spread over time, and ends it. It
+// ends streams and long polls, too. New ones are refused.
 func (s *Server) Drain() {
 	if s.Gate.Close() {
 		s.live.Drain()
 	}
 }
 
-// Close waits for the connections that Drain told, until ctx ends, and cuts the rest.
+// Close waits until the connections that Drain ends are closed; when ctx ends it closes those
+// that are left.
 func (s *Server) Close(ctx context.Context) {
 	s.live.Close(ctx)
 	s.Stop()
