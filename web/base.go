@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// place reads where the hub is from its address.
-func (s *Server) place() {
+// setOrigin sets Origin, WebOrigin and BasePath from the configured address of the hub.
+func (s *Server) setOrigin() {
 	s.Origin = strings.TrimSuffix(s.config.Origin, "/")
 	s.WebOrigin = s.Origin
 	if u, err := url.Parse(s.Origin); err == nil && u.Host != "" {
@@ -17,10 +17,10 @@ func (s *Server) place() {
 	}
 }
 
-// below is for a hub below a path of its host. It takes that path off a request, unless a
-// proxy did so before, and puts it in front of where the answer leads.
-func (s *Server) below(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
-	off := func(path string) string {
+// stripBasePath is for a hub below a path of its host. It removes that path from a request,
+// unless a proxy did so before, and adds it to the Location headers of the answer.
+func (s *Server) stripBasePath(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+	strip := func(path string) string {
 		rest, ok := strings.CutPrefix(path, s.BasePath)
 		if !ok || rest != "" && rest[0] != '/' {
 			return path
@@ -30,23 +30,23 @@ func (s *Server) below(w http.ResponseWriter, r *http.Request) (http.ResponseWri
 	inner := *r
 	inner.URL = new(url.URL)
 	*inner.URL = *r.URL
-	inner.URL.Path, inner.URL.RawPath = off(r.URL.Path), off(r.URL.RawPath)
+	inner.URL.Path, inner.URL.RawPath = strip(r.URL.Path), strip(r.URL.RawPath)
 	if r.URL.RawPath == "" {
 		inner.URL.RawPath = ""
 	}
-	return &leading{ResponseWriter: w, base: s.BasePath}, &inner
+	return &basePathWriter{ResponseWriter: w, base: s.BasePath}, &inner
 }
 
-// leading puts a path in front of the headers that lead to a path of the hub.
-type leading struct {
+// basePathWriter adds the base path to headers that hold a path of the hub.
+type basePathWriter struct {
 	http.ResponseWriter
-	base  string
-	begun bool
+	base        string
+	wroteHeader bool
 }
 
-func (w *leading) WriteHeader(status int) {
-	if !w.begun && status >= 200 {
-		w.begun = true
+func (w *basePathWriter) WriteHeader(status int) {
+	if !w.wroteHeader && status >= 200 {
+		w.wroteHeader = true
 		for _, name := range []string{"Location", "Operation-Location"} {
 			if path := w.Header().Get(name); strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
 				w.Header().Set(name, w.base+path)
@@ -56,12 +56,12 @@ func (w *leading) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *leading) Write(b []byte) (int, error) {
-	if !w.begun {
+func (w *basePathWriter) Write(b []byte) (int, error) {
+	if !w.wroteHeader {
 		w.WriteHeader(http.StatusOK)
 	}
 	return w.ResponseWriter.Write(b)
 }
 
 // Unwrap is for http.ResponseController.
-func (w *leading) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *basePathWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// exposed are the headers that scripts of listed origins may read, besides those that
-// they always may.
-const exposed = "AsyncResult, Idempotency-Replayed, Link, Location, Operation-Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After"
+// exposedHeaders are the response headers that scripts of listed origins may read, besides the
+// CORS-safelisted ones.
+const exposedHeaders = "AsyncResult, Idempotency-Replayed, Link, Location, Operation-Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After"
 
-// cors tells browsers that pages of a listed origin may use the hub (Fetch, 3.3). Of a
-// preflight it is the whole answer, and true. Credentials are not allowed for: such pages
-// show a key or token, never the dashboard's cookie.
+// cors sets the headers that let pages of a listed origin use the hub (Fetch, 3.3). It answers
+// a preflight request completely, and returns true then. It does not allow cookies: such
+// pages send a key or token.
 func (s *Server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 	origins := s.Settings().Origins
 	if len(origins) == 0 {
@@ -26,7 +26,7 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		h.Set("Access-Control-Expose-Headers", exposed)
+		h.Set("Access-Control-Expose-Headers", exposedHeaders)
 		return false
 	}
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
@@ -39,9 +39,9 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 	return true
 }
 
-// corsOfRoute is what cors says, for the answer of an upstream: it takes the place of what
-// the upstream said itself. Nil if the request is of no listed origin.
-func (s *Server) corsOfRoute(w http.ResponseWriter) func(http.Header) {
+// routeCORS returns a function that replaces the CORS headers of an upstream's answer by the
+// hub's, which cors has set in w; nil if no origins are listed.
+func (s *Server) routeCORS(w http.ResponseWriter) func(http.Header) {
 	origin := w.Header().Get("Access-Control-Allow-Origin")
 	vary := w.Header().Get("Vary")
 	if vary == "" {

@@ -19,4 +19,4 @@ func Render(s *Server, ctx context.Context, name string, last any) (hub.Rendered
 func (s *Server) Stalled() int64 { return s.listener.Stalled.Load() }
 
 // HeldBytes is how much of the budget for long answers is taken.
-func (s *Server) HeldBytes() int64 { return rest.MaxHeld - s.Answers.Free() }
+func (s *Server) HeldBytes() int64 { return rest.MaxBufferedAnswers - s.Answers.Remaining() }

@@ -20,26 +20,26 @@ import (
 	"jobhub/web/rest"
 )
 
-// routeOf returns the route of a request. The hub's own paths are not for routes.
+// routeOf returns the route of a request, or nil. The hub's own paths have no route.
 func (s *Server) routeOf(r *http.Request) (*gateway.Route, error) {
 	set, table := s.Settings(), s.table.Load()
-	if table.Empty() || s.owns(r) || set.Dashboard != "" && set.OnDashboard(r) {
+	if table.Empty() || s.isOwnPath(r) || set.Dashboard != "" && set.OnDashboardHost(r) {
 		return nil, nil
 	}
 	return table.Find(r.URL)
 }
 
-// elsewhere is the problem of a request for a page that is on another host only.
-func (s *Server) elsewhere(r *http.Request) error {
+// wrongHost returns the problem for a page that is served on another host only, else nil.
+func (s *Server) wrongHost(r *http.Request) error {
 	set := s.Settings()
-	if set.OnDashboard(r) || !isPage(r.URL.Path) || !s.owns(r) {
+	if set.OnDashboardHost(r) || !isPage(r.URL.Path) || !s.isOwnPath(r) {
 		return nil
 	}
-	return jobs.NewProblem(jobs.NotFound, "Not found", "The dashboard is at %s alone.", set.Dashboard)
+	return jobs.NewProblem(jobs.NotFound, "Not found", "The dashboard is on the host %s only.", set.Dashboard)
 }
 
-// isPage reports whether one of the hub's own paths is for the dashboard: all that is not
-// for programs.
+// isPage reports whether one of the hub's own paths belongs to the dashboard: all paths that
+// are not for programs.
 func isPage(path string) bool {
 	switch path {
 	case "/batch", "/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json":
@@ -48,29 +48,29 @@ func isPage(path string) bool {
 	return !strings.HasPrefix(path, "/v1/") && !strings.HasPrefix(path, "/static/")
 }
 
-// owns reports whether a path is the hub's own, whatever the method.
-func (s *Server) owns(r *http.Request) bool {
-	_, pattern := s.own.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: r.URL})
+// isOwnPath reports whether a path is the hub's own, for any method.
+func (s *Server) isOwnPath(r *http.Request) bool {
+	_, pattern := s.ownPaths.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: r.URL})
 	return pattern != ""
 }
 
-// OwnPaths are the patterns of the hub's own paths, as http.ServeMux has them: no route
-// can take what they match.
+// OwnPaths returns the http.ServeMux patterns of the hub's own paths, which no route can
+// replace.
 func OwnPaths() (paths []string) {
-	s := &Server{api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server)} // which is asked for nothing else
+	s := &Server{api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server)} // enough for Routes
 	for pattern := range s.ownRoutes() {
 		paths = append(paths, pathOf(pattern))
 	}
 	return paths
 }
 
-// routed answers a request of a route. Whoever may submit jobs may send requests through.
-func (s *Server) routed(route *gateway.Route) http.HandlerFunc {
+// routeHandler returns the handler for a route. Callers that may submit jobs may use it.
+func (s *Server) routeHandler(route *gateway.Route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s.Open(func(w http.ResponseWriter, r *http.Request) error {
-			err := s.Guarded(func(w http.ResponseWriter, r *http.Request) error { return s.pass(w, s.withoutKey(r), route) }, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, auth.Submit) })(w, r)
+		s.Public(func(w http.ResponseWriter, r *http.Request) error {
+			err := s.Authenticated(func(w http.ResponseWriter, r *http.Request) error { return s.answerRoute(w, s.withoutKey(r), route) }, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, auth.Submit) })(w, r)
 			if err != nil {
-				route.Stats.Refuse()
+				route.Stats.CountRefused()
 			}
 			return err
 		})(w, r)
@@ -83,57 +83,59 @@ func (s *Server) MakesJob(r *http.Request) bool {
 	return err == nil && route != nil && wantsJob(route, r)
 }
 
+// wantsJob is MakesJob for a known route.
 func wantsJob(route *gateway.Route, r *http.Request) bool {
-	return route.Wants(r.Method, r.URL.RawQuery, api.Prefers(r.Header, "respond-async"), api.Prefers(r.Header, "wait"))
+	return route.BecomesJob(r.Method, r.URL.RawQuery, api.Prefers(r.Header, "respond-async"), api.Prefers(r.Header, "wait"))
 }
 
-func (s *Server) pass(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
+// answerRoute passes a request to the upstream, or makes a job of it.
+func (s *Server) answerRoute(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
-		w.Header().Set("Connection", "close") // what follows a CONNECT is no request
+		w.Header().Set("Connection", "close") // the bytes after a CONNECT are not a request
 		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
-			Detail: "The hub passes no " + r.Method + " on. Send the upstream itself what needs it."}
+			Detail: "The hub does not forward " + r.Method + ". Send it to the upstream directly."}
 	}
 	if wantsJob(route, r) {
 		if err := s.submitRouted(w, r, route); err != nil {
 			return err
 		}
-		route.Stats.Accept()
+		route.Stats.CountAccepted()
 		return nil
 	}
-	if route.Upstream == nil { // of several targets none is the one to ask
+	if route.Upstream == nil { // a fan-out has no single upstream that could answer
 		w.Header().Set("Allow", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
 		if r.Method == http.MethodOptions {
 			w.WriteHeader(http.StatusNoContent)
 			return nil
 		}
 		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
-			Detail: "This path calls several upstreams and is always a job. Send Prefer: respond-async if " + r.Method + " is meant."}
+			Detail: "This path calls several upstreams, so each request becomes a job. Send Prefer: respond-async to make a job of " + r.Method + "."}
 	}
-	if s.Gate.Enter(&s.passing) {
-		defer s.passing.Done()
+	if s.Gate.Enter(&s.routeRequests) {
+		defer s.routeRequests.Done()
 	}
-	ctx, stop := s.While(r.Context(), rest.Identity(r)) // the answer may be a stream
+	ctx, stop := s.WhileValid(r.Context(), rest.IdentityOf(r)) // the answer may be a stream
 	defer stop()
 	r = r.WithContext(ctx)
-	amend := s.corsOfRoute(w)
+	amend := s.routeCORS(w)
 	clear(w.Header()) // the answer is the upstream's
 	route.Pass(w, r, amend)
 	return nil
 }
 
-// submitRouted makes a job of a request.
+// submitRouted makes a job of a request to a route, and answers.
 func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
-	r = rest.CarriedOut(r)
+	r = rest.DetachFromClient(r)
 	wait, waiting, err := api.PreferredWait(r)
 	if err != nil {
 		return err
 	}
-	most := cmp.Or(route.MaxInput, jobs.MaxInput)
-	if r.ContentLength > most {
+	limit := cmp.Or(route.MaxInput, jobs.MaxInput)
+	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close")
-		return rest.TooLarge(most)
+		return rest.BodyTooLarge(limit)
 	}
-	body, err := rest.ReadBody(w, r, most)
+	body, err := rest.ReadBody(w, r, limit)
 	if err != nil {
 		return err
 	}
@@ -145,19 +147,19 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 	} else {
 		request.Header.Del("Prefer")
 	}
-	owner := rest.Tenant(r)
-	spec, err := route.Spec(&request, body, s.Engine.Settings(owner, route.QueueName()).QueueTimeout > 0)
+	tenant := rest.Tenant(r)
+	spec, err := route.Spec(&request, body, s.Engine.Settings(tenant, route.QueueName()).QueueTimeout > 0)
 	if err != nil {
 		return err
 	}
-	spec.Tenant, spec.Caller = owner, rest.Caller(r)
+	spec.Tenant, spec.Caller = tenant, rest.Caller(r)
 	if spec.Key, err = rest.IdempotencyKey(r, append([]byte(gateway.Query(r.URL)+"\n"), body...)); err != nil {
 		return err
 	}
-	return s.api.Accept(w, r, spec, api.Preferred{Async: async, Waiting: waiting, Wait: wait, Body: s.routedBody})
+	return s.api.Accept(w, r, spec, api.AcceptOptions{Async: async, Waiting: waiting, Wait: wait, Body: s.routedBody})
 }
 
-// routedBody is the short form of what was accepted.
+// routedBody returns the body of a 202 for a route: a short form of AcceptedBody.
 func (s *Server) routedBody(a engine.Accepted) []byte {
 	b := append(make([]byte, 0, 512), `{"id":"`+a.Job.ID.String()+`","progress":"`+rest.ProgressState(&a.Job)+`","queue_position":`...)
 	b = strconv.AppendInt(b, a.Position, 10)
@@ -168,38 +170,38 @@ func (s *Server) routedBody(a engine.Accepted) []byte {
 
 // Settings is what may change while the server runs.
 type Settings struct {
-	Hosts   []string // besides those of Config
-	Origins []string // besides those of Config
+	Hosts   []string // in addition to those of Config
+	Origins []string // in addition to those of Config
 	Routes  []gateway.Route
 
-	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are believed, besides those of Config
-	Dashboard             string         // the host on which alone pages and their session are, and no routes; empty for all hosts
-	KeyHeader             string         // takes keys and tokens beside Authorization; Jobhub-Key if empty
+	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are trusted, in addition to those of Config
+	Dashboard             string         // the only host that serves pages, and no routes; empty to serve both on all hosts
+	KeyHeader             string         // name of a header for keys and tokens, besides Authorization; Jobhub-Key if empty
 	ConnectionsPerAddress int            // 256 if zero
 	MaxInput              int64          // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
 }
 
-// ConfigState is what became of the configuration file (see Server.ReportConfig).
+// ConfigState is the state of the configuration file (see Server.ReportConfig).
 type ConfigState = rest.ConfigState
 
-// Apply replaces what may change. Requests under way end as they began.
+// Apply replaces the settings. Requests in progress keep those that they started with.
 func (s *Server) Apply(set Settings) {
 	use := rest.Settings{Hosts: slices.Concat(s.config.Hosts, set.Hosts), Origins: slices.Concat(s.config.Origins, set.Origins), Proxies: slices.Concat(s.config.Proxies, set.Proxies),
 		Dashboard: set.Dashboard, KeyHeader: set.KeyHeader, ConnectionsPerAddress: set.ConnectionsPerAddress, MaxInput: set.MaxInput}
 	if set.Dashboard != "" {
 		use.Hosts = append(use.Hosts, set.Dashboard)
 	}
-	s.Use(&use)
+	s.UseSettings(&use)
 	table := gateway.NewTable(set.Routes, s.config.Own, s.Fail)
 	if old := s.table.Load(); old != nil {
-		table.Keep(old)
+		table.KeepStats(old)
 	}
 	if old := s.table.Swap(table); old != nil {
 		old.Close()
 	}
 }
 
-// withoutKey is a request as an upstream may get it: without the header for keys.
+// withoutKey returns a request without the header for keys, which no upstream may see.
 func (s *Server) withoutKey(r *http.Request) *http.Request {
 	name := s.KeyHeader()
 	if r.Header[name] == nil {
@@ -211,7 +213,7 @@ func (s *Server) withoutKey(r *http.Request) *http.Request {
 	return &out
 }
 
-// RouteCalls is how jobs of a route call its upstreams (see gateway.Table.Calls).
-func (s *Server) RouteCalls(path string) (http.RoundTripper, int64) {
-	return s.table.Load().Calls(path)
+// RouteTransport returns how jobs of a route call its upstreams; see gateway.Table.Transport.
+func (s *Server) RouteTransport(path string) (http.RoundTripper, int64) {
+	return s.table.Load().Transport(path)
 }

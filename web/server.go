@@ -30,27 +30,27 @@ type Config struct {
 	Engine    *engine.Engine
 	Store     jobs.Store
 	Hub       *hub.Hub
-	Auth      *auth.Keys  // who may do what; nil for everybody everything
-	Hosts     []string    // names by which the hub may be called, besides loopback ones
+	Auth      *auth.Keys  // who may do what; nil lets everybody do everything
+	Hosts     []string    // names of the hub, besides loopback ones
 	Origins   []string    // foreign origins whose pages may use the hub, like https://app.example.com
-	Origin    string      // the hub's own address, like http://127.0.0.1:8080; with a path, as https://example.com/jobhub, the hub is below that
+	Origin    string      // the hub's own address, like http://127.0.0.1:8080; with a path, like https://example.com/jobhub, if the hub is below one
 	Own       *egress.Own // where the hub listens, so that no route leads back to it; may be nil
 	Version   string
-	StoreName string // what the store is, like sqlite, for people
+	StoreName string // like sqlite; shown on pages
 	Logger    *slog.Logger
 
-	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are believed
+	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are trusted
 
-	StallLimit time.Duration // how long a peer may neither send nor take a byte while something is due; 30 s
+	StallLimit time.Duration // how long a peer may make no progress (see package peers); 30 s if zero
 }
 
 // Server answers all requests to the hub.
 type Server struct {
 	*rest.Base
-	config Config
-	mux    *http.ServeMux
-	own    *http.ServeMux // the paths of mux, for any method
-	table  atomic.Pointer[gateway.Table]
+	config   Config
+	mux      *http.ServeMux
+	ownPaths *http.ServeMux // the paths of mux, for any method
+	table    atomic.Pointer[gateway.Table]
 
 	api   *api.Server
 	batch *batch.Server
@@ -58,12 +58,12 @@ type Server struct {
 	pages *pages.Server
 	docs  *docs.Server
 
-	passing  sync.WaitGroup  // requests of routes on their way through; entered through the gate
-	listener *peers.Listener // nil where another program listens
+	routeRequests sync.WaitGroup  // requests that are being passed to an upstream; added through the gate
+	listener      *peers.Listener // nil if Listen was not called
 }
 
-// New returns a server; it also makes the hub draw the dashboard's views, and the engine
-// run batches.
+// New returns a server. It also registers the renderer of live views with the hub, and the
+// handler of batches with the engine.
 func New(c Config) *Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -72,17 +72,17 @@ func New(c Config) *Server {
 		c.StallLimit = rest.StallLimit
 	}
 	base := &rest.Base{Engine: c.Engine, Store: c.Store, Hub: c.Hub, Auth: c.Auth, Logger: c.Logger, Version: c.Version, StoreName: c.StoreName, StallLimit: c.StallLimit,
-		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxHeld), Wrong: peers.NewFailures(rest.WrongKeys, time.Second)}
+		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxBufferedAnswers), Failures: peers.NewFailures(rest.WrongKeys, time.Second)}
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
-	s := &Server{Base: base, config: c, mux: http.NewServeMux(), own: http.NewServeMux()}
-	s.place()
+	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
+	s.setOrigin()
 	s.Apply(Settings{})
 	s.api = api.New(base)
 	s.batch = batch.New(base, s.api, s)
 	s.live = live.New(base, s.findView)
 	s.pages = pages.New(base, s.api, s.live, s.table.Load)
 	s.docs = docs.New(base, s.pages)
-	s.routes()
+	s.registerRoutes()
 	return s
 }
 
@@ -95,7 +95,7 @@ func (s *Server) findView(ctx context.Context, who auth.Identity, name string) (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	outer := r
 	defer func(w http.ResponseWriter) {
-		if p := recover(); p != nil { // net/http then reads what is left of the body, without a deadline of its own
+		if p := recover(); p != nil { // net/http then reads the rest of the body without a deadline of its own
 			http.NewResponseController(w).SetReadDeadline(time.Now())
 			panic(p)
 		}
@@ -107,16 +107,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	r = s.fromProxy(r)
 	if s.BasePath != "" {
-		w, r = s.below(w, r)
+		w, r = s.stripBasePath(w, r)
 	}
 	s.Serve(w, r)
-	outer.Pattern = r.Pattern // for whoever traces requests
+	outer.Pattern = r.Pattern // for tracing
 	done()
 }
 
-// Serve answers a request from outside, or one that is an item of a batch.
+// Serve answers a request of a client or of a batch.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
-	if err := s.Admit(r); err != nil {
+	if err := s.CheckHostAndOrigin(r); err != nil {
 		s.Fail(w, r, err)
 		return
 	}
@@ -125,24 +125,24 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
 	}
 	route, err := s.routeOf(r)
 	if err == nil && route == nil {
-		err = s.elsewhere(r)
+		err = s.wrongHost(r)
 	}
 	switch {
 	case err != nil:
 		s.Fail(w, r, err)
 	case route != nil:
 		r.Pattern = route.Path // as the mux does
-		s.routed(route)(w, r)
+		s.routeHandler(route)(w, r)
 	default:
-		s.mux.ServeHTTP(w, rest.CarriedOut(r))
+		s.mux.ServeHTTP(w, rest.DetachFromClient(r))
 	}
 }
 
-// Passed waits until no request of a route is on its way through, or ctx ends.
-func (s *Server) Passed(ctx context.Context) {
+// WaitForRoutes waits until no request is being passed to an upstream, or ctx ends.
+func (s *Server) WaitForRoutes(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
-		s.passing.Wait()
+		s.routeRequests.Wait()
 		close(done)
 	}()
 	select {
@@ -151,15 +151,16 @@ func (s *Server) Passed(ctx context.Context) {
 	}
 }
 
-// Drain tells every WebSocket connection to come back later, not all at the same
-// moment, and ends it; so it does with streams and long polls. New ones are refused.
+// Drain tells each WebSocket connection to reconnect later, spread over time, and ends it. It
+// ends streams and long polls, too. New ones are refused.
 func (s *Server) Drain() {
 	if s.Gate.Close() {
 		s.live.Drain()
 	}
 }
 
-// Close waits for the connections that Drain told, until ctx ends, and cuts the rest.
+// Close waits until the connections that Drain ends are closed; when ctx ends it closes those
+// that are left.
 func (s *Server) Close(ctx context.Context) {
 	s.live.Close(ctx)
 	s.Stop()

@@ -87,7 +87,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if w.hub, err = hub.New(ctx, p.hub); err != nil {
 		t.Fatal(err)
 	}
-	calls := call.Options{Route: func(path string) (http.RoundTripper, int64) { return w.RouteCalls(path) }}
+	calls := call.Options{Route: func(path string) (http.RoundTripper, int64) { return w.RouteTransport(path) }}
 	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}, "http": call.HTTP(calls),
 		"fanout": call.Fanout(calls), jobs.KindWebhook: webhook.Handler(webhook.Options{})}
 	if p.mute {
@@ -96,7 +96,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
-	if w.engine, err = engine.Open(ctx, engine.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.Allowed}); err != nil {
+	if w.engine, err = engine.Open(ctx, engine.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.CheckCaller}); err != nil {
 		t.Fatal(err)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub

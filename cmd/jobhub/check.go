@@ -69,15 +69,15 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		if all, ok := errors.AsType[config.Errors](err); ok {
-			fmt.Fprintln(stderr, counted(len(all), "error"))
+			fmt.Fprintln(stderr, plural(len(all), "error"))
 		}
 		return 1
 	}
-	fmt.Fprintf(stdout, "%s is good: %s, %s\n", fs.Arg(0), counted(len(c.Routes), "route"), counted(len(c.Queues), "queue"))
+	fmt.Fprintf(stdout, "%s is good: %s, %s\n", fs.Arg(0), plural(len(c.Routes), "route"), plural(len(c.Queues), "queue"))
 	return 0
 }
 
-func counted(n int, what string) string {
+func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

@@ -14,9 +14,9 @@ import (
 	"jobhub/web/client"
 )
 
-// ofOneCall are flags that no variable sets: jobhub work sets these variables for its
+// notFromEnvironment are flags that no variable sets: jobhub work sets these variables for its
 // command, and a key is for one submission.
-var ofOneCall = []string{"kind", "queue", "fair-key", "idempotency-key"}
+var notFromEnvironment = []string{"kind", "queue", "fair-key", "idempotency-key"}
 
 // parseFlags parses args, and takes each flag that is not among them from the
 // environment: --egress-allow from JOBHUB_EGRESS_ALLOW. It reports errors itself.
@@ -30,7 +30,7 @@ func parseFlags(fs *flag.FlagSet, args []string) error {
 	fs.VisitAll(func(f *flag.Flag) {
 		name := "JOBHUB_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := os.LookupEnv(name)
-		if !ok || given[f.Name] || slices.Contains(ofOneCall, f.Name) {
+		if !ok || given[f.Name] || slices.Contains(notFromEnvironment, f.Name) {
 			return
 		}
 		if err := fs.Set(f.Name, value); err != nil {

@@ -50,11 +50,11 @@ func runQueues(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	case len(args) == 0:
 		queues, err = c.Queues(ctx)
 	case len(args) == 2 && verb == "pause":
-		queues, err = one(c.PauseQueue(ctx, args[1], *reason))
+		queues, err = single(c.PauseQueue(ctx, args[1], *reason))
 	case len(args) == 2 && verb == "resume":
-		queues, err = one(c.ResumeQueue(ctx, args[1]))
+		queues, err = single(c.ResumeQueue(ctx, args[1]))
 	case len(args) == 2 && verb == "set" && limits != client.QueueLimits{}:
-		queues, err = one(c.SetQueue(ctx, args[1], limits))
+		queues, err = single(c.SetQueue(ctx, args[1], limits))
 	default:
 		fmt.Fprintln(stderr, "jobhub queues: want nothing, pause NAME, resume NAME, or set NAME and a limit")
 		return 2
@@ -66,7 +66,7 @@ func runQueues(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	return 0
 }
 
-func one(q client.Queue, err error) ([]client.Queue, error) { return []client.Queue{q}, err }
+func single(q client.Queue, err error) ([]client.Queue, error) { return []client.Queue{q}, err }
 
 func printQueues(w io.Writer, queues []client.Queue) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

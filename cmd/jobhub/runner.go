@@ -40,7 +40,7 @@ func (c *runner) run(ctx context.Context, r *client.Run) (any, error) {
 	cmd.Env = append(os.Environ(), "JOBHUB_JOB_ID="+r.Job.ID, "JOBHUB_ATTEMPT="+strconv.Itoa(r.Job.Attempt), "JOBHUB_KIND="+r.Job.Kind,
 		"JOBHUB_QUEUE="+r.Job.Queue, "JOBHUB_CHECKPOINT="+strings.TrimPrefix(string(r.Job.Checkpoint), "null"))
 	cmd.Stdin = bytes.NewReader(append(bytes.Clone(r.Job.Input), '\n'))
-	stdout, stderr := &lines{run: r, single: true}, &tail{run: r}
+	stdout, stderr := &outputLines{run: r, single: true}, &tail{run: r}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr, cmd.WaitDelay = ownGroup(), pipeGrace
 	g, err := c.start(cmd)
@@ -85,7 +85,7 @@ func (c *runner) start(cmd *exec.Cmd) (*group, error) {
 func (c *runner) end(g *group) {
 	g.signal(syscall.SIGKILL)
 	g.mu.Lock()
-	g.over = true
+	g.ended = true
 	g.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,15 +104,15 @@ func (c *runner) kill() {
 
 // group is the process group of a command.
 type group struct {
-	id   int
-	mu   sync.Mutex // protects over
-	over bool       // its number may belong to others
+	id    int
+	mu    sync.Mutex // protects over
+	ended bool       // its number may belong to others
 }
 
 func (g *group) signal(s syscall.Signal) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.over {
+	if !g.ended {
 		syscall.Kill(-g.id, s)
 	}
 }
@@ -123,12 +123,12 @@ type tail struct {
 	last []byte
 }
 
-const mostTail = 1 << 10 // bytes
+const maxTail = 1 << 10 // bytes
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.run.Output("stderr", p)
 	t.last = append(t.last, p...)
-	if cut := len(t.last) - mostTail; cut > 0 {
+	if cut := len(t.last) - maxTail; cut > 0 {
 		t.last = append(t.last[:0], t.last[cut:]...)
 	}
 	return len(p), nil

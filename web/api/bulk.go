@@ -11,7 +11,7 @@ import (
 	"jobhub/web/rest"
 )
 
-// bulk is POST /v1/jobs:bulk. The filter has to be there; an empty one means all jobs.
+// bulk is POST /v1/jobs:bulk. The filter is required; an empty one selects all jobs.
 func (s *Server) bulk(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Action string `json:"action"`
@@ -35,7 +35,7 @@ func (s *Server) bulk(w http.ResponseWriter, r *http.Request) error {
 	b := engine.Bulk{Action: engine.Action(in.Action), Caller: rest.Caller(r)}
 	for name, value := range map[string]string{"state": in.Filter.State, "queue": in.Filter.Queue, "kind": in.Filter.Kind, "tag": in.Filter.Tag,
 		"parent": in.Filter.Parent, "q": in.Filter.Q} {
-		part, err := rest.ListFilter(url.Values{name: {value}})
+		part, err := rest.ParseFilter(url.Values{name: {value}})
 		if err != nil {
 			return rest.InvalidMember("/filter/"+name, err.(*jobs.Problem).Errors[0].Detail)
 		}
@@ -50,7 +50,7 @@ func (s *Server) bulk(w http.ResponseWriter, r *http.Request) error {
 	}
 	b.Filter.Queue, b.Filter.Kind, b.Filter.Tag, b.Filter.Tenant = in.Filter.Queue, in.Filter.Kind, in.Filter.Tag, rest.Tenant(r)
 	if in.DryRun {
-		n, err := s.Engine.Count(rest.ClientOf(r.Context()), b)
+		n, err := s.Engine.Count(rest.ClientContext(r.Context()), b)
 		if err != nil {
 			return err
 		}
@@ -68,5 +68,5 @@ func (s *Server) bulk(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	spec.Via.Trace = gateway.Trace(r.Header)
-	return s.Accept(w, r, spec, Preferred{Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
+	return s.Accept(w, r, spec, AcceptOptions{Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
 }

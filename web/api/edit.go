@@ -8,7 +8,7 @@ import (
 	"jobhub/web/rest"
 )
 
-// patchJob is PATCH /v1/jobs/{id}: it changes a job that does not run.
+// patchJob is PATCH /v1/jobs/{id}: it changes a job that is not running.
 func (s *Server) patchJob(w http.ResponseWriter, r *http.Request) error {
 	id, err := rest.JobID(r)
 	if err != nil {
@@ -27,12 +27,12 @@ func (s *Server) patchJob(w http.ResponseWriter, r *http.Request) error {
 	}
 	job, pos, err := s.Engine.Change(r.Context(), rest.Tenant(r), id, edit)
 	if errors.Is(err, jobs.ErrQueueFull) {
-		return s.refuseFull(w, rest.Tenant(r), *edit.Queue)
+		return s.queueFull(w, rest.Tenant(r), *edit.Queue)
 	}
 	return s.answerJob(w, r, job, pos, err)
 }
 
-// runJob is POST /v1/jobs/{id}/run: a job that waits for a time joins its queue at once.
+// runJob is POST /v1/jobs/{id}/run: a scheduled job joins its queue at once.
 func (s *Server) runJob(w http.ResponseWriter, r *http.Request) error {
 	id, err := rest.JobID(r)
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *Server) runJob(w http.ResponseWriter, r *http.Request) error {
 	return s.answerJob(w, r, job, pos, err)
 }
 
-// deleteJob is POST /v1/jobs/{id}/delete: a finished job is forgotten at once.
+// deleteJob is POST /v1/jobs/{id}/delete: it deletes a finished job.
 func (s *Server) deleteJob(w http.ResponseWriter, r *http.Request) error {
 	id, err := rest.JobID(r)
 	if err == nil {

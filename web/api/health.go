@@ -13,14 +13,13 @@ import (
 	"jobhub/web/rest"
 )
 
-// healthz says that the process answers; readyz that it accepts jobs, and more to those who
-// may measure the hub.
+// healthz is GET /healthz: the process answers.
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) error {
 	return rest.WriteJSON(w, http.StatusOK, append(rest.AppendText([]byte(`{"status":"ok","version":`), s.Version), '}'))
 }
 
-// readyBody tells, in detail, also of a configuration file that could not be taken over: the hub
-// goes on with the old one, so it is ready all the same.
+// readyBody returns the body of readyz. With detail it has the state of the configuration file,
+// too: if a new file has errors, the hub goes on with the old one and is ready.
 func (s *Server) readyBody(detail bool) ([]byte, error) {
 	type config struct {
 		LoadedAt time.Time  `json:"loaded_at"`
@@ -42,6 +41,7 @@ func (s *Server) readyBody(detail bool) ([]byte, error) {
 	return json.Marshal(doc, jsontext.AllowInvalidUTF8(true))
 }
 
+// readyz is GET /readyz: the hub accepts jobs. Callers with the right to measure get details.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Engine.Err(); err != nil {
 		return jobs.Unavailable("Not ready", "The hub does not accept jobs; its log says why.")
@@ -51,10 +51,10 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 		return jobs.Unavailable("Not ready", "The hub is shutting down.")
 	default:
 	}
-	if !s.IsCalled(r.Host) { // a page that lured a browser here learns nothing
+	if !s.IsOwnHost(r.Host) { // DNS rebinding: no details for a foreign page
 		return rest.WriteJSON(w, http.StatusOK, []byte(`{"status":"ready"}`))
 	}
-	who, err := s.Identify(r) // who shows bad credentials is told as much as who shows none
+	who, err := s.Identify(r) // invalid credentials count as none here
 	body, err := s.readyBody(err == nil && who.May(auth.Measure, auth.Target{}))
 	if err != nil {
 		return err

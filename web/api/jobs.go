@@ -42,15 +42,16 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request) error {
 	return s.WriteJob(w, r, &job, pos, large)
 }
 
-// await reads a job, in brief, until it is as wanted, or the time is over, or the hub drains, or the
-// credentials of the request are no good any more: then it is as it was before.
-func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time.Duration, wanted func(*jobs.Job) bool) (jobs.Job, jobs.Position, bool, error) {
-	who, _ := rest.IdentityIn(ctx)
-	good, stop := s.While(context.WithoutCancel(ctx), who)
+// await reads a job with jobs.Brief, again after each change, until wanted returns true. It also
+// returns the job, as it is, after the time limit, when the hub drains and when the
+// credentials of the request become invalid.
+func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, limit time.Duration, wanted func(*jobs.Job) bool) (jobs.Job, jobs.Position, bool, error) {
+	who, _ := rest.IdentityFromContext(ctx)
+	valid, stop := s.WhileValid(context.WithoutCancel(ctx), who)
 	defer stop()
 	changed := s.Hub.Signal(hub.Filter{Tenant: tenant, Job: id})
 	defer changed.Close()
-	timer := time.NewTimer(most)
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
 		job, pos, large, err := jobs.Brief(ctx, s.Store, tenant, id)
@@ -59,14 +60,14 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 		}
 		select {
 		case <-changed.C:
-			if good.Err() != nil {
+			if valid.Err() != nil {
 				return job, pos, large, nil
 			}
-		case <-good.Done():
+		case <-valid.Done():
 			return job, pos, large, nil
 		case <-timer.C:
 			return job, pos, large, nil
-		case <-s.Ending(ctx):
+		case <-s.Draining(ctx):
 			return job, pos, large, nil
 		case <-ctx.Done():
 			return job, pos, large, ctx.Err()
@@ -74,8 +75,9 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, most time
 	}
 }
 
-func (s *Server) awaitFinal(ctx context.Context, tenant string, id jobs.ID, most time.Duration) (jobs.Job, jobs.Position, bool, error) {
-	return s.await(ctx, tenant, id, most, func(j *jobs.Job) bool { return j.State.Final() })
+// awaitFinal is await for the end of a job.
+func (s *Server) awaitFinal(ctx context.Context, tenant string, id jobs.ID, limit time.Duration) (jobs.Job, jobs.Position, bool, error) {
+	return s.await(ctx, tenant, id, limit, func(j *jobs.Job) bool { return j.State.Final() })
 }
 
 // cancel is POST /v1/jobs/{id}/cancel and DELETE /v1/jobs/{id}.
@@ -88,16 +90,16 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.WriteNow(w, r, job.ID)
+	return s.WriteCurrentJob(w, r, job.ID)
 }
 
-// listJobs is GET /v1/jobs. With q each call looks at a bounded number of jobs, so that a
-// page may hold fewer than limit, or none, and still have a next_cursor.
+// listJobs is GET /v1/jobs. With q a request searches a limited number of jobs, so that a page
+// may have fewer jobs than limit, or none, and still a next_cursor.
 func (s *Server) listJobs(w http.ResponseWriter, r *http.Request) error {
 	query, err := rest.ReadQuery(r)
 	var filter jobs.Filter
 	if err == nil {
-		filter, err = rest.ListFilter(query)
+		filter, err = rest.ParseFilter(query)
 	}
 	if err != nil {
 		return err

@@ -12,10 +12,10 @@ import (
 	"jobhub/web/rest"
 )
 
-// commandsBrowser reports whether a header of an answer tells browsers, caches or clients
-// what to do with the host that it comes from. Outside of routes the hub's own host never
-// passes such a header on: whoever submits a job could choose it.
-func commandsBrowser(name string) bool {
+// controlsBrowser reports whether a response header makes browsers, caches or clients do
+// something that affects the whole host. Outside of routes the hub never passes such a header
+// on, since whoever submits a job could choose it.
+func controlsBrowser(name string) bool {
 	switch name {
 	case "Set-Cookie", "Set-Cookie2", "Set-Login", "Clear-Site-Data", "Refresh", "Link",
 		"Strict-Transport-Security", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-Ct",
@@ -55,34 +55,34 @@ func (s *Server) getResponse(w http.ResponseWriter, r *http.Request) error {
 	return rest.WriteJSON(w, http.StatusAccepted, append(b, '}'))
 }
 
-// writeOutcome answers as the synchronous call would have: with the upstream's answer
-// where there is one, with the result as JSON, or with the problem of the failure.
-// AsyncResult tells such an answer from one about the polling itself.
+// writeOutcome answers as a synchronous request would have been answered: with the upstream's
+// response if there is one, with the result as JSON, or with the problem of the failure.
+// The header AsyncResult distinguishes it from an answer about the polling itself.
 func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.Job, large bool) error {
 	var stored, body *jobs.Payload // of the result and of the response
 	if large {
 		var err error
-		if stored, body, err = s.OutcomeOf(r.Context(), job); err != nil {
+		if stored, body, err = s.OpenOutcome(r.Context(), job); err != nil {
 			return err
 		}
 	}
 	h := w.Header()
 	if resp := job.Response; resp != nil {
-		ofRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
-		answer, header, length := rest.DecodedFor(r, resp.Header, rest.WholeBody(r.Context(), resp, body), int64(len(resp.Body))+rest.Left(body))
+		fromRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
+		answer, header, length := rest.DecodeForClient(r, resp.Header, rest.ResponseBody(r.Context(), resp, body), int64(len(resp.Body))+rest.PayloadSize(body))
 		if length < 0 {
 			h.Add("Vary", "Accept-Encoding")
 		}
 		for name, values := range header {
 			switch {
-			case name == "Date", name == "Operation-Location" && h.Get(name) != "", gateway.IsHubHeader(name), !ofRoute && commandsBrowser(name), cors && strings.HasPrefix(name, "Access-Control-"):
+			case name == "Date", name == "Operation-Location" && h.Get(name) != "", gateway.IsHubHeader(name), !fromRoute && controlsBrowser(name), cors && strings.HasPrefix(name, "Access-Control-"):
 			case name == "Vary":
 				h[name] = append(h[name], values...)
 			default:
 				h[name] = values
 			}
 		}
-		if ofRoute {
+		if fromRoute {
 			gateway.DropHubCookies(h)
 		} else {
 			h.Set("Cache-Control", "private, no-store")
@@ -92,7 +92,7 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("AsyncResult", strconv.Itoa(resp.Status))
 		switch {
-		case r.Method == http.MethodHead && length == 0: // an answer to HEAD has the length of what is not there
+		case r.Method == http.MethodHead && length == 0: // an answer to HEAD has the length of the body that it lacks
 		case resp.Status == http.StatusNoContent, resp.Status == http.StatusNotModified:
 			h.Del("Content-Length")
 		case length >= 0:
@@ -106,14 +106,14 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 			return nil
 		}
 		if _, err := io.Copy(w, answer); err != nil && r.Context().Err() == nil {
-			panic(http.ErrAbortHandler) // else a part would seem to be all
+			panic(http.ErrAbortHandler) // else a part would look complete
 		}
 		return nil
 	}
 	h.Set("Content-Security-Policy", "sandbox")
 	if job.State == jobs.Succeeded {
-		if stored != nil && stored.Left() <= rest.ReadWhole {
-			whole, _, release, err := s.WholeJob(r.Context(), job.Tenant, job.ID)
+		if stored != nil && stored.Left() <= rest.MaxInlineParts {
+			whole, _, release, err := s.ReadFullJob(r.Context(), job.Tenant, job.ID)
 			defer release()
 			if err != nil {
 				return err
@@ -137,7 +137,7 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	return rest.WriteProblem(w, p, "/v1/jobs/"+job.ID.String())
 }
 
-// outcomeProblem is why a job without an answer ended.
+// outcomeProblem returns why a job without a result ended, with the HTTP status for it.
 func outcomeProblem(job *jobs.Job) jobs.Problem {
 	p := jobs.Problem{Type: "urn:jobhub:problem:" + string(job.Reason), Title: "The job " + job.State.String(), Code: jobs.Code(job.Reason)}
 	if job.Error != nil {
@@ -155,7 +155,7 @@ func outcomeProblem(job *jobs.Job) jobs.Problem {
 		p.Status = http.StatusServiceUnavailable
 	case job.Reason == jobs.TimedOut:
 		p.Status = http.StatusGatewayTimeout
-	case p.Code == egress.UpstreamUnreachable || p.Code == egress.UpstreamStatus || p.Code == jobs.BlockedAddress: // as the synchronous call
+	case p.Code == egress.UpstreamUnreachable || p.Code == egress.UpstreamStatus || p.Code == jobs.BlockedAddress: // as for a synchronous request
 		p.Status = http.StatusBadGateway
 	default:
 		p.Status = http.StatusInternalServerError

@@ -9,11 +9,11 @@ import (
 	"jobhub/jobs"
 )
 
-// preference is one item of a Prefer header (RFC 7240): raw as it stands there, name in
-// lower case, value without quotes.
+// preference is one item of a Prefer header (RFC 7240): the raw text, the name in lower case
+// and the value without quotes.
 type preference struct{ raw, name, value string }
 
-// preferences are the items of all Prefer headers.
+// preferences returns the items of all Prefer headers.
 func preferences(h http.Header) (all []preference) {
 	for _, line := range h["Prefer"] {
 		for line != "" {
@@ -24,13 +24,13 @@ func preferences(h http.Header) (all []preference) {
 				continue
 			}
 			name, value, _ := strings.Cut(raw[:itemEnd(raw, ';')], "=")
-			all = append(all, preference{raw, strings.ToLower(strings.Trim(name, " \t")), unquoted(strings.Trim(value, " \t"))})
+			all = append(all, preference{raw, strings.ToLower(strings.Trim(name, " \t")), unquote(strings.Trim(value, " \t"))})
 		}
 	}
 	return all
 }
 
-// itemEnd is where the first separator outside of quotes stands, or the end.
+// itemEnd returns the index of the first separator outside of quotes, or the length.
 func itemEnd(s string, separator byte) int {
 	quoted := false
 	for i := 0; i < len(s); i++ {
@@ -46,7 +46,7 @@ func itemEnd(s string, separator byte) int {
 	return len(s)
 }
 
-func unquoted(s string) string {
+func unquote(s string) string {
 	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
 		return s
 	}
@@ -60,7 +60,7 @@ func unquoted(s string) string {
 	return b.String()
 }
 
-// Prefers reports whether a request carries a preference of that name.
+// Prefers reports whether a request has the preference name.
 func Prefers(h http.Header, name string) bool {
 	if len(h["Prefer"]) == 0 {
 		return false
@@ -73,7 +73,8 @@ func Prefers(h http.Header, name string) bool {
 	return false
 }
 
-// OtherPreferences is the value of Prefer without those that the hub fulfils.
+// OtherPreferences returns the value of Prefer without respond-async and wait, which the hub
+// handles itself.
 func OtherPreferences(h http.Header) string {
 	var kept []string
 	for _, p := range preferences(h) {
@@ -88,8 +89,8 @@ func OtherPreferences(h http.Header) string {
 // proxies give up by default.
 const maxWait = 50 * time.Second
 
-// PreferredWait is the wait=N of a Prefer header, in whole seconds; of several, the
-// first counts.
+// PreferredWait returns the wait=N of a Prefer header, at most maxWait, and whether there is
+// one. If there are several, the first counts.
 func PreferredWait(r *http.Request) (time.Duration, bool, error) {
 	for _, p := range preferences(r.Header) {
 		if p.name != "wait" {
@@ -97,7 +98,7 @@ func PreferredWait(r *http.Request) (time.Duration, bool, error) {
 		}
 		n, err := strconv.Atoi(p.value)
 		if err != nil || n < 0 {
-			return 0, false, jobs.NewProblem(jobs.BadMessage, "Malformed Prefer", "wait takes whole seconds, like Prefer: wait=10.")
+			return 0, false, jobs.NewProblem(jobs.BadMessage, "Malformed Prefer", "wait must be whole seconds, like Prefer: wait=10.")
 		}
 		return min(time.Duration(min(n, 3600))*time.Second, maxWait), true, nil
 	}

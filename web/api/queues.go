@@ -18,13 +18,13 @@ import (
 	"jobhub/web/rest"
 )
 
-// listQueues is GET /v1/queues. The cursor is the name behind which a page begins.
+// listQueues is GET /v1/queues. The cursor is the last queue name of the page before.
 func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) error {
 	query, err := rest.ReadQuery(r, "limit", "cursor")
 	limit := rest.MaxQueues
 	if err == nil && query.Has("limit") {
 		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > rest.MaxQueues {
-			err = rest.BadParameter("limit", "takes a number from 1 to "+strconv.Itoa(rest.MaxQueues))
+			err = rest.BadParameter("limit", "must be a number from 1 to "+strconv.Itoa(rest.MaxQueues))
 		}
 	}
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	queues, next := PageOfQueues(queues, query.Get("cursor"), limit)
+	queues, next := QueuesPage(queues, query.Get("cursor"), limit)
 	b := []byte(`{"queues":[`)
 	for i := range queues {
 		if i > 0 {
@@ -57,7 +57,7 @@ func (s *Server) listQueues(w http.ResponseWriter, r *http.Request) error {
 
 // getQueue is GET /v1/queues/{name}.
 func (s *Server) getQueue(w http.ResponseWriter, r *http.Request) error {
-	queue, _, err := s.QueueNamed(r.Context(), rest.Tenant(r), r.PathValue("name"))
+	queue, _, err := s.FindQueue(r.Context(), rest.Tenant(r), r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -82,9 +82,9 @@ func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) ([]byte, error) {
 			Out    float64 `json:"out"`
 			Failed float64 `json:"failed"`
 		} `json:"rates"`
-		Limits    limits     `json:"limits"`
-		Callbacks jobs.Value `json:"callbacks,omitzero"`
-	}{Name: q.Name, Paused: q.Settings.Paused != nil, Pause: q.Settings.Paused, States: map[string]int64{}, Limits: LimitsOf(q.Settings)}
+		Limits    QueueLimits `json:"limits"`
+		Callbacks jobs.Value  `json:"callbacks,omitzero"`
+	}{Name: q.Name, Paused: q.Settings.Paused != nil, Pause: q.Settings.Paused, States: map[string]int64{}, Limits: NewQueueLimits(q.Settings)}
 	for _, state := range jobs.States {
 		doc.States[state.String()] = q.Counts[state]
 	}
@@ -100,8 +100,8 @@ func (s *Server) appendQueue(b []byte, q *jobs.QueueInfo) ([]byte, error) {
 	return append(b, body...), err
 }
 
-// limits are the settings of a queue in JSON; null for no limit.
-type limits struct {
+// QueueLimits is the limits of a queue in JSON; null for no limit.
+type QueueLimits struct {
 	Concurrency  *int    `json:"concurrency"`
 	Rate         *string `json:"rate"`
 	Capacity     *int    `json:"capacity"`
@@ -109,7 +109,8 @@ type limits struct {
 	QueueTimeout *string `json:"queue_timeout"`
 }
 
-func LimitsOf(s jobs.QueueSettings) (l limits) {
+// NewQueueLimits returns the limits in the settings of a queue.
+func NewQueueLimits(s jobs.QueueSettings) (l QueueLimits) {
 	number := func(n int) *int {
 		if n == 0 {
 			return nil
@@ -128,7 +129,7 @@ func LimitsOf(s jobs.QueueSettings) (l limits) {
 	return l
 }
 
-// LimitsPatch is what is to change: the limits flat, null to lift one.
+// LimitsPatch is the body of PATCH /v1/queues/{name}: a member sets a limit, null removes it.
 type LimitsPatch struct {
 	Concurrency  jobs.Value `json:"concurrency"`
 	Rate         jobs.Value `json:"rate"`
@@ -137,9 +138,8 @@ type LimitsPatch struct {
 	QueueTimeout jobs.Value `json:"queue_timeout"`
 }
 
-// edits are its members, each with how it changes the settings; an error says what it
-// must be.
-func (in *LimitsPatch) edits() []limitEdit {
+// changes returns the members, each with the function that applies it.
+func (in *LimitsPatch) changes() []limitChange {
 	number := func(to func(*jobs.QueueSettings) *int) func(jobs.Value, *jobs.QueueSettings) string {
 		return func(v jobs.Value, set *jobs.QueueSettings) string {
 			var n *int
@@ -152,7 +152,7 @@ func (in *LimitsPatch) edits() []limitEdit {
 			return ""
 		}
 	}
-	return []limitEdit{
+	return []limitChange{
 		{"concurrency", in.Concurrency, number(func(s *jobs.QueueSettings) *int { return &s.Concurrency })},
 		{"capacity", in.Capacity, number(func(s *jobs.QueueSettings) *int { return &s.Capacity })},
 		{"per_key", in.PerKey, number(func(s *jobs.QueueSettings) *int { return &s.PerKey })},
@@ -182,32 +182,34 @@ func (in *LimitsPatch) edits() []limitEdit {
 	}
 }
 
-type limitEdit struct {
+// limitChange is one member of a LimitsPatch.
+type limitChange struct {
 	name  string
-	value jobs.Value // nil for no change
-	edit  func(jobs.Value, *jobs.QueueSettings) (fault string)
+	value jobs.Value                                           // nil if it is not given
+	apply func(jobs.Value, *jobs.QueueSettings) (fault string) // what the value must be, empty if it is valid
 }
 
+// Apply changes the settings. It returns a *jobs.Problem for the first invalid member.
 func (in *LimitsPatch) Apply(set *jobs.QueueSettings) error {
-	for _, e := range in.edits() {
+	for _, e := range in.changes() {
 		if e.value == nil {
 			continue
 		}
-		if fault := e.edit(e.value, set); fault != "" {
+		if fault := e.apply(e.value, set); fault != "" {
 			return rest.InvalidMember("/"+e.name, fault)
 		}
 	}
 	return nil
 }
 
-// Faults is all that is wrong with it, by member, in the words of a form.
-func (in *LimitsPatch) Faults() map[string]string {
+// FieldErrors returns what is wrong with each invalid member, by its name, worded for a form.
+func (in *LimitsPatch) FieldErrors() map[string]string {
 	all, set := map[string]string{}, jobs.QueueSettings{}
-	for _, e := range in.edits() {
+	for _, e := range in.changes() {
 		if e.value == nil {
 			continue
 		}
-		if fault := e.edit(e.value, &set); fault != "" {
+		if fault := e.apply(e.value, &set); fault != "" {
 			fault, _, _ = strings.Cut(fault, ", or null")
 			all[e.name] = strings.ReplaceAll(fault, `"`, "")
 		}
@@ -224,7 +226,7 @@ func (s *Server) patchQueue(w http.ResponseWriter, r *http.Request) error {
 	return s.configure(w, r, func(name string) error { return s.Engine.Configure(r.Context(), rest.Tenant(r), name, in.Apply) })
 }
 
-// pauseQueue is POST /v1/queues/{name}/pause; resumeQueue …/resume.
+// pauseQueue is POST /v1/queues/{name}/pause.
 func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Reason string `json:"reason"`
@@ -233,20 +235,21 @@ func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.configure(w, r, func(name string) error {
-		return s.Engine.Pause(r.Context(), rest.Tenant(r), name, rest.Identity(r).Name, in.Reason)
+		return s.Engine.Pause(r.Context(), rest.Tenant(r), name, rest.IdentityOf(r).Name, in.Reason)
 	})
 }
 
+// resumeQueue is POST /v1/queues/{name}/resume.
 func (s *Server) resumeQueue(w http.ResponseWriter, r *http.Request) error {
 	return s.configure(w, r, func(name string) error { return s.Engine.Resume(r.Context(), rest.Tenant(r), name) })
 }
 
-// configure answers with the queue as change leaves it.
+// configure calls change for the queue in the path, and answers with the changed queue.
 func (s *Server) configure(w http.ResponseWriter, r *http.Request, change func(name string) error) error {
 	name := r.PathValue("name")
 	err := change(name)
 	if errors.Is(err, jobs.ErrNotFound) {
-		err = jobs.NewProblem(jobs.NotFound, "Not found", "There can be no such queue: a name is "+jobs.NameRule)
+		err = jobs.NewProblem(jobs.NotFound, "Not found", "This is not the name of a queue: a name is "+jobs.NameRule)
 	}
 	if err != nil {
 		return err
@@ -254,28 +257,28 @@ func (s *Server) configure(w http.ResponseWriter, r *http.Request, change func(n
 	return s.getQueue(w, r)
 }
 
-// QueueNamed is a queue that exists, as of a position.
-func (s *Server) QueueNamed(ctx context.Context, tenant, name string) (jobs.QueueInfo, jobs.Position, error) {
+// FindQueue returns a queue and the position of which it is, or a not-found problem.
+func (s *Server) FindQueue(ctx context.Context, tenant, name string) (jobs.QueueInfo, jobs.Position, error) {
 	queues, pos, err := s.Store.Queues(ctx, tenant)
 	if err != nil {
 		return jobs.QueueInfo{}, pos, err
 	}
 	at := slices.IndexFunc(queues, func(q jobs.QueueInfo) bool { return q.Name == name })
 	if at < 0 {
-		return jobs.QueueInfo{}, pos, jobs.NewProblem(jobs.NotFound, "Not found", "There is no queue %s; it comes into being with its first job or limit.", name)
+		return jobs.QueueInfo{}, pos, jobs.NewProblem(jobs.NotFound, "Not found", "There is no queue %s. A queue is created by its first job or setting.", name)
 	}
 	return queues[at], pos, nil
 }
 
-// PageOfQueues is the first of some queues, by name, behind a name, and behind which the
-// next page begins; empty if there is none.
-func PageOfQueues(all []jobs.QueueInfo, after string, most int) (page []jobs.QueueInfo, next string) {
+// QueuesPage returns up to limit queues of all, which are sorted by name, that come after the
+// name after. next is the cursor of the next page, empty if there is none.
+func QueuesPage(all []jobs.QueueInfo, after string, limit int) (page []jobs.QueueInfo, next string) {
 	from, _ := slices.BinarySearchFunc(all, after, func(q jobs.QueueInfo, name string) int {
 		return cmp.Or(strings.Compare(q.Name, name), -1)
 	})
-	if page = all[from:]; len(page) > most {
-		page = page[:most]
-		next = page[most-1].Name
+	if page = all[from:]; len(page) > limit {
+		page = page[:limit]
+		next = page[limit-1].Name
 	}
 	return page, next
 }

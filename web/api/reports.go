@@ -13,11 +13,11 @@ import (
 	"jobhub/web/rest"
 )
 
-// This file reads what workers report of their attempts.
+// This file reads the reports of workers about their attempts.
 
-// reports is POST /v1/leases/{token}/events, one JSON object a line.
-func (s workers) reports(w http.ResponseWriter, r *http.Request) error {
-	err := rest.PlainBody(w, r)
+// report is POST /v1/leases/{token}/events, one JSON object per line.
+func (s workers) report(w http.ResponseWriter, r *http.Request) error {
+	err := rest.RequireUncompressed(w, r)
 	var body []byte
 	if err == nil {
 		body, err = rest.ReadBody(w, r, rest.MaxReport)
@@ -39,7 +39,8 @@ func (s workers) reports(w http.ResponseWriter, r *http.Request) error {
 	return rest.WriteJSON(w, http.StatusOK, append(b, '}'))
 }
 
-// decodeReports reads a worker's reports. Output of stream log is what a worker logs.
+// decodeReports reads a worker's reports. A report of type log becomes output of the stream
+// log.
 func decodeReports(body []byte) (list []engine.Report, err error) {
 	for i, line := range bytes.Split(body, []byte{'\n'}) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
@@ -53,7 +54,7 @@ func decodeReports(body []byte) (list []engine.Report, err error) {
 		list = append(list, report)
 	}
 	if len(list) == 0 {
-		return nil, jobs.NewProblem(jobs.BadMessage, "Empty request", "Send at least one report, one JSON object a line.")
+		return nil, jobs.NewProblem(jobs.BadMessage, "Empty request", "Send at least one report, one JSON object per line.")
 	}
 	return list, nil
 }
@@ -88,7 +89,7 @@ func decodeReport(line []byte) (engine.Report, error) {
 		out.Progress = &jobs.Progress{Percent: in.Percent, Message: in.Message, Data: in.Data}
 	case "checkpoint":
 		if in.Data == nil {
-			return out, rest.InvalidMember("/data", "must be what the next attempt goes on from")
+			return out, rest.InvalidMember("/data", "is required: the state that the next attempt continues from")
 		}
 		if err := in.Data.Compact(); err != nil || len(in.Data) > engine.MaxCheckpoint {
 			return out, rest.InvalidMember("/data", "must be JSON of up to "+strconv.Itoa(engine.MaxCheckpoint)+" bytes")

@@ -9,8 +9,8 @@ import (
 	"jobhub/web/rest"
 )
 
-// retry is POST /v1/jobs/{id}/retry: a new job like the old one, which stays as it is, or the
-// retry that it has already.
+// retry is POST /v1/jobs/{id}/retry: it submits a finished job again as a new job, or returns
+// the retry that the job already has.
 func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
 	id, err := rest.JobID(r)
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
 	accepted, err := s.Engine.Retry(r.Context(), rest.Tenant(r), id, engine.RetryOptions{Input: in.Input, Targets: in.Targets, Force: in.Again, Key: key, Caller: rest.Caller(r)})
 	if errors.Is(err, jobs.ErrQueueFull) {
 		if old, _, err := s.Store.Job(r.Context(), rest.Tenant(r), id); err == nil {
-			return s.refuseFull(w, old.Tenant, old.Queue)
+			return s.queueFull(w, old.Tenant, old.Queue)
 		}
 	}
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"jobhub/web/auth"
 )
 
-// Routes is the JSON API, and what a caller must be allowed to do to ask for it. Tokens are
-// good for the rows with mayJob alone.
+// Routes returns the endpoints of the JSON API with the action that each needs. Tokens can use
+// those with MayJob only.
 func (s *Server) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"POST /v1/jobs":              s.May(auth.Submit, s.submit),
@@ -40,9 +40,9 @@ func (s *Server) Routes() map[string]http.HandlerFunc {
 		"DELETE /v1/workers/{id}":          s.May(auth.Work, s.workers.unregister),
 		"POST /v1/workers/{id}/lease":      s.May(auth.Work, s.workers.leaseJobs),
 		"POST /v1/workers/{id}/beat":       s.May(auth.Work, s.workers.beat),
-		"POST /v1/workers/{id}/quiet":      s.May(auth.Operate, s.workers.direct(engine.DirectiveQuiet)),
-		"POST /v1/workers/{id}/terminate":  s.May(auth.Operate, s.workers.direct(engine.DirectiveTerminate)),
-		"POST /v1/leases/{token}/events":   s.May(auth.Work, s.workers.reports),
+		"POST /v1/workers/{id}/quiet":      s.May(auth.Operate, s.workers.setDirective(engine.DirectiveQuiet)),
+		"POST /v1/workers/{id}/terminate":  s.May(auth.Operate, s.workers.setDirective(engine.DirectiveTerminate)),
+		"POST /v1/leases/{token}/events":   s.May(auth.Work, s.workers.report),
 		"POST /v1/leases/{token}/complete": s.May(auth.Work, s.workers.complete),
 		"POST /v1/leases/{token}/fail":     s.May(auth.Work, s.workers.failAttempt),
 		"POST /v1/leases/{token}/snooze":   s.May(auth.Work, s.workers.snooze),
@@ -50,7 +50,7 @@ func (s *Server) Routes() map[string]http.HandlerFunc {
 
 		"POST /v1/tokens": s.May(auth.Watch, s.createToken),
 
-		"GET /healthz": s.Open(s.healthz),
-		"GET /readyz":  s.Open(s.readyz),
+		"GET /healthz": s.Public(s.healthz),
+		"GET /readyz":  s.Public(s.readyz),
 	}
 }

@@ -40,7 +40,7 @@ func (s *Server) getSchedule(w http.ResponseWriter, r *http.Request) error {
 	return s.writeSchedule(w, r, http.StatusOK, &schedule)
 }
 
-// putSchedule is PUT /v1/schedules/{name}: 201 if it is new, else 200.
+// putSchedule is PUT /v1/schedules/{name}: it answers 201 for a new schedule, else 200.
 func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Cron     string     `json:"cron"`
@@ -52,13 +52,13 @@ func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) error {
 	if _, err := rest.DecodeBody(w, r, jobs.MaxInput, &in); err != nil {
 		return err
 	}
-	schedule, made, err := s.Engine.PutSchedule(r.Context(), rest.Tenant(r), engine.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
+	schedule, created, err := s.Engine.PutSchedule(r.Context(), rest.Tenant(r), engine.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
 		Job: in.Job, Paused: in.Paused, Overlap: in.Overlap, Caller: rest.Caller(r)})
 	if err != nil {
 		return err
 	}
 	status := http.StatusOK
-	if made {
+	if created {
 		status = http.StatusCreated
 		w.Header().Set("Location", "/v1/schedules/"+schedule.Name)
 	}

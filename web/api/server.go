@@ -8,12 +8,12 @@ type Server struct {
 	workers workers
 }
 
-// New returns the API of a server.
+// New returns a Server.
 func New(b *rest.Base) *Server {
 	s := &Server{Base: b}
 	s.workers = workers{s}
 	return s
 }
 
-// workers are the calls of workers, and those about them.
+// workers has the handlers of the worker protocol and of the worker list.
 type workers struct{ *Server }

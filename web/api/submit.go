@@ -16,8 +16,8 @@ import (
 
 // submit is POST /v1/jobs.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
-	of := cmp.Or(s.Settings().MaxInput, jobs.MaxInput) // of http jobs; the kind is known when it is read
-	body, err := rest.ReadJSON(w, r, max(of, jobs.MaxInput))
+	limit := cmp.Or(s.Settings().MaxInput, jobs.MaxInput) // for http jobs; the kind is only known after decoding
+	body, err := rest.ReadJSON(w, r, max(limit, jobs.MaxInput))
 	if err != nil {
 		return err
 	}
@@ -37,25 +37,26 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if spec.Kind != "http" && spec.Kind != "fanout" {
-		of = jobs.MaxInput
+		limit = jobs.MaxInput
 	}
-	if int64(len(body)) > of {
-		return rest.TooLarge(of)
+	if int64(len(body)) > limit {
+		return rest.BodyTooLarge(limit)
 	}
 	spec.Tenant, spec.Caller, spec.Key = rest.Tenant(r), rest.Caller(r), key
 	spec.Via.Trace = gateway.Trace(r.Header)
-	return s.Accept(w, r, spec, Preferred{Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
+	return s.Accept(w, r, spec, AcceptOptions{Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
 }
 
-// Preferred is how the caller wants to hear of a job that was accepted.
-type Preferred struct {
-	Async   bool // Prefer: respond-async
-	Waiting bool // Prefer: wait
-	Wait    time.Duration
-	Body    func(engine.Accepted) []byte // of the 202
+// AcceptOptions says how to answer when a job was accepted.
+type AcceptOptions struct {
+	Async   bool                         // Prefer: respond-async
+	Waiting bool                         // Prefer: wait
+	Wait    time.Duration                // how long, at most
+	Body    func(engine.Accepted) []byte // makes the body of the 202
 }
 
-func (p Preferred) applied() string {
+// applied returns the value of Preference-Applied.
+func (p AcceptOptions) applied() string {
 	var words []string
 	if p.Async {
 		words = append(words, "respond-async")
@@ -66,18 +67,18 @@ func (p Preferred) applied() string {
 	return strings.Join(words, ", ")
 }
 
-// Accept submits a job and answers. A job that an item of an asynchronous batch submits
-// is part of the batch.
-func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, p Preferred) error {
-	if err := s.TakesJobs(); err != nil && rest.CallerOf(r.Context()) == nil {
+// Accept submits a job and answers the request. If the request is an item of an asynchronous
+// batch, the job becomes a child of the batch.
+func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, p AcceptOptions) error {
+	if err := s.CheckAcceptsJobs(); err != nil && rest.ActingJob(r.Context()) == nil {
 		return err
 	}
-	if batch := rest.CallerOf(r.Context()); batch != nil {
+	if batch := rest.ActingJob(r.Context()); batch != nil {
 		spec.Parent = batch.ID
 	}
 	accepted, err := s.Engine.Submit(r.Context(), spec)
 	if errors.Is(err, jobs.ErrQueueFull) {
-		return s.refuseFull(w, spec.Tenant, spec.Queue)
+		return s.queueFull(w, spec.Tenant, spec.Queue)
 	}
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 	}
 	job := accepted.Job
 	if p.Waiting {
-		ctx := rest.WithIdentity(rest.ClientOf(r.Context()), rest.Identity(r))
+		ctx := rest.WithIdentity(rest.ClientContext(r.Context()), rest.IdentityOf(r))
 		now, _, large, err := s.awaitFinal(ctx, job.Tenant, job.ID, p.Wait)
 		if err == nil && now.State.Final() {
 			h.Set("Operation-Location", "/v1/jobs/"+job.ID.String())
@@ -105,8 +106,9 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 	return s.writeAccepted(w, accepted, p.Body)
 }
 
-// refuseFull is the refusal of a full queue (draft-ietf-httpapi-ratelimit-headers).
-func (s *Server) refuseFull(w http.ResponseWriter, tenant, queue string) error {
+// queueFull sets the headers of the answer for a full queue
+// (draft-ietf-httpapi-ratelimit-headers) and returns its problem.
+func (s *Server) queueFull(w http.ResponseWriter, tenant, queue string) error {
 	w.Header().Set("RateLimit-Policy", `"default";q=`+strconv.Itoa(s.Engine.Settings(tenant, queue).Capacity)+`;w=1`)
 	w.Header().Set("RateLimit", `"default";r=0;t=1`)
 	return jobs.ErrQueueFull
@@ -122,7 +124,7 @@ func (s *Server) writeAccepted(w http.ResponseWriter, a engine.Accepted, body fu
 		if !a.Job.State.Final() {
 			h.Set("Retry-After", "1")
 		}
-		return rest.WriteJSON(w, http.StatusOK, rest.Existing(rest.AppendJob(nil, &a.Job, jobs.Position{Epoch: s.Hub.Epoch(), Seq: a.Job.Seq})))
+		return rest.WriteJSON(w, http.StatusOK, rest.MarkExisting(rest.AppendJob(nil, &a.Job, jobs.Position{Epoch: s.Hub.Epoch(), Seq: a.Job.Seq})))
 	}
 	h.Set("Retry-After", "1")
 	return rest.WriteJSON(w, http.StatusAccepted, body(a))

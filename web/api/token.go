@@ -19,10 +19,10 @@ const (
 	maxTTL     = 24 * time.Hour
 )
 
-// createToken is POST /v1/tokens: a token for a browser, good for just what is listed.
+// createToken is POST /v1/tokens: it issues a token that allows only what is listed.
 func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if s.Auth == nil {
-		return jobs.NewProblem(jobs.Unsupported, "No tokens here", "This hub has no place for keys, and asks for no token either.")
+		return jobs.NewProblem(jobs.Unsupported, "No tokens here", "This hub has no keys, so nobody needs a token.")
 	}
 	in := struct {
 		Jobs    []string      `json:"jobs"`
@@ -34,7 +34,7 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if _, err := rest.DecodeBody(w, r, rest.MaxReport, &in); err != nil {
 		return err
 	}
-	grant, err := grantOf(in.Jobs, in.Queues, in.Tags, in.Actions)
+	grant, err := parseGrant(in.Jobs, in.Queues, in.Tags, in.Actions)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || ttl < time.Second || ttl > maxTTL {
 		return rest.InvalidMember("/ttl", `must be a duration like "15m", from 1s to 24h`)
 	}
-	who := rest.Identity(r)
+	who := rest.IdentityOf(r)
 	for _, a := range grant.Actions {
 		if !who.May(a, auth.Target{}) {
 			return rest.NotAllowed(who, a)
@@ -65,12 +65,13 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	return rest.WriteJSON(w, http.StatusOK, body)
 }
 
-func grantOf(ids, queues, tags []string, actions []auth.Action) (g auth.Grant, err error) {
+// parseGrant checks the members of a token request. Its error is a *jobs.Problem.
+func parseGrant(ids, queues, tags []string, actions []auth.Action) (g auth.Grant, err error) {
 	switch n := len(ids) + len(queues) + len(tags); {
 	case n == 0:
-		return g, rest.InvalidMember("", "needs jobs, queues or tags that the token is good for")
-	case n > rest.MaxGranted:
-		return g, rest.InvalidMember("", "takes up to "+strconv.Itoa(rest.MaxGranted)+" jobs, queues and tags")
+		return g, rest.InvalidMember("", "needs jobs, queues or tags that the token is for")
+	case n > rest.MaxGrantEntries:
+		return g, rest.InvalidMember("", "takes up to "+strconv.Itoa(rest.MaxGrantEntries)+" jobs, queues and tags")
 	case len(actions) == 0 || len(actions) > len(auth.Grantable):
 		return g, rest.InvalidMember("/actions", `must be one or both of "watch" and "cancel"`)
 	}

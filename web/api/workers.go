@@ -19,8 +19,8 @@ import (
 	"jobhub/web/rest"
 )
 
-// This file is the worker protocol over HTTP: whoever can send a
-// request can be a worker. All times in it are durations.
+// This file is the worker protocol over HTTP. All times in it are durations, so that clocks
+// may differ.
 
 const (
 	pollTime = 25 * time.Second
@@ -81,8 +81,8 @@ func (s workers) listWorkers(w http.ResponseWriter, r *http.Request) error {
 	return rest.WriteJSON(w, http.StatusOK, body)
 }
 
-// direct is POST /v1/workers/{id}/quiet and …/terminate; unregister DELETE /v1/workers/{id}.
-func (s workers) direct(d engine.Directive) rest.Handler {
+// setDirective is POST /v1/workers/{id}/quiet and …/terminate.
+func (s workers) setDirective(d engine.Directive) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.Engine.SetDirective(rest.Tenant(r), r.PathValue("id"), d); err != nil {
 			return err
@@ -91,6 +91,7 @@ func (s workers) direct(d engine.Directive) rest.Handler {
 	}
 }
 
+// unregister is DELETE /v1/workers/{id}.
 func (s workers) unregister(w http.ResponseWriter, r *http.Request) error {
 	if err := s.Engine.Unregister(rest.Tenant(r), r.PathValue("id")); err != nil {
 		return err
@@ -117,29 +118,29 @@ func (s workers) leaseJobs(w http.ResponseWriter, r *http.Request) error {
 	}
 	select {
 	case <-s.Gate.Closing:
-		return jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment.")
+		return jobs.Unavailable("Shutting down", "The hub is shutting down. Try again in a moment.")
 	default:
 	}
 	ctx, stop := s.polling(r)
 	defer stop()
-	leased, err := s.Engine.Lease(ctx, rest.Tenant(r), r.PathValue("id"), in.Max, wait)
-	if ended := context.Cause(ctx); rest.Lapsed(ended) {
-		err = rest.Refused(ended)
+	reply, err := s.Engine.Lease(ctx, rest.Tenant(r), r.PathValue("id"), in.Max, wait)
+	if ended := context.Cause(ctx); rest.IsCredentialsError(ended) {
+		err = rest.CredentialsProblem(ended)
 	}
-	if errors.Is(err, context.Canceled) && rest.ClientOf(r.Context()).Err() == nil { // the hub drains
-		leased, err = engine.LeaseReply{Leases: map[string]engine.LeaseState{}, Directive: engine.DirectiveRun}, nil
+	if errors.Is(err, context.Canceled) && rest.ClientContext(r.Context()).Err() == nil { // the hub drains
+		reply, err = engine.LeaseReply{Leases: map[string]engine.LeaseState{}, Directive: engine.DirectiveRun}, nil
 	}
 	if err != nil {
 		return err
 	}
 	b := []byte(`{"jobs":[`)
-	for i := range leased.Jobs {
+	for i := range reply.Jobs {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendLeased(b, &leased.Jobs[i])
+		b = appendLeased(b, &reply.Jobs[i])
 	}
-	return rest.WriteJSON(w, http.StatusOK, appendStates(append(b, ']'), leased))
+	return rest.WriteJSON(w, http.StatusOK, appendStates(append(b, ']'), reply))
 }
 
 func appendLeased(b []byte, j *jobs.Job) []byte {
@@ -162,14 +163,14 @@ func appendLeased(b []byte, j *jobs.Job) []byte {
 	return append(b, '}')
 }
 
-// appendStates ends an answer with what to do about the leases and on the whole.
+// appendStates ends an answer with the states of the leases and the directive.
 func appendStates(b []byte, l engine.LeaseReply) []byte {
 	b = appendLeases(append(b, ','), l.Leases)
 	b = rest.AppendText(append(b, `,"directive":`...), string(l.Directive))
 	return append(b, '}')
 }
 
-// appendLeases appends the member leases: their states by their tokens.
+// appendLeases appends the member leases: lease states by token.
 func appendLeases(b []byte, states map[string]engine.LeaseState) []byte {
 	b = append(b, `"leases":{`...)
 	for i, token := range slices.Sorted(maps.Keys(states)) {
@@ -197,22 +198,22 @@ func (s workers) beat(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, stop := s.polling(r)
 	defer stop()
-	beaten, err := s.Engine.Beat(ctx, rest.Tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
-	if ended := context.Cause(ctx); rest.Lapsed(ended) {
-		err = rest.Refused(ended)
+	reply, err := s.Engine.Beat(ctx, rest.Tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
+	if ended := context.Cause(ctx); rest.IsCredentialsError(ended) {
+		err = rest.CredentialsProblem(ended)
 	}
 	if err != nil {
 		return err
 	}
-	b := appendStates(nil, beaten)
+	b := appendStates(nil, reply)
 	b[0] = '{'
 	return rest.WriteJSON(w, http.StatusOK, b)
 }
 
-// polling is the context of a call that may be held: it ends with the request, when the
-// hub drains, and with the worker's credentials.
+// polling returns the context of a long poll: it ends with the request, when the hub drains,
+// and when the worker's credentials become invalid.
 func (s workers) polling(r *http.Request) (context.Context, context.CancelFunc) {
-	ctx, stop := s.While(rest.ClientOf(r.Context()), rest.Identity(r))
+	ctx, stop := s.WhileValid(rest.ClientContext(r.Context()), rest.IdentityOf(r))
 	go func() {
 		select {
 		case <-s.Gate.Closing:
@@ -223,7 +224,7 @@ func (s workers) polling(r *http.Request) (context.Context, context.CancelFunc) 
 	return ctx, stop
 }
 
-// pollWait reads how long a call may be held.
+// pollWait reads how long a request may wait, and limits it to maxPoll.
 func pollWait(pointer, text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
@@ -232,29 +233,29 @@ func pollWait(pointer, text string) (time.Duration, error) {
 	return min(d, maxPoll), nil
 }
 
-// complete, failAttempt, snooze and release are POST /v1/leases/{token}/….
-
+// complete is POST /v1/leases/{token}/complete.
 func (s workers) complete(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Result jobs.Value `json:"result"`
 	}
-	return s.conclude(w, r, decodeResult, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	return s.endAttempt(w, r, decodeResult, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		if in.Result != nil && in.Result.Compact() != nil {
 			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/result", "must be JSON")
 		}
 		if len(in.Result) > rest.MaxResult {
-			return jobs.Job{}, jobs.Position{}, rest.TooLarge(rest.MaxResult)
+			return jobs.Job{}, jobs.Position{}, rest.BodyTooLarge(rest.MaxResult)
 		}
 		return s.Engine.Complete(ctx, tenant, token, in.Result)
 	})
 }
 
+// failAttempt is POST /v1/leases/{token}/fail.
 func (s workers) failAttempt(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Error jobs.Value `json:"error"`
 		Retry string     `json:"retry"`
 	}
-	return s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	return s.endAttempt(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		failure, err := decodeFailure(in.Error, in.Retry)
 		if err != nil {
 			return jobs.Job{}, jobs.Position{}, err
@@ -263,8 +264,8 @@ func (s workers) failAttempt(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// decodeFailure reads what a worker says of its failure: a problem (RFC 9457), whose
-// further members are not kept, and whether to try again.
+// decodeFailure reads the failure that a worker reports: a problem (RFC 9457), whose extension
+// members are dropped, and whether to retry.
 func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 	f := &jobs.Failure{Problem: &jobs.Problem{}}
 	if problem != nil {
@@ -290,12 +291,12 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 	if f.Problem.Type == "" {
 		f.Problem.Type = "urn:jobhub:problem:" + string(f.Problem.Code)
 	}
-	after, wait := strings.CutPrefix(retry, "after ")
+	after, delayed := strings.CutPrefix(retry, "after ")
 	switch {
 	case retry == "" || retry == "auto":
 	case retry == "never":
 		f.Never = true
-	case wait:
+	case delayed:
 		d, err := time.ParseDuration(after)
 		if err != nil || d < 0 || d > maxDelay {
 			return nil, rest.InvalidMember("/retry", `must be auto, never or like "after 5s", within ten years`)
@@ -307,11 +308,12 @@ func decodeFailure(problem jobs.Value, retry string) (*jobs.Failure, error) {
 	return f, nil
 }
 
+// snooze is POST /v1/leases/{token}/snooze.
 func (s workers) snooze(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Delay string `json:"delay"`
 	}
-	return s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	return s.endAttempt(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		d, err := time.ParseDuration(in.Delay)
 		if err != nil || d < 0 || d > maxDelay {
 			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/delay", `must be a duration like "30s", within ten years`)
@@ -320,11 +322,12 @@ func (s workers) snooze(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// release is POST /v1/leases/{token}/release.
 func (s workers) release(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Checkpoint jobs.Value `json:"checkpoint"`
 	}
-	return s.conclude(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
+	return s.endAttempt(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
 		if in.Checkpoint != nil && (in.Checkpoint.Compact() != nil || len(in.Checkpoint) > engine.MaxCheckpoint) {
 			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/checkpoint", "must be JSON of up to "+strconv.Itoa(engine.MaxCheckpoint)+" bytes")
 		}
@@ -332,8 +335,8 @@ func (s workers) release(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// decodeResult reads {"result":…}. A result that is nested too deeply is well-formed JSON
-// that can't be kept.
+// decodeResult reads {"result":…}. A result that is nested too deeply is valid JSON, but can't
+// be stored.
 func decodeResult(body []byte, in any) error {
 	if jobs.TooDeep(body, jobs.MaxDepth+1) {
 		return rest.InvalidMember("/result", fmt.Sprintf("must not have more than %d levels of objects and arrays inside one another", jobs.MaxDepth))
@@ -341,9 +344,9 @@ func decodeResult(body []byte, in any) error {
 	return jobs.DecodeAnyDepth(body, in)
 }
 
-// conclude decodes the body, if there is one, ends the attempt and answers with the job.
-func (s workers) conclude(w http.ResponseWriter, r *http.Request, decode func(body []byte, in any) error, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) error {
-	body, err := rest.OptionalJSON(w, r, rest.MaxResult+rest.MaxAround)
+// endAttempt decodes the body, if there is one, ends the attempt and answers with the job.
+func (s workers) endAttempt(w http.ResponseWriter, r *http.Request, decode func(body []byte, in any) error, in any, end func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error)) error {
+	body, err := rest.OptionalJSON(w, r, rest.MaxResult+rest.MaxResultEnvelope)
 	if err == nil && body != nil {
 		err = decode(body, in)
 	}
@@ -351,11 +354,11 @@ func (s workers) conclude(w http.ResponseWriter, r *http.Request, decode func(bo
 		return err
 	}
 	job, _, err := end(r.Context(), rest.Tenant(r), r.PathValue("token"))
-	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) { // so there is no such lease
+	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) { // the job is gone, and its lease with it
 		err = jobs.ErrLeaseLost
 	}
 	if err != nil {
 		return err
 	}
-	return s.WriteNow(w, r, job.ID)
+	return s.WriteCurrentJob(w, r, job.ID)
 }

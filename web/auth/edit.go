@@ -37,7 +37,7 @@ func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err er
 		return Key{}, "", fmt.Errorf("the role is one of %s, not %q", strings.Join(RoleNames(), ", "), key.Role)
 	case !jobs.WellFormedName(key.Tenant):
 		return Key{}, "", fmt.Errorf("the tenant must be "+jobs.NameRule+", but is %q", key.Tenant)
-	case template.Name != "" && !goodName(template.Name):
+	case template.Name != "" && !validName(template.Name):
 		return Key{}, "", fmt.Errorf("the name must be up to 64 printable characters and not begin with %s, not %q", idPrefix, template.Name)
 	}
 	err = k.edit(func(list []Key) ([]Key, error) {
@@ -49,7 +49,7 @@ func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err er
 	return key, text, err
 }
 
-func goodName(name string) bool {
+func validName(name string) bool {
 	strange := func(r rune) bool { return !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) }
 	return len(name) <= 64 && utf8.ValidString(name) && strings.TrimSpace(name) == name && !strings.ContainsFunc(name, strange) && !strings.HasPrefix(name, idPrefix)
 }
@@ -77,8 +77,8 @@ func (k *Keys) Revoke(nameOrID string, now time.Time) (key Key, err error) {
 
 // edit changes the file of keys. One process at a time does.
 func (k *Keys) edit(change func([]Key) ([]Key, error)) error {
-	defer k.look(time.Now(), true)
-	return k.locked(func() error {
+	defer k.refresh(time.Now(), true)
+	return k.withLock(func() error {
 		list, err := k.read()
 		if err != nil {
 			return err
@@ -90,9 +90,9 @@ func (k *Keys) edit(change func([]Key) ([]Key, error)) error {
 	})
 }
 
-// locked changes files while no other process does. Each time it writes to the lock file,
+// withLock changes files while no other process does. Each time it writes to the lock file,
 // which stays the same file: processes that follow the keys watch that one.
-func (k *Keys) locked(do func() error) error {
+func (k *Keys) withLock(do func() error) error {
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return err
 	}
@@ -111,9 +111,9 @@ func (k *Keys) locked(do func() error) error {
 	return nil
 }
 
-// replace writes a file that only the owner reads: the whole of it or nothing, and
+// replaceFile writes a file that only the owner reads: the whole of it or nothing, and
 // durably.
-func replace(path string, content []byte) error {
+func replaceFile(path string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // with mode 0600
 	if err != nil {
 		return err

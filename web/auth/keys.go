@@ -51,10 +51,10 @@ func (k *Key) identity() Identity {
 }
 
 const (
-	keyPrefix = "jh_"
-	keysFile  = "keys.json"
-	lockFile  = "keys.lock"
-	lookEvery = time.Second // how often a running hub looks for other keys at most
+	keyPrefix       = "jh_"
+	keysFile        = "keys.json"
+	lockFile        = "keys.lock"
+	refreshInterval = time.Second // how often a running hub looks for other keys at most
 )
 
 // Keys are the keys of a data folder. Several processes may have them open; each sees
@@ -62,32 +62,32 @@ const (
 type Keys struct {
 	dir string
 
-	mu         sync.RWMutex // protects the fields below
-	looked     time.Time
-	file       os.FileInfo // of the keys, as it was read; nil if there was none
-	byHash     map[string]*Key
-	byID       map[string]*Key
-	err        error // why the file of keys can't be used
-	secret     []byte
-	endedFile  os.FileInfo // of the sessions that were ended, as it was read; nil if there was none
-	ended      endedSessions
-	sessionErr error // why that file can't be used
+	mu          sync.RWMutex // protects the fields below
+	refreshedAt time.Time
+	file        os.FileInfo // of the keys, as it was read; nil if there was none
+	byHash      map[string]*Key
+	byID        map[string]*Key
+	err         error // why the file of keys can't be used
+	secret      []byte
+	endedFile   os.FileInfo // of the sessions that were ended, as it was read; nil if there was none
+	ended       endedSessions
+	sessionErr  error // why that file can't be used
 
-	watching sync.Mutex // protects watches; held while they are told
-	watches  map[*watch]struct{}
+	watchMu  sync.Mutex // protects watches; held while they are told
+	watchers map[*watcher]struct{}
 }
 
 // Open reads the keys of a data folder. There need not be any, nor the folder.
 func Open(dir string) (*Keys, error) {
-	k := &Keys{dir: dir, watches: map[*watch]struct{}{}}
-	k.look(time.Now(), true)
+	k := &Keys{dir: dir, watchers: map[*watcher]struct{}{}}
+	k.refresh(time.Now(), true)
 	return k, k.err
 }
 
 // Configured reports whether callers need a key: whether there is one, if only a
 // revoked one. A hub that had keys stays closed until it is started without.
 func (k *Keys) Configured(now time.Time) bool {
-	k.look(now, false)
+	k.refresh(now, false)
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return k.err != nil || len(k.byID) > 0
@@ -133,7 +133,7 @@ func (k *Keys) Authenticate(bearer string, now time.Time) (Identity, error) {
 // Check returns nil as long as an identity is good, for callers that stay: a token or
 // session ends, and keys are revoked.
 func (k *Keys) Check(i Identity, now time.Time) error {
-	k.look(now, false)
+	k.refresh(now, false)
 	return k.check(i, now)
 }
 
@@ -161,7 +161,7 @@ func (k *Keys) check(i Identity, now time.Time) error {
 	if k.sessionErr != nil {
 		return k.sessionErr
 	}
-	if k.ended.has(i.Key, i.Session) {
+	if k.ended.contains(i.Key, i.Session) {
 		return ErrUnknown
 	}
 	return nil
@@ -170,7 +170,7 @@ func (k *Keys) check(i Identity, now time.Time) error {
 // find returns a good key. One that is not known may just have been made.
 func (k *Keys) find(now time.Time, get func() *Key) (*Key, error) {
 	for _, again := range []bool{false, true} {
-		k.look(now, again)
+		k.refresh(now, again)
 		k.mu.RLock()
 		key, err := get(), k.err
 		k.mu.RUnlock()
@@ -184,26 +184,26 @@ func (k *Keys) find(now time.Time, get func() *Key) (*Key, error) {
 	return nil, ErrUnknown
 }
 
-// look reads the files again that are others than before, and tells those who watch.
-func (k *Keys) look(now time.Time, always bool) {
+// refresh reads the files again that are others than before, and tells those who watch.
+func (k *Keys) refresh(now time.Time, always bool) {
 	k.mu.RLock()
-	since := now.Sub(k.looked)
+	since := now.Sub(k.refreshedAt)
 	k.mu.RUnlock()
-	if !always && since >= 0 && since < lookEvery {
+	if !always && since >= 0 && since < refreshInterval {
 		return
 	}
 	k.mu.Lock()
-	k.looked = now
-	keys := k.lookKeysLocked()
-	sessions := k.lookSessionsLocked()
+	k.refreshedAt = now
+	keys := k.refreshKeysLocked()
+	sessions := k.refreshSessionsLocked()
 	k.mu.Unlock()
 	if keys || sessions {
-		k.tell(now)
+		k.notify(now)
 	}
 }
 
-// lookKeysLocked reads the file of keys if it is another one than before.
-func (k *Keys) lookKeysLocked() (changed bool) {
+// refreshKeysLocked reads the file of keys if it is another one than before.
+func (k *Keys) refreshKeysLocked() (changed bool) {
 	info, err := os.Stat(k.path(keysFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -215,7 +215,7 @@ func (k *Keys) lookKeysLocked() (changed bool) {
 	case err != nil:
 		k.err = fmt.Errorf("looking for keys in the data folder: %w", err)
 		return true
-	case k.err == nil && same(info, k.file):
+	case k.err == nil && sameFile(info, k.file):
 		return false
 	}
 	k.file = info
@@ -230,8 +230,8 @@ func (k *Keys) lookKeysLocked() (changed bool) {
 	return true
 }
 
-// same reports whether a file is the one that was read before, which may be nil.
-func same(now, before os.FileInfo) bool {
+// sameFile reports whether a file is the one that was read before, which may be nil.
+func sameFile(now, before os.FileInfo) bool {
 	return before != nil && os.SameFile(now, before) && now.ModTime().Equal(before.ModTime()) && now.Size() == before.Size()
 }
 
@@ -266,7 +266,7 @@ func (k *Keys) write(list []Key) error {
 	if err != nil {
 		return err
 	}
-	return replace(k.path(keysFile), append(text, '\n'))
+	return replaceFile(k.path(keysFile), append(text, '\n'))
 }
 
 func (k *Keys) path(name string) string { return filepath.Join(k.dir, name) }

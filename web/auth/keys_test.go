@@ -78,7 +78,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("revoking %s: %v", name, err)
 		}
 	}
-	now = now.Add(lookEvery)
+	now = now.Add(refreshInterval)
 	_, err = k.Authenticate(text, now)
 	is(t, "a revoked key", err, ErrRevoked)
 	is(t, "a revoked identity", k.Check(who, now), ErrRevoked)
@@ -168,7 +168,7 @@ func TestKeysOfAnotherProcess(t *testing.T) {
 	if _, err := tool.Revoke("first", now); err != nil {
 		t.Fatal(err)
 	}
-	is(t, "a second after it was revoked", hub.Check(who, now.Add(lookEvery)), ErrRevoked)
+	is(t, "a second after it was revoked", hub.Check(who, now.Add(refreshInterval)), ErrRevoked)
 
 	var makers sync.WaitGroup
 	for i := range 8 {
@@ -201,10 +201,10 @@ func TestDamagedKeysLetNobodyIn(t *testing.T) {
 		"a cut hash": bytes.Replace(good, []byte(`"sha256": "`), []byte(`"sha256": "00`), 1), "another member": bytes.Replace(good, []byte(`"id"`), []byte(`"iD"`), 1),
 		"no tenant": bytes.Replace(good, []byte(`"default"`), []byte(`""`), 1),
 	} {
-		if now = now.Add(lookEvery); bad == nil {
+		if now = now.Add(refreshInterval); bad == nil {
 			err = os.Remove(path)
 		} else {
-			err = replace(path, bad)
+			err = replaceFile(path, bad)
 		}
 		is(t, what, err, nil)
 		if !k.Configured(now) {
@@ -216,8 +216,8 @@ func TestDamagedKeysLetNobodyIn(t *testing.T) {
 		if _, err := Open(dir); err == nil && bad != nil {
 			t.Errorf("%s: a hub starts with it", what)
 		}
-		now = now.Add(lookEvery)
-		is(t, what, replace(path, good), nil)
+		now = now.Add(refreshInterval)
+		is(t, what, replaceFile(path, good), nil)
 		if _, err := k.Authenticate(text, now); err != nil {
 			t.Errorf("after %s: %v", what, err)
 		}

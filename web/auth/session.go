@@ -32,7 +32,7 @@ type endedSessions struct {
 	upTo map[string]string // id of a session, by key
 }
 
-func (e *endedSessions) has(key, id string) bool { return e.ids[id] || id <= e.upTo[key] }
+func (e *endedSessions) contains(key, id string) bool { return e.ids[id] || id <= e.upTo[key] }
 
 // Session returns a text for a cookie that stands for an identity.
 func (k *Keys) Session(i Identity, expires time.Time) (cookie string, until time.Time, err error) {
@@ -59,8 +59,8 @@ func (k *Keys) EndSession(i Identity, now time.Time) error {
 	if i.Session == "" {
 		return nil
 	}
-	defer k.look(now, true)
-	return k.locked(func() error {
+	defer k.refresh(now, true)
+	return k.withLock(func() error {
 		list, err := k.readSessions()
 		if err != nil {
 			return err
@@ -76,19 +76,19 @@ func (k *Keys) EndSession(i Identity, now time.Time) error {
 		}
 		ended := endedSession{Key: i.Key, ID: i.Session, Until: i.Expires}
 		if own >= maxEnded {
-			kept, ended = merged(kept, ended)
+			kept, ended = mergeSessions(kept, ended)
 		}
 		text, err := json.Marshal(sessionsDocument{append(kept, ended)}, jsontext.WithIndent("  "))
 		if err != nil {
 			return err
 		}
-		return replace(k.path(sessionsFile), append(text, '\n'))
+		return replaceFile(k.path(sessionsFile), append(text, '\n'))
 	})
 }
 
-// merged takes the sessions of a key out of a list, and returns what stands for them all.
+// mergeSessions takes the sessions of a key out of a list, and returns what stands for them all.
 // It ends all that began before the newest of them, so that the list stays short.
-func merged(list []endedSession, all endedSession) (others []endedSession, _ endedSession) {
+func mergeSessions(list []endedSession, all endedSession) (others []endedSession, _ endedSession) {
 	all.All = true
 	for _, e := range list {
 		if e.Key != all.Key {
@@ -103,13 +103,13 @@ func merged(list []endedSession, all endedSession) (others []endedSession, _ end
 	return others, all
 }
 
-// lookSessionsLocked reads the file of ended sessions if it is another one than before.
-func (k *Keys) lookSessionsLocked() (changed bool) {
+// refreshSessionsLocked reads the file of ended sessions if it is another one than before.
+func (k *Keys) refreshSessionsLocked() (changed bool) {
 	info, err := os.Stat(k.path(sessionsFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && k.sessionErr == nil: // those that were read stay ended
 		return false
-	case err == nil && k.sessionErr == nil && same(info, k.endedFile):
+	case err == nil && k.sessionErr == nil && sameFile(info, k.endedFile):
 		return false
 	}
 	list, err := k.readSessions()

@@ -62,7 +62,7 @@ func (k *Keys) sign(prefix string, i Identity, p payload, expires time.Time) (st
 	if err != nil {
 		return "", expires, err
 	}
-	secret, err := k.theSecret(true)
+	secret, err := k.signingSecret(true)
 	if err != nil {
 		return "", expires, err
 	}
@@ -111,7 +111,7 @@ func (k *Keys) open(prefix, text string) ([]byte, error) {
 	if err != nil {
 		return nil, ErrUnknown
 	}
-	secret, err := k.theSecret(false)
+	secret, err := k.signingSecret(false)
 	if err != nil {
 		return nil, err
 	}
@@ -131,9 +131,9 @@ func mac(secret []byte, text string) []byte {
 	return h.Sum(nil)
 }
 
-// theSecret is what this hub signs with. It is made when it is first needed; where
+// signingSecret is what this hub signs with. It is made when it is first needed; where
 // nothing was signed yet, nothing can be verified: ErrUnknown.
-func (k *Keys) theSecret(create bool) ([]byte, error) {
+func (k *Keys) signingSecret(create bool) ([]byte, error) {
 	k.mu.RLock()
 	secret := k.secret
 	k.mu.RUnlock()
@@ -146,14 +146,14 @@ func (k *Keys) theSecret(create bool) ([]byte, error) {
 		if !create {
 			return nil, ErrUnknown
 		}
-		err = k.locked(func() error {
+		err = k.withLock(func() error {
 			if text, err = os.ReadFile(path); !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			text = make([]byte, sha256.Size)
 			rand.Read(text)
 			text = base64.RawURLEncoding.AppendEncode(nil, text)
-			return replace(path, text)
+			return replaceFile(path, text)
 		})
 	}
 	if err != nil {

@@ -88,7 +88,7 @@ func TestToken(t *testing.T) {
 	if _, err := k.Revoke("ci", noon); err != nil {
 		t.Fatal(err)
 	}
-	now := time.Now().Add(lookEvery)
+	now := time.Now().Add(refreshInterval)
 	for what, err := range map[string]error{
 		"a token of a revoked key":   second(k.Authenticate(token, now)),
 		"a session of a revoked key": second(k.Resume(session, now)),
@@ -143,7 +143,7 @@ func TestForgedTokens(t *testing.T) {
 		t.Helper()
 		body, err := json.Marshal(p)
 		is(t, "the payload", err, nil)
-		secret, err := k.theSecret(false)
+		secret, err := k.signingSecret(false)
 		is(t, "the secret", err, nil)
 		text := "jht_" + base64.RawURLEncoding.EncodeToString(body)
 		return text + "." + base64.RawURLEncoding.EncodeToString(mac(secret, text))
@@ -176,7 +176,7 @@ func FuzzAuthenticate(f *testing.F) {
 			t.Errorf("the session %q is %+v, %v", text, who, err)
 		}
 		// The payload behind a good signature, whatever it says, is nobody or what the key allows.
-		secret, err := k.theSecret(false)
+		secret, err := k.signingSecret(false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,10 +7,10 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watch is a caller who stays: a live connection, a request that is held.
-type watch struct {
+// watcher is a caller who stays: a live connection, a request that is held.
+type watcher struct {
 	who   Identity
-	ended func(error)
+	onEnd func(error)
 }
 
 // Watch calls ended once when an identity is no good any more, and says why as Check does:
@@ -18,21 +18,21 @@ type watch struct {
 // none. That its time is over is left to whoever watches. ended must neither wait nor use
 // these Keys, and is not called after stop.
 func (k *Keys) Watch(who Identity, ended func(error)) (stop func()) {
-	w := &watch{who, ended}
-	k.watching.Lock()
-	defer k.watching.Unlock()
-	k.watches[w] = struct{}{}
-	k.tellLocked(w, time.Now()) // it may have ended before
+	w := &watcher{who, ended}
+	k.watchMu.Lock()
+	defer k.watchMu.Unlock()
+	k.watchers[w] = struct{}{}
+	k.notifyLocked(w, time.Now()) // it may have ended before
 	return func() {
-		k.watching.Lock()
-		defer k.watching.Unlock()
-		delete(k.watches, w)
+		k.watchMu.Lock()
+		defer k.watchMu.Unlock()
+		delete(k.watchers, w)
 	}
 }
 
-// While is a context that ends when an identity is no good any more, its time included;
+// WhileValid is a context that ends when an identity is no good any more, its time included;
 // the cause says why.
-func (k *Keys) While(ctx context.Context, who Identity) (context.Context, context.CancelFunc) {
+func (k *Keys) WhileValid(ctx context.Context, who Identity) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := func() {}
 	if !who.Expires.IsZero() {
@@ -46,19 +46,19 @@ func (k *Keys) While(ctx context.Context, who Identity) (context.Context, contex
 	}
 }
 
-// tell tells those whose identity is no good any more.
-func (k *Keys) tell(now time.Time) {
-	k.watching.Lock()
-	defer k.watching.Unlock()
-	for w := range k.watches {
-		k.tellLocked(w, now)
+// notify tells those whose identity is no good any more.
+func (k *Keys) notify(now time.Time) {
+	k.watchMu.Lock()
+	defer k.watchMu.Unlock()
+	for w := range k.watchers {
+		k.notifyLocked(w, now)
 	}
 }
 
-func (k *Keys) tellLocked(w *watch, now time.Time) {
+func (k *Keys) notifyLocked(w *watcher, now time.Time) {
 	if err := k.check(w.who, now); err != nil && err != ErrExpired {
-		delete(k.watches, w)
-		w.ended(err)
+		delete(k.watchers, w)
+		w.onEnd(err)
 	}
 }
 
@@ -69,14 +69,14 @@ func (k *Keys) Follow(ctx context.Context) {
 	var errs <-chan error
 	if files, err := fsnotify.NewWatcher(); err == nil { // without it, a look each second has to do
 		defer files.Close()
-		if k.locked(func() error { return nil }) == nil && files.Add(k.path(lockFile)) == nil {
+		if k.withLock(func() error { return nil }) == nil && files.Add(k.path(lockFile)) == nil {
 			changes, errs = files.Events, files.Errors
 		}
 	}
-	each := time.NewTicker(lookEvery)
+	each := time.NewTicker(refreshInterval)
 	defer each.Stop()
 	for {
-		k.look(time.Now(), true)
+		k.refresh(time.Now(), true)
 		select {
 		case <-changes:
 		case <-errs:

@@ -58,7 +58,7 @@ func TestWatchersHearOfWhatEnds(t *testing.T) {
 	byKey, byToken, bySession, byOther := told(t, k, who), told(t, k, holder), told(t, k, seated), told(t, k, other.identity())
 	stopped := make(chan error, 1)
 	k.Watch(who, func(err error) { stopped <- err })()
-	ctx, cancel := k.While(t.Context(), holder)
+	ctx, cancel := k.WhileValid(t.Context(), holder)
 	defer cancel()
 
 	is(t, "logging out", k.EndSession(seated, now), nil)
@@ -86,7 +86,7 @@ func TestWhileEndsWithItsTime(t *testing.T) {
 	who, err := k.Authenticate(text, time.Now())
 	is(t, "the key", err, nil)
 	who.Expires = time.Now().Add(time.Millisecond)
-	ctx, cancel := k.While(t.Context(), who)
+	ctx, cancel := k.WhileValid(t.Context(), who)
 	defer cancel()
 	<-ctx.Done()
 	is(t, "the end", context.Cause(ctx), ErrExpired)
@@ -185,8 +185,8 @@ func TestDamagedSessionsLetNobodyIn(t *testing.T) {
 	is(t, "the key", err, nil)
 	cookie, _, err := k.Session(who, now.Add(time.Hour))
 	is(t, "a session", err, nil)
-	is(t, "damage", replace(k.path(sessionsFile), []byte(`{"ended":`)), nil)
-	k.look(now, true)
+	is(t, "damage", replaceFile(k.path(sessionsFile), []byte(`{"ended":`)), nil)
+	k.refresh(now, true)
 	if _, err := k.Resume(cookie, now); err == nil || lapsed(err) {
 		t.Errorf("with a damaged file: %v", err)
 	}
@@ -197,23 +197,23 @@ func TestDamagedSessionsLetNobodyIn(t *testing.T) {
 
 func TestCallersThatAct(t *testing.T) {
 	k := open(t, t.TempDir())
-	who, err := k.Acting("acme", Local.Caller(), time.Now())
+	who, err := k.ResolveCaller("acme", Local.Caller(), time.Now())
 	if err != nil || who.Role != Admin || who.Tenant != "acme" {
 		t.Errorf("without keys: %+v %v", who, err)
 	}
-	is(t, "without a caller", k.Allowed("default", ""), nil)
+	is(t, "without a caller", k.CheckCaller("default", ""), nil)
 	key, _ := create(t, k, Key{Name: "my ci", Role: Operator, Tenant: "acme"})
 	caller := key.identity().Caller()
-	who, err = k.Acting("acme", caller, time.Now())
+	who, err = k.ResolveCaller("acme", caller, time.Now())
 	if err != nil || who.Role != Operator || who.Key != key.ID || who.Name != "my ci" {
 		t.Errorf("%+v %v", who, err)
 	}
 	refused := func(what, tenant, caller string) {
 		t.Helper()
-		if who, err := k.Acting(tenant, caller, time.Now()); err == nil || who.Role != "" || errors.Is(err, ErrRevoked) {
+		if who, err := k.ResolveCaller(tenant, caller, time.Now()); err == nil || who.Role != "" || errors.Is(err, ErrRevoked) {
 			t.Errorf("%s: %+v %v", what, who, err)
 		}
-		if err := k.Allowed(tenant, caller); err == nil {
+		if err := k.CheckCaller(tenant, caller); err == nil {
 			t.Errorf("%s is allowed", what)
 		}
 	}
@@ -230,5 +230,5 @@ func TestCallersThatAct(t *testing.T) {
 	refused("an expired key", "default", expiring.identity().Caller())
 	again, _ := create(t, k, Key{Name: "my ci", Role: Operator, Tenant: "acme"})
 	refused("a revoked key whose name is another's now", "acme", caller)
-	is(t, "the other", k.Allowed("acme", again.identity().Caller()), nil)
+	is(t, "the other", k.CheckCaller("acme", again.identity().Caller()), nil)
 }

@@ -1,16 +1,16 @@
-// Package batch runs many requests that come as one.
+// Package batch runs many requests that a client sends as one.
 //
 // # Promises
 //
-//   - Each request of a batch is answered as if it had come by itself, with its caller's
-//     rights and no more, and with its place in the batch.
-//   - A request that depends on another begins when that is answered with 2xx, and is not run
-//     otherwise.
-//   - An asynchronous batch is a job: it goes on after a restart, and a request that was
-//     answered is not sent again.
+//   - Each request of a batch (an item) is answered as if it had been sent by itself, with the
+//     rights of the batch's caller. The answer has the index of the item.
+//   - An item that depends on others starts when all of them were answered with 2xx. If one was
+//     not, it is not run.
+//   - An asynchronous batch is a job: it continues after a restart, and an item that was
+//     answered is not run again.
 //
 // A batch goes
 //
-//	postBatch → decodeBatch → newBatch → run → serve → ask → Front.Serve
+//	postBatch → decodeBatch → newBatch → run → runItem → call → Front.Serve
 //	     └ asynchronous: api.Accept … handler → run
 package batch

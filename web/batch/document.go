@@ -18,13 +18,13 @@ import (
 	"jobhub/web/rest"
 )
 
-// This file reads batches; batch_run.go serves their items,
-// batch_job.go those of asynchronous ones.
+// This file reads batches and answers POST /batch. run.go runs the items, job.go asynchronous
+// batches.
 
 const (
-	Kind          = "batch"
+	Kind          = "batch"   // of the jobs that run asynchronous batches
 	batchTimeout  = time.Hour // of an asynchronous batch
-	batchAttempts = 3         // each goes on where the one before ended
+	batchAttempts = 3         // each continues where the one before ended
 )
 
 // batchDocument is the JSON of a batch.
@@ -33,10 +33,10 @@ type batchDocument struct {
 	AtomicityGroup jobs.Value  `json:"atomicity_group"`
 }
 
-// batchItems stops reading at the first item too many.
+// batchItems stops decoding after rest.MaxItems items.
 type batchItems []batchItem
 
-var errManyItems = errors.New("too many items")
+var errTooManyItems = errors.New("too many items")
 
 func (list *batchItems) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() != jsontext.KindBeginArray {
@@ -48,7 +48,7 @@ func (list *batchItems) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	*list = batchItems{}
 	for d.PeekKind() != jsontext.KindEndArray {
 		if len(*list) == rest.MaxItems {
-			return errManyItems
+			return errTooManyItems
 		}
 		var item batchItem
 		if err := json.UnmarshalDecode(d, &item); err != nil {
@@ -60,29 +60,29 @@ func (list *batchItems) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// batchItem is one request of a batch. What is wrong with its own request is its own
-// answer's affair; what is wrong with how items hang together concerns them all.
+// batchItem is one request of a batch. An error in its request becomes the answer to this item;
+// an error in its id or dependencies refuses the whole batch.
 type batchItem struct {
 	ID             *string           `json:"id"`
 	Method         string            `json:"method"`
 	Path           string            `json:"path"`
 	URL            string            `json:"url"`
 	Headers        map[string]string `json:"headers"`
-	Body           jobs.Value        `json:"body"` // a string is sent as it is, {"base64":"…"} as its bytes, all else as JSON
+	Body           jobs.Value        `json:"body"` // a string is sent as text, {"base64":"…"} as bytes, anything else as JSON
 	DependsOn      []string          `json:"depends_on"`
 	AtomicityGroup jobs.Value        `json:"atomicity_group"`
 
-	after []int // indexes of DependsOn
+	after []int // indexes of the items in DependsOn
 }
 
-// target is the path with its query; path and url are the same member.
+// target returns the path with its query; url is another name of path.
 func (i *batchItem) target() string { return i.Path + i.URL }
 
 // decodeBatch reads a batch. Its error is a *jobs.Problem.
 func decodeBatch(body []byte) ([]batchItem, error) {
 	var doc batchDocument
-	err := json.Unmarshal(body, &doc, json.RejectUnknownMembers(true)) // of a stored batch, too: whose levels were counted then
-	if errors.Is(err, errManyItems) {
+	err := json.Unmarshal(body, &doc, json.RejectUnknownMembers(true)) // no check of the depth: a stored batch has passed it
+	if errors.Is(err, errTooManyItems) {
 		return nil, jobs.NewProblem(jobs.TooLarge, "Batch too large", "A batch takes up to %d requests; send several.", rest.MaxItems)
 	}
 	if err != nil {
@@ -93,50 +93,51 @@ func decodeBatch(body []byte) ([]batchItem, error) {
 	}
 	items := *doc.Requests
 	if doc.AtomicityGroup != nil {
-		return nil, badBatch("/atomicity_group", "calls over HTTP can't be taken back, so there is no all or nothing; leave it out")
+		return nil, malformedBatch("/atomicity_group", "is not supported: HTTP requests can't be rolled back; leave it out")
 	}
 	ids := make(map[string]int, len(items))
 	for i := range items {
 		item := &items[i]
 		at := fmt.Sprintf("/requests/%d", i)
 		if item.AtomicityGroup != nil {
-			return nil, badBatch(at+"/atomicity_group", "calls over HTTP can't be taken back, so there is no all or nothing; leave it out")
+			return nil, malformedBatch(at+"/atomicity_group", "is not supported: HTTP requests can't be rolled back; leave it out")
 		}
 		if item.ID != nil {
 			if *item.ID == "" || len(*item.ID) > 128 {
-				return nil, badBatch(at+"/id", "must be 1 to 128 bytes")
+				return nil, malformedBatch(at+"/id", "must be 1 to 128 bytes")
 			}
 			if first, taken := ids[*item.ID]; taken {
-				return nil, badBatch(at+"/id", fmt.Sprintf("is that of request %d, too", first))
+				return nil, malformedBatch(at+"/id", fmt.Sprintf("is also the id of request %d", first))
 			}
 			ids[*item.ID] = i
 		}
 		if isBatch(item.target()) {
-			return nil, badBatch(at+"/path", "a batch can't hold another one")
+			return nil, malformedBatch(at+"/path", "a batch can't contain another batch")
 		}
 	}
 	for i := range items {
 		for k, id := range items[i].DependsOn {
 			on, known := ids[id]
 			if !known {
-				return nil, badBatch(fmt.Sprintf("/requests/%d/depends_on/%d", i, k), "is the id of no request here")
+				return nil, malformedBatch(fmt.Sprintf("/requests/%d/depends_on/%d", i, k), "is not the id of a request in this batch")
 			}
 			items[i].after = append(items[i].after, on)
 		}
 	}
-	if i := cyclic(items); i >= 0 {
-		return nil, badBatch(fmt.Sprintf("/requests/%d/depends_on", i), "waits for itself in the end")
+	if i := findCycle(items); i >= 0 {
+		return nil, malformedBatch(fmt.Sprintf("/requests/%d/depends_on", i), "is part of a cycle")
 	}
 	return items, nil
 }
 
-func badBatch(pointer, detail string) error {
-	p := jobs.NewProblem(jobs.BadMessage, "Malformed batch", "See errors for what to correct; nothing was done.")
+// malformedBatch returns the problem for one member of a batch.
+func malformedBatch(pointer, detail string) error {
+	p := jobs.NewProblem(jobs.BadMessage, "Malformed batch", "See errors for what to correct; nothing was run.")
 	p.Errors = []jobs.MemberError{{Pointer: pointer, Detail: detail}}
 	return p
 }
 
-// isBatch reports whether a path with a query leads to this very endpoint.
+// isBatch reports whether a path with a query is that of the batch endpoint.
 func isBatch(target string) bool {
 	path, _, _ := strings.Cut(target, "?")
 	if strings.Contains(path, "%") {
@@ -149,13 +150,13 @@ func isBatch(target string) bool {
 	return path == "/batch" || path == "/v1/batch"
 }
 
-// cyclic returns the index of an item that waits for itself, or -1.
-func cyclic(items []batchItem) int {
-	left := make([]int, len(items)) // how many each waits for
+// findCycle returns the index of an item that depends on a cycle of items, or -1.
+func findCycle(items []batchItem) int {
+	pending := make([]int, len(items)) // how many unvisited items each depends on
 	dependents := dependentsOf(items)
 	var free []int
 	for i := range items {
-		if left[i] = len(items[i].after); left[i] == 0 {
+		if pending[i] = len(items[i].after); pending[i] == 0 {
 			free = append(free, i)
 		}
 	}
@@ -163,20 +164,20 @@ func cyclic(items []batchItem) int {
 		i := free[len(free)-1]
 		free = free[:len(free)-1]
 		for _, d := range dependents[i] {
-			if left[d]--; left[d] == 0 {
+			if pending[d]--; pending[d] == 0 {
 				free = append(free, d)
 			}
 		}
 	}
-	for i := range left {
-		if left[i] > 0 {
+	for i := range pending {
+		if pending[i] > 0 {
 			return i
 		}
 	}
 	return -1
 }
 
-// dependentsOf says who waits for each item.
+// dependentsOf returns, by index of an item, the items that depend on it.
 func dependentsOf(items []batchItem) map[int][]int {
 	dependents := map[int][]int{}
 	for i := range items {
@@ -200,7 +201,7 @@ func (s *Server) postBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	later, err := wantsAsync(r)
+	async, err := wantsAsync(r)
 	if err != nil {
 		return err
 	}
@@ -208,22 +209,22 @@ func (s *Server) postBatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if later {
+	if async {
 		return s.submitBatch(w, r, body, key)
 	}
 	w.Header().Add("Vary", "Prefer")
 	b := newBatch(s, r, items, rest.MaxAnswers)
-	defer b.end()
-	if key != nil { // a repeated batch finds the jobs of the first one
+	defer b.releaseAll()
+	if key != nil { // a repeated batch returns the jobs of the first one
 		b.key = itemKeys(key.Key)
 	}
-	ctx, cancel := s.AfterLeaving(r.Context())
+	ctx, cancel := s.WithClientGrace(r.Context())
 	defer cancel()
 	b.run(ctx)
 	return rest.WriteJSON(w, http.StatusOK, b.document())
 }
 
-// submitBatch makes a batch a job of its own.
+// submitBatch submits an asynchronous batch as a job.
 func (s *Server) submitBatch(w http.ResponseWriter, r *http.Request, body []byte, key *jobs.Key) error {
 	input := jobs.Value(body)
 	if err := input.Compact(); err != nil {
@@ -234,10 +235,10 @@ func (s *Server) submitBatch(w http.ResponseWriter, r *http.Request, body []byte
 		return err
 	}
 	return s.api.Accept(w, r, jobs.Spec{Kind: Kind, Queue: Kind, Input: input, Timeout: batchTimeout, MaxAttempts: batchAttempts,
-		Tenant: rest.Tenant(r), Caller: rest.Caller(r), Key: key, Via: jobs.Via{Trace: gateway.Trace(r.Header)}}, api.Preferred{Async: true, Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
+		Tenant: rest.Tenant(r), Caller: rest.Caller(r), Key: key, Via: jobs.Via{Trace: gateway.Trace(r.Header)}}, api.AcceptOptions{Async: true, Waiting: waiting, Wait: wait, Body: s.AcceptedBody})
 }
 
-// wantsAsync reports whether a request asks to be answered later: by ?async=true or by
+// wantsAsync reports whether a request asks for an asynchronous batch: by ?async=true or
 // Prefer: respond-async (RFC 7240).
 func wantsAsync(r *http.Request) (bool, error) {
 	switch r.URL.Query().Get("async") {
@@ -245,7 +246,7 @@ func wantsAsync(r *http.Request) (bool, error) {
 		return true, nil
 	case "", "false":
 	default:
-		return false, jobs.NewProblem(jobs.BadMessage, "Malformed query", "async takes true or false.")
+		return false, jobs.NewProblem(jobs.BadMessage, "Malformed query", "async must be true or false.")
 	}
 	return api.Prefers(r.Header, "respond-async"), nil
 }
@@ -260,13 +261,13 @@ func appendResponse(b []byte, item *batchItem, index, status int, header http.He
 	b = strconv.AppendInt(append(b, `"index":`...), int64(index), 10)
 	b = strconv.AppendInt(append(b, `,"status":`...), int64(status), 10)
 	b = jobs.AppendHeader(append(b, `,"headers":`...), jobs.FlatHeader(header))
-	b = append(append(b, `,"body":`...), jobs.BodyValue(header.Get("Content-Type"), body, aroundAnswer)...)
+	b = append(append(b, `,"body":`...), jobs.BodyValue(header.Get("Content-Type"), body, answerDepth)...)
 	return append(b, '}')
 }
 
-// aroundAnswer is how many levels stand around the body of an item's answer:
+// answerDepth is how many levels of JSON surround the body of an item's answer:
 // {"responses":[{"body":…}]}.
-const aroundAnswer = 3
+const answerDepth = 3
 
-// pending stands for an answer that is not there yet.
-var pending = jsontext.Value("null")
+// noAnswer stands in a document for the answer to an item that has none yet.
+var noAnswer = jsontext.Value("null")

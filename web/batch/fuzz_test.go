@@ -34,7 +34,7 @@ func FuzzBatch(f *testing.F) {
 			t.Fatalf("%d items", len(items))
 		}
 		server := &Server{Base: new(rest.Base)}
-		server.Use(&rest.Settings{})
+		server.UseSettings(&rest.Settings{})
 		b := newBatch(server, &http.Request{Host: "hub", Header: http.Header{"Authorization": {"Bearer x"}}}, items, rest.MaxAnswers)
 		b.key = itemKeys("k")
 		done := 0
@@ -54,7 +54,7 @@ func FuzzBatch(f *testing.F) {
 				w := &itemWriter{header: http.Header{}}
 				w.Write([]byte(items[i].target()))
 				b.responses[i] = appendResponse(nil, &items[i], i, w.code(), w.header, w.body)
-				if !jsontext.Value(b.responses[i]).IsValid() || !ok(b.responses[i]) {
+				if !jsontext.Value(b.responses[i]).IsValid() || !succeeded(b.responses[i]) {
 					t.Fatalf("%q gives the response %s", body, b.responses[i])
 				}
 				req, err := b.request(i)

@@ -17,9 +17,9 @@ import (
 	"jobhub/web/rest"
 )
 
-// handler runs asynchronous batches. Its items act for the caller of the batch. Their
-// answers are kept as they come; after a restart those without one are asked again, under
-// the same Idempotency-Key.
+// handler returns the handler of asynchronous batches. Items run with the rights of the batch's
+// caller. Answers are stored as they arrive; after a restart the items without one run again,
+// with the same Idempotency-Key.
 func (s *Server) handler() jobs.Handler {
 	return jobs.Handler{
 		Requests: true,
@@ -32,8 +32,8 @@ func (s *Server) handler() jobs.Handler {
 }
 
 const (
-	publishEvery = 100 * time.Millisecond // partial results of up to publishBytes
-	publishBytes = 1 << 20
+	publishEvery = 100 * time.Millisecond // least time between partial results; longer for large ones
+	publishBytes = 1 << 20                // each so many bytes of a result add publishEvery
 )
 
 func (s *Server) runBatch(ctx context.Context, run jobs.Run) (jobs.Result, error) {
@@ -42,15 +42,15 @@ func (s *Server) runBatch(ctx context.Context, run jobs.Run) (jobs.Result, error
 	if err != nil {
 		return jobs.Result{}, &jobs.Failure{Problem: err.(*jobs.Problem), Never: true}
 	}
-	b := newBatch(s, s.outerOf(job), items, rest.MaxResult)
-	defer b.end()
-	b.key, b.later = itemKeys(job.ID.String()), true
+	b := newBatch(s, s.outerRequest(job), items, rest.MaxResult)
+	defer b.releaseAll()
+	b.key, b.resumable = itemKeys(job.ID.String()), true
 	b.restore(job.Result)
-	if b.start = job.StartedAt; len(items) <= maxTimed {
+	if b.start = job.StartedAt; len(items) <= maxTimedItems {
 		b.times = make([]itemTime, len(items))
 	}
 	changed := make(chan struct{}, 1)
-	b.told = func() {
+	b.onAnswer = func() {
 		select {
 		case changed <- struct{}{}:
 		default:
@@ -59,18 +59,19 @@ func (s *Server) runBatch(ctx context.Context, run jobs.Run) (jobs.Result, error
 	var publisher sync.WaitGroup
 	publishing, stop := context.WithCancel(context.Background())
 	publisher.Go(func() { b.publish(publishing, run, changed) })
-	b.run(rest.AsCaller(ctx, job))
+	b.run(rest.WithActingJob(ctx, job))
 	stop()
 	publisher.Wait()
-	if ctx.Err() != nil { // what there is stays with the job
-		b.tell(run)
+	if ctx.Err() != nil { // the answers so far stay with the job
+		b.reportPartial(run)
 		return jobs.Result{}, context.Cause(ctx)
 	}
 	run.Report(b.progress())
 	return jobs.Result{Value: b.document()}, nil
 }
 
-// publish shows the answers that came, until ctx ends; large ones less often.
+// publish reports the answers so far after each change, until ctx ends; large results less
+// often.
 func (b *batch) publish(ctx context.Context, run jobs.Run, changed <-chan struct{}) {
 	for {
 		select {
@@ -78,7 +79,7 @@ func (b *batch) publish(ctx context.Context, run jobs.Run, changed <-chan struct
 		case <-ctx.Done():
 			return
 		}
-		size := b.tell(run)
+		size := b.reportPartial(run)
 		select {
 		case <-time.After(publishEvery * time.Duration(1+size/publishBytes)):
 		case <-ctx.Done():
@@ -87,21 +88,21 @@ func (b *batch) publish(ctx context.Context, run jobs.Run, changed <-chan struct
 	}
 }
 
-// tell makes the answers so far the partial result, and returns its size.
-func (b *batch) tell(run jobs.Run) int {
+// reportPartial sets the answers so far as the partial result, and returns its size in bytes.
+func (b *batch) reportPartial(run jobs.Run) int {
 	p := b.progress()
 	result := b.document()
 	run.Partial(result, p)
 	return len(result)
 }
 
-// progress says how many items have an answer, how many of these are not 2xx, and of a
-// small batch when each was at work: [from, to], in ms from the start, -1 for not yet.
+// progress returns how many items have an answer, how many of these are not 2xx, and for a
+// small batch when each item ran: [from, to] in ms since the start, to is -1 while it runs.
 func (b *batch) progress() jobs.Progress {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	percent := 100 * float64(b.answered) / float64(max(len(b.items), 1))
-	data := fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d`, b.answered, b.bad, len(b.items))
+	data := fmt.Appendf(nil, `{"completed":%d,"failed":%d,"total":%d`, b.answered, b.failures, len(b.items))
 	if b.times != nil {
 		data = append(data, `,"times":[`...)
 		for i, t := range b.times {
@@ -119,29 +120,29 @@ func (b *batch) progress() jobs.Progress {
 	return jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", b.answered, len(b.items)), Data: append(data, '}')}
 }
 
-// restore takes over the answers that an earlier attempt got.
+// restore takes over the answers of an earlier attempt.
 func (b *batch) restore(result jobs.Value) {
 	var before struct {
 		Responses []jobs.Value `json:"responses"`
 	}
-	if json.Unmarshal(result, &before, asStored) != nil || len(before.Responses) != len(b.items) {
+	if json.Unmarshal(result, &before, lenient) != nil || len(before.Responses) != len(b.items) {
 		return
 	}
 	for i, r := range before.Responses {
-		r, err := jobs.CompactJSON(r, jobs.MaxDepth-2) // what older versions kept may fail; it is asked for again
+		r, err := jobs.CompactJSON(r, jobs.MaxDepth-2) // an answer stored by an older version may fail; the item runs again
 		if err == nil && r.Kind() != jsontext.KindNull {
 			b.responses[i] = r
 			b.answered++
-			if !ok(r) {
-				b.bad++
+			if !succeeded(r) {
+				b.failures++
 			}
-			b.room.Add(-int64(len(r)))
+			b.bytesLeft.Add(-int64(len(r)))
 		}
 	}
 }
 
-// outerOf stands in for the request that brought the batch, which is over.
-func (s *Server) outerOf(job *jobs.Job) *http.Request {
+// outerRequest returns a request in place of the one that submitted the batch, which has ended.
+func (s *Server) outerRequest(job *jobs.Job) *http.Request {
 	host := "localhost"
 	if u, err := url.Parse(s.Origin); err == nil && u.Host != "" {
 		host = u.Host
@@ -151,7 +152,7 @@ func (s *Server) outerOf(job *jobs.Job) *http.Request {
 	return &http.Request{Header: header, Host: host, RemoteAddr: "127.0.0.1:0"}
 }
 
-// itemBody is the body of an item's request and its type.
+// itemBody returns the body of an item's request and its Content-Type.
 func itemBody(v jobs.Value) (body []byte, contentType string, err error) {
 	switch v.Kind() {
 	case jsontext.KindInvalid, jsontext.KindNull:
@@ -165,7 +166,7 @@ func itemBody(v jobs.Value) (body []byte, contentType string, err error) {
 		}
 		if json.Unmarshal(v, &binary, json.RejectUnknownMembers(true)) == nil && binary.Base64 != nil {
 			if body, err = base64.StdEncoding.DecodeString(*binary.Base64); err != nil {
-				return nil, "", errors.New("body.base64 is not base64 (RFC 4648, with padding)")
+				return nil, "", errors.New("body.base64 must be base64 (RFC 4648, with padding)")
 			}
 			return body, "application/octet-stream", nil
 		}

@@ -6,7 +6,7 @@ import (
 	"jobhub/web/auth"
 )
 
-// Routes are where batches are sent.
+// Routes returns the endpoints of batches.
 func (s *Server) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"POST /v1/batch": s.May(auth.Submit, s.postBatch),

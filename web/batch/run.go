@@ -24,68 +24,69 @@ import (
 	"jobhub/web/rest"
 )
 
-// batch is a batch at work. Each item is a request to the server's own handler, in a
+// batch is a batch that runs. Each item is a request to the server's own handler, in a
 // goroutine that run waits for.
 type batch struct {
-	server *Server
-	outer  *http.Request // whose caller the items act for
-	items  []batchItem
-	key    func(index int) string // Idempotency-Key of an item that has none; nil for none
-	told   func()                 // called after every answer; may be nil
-	later  bool                   // an item that is cut short gets no answer: it is asked again
-	start  time.Time              // of an asynchronous batch
-	room   atomic.Int64           // bytes that answers may still take
-	taken  atomic.Int64           // bytes of the server's budget
+	server    *Server
+	outer     *http.Request // whose credentials the items use
+	items     []batchItem
+	key       func(index int) string // returns the Idempotency-Key of an item without one; nil to set none
+	onAnswer  func()                 // called after each answer; may be nil
+	resumable bool                   // an item that was interrupted gets no answer, and runs again
+	start     time.Time              // of an asynchronous batch
+	bytesLeft atomic.Int64           // that the answers may still use
+	reserved  atomic.Int64           // bytes, of the server's budget
 
 	slots   chan struct{}
 	workers sync.WaitGroup
 
-	mu         sync.Mutex // protects the fields below
-	dependents map[int][]int
-	waits      []int        // how many other items each waits for
-	failed     []bool       // one of these did not answer 2xx
-	responses  []jobs.Value // nil where there is none yet
-	answered   int
-	bad        int // of these, how many are not 2xx
-	times      []itemTime
+	mu                  sync.Mutex // protects the fields below
+	dependents          map[int][]int
+	pendingDependencies []int        // how many unanswered items each depends on
+	dependencyFailed    []bool       // an item that it depends on was not answered with 2xx
+	responses           []jobs.Value // nil where there is none yet
+	answered            int
+	failures            int // answers that are not 2xx
+	times               []itemTime
 }
 
 func newBatch(s *Server, outer *http.Request, items []batchItem, most int64) *batch {
-	b := &batch{server: s, outer: outer, items: items, slots: make(chan struct{}, rest.BatchAtOnce), dependents: dependentsOf(items),
-		waits: make([]int, len(items)), failed: make([]bool, len(items)), responses: make([]jobs.Value, len(items))}
-	b.room.Store(most)
+	b := &batch{server: s, outer: outer, items: items, slots: make(chan struct{}, rest.BatchConcurrency), dependents: dependentsOf(items),
+		pendingDependencies: make([]int, len(items)), dependencyFailed: make([]bool, len(items)), responses: make([]jobs.Value, len(items))}
+	b.bytesLeft.Store(most)
 	return b
 }
 
-// take makes room for a part of an answer, within what the batch and all answers may have.
-func (b *batch) take(n int64) bool {
-	if b.room.Add(-n) < 0 || !b.server.Answers.Take(n) {
-		b.room.Add(n)
+// reserve reserves n bytes for an answer, or returns false if the limit of the batch or the
+// budget of the server does not allow it.
+func (b *batch) reserve(n int64) bool {
+	if b.bytesLeft.Add(-n) < 0 || !b.server.Answers.Reserve(n) {
+		b.bytesLeft.Add(n)
 		return false
 	}
-	b.taken.Add(n)
+	b.reserved.Add(n)
 	return true
 }
 
-// give gives back what an answer took that is not kept.
-func (b *batch) give(n int64) {
-	b.room.Add(n)
-	b.taken.Add(-n)
-	b.server.Answers.Give(n)
+// release gives back n bytes of an answer that is not kept.
+func (b *batch) release(n int64) {
+	b.bytesLeft.Add(n)
+	b.reserved.Add(-n)
+	b.server.Answers.Release(n)
 }
 
-// end gives back what the answers took.
-func (b *batch) end() { b.server.Answers.Give(b.taken.Swap(0)) }
+// releaseAll gives back all that the answers have reserved of the server's budget.
+func (b *batch) releaseAll() { b.server.Answers.Release(b.reserved.Swap(0)) }
 
-// maxTimed is of how many items a batch tells when they were at work.
-const maxTimed = 100
+// maxTimedItems is the largest batch that reports when its items ran.
+const maxTimedItems = 100
 
-// itemTime is when an item was at work, in ms from the start of the batch; nil where that
+// itemTime is when an item started and ended, in ms since the start of the batch; nil if that
 // is not known.
 type itemTime *[2]int64
 
-// began notes the start of an item.
-func (b *batch) began(i int) {
+// markStarted records that an item starts.
+func (b *batch) markStarted(i int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.times != nil {
@@ -93,58 +94,58 @@ func (b *batch) began(i int) {
 	}
 }
 
-// itemKeys derives the keys of the items from that of their batch.
+// itemKeys derives the idempotency keys of the items from that of their batch.
 func itemKeys(key string) func(int) string {
 	sum := sha256.Sum256([]byte(key))
 	prefix := "batch-" + hex.EncodeToString(sum[:16]) + "-"
 	return func(index int) string { return fmt.Sprint(prefix, index) }
 }
 
-// run serves all items that have no answer yet, and returns when all have one. When ctx ends,
-// those that have not begun are not run.
+// run runs all items that have no answer yet, and returns when all have one. When ctx ends,
+// items that have not started are not run.
 func (b *batch) run(ctx context.Context) {
-	type ready struct {
-		index int
-		req   *http.Request
-		err   error
-		quick bool // only waits for its commit
+	type startable struct {
+		index      int
+		req        *http.Request
+		err        error
+		submission bool // see isSubmission
 	}
-	var start []ready
-	var refused []int // of a batch that goes on: whose fate is known already
-	members := 0
+	var start []startable
+	var refused []int // items whose dependencies have failed in an earlier attempt
+	submissions := 0
 	b.mu.Lock()
 	for i := range b.items {
 		for _, on := range b.items[i].after {
 			if b.responses[on] == nil {
-				b.waits[i]++
-			} else if !ok(b.responses[on]) {
-				b.failed[i] = true
+				b.pendingDependencies[i]++
+			} else if !succeeded(b.responses[on]) {
+				b.dependencyFailed[i] = true
 			}
 		}
 		switch {
-		case b.waits[i] > 0 || b.responses[i] != nil:
-		case b.failed[i]:
+		case b.pendingDependencies[i] > 0 || b.responses[i] != nil:
+		case b.dependencyFailed[i]:
 			refused = append(refused, i)
 		default:
 			req, err := b.request(i)
-			quick := b.submits(req)
-			start = append(start, ready{i, req, err, quick})
-			if quick {
-				members++
+			submission := b.isSubmission(req)
+			start = append(start, startable{i, req, err, submission})
+			if submission {
+				submissions++
 			}
 		}
 	}
 	b.mu.Unlock()
-	group := engine.NewGroup(members)
+	group := engine.NewGroup(submissions)
 	for _, r := range start {
 		b.workers.Go(func() {
-			if !r.quick {
-				b.serve(ctx, r.index, r.req, r.err)
+			if !r.submission {
+				b.runItem(ctx, r.index, r.req, r.err)
 				return
 			}
 			ctx, leave := group.Join(ctx)
 			defer leave()
-			b.hand(ctx, r.index, r.req)
+			b.submit(ctx, r.index, r.req)
 		})
 	}
 	for _, i := range refused {
@@ -153,9 +154,9 @@ func (b *batch) run(ctx context.Context) {
 	b.workers.Wait()
 }
 
-// submits reports whether a request hands in a job and does little else. Those of a
-// batch are committed together.
-func (b *batch) submits(r *http.Request) bool {
+// isSubmission reports whether a request only submits a job. The submissions of a batch are
+// committed together, and need no slot.
+func (b *batch) isSubmission(r *http.Request) bool {
 	if r == nil {
 		return false
 	}
@@ -166,22 +167,22 @@ func (b *batch) submits(r *http.Request) bool {
 	return b.server.front.MakesJob(r)
 }
 
-// serve answers one item, and then starts those that waited for it.
-func (b *batch) serve(ctx context.Context, i int, req *http.Request, err error) {
+// runItem runs one item, and then starts those that waited for it.
+func (b *batch) runItem(ctx context.Context, i int, req *http.Request, err error) {
 	select {
 	case b.slots <- struct{}{}:
 		defer func() { <-b.slots }()
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		if !b.later {
+		if !b.resumable {
 			w := &itemWriter{header: http.Header{}}
-			b.fail(w, i, jobs.Unavailable("Not run", "The caller of the batch had left before it was the turn of this request; nothing was done for it."))
+			b.fail(w, i, jobs.Unavailable("Not run", "The client disconnected before this request was run; nothing was done for it."))
 			b.answer(ctx, i, w)
 		}
 		return
 	}
-	b.began(i)
+	b.markStarted(i)
 	w := &itemWriter{header: http.Header{}, batch: b}
 	if err != nil {
 		b.fail(w, i, err)
@@ -189,34 +190,34 @@ func (b *batch) serve(ctx context.Context, i int, req *http.Request, err error) 
 		itemCtx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		w.cancel = cancel
-		b.ask(w, req.WithContext(itemCtx))
+		b.call(w, req.WithContext(itemCtx))
 	}
-	b.done(ctx, i, w)
+	b.finish(ctx, i, w)
 }
 
-// hand is serve for an item that hands in a job.
-func (b *batch) hand(ctx context.Context, i int, req *http.Request) {
-	b.began(i)
+// submit is runItem for a submission.
+func (b *batch) submit(ctx context.Context, i int, req *http.Request) {
+	b.markStarted(i)
 	w := &itemWriter{header: make(http.Header, 8), batch: b}
-	b.ask(w, req.WithContext(ctx))
-	b.done(ctx, i, w)
+	b.call(w, req.WithContext(ctx))
+	b.finish(ctx, i, w)
 }
 
-// done looks at how an item went.
-func (b *batch) done(ctx context.Context, i int, w *itemWriter) {
-	if ctx.Err() != nil && b.later { // it may have been cut short
+// finish checks how an item ended, and records its answer.
+func (b *batch) finish(ctx context.Context, i int, w *itemWriter) {
+	if ctx.Err() != nil && b.resumable { // it may have been interrupted
 		return
 	}
-	if w.over {
+	if w.tooLarge {
 		w = &itemWriter{header: http.Header{}}
 		b.fail(w, i, &jobs.Problem{Type: "urn:jobhub:problem:too_large", Title: "Answer too large", Status: http.StatusBadGateway, Code: jobs.TooLarge,
-			Detail: fmt.Sprintf("The answer is over %d bytes, or those to the whole batch are over their limit. The request may have had its effect; send it by itself.", rest.MaxAnswer)})
+			Detail: fmt.Sprintf("The answer is over %d bytes, or all answers of the batch together are over their limit. The request may have taken effect; send it by itself.", rest.MaxAnswer)})
 	}
 	b.answer(ctx, i, w)
 }
 
-// ask has the server answer a request.
-func (b *batch) ask(w *itemWriter, req *http.Request) {
+// call lets the server answer a request. A panic becomes the answer 502.
+func (b *batch) call(w *itemWriter, req *http.Request) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -225,11 +226,11 @@ func (b *batch) ask(w *itemWriter, req *http.Request) {
 		if p != http.ErrAbortHandler {
 			b.server.Logger.Error("an item of a batch panicked", "path", req.URL.Path, "panic", p, "stack", string(debug.Stack()))
 		}
-		if !w.over {
-			w.batch.give(w.taken)
+		if !w.tooLarge {
+			w.batch.release(w.reserved)
 			*w = itemWriter{header: http.Header{}}
 			rest.WriteProblem(w, jobs.Problem{Type: "urn:jobhub:problem:internal", Title: "Broken answer", Status: http.StatusBadGateway, Code: jobs.Internal,
-				Detail: "The answer broke off. Whether the request had its effect is unknown."}, req.URL.Path)
+				Detail: "The answer was cut off. Whether the request took effect is unknown."}, req.URL.Path)
 		}
 	}()
 	b.server.front.Serve(w, req)
@@ -239,7 +240,7 @@ func (b *batch) fail(w http.ResponseWriter, i int, err error) {
 	rest.WriteProblem(w, rest.ProblemOf(err), b.items[i].target())
 }
 
-// answer records the answer to an item.
+// answer records the answer to an item, and starts or refuses the items that waited for it.
 func (b *batch) answer(ctx context.Context, i int, w *itemWriter) {
 	for name := range w.header {
 		if name == "Content-Length" || strings.HasPrefix(name, http.TrailerPrefix) || httpheader.IsHopByHop(name) {
@@ -253,29 +254,29 @@ func (b *batch) answer(ctx context.Context, i int, w *itemWriter) {
 	}
 	b.responses[i] = response
 	b.answered++
-	if !ok(response) {
-		b.bad++
+	if !succeeded(response) {
+		b.failures++
 	}
 	var next, refused []int
 	for _, d := range b.dependents[i] {
-		b.failed[d] = b.failed[d] || !ok(response)
-		if b.waits[d]--; b.waits[d] > 0 {
+		b.dependencyFailed[d] = b.dependencyFailed[d] || !succeeded(response)
+		if b.pendingDependencies[d]--; b.pendingDependencies[d] > 0 {
 			continue
 		}
-		if b.failed[d] {
+		if b.dependencyFailed[d] {
 			refused = append(refused, d)
 		} else {
 			next = append(next, d)
 		}
 	}
 	b.mu.Unlock()
-	if b.told != nil {
-		b.told()
+	if b.onAnswer != nil {
+		b.onAnswer()
 	}
 	for _, d := range next {
 		b.workers.Go(func() {
 			req, err := b.request(d)
-			b.serve(ctx, d, req, err)
+			b.runItem(ctx, d, req, err)
 		})
 	}
 	for _, d := range refused {
@@ -283,21 +284,21 @@ func (b *batch) answer(ctx context.Context, i int, w *itemWriter) {
 	}
 }
 
-// refuse answers an item that waited for one that did not go well.
+// refuse answers an item one of whose dependencies failed.
 func (b *batch) refuse(ctx context.Context, i int) {
 	w := &itemWriter{header: http.Header{}}
 	b.fail(w, i, &jobs.Problem{Type: "urn:jobhub:problem:conflict", Title: "Failed dependency", Status: http.StatusFailedDependency, Code: jobs.Conflict,
-		Detail: "A request that this one depends on did not answer 2xx; it was not run."})
+		Detail: "A request that this one depends on was not answered with 2xx, so this one was not run."})
 	b.answer(ctx, i, w)
 }
 
-// ok reports whether a response has a status of 2xx.
-func ok(response jobs.Value) bool {
-	_, rest, _ := bytes.Cut(response, []byte(`"status":`)) // an id can't hold it: its quotes are escaped
+// succeeded reports whether a response has a status of 2xx.
+func succeeded(response jobs.Value) bool {
+	_, rest, _ := bytes.Cut(response, []byte(`"status":`)) // an id can't contain this: its quotes are escaped
 	return len(rest) > 0 && rest[0] == '2'
 }
 
-// document is the answer to the batch as far as it is.
+// document returns the answer to the batch, with null for items that have none yet.
 func (b *batch) document() []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -311,21 +312,21 @@ func (b *batch) document() []byte {
 			out = append(out, ',')
 		}
 		if r == nil {
-			r = pending
+			r = noAnswer
 		}
 		out = append(out, r...)
 	}
 	return append(out, ']', '}')
 }
 
-// inherited are the headers that an item has from its batch: who calls, and from where.
-var inherited = []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "User-Agent", "Accept-Language",
+// inheritedHeaders are the headers that an item takes from its batch: who calls, and from where.
+var inheritedHeaders = []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "User-Agent", "Accept-Language",
 	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Traceparent", "Tracestate"}
 
-// credentials are those of them that an item can't have of its own.
-var credentials = []string{"Authorization", "Cookie", "Host", "Origin", "Forwarded"}
+// credentialHeaders are headers that an item can't set itself.
+var credentialHeaders = []string{"Authorization", "Cookie", "Host", "Origin", "Forwarded"}
 
-// request makes the request of an item. Its error is a *jobs.Problem.
+// request returns the request of an item. Its error is a *jobs.Problem.
 func (b *batch) request(i int) (*http.Request, error) {
 	item := &b.items[i]
 	bad := func(detail string) (*http.Request, error) {
@@ -340,7 +341,7 @@ func (b *batch) request(i int) (*http.Request, error) {
 	case !strings.HasPrefix(item.target(), "/") || strings.HasPrefix(item.target(), "//"):
 		return bad("path must begin with one /: requests of a batch go to this hub only.")
 	case strings.IndexFunc(item.target(), func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' || r == '#' }) >= 0:
-		return bad("path must not hold spaces, control characters, \\ and #; escape them.")
+		return bad("path must not contain spaces, control characters, \\ and #; escape them.")
 	}
 	u, err := url.ParseRequestURI(item.target())
 	if err != nil {
@@ -348,11 +349,11 @@ func (b *batch) request(i int) (*http.Request, error) {
 	}
 	if u.Path == "/v1/ws" || u.Path == "/v1/events" {
 		return nil, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Unsupported", Status: http.StatusBadRequest, Code: jobs.Unsupported,
-			Detail: "What " + u.Path + " answers has no end; connect to it outside a batch."}
+			Detail: "The answer of " + u.Path + " has no end; connect to it outside a batch."}
 	}
 	header := make(http.Header, len(item.Headers)+4)
 	keyHeader := b.server.KeyHeader()
-	for _, name := range append(slices.Clip(inherited), keyHeader) {
+	for _, name := range append(slices.Clip(inheritedHeaders), keyHeader) {
 		if values := b.outer.Header[name]; values != nil {
 			header[name] = values
 		}
@@ -361,9 +362,9 @@ func (b *batch) request(i int) (*http.Request, error) {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
 		case !httpheader.IsToken(name) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-			return bad("headers holds one that HTTP does not allow.")
-		case slices.Contains(credentials, canonical) || canonical == keyHeader || strings.HasPrefix(canonical, "X-Forwarded-") || strings.HasPrefix(canonical, "Sec-"):
-			return bad(canonical + " is that of the batch; send it there.")
+			return bad("headers has a name or value that HTTP does not allow.")
+		case slices.Contains(credentialHeaders, canonical) || canonical == keyHeader || strings.HasPrefix(canonical, "X-Forwarded-") || strings.HasPrefix(canonical, "Sec-"):
+			return bad(canonical + " can't be set in an item; set it on the batch.")
 		case httpheader.IsHopByHop(canonical) || canonical == "Content-Length":
 		default:
 			header[canonical] = []string{value}
@@ -387,54 +388,54 @@ var errTooLarge = errors.New("the answer is too large")
 
 // itemWriter keeps the answer to an item.
 type itemWriter struct {
-	header http.Header
-	status int
-	body   []byte
-	over   bool   // more was written than there is room for
-	taken  int64  // bytes of the room that are its own: those written, or announced
-	batch  *batch // whose room it takes; nil for what the batch itself says
-	cancel func() // ends the request; may be nil
+	header   http.Header
+	status   int
+	body     []byte
+	tooLarge bool   // more was written than is allowed
+	reserved int64  // bytes reserved: those written, or announced by Content-Length
+	batch    *batch // whose bytes it uses; nil for answers of the batch itself
+	cancel   func() // ends the request; may be nil
 }
 
 func (w *itemWriter) Header() http.Header { return w.header }
 
 func (w *itemWriter) WriteHeader(status int) {
-	if w.status != 0 || status < 200 { // 1xx are about the way, not the answer
+	if w.status != 0 || status < 200 { // 1xx is not the final answer
 		return
 	}
 	w.status = status
 	if size, err := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64); err == nil && size > 0 {
-		w.room(size) // at once: pieces of several answers would leave no room for any of them
+		w.reserve(size) // at once, so that several answers don't use up the limit and none is complete
 	}
 }
 
 func (w *itemWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	if !w.room(int64(len(w.body) + len(p))) {
+	if !w.reserve(int64(len(w.body) + len(p))) {
 		return 0, errTooLarge
 	}
 	w.body = append(w.body, p...)
 	return len(p), nil
 }
 
-// room makes room for an answer of a size. Without it the request ends.
-func (w *itemWriter) room(size int64) bool {
-	switch more := size - w.taken; {
-	case w.batch == nil || more <= 0 && !w.over:
+// reserve reserves bytes for an answer of size bytes. If that fails, it cancels the request.
+func (w *itemWriter) reserve(size int64) bool {
+	switch more := size - w.reserved; {
+	case w.batch == nil || more <= 0 && !w.tooLarge:
 		return true
-	case !w.over && size <= rest.MaxAnswer && w.batch.take(more):
-		w.taken = size
+	case !w.tooLarge && size <= rest.MaxAnswer && w.batch.reserve(more):
+		w.reserved = size
 		return true
 	}
-	w.over, w.body = true, nil
-	if w.batch.give(w.taken); w.cancel != nil {
+	w.tooLarge, w.body = true, nil
+	if w.batch.release(w.reserved); w.cancel != nil {
 		w.cancel()
 	}
-	w.taken = 0
+	w.reserved = 0
 	return false
 }
 
-// Flush does nothing: an answer is read when it is whole.
+// Flush does nothing: the answer is read when it is complete.
 func (w *itemWriter) Flush() {}
 
 func (w *itemWriter) code() int {

@@ -14,15 +14,15 @@ type Server struct {
 	front Front
 }
 
-// Front is the server whose handlers answer the items of batches.
+// Front is the server that answers the items of batches.
 type Front interface {
 	// Serve answers a request.
 	Serve(w http.ResponseWriter, r *http.Request)
-	// MakesJob reports whether a request is for a route and becomes a job.
+	// MakesJob reports whether a request goes to a route and becomes a job.
 	MakesJob(r *http.Request) bool
 }
 
-// New returns the batches of a server; it also makes the engine run asynchronous ones.
+// New returns a Server, and registers the handler of asynchronous batches with the engine.
 func New(b *rest.Base, a *api.Server, front Front) *Server {
 	s := &Server{Base: b, api: a, front: front}
 	b.Engine.Handle(Kind, s.handler())

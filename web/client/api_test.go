@@ -44,7 +44,7 @@ func realHub(t *testing.T) *client.Client {
 	log, err := hub.New(ctx, hub.Options{Log: store})
 	must(err)
 	calls := call.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-	engine, err := engine.Open(ctx, engine.Options{Store: store, Allowed: keys.Allowed, Handlers: map[string]jobs.Handler{
+	engine, err := engine.Open(ctx, engine.Options{Store: store, Allowed: keys.CheckCaller, Handlers: map[string]jobs.Handler{
 		"echo": {Run: func(_ context.Context, run jobs.Run) (jobs.Result, error) {
 			return jobs.Result{Value: run.Job().Input}, nil
 		}},

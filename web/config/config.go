@@ -33,13 +33,13 @@ type Config struct {
 
 	Source []byte // the file
 
-	name  string
-	lines map[string]int // of routes, by path
-	hooks []place        // of the URLs of callbacks
+	name         string
+	lines        map[string]int // of routes, by path
+	callbackURLs []callbackURL  // of the URLs of callbacks
 }
 
-// place is where a URL stands in the file.
-type place struct {
+// callbackURL is where a URL stands in the file.
+type callbackURL struct {
 	line    int
 	at, url string
 }
@@ -47,7 +47,7 @@ type place struct {
 // CheckCallbacks returns what check finds wrong with the URLs of callbacks. Its error should
 // say what to do.
 func (c *Config) CheckCallbacks(check func(url string) error) (errs Errors) {
-	for _, p := range c.hooks {
+	for _, p := range c.callbackURLs {
 		if err := check(p.url); err != nil {
 			errs = append(errs, Error{File: c.name, Line: p.line, At: p.at, Text: err.Error()})
 		}
@@ -61,8 +61,10 @@ type Limits struct {
 	Queues, Kinds         int // of a tenant
 }
 
-// Names are the limits of the engine.
-func (l Limits) Names() engine.NameLimits { return engine.NameLimits{Queues: l.Queues, Kinds: l.Kinds} }
+// NameLimits are the limits of the engine.
+func (l Limits) NameLimits() engine.NameLimits {
+	return engine.NameLimits{Queues: l.Queues, Kinds: l.Kinds}
+}
 
 // HTTP is how the calls of jobs and callbacks leave the hub, but for those of routes, which
 // have their own.
@@ -80,7 +82,7 @@ type Queue struct {
 	Callbacks                     []jobs.Callback // which hear of all jobs of the queue
 }
 
-// Set writes the limits into settings.
-func (q Queue) Set(to *jobs.QueueSettings) {
+// ApplyTo writes the limits into settings.
+func (q Queue) ApplyTo(to *jobs.QueueSettings) {
 	to.Concurrency, to.Capacity, to.PerKey, to.Rate, to.QueueTimeout = q.Concurrency, q.Capacity, q.PerKey, q.Rate, jobs.Duration(q.QueueTimeout)
 }

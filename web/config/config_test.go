@@ -83,7 +83,7 @@ func TestTargetsAndRetry(t *testing.T) {
 	}
 	var set jobs.QueueSettings
 	set.Capacity, set.Paused = 7, &jobs.Pause{}
-	c.Queues["reports"].Set(&set)
+	c.Queues["reports"].ApplyTo(&set)
 	if set.Capacity != 50 || set.Concurrency != 2 || set.Paused == nil {
 		t.Errorf("%+v", set)
 	}
@@ -123,7 +123,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		c.Overlaps([]string{"/", "/{$}", "/v1/jobs/{id}", "/static/"})
+		c.PathConflicts([]string{"/", "/{$}", "/v1/jobs/{id}", "/static/"})
 		table := gateway.NewTable(c.Routes, nil, nil)
 		defer table.Close()
 		for _, r := range c.Routes {

@@ -193,7 +193,7 @@ func (r *reader) callback(n *yaml.Node, at string, file *Config) (c jobs.Callbac
 		"url": func(n *yaml.Node, at string) {
 			if u, ok := r.url(n, at); ok {
 				c.URL = u.String()
-				file.hooks = append(file.hooks, place{n.Line, at, c.URL})
+				file.callbackURLs = append(file.callbackURLs, callbackURL{n.Line, at, c.URL})
 			}
 		},
 		"events": r.texts(&c.Events, func(n *yaml.Node, at, text string) bool {

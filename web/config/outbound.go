@@ -14,9 +14,9 @@ import (
 
 // Bounds of what the file may set.
 const (
-	leastBytes = 1 << 10
-	mostAnswer = 256 << 20
-	mostInput  = 64 << 20
+	minBytes         = 1 << 10
+	maxAnswerSetting = 256 << 20
+	maxInputSetting  = 64 << 20
 )
 
 // outbound returns the members that say how calls leave the hub, and a function that reads
@@ -37,8 +37,8 @@ func (r *reader) outbound(o *egress.Outbound, maxInput *int64) (fields map[strin
 		"ca":          func(n *yaml.Node, at string) { o.CAs = r.authorities(n, at) },
 		"client_cert": func(n *yaml.Node, a string) { certAt, at = n, a; cert, _ = r.text(n, a) },
 		"client_key":  func(n *yaml.Node, a string) { keyAt, at = n, a; key, _ = r.text(n, a) },
-		"max_answer":  func(n *yaml.Node, at string) { o.MaxAnswer = r.size(n, at, mostAnswer) },
-		"max_input":   func(n *yaml.Node, at string) { *maxInput = r.size(n, at, mostInput) },
+		"max_answer":  func(n *yaml.Node, at string) { o.MaxAnswer = r.size(n, at, maxAnswerSetting) },
+		"max_input":   func(n *yaml.Node, at string) { *maxInput = r.size(n, at, maxInputSetting) },
 	}
 	return fields, func() {
 		switch {
@@ -90,7 +90,7 @@ func (r *reader) size(n *yaml.Node, at string, most int64) int64 {
 	}
 	count, _ := strconv.ParseInt(m[1], 10, 64)
 	bytes := count << map[string]int{"KiB": 10, "MiB": 20, "GiB": 30}[m[2]]
-	if bytes < leastBytes || bytes > most {
+	if bytes < minBytes || bytes > most {
 		r.fail(n, at, "must be from 1KiB to %dMiB", most>>20)
 		return 0
 	}

@@ -39,7 +39,7 @@ func (r *reader) fail(n *yaml.Node, at, format string, args ...any) {
 	r.errs = append(r.errs, e)
 }
 
-var lineOf = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+var yamlErrorPrefix = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // document parses data; nil if it is empty or wrong.
 func (r *reader) document(data []byte) *yaml.Node {
@@ -61,7 +61,7 @@ func (r *reader) document(data []byte) *yaml.Node {
 	}
 	if !errors.Is(err, io.EOF) {
 		text := err.Error()
-		m := lineOf.FindStringSubmatch(text)
+		m := yamlErrorPrefix.FindStringSubmatch(text)
 		var at yaml.Node
 		if m != nil {
 			at.Line, _ = strconv.Atoi(m[1])
@@ -70,7 +70,7 @@ func (r *reader) document(data []byte) *yaml.Node {
 		r.fail(&at, "", "is not YAML: %s", printable(text))
 		return nil
 	}
-	if len(doc.Content) != 1 || empty(doc.Content[0]) {
+	if len(doc.Content) != 1 || isNull(doc.Content[0]) {
 		return nil
 	}
 	if n := tooDeep(doc.Content[0], jobs.MaxDepth); n != nil {
@@ -96,7 +96,7 @@ func tooDeep(n *yaml.Node, levels int) *yaml.Node {
 	return nil
 }
 
-func empty(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
 // mapping reads a mapping with the given keys only.
 func (r *reader) mapping(n *yaml.Node, at string, fields map[string]field) {
@@ -105,7 +105,7 @@ func (r *reader) mapping(n *yaml.Node, at string, fields map[string]field) {
 		switch {
 		case !known:
 			r.fail(key, at, "is not known here; known are: %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
-		case empty(value):
+		case isNull(value):
 			r.fail(value, at, "has no value; give one or delete the line")
 		default:
 			read(value, at)
@@ -116,7 +116,7 @@ func (r *reader) mapping(n *yaml.Node, at string, fields map[string]field) {
 // each goes through a mapping.
 func (r *reader) each(n *yaml.Node, at string, do func(key, value *yaml.Node, at string)) {
 	if n.Kind != yaml.MappingNode {
-		r.fail(n, at, "must be a mapping, like key: value, and is %s", kindOf(n))
+		r.fail(n, at, "must be a mapping, like key: value, and is %s", describeNode(n))
 		return
 	}
 	seen := map[string]int{}
@@ -130,15 +130,15 @@ func (r *reader) each(n *yaml.Node, at string, do func(key, value *yaml.Node, at
 			r.fail(key, inner, "stands there twice, first in line %d; keep one", line)
 		default:
 			seen[key.Value] = key.Line
-			if r.direct(value, inner) {
+			if r.checkNotAlias(value, inner) {
 				do(key, value, inner)
 			}
 		}
 	}
 }
 
-// direct refuses what would have to be looked up elsewhere.
-func (r *reader) direct(n *yaml.Node, at string) bool {
+// checkNotAlias refuses what would have to be looked up elsewhere.
+func (r *reader) checkNotAlias(n *yaml.Node, at string) bool {
 	if n.Kind == yaml.AliasNode {
 		r.fail(n, at, "is an alias, which is not supported; write the value out")
 		return false
@@ -149,12 +149,12 @@ func (r *reader) direct(n *yaml.Node, at string) bool {
 // list reads a sequence.
 func (r *reader) list(n *yaml.Node, at string, item field) {
 	if n.Kind != yaml.SequenceNode {
-		r.fail(n, at, "must be a list, like [a, b], and is %s", kindOf(n))
+		r.fail(n, at, "must be a list, like [a, b], and is %s", describeNode(n))
 		return
 	}
 	for i, value := range n.Content {
 		inner := fmt.Sprintf("%s[%d]", at, i)
-		if r.direct(value, inner) {
+		if r.checkNotAlias(value, inner) {
 			item(value, inner)
 		}
 	}
@@ -163,7 +163,7 @@ func (r *reader) list(n *yaml.Node, at string, item field) {
 // text reads a text that is not empty.
 func (r *reader) text(n *yaml.Node, at string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-		r.fail(n, at, "must be a text, and is %s", kindOf(n))
+		r.fail(n, at, "must be a text, and is %s", describeNode(n))
 		return "", false
 	}
 	if n.Value == "" || strings.ContainsFunc(n.Value, unicode.IsControl) {
@@ -173,10 +173,10 @@ func (r *reader) text(n *yaml.Node, at string) (string, bool) {
 	return n.Value, true
 }
 
-// truth reads true or false.
-func (r *reader) truth(n *yaml.Node, at string) (value, ok bool) {
+// boolean reads true or false.
+func (r *reader) boolean(n *yaml.Node, at string) (value, ok bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
-		r.fail(n, at, "must be true or false, and is %s", kindOf(n))
+		r.fail(n, at, "must be true or false, and is %s", describeNode(n))
 		return false, false
 	}
 	return strings.EqualFold(n.Value, "true"), true
@@ -212,8 +212,8 @@ func (r *reader) duration(n *yaml.Node, at string, least, most time.Duration) (t
 	return d, true
 }
 
-// word reads one of some words and returns its index.
-func (r *reader) word(n *yaml.Node, at string, words []string) (int, bool) {
+// oneOf reads one of some words and returns its index.
+func (r *reader) oneOf(n *yaml.Node, at string, words []string) (int, bool) {
 	i := slices.Index(words, n.Value)
 	if n.Kind != yaml.ScalarNode || i < 0 {
 		r.fail(n, at, "must be one of %s", strings.Join(words, ", "))
@@ -222,7 +222,7 @@ func (r *reader) word(n *yaml.Node, at string, words []string) (int, bool) {
 	return i, true
 }
 
-func kindOf(n *yaml.Node) string {
+func describeNode(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
 		return "a mapping"

@@ -29,7 +29,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 		},
 		"policy": func(n *yaml.Node, at string) { route.Policy, _ = r.text(n, at) },
 		"async": func(n *yaml.Node, at string) {
-			if i, ok := r.word(n, at, gateway.AsyncNames); ok {
+			if i, ok := r.oneOf(n, at, gateway.AsyncNames); ok {
 				route.Async = gateway.Async(i)
 			}
 		},
@@ -43,13 +43,13 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 		"queue_timeout": func(n *yaml.Node, at string) { route.QueueTimeout, _ = r.duration(n, at, time.Millisecond, 10*year) },
 		"timeout":       func(n *yaml.Node, at string) { route.Timeout, _ = r.duration(n, at, time.Millisecond, 24*time.Hour) },
 		"headers":       func(n *yaml.Node, at string) { route.Headers = r.headers(n, at) },
-		"forward_auth":  func(n *yaml.Node, at string) { route.ForwardAuth, _ = r.truth(n, at) },
+		"forward_auth":  func(n *yaml.Node, at string) { route.ForwardAuth, _ = r.boolean(n, at) },
 		"retry":         func(n *yaml.Node, at string) { r.retry(n, at, &route) },
 	}
 	calls, end := r.outbound(&route.Outbound, &route.MaxInput)
 	maps.Copy(fields, calls)
 	before := len(r.errs)
-	r.noting(given, fields)
+	r.recordKeys(given, fields)
 	r.mapping(n, at, fields)
 	end()
 	if n.Kind != yaml.MappingNode {
@@ -71,7 +71,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	if route.Path == "" {
 		return
 	}
-	if route.Strip != "" && !within(route.Path, route.Strip) {
+	if route.Strip != "" && !hasPathPrefix(route.Path, route.Strip) {
 		r.fail(given["strip"], at+".strip", "must be a beginning of the path %s that ends where a segment ends", route.Path)
 	}
 	same := strings.TrimSuffix(route.Path, "/")
@@ -84,8 +84,8 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	c.Routes = append(c.Routes, route)
 }
 
-// noting makes fields note which of them are there, and where.
-func (r *reader) noting(given map[string]*yaml.Node, fields map[string]field) {
+// recordKeys makes fields note which of them are there, and where.
+func (r *reader) recordKeys(given map[string]*yaml.Node, fields map[string]field) {
 	for key, read := range fields {
 		fields[key] = func(n *yaml.Node, at string) {
 			given[key] = n
@@ -116,7 +116,7 @@ func (r *reader) fanout(given map[string]*yaml.Node, at string, route *gateway.R
 		}
 	}
 	for i, t := range route.Targets {
-		if t.Strip != "" && !within(route.Path, t.Strip) {
+		if t.Strip != "" && !hasPathPrefix(route.Path, t.Strip) {
 			r.fail(given["targets"].Content[i], at+".targets["+strconv.Itoa(i)+"].strip", "must be a beginning of the path %s that ends where a segment ends", route.Path)
 		}
 	}
@@ -152,7 +152,7 @@ func (r *reader) upstream(n *yaml.Node, at string) *url.URL {
 		return nil
 	case u.RawQuery != "" || u.ForceQuery:
 		r.fail(n, at, "must be without a query: that of the request is passed on")
-	case u.EscapedPath() != "" && !normal(u.EscapedPath()):
+	case u.EscapedPath() != "" && !isPlainPath(u.EscapedPath()):
 		r.fail(n, at, "must have a path without empty segments, . and ..")
 	default:
 		return u
@@ -167,7 +167,7 @@ func (r *reader) path(n *yaml.Node, at string) string {
 	case !ok:
 	case !strings.HasPrefix(text, "/"):
 		r.fail(n, at, "must begin with a slash, like /api/orders/")
-	case !normal(text):
+	case !isPlainPath(text):
 		r.fail(n, at, "must be plain: no empty segments, . and .., and only letters, digits and - . _ ~ in between")
 	default:
 		return text
@@ -177,12 +177,12 @@ func (r *reader) path(n *yaml.Node, at string) string {
 
 var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/?$`)
 
-func normal(path string) bool {
+func isPlainPath(path string) bool {
 	return plainPath.MatchString(path) && !strings.Contains(path+"/", "/./") && !strings.Contains(path+"/", "/../")
 }
 
-// within reports whether path begins with the segments of prefix.
-func within(path, prefix string) bool {
+// hasPathPrefix reports whether path begins with the segments of prefix.
+func hasPathPrefix(path, prefix string) bool {
 	prefix = strings.TrimSuffix(prefix, "/")
 	return path == prefix || strings.HasPrefix(path, prefix+"/")
 }
@@ -194,7 +194,7 @@ func (r *reader) retry(n *yaml.Node, at string, route *gateway.Route) {
 	r.mapping(n, at, map[string]field{
 		"max_attempts": func(n *yaml.Node, at string) { route.MaxAttempts, _ = r.number(n, at, 1, 1000) },
 		"backoff": func(n *yaml.Node, at string) {
-			if i, ok := r.word(n, at, jobs.BackoffNames); ok {
+			if i, ok := r.oneOf(n, at, jobs.BackoffNames); ok {
 				b.Kind = jobs.BackoffKind(i)
 			}
 		},

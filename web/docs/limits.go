@@ -26,9 +26,9 @@ func limitRows() []limitRow {
 	count := func(n int) string { return fmt.Sprint(n) }
 	return []limitRow{
 		{"A peer that neither sends nor takes a byte while something is due", timeText(rest.StallLimit), "`408` if it owes a body, close code `4001` for a WebSocket; closed"},
-		{"Head of a request", jobs.SizeText(rest.MaxHeader) + ", " + timeText(rest.HeaderTime), "`431`; closed"},
-		{"Connection between two requests", timeText(rest.IdleTime), "closed"},
-		{"Connections of an address, or of a /64 of IPv6; not from this machine and trusted proxies", count(rest.PerAddress) + ", `limits.connections_per_address`", "`503`, `limit_exceeded`; closed"},
+		{"Head of a request", jobs.SizeText(rest.MaxHeader) + ", " + timeText(rest.HeaderTimeout), "`431`; closed"},
+		{"Connection between two requests", timeText(rest.IdleTimeout), "closed"},
+		{"Connections of an address, or of a /64 of IPv6; not from this machine and trusted proxies", count(rest.ConnectionsPerAddress) + ", `limits.connections_per_address`", "`503`, `limit_exceeded`; closed"},
 		{"Connections in all", "three quarters of the files that the process may open; some are kept for this machine", "the most silent one makes room, else `503`"},
 		{"Wrong keys and tokens of an address", count(rest.WrongKeys) + " at once, and one a second", "`429`, `rate_limited`; right ones are never refused"},
 		{"Queues of a tenant", count(engine.DefaultQueues) + ", `limits.queues`", "`422`, `limit_exceeded`"},
@@ -38,17 +38,17 @@ func limitRows() []limitRow {
 		{"Result of a job", jobs.SizeText(rest.MaxResult), "`413`, `too_large`"},
 		{"One call of a worker with reports", jobs.SizeText(rest.MaxReport), "`413`, `too_large`"},
 		{"Slots of a worker", count(engine.MaxSlots), "`422`"},
-		{"Text to search for", jobs.SizeText(rest.MaxText), "`400`"},
-		{"Jobs, queues and tags of a token", count(rest.MaxGranted), "`422`"},
+		{"Text to search for", jobs.SizeText(rest.MaxSearchText), "`400`"},
+		{"Jobs, queues and tags of a token", count(rest.MaxGrantEntries), "`422`"},
 		{"Queues on a page of `/v1/queues`", count(rest.MaxQueues), "`next_cursor`"},
 		{"Queues with figures of their own in `/metrics`", count(rest.MaxQueueSeries), "counted as `other`"},
 		{"Answer to an item of a batch", jobs.SizeText(rest.MaxAnswer), "`502` for the item"},
 		{"Answers to a batch", jobs.SizeText(rest.MaxAnswers), "`502` for the item"},
-		{"Long answers in memory, all together; most are streamed and need none", jobs.SizeText(rest.MaxHeld), "`503`"},
+		{"Long answers in memory, all together; most are streamed and need none", jobs.SizeText(rest.MaxBufferedAnswers), "`503`"},
 		{"Message of a WebSocket client", jobs.SizeText(rest.MaxMessage), "close code `1009`"},
-		{"Subscriptions of a WebSocket", count(rest.MaxSubs), "`limit_exceeded`"},
+		{"Subscriptions of a WebSocket", count(rest.MaxSubscriptions), "`limit_exceeded`"},
 		{"Jobs in the snapshot of a subscription", count(rest.MaxSnapshot), "`truncated`"},
-		{"Credentials of a WebSocket that has shown none", timeText(rest.HelloWithin), "close code `4408`"},
+		{"Credentials of a WebSocket that has shown none", timeText(rest.HelloTimeout), "close code `4408`"},
 	}
 }
 
@@ -62,7 +62,7 @@ func limitsTable() string {
 	for _, r := range limitRows() {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.what, r.most, r.over)
 	}
-	total, reserve := peers.Room(peers.Files())
+	total, reserve := peers.ConnectionLimits(peers.MaxOpenFiles())
 	fmt.Fprintf(&b, "\nThis hub takes %d connections, and keeps %d of them for its own machine.\n", total, reserve)
 	return b.String()
 }

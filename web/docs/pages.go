@@ -47,7 +47,7 @@ func (s *Server) docsPage(w http.ResponseWriter, r *http.Request) error {
 		return jobs.NewProblem(jobs.NotFound, "No such page", "The documentation has no page %s; /docs lists those it has.", r.URL.Path)
 	}
 	shell := view.Shell{At: time.Now(), Asset: static.Path}
-	if _, known := rest.IdentityIn(r.Context()); known { // others hear nothing about this hub
+	if _, known := rest.IdentityFromContext(r.Context()); known { // others hear nothing about this hub
 		shell = s.pages.Shell(r, s.Hub.Position())
 	}
 	return s.pages.Page(w, r, http.StatusOK, view.DocsPage(shell, page))

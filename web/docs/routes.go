@@ -5,8 +5,8 @@ import "net/http"
 // Routes are the pages and files that describe the hub.
 func (s *Server) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"GET /openapi.json":  s.Open(s.openapi),
-		"GET /asyncapi.json": s.Open(s.asyncapi),
+		"GET /openapi.json":  s.Public(s.openapi),
+		"GET /asyncapi.json": s.Public(s.asyncapi),
 		"GET /docs":          s.pages.Anybody(s.docsPage),
 		"GET /docs/{page}":   s.pages.Anybody(s.docsPage),
 	}

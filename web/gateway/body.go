@@ -7,20 +7,20 @@ import (
 	"sync"
 )
 
-// maxAgain is how much of a body is kept for sending it again: more than net/http reads
+// maxReplay is how much of a body is kept for sending it again: more than net/http reads
 // before it writes anything to a connection.
-const maxAgain = 64 << 10
+const maxReplay = 64 << 10
 
 // body is the body of a request on its way through. It remembers that the client did not
 // send it as it should have, and its beginning for a second try.
 type body struct {
 	from io.ReadCloser
 
-	mu     sync.Mutex // protects the fields below
-	err    error
-	begun  []byte // all that was read, unless long
-	long   bool
-	closed bool // nobody may read any more
+	mu      sync.Mutex // protects the fields below
+	failure error
+	start   []byte // all that was read, unless long
+	tooLong bool
+	closed  bool // nobody may read any more
 }
 
 // reader reads a body from its beginning. One goroutine uses it.
@@ -29,11 +29,11 @@ type reader struct {
 	done int // bytes of begun that were read
 }
 
-// again is the body from its beginning, if all of what was read is still known.
-func (b *body) again() (io.ReadCloser, error) {
+// fromStart is the body from its beginning, if all of what was read is still known.
+func (b *body) fromStart() (io.ReadCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.long || b.closed {
+	if b.tooLong || b.closed {
 		return nil, errors.New("the beginning of the body is gone")
 	}
 	return &reader{b, 0}, nil
@@ -48,8 +48,8 @@ func (r *reader) Read(p []byte) (int, error) {
 		b.mu.Unlock()
 		return 0, http.ErrBodyReadAfterClose
 	}
-	if r.done < len(b.begun) {
-		n := copy(p, b.begun[r.done:])
+	if r.done < len(b.start) {
+		n := copy(p, b.start[r.done:])
 		r.done += n
 		b.mu.Unlock()
 		return n, nil
@@ -59,30 +59,30 @@ func (r *reader) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil && err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) {
-		b.err = err
+		b.failure = err
 	}
-	if b.long = b.long || len(b.begun)+n > maxAgain; b.long {
-		b.begun = nil
+	if b.tooLong = b.tooLong || len(b.start)+n > maxReplay; b.tooLong {
+		b.start = nil
 	} else {
-		b.begun = append(b.begun, p[:n]...)
+		b.start = append(b.start, p[:n]...)
 	}
-	r.done = len(b.begun)
+	r.done = len(b.start)
 	return n, err
 }
 
-// end lets nobody read any more.
-func (b *body) end() {
+// close lets nobody read any more.
+func (b *body) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
 }
 
-// failure is how the client broke it; nil if it did not. A nil body is whole.
-func (b *body) failure() error {
+// clientError is how the client broke it; nil if it did not. A nil body is whole.
+func (b *body) clientError() error {
 	if b == nil {
 		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.err
+	return b.failure
 }

@@ -16,5 +16,5 @@
 //     the hub's own keys, tokens and cookies never do.
 //
 // route.go says what a route is, table.go which one a path belongs to, header.go and
-// target.go what the upstream gets, proxy.go and body.go pass through, spec.go makes jobs.
+// url.go what the upstream gets, proxy.go and body.go pass through, spec.go makes jobs.
 package gateway

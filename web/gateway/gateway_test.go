@@ -45,7 +45,7 @@ func TestJoin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := join(parse(t, c.upstream), c.strip, target, true).String(); got != c.want {
+		if got := upstreamURL(parse(t, c.upstream), c.strip, target, true).String(); got != c.want {
 			t.Errorf("%s + %s - %s = %s, want %s", c.upstream, c.target, c.strip, got, c.want)
 		}
 	}
@@ -63,7 +63,7 @@ func FuzzJoin(f *testing.F) {
 		if err != nil || u.Path == "" || u.Path[0] != '/' {
 			return
 		}
-		to := join(&url.URL{Scheme: "http", Host: "up:1", Path: "/base"}, "", u, true)
+		to := upstreamURL(&url.URL{Scheme: "http", Host: "up:1", Path: "/base"}, "", u, true)
 		if to.Host != "up:1" || to.User != nil || to.EscapedPath() != "/base"+u.EscapedPath() {
 			t.Errorf("%q → %q", target, to)
 		}
@@ -80,7 +80,7 @@ func FuzzJoin(f *testing.F) {
 		if err != nil && route != nil {
 			t.Error("a route and an error")
 		}
-		if route != nil && strings.HasPrefix(cleaned(u.Path), "/api/") != (route.Path == "/api/") {
+		if route != nil && strings.HasPrefix(normalized(u.Path), "/api/") != (route.Path == "/api/") {
 			t.Errorf("%q went to %s", target, route.Path)
 		}
 	})
@@ -101,9 +101,9 @@ func FuzzHeader(f *testing.F) {
 				r.Header.Add(name, value)
 			}
 		}
-		h := (&Route{ForwardAuth: true}).outgoing(r)
+		h := (&Route{ForwardAuth: true}).upstreamHeader(r)
 		for name := range h {
-			if !wellNamed(name) || ofConnection(name) {
+			if !isPlainHeaderName(name) || isConnectionHeader(name) {
 				t.Errorf("%s is passed on", name)
 			}
 		}

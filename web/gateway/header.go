@@ -10,11 +10,11 @@ import (
 	"jobhub/web/peers"
 )
 
-// outgoing is the headers of a request as the upstream gets them.
-func (route *Route) outgoing(r *http.Request) http.Header {
+// upstreamHeader is the headers of a request as the upstream gets them.
+func (route *Route) upstreamHeader(r *http.Request) http.Header {
 	h := make(http.Header, len(r.Header)+4)
 	for name, values := range r.Header {
-		if wellNamed(name) && !ofConnection(name) && !ofHub(name) {
+		if isPlainHeaderName(name) && !isConnectionHeader(name) && !isForwardingHeader(name) {
 			h[name] = append([]string(nil), values...)
 		}
 	}
@@ -39,9 +39,9 @@ func (route *Route) outgoing(r *http.Request) http.Header {
 	return h
 }
 
-// wellNamed reports whether a header name reads the same everywhere. Many upstreams take
+// isPlainHeaderName reports whether a header name reads the same everywhere. Many upstreams take
 // X_User or X.User for X-User, past whoever guards that.
-func wellNamed(name string) bool {
+func isPlainHeaderName(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
 			return false
@@ -50,15 +50,15 @@ func wellNamed(name string) bool {
 	return true
 }
 
-// ofConnection reports whether a header is about one connection (RFC 9110, 7.6.1), or
+// isConnectionHeader reports whether a header is about one connection (RFC 9110, 7.6.1), or
 // would be taken for the name of a proxy (CVE-2016-5385).
-func ofConnection(name string) bool {
+func isConnectionHeader(name string) bool {
 	return name == "Proxy" || name == "Http2-Settings" || httpheader.IsHopByHop(name)
 }
 
-// ofHub reports whether a header tells where a request came from or was meant for, which
+// isForwardingHeader reports whether a header tells where a request came from or was meant for, which
 // a caller can't be believed.
-func ofHub(name string) bool {
+func isForwardingHeader(name string) bool {
 	switch name {
 	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Original-Host", "X-Rewrite-Url", "Jobhub-Attempt":
 		return true

@@ -38,19 +38,19 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 	}
 	r.transport.ResponseHeaderTimeout = cmp.Or(r.Timeout, jobs.DefaultTimeout)
 	r.transport.MaxIdleConns, r.transport.MaxIdleConnsPerHost = maxIdle, maxIdle
-	r.calls = egress.Unguarded(own, r.Outbound)
+	r.jobTransport = egress.Unguarded(own, r.Outbound)
 	r.proxy = &httputil.ReverseProxy{
 		Transport:  r.transport,
 		BufferPool: buffers,
 		Rewrite: func(p *httputil.ProxyRequest) {
-			p.Out.URL = join(r.Upstream, r.Strip, p.In.URL, r.Async != Never)
+			p.Out.URL = upstreamURL(r.Upstream, r.Strip, p.In.URL, r.Async != Never)
 			p.Out.Host = ""
 			p.Out.Trailer = p.In.Trailer // the same map: its values come with the end of the body
-			if b := tripOf(p.In).body; b != nil {
-				p.Out.GetBody = b.again
+			if b := proxiedOf(p.In).body; b != nil {
+				p.Out.GetBody = b.fromStart
 			}
 			trailers := p.Out.Header.Get("Te")
-			p.Out.Header = r.outgoing(p.In)
+			p.Out.Header = r.upstreamHeader(p.In)
 			if trailers != "" { // set by ReverseProxy: the client understands trailers
 				p.Out.Header.Set("Te", trailers)
 			}
@@ -65,31 +65,31 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 			if res.StatusCode < 100 { // which net/http reads, and refuses to write
 				return errStatus
 			}
-			trip := tripOf(res.Request)
-			trip.begun = true
+			trip := proxiedOf(res.Request)
+			trip.answered = true
 			now := time.Now()
-			r.Stats.answered(res.StatusCode, now.Sub(trip.sent), now)
-			if trip.amend != nil {
-				trip.amend(res.Header)
+			r.Stats.countAnswer(res.StatusCode, now.Sub(trip.sent), now)
+			if trip.editHeader != nil {
+				trip.editHeader(res.Header)
 			}
-			unbuffered(res.Header)
+			disableBuffering(res.Header)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
-			trip := tripOf(req)
-			late, _ := errors.AsType[*jobs.Problem](cmp.Or(trip.body.failure(), err)) // of a body that came no further
+			trip := proxiedOf(req)
+			late, _ := errors.AsType[*jobs.Problem](cmp.Or(trip.body.clientError(), err)) // of a body that came no further
 			switch {
 			case late != nil:
 				w.Header().Set("Connection", "close")
 				fail(w, req, late)
 			case req.Context().Err() != nil: // nobody is there to hear of it
 				panic(http.ErrAbortHandler)
-			case trip.body.failure() != nil:
+			case trip.body.clientError() != nil:
 				w.Header().Set("Connection", "close")
 				fail(w, req, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
 			default:
-				if now := time.Now(); !trip.begun {
-					r.Stats.answered(0, now.Sub(trip.sent), now)
+				if now := time.Now(); !trip.answered {
+					r.Stats.countAnswer(0, now.Sub(trip.sent), now)
 				}
 				fail(w, req, r.problem(err, trip.connected))
 			}
@@ -99,35 +99,35 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 
 var errStatus = errors.New("the upstream answered a status below 100")
 
-type tripKey struct{}
+type proxiedKey struct{}
 
-// trip is a request on its way through.
-type trip struct {
-	sent      time.Time
-	body      *body             // nil if there is none
-	connected bool              // there is a connection to the upstream
-	begun     bool              // there is an answer
-	amend     func(http.Header) // may be nil
+// proxied is a request on its way through.
+type proxied struct {
+	sent       time.Time
+	body       *body             // nil if there is none
+	connected  bool              // there is a connection to the upstream
+	answered   bool              // there is an answer
+	editHeader func(http.Header) // may be nil
 }
 
-func tripOf(r *http.Request) *trip { return r.Context().Value(tripKey{}).(*trip) }
+func proxiedOf(r *http.Request) *proxied { return r.Context().Value(proxiedKey{}).(*proxied) }
 
 // Pass sends a request straight through. amend, if not nil, may change the headers of
 // the answer.
 func (r *Route) Pass(w http.ResponseWriter, req *http.Request, amend func(http.Header)) {
-	trip := &trip{sent: time.Now(), amend: amend}
-	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), tripKey{}, trip),
+	trip := &proxied{sent: time.Now(), editHeader: amend}
+	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), proxiedKey{}, trip),
 		&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { trip.connected = true }})
 	req = req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
 		trip.body = &body{from: req.Body}
-		defer trip.body.end()
+		defer trip.body.close()
 		req.Body = &reader{body: trip.body}
 		// An error only says that the protocol needs no such permission.
 		http.NewResponseController(w).EnableFullDuplex() // else the body is read to its end before the answer begins
 	}
-	r.proxy.ServeHTTP(&interim{w}, req)
-	if trip.begun && trip.body.failure() != nil { // what follows on this connection can't be told from the body
+	r.proxy.ServeHTTP(&responseWriter{w}, req)
+	if trip.answered && trip.body.clientError() != nil { // what follows on this connection can't be told from the body
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
@@ -146,21 +146,21 @@ func (r *Route) problem(err error, connected bool) *jobs.Problem {
 	return p
 }
 
-// unbuffered tells a proxy in front of the hub to pass events on as they come.
-func unbuffered(h http.Header) {
+// disableBuffering tells a proxy in front of the hub to pass events on as they come.
+func disableBuffering(h http.Header) {
 	if media, _, _ := mime.ParseMediaType(h.Get("Content-Type")); media == "text/event-stream" && h.Get("X-Accel-Buffering") == "" {
 		h.Set("X-Accel-Buffering", "no")
 	}
 }
 
-// interim passes 1xx responses on without their headers of one connection, which
+// responseWriter passes 1xx responses on without their headers of one connection, which
 // net/http/httputil leaves there (golang.org/issue/81319), and keeps the server from
 // guessing a type where the upstream gave none.
-type interim struct{ http.ResponseWriter }
+type responseWriter struct{ http.ResponseWriter }
 
-func (w *interim) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *interim) WriteHeader(status int) {
+func (w *responseWriter) WriteHeader(status int) {
 	h := w.Header()
 	if _, typed := h["Content-Type"]; !typed && status >= 200 {
 		h["Content-Type"] = nil
@@ -168,7 +168,7 @@ func (w *interim) WriteHeader(status int) {
 	if status < 200 {
 		httpheader.DropConnection(h, h["Connection"])
 		for name := range h {
-			if ofConnection(name) || strings.EqualFold(name, "Content-Length") {
+			if isConnectionHeader(name) || strings.EqualFold(name, "Content-Length") {
 				delete(h, name)
 			}
 		}

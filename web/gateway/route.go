@@ -54,9 +54,9 @@ type Route struct {
 
 	Stats *Stats // what happens on it; made with the table
 
-	proxy     *httputil.ReverseProxy
-	transport *egress.Transport // of requests on their way through
-	calls     *egress.Transport // of jobs
+	proxy        *httputil.ReverseProxy
+	transport    *egress.Transport // of requests on their way through
+	jobTransport *egress.Transport // of jobs
 }
 
 // Target is one of several upstreams of a route.
@@ -81,10 +81,10 @@ func (r *Route) Upstreams() (all []string) {
 // QueueName is where the jobs of the route wait.
 func (r *Route) QueueName() string { return cmp.Or(r.Queue, DefaultQueue) }
 
-// Wants reports whether a request is to become a job: async and wait are whether it
+// BecomesJob reports whether a request is to become a job: async and wait are whether it
 // prefers respond-async and wait. HEAD and OPTIONS, which clients and browsers send on
 // their own, become one only when they ask for it.
-func (r *Route) Wants(method, query string, async, wait bool) bool {
+func (r *Route) BecomesJob(method, query string, async, wait bool) bool {
 	_, word := cutAsync(query)
 	asked := word == "true" || word == "" && async
 	switch r.Async {
@@ -96,8 +96,8 @@ func (r *Route) Wants(method, query string, async, wait bool) bool {
 	return asked
 }
 
-// takes reports whether a path belongs to the route.
-func (r *Route) takes(path string) bool {
+// matches reports whether a path belongs to the route.
+func (r *Route) matches(path string) bool {
 	rest, ok := strings.CutPrefix(path, r.Path)
 	return ok && (strings.HasSuffix(r.Path, "/") || rest == "" || rest[0] == '/')
 }

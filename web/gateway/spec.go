@@ -29,7 +29,7 @@ type call struct {
 // Spec is the job that stands for a request with that body: of kind http, or fanout where
 // the route has several targets. queueTimeout is what the queue's jobs have by default.
 func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Spec, error) {
-	h := r.outgoing(req)
+	h := r.upstreamHeader(req)
 	trace := cmp.Or(Trace(h), newTrace())
 	for _, name := range []string{"Traceparent", "Tracestate", "Expect", "Content-Length"} {
 		h.Del(name) // the first two are of the job; the others belong to this transmission
@@ -51,7 +51,7 @@ func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Sp
 		if o := origin(upstream); len(spec.Via.Upstreams) == 0 || spec.Via.Upstreams[len(spec.Via.Upstreams)-1] != o {
 			spec.Via.Upstreams = append(spec.Via.Upstreams, o)
 		}
-		return call{Method: req.Method, URL: join(upstream, strip, req.URL, true).String(), Headers: headers, Body: bodyValue(body)}
+		return call{Method: req.Method, URL: upstreamURL(upstream, strip, req.URL, true).String(), Headers: headers, Body: bodyValue(body)}
 	}
 	var input any
 	if len(r.Targets) == 0 {

@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	slotWidth = time.Minute
-	slots     = 15 // how many of these are kept
-	bins      = 96 // of a histogram: four for each doubling from 4 µs on; the last begins at 58 s
+	slotWidth   = time.Minute
+	slotCount   = 15 // how many of these are kept
+	bucketCount = 96 // of a histogram: four for each doubling from 4 µs on; the last begins at 58 s
 )
 
 // Stats counts what happens on a route. It takes no locks, and a fixed amount of memory.
@@ -19,23 +19,23 @@ const (
 type Stats struct {
 	passed, failed, accepted, refused atomic.Int64 // since the start of the hub
 
-	status  atomic.Int64 // of the upstream's last answer; 0 for none
-	good    atomic.Int64 // when the upstream last answered well, in ms since 1970; 0 for never
-	bad     atomic.Int64 // when it last did not
-	failing atomic.Int64 // since when it has not; 0 while it does
+	status       atomic.Int64 // of the upstream's last answer; 0 for none
+	lastGood     atomic.Int64 // when the upstream last answered well, in ms since 1970; 0 for never
+	lastBad      atomic.Int64 // when it last did not
+	failingSince atomic.Int64 // since when it has not; 0 while it does
 
-	ring [slots]slot
+	slots [slotCount]slot
 }
 
 // slot is one slotWidth.
 type slot struct {
 	number         atomic.Int64 // of the slot since 1970
 	passed, failed atomic.Int64
-	bins           [bins]atomic.Uint32
+	buckets        [bucketCount]atomic.Uint32
 }
 
-// Tally is the counters of a Stats at one moment.
-type Tally struct {
+// Counts is the counters of a Stats at one moment.
+type Counts struct {
 	Passed   int64 // requests that the upstream answered, or should have
 	Failed   int64 // of these: it gave no answer, or one of 5xx
 	Accepted int64 // as jobs
@@ -50,14 +50,14 @@ type Tally struct {
 	Failing time.Time // since when the upstream fails; zero if it does not
 }
 
-// Accept counts a request that became a job.
-func (s *Stats) Accept() { s.accepted.Add(1) }
+// CountAccepted counts a request that became a job.
+func (s *Stats) CountAccepted() { s.accepted.Add(1) }
 
-// Refuse counts a request that the hub refused.
-func (s *Stats) Refuse() { s.refused.Add(1) }
+// CountRefused counts a request that the hub refused.
+func (s *Stats) CountRefused() { s.refused.Add(1) }
 
-// answered counts an answer of the upstream, 0 for none, that began after so long.
-func (s *Stats) answered(status int, took time.Duration, now time.Time) {
+// countAnswer counts an answer of the upstream, 0 for none, that began after so long.
+func (s *Stats) countAnswer(status int, took time.Duration, now time.Time) {
 	bad := status == 0 || status >= 500
 	s.passed.Add(1)
 	s.status.Store(int64(status))
@@ -65,85 +65,85 @@ func (s *Stats) answered(status int, took time.Duration, now time.Time) {
 	at := s.slot(now)
 	at.passed.Add(1)
 	if status != 0 {
-		at.bins[binOf(took)].Add(1)
+		at.buckets[bucketOf(took)].Add(1)
 	}
 	if !bad {
-		s.good.Store(ms)
-		if s.failing.Load() != 0 {
-			s.failing.Store(0)
+		s.lastGood.Store(ms)
+		if s.failingSince.Load() != 0 {
+			s.failingSince.Store(0)
 		}
 		return
 	}
 	s.failed.Add(1)
 	at.failed.Add(1)
-	s.bad.Store(ms)
-	s.failing.CompareAndSwap(0, ms)
+	s.lastBad.Store(ms)
+	s.failingSince.CompareAndSwap(0, ms)
 }
 
 // slot is the one of a moment, emptied if it was that of an earlier one. Whoever comes
 // first empties it; a count that another makes meanwhile may be lost, once a minute.
 func (s *Stats) slot(now time.Time) *slot {
 	number := now.UnixMilli() / slotWidth.Milliseconds()
-	at := &s.ring[number%slots]
+	at := &s.slots[number%slotCount]
 	if old := at.number.Load(); old != number && at.number.CompareAndSwap(old, number) {
 		at.passed.Store(0)
 		at.failed.Store(0)
-		for i := range at.bins {
-			at.bins[i].Store(0)
+		for i := range at.buckets {
+			at.buckets[i].Store(0)
 		}
 	}
 	return at
 }
 
-// binOf is the bin of a duration: the position of its highest bit in µs, and the two below.
-func binOf(d time.Duration) int {
+// bucketOf is the bin of a duration: the position of its highest bit in µs, and the two below.
+func bucketOf(d time.Duration) int {
 	us := uint64(max(d.Microseconds(), 4))
 	high := bits.Len64(us) - 1
-	return min(4*(high-2)+int(us>>(high-2)&3), bins-1)
+	return min(4*(high-2)+int(us>>(high-2)&3), bucketCount-1)
 }
 
-// binTop is where a bin ends.
-func binTop(i int) time.Duration {
+// bucketEnd is where a bin ends.
+func bucketEnd(i int) time.Duration {
 	high, part := i/4+2, uint64(i%4)
 	return time.Duration((4+part+1)<<(high-2)) * time.Microsecond
 }
 
-// Tally reads the counters.
-func (s *Stats) Tally(now time.Time) Tally {
-	t := Tally{Passed: s.passed.Load(), Failed: s.failed.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
-		Status: int(s.status.Load()), Good: moment(s.good.Load()), Failing: moment(s.failing.Load())}
-	if t.Last = moment(s.bad.Load()); t.Good.After(t.Last) {
+// Counts reads the counters.
+func (s *Stats) Counts(now time.Time) Counts {
+	t := Counts{Passed: s.passed.Load(), Failed: s.failed.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
+		Status: int(s.status.Load()), Good: fromMillis(s.lastGood.Load()), Failing: fromMillis(s.failingSince.Load())}
+	if t.Last = fromMillis(s.lastBad.Load()); t.Good.After(t.Last) {
 		t.Last = t.Good
 	}
 	newest := now.UnixMilli() / slotWidth.Milliseconds()
-	var sum [bins]uint64
-	for i := range s.ring {
-		at := &s.ring[i]
-		if n := at.number.Load(); n <= newest-slots || n > newest {
+	var sum [bucketCount]uint64
+	for i := range s.slots {
+		at := &s.slots[i]
+		if n := at.number.Load(); n <= newest-slotCount || n > newest {
 			continue
 		}
 		t.RecentPassed += at.passed.Load()
 		t.RecentFailed += at.failed.Load()
-		for b := range at.bins {
-			sum[b] += uint64(at.bins[b].Load())
+		for b := range at.buckets {
+			sum[b] += uint64(at.buckets[b].Load())
 		}
 	}
 	t.P50, t.P95 = endOf(&sum, .5), endOf(&sum, .95)
 	return t
 }
 
-func moment(ms int64) time.Time {
+func fromMillis(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms)
 }
 
-// endOf is where the bin ends that the quantile q is in; negative if nothing was counted.
-func endOf(sum *[bins]uint64, q float64) time.Duration {
+// endOf is where the bucket ends that the quantile q is in; negative if nothing was counted.
+func endOf(sum *[bucketCount]uint64, q float64) time.Duration {
 	i, _ := quantile.Step(sum[:], q)
 	if i < 0 {
 		return -1
 	}
-	return binTop(i)
+	return bucketEnd(i)
 }

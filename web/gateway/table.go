@@ -30,8 +30,8 @@ func NewTable(routes []Route, own *egress.Own, fail func(http.ResponseWriter, *h
 	return t
 }
 
-// Keep takes the counters over from a table before, for routes that lead where they did.
-func (t *Table) Keep(old *Table) {
+// KeepStats takes the counters over from a table before, for routes that lead where they did.
+func (t *Table) KeepStats(old *Table) {
 	if old == nil {
 		return
 	}
@@ -58,18 +58,18 @@ func (t *Table) Close() {
 	if t != nil {
 		for _, r := range t.routes {
 			r.transport.CloseIdleConnections()
-			r.calls.CloseIdleConnections()
+			r.jobTransport.CloseIdleConnections()
 		}
 	}
 }
 
-// Calls is how jobs that came by the route of a path call its upstreams: what sends their
+// Transport is how jobs that came by the route of a path call its upstreams: what sends their
 // requests, and the largest answer in bytes, 0 for the default. Nil if the route is gone.
-func (t *Table) Calls(path string) (http.RoundTripper, int64) {
+func (t *Table) Transport(path string) (http.RoundTripper, int64) {
 	if t != nil {
 		for _, r := range t.routes {
 			if r.Path == path {
-				return r.calls, r.Outbound.MaxAnswer
+				return r.jobTransport, r.Outbound.MaxAnswer
 			}
 		}
 	}
@@ -83,40 +83,40 @@ func (t *Table) Empty() bool { return t == nil || len(t.routes) == 0 }
 // somewhere else than it seems is an error.
 func (t *Table) Find(u *url.URL) (*Route, error) {
 	raw := u.EscapedPath()
-	route := t.longest(raw)
-	if plain(raw) {
+	route := t.longestMatch(raw)
+	if unambiguous(raw) {
 		return route, nil
 	}
-	if devious(u.Path) {
+	if isTraversal(u.Path) {
 		if route == nil {
 			return nil, nil
 		}
 		return nil, jobs.NewProblem(jobs.NotFound, "Not found",
 			"The path has a segment . or .. or a control character, and could lead out of its route. Send the path that is meant.")
 	}
-	if t.longest(cleaned(u.Path)) != route {
+	if t.longestMatch(normalized(u.Path)) != route {
 		return nil, jobs.NewProblem(jobs.NotFound, "Not found", "The path can be read in two ways that belong to different routes. Send it without needless escapes and double slashes.")
 	}
 	return route, nil
 }
 
-func (t *Table) longest(path string) *Route {
+func (t *Table) longestMatch(path string) *Route {
 	for _, r := range t.routes {
-		if r.takes(path) {
+		if r.matches(path) {
 			return r
 		}
 	}
 	return nil
 }
 
-// plain reports whether everybody reads a path in the same way.
-func plain(raw string) bool {
+// unambiguous reports whether everybody reads a path in the same way.
+func unambiguous(raw string) bool {
 	return !strings.ContainsAny(raw, "%\\") && !strings.Contains(raw, "//") && !strings.Contains(raw, "/.")
 }
 
-// devious reports whether a decoded path has what no honest client sends: segments that
+// isTraversal reports whether a decoded path has what no honest client sends: segments that
 // lead upwards, also as Windows and servlet containers read them, or control characters.
-func devious(decoded string) bool {
+func isTraversal(decoded string) bool {
 	for i := range len(decoded) {
 		if decoded[i] < ' ' || decoded[i] == 0x7f {
 			return true
@@ -130,8 +130,8 @@ func devious(decoded string) bool {
 	return false
 }
 
-// cleaned is a decoded path as a reader takes it that merges slashes.
-func cleaned(decoded string) string {
+// normalized is a decoded path as a reader takes it that merges slashes.
+func normalized(decoded string) string {
 	clean := path.Clean("/" + decoded)
 	if strings.HasSuffix(decoded, "/") && clean != "/" {
 		clean += "/"

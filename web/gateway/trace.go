@@ -17,7 +17,7 @@ func Trace(h http.Header) string {
 		return ""
 	}
 	state := strings.Join(h["Tracestate"], ",")
-	if state == "" || len(state) > maxState {
+	if state == "" || len(state) > maxTracestate {
 		return lines[0]
 	}
 	for i := range len(state) {
@@ -28,8 +28,8 @@ func Trace(h http.Header) string {
 	return lines[0] + " " + state
 }
 
-// maxState is how many bytes of tracestate are carried; the specification asks for 512.
-const maxState = 512
+// maxTracestate is how many bytes of tracestate are carried; the specification asks for 512.
+const maxTracestate = 512
 
 // newTrace begins a trace.
 func newTrace() string {

@@ -31,7 +31,7 @@ const (
 func (s *Server) caller(r *http.Request) (who auth.Identity, expired bool, err error) {
 	who, err = s.Identify(r)
 	if err == rest.ErrExpired {
-		if shown, err := s.Credentials(r); err == nil && shown.From != rest.InHeader {
+		if shown, err := s.Credentials(r); err == nil && shown.Source != rest.FromHeader {
 			return who, true, nil
 		}
 	}
@@ -51,7 +51,7 @@ func (c *socket) hello(ctx context.Context, m message) error {
 		}
 		who, err := c.Authenticate(c.address, m.Token, time.Now())
 		if err != nil {
-			c.refuse(m, rest.Refused(err))
+			c.refuse(m, rest.CredentialsProblem(err))
 			if err := c.replies.flush(); err != nil {
 				return err
 			}
@@ -77,13 +77,13 @@ func (c *socket) hello(ctx context.Context, m message) error {
 // refresh replaces the credentials of a connection. Those that do not cover its
 // subscriptions are refused, and nothing changes.
 func (c *socket) refresh(ctx context.Context, m message) error {
-	if !c.Keyed(time.Now()) {
+	if !c.KeysRequired(time.Now()) {
 		c.acknowledge(m)
 		return nil
 	}
 	who, err := c.Authenticate(c.address, m.Token, time.Now())
 	if err != nil {
-		return rest.Refused(err)
+		return rest.CredentialsProblem(err)
 	}
 	if who.Tenant != c.who.Tenant {
 		return jobs.NewProblem(rest.Forbidden, "Another tenant", "These credentials belong to another tenant; open another connection with them.")
@@ -116,7 +116,7 @@ func verdict(who auth.Identity, err error) (websocket.StatusCode, string) {
 		return statusExpired, "get a new token"
 	case errors.Is(err, auth.ErrRevoked):
 		return statusRevoked, "the key was revoked"
-	case errors.Is(err, auth.ErrUnknown), err == rest.ErrManyWrong:
+	case errors.Is(err, auth.ErrUnknown), err == rest.ErrTooManyFailures:
 		return statusUnknown, "this hub knows no such key or token"
 	}
 	return websocket.StatusInternalError, "internal error"
@@ -143,7 +143,7 @@ func (c *socket) beat() {
 	}
 	switch {
 	case c.waiting:
-		if now.Sub(c.since) >= rest.HelloWithin {
+		if now.Sub(c.since) >= rest.HelloTimeout {
 			c.closeLocked(statusNoHello, "no hello within 10 s")
 			return
 		}
@@ -190,7 +190,7 @@ func (c *socket) dismiss(who auth.Identity, err error) {
 // nextBeat is how long nothing will be due.
 func (c *socket) nextBeat(now time.Time) time.Duration {
 	if c.waiting {
-		return max(0, c.since.Add(rest.HelloWithin).Sub(now))
+		return max(0, c.since.Add(rest.HelloTimeout).Sub(now))
 	}
 	next := c.quietSince().Add(pingEvery)
 	if !c.who.Expires.IsZero() {

@@ -128,14 +128,14 @@ func (c *socket) look(ctx context.Context, m message) error {
 	if m.Type == "cancel" {
 		action = auth.Cancel
 	}
-	_, _, err = c.JobFor(ctx, c.who, action, id)
+	_, _, err = c.AuthorizedJob(ctx, c.who, action, id)
 	if err == nil && m.Type == "cancel" {
 		_, _, err = c.Engine.Cancel(ctx, c.who.Tenant, id)
 	}
 	if err != nil {
 		return err
 	}
-	job, pos, release, err := c.WholeJob(ctx, c.who.Tenant, id)
+	job, pos, release, err := c.ReadFullJob(ctx, c.who.Tenant, id)
 	defer release()
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func (c *socket) submit(ctx context.Context, m message) error {
 			return err
 		}
 	}
-	if err := c.TakesJobs(); err != nil {
+	if err := c.CheckAcceptsJobs(); err != nil {
 		return err
 	}
 	accepted, err := c.Engine.Submit(ctx, spec)
@@ -178,7 +178,7 @@ func (c *socket) submit(ctx context.Context, m message) error {
 	}
 	body, known := c.AcceptedBody(accepted), accepted.Replayed || accepted.Existing
 	if accepted.Existing {
-		body = rest.Existing(body)
+		body = rest.MarkExisting(body)
 	}
 	c.say(appendReply(nil, m.ID, body))
 	if !m.Watch {
@@ -231,8 +231,8 @@ func (c *socket) mayOpen(id string) error {
 	if c.cursor.Subscribed(id) || (c.viewer != nil && c.viewID == id) {
 		return jobs.NewProblem(rest.DuplicateID, "Duplicate id", "A subscription %s exists already; choose another id.", id)
 	}
-	if c.cursor.Len() >= rest.MaxSubs {
-		return jobs.NewProblem(jobs.LimitExceeded, "Too many subscriptions", "A connection holds at most %d.", rest.MaxSubs)
+	if c.cursor.Len() >= rest.MaxSubscriptions {
+		return jobs.NewProblem(jobs.LimitExceeded, "Too many subscriptions", "A connection holds at most %d.", rest.MaxSubscriptions)
 	}
 	return nil
 }

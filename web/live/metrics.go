@@ -15,7 +15,7 @@ import (
 // the hub, to others of their own.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	of := rest.Tenant(r)
-	if rest.SeesHub(of) {
+	if rest.IsHubTenant(of) {
 		s.metrics.ServeHTTP(w, r)
 		return nil
 	}
@@ -80,7 +80,7 @@ func (s *Server) connectionMetrics() []prometheus.Collector {
 	const refused = "Connections that were refused, by the bound that was met."
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "jobhub_connections", Help: "Open connections of all kinds."},
-			of(func(l *peers.Listener) int64 { return int64(l.Open()) })),
+			of(func(l *peers.Listener) int64 { return int64(l.Count()) })),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "jobhub_connections_refused_total", Help: refused, ConstLabels: prometheus.Labels{"bound": "address"}},
 			of(func(l *peers.Listener) int64 { return l.RefusedAddress.Load() })),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "jobhub_connections_refused_total", Help: refused, ConstLabels: prometheus.Labels{"bound": "total"}},
@@ -88,6 +88,6 @@ func (s *Server) connectionMetrics() []prometheus.Collector {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "jobhub_connections_stalled_total", Help: "Connections closed as the peer neither sent nor took a byte while something was due."},
 			of(func(l *peers.Listener) int64 { return l.Stalled.Load() })),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "jobhub_connections_displaced_total", Help: "Silent connections closed to make room for others."},
-			of(func(l *peers.Listener) int64 { return l.MadeRoom.Load() })),
+			of(func(l *peers.Listener) int64 { return l.Evicted.Load() })),
 	}
 }

@@ -9,8 +9,8 @@ import (
 // Routes are the live connections, which identify their callers themselves, and metrics.
 func (s *Server) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"GET /v1/ws":     s.Open(s.socket),
-		"GET /v1/events": s.Open(s.events),
+		"GET /v1/ws":     s.Public(s.socket),
+		"GET /v1/events": s.Public(s.events),
 		"GET /metrics":   s.May(auth.Measure, s.serveMetrics),
 	}
 }

@@ -81,7 +81,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	if !s.Gate.Enter(&s.sockets) {
 		return jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment.")
 	}
-	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, address: rest.CallerAddress(r), since: time.Now(), waiting: waiting, first: first}
+	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, address: rest.ClientAddress(r), since: time.Now(), waiting: waiting, first: first}
 	c.replies.socket = c
 	c.subscriber = subscriber{Server: s, out: &c.replies}
 	if c.cursor, err = s.follow(r.Context(), c.wake); err != nil { // before the 101, so that nothing after it is missed
@@ -206,7 +206,7 @@ func (c *socket) read() ([]byte, error) {
 
 // end frees what a connection holds.
 func (c *socket) end() {
-	c.wire.endWrites(rest.ClosedIn)
+	c.wire.endWrites(rest.CloseTimeout)
 	c.wire.drain() // until the other side has closed, too
 	c.wire.Close()
 	c.mu.Lock()

@@ -52,7 +52,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		return jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment.")
 	}
 	defer s.sockets.Done()
-	ctx, cancel := s.While(r.Context(), who)
+	ctx, cancel := s.WhileValid(r.Context(), who)
 	defer cancel()
 	defer context.AfterFunc(s.Stopped, cancel)()
 

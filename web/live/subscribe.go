@@ -95,7 +95,7 @@ func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error
 // is a job that does not exist.
 func (c *subscriber) mayWatch(ctx context.Context, who auth.Identity, f hub.Filter) error {
 	if f.Job != (jobs.ID{}) {
-		_, _, err := c.JobFor(ctx, who, auth.Watch, f.Job)
+		_, _, err := c.AuthorizedJob(ctx, who, auth.Watch, f.Job)
 		return err
 	}
 	if !who.May(auth.Watch, rest.FilterTarget(f)) {
@@ -184,7 +184,7 @@ func (c *subscriber) lost(ctx context.Context, id string, sub hub.Subscription, 
 // covered is the state that a filter shows: the one job, or the unfinished jobs.
 func (c *subscriber) covered(ctx context.Context, f hub.Filter) (_ jobs.Page, release func(), err error) {
 	if f.Job != (jobs.ID{}) {
-		job, pos, release, err := c.WholeJob(ctx, c.who.Tenant, f.Job)
+		job, pos, release, err := c.ReadFullJob(ctx, c.who.Tenant, f.Job)
 		return jobs.Page{Jobs: []jobs.Job{job}, Pos: pos}, release, err
 	}
 	unfinished := slices.DeleteFunc(slices.Clone(jobs.States), jobs.State.Final)

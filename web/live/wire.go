@@ -72,7 +72,7 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	u.wire.Conn, u.wire.out = conn, conn
 	below := conn
-	if c := peers.Below(conn); c != nil {
+	if c := peers.ConnOf(conn); c != nil {
 		below = c.NetConn()
 		if c == conn {
 			u.wire.out = below

@@ -205,7 +205,7 @@ func (c *socket) closeLocked(code websocket.StatusCode, reason string) {
 	c.closing = true
 	c.counters.closed(code)
 	if c.wire.send(net.Buffers{closeFrame(code, reason)}, nil) == nil {
-		c.wire.endWrites(rest.ClosedIn)
+		c.wire.endWrites(rest.CloseTimeout)
 	} else {
 		c.wire.Close()
 	}

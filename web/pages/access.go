@@ -9,7 +9,7 @@ import (
 
 // mayPage is rest.Base.May for the pages: it shows the login page to those who are not logged in.
 func (s *Server) mayPage(a auth.Action, h rest.Handler) http.HandlerFunc {
-	return s.open(s.Guarded(h, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, a) }))
+	return s.open(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, a) }))
 }
 
 // open lets anybody call the handler of a page.
@@ -37,8 +37,8 @@ func (s *Server) Anybody(h rest.Handler) http.HandlerFunc {
 // inside is for pages that show the hub from inside.
 func (s *Server) inside(h rest.Handler) http.HandlerFunc {
 	return s.mayPage(auth.Administer, func(w http.ResponseWriter, r *http.Request) error {
-		if !rest.SeesHub(rest.Tenant(r)) {
-			return rest.ErrNotTheirs
+		if !rest.IsHubTenant(rest.Tenant(r)) {
+			return rest.ErrHubTenantOnly
 		}
 		return h(w, r)
 	})

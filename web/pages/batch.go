@@ -23,7 +23,7 @@ const maxMembers = rest.MaxItems // jobs of a batch that are looked at
 
 // batchPlace reads what a live view's name, or a page's query, says of where in the batch it is.
 func batchPlace(values url.Values) (p view.BatchPlace, err error) {
-	if err := rest.AllowOnly(values, "item", "show", "from"); err != nil {
+	if err := rest.CheckParameters(values, "item", "show", "from"); err != nil {
 		return p, err
 	}
 	for name := range values {
@@ -91,7 +91,7 @@ func (s batchPages) batchPage(w http.ResponseWriter, r *http.Request) error {
 // it asks for, which never changes, and its jobs that have ended.
 type batchMemory struct {
 	id    jobs.ID
-	parts *batch.BatchParts
+	parts *batch.Contents
 	ended map[jobs.ID]jobs.Job
 }
 
@@ -155,7 +155,7 @@ func (s batchPages) batchModel(ctx context.Context, tenant string, id jobs.ID, p
 		return view.Batch{}, pos, err
 	}
 	if memory.parts == nil || memory.id != id {
-		if memory.parts, err = batch.PartsOf(&job); err != nil {
+		if memory.parts, err = batch.ReadContents(&job); err != nil {
 			return view.Batch{}, pos, err
 		}
 		memory.id, memory.ended = id, map[jobs.ID]jobs.Job{}
@@ -166,7 +166,7 @@ func (s batchPages) batchModel(ctx context.Context, tenant string, id jobs.ID, p
 		whole = n - 1
 		m.Whole = &view.WholeItem{N: whole, Request: memory.parts.Requests[whole]}
 	}
-	memory.parts.Answers(&job, m.Items, m.Whole)
+	memory.parts.FillAnswers(&job, m.Items, m.Whole)
 	m.Job.Input, m.Job.Result = nil, nil
 	return m, pos, s.members(ctx, tenant, id, m.Items, memory)
 }

@@ -24,7 +24,7 @@ func parseBatches(values url.Values) (q view.BatchQuery, before uint64, err erro
 		err = rest.BadParameter("kind", "takes batch or fanout")
 		kind = ""
 	}
-	f, bad := rest.ListFilter(values)
+	f, bad := rest.ParseFilter(values)
 	if err == nil {
 		err = bad
 	}

@@ -24,13 +24,13 @@ func (s tables) bulkForm(w http.ResponseWriter, r *http.Request) error {
 	action, scope, _ := strings.Cut(r.PostForm.Get("do"), " ")
 	need, known := mayBulk[action]
 	values, err := url.ParseQuery(r.PostForm.Get("back"))
-	if !known || err != nil || scope != "selected" && scope != "matching" || len(r.PostForm["id"]) > rest.MaxPicked {
+	if !known || err != nil || scope != "selected" && scope != "matching" || len(r.PostForm["id"]) > rest.MaxSelected {
 		return jobs.NewProblem(jobs.BadMessage, "Malformed form", "The form names no action or no jobs.")
 	}
 	if scope == "matching" { // as by the API
 		need = auth.Operate
 	}
-	if who := rest.Identity(r); !who.May(need, auth.Target{}) {
+	if who := rest.IdentityOf(r); !who.May(need, auth.Target{}) {
 		return rest.NotAllowed(who, need)
 	}
 	q, err := parseTable(rest.Tenant(r), values)
@@ -66,7 +66,7 @@ func (s tables) askBulk(w http.ResponseWriter, r *http.Request, action, scope st
 	var err error
 	fields := [][2]string{{"do", action + " " + scope}, {"back", q.String()}}
 	if scope == "matching" {
-		n, err = s.Engine.Count(rest.ClientOf(r.Context()), bulkOf(r, action, q))
+		n, err = s.Engine.Count(rest.ClientContext(r.Context()), bulkOf(r, action, q))
 		if err != nil && rest.ProblemOf(err).Status == http.StatusUnprocessableEntity { // no job in these states could be meant
 			n, err = 0, nil
 		}

@@ -34,10 +34,10 @@ type callbacksQuery struct {
 }
 
 func parseCallbacks(values url.Values) (callbacksQuery, error) {
-	if err := rest.AllowOnly(values, "state", "cursor"); err != nil {
+	if err := rest.CheckParameters(values, "state", "cursor"); err != nil {
 		return callbacksQuery{}, err
 	}
-	f, err := rest.ListFilter(values)
+	f, err := rest.ParseFilter(values)
 	return callbacksQuery{f.States, values.Get("cursor"), f.Before}, err
 }
 

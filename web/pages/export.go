@@ -32,7 +32,7 @@ func (s tables) export(contentType, name string, writer func(*bufio.Writer) func
 		if err != nil {
 			return err
 		}
-		ctx, stop := s.While(r.Context(), rest.Identity(r))
+		ctx, stop := s.WhileValid(r.Context(), rest.IdentityOf(r))
 		defer stop()
 		attachment(w, contentType, name)
 		out := bufio.NewWriter(w)

@@ -116,7 +116,7 @@ func (s jobPages) jobPayload(name string, of func(*jobs.Job) jobs.Value) rest.Ha
 		release := func() {}
 		var job jobs.Job
 		if err == nil {
-			job, _, release, err = s.WholeJob(r.Context(), rest.Tenant(r), id)
+			job, _, release, err = s.ReadFullJob(r.Context(), rest.Tenant(r), id)
 		}
 		defer release()
 		if err != nil {

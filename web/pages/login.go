@@ -60,15 +60,15 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	next := ownPath(r.PostForm.Get("next"))
-	if !s.Keyed(now) {
+	if !s.KeysRequired(now) {
 		return seeOther(w, next)
 	}
-	who, err := s.Authenticate(rest.CallerAddress(r), strings.TrimSpace(r.PostForm.Get("key")), now)
+	who, err := s.Authenticate(rest.ClientAddress(r), strings.TrimSpace(r.PostForm.Get("key")), now)
 	if err == nil && who.Grant != nil { // a token is for less than the pages show
 		err = auth.ErrUnknown
 	}
-	if rest.Lapsed(err) {
-		problem, _ := errors.AsType[*jobs.Problem](rest.Refused(err))
+	if rest.IsCredentialsError(err) {
+		problem, _ := errors.AsType[*jobs.Problem](rest.CredentialsProblem(err))
 		return s.askForKey(w, r, http.StatusUnauthorized, view.Login{Next: next, Error: problem.Detail})
 	}
 	var session string
@@ -101,7 +101,7 @@ func (s *Server) endSession(cookie string) error {
 		return nil
 	}
 	who, err := s.Auth.Resume(cookie, now)
-	if rest.Lapsed(err) {
+	if rest.IsCredentialsError(err) {
 		return nil
 	}
 	if err == nil {

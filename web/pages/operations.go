@@ -44,7 +44,7 @@ func (s queuePages) showQueue(w http.ResponseWriter, r *http.Request, status int
 
 // formOf are limits as a person writes them.
 func formOf(set jobs.QueueSettings) map[string]string {
-	l, out := api.LimitsOf(set), map[string]string{}
+	l, out := api.NewQueueLimits(set), map[string]string{}
 	for name, n := range map[string]*int{"concurrency": l.Concurrency, "capacity": l.Capacity, "per_key": l.PerKey} {
 		if n != nil {
 			out[name] = strconv.Itoa(*n)
@@ -85,7 +85,7 @@ func (s queuePages) limitsForm(w http.ResponseWriter, r *http.Request) error {
 			*to = jobs.Value(text)
 		}
 	}
-	for name, message := range in.Faults() {
+	for name, message := range in.FieldErrors() {
 		form.Errors[name] = message
 	}
 	if len(form.Errors) > 0 {
@@ -100,7 +100,7 @@ func (s queuePages) pauseForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	reason := strings.ToValidUTF8(strings.TrimSpace(r.PostForm.Get("reason")), "�")
 	return s.configureForm(w, r, func(name string) error {
-		return s.Engine.Pause(r.Context(), rest.Tenant(r), name, rest.Identity(r).Name, reason)
+		return s.Engine.Pause(r.Context(), rest.Tenant(r), name, rest.IdentityOf(r).Name, reason)
 	})
 }
 
@@ -111,7 +111,7 @@ func (s queuePages) resumeForm(w http.ResponseWriter, r *http.Request) error {
 // configureForm changes a queue that exists: a page is of one, so nothing is created here.
 func (s queuePages) configureForm(w http.ResponseWriter, r *http.Request, change func(name string) error) error {
 	name := r.PathValue("name")
-	if _, _, err := s.api.QueueNamed(r.Context(), rest.Tenant(r), name); err != nil {
+	if _, _, err := s.api.FindQueue(r.Context(), rest.Tenant(r), name); err != nil {
 		return err
 	}
 	if err := change(name); err != nil {

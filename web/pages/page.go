@@ -28,19 +28,19 @@ func (s *Server) staticFiles(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) Shell(r *http.Request, pos jobs.Position) view.Shell {
 	shell := view.Shell{Epoch: pos.Epoch, Seq: pos.Seq, At: time.Now(), Version: s.Version, Store: s.StoreName, Asset: static.Path}
-	who, ok := rest.IdentityIn(r.Context())
+	who, ok := rest.IdentityFromContext(r.Context())
 	if ok && who.Key != "" {
 		shell.User, shell.ReadOnly = who.Name, !who.May(auth.Cancel, auth.Target{})
 	}
 	if ok {
-		shell.Operator, shell.Admin = who.May(auth.Operate, auth.Target{}), who.May(auth.Administer, auth.Target{}) && rest.SeesHub(who.Tenant)
+		shell.Operator, shell.Admin = who.May(auth.Operate, auth.Target{}), who.May(auth.Administer, auth.Target{}) && rest.IsHubTenant(who.Tenant)
 	}
 	return shell
 }
 
 func (s *Server) FailPage(w http.ResponseWriter, r *http.Request, err error) {
 	p := rest.ProblemOf(err)
-	if p.Status >= 500 && rest.ClientOf(r.Context()).Err() == nil {
+	if p.Status >= 500 && rest.ClientContext(r.Context()).Err() == nil {
 		s.Logger.Error("page failed", "path", r.URL.Path, "error", err)
 	}
 	if p.Code == rest.RateLimited {

@@ -37,7 +37,7 @@ func (s queuePages) drawQueues(ctx context.Context, tenant, after string, _ any)
 }
 
 func (s queuePages) findQueue(ctx context.Context, tenant, name string) error {
-	_, _, err := s.api.QueueNamed(ctx, tenant, name)
+	_, _, err := s.api.FindQueue(ctx, tenant, name)
 	return err
 }
 
@@ -62,7 +62,7 @@ func (s queuePages) queuesModel(ctx context.Context, tenant, after string) (view
 	m := view.QueuesModel{Origin: s.Origin, After: after}
 	queues, pos, err := s.Store.Queues(ctx, tenant)
 	m.All = len(queues)
-	queues, m.Next = api.PageOfQueues(queues, after, queuesShown)
+	queues, m.Next = api.QueuesPage(queues, after, queuesShown)
 	for _, q := range queues {
 		m.Queues = append(m.Queues, s.queueOf(q, now))
 	}
@@ -72,7 +72,7 @@ func (s queuePages) queuesModel(ctx context.Context, tenant, after string) (view
 func (s queuePages) queueModel(ctx context.Context, tenant, name string) (view.QueueModel, jobs.Position, error) {
 	now := time.Now()
 	m := view.QueueModel{Watchers: s.Hub.Watchers(hub.Filter{Tenant: tenant, Queue: name})}
-	queue, pos, err := s.api.QueueNamed(ctx, tenant, name)
+	queue, pos, err := s.api.FindQueue(ctx, tenant, name)
 	if err != nil {
 		return m, pos, err
 	}

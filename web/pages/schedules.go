@@ -164,7 +164,7 @@ func (s schedulePages) changeScheduleForm(w http.ResponseWriter, r *http.Request
 		if r.PostForm.Has("overlap") {
 			one.Overlap = form.Values["overlap"]
 		}
-		if s.Auth != nil && s.Auth.Allowed(rest.Tenant(r), one.Caller) != nil { // from now on it is the caller's
+		if s.Auth != nil && s.Auth.CheckCaller(rest.Tenant(r), one.Caller) != nil { // from now on it is the caller's
 			one.Caller = rest.Caller(r)
 		}
 	})
@@ -220,7 +220,7 @@ func (s schedulePages) deleteScheduleForm(w http.ResponseWriter, r *http.Request
 
 // readFields reads the fields of a form as they were written.
 func readFields(w http.ResponseWriter, r *http.Request, fields ...string) (*view.Form, error) {
-	if err := readForm(w, r, rest.MaxMakerForm); err != nil {
+	if err := readForm(w, r, rest.MaxScheduleForm); err != nil {
 		return nil, err
 	}
 	form := &view.Form{Values: map[string]string{}, Errors: map[string]string{}}

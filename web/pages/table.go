@@ -46,7 +46,7 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 		values.Del(own)
 	}
 	values.Set("q", q.Text)
-	q.filter, err = rest.ListFilter(values)
+	q.filter, err = rest.ParseFilter(values)
 	q.filter.Tenant = tenant
 	q.States, q.Limit = q.filter.States, q.filter.Limit
 	if q.filter.Limit == 0 {
@@ -70,7 +70,7 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 			break
 		}
 		id, unknown := rest.ParseID(text)
-		if q.ids = append(q.ids, id); unknown != nil || len(q.ids) > rest.MaxPicked {
+		if q.ids = append(q.ids, id); unknown != nil || len(q.ids) > rest.MaxSelected {
 			bad("id", "takes up to 500 ids of jobs, with commas between them")
 			break
 		}

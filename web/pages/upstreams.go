@@ -60,7 +60,7 @@ func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes
 	}
 	for _, r := range routes {
 		row := view.Route{Path: r.Path, Async: gateway.AsyncNames[r.Async], Strip: r.Strip, Policy: r.Policy, Queue: r.QueueName(),
-			QueueTimeout: r.QueueTimeout, Timeout: cmp.Or(r.Timeout, jobs.DefaultTimeout), MaxAttempts: max(r.MaxAttempts, 1), Traffic: view.Traffic(r.Stats.Tally(now)), Jobs: jobsOf[r.Path]}
+			QueueTimeout: r.QueueTimeout, Timeout: cmp.Or(r.Timeout, jobs.DefaultTimeout), MaxAttempts: max(r.MaxAttempts, 1), Traffic: view.Traffic(r.Stats.Counts(now)), Jobs: jobsOf[r.Path]}
 		if row.QueueTimeout == 0 {
 			row.QueueTimeout = cmp.Or(time.Duration(s.Engine.Settings(tenant, row.Queue).QueueTimeout), gateway.DefaultQueueTimeout)
 		}
@@ -170,7 +170,7 @@ func (s routePages) routeAttention(ctx context.Context, tenant string, now time.
 		return nil, err
 	}
 	for _, r := range routes {
-		t, of := r.Stats.Tally(now), jobsOf[r.Path]
+		t, of := r.Stats.Counts(now), jobsOf[r.Path]
 		since, failed := view.Failing(view.Traffic(t), of)
 		if since.IsZero() || failed < few || now.Sub(since) > attentionSpan && t.RecentFailed+int64(of.Failed) == 0 {
 			continue

@@ -67,8 +67,8 @@ func alone(_ context.Context, _, of string) error {
 
 // insideAlone is alone for views that show the hub from inside.
 func insideAlone(ctx context.Context, tenant, of string) error {
-	if !rest.SeesHub(tenant) {
-		return rest.ErrNotTheirs
+	if !rest.IsHubTenant(tenant) {
+		return rest.ErrHubTenantOnly
 	}
 	return alone(ctx, tenant, of)
 }

@@ -19,15 +19,15 @@ import (
 // likewise. The deadlines that its owner sets hold as well.
 type Conn struct {
 	net.Conn
-	stall   time.Duration
-	stalled *atomic.Int64 // counts connections that made no progress; may be nil
-	leave   func()        // called once, by Close; may be nil
-	left    sync.Once
+	stall     time.Duration
+	stalled   *atomic.Int64 // counts connections that made no progress; may be nil
+	onClose   func()        // called once, by Close; may be nil
+	closeOnce sync.Once
 
-	active atomic.Int64 // when the peer last sent or took a byte, in Unix nanoseconds
-	due    atomic.Bool  // the peer has to send something
-	late   atomic.Bool  // and did not, in time
-	silent atomic.Bool  // nothing is under way: the hub waits for a request, or for more of one
+	active      atomic.Int64 // when the peer last sent or took a byte, in Unix nanoseconds
+	due         atomic.Bool  // the peer has to send something
+	stalledRead atomic.Bool  // and did not, in time
+	silent      atomic.Bool  // nothing is under way: the hub waits for a request, or for more of one
 
 	mu         sync.Mutex // protects the fields below, and the order in which deadlines are set
 	readUntil  time.Time  // as its owner has set it; zero for none
@@ -55,7 +55,7 @@ func (c *Conn) Write(b []byte) (n int, err error) {
 		if n += m; m > 0 {
 			c.touch()
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || c.over(from, &c.writeUntil) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.expired(from, &c.writeUntil) {
 			return n, err
 		}
 	}
@@ -67,7 +67,7 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 		c.setDeadline(from, &c.readUntil, c.Conn.SetReadDeadline)
 		n, err = c.read(b)
 		timeout := errors.Is(err, os.ErrDeadlineExceeded)
-		over := timeout && c.over(from, &c.readUntil)
+		over := timeout && c.expired(from, &c.readUntil)
 		c.mu.Lock()
 		c.Conn.SetReadDeadline(c.readUntil)
 		c.mu.Unlock()
@@ -75,7 +75,7 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 			return n, err
 		}
 		if over && c.due.Load() {
-			c.late.Store(true)
+			c.stalledRead.Store(true)
 			return n, err
 		}
 		// At the end of a body net/http begins to wait for the next request before the reader
@@ -102,7 +102,7 @@ func (c *Conn) setDeadline(from time.Time, owners *time.Time, set func(time.Time
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// A try that takes a few bytes does not say when: the end is only as exact as a try is short.
-	end := c.end(from)
+	end := c.progressDeadline(from)
 	if try := time.Now().Add(c.stall / 8); try.Before(end) {
 		end = try
 	}
@@ -112,23 +112,23 @@ func (c *Conn) setDeadline(from time.Time, owners *time.Time, set func(time.Time
 	set(end)
 }
 
-// end is how long the peer may go on without progress.
-func (c *Conn) end(from time.Time) time.Time {
+// progressDeadline is how long the peer may go on without progress.
+func (c *Conn) progressDeadline(from time.Time) time.Time {
 	if active := time.Unix(0, c.active.Load()); active.After(from) {
 		from = active
 	}
 	return from.Add(c.stall)
 }
 
-// over reports whether a try that has met its deadline was the last one.
-func (c *Conn) over(from time.Time, owners *time.Time) bool {
+// expired reports whether a try that has met its deadline was the last one.
+func (c *Conn) expired(from time.Time, owners *time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	if !owners.IsZero() && !now.Before(*owners) {
 		return true
 	}
-	if now.Before(c.end(from)) {
+	if now.Before(c.progressDeadline(from)) {
 		return false
 	}
 	if c.stalled != nil {
@@ -168,8 +168,8 @@ func (c *Conn) CloseWrite() error {
 
 // Close implements io.Closer.
 func (c *Conn) Close() error {
-	if c.leave != nil {
-		c.left.Do(c.leave)
+	if c.onClose != nil {
+		c.closeOnce.Do(c.onClose)
 	}
 	return c.Conn.Close()
 }
@@ -178,11 +178,11 @@ type connKey struct{}
 
 // withConn is for http.Server.ConnContext.
 func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, Below(c))
+	return context.WithValue(ctx, connKey{}, ConnOf(c))
 }
 
-// Below is the Conn at the bottom of a connection, under TLS; nil if there is none.
-func Below(c net.Conn) *Conn {
+// ConnOf is the Conn at the bottom of a connection, under TLS; nil if there is none.
+func ConnOf(c net.Conn) *Conn {
 	for {
 		switch on := c.(type) {
 		case *Conn:
@@ -195,8 +195,8 @@ func Below(c net.Conn) *Conn {
 	}
 }
 
-// connOf is the connection of a request; nil if it is not known.
-func connOf(r *http.Request) *Conn {
+// requestConn is the connection of a request; nil if it is not known.
+func requestConn(r *http.Request) *Conn {
 	c, _ := r.Context().Value(connKey{}).(*Conn)
 	return c
 }

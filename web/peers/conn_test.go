@@ -113,7 +113,7 @@ func TestReadThatWaitsOn(t *testing.T) {
 		if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil || time.Since(from) != 10*stall {
 			t.Errorf("%d %v after %s", n, err, time.Since(from))
 		}
-		if c.late.Load() {
+		if c.stalledRead.Load() {
 			t.Error("the peer is called late")
 		}
 	})

@@ -10,14 +10,14 @@ import (
 // Failures counts failed attempts by address, in a fixed amount of memory: addresses that
 // share a place in the table share their allowance.
 type Failures struct {
-	burst  float64       // so many at once
-	every  time.Duration // and one more each
-	seed   maphash.Seed
-	mu     sync.Mutex // protects places
-	places [failurePlaces]allowance
+	burst   float64       // so many at once
+	every   time.Duration // and one more each
+	seed    maphash.Seed
+	mu      sync.Mutex // protects places
+	buckets [failureBuckets]allowance
 }
 
-const failurePlaces = 4096
+const failureBuckets = 4096
 
 type allowance struct {
 	used float64 // of the burst, as of at
@@ -32,7 +32,7 @@ func NewFailures(burst int, every time.Duration) *Failures {
 // Fail counts a failure, and returns how long the address has to wait if these were too
 // many, or 0.
 func (f *Failures) Fail(address netip.Addr, now time.Time) time.Duration {
-	place := &f.places[maphash.Comparable(f.seed, block(address))%failurePlaces]
+	place := &f.buckets[maphash.Comparable(f.seed, addressBlock(address))%failureBuckets]
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if gone := now.Sub(place.at); gone > 0 {

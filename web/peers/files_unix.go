@@ -4,8 +4,8 @@ package peers
 
 import "syscall"
 
-// Files is how many files this process may have open.
-func Files() uint64 {
+// MaxOpenFiles is how many files this process may have open.
+func MaxOpenFiles() uint64 {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return 1024

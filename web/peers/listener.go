@@ -30,7 +30,7 @@ type Listener struct {
 	net.Listener
 	options Options
 
-	RefusedAddress, RefusedTotal, MadeRoom, Stalled atomic.Int64 // connections, since the start
+	RefusedAddress, RefusedTotal, Evicted, Stalled atomic.Int64 // connections, since the start
 
 	refusing sync.WaitGroup
 	slots    chan struct{} // of refusals at work
@@ -42,24 +42,24 @@ type Listener struct {
 	refused   map[net.Conn]struct{}
 }
 
-// graceOfSilence is how long a connection may always be silent before it makes room.
-const graceOfSilence = time.Second
+// silenceGrace is how long a connection may always be silent before it makes room.
+const silenceGrace = time.Second
 
-// refusalsAtOnce is how many refusals are told at the same time; further connections are
+// maxRefusals is how many refusals are told at the same time; further connections are
 // just closed.
-const refusalsAtOnce = 64
+const maxRefusals = 64
 
 // Listen puts a Listener before another one.
 func Listen(below net.Listener, o Options) *Listener {
-	return &Listener{Listener: below, options: o, slots: make(chan struct{}, refusalsAtOnce),
+	return &Listener{Listener: below, options: o, slots: make(chan struct{}, maxRefusals),
 		conns: map[*Conn]netip.Addr{}, byAddress: map[netip.Addr]int{}, refused: map[net.Conn]struct{}{}}
 }
 
-// Serve sets up a server for the connections.
-func (l *Listener) Serve(s *http.Server) {
+// Configure sets up a server for the connections.
+func (l *Listener) Configure(s *http.Server) {
 	s.ConnContext = withConn
 	s.ConnState = func(c net.Conn, state http.ConnState) {
-		if on := Below(c); on != nil {
+		if on := ConnOf(c); on != nil {
 			on.Due(false)
 			on.silent.Store(state == http.StateNew || state == http.StateIdle)
 		}
@@ -81,8 +81,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Open is how many connections there are.
-func (l *Listener) Open() int {
+// Count is how many connections there are.
+func (l *Listener) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.conns)
@@ -93,7 +93,7 @@ func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
 	address, bounded := AddressOf(below.RemoteAddr().String())
 	local := !bounded || address.IsLoopback()
 	if bounded = !local && (l.options.Trusted == nil || !l.options.Trusted(address)); bounded {
-		address = block(address)
+		address = addressBlock(address)
 	}
 	l.mu.Lock()
 	if most := l.options.PerAddress(); bounded && l.byAddress[address] >= most {
@@ -114,9 +114,9 @@ func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
 		}
 		l.leaveLocked(silent)
 	}
-	boundKernel(below, 2*l.options.Stall) // so that the hub is the first to notice
+	setUserTimeout(below, 2*l.options.Stall) // so that the hub is the first to notice
 	c = NewConn(below, l.options.Stall)
-	c.stalled, c.leave = &l.Stalled, func() { l.leave(c) }
+	c.stalled, c.onClose = &l.Stalled, func() { l.leave(c) }
 	c.silent.Store(true)
 	if !bounded {
 		address = netip.Addr{}
@@ -127,7 +127,7 @@ func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
 	}
 	l.mu.Unlock()
 	if silent != nil {
-		l.MadeRoom.Add(1)
+		l.Evicted.Add(1)
 		silent.Close()
 	}
 	return c, ""
@@ -136,7 +136,7 @@ func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
 // mostSilentLocked is the connection from which the hub has waited longest for a request, or
 // for more of one.
 func (l *Listener) mostSilentLocked() (most *Conn) {
-	since := time.Now().Add(-graceOfSilence).UnixNano()
+	since := time.Now().Add(-silenceGrace).UnixNano()
 	for c := range l.conns {
 		if at := c.active.Load(); c.silent.Load() && at < since {
 			most, since = c, at
@@ -186,10 +186,10 @@ func (l *Listener) refuse(c net.Conn, why string) {
 			c.Close()
 			<-l.slots
 		}()
-		c.SetDeadline(time.Now().Add(graceOfSilence))
+		c.SetDeadline(time.Now().Add(silenceGrace))
 		io.WriteString(c, refusal(why))
 		if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-			io.CopyN(io.Discard, c, drained) // closed with bytes unread, the connection would be reset and the answer lost
+			io.CopyN(io.Discard, c, maxDrain) // closed with bytes unread, the connection would be reset and the answer lost
 		}
 	})
 }
@@ -218,8 +218,8 @@ func AddressOf(remote string) (netip.Addr, bool) {
 	return at.Addr().Unmap().WithZone(""), err == nil
 }
 
-// block is what counts as one address: of IPv6, the 64 bits that a subscriber has at least.
-func block(a netip.Addr) netip.Addr {
+// addressBlock is what counts as one address: of IPv6, the 64 bits that a subscriber has at least.
+func addressBlock(a netip.Addr) netip.Addr {
 	if a.Is4() {
 		return a
 	}

@@ -54,7 +54,7 @@ func open(t *testing.T, o Options, h http.HandlerFunc) *door {
 	o.Stall = stall
 	l := Listen(d, o)
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	l.Serve(s)
+	l.Configure(s)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() { s.Close(); <-served })
@@ -155,8 +155,8 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 				t.Errorf("not served: %q", answer)
 			}
 		}
-		if d.MadeRoom.Load() == 0 || d.Open() > 16 {
-			t.Errorf("%d made room, %d are open", d.MadeRoom.Load(), d.Open())
+		if d.Evicted.Load() == 0 || d.Count() > 16 {
+			t.Errorf("%d made room, %d are open", d.Evicted.Load(), d.Count())
 		}
 		close(release)
 		if answer, err := io.ReadAll(long); !strings.HasSuffix(string(answer), "good") {
@@ -192,11 +192,11 @@ func TestRoomForTheOperator(t *testing.T) {
 
 func TestRoom(t *testing.T) {
 	for files, want := range map[uint64][2]int{64: {16, 4}, 200: {136, 8}, 1024: {768, 48}, 1 << 20: {786432, 64}, 1 << 63: {786432, 64}} {
-		if total, reserve := Room(files); total != want[0] || reserve != want[1] {
+		if total, reserve := ConnectionLimits(files); total != want[0] || reserve != want[1] {
 			t.Errorf("of %d files: %d connections, %d of them reserved, want %v", files, total, reserve, want)
 		}
 	}
-	if Files() < 16 {
+	if MaxOpenFiles() < 16 {
 		t.Error("this process could open no file")
 	}
 }

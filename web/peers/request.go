@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// drained is how much of a body is read when nobody wants it, so that the connection can
+// maxDrain is how much of a body is read when nobody wants it, so that the connection can
 // be used again.
-const drained = 256 << 10
+const maxDrain = 256 << 10
 
 // Guard has the client of a request make progress, with its body and with the answer, or
 // closes the connection. late is the error of a body that comes no further. The function
@@ -27,13 +27,13 @@ func Guard(w http.ResponseWriter, r *http.Request, stall time.Duration, late err
 	if !streams && (r.Body == nil || r.Body == http.NoBody) {
 		return w, r, func() {}
 	}
-	x := &exchange{ResponseWriter: w, control: http.NewResponseController(w), stall: stall, late: late, streams: streams}
+	x := &exchange{ResponseWriter: w, control: http.NewResponseController(w), stall: stall, stallError: late, multiplexed: streams}
 	if r.Body == nil || r.Body == http.NoBody {
-		x.whole.Store(true)
+		x.bodyRead.Store(true)
 		return x, r, func() {}
 	}
 	if !streams {
-		x.conn = connOf(r)
+		x.conn = requestConn(r)
 	}
 	x.body = r.Body
 	guarded := *r // net/http looks at the Body of its own request
@@ -44,17 +44,17 @@ func Guard(w http.ResponseWriter, r *http.Request, stall time.Duration, late err
 // exchange is a request with a body, and its answer. It is the body, too.
 type exchange struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	conn    *Conn // nil if it is not known, or shared with other requests
-	body    io.ReadCloser
-	stall   time.Duration
-	late    error
-	streams bool
+	control     *http.ResponseController
+	conn        *Conn // nil if it is not known, or shared with other requests
+	body        io.ReadCloser
+	stall       time.Duration
+	stallError  error
+	multiplexed bool
 
-	whole  atomic.Bool // the body was read to its end
-	broken atomic.Bool // and this did not go well
-	duplex bool        // the answer may begin before the body has ended
-	begun  bool        // the answer has
+	bodyRead   atomic.Bool // the body was read to its end
+	bodyFailed atomic.Bool // and this did not go well
+	duplex     bool        // the answer may begin before the body has ended
+	answered   bool        // the answer has
 }
 
 // Unwrap is for http.ResponseController.
@@ -63,7 +63,7 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // Read implements io.Reader for the body.
 func (x *exchange) Read(p []byte) (n int, err error) {
 	switch {
-	case x.whole.Load(): // the connection may be about the next request
+	case x.bodyRead.Load(): // the connection may be about the next request
 		return x.body.Read(p)
 	case x.conn != nil:
 		x.conn.Due(true)
@@ -77,12 +77,12 @@ func (x *exchange) Read(p []byte) (n int, err error) {
 	switch {
 	case err == nil:
 	case err == io.EOF:
-		x.whole.Store(true)
+		x.bodyRead.Store(true)
 	case errors.Is(err, http.ErrBodyReadAfterClose):
 	default:
-		x.broken.Store(true)
-		if errors.Is(err, os.ErrDeadlineExceeded) || x.conn != nil && x.conn.late.Load() { // net/http hides it at times
-			err = x.late
+		x.bodyFailed.Store(true)
+		if errors.Is(err, os.ErrDeadlineExceeded) || x.conn != nil && x.conn.stalledRead.Load() { // net/http hides it at times
+			err = x.stallError
 		}
 	}
 	return n, err
@@ -90,7 +90,7 @@ func (x *exchange) Read(p []byte) (n int, err error) {
 
 // Close implements io.Closer for the body.
 func (x *exchange) Close() error {
-	if !x.whole.Load() && !x.broken.Load() && !x.streams {
+	if !x.bodyRead.Load() && !x.bodyFailed.Load() && !x.multiplexed {
 		return nil // done sees to the rest: net/http would wait for it
 	}
 	return x.body.Close()
@@ -106,43 +106,43 @@ func (x *exchange) EnableFullDuplex() error {
 func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := x.control.Hijack()
 	if err == nil {
-		x.begun = true
-		x.whole.Store(true)
+		x.answered = true
+		x.bodyRead.Store(true)
 	}
 	return conn, rw, err
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (x *exchange) WriteHeader(status int) {
-	if status >= 200 && !x.begun {
-		x.begun = true
-		if !x.streams && !x.duplex && !x.whole.Load() {
-			if status < http.StatusBadRequest && !x.broken.Load() {
-				io.CopyN(io.Discard, x, drained)
+	if status >= 200 && !x.answered {
+		x.answered = true
+		if !x.multiplexed && !x.duplex && !x.bodyRead.Load() {
+			if status < http.StatusBadRequest && !x.bodyFailed.Load() {
+				io.CopyN(io.Discard, x, maxDrain)
 			}
-			if !x.whole.Load() {
-				giveUp(x.ResponseWriter)
+			if !x.bodyRead.Load() {
+				closeAfterAnswer(x.ResponseWriter)
 			}
 		}
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
 
-// piece is how much of an answer one write takes in HTTP/2, which tells of no progress within.
-const piece = 4 << 10
+// writeSize is how much of an answer one write takes in HTTP/2, which tells of no progress within.
+const writeSize = 4 << 10
 
 // Write implements io.Writer for the answer.
 func (x *exchange) Write(p []byte) (n int, err error) {
-	if !x.begun {
+	if !x.answered {
 		x.WriteHeader(http.StatusOK)
 	}
-	if !x.streams {
+	if !x.multiplexed {
 		return x.ResponseWriter.Write(p)
 	}
 	for err == nil && n < len(p) {
 		x.control.SetWriteDeadline(time.Now().Add(x.stall))
 		var m int
-		m, err = x.ResponseWriter.Write(p[n:min(len(p), n+piece)])
+		m, err = x.ResponseWriter.Write(p[n:min(len(p), n+writeSize)])
 		n += m
 	}
 	return n, err
@@ -150,22 +150,22 @@ func (x *exchange) Write(p []byte) (n int, err error) {
 
 // done leaves alone what was not read of the body.
 func (x *exchange) done() {
-	if x.streams {
+	if x.multiplexed {
 		return
 	}
-	if !x.begun && !x.whole.Load() {
+	if !x.answered && !x.bodyRead.Load() {
 		x.WriteHeader(http.StatusOK)
 	}
-	if !x.whole.Load() {
-		giveUp(x.ResponseWriter)
+	if !x.bodyRead.Load() {
+		closeAfterAnswer(x.ResponseWriter)
 		x.control.SetReadDeadline(time.Unix(1, 0)) // net/http reads on else
 	}
 }
 
-// giveUp has net/http close the connection behind the answer, whatever of the request is
+// closeAfterAnswer has net/http close the connection behind the answer, whatever of the request is
 // still to come. It waits half a second before, so that the client can take the answer.
 // To exceed a limit of bytes is the way to say so.
-func giveUp(w http.ResponseWriter) {
+func closeAfterAnswer(w http.ResponseWriter) {
 	for {
 		wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {

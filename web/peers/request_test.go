@@ -64,7 +64,7 @@ func TestBodyThatStops(t *testing.T) {
 				if took := time.Since(from); !strings.HasPrefix(answer, "HTTP/1.1 "+test.status) || strings.Count(answer, "HTTP/1.1") != 1 || took < test.within || took > test.within+time.Second {
 					t.Errorf("%q, closed after %s, want %s after %s", answer, took, test.status, test.within)
 				}
-				if synctest.Wait(); d.Open() != 0 {
+				if synctest.Wait(); d.Count() != 0 {
 					t.Error("the connection stays")
 				}
 			})

@@ -8,9 +8,9 @@ import (
 
 const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT of tcp(7), which package syscall lacks
 
-// boundKernel has the kernel give up on a peer that takes nothing of what the hub has
+// setUserTimeout has the kernel give up on a peer that takes nothing of what the hub has
 // handed over already, also after the hub has closed the connection.
-func boundKernel(c net.Conn, after time.Duration) {
+func setUserTimeout(c net.Conn, after time.Duration) {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
 		return

@@ -10,8 +10,8 @@ import (
 	"jobhub/jobs"
 )
 
-// statusOf is the one map from an error's code to its HTTP status. A problem that has
-// a status of its own keeps it.
+// statusOf is the only map from error codes to HTTP statuses. A problem with a status of
+// its own keeps it.
 var statusOf = map[jobs.Code]int{
 	jobs.BadMessage:     http.StatusBadRequest,
 	jobs.NotFound:       http.StatusNotFound,
@@ -28,7 +28,7 @@ var statusOf = map[jobs.Code]int{
 	RateLimited:         http.StatusTooManyRequests,
 }
 
-// Codes that the engine does not use.
+// Codes that only the web server uses; package jobs has the others.
 const (
 	unauthorized jobs.Code = "unauthorized"
 	Forbidden    jobs.Code = "forbidden"
@@ -36,7 +36,8 @@ const (
 	RateLimited  jobs.Code = "rate_limited"
 )
 
-// ProblemOf is an error as the caller may see it, with its status.
+// ProblemOf returns the problem document for an error, with its HTTP status. An error that
+// is not a *jobs.Problem becomes an internal one: its text is not for the caller.
 func ProblemOf(err error) jobs.Problem {
 	p, ok := errors.AsType[*jobs.Problem](err)
 	if !ok {
@@ -44,7 +45,7 @@ func ProblemOf(err error) jobs.Problem {
 			Detail: "The hub could not do this; its log says why. Whether it was done is unknown."}
 	}
 	shown := *p
-	shown.Detail = strings.ToValidUTF8(shown.Detail, "\ufffd") // it stands on pages, too
+	shown.Detail = strings.ToValidUTF8(shown.Detail, "\ufffd") // pages show it, too
 	if shown.Status == 0 {
 		shown.Status = http.StatusInternalServerError
 		if status, ok := statusOf[p.Code]; ok {
@@ -57,9 +58,9 @@ func ProblemOf(err error) jobs.Problem {
 // Fail answers with an error as application/problem+json (RFC 9457).
 func (s *Base) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := ProblemOf(err)
-	if p.Status == http.StatusInternalServerError && ClientOf(r.Context()).Err() == nil { // nobody is told who has gone
+	if p.Status == http.StatusInternalServerError && ClientContext(r.Context()).Err() == nil { // not if the client has left
 		path := r.URL.Path
-		if r.PathValue("token") != "" { // a lease is its worker's secret
+		if r.PathValue("token") != "" { // the lease token is a secret of its worker
 			path = r.Pattern
 		}
 		s.Logger.Error("request failed", "method", r.Method, "path", path, "error", err)
@@ -73,8 +74,8 @@ func (s *Base) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	WriteProblem(w, p, r.URL.Path)
 }
 
-// WriteProblem writes a problem that has a status. Its error, as those of all that write an
-// answer, is nil: a handler ends with it.
+// WriteProblem writes a problem, whose status must be set, for the resource instance (may be
+// empty). Like WriteJSON it always returns nil, so that a handler can end with it.
 func WriteProblem(w http.ResponseWriter, p jobs.Problem, instance string) error {
 	body := p.AppendMembers([]byte{'{'})
 	if instance != "" {
@@ -83,7 +84,7 @@ func WriteProblem(w http.ResponseWriter, p jobs.Problem, instance string) error 
 	return write(w, p.Status, "application/problem+json", append(body, '}'))
 }
 
-// WriteJSON answers with a document.
+// WriteJSON answers with a JSON document. It always returns nil.
 func WriteJSON(w http.ResponseWriter, status int, body []byte) error {
 	return write(w, status, "application/json", body)
 }
@@ -96,14 +97,15 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) e
 	return nil
 }
 
-// AppendJob appends the job document with its links.
+// AppendJob appends the document of a job as of pos, with its links.
 func AppendJob(b []byte, j *jobs.Job, pos jobs.Position) []byte {
 	b = j.AppendMembers(append(b, '{'), pos)
 	b = append(b, `,"links":`...)
 	return append(jobs.AppendLinks(b, j.ID), '}')
 }
 
+// AppendText appends text as a JSON string.
 func AppendText(b []byte, text string) []byte {
-	b, _ = jsontext.AppendQuote(b, text) // its only error is for invalid UTF-8, which it replaces
+	b, _ = jsontext.AppendQuote(b, text) // its only error is about invalid UTF-8, which it replaces
 	return b
 }

@@ -13,26 +13,26 @@ import (
 	"jobhub/web/peers"
 )
 
-// Base is what all rooms of the server share.
+// Base is what the packages of the server share.
 type Base struct {
 	Engine *engine.Engine
 	Store  jobs.Store
 	Hub    *hub.Hub
-	Auth   *auth.Keys // who may do what; nil for everybody everything
+	Auth   *auth.Keys // who may do what; nil lets everybody do everything
 	Logger *slog.Logger
 
 	Version   string
-	StoreName string // what the store is, like sqlite, for people
+	StoreName string // like sqlite; shown on pages
 	Origin    string // the hub's own address, like https://example.com/jobhub
-	BasePath  string // the path of Origin; empty for the whole host
+	BasePath  string // the path of Origin; empty for none
 	WebOrigin string // Origin without the path
 
-	StallLimit time.Duration // how long a peer may neither send nor take a byte while something is due
+	StallLimit time.Duration // how long a peer may make no progress (see package peers)
 	Gate       *Gate
-	Stopped    context.Context // ends when what is open has to end
+	Stopped    context.Context // ends when the server stops
 	Stop       context.CancelFunc
-	Answers    *Budget         // long answers in memory
-	Wrong      *peers.Failures // wrong keys and tokens
+	Answers    *Budget         // bytes of answers that are in memory as a whole
+	Failures   *peers.Failures // wrong keys and tokens, by address
 
 	settings atomic.Pointer[Settings]
 	config   atomic.Pointer[ConfigState]

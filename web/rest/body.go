@@ -10,16 +10,16 @@ import (
 	"jobhub/jobs"
 )
 
-// ReadJSON reads a body of up to limit bytes that has to be there, for jobs.Decode.
+// ReadJSON reads a required JSON body of up to limit bytes. It does not decode it.
 func ReadJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if err := wantJSON(w, r); err != nil {
+	if err := requireJSON(w, r); err != nil {
 		return nil, err
 	}
 	return ReadBody(w, r, limit)
 }
 
-// OptionalJSON is readJSON for a body that may be left out: nil if there is none. One sent
-// in chunks may turn out to be empty, and then needs no type.
+// OptionalJSON is ReadJSON for an optional body; it returns nil if there is none. A chunked
+// body may turn out to be empty, and then needs no Content-Type.
 func OptionalJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	switch {
 	case r.ContentLength == 0:
@@ -31,10 +31,11 @@ func OptionalJSON(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, 
 	if err != nil || len(body) == 0 {
 		return nil, err
 	}
-	return body, wantJSON(w, r)
+	return body, requireJSON(w, r)
 }
 
-// DecodeBody reads a JSON body into a struct, and returns it. No body at all leaves it as it is.
+// DecodeBody decodes an optional JSON body into the struct in, and returns the body. Without
+// a body, in stays as it is.
 func DecodeBody(w http.ResponseWriter, r *http.Request, limit int64, in any) (body []byte, err error) {
 	if body, err = OptionalJSON(w, r, limit); err != nil || body == nil {
 		return nil, err
@@ -42,9 +43,9 @@ func DecodeBody(w http.ResponseWriter, r *http.Request, limit int64, in any) (bo
 	return body, jobs.Decode(body, in)
 }
 
-// wantJSON refuses a body of another type than JSON, or with an encoding around it.
-func wantJSON(w http.ResponseWriter, r *http.Request) error {
-	if err := PlainBody(w, r); err != nil {
+// requireJSON refuses a body that is compressed or whose Content-Type is not JSON.
+func requireJSON(w http.ResponseWriter, r *http.Request) error {
+	if err := RequireUncompressed(w, r); err != nil {
 		return err
 	}
 	contentType := r.Header.Get("Content-Type")
@@ -59,13 +60,13 @@ func wantJSON(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// PlainBody refuses a body with a Content-Encoding, like gzip (RFC 9110, section 15.5.16).
-func PlainBody(w http.ResponseWriter, r *http.Request) error {
+// RequireUncompressed refuses a body with a Content-Encoding like gzip (RFC 9110, section 15.5.16).
+func RequireUncompressed(w http.ResponseWriter, r *http.Request) error {
 	for _, line := range r.Header["Content-Encoding"] {
 		for coding := range strings.SplitSeq(line, ",") {
 			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
 				w.Header().Set("Accept-Encoding", "identity")
-				return unsupportedMedia("Send the body as it is, without Content-Encoding: compressed bodies are not taken here.")
+				return unsupportedMedia("Send the body uncompressed, without Content-Encoding.")
 			}
 		}
 	}
@@ -77,10 +78,10 @@ func unsupportedMedia(detail string) error {
 		Status: http.StatusUnsupportedMediaType, Detail: detail}
 }
 
-// ReadBody reads a body of up to limit bytes.
+// ReadBody reads a body of up to limit bytes. Its error is a *jobs.Problem.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
-		return nil, TooLarge(limit)
+		return nil, BodyTooLarge(limit)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
@@ -89,10 +90,10 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	return body, nil
 }
 
-// bodyProblem is why a body could not be read.
+// bodyProblem returns the problem for an error of reading a body.
 func bodyProblem(err error) error {
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return TooLarge(large.Limit)
+		return BodyTooLarge(large.Limit)
 	}
 	if errors.Is(err, ErrSlowBody) {
 		return ErrSlowBody
@@ -100,10 +101,12 @@ func bodyProblem(err error) error {
 	return jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
 }
 
-func TooLarge(limit int64) error {
+// BodyTooLarge returns the problem for a body of more than limit bytes.
+func BodyTooLarge(limit int64) error {
 	return jobs.NewProblem(jobs.TooLarge, "Body too large", "The body is over %d bytes. Store large data elsewhere and send a link.", limit)
 }
 
+// InvalidMember returns the problem for one member of a JSON body, named by its JSON pointer.
 func InvalidMember(pointer, detail string) error {
 	p := jobs.NewProblem(jobs.BadMessage, "Invalid request", "See errors for the members to correct.")
 	p.Status = http.StatusUnprocessableEntity

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Cache keeps answers that cost much for a while, since live views ask for them with
-// every rendering.
+// Cache keeps the results of expensive reads for a while, since live views need them for
+// every rendering. The zero value is empty and ready to use.
 type Cache[K comparable, V any] struct {
 	mu  sync.Mutex // protects all
 	all map[K]cached[V]
@@ -18,26 +18,26 @@ type cached[V any] struct {
 	answer V
 }
 
-// Get asks only where the answer for a key is older than age. Those who ask at the same
-// time may each do so; an error is not remembered.
-func (r *Cache[K, V]) Get(key K, age time.Duration, ask func() (V, error)) (V, error) {
+// Get returns the cached value for a key, or reads it again if it is older than age.
+// Concurrent callers may each read; errors are not cached.
+func (c *Cache[K, V]) Get(key K, age time.Duration, read func() (V, error)) (V, error) {
 	now := time.Now()
-	r.mu.Lock()
-	last, known := r.all[key]
-	r.mu.Unlock()
+	c.mu.Lock()
+	last, known := c.all[key]
+	c.mu.Unlock()
 	if known && now.Sub(last.at) < age {
 		return last.answer, nil
 	}
-	answer, err := ask()
+	answer, err := read()
 	if err != nil {
 		return answer, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	maps.DeleteFunc(r.all, func(_ K, m cached[V]) bool { return now.Sub(m.at) >= age })
-	if r.all == nil {
-		r.all = map[K]cached[V]{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.all, func(_ K, m cached[V]) bool { return now.Sub(m.at) >= age })
+	if c.all == nil {
+		c.all = map[K]cached[V]{}
 	}
-	r.all[key] = cached[V]{now, answer}
+	c.all[key] = cached[V]{now, answer}
 	return answer, nil
 }

@@ -1,15 +1,15 @@
-// Package rest is what the rooms of the web server share: who calls and what they may do,
-// how a body and a query are read, how an answer or an error is written, and the bounds of
-// all that.
+// Package rest is what the packages of the web server share: authentication and
+// authorization, reading bodies and queries, writing answers and errors, and the limits of
+// all these.
 //
 // # Promises
 //
 //   - There is one map from errors to statuses (answer.go), and every error is an
 //     application/problem+json document (RFC 9457).
-//   - Nobody is let in whose key or token is not good, and nothing of it is said to others
-//     (identity.go, may.go).
-//   - Bodies, answers and names have bounds, all of them in one table (limits.go).
-//   - What a call changes is carried out also when its client leaves (leaving.go).
+//   - A request with an invalid key or token is refused (identity.go, access.go).
+//   - Bodies, answers and names have limits, all in one table (limits.go).
+//   - A request that changes something is carried out even if its client disconnects
+//     (disconnect.go).
 //
-// It imports no other room.
+// It imports none of the packages that it serves.
 package rest

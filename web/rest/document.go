@@ -13,53 +13,57 @@ import (
 	"jobhub/jobs"
 )
 
-// This file writes jobs whose parts are large: piece by piece from the store where that is
-// possible, so that a client that takes its time costs one piece. What has to be in memory
-// as a whole has a bound for all together.
+// This file writes jobs whose parts (input, result, response) are large: chunk by chunk from
+// the store where that is possible, so that a slow client costs one chunk of memory. Answers
+// that have to be in memory as a whole share a budget.
 
-// Budget is bytes that may be in memory at the same time.
-type Budget struct{ left atomic.Int64 }
+// Budget limits how many bytes are in memory at the same time.
+type Budget struct{ remaining atomic.Int64 }
 
-func NewBudget(most int64) *Budget {
+// NewBudget returns a budget of limit bytes.
+func NewBudget(limit int64) *Budget {
 	b := new(Budget)
-	b.left.Store(most)
+	b.remaining.Store(limit)
 	return b
 }
 
-// Take takes bytes, or none if there are not as many left.
-func (b *Budget) Take(n int64) bool {
-	if b.left.Add(-n) < 0 {
-		b.left.Add(n)
+// Reserve takes n bytes from the budget, or none if fewer are left: then it returns false.
+func (b *Budget) Reserve(n int64) bool {
+	if b.remaining.Add(-n) < 0 {
+		b.remaining.Add(n)
 		return false
 	}
 	return true
 }
 
-func (b *Budget) Give(n int64) { b.left.Add(n) }
+// Release gives n reserved bytes back.
+func (b *Budget) Release(n int64) { b.remaining.Add(n) }
 
-// Free is how many bytes are left.
-func (b *Budget) Free() int64 { return b.left.Load() }
+// Remaining returns how many bytes are left.
+func (b *Budget) Remaining() int64 { return b.remaining.Load() }
 
-// errManyAnswers answers where the budget is used up.
-var errManyAnswers error = jobs.Unavailable("Too many long answers", "The hub holds as many long answers as it may. Ask again in a moment.")
+// errTooManyAnswers is the answer when the budget is used up.
+var errTooManyAnswers error = jobs.Unavailable("Too many long answers", "Too many long answers are in memory. Try again in a moment.")
 
-// grown is how many times its parts a job takes in memory while its document is made.
-const grown = 4
+// documentFactor is how much memory a job's document takes while it is made, as a multiple of
+// the size of its parts.
+const documentFactor = 4
 
-// partsOf opens the parts of a job that were left out of it; of a response, the head is put
-// into the job. Each is nil if nothing was left out.
-func (s *Base) partsOf(ctx context.Context, job *jobs.Job) (input, result, body *jobs.Payload, err error) {
+// openParts opens the parts that the job, read with jobs.Brief, lacks. Each is nil if it is
+// there. Of a response, status and headers are put into the job.
+func (s *Base) openParts(ctx context.Context, job *jobs.Job) (input, result, body *jobs.Payload, err error) {
 	if job.Input == nil {
 		if input, err = jobs.OpenPayload(ctx, s.Store, job.Tenant, job.ID, jobs.PartInput); err != nil {
 			return nil, nil, nil, err
 		}
 	}
-	result, body, err = s.OutcomeOf(ctx, job)
+	result, body, err = s.OpenOutcome(ctx, job)
 	return input, result, body, err
 }
 
-// OutcomeOf opens what came out of a job.
-func (s *Base) OutcomeOf(ctx context.Context, job *jobs.Job) (result, body *jobs.Payload, err error) {
+// OpenOutcome opens the result, or the body of the response, that the job lacks: see
+// openParts.
+func (s *Base) OpenOutcome(ctx context.Context, job *jobs.Job) (result, body *jobs.Payload, err error) {
 	if job.Result != nil || job.Response != nil {
 		return nil, nil, nil
 	}
@@ -70,48 +74,51 @@ func (s *Base) OutcomeOf(ctx context.Context, job *jobs.Job) (result, body *jobs
 	return result, nil, err
 }
 
-func Left(p *jobs.Payload) int64 {
+// PayloadSize returns how many bytes of a payload are still to be read; 0 for nil.
+func PayloadSize(p *jobs.Payload) int64 {
 	if p == nil {
 		return 0
 	}
 	return p.Left()
 }
 
-// WholeJob reads a job with all its parts, if there is room. The function returned has to
-// be called when they are needed no more.
-func (s *Base) WholeJob(ctx context.Context, tenant string, id jobs.ID) (jobs.Job, jobs.Position, func(), error) {
+// ReadFullJob reads a job with all its parts, if the budget allows it. Call the function that
+// it returns when they are no longer needed.
+func (s *Base) ReadFullJob(ctx context.Context, tenant string, id jobs.ID) (jobs.Job, jobs.Position, func(), error) {
 	none := func() {}
 	job, pos, large, err := jobs.Brief(ctx, s.Store, tenant, id)
 	if err != nil || !large {
 		return job, pos, none, err
 	}
-	input, result, body, err := s.partsOf(ctx, &job)
+	input, result, body, err := s.openParts(ctx, &job)
 	if err != nil {
 		return job, pos, none, err
 	}
-	size := grown * (Left(input) + Left(result) + Left(body))
-	if !s.Answers.Take(size) {
-		return job, pos, none, errManyAnswers
+	size := documentFactor * (PayloadSize(input) + PayloadSize(result) + PayloadSize(body))
+	if !s.Answers.Reserve(size) {
+		return job, pos, none, errTooManyAnswers
 	}
 	if job, pos, err = s.Store.Job(ctx, tenant, id); err != nil {
-		s.Answers.Give(size)
+		s.Answers.Release(size)
 		return job, pos, none, err
 	}
-	return job, pos, sync.OnceFunc(func() { s.Answers.Give(size) }), nil
+	return job, pos, sync.OnceFunc(func() { s.Answers.Release(size) }), nil
 }
 
-// hole stands in a document for a part that follows from the store. Nobody can guess it.
-var hole = jobs.Value(strconv.Quote("part " + rand.Text()))
+// placeholder stands in a document for a part that is copied from the store. It is random, so
+// that no job can contain it.
+var placeholder = jobs.Value(strconv.Quote("part " + rand.Text()))
 
-// WriteJob answers with the document of a job that was read in brief.
+// WriteJob answers with the document of a job that was read with jobs.Brief, which reports
+// whether the job is large.
 func (s *Base) WriteJob(w http.ResponseWriter, r *http.Request, job *jobs.Job, pos jobs.Position, large bool) error {
 	if !large {
 		return WriteJSON(w, http.StatusOK, AppendJob(nil, job, pos))
 	}
-	input, result, body, err := s.partsOf(r.Context(), job)
-	small := Left(input)+Left(result) <= ReadWhole
-	if err == nil && (small || body != nil || result != nil && !job.State.Final()) { // or has to be encoded anew, or may change
-		whole, pos, release, err := s.WholeJob(r.Context(), job.Tenant, job.ID)
+	input, result, body, err := s.openParts(r.Context(), job)
+	small := PayloadSize(input)+PayloadSize(result) <= MaxInlineParts
+	if err == nil && (small || body != nil || result != nil && !job.State.Final()) { // small, or has to be encoded again, or may still change
+		whole, pos, release, err := s.ReadFullJob(r.Context(), job.Tenant, job.ID)
 		defer release()
 		if err != nil {
 			return err
@@ -123,20 +130,20 @@ func (s *Base) WriteJob(w http.ResponseWriter, r *http.Request, job *jobs.Job, p
 	}
 	var parts []*jobs.Payload
 	if input != nil {
-		job.Input, parts = hole, append(parts, input)
+		job.Input, parts = placeholder, append(parts, input)
 	}
 	if result != nil {
-		job.Result, parts = hole, append(parts, result)
+		job.Result, parts = placeholder, append(parts, result)
 	}
 	rest := AppendJob(nil, job, pos)
-	size := int64(len(rest)+1-len(parts)*len(hole)) + Left(input) + Left(result)
+	size := int64(len(rest)+1-len(parts)*len(placeholder)) + PayloadSize(input) + PayloadSize(result)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 	w.WriteHeader(http.StatusOK)
 	for _, part := range parts {
 		var before []byte
-		before, rest, _ = bytes.Cut(rest, hole)
+		before, rest, _ = bytes.Cut(rest, placeholder)
 		w.Write(before)
 		s.CopyPayload(w, r, part)
 	}
@@ -144,8 +151,8 @@ func (s *Base) WriteJob(w http.ResponseWriter, r *http.Request, job *jobs.Job, p
 	return nil
 }
 
-// WriteNow answers with the document of a job as it is now.
-func (s *Base) WriteNow(w http.ResponseWriter, r *http.Request, id jobs.ID) error {
+// WriteCurrentJob reads a job and answers with its document.
+func (s *Base) WriteCurrentJob(w http.ResponseWriter, r *http.Request, id jobs.ID) error {
 	job, pos, large, err := jobs.Brief(r.Context(), s.Store, Tenant(r), id)
 	if err != nil {
 		return err
@@ -153,27 +160,28 @@ func (s *Base) WriteNow(w http.ResponseWriter, r *http.Request, id jobs.ID) erro
 	return s.WriteJob(w, r, &job, pos, large)
 }
 
-// pieces are what payloads are copied with.
-var pieces = sync.Pool{New: func() any { return new([payloadPiece]byte) }}
+// copyBuffers holds buffers for copying payloads.
+var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
 
-// CopyPayload writes what is left of a part. One that breaks off is cut, so that nobody takes it for whole.
+// CopyPayload writes the rest of a payload, and nothing for HEAD. If that fails, it aborts the
+// connection, so that the client notices that the answer is incomplete.
 func (s *Base) CopyPayload(w io.Writer, r *http.Request, p *jobs.Payload) {
 	if p == nil || r.Method == http.MethodHead {
 		return
 	}
-	piece := pieces.Get().(*[payloadPiece]byte)
-	defer pieces.Put(piece)
+	buffer := copyBuffers.Get().(*[copyBufferSize]byte)
+	defer copyBuffers.Put(buffer)
 	for {
-		n, err := p.Next(r.Context(), piece[:])
+		n, err := p.Next(r.Context(), buffer[:])
 		if err == io.EOF {
 			return
 		}
 		if err == nil {
-			_, err = w.Write(piece[:n])
+			_, err = w.Write(buffer[:n])
 		}
 		if err != nil {
 			if r.Context().Err() == nil {
-				s.Logger.Error("an answer broke off", "path", r.URL.Path, "error", err)
+				s.Logger.Error("an answer was cut off", "path", r.URL.Path, "error", err)
 			}
 			panic(http.ErrAbortHandler)
 		}

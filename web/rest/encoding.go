@@ -13,9 +13,9 @@ import (
 	"jobhub/jobs"
 )
 
-// acceptsGzip reports whether a request asks for gzip. One that says nothing does not.
+// acceptsGzip reports whether a request accepts gzip. One without Accept-Encoding does not.
 func acceptsGzip(h http.Header) bool {
-	any, named, takes := false, false, false
+	wildcard, named, accepted := false, false, false
 	for item := range strings.SplitSeq(strings.Join(h["Accept-Encoding"], ","), ",") {
 		coding, parameters, _ := strings.Cut(item, ";")
 		name, q, _ := strings.Cut(strings.ReplaceAll(parameters, " ", ""), "=")
@@ -23,23 +23,24 @@ func acceptsGzip(h http.Header) bool {
 		wanted := !strings.EqualFold(name, "q") || err != nil || weight > 0
 		switch strings.ToLower(strings.TrimSpace(coding)) {
 		case "gzip", "x-gzip":
-			named, takes = true, takes || wanted
+			named, accepted = true, accepted || wanted
 		case "*":
-			any = wanted
+			wildcard = wanted
 		}
 	}
-	return named && takes || !named && any
+	return named && accepted || !named && wildcard
 }
 
-// WholeBody is the body of a response, whose rest may still be in the store.
-func WholeBody(ctx context.Context, resp *jobs.Response, rest *jobs.Payload) io.Reader {
+// ResponseBody returns a reader of the body of a response: what resp has of it, and then
+// rest, which is read from the store and may be nil.
+func ResponseBody(ctx context.Context, resp *jobs.Response, rest *jobs.Payload) io.Reader {
 	if rest == nil {
 		return bytes.NewReader(resp.Body)
 	}
-	return io.MultiReader(bytes.NewReader(resp.Body), bufio.NewReaderSize(payloadReader{ctx, rest}, payloadPiece))
+	return io.MultiReader(bytes.NewReader(resp.Body), bufio.NewReaderSize(payloadReader{ctx, rest}, copyBufferSize))
 }
 
-// payloadReader reads a part of a job from the store.
+// payloadReader makes a payload an io.Reader.
 type payloadReader struct {
 	ctx context.Context
 	*jobs.Payload
@@ -47,19 +48,20 @@ type payloadReader struct {
 
 func (p payloadReader) Read(b []byte) (int, error) { return p.Next(p.ctx, b) }
 
-// DecodedFor is an answer as it is given to a caller: the bytes of the upstream, or what
-// they say if they are gzip and the caller does not take that. The length is -1 if not known.
-func DecodedFor(r *http.Request, h http.Header, body io.Reader, length int64) (io.Reader, http.Header, int64) {
+// DecodeForClient returns the body and headers of an upstream's answer as the client of r gets
+// them: decompressed if they are gzip and the client does not accept that, else unchanged.
+// The length is in bytes, -1 if it is not known.
+func DecodeForClient(r *http.Request, h http.Header, body io.Reader, length int64) (io.Reader, http.Header, int64) {
 	if !jobs.Gzipped(h) || length == 0 || acceptsGzip(r.Header) {
 		return body, h, length
 	}
-	begins := bufio.NewReaderSize(body, payloadPiece)
+	begins := bufio.NewReaderSize(body, copyBufferSize)
 	head, _ := begins.Peek(1 << 10)
 	if _, err := gzip.NewReader(bytes.NewReader(head)); err != nil {
 		return begins, h, length
 	}
 	z, err := gzip.NewReader(begins)
-	if err != nil { // not after its head was read
+	if err != nil { // can't happen: its header was read above
 		return begins, h, length
 	}
 	return z, jobs.DecodedHeader(h), -1

@@ -5,17 +5,18 @@ import (
 	"sync"
 )
 
-// Gate lets connections and requests in until the server drains.
+// Gate admits connections and requests until the server drains.
 type Gate struct {
-	Closing chan struct{} // closed when what is open should come to an end
+	Closing chan struct{} // closed when the server begins to drain
 
 	mu     sync.Mutex // protects closed
 	closed bool
 }
 
+// NewGate returns an open gate.
 func NewGate() *Gate { return &Gate{Closing: make(chan struct{})} }
 
-// Enter counts one in; false when the gate is closed.
+// Enter adds one to in, or returns false if the gate is closed.
 func (g *Gate) Enter(in *sync.WaitGroup) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -26,7 +27,7 @@ func (g *Gate) Enter(in *sync.WaitGroup) bool {
 	return true
 }
 
-// Close lets nobody in any more; false if it was closed before.
+// Close closes the gate; it returns false if it was closed before.
 func (g *Gate) Close() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -38,10 +39,11 @@ func (g *Gate) Close() bool {
 	return true
 }
 
-// Ending is closed when the request of ctx should come to an end. What a job asks for
-// may go on as long as the job.
-func (s *Base) Ending(ctx context.Context) <-chan struct{} {
-	if CallerOf(ctx) != nil {
+// Draining returns a channel that is closed when the request of ctx should end because the
+// server drains. It is nil for the requests of a batch job, which may go on as long as the
+// job.
+func (s *Base) Draining(ctx context.Context) <-chan struct{} {
+	if ActingJob(ctx) != nil {
 		return nil
 	}
 	return s.Gate.Closing

@@ -14,59 +14,60 @@ import (
 	"jobhub/web/peers"
 )
 
-// ErrAnonymous is what identify returns, itself, where keys are configured and the
-// request shows no credentials: a WebSocket connection may still show some in its hello.
+// ErrAnonymous is the error of Identify, not wrapped, for a request without credentials to a
+// hub that has keys. A WebSocket client may still send some in its hello message.
 var ErrAnonymous error = jobs.NewProblem(unauthorized, "Credentials needed",
 	"Send Authorization: Bearer and a key. jobhub keys create makes one on the hub's machine; commands take it from --token or JOBHUB_TOKEN.")
 
+// ErrExpired is the answer to credentials that have expired.
 var ErrExpired error = jobs.NewProblem(unauthorized, "Expired", "The key or token has expired; get another.")
 
-// SessionCookie is the dashboard's; it holds no key.
+// SessionCookie is the name of the dashboard's cookie, which holds a session and no key.
 const SessionCookie = "jobhub_session"
 
-// tokenProtocol begins an offered subprotocol that carries a key or token in base64url,
-// as browsers can send no header with a WebSocket.
+// tokenProtocol is the prefix of an offered WebSocket subprotocol that carries a key or token
+// in base64url, since browsers can't send headers with a WebSocket.
 const tokenProtocol = "jobhub.token."
 
-// Identify returns who sends a request: by the header for keys, Authorization, an offered
-// subprotocol or the dashboard's cookie, whichever comes first. Without keys it is
-// everybody's auth.Local.
+// Identify returns who sends a request. It looks at the header for keys, Authorization, an
+// offered subprotocol and the dashboard's cookie, in this order. Without keys everybody is
+// auth.Local.
 func (s *Base) Identify(r *http.Request) (auth.Identity, error) {
 	now := time.Now()
-	if job := CallerOf(r.Context()); job != nil {
-		return s.acting(job, now)
+	if job := ActingJob(r.Context()); job != nil {
+		return s.actingIdentity(job, now)
 	}
-	if !s.Keyed(now) {
+	if !s.KeysRequired(now) {
 		return auth.Local, nil
 	}
-	shown, err := s.Credentials(r)
+	bearer, err := s.Credentials(r)
 	if err != nil {
 		return auth.Identity{}, err
 	}
-	if shown.From != nowhereShown {
-		who, err := s.Authenticate(CallerAddress(r), shown.text, now)
-		return who, Refused(err)
+	if bearer.Source != noCredentials {
+		who, err := s.Authenticate(ClientAddress(r), bearer.text, now)
+		return who, CredentialsProblem(err)
 	}
-	if cookie, err := r.Cookie(SessionCookie); err == nil && s.Settings().OnDashboard(r) {
+	if cookie, err := r.Cookie(SessionCookie); err == nil && s.Settings().OnDashboardHost(r) {
 		who, err := s.Auth.Resume(cookie.Value, now)
 		switch {
 		case err == nil && changes(r) && !s.sameOrigin(r):
-			return auth.Identity{}, jobs.NewProblem(Forbidden, "Foreign origin", "With the dashboard's cookie, only its own pages may change anything. Use a key.")
+			return auth.Identity{}, jobs.NewProblem(Forbidden, "Foreign origin", "Only the dashboard's own pages may change something with its cookie. Use a key.")
 		case err == nil:
 			return who, nil
-		case !Lapsed(err):
+		case !IsCredentialsError(err):
 			return auth.Identity{}, err
 		}
 	}
 	return auth.Identity{}, ErrAnonymous
 }
 
-// Keyed reports whether callers have to say who they are.
-func (s *Base) Keyed(now time.Time) bool { return s.Auth != nil && s.Auth.Configured(now) }
+// KeysRequired reports whether callers need credentials.
+func (s *Base) KeysRequired(now time.Time) bool { return s.Auth != nil && s.Auth.Configured(now) }
 
-// acting is who a job acts for when it asks the hub for something. One without a caller may
-// do nothing.
-func (s *Base) acting(job *jobs.Job, now time.Time) (auth.Identity, error) {
+// actingIdentity returns the identity with which a job sends requests to the hub: that of its
+// caller. A job without a caller may do nothing.
+func (s *Base) actingIdentity(job *jobs.Job, now time.Time) (auth.Identity, error) {
 	if job.Caller == "" {
 		return auth.Identity{Tenant: job.Tenant}, nil
 	}
@@ -75,50 +76,51 @@ func (s *Base) acting(job *jobs.Job, now time.Time) (auth.Identity, error) {
 		who.Tenant = job.Tenant
 		return who, nil
 	}
-	return s.Auth.Acting(job.Tenant, job.Caller, now)
+	return s.Auth.ResolveCaller(job.Tenant, job.Caller, now)
 }
 
-// While is a context that ends when the credentials of a caller are no good any more; the
-// cause is that of auth.Keys.While.
-func (s *Base) While(ctx context.Context, who auth.Identity) (context.Context, context.CancelFunc) {
+// WhileValid returns a context that ends when the credentials of a caller become invalid; see
+// auth.Keys.WhileValid for the cause.
+func (s *Base) WhileValid(ctx context.Context, who auth.Identity) (context.Context, context.CancelFunc) {
 	if s.Auth == nil {
 		return context.WithCancel(ctx)
 	}
-	return s.Auth.While(ctx, who)
+	return s.Auth.WhileValid(ctx, who)
 }
 
-// bearer is a key or token that a request shows outright.
-type bearer struct {
-	text string
-	From placeShown
+// Bearer is a key or token from a request; not the dashboard's cookie.
+type Bearer struct {
+	text   string
+	Source CredentialsSource
 }
 
-// place is where credentials are shown.
-type placeShown uint8
+// CredentialsSource is where a request carries its credentials.
+type CredentialsSource uint8
 
 const (
-	nowhereShown placeShown = iota
-	InHeader
-	inSubprotocol // where only browsers show them
+	noCredentials CredentialsSource = iota
+	FromHeader
+	fromSubprotocol // used by browsers only
 )
 
-// shown reads the credentials of a request. Other schemes of Authorization than Bearer are
-// of a proxy in front of the hub or for an API behind it.
-func (s *Base) Credentials(r *http.Request) (bearer, error) {
+// Credentials reads the key or token of a request; Source is noCredentials if it has none.
+// Authorization with another scheme than Bearer is not meant for the hub, but for a proxy in
+// front of it or an API behind it.
+func (s *Base) Credentials(r *http.Request) (Bearer, error) {
 	if values := r.Header.Values(s.KeyHeader()); len(values) > 0 {
 		if len(values) > 1 {
-			return bearer{}, jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header %s with a key or token.", s.KeyHeader())
+			return Bearer{}, jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header %s with a key or token.", s.KeyHeader())
 		}
-		return bearer{strings.TrimSpace(values[0]), InHeader}, nil
+		return Bearer{strings.TrimSpace(values[0]), FromHeader}, nil
 	}
 	malformed := jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header Authorization: Bearer with a key or token.")
 	if values := r.Header.Values("Authorization"); len(values) > 0 {
 		scheme, text, ok := strings.Cut(values[0], " ")
 		if !ok || len(values) > 1 {
-			return bearer{}, malformed
+			return Bearer{}, malformed
 		}
 		if strings.EqualFold(scheme, "Bearer") {
-			return bearer{strings.TrimSpace(text), InHeader}, nil
+			return Bearer{strings.TrimSpace(text), FromHeader}, nil
 		}
 	}
 	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
@@ -126,21 +128,24 @@ func (s *Base) Credentials(r *http.Request) (bearer, error) {
 			if coded, ok := strings.CutPrefix(strings.TrimSpace(offer), tokenProtocol); ok {
 				text, err := base64.RawURLEncoding.DecodeString(coded)
 				if err != nil {
-					return bearer{}, malformed
+					return Bearer{}, malformed
 				}
-				return bearer{string(text), inSubprotocol}, nil
+				return Bearer{string(text), fromSubprotocol}, nil
 			}
 		}
 	}
-	return bearer{}, nil
+	return Bearer{}, nil
 }
 
-func Lapsed(err error) bool {
+// IsCredentialsError reports whether an error of package auth says that credentials are
+// unknown, revoked or expired.
+func IsCredentialsError(err error) bool {
 	return errors.Is(err, auth.ErrUnknown) || errors.Is(err, auth.ErrRevoked) || errors.Is(err, auth.ErrExpired)
 }
 
-// Refused is the problem of credentials that are no good. Another error stays as it is.
-func Refused(err error) error {
+// CredentialsProblem returns the problem for an error for which IsCredentialsError holds, and
+// any other error unchanged.
+func CredentialsProblem(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrUnknown):
 		return jobs.NewProblem(unauthorized, "Unknown credentials", "This hub knows no such key or token.")
@@ -152,7 +157,7 @@ func Refused(err error) error {
 	return err
 }
 
-// challenge is the WWW-Authenticate header (RFC 6750, section 3) of an answer.
+// challenge returns the WWW-Authenticate header (RFC 6750, section 3) for an error.
 func challenge(err error) string {
 	if err == ErrAnonymous {
 		return "Bearer"
@@ -162,62 +167,65 @@ func challenge(err error) string {
 
 type identityKey struct{}
 
-// WithIdentity is the context of a request that was let in.
+// WithIdentity returns the context of a request that who sends.
 func WithIdentity(ctx context.Context, who auth.Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, who)
 }
 
-// IdentityIn is who sends the request of a context, if that is known.
-func IdentityIn(ctx context.Context) (who auth.Identity, known bool) {
+// IdentityFromContext returns who sends the request of a context, if that is known.
+func IdentityFromContext(ctx context.Context) (who auth.Identity, known bool) {
 	who, known = ctx.Value(identityKey{}).(auth.Identity)
 	return who, known
 }
 
-// Identity is who sends a request that has passed may or mayPage.
-func Identity(r *http.Request) auth.Identity { return r.Context().Value(identityKey{}).(auth.Identity) }
+// IdentityOf returns who sends a request. It panics if the request was not authenticated.
+func IdentityOf(r *http.Request) auth.Identity {
+	return r.Context().Value(identityKey{}).(auth.Identity)
+}
 
-// Tenant is whose jobs the caller may see.
-func Tenant(r *http.Request) string { return Identity(r).Tenant }
+// Tenant returns the tenant of the caller of an authenticated request.
+func Tenant(r *http.Request) string { return IdentityOf(r).Tenant }
 
-// Caller is in whose name a request makes jobs.
-func Caller(r *http.Request) string { return Identity(r).Caller() }
+// Caller returns what is stored as the caller of the jobs that an authenticated request makes.
+func Caller(r *http.Request) string { return IdentityOf(r).Caller() }
 
-// ErrSlowBody answers a request of which nothing more has come for too long.
+// ErrSlowBody is the answer to a request whose body made no progress for too long.
 var ErrSlowBody error = &jobs.Problem{Type: "urn:jobhub:problem:timeout", Title: "Request timeout", Code: "timeout", Status: http.StatusRequestTimeout,
-	Detail: "Nothing more of the body came for too long. Send it again."}
+	Detail: "The body stopped arriving. Send the request again."}
 
-// ErrManyWrong answers wrong keys and tokens of an address that has shown too many.
-var ErrManyWrong error = &jobs.Problem{Type: "urn:jobhub:problem:rate_limited", Title: "Too many wrong credentials", Code: RateLimited, Status: http.StatusTooManyRequests,
-	Detail: "This key or token is not good, and too many such came from this address. Try again in a moment, with a good one."}
+// ErrTooManyFailures is the answer to a wrong key or token from an address that has sent too
+// many wrong ones.
+var ErrTooManyFailures error = &jobs.Problem{Type: "urn:jobhub:problem:rate_limited", Title: "Too many wrong credentials", Code: RateLimited, Status: http.StatusTooManyRequests,
+	Detail: "This key or token is invalid, and this address has sent too many invalid ones. Try again in a moment with a valid one."}
 
-// CallerAddress is where a request comes from.
-func CallerAddress(r *http.Request) netip.Addr {
+// ClientAddress returns the IP address that a request comes from.
+func ClientAddress(r *http.Request) netip.Addr {
 	address, _ := peers.AddressOf(r.RemoteAddr)
 	return address
 }
 
-// Authenticate returns who shows a key or token from an address. Too many wrong ones of an
-// address are told so; right ones are never refused.
+// Authenticate returns the identity of a key or token that address has sent. Its error is that
+// of auth.Keys.Authenticate, or ErrTooManyFailures; valid credentials are never refused.
 func (s *Base) Authenticate(address netip.Addr, bearer string, now time.Time) (auth.Identity, error) {
 	who, err := s.Auth.Authenticate(bearer, now)
 	if errors.Is(err, auth.ErrUnknown) || errors.Is(err, auth.ErrRevoked) {
-		if wait := s.Wrong.Fail(address, now); wait > 0 {
-			return who, ErrManyWrong
+		if wait := s.Failures.Fail(address, now); wait > 0 {
+			return who, ErrTooManyFailures
 		}
 	}
 	return who, err
 }
 
-type callerKey struct{}
+type actingJobKey struct{}
 
-// AsCaller is the context of requests that the hub makes to itself in the name of the
-// caller of a job.
-func AsCaller(ctx context.Context, job *jobs.Job) context.Context {
-	return context.WithValue(ctx, callerKey{}, job)
+// WithActingJob returns the context of requests that the hub sends to itself in the name of
+// the caller of a job.
+func WithActingJob(ctx context.Context, job *jobs.Job) context.Context {
+	return context.WithValue(ctx, actingJobKey{}, job)
 }
 
-// CallerOf is the job in whose caller's name a request is made; nil for those from outside.
-func CallerOf(ctx context.Context) *jobs.Job {
-	job, _ := ctx.Value(callerKey{}).(*jobs.Job)
+// ActingJob returns the job of WithActingJob; nil for a request from outside.
+func ActingJob(ctx context.Context) *jobs.Job {
+	job, _ := ctx.Value(actingJobKey{}).(*jobs.Job)
 	return job
 }

@@ -7,59 +7,59 @@ import (
 	"jobhub/jobs/engine"
 )
 
-// This file is the table of what foreign peers can have of the hub. The page /docs/limits
-// shows it; TestLimits meets each bound.
+// This file is the table of all limits for clients. The page /docs/limits shows it, and
+// TestLimits tests each.
 
 // Connections.
 const (
-	StallLimit   = 30 * time.Second // without a byte while something is due: longer than any network is silent
-	HeaderTime   = 10 * time.Second // for the head of a request, which fits into a few packets
-	IdleTime     = 2 * time.Minute  // between requests of a connection, so that clients can keep some
-	MaxHeader    = 32 << 10         // bytes of the head of a request: four times what browsers send
-	PerAddress   = 256              // connections of an address, unless the configuration says otherwise: a busy service needs some dozens
-	WrongKeys    = 100              // wrong keys of an address at once, and one more a second: nobody mistypes so often
-	ClosedIn     = 5 * time.Second  // for the other side's part of closing a WebSocket
-	HelloWithin  = 10 * time.Second // for the credentials of a WebSocket that has shown none
-	KernelBuffer = 32 << 10         // bytes that the kernel takes for a WebSocket client that reads nothing; it would take 4 MiB
+	StallLimit            = 30 * time.Second // without progress while something is expected: longer than any network is silent
+	HeaderTimeout         = 10 * time.Second // for the headers of a request, which fit into a few packets
+	IdleTimeout           = 2 * time.Minute  // between requests of a connection, so that clients can reuse it
+	MaxHeader             = 32 << 10         // bytes of the headers of a request: four times what browsers send
+	ConnectionsPerAddress = 256              // connections of one address, unless configured otherwise: a busy service needs some dozens
+	WrongKeys             = 100              // wrong keys of one address at once, and one more each second
+	CloseTimeout          = 5 * time.Second  // for the peer's part of closing a WebSocket
+	HelloTimeout          = 10 * time.Second // for the hello message of a WebSocket without credentials
+	KernelBuffer          = 32 << 10         // bytes that the kernel buffers for a WebSocket client; its default is up to 4 MiB
 )
 
 // Requests.
 const (
-	MaxBatch     = 8 << 20                 // bytes of a batch as JSON
-	MaxItems     = 1000                    // requests of a batch
-	MaxReport    = 4 << 20                 // bytes of one call of a worker, and of other small documents
-	MaxResult    = 16 << 20                // bytes of a result as JSON, like an answer of an HTTP job
-	MaxAround    = 4 << 10                 // bytes of the body that holds it
-	MaxForm      = 16 << 10                // bytes of a small form
-	MaxInputForm = 3*jobs.MaxInput + 1<<10 // bytes of a form with an input, which grows by escaping
-	MaxMakerForm = 256 << 10               // bytes of a form with a schedule: its job takes 64 KiB, which grow by escaping
-	MaxBulkForm  = 64 << 10                // bytes of a form with selected jobs
-	MaxPicked    = 500                     // jobs selected by hand: as many as a page can have
-	MaxQueues    = engine.DefaultQueues    // queues on a page of /v1/queues: as many as a tenant has, unless the configuration says otherwise
-	MaxQueueName = 64                      // bytes
-	MaxText      = 256                     // bytes of a text to search for
-	MaxGranted   = 100                     // jobs, queues and tags of one token
+	MaxBatch          = 8 << 20                 // bytes of a batch as JSON
+	MaxItems          = 1000                    // requests of a batch
+	MaxReport         = 4 << 20                 // bytes of a worker's request, and of other small documents
+	MaxResult         = 16 << 20                // bytes of a result as JSON; the same as for the response of an HTTP job
+	MaxResultEnvelope = 4 << 10                 // bytes of the JSON around a result in its request
+	MaxForm           = 16 << 10                // bytes of a small form
+	MaxInputForm      = 3*jobs.MaxInput + 1<<10 // bytes of a form with an input, which escaping makes longer
+	MaxScheduleForm   = 256 << 10               // bytes of a form with a schedule: its job takes 64 KiB, which escaping makes longer
+	MaxBulkForm       = 64 << 10                // bytes of a form with selected jobs
+	MaxSelected       = 500                     // jobs selected by hand: as many as a page can show
+	MaxQueues         = engine.DefaultQueues    // queues on a page of /v1/queues: as many as a tenant can have by default
+	MaxQueueName      = 64                      // bytes
+	MaxSearchText     = 256                     // bytes of a text to search for
+	MaxGrantEntries   = 100                     // jobs, queues and tags of one token, together
 
-	MaxProgressData = 16 << 10 // bytes of JSON with one progress
+	MaxProgressData = 16 << 10 // bytes of the JSON data of one progress report
 )
 
 // Answers.
 const (
-	BatchAtOnce = 64       // items of a batch at work; submissions, which only wait for their commit, besides
-	MaxAnswer   = 4 << 20  // bytes of the answer to an item
-	MaxAnswers  = 32 << 20 // bytes of all answers to a batch
+	BatchConcurrency = 64       // items of a batch that run at the same time; submissions, which only wait for their commit, do not count
+	MaxAnswer        = 4 << 20  // bytes of the answer to an item
+	MaxAnswers       = 32 << 20 // bytes of all answers to a batch
 
-	ReadWhole    = 256 << 10 // bytes of the parts of a job that are read before its answer begins: what can't be read then has a status
-	payloadPiece = 64 << 10  // bytes of an answer from the store that are in memory at a time
-	MaxHeld      = 256 << 20 // bytes of answers that have to be in memory as a whole, all together
+	MaxInlineParts     = 256 << 10 // bytes of a job's parts that are read before its answer begins, so that a failed read can still set the status
+	copyBufferSize     = 64 << 10  // bytes of an answer from the store that are in memory at the same time
+	MaxBufferedAnswers = 256 << 20 // bytes of all answers that have to be in memory as a whole
 
-	MaxQueueSeries = 1000 // queues with figures of their own in /metrics; the others are counted together
+	MaxQueueSeries = 1000 // queues with metrics of their own in /metrics; the others are added up
 )
 
 // Live connections.
 const (
-	MaxMessage  = 256 << 10 // bytes of a client's message
-	MaxFrame    = 64 << 10  // bytes gathered into one frame, unless a single object is larger
-	MaxSubs     = 1000      // subscriptions of one connection
-	MaxSnapshot = 1000      // jobs in the snapshot of a wide subscription
+	MaxMessage       = 256 << 10 // bytes of a client's message
+	MaxFrame         = 64 << 10  // bytes gathered into one frame, unless a single object is larger
+	MaxSubscriptions = 1000      // subscriptions of one connection
+	MaxSnapshot      = 1000      // jobs in the snapshot of a subscription
 )

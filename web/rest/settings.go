@@ -10,33 +10,32 @@ import (
 
 // Settings is what may change while the server runs.
 type Settings struct {
-	Hosts                 []string       // names by which the hub may be called, besides loopback ones
+	Hosts                 []string       // names of the hub, besides loopback ones
 	Origins               []string       // foreign origins whose pages may use the hub
-	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are believed
-	Dashboard             string         // the host on which alone pages and their session are, and no routes; empty for all hosts
-	KeyHeader             string         // takes keys and tokens beside Authorization; DefaultKeyHeader if empty
+	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are trusted
+	Dashboard             string         // the only host that serves pages, and no routes; empty to serve both on all hosts
+	KeyHeader             string         // name of a header for keys and tokens, besides Authorization; DefaultKeyHeader if empty
 	ConnectionsPerAddress int            // 256 if zero
 	MaxInput              int64          // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
 }
 
-// DefaultKeyHeader takes keys and tokens of callers whose Authorization is for an API
-// behind the hub.
+// DefaultKeyHeader is for callers whose Authorization is meant for an API behind the hub.
 const DefaultKeyHeader = "Jobhub-Key"
 
-// Settings are those in force.
+// Settings returns the settings in force.
 func (s *Base) Settings() *Settings { return s.settings.Load() }
 
-// Use puts other settings in force.
-func (s *Base) Use(set *Settings) {
+// UseSettings replaces the settings, and fills in the defaults.
+func (s *Base) UseSettings(set *Settings) {
 	set.KeyHeader = http.CanonicalHeaderKey(cmp.Or(set.KeyHeader, DefaultKeyHeader))
-	set.ConnectionsPerAddress = cmp.Or(set.ConnectionsPerAddress, PerAddress)
+	set.ConnectionsPerAddress = cmp.Or(set.ConnectionsPerAddress, ConnectionsPerAddress)
 	s.settings.Store(set)
 }
 
-// KeyHeader is the canonical name of the header for keys.
+// KeyHeader returns the canonical name of the header for keys.
 func (s *Base) KeyHeader() string { return s.Settings().KeyHeader }
 
-// ConfigState is what became of the configuration file.
+// ConfigState says which configuration file is in force, and whether a newer one failed.
 type ConfigState struct {
 	File     string    // its path; empty where there is none
 	LoadedAt time.Time // when the one in force was read
@@ -44,13 +43,13 @@ type ConfigState struct {
 	FailedAt time.Time // when that was read
 }
 
-// ConfigState is what became of the configuration file; nil where nothing was reported.
+// ConfigState returns what ReportConfig was called with last; nil if it was not called.
 func (s *Base) ConfigState() *ConfigState { return s.config.Load() }
 
-// ReportConfig tells callers and the dashboard about the configuration file.
+// ReportConfig sets what /readyz and the dashboard say about the configuration file.
 func (s *Base) ReportConfig(c ConfigState) { s.config.Store(&c) }
 
-// OnDashboard reports whether a request is sent to the host of the dashboard.
-func (set *Settings) OnDashboard(r *http.Request) bool {
+// OnDashboardHost reports whether a request is sent to the host of the dashboard.
+func (set *Settings) OnDashboardHost(r *http.Request) bool {
 	return set.Dashboard == "" || strings.EqualFold(hostname(r.Host), set.Dashboard)
 }

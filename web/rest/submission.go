@@ -13,22 +13,24 @@ import (
 	"jobhub/web/auth"
 )
 
-// TakesJobs refuses submissions while the hub shuts down.
-func (s *Base) TakesJobs() error {
+// CheckAcceptsJobs returns an error while the hub shuts down: it accepts no jobs then.
+func (s *Base) CheckAcceptsJobs() error {
 	select {
 	case <-s.Gate.Closing:
-		return jobs.Unavailable("Shutting down", "The hub is shutting down and takes no further jobs; nothing was stored. Come back in a moment.")
+		return jobs.Unavailable("Shutting down", "The hub is shutting down and accepts no jobs; nothing was stored. Try again in a moment.")
 	default:
 		return nil
 	}
 }
 
-// Existing says in a job's document that the job was there already, and none was made.
-func Existing(document []byte) []byte {
+// MarkExisting adds "existing":true to a job's document: the job existed already, and none was
+// made.
+func MarkExisting(document []byte) []byte {
 	return append(document[:len(document)-1], `,"existing":true}`...)
 }
 
-// AcceptedBody is the job as accepted; also the reply to a submit over WebSocket.
+// AcceptedBody returns the document of an accepted job: the body of a 202, and the reply to a
+// submit over WebSocket.
 func (s *Base) AcceptedBody(a engine.Accepted) []byte {
 	pos := jobs.Position{Epoch: s.Hub.Epoch(), Seq: a.Job.Seq}
 	b := append(make([]byte, 0, 1024), '{')
@@ -39,7 +41,7 @@ func (s *Base) AcceptedBody(a engine.Accepted) []byte {
 	return append(jobs.AppendLinks(b, a.Job.ID), '}')
 }
 
-// ProgressState is the word for an unfinished job.
+// ProgressState returns the progress of an unfinished job: IN_QUEUE or IN_PROGRESS.
 func ProgressState(j *jobs.Job) string {
 	if j.StartedAt.IsZero() {
 		return "IN_QUEUE"
@@ -48,7 +50,8 @@ func ProgressState(j *jobs.Job) string {
 }
 
 // IdempotencyKey reads the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header):
-// a quoted string or a bare one, which are the same key.
+// quoted or bare, which are the same key. It returns nil if there is none. The
+// body is for the fingerprint, which tells whether a repeated request is the same.
 func IdempotencyKey(r *http.Request, body []byte) (*jobs.Key, error) {
 	values := r.Header.Values("Idempotency-Key")
 	if len(values) == 0 {
@@ -59,15 +62,17 @@ func IdempotencyKey(r *http.Request, body []byte) (*jobs.Key, error) {
 		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed Idempotency-Key", "Send one Idempotency-Key of 1 to 255 printable ASCII characters, quoted or not.")
 	}
 	print := sha256.Sum256(body)
-	return &jobs.Key{Scope: KeyScope(Identity(r), r.Method, r.URL.Path), Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
+	return &jobs.Key{Scope: KeyScope(IdentityOf(r), r.Method, r.URL.Path), Key: key, Fingerprint: print[:], Until: time.Now().Add(24 * time.Hour)}, nil
 }
 
-// KeyScope is where an idempotency key is known: the same key of another caller, or for
-// another path, is another one. Tokens and sessions count as the key that they came from.
+// KeyScope returns the scope of an idempotency key: the same key of another caller, method or
+// path is a different key. Tokens and sessions count as the API key that issued them.
 func KeyScope(who auth.Identity, method, path string) string {
 	return who.Tenant + " " + cmp.Or(who.Key, who.Name) + " " + method + " " + path
 }
 
+// ParseKey reads the value of the Idempotency-Key header. It returns false if there is not
+// exactly one, or if it is not 1 to 255 printable ASCII characters.
 func ParseKey(values []string) (string, bool) {
 	if len(values) != 1 {
 		return "", false

@@ -21,32 +21,32 @@ func (t *Tracer) Attempts(kind string, h jobs.Handler) jobs.Handler {
 	run := h.Run
 	h.Run = func(ctx context.Context, r jobs.Run) (jobs.Result, error) {
 		job := r.Job()
-		ctx, span := t.tracer.Start(within(ctx, job.Trace()), "process "+job.Queue, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		ctx, span := t.tracer.Start(withParent(ctx, job.Trace()), "process "+job.Queue, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 			semconv.MessagingSystemKey.String("jobhub"), semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"),
 			semconv.MessagingDestinationName(job.Queue), semconv.MessagingMessageID(job.ID.String()),
 			attribute.String("jobhub.job.kind", kind), attribute.Int("jobhub.job.attempt", job.Attempt), attribute.String("jobhub.tenant", job.Tenant)))
 		returned := false
 		defer func() { // also of a panic, which the engine makes a failure of
 			if !returned {
-				failed(span, jobs.Internal, "")
+				setFailed(span, jobs.Internal, "")
 			}
 			span.End()
 		}()
 		result, err := run(ctx, r)
 		returned = true
-		judge(span, err)
+		recordOutcome(span, err)
 		return result, err
 	}
 	return h
 }
 
-// judge notes how an attempt ended. What only puts a job off is no error.
-func judge(span trace.Span, err error) {
+// recordOutcome notes how an attempt ended. What only puts a job off is no error.
+func recordOutcome(span trace.Span, err error) {
 	if err == nil {
 		return
 	}
 	if failure, ok := errors.AsType[*jobs.Failure](err); ok {
-		failed(span, failure.Problem.Code, failure.Problem.Title)
+		setFailed(span, failure.Problem.Code, failure.Problem.Title)
 		return
 	}
 	if _, ok := errors.AsType[*jobs.Snoozed](err); ok {
@@ -59,13 +59,13 @@ func judge(span trace.Span, err error) {
 	case errors.Is(err, jobs.ErrCancelRequested):
 		span.AddEvent("cancelled")
 	case errors.Is(err, jobs.ErrTimeout):
-		failed(span, "timeout", "Timed out")
+		setFailed(span, "timeout", "Timed out")
 	default:
-		failed(span, jobs.Internal, "") // the text of any error may hold what nobody should see
+		setFailed(span, jobs.Internal, "") // the text of any error may hold what nobody should see
 	}
 }
 
-func failed(span trace.Span, code jobs.Code, title string) {
+func setFailed(span trace.Span, code jobs.Code, title string) {
 	span.SetAttributes(semconv.ErrorTypeKey.String(string(code)))
 	span.SetStatus(codes.Error, strings.ToValidUTF8(title, "\ufffd"))
 }

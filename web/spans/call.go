@@ -27,25 +27,25 @@ type calls struct {
 // RoundTrip implements http.RoundTripper.
 func (c *calls) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, attempt := r.Context(), trace.SpanContextFromContext(r.Context())
-	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(server(r)...)}
+	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(serverAttributes(r)...)}
 	// A call with a trace context of its own, like a target of a fan-out may have, stays there.
-	own := within(ctx, gateway.Trace(r.Header))
+	own := withParent(ctx, gateway.Trace(r.Header))
 	if given := trace.SpanContextFromContext(own); given.IsValid() && given.TraceID() != attempt.TraceID() {
 		ctx = own
 		if attempt.IsValid() {
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: attempt}))
 		}
 	}
-	ctx, span := c.tracer.Start(ctx, known(r.Method), options...)
+	ctx, span := c.tracer.Start(ctx, knownMethod(r.Method), options...)
 	r = r.Clone(ctx)
 	r.Header.Del("Tracestate")
 	propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
 	res, err := c.next.RoundTrip(r)
 	if err != nil {
-		end(span, 0, 0) // its text may hold addresses
+		endSpan(span, 0, 0) // its text may hold addresses
 		return nil, err
 	}
-	res.Body = &body{ReadCloser: res.Body, end: func() { end(span, res.StatusCode, http.StatusBadRequest) }}
+	res.Body = &body{ReadCloser: res.Body, end: func() { endSpan(span, res.StatusCode, http.StatusBadRequest) }}
 	return res, nil
 }
 
@@ -58,17 +58,17 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		b.over()
+		b.finish()
 	}
 	return n, err
 }
 
 func (b *body) Close() error {
-	b.over()
+	b.finish()
 	return b.ReadCloser.Close()
 }
 
-func (b *body) over() {
+func (b *body) finish() {
 	if b.end != nil {
 		b.end()
 		b.end = nil

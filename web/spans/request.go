@@ -30,13 +30,13 @@ func (t *Tracer) Requests(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		method := known(r.Method)
-		ctx, span := t.tracer.Start(within(r.Context(), gateway.Trace(r.Header)), method, trace.WithSpanKind(trace.SpanKindServer),
+		method := knownMethod(r.Method)
+		ctx, span := t.tracer.Start(withParent(r.Context(), gateway.Trace(r.Header)), method, trace.WithSpanKind(trace.SpanKindServer),
 			trace.WithAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLScheme("http")))
 		r = r.WithContext(ctx)
 		r.Header.Del("Tracestate")
 		propagator.Inject(ctx, propagation.HeaderCarrier(r.Header))
-		seen := &status{ResponseWriter: w}
+		seen := &statusRecorder{ResponseWriter: w}
 		defer func() {
 			if r.Pattern != "" {
 				route := r.Pattern[strings.IndexByte(r.Pattern, '/'):]
@@ -46,7 +46,7 @@ func (t *Tracer) Requests(next http.Handler) http.Handler {
 			if !strings.HasPrefix(r.URL.Path, "/v1/leases/") { // the token in it is its worker's secret
 				span.SetAttributes(semconv.URLPath(strings.ToValidUTF8(r.URL.Path, "\ufffd")))
 			}
-			end(span, seen.code, http.StatusInternalServerError)
+			endSpan(span, seen.code, http.StatusInternalServerError)
 		}()
 		next.ServeHTTP(seen, r)
 		if seen.code == 0 {
@@ -55,30 +55,30 @@ func (t *Tracer) Requests(next http.Handler) http.Handler {
 	})
 }
 
-// status remembers what was answered.
-type status struct {
+// statusRecorder remembers what was answered.
+type statusRecorder struct {
 	http.ResponseWriter
 	code int // 0 before the answer, and after a panic
 }
 
-func (s *status) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-func (s *status) WriteHeader(code int) {
+func (s *statusRecorder) WriteHeader(code int) {
 	if s.code == 0 && code >= 200 {
 		s.code = code
 	}
 	s.ResponseWriter.WriteHeader(code)
 }
 
-func (s *status) Write(p []byte) (int, error) {
+func (s *statusRecorder) Write(p []byte) (int, error) {
 	if s.code == 0 {
 		s.code = http.StatusOK
 	}
 	return s.ResponseWriter.Write(p)
 }
 
-// end ends the span of an exchange; answers from failed on are errors, 0 is none.
-func end(span trace.Span, code, failed int) {
+// endSpan ends the span of an exchange; answers from failed on are errors, 0 is none.
+func endSpan(span trace.Span, code, failed int) {
 	switch {
 	case code == 0:
 		span.SetAttributes(semconv.ErrorTypeKey.String("aborted"))
@@ -93,8 +93,8 @@ func end(span trace.Span, code, failed int) {
 	span.End()
 }
 
-// known is a method as spans have it: callers can't make up values without end.
-func known(method string) string {
+// knownMethod is a method as spans have it: callers can't make up values without end.
+func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
 		return method
@@ -102,9 +102,9 @@ func known(method string) string {
 	return "_OTHER"
 }
 
-// server says who is called.
-func server(r *http.Request) []attribute.KeyValue {
-	list := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(known(r.Method)), semconv.URLScheme(r.URL.Scheme), semconv.ServerAddress(r.URL.Hostname())}
+// serverAttributes says who is called.
+func serverAttributes(r *http.Request) []attribute.KeyValue {
+	list := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)), semconv.URLScheme(r.URL.Scheme), semconv.ServerAddress(r.URL.Hostname())}
 	port := r.URL.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[r.URL.Scheme]

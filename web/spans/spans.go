@@ -56,7 +56,7 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	options, err := endpoint(o.Endpoint)
-	if err != nil || options == nil || off(log) {
+	if err != nil || options == nil || disabled(log) {
 		return nil, err
 	}
 	if protocol := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")); protocol == "grpc" {
@@ -71,7 +71,7 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 	if err != nil {
 		log.Warn("OTEL_RESOURCE_ATTRIBUTES is not all in force; write it like key=value,key=value", "error", err)
 	}
-	provider := sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithBatcher(&logged{SpanExporter: exporter, log: log}))
+	provider := sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithBatcher(&loggingExporter{SpanExporter: exporter, log: log}))
 	return &Tracer{provider: provider, tracer: provider.Tracer("jobhub")}, nil
 }
 
@@ -93,8 +93,8 @@ func endpoint(configured string) ([]otlptracehttp.Option, error) {
 	return []otlptracehttp.Option{otlptracehttp.WithEndpointURL(full)}, err
 }
 
-// off reports whether the environment says that there shall be no traces.
-func off(log *slog.Logger) bool {
+// disabled reports whether the environment says that there shall be no traces.
+func disabled(log *slog.Logger) bool {
 	exporter := os.Getenv("OTEL_TRACES_EXPORTER")
 	if exporter != "" && exporter != "otlp" && exporter != "none" {
 		log.Warn("no traces are sent: the hub knows OTEL_TRACES_EXPORTER=otlp and none only", "exporter", exporter)
@@ -115,27 +115,27 @@ func (t *Tracer) Close(ctx context.Context) error {
 	return t.provider.Shutdown(soon)
 }
 
-// tellEvery is how often the log hears of a collector that takes nothing.
-const tellEvery = time.Minute
+// logInterval is how often the log hears of a collector that takes nothing.
+const logInterval = time.Minute
 
-// logged is an exporter whose failures go to the log. Its caller calls it from one
+// loggingExporter is an exporter whose failures go to the log. Its caller calls it from one
 // goroutine at a time.
-type logged struct {
+type loggingExporter struct {
 	sdk.SpanExporter
-	log  *slog.Logger
-	told time.Time
-	lost int // spans since then
+	log      *slog.Logger
+	loggedAt time.Time
+	lost     int // spans since then
 }
 
-func (l *logged) ExportSpans(ctx context.Context, list []sdk.ReadOnlySpan) error {
+func (l *loggingExporter) ExportSpans(ctx context.Context, list []sdk.ReadOnlySpan) error {
 	err := l.SpanExporter.ExportSpans(ctx, list)
 	if err == nil {
 		return nil
 	}
 	l.lost += len(list)
-	if ctx.Err() != nil || time.Since(l.told) >= tellEvery {
+	if ctx.Err() != nil || time.Since(l.loggedAt) >= logInterval {
 		l.log.Warn("traces could not be sent; check that the collector is up", "lost_spans", l.lost, "error", withoutURL(err))
-		l.told, l.lost = time.Now(), 0
+		l.loggedAt, l.lost = time.Now(), 0
 	}
 	return nil
 }
@@ -150,8 +150,8 @@ func withoutURL(err error) error {
 
 var propagator propagation.TraceContext
 
-// within is ctx with the span that text names, written as jobs.Via has it.
-func within(ctx context.Context, text string) context.Context {
+// withParent is ctx with the span that text names, written as jobs.Via has it.
+func withParent(ctx context.Context, text string) context.Context {
 	parent, state, _ := strings.Cut(text, " ")
 	return propagator.Extract(ctx, propagation.MapCarrier{"traceparent": parent, "tracestate": state})
 }

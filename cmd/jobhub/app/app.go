@@ -52,9 +52,9 @@ type Options struct {
 	Logger  *slog.Logger   // nil discards
 }
 
-// pinnedAllow is what a configuration file is checked against: --egress-allow, or nil if
+// egressFlag is what a configuration file is checked against: --egress-allow, or nil if
 // the file's own ranges count.
-func (o *Options) pinnedAllow() []netip.Prefix {
+func (o *Options) egressFlag() []netip.Prefix {
 	if o.EgressPinned {
 		return o.EgressAllow
 	}
@@ -88,7 +88,7 @@ func Start(ctx context.Context, o Options) (_ *Hub, err error) {
 	var conf *config.Config
 	if o.Config != "" {
 		var notes []string
-		if conf, notes, err = LoadConfig(o.Config, o.pinnedAllow()); err != nil {
+		if conf, notes, err = LoadConfig(o.Config, o.egressFlag()); err != nil {
 			return nil, fmt.Errorf("the configuration is not good:\n%w", err)
 		}
 		for _, note := range notes {
@@ -144,9 +144,9 @@ func Start(ctx context.Context, o Options) (_ *Hub, err error) {
 		outbound.Set(conf.HTTP.Outbound)
 	}
 	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Wrap: h.traces.Calls,
-		Route: func(path string) (http.RoundTripper, int64) { return h.web.RouteCalls(path) }}
+		Route: func(path string) (http.RoundTripper, int64) { return h.web.RouteTransport(path) }}
 	handlers := map[string]jobs.Handler{jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Secrets: o.Secrets, Wrap: h.traces.Calls})}
-	if h.engine, err = engine.Open(ctx, engine.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Allowed: keys.Allowed, Lease: o.Lease, Logger: o.Logger,
+	if h.engine, err = engine.Open(ctx, engine.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Allowed: keys.CheckCaller, Lease: o.Lease, Logger: o.Logger,
 		SeveralTenants: func() bool { return keys.SeveralTenants(time.Now()) }}); err != nil {
 		return nil, err
 	}
@@ -218,9 +218,9 @@ func (h *Hub) Run(ctx context.Context, reload <-chan os.Signal) (err error) {
 	return err
 }
 
-// frontTime is how long callers have to hear that the hub ends. What then still hangs
+// closeTimeout is how long callers have to hear that the hub ends. What then still hangs
 // on is cut: it may be a connection that was opened and never used.
-const frontTime = time.Second
+const closeTimeout = time.Second
 
 // Close stops the hub: no new jobs; connections are told to come back; running jobs
 // may finish until ctx ends and go back to their queue then.
@@ -229,11 +229,11 @@ func (h *Hub) Close(ctx context.Context) error {
 	h.web.Drain()
 	var front sync.WaitGroup
 	front.Go(func() {
-		soon, cancel := context.WithTimeout(ctx, frontTime)
+		soon, cancel := context.WithTimeout(ctx, closeTimeout)
 		defer cancel()
 		h.web.Close(soon)
 		if h.http.Shutdown(soon) != nil {
-			h.web.Passed(ctx)
+			h.web.WaitForRoutes(ctx)
 			h.http.Close()
 		}
 	})

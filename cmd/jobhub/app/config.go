@@ -25,7 +25,7 @@ func decodeConfig(path string, data []byte, allow []netip.Prefix) (c *config.Con
 	if c, err = config.Decode(path, data); err != nil {
 		return nil, nil, err
 	}
-	notes, wrong := c.Overlaps(web.OwnPaths())
+	notes, wrong := c.PathConflicts(web.OwnPaths())
 	if allow == nil {
 		allow = c.EgressAllow
 	}

@@ -39,17 +39,17 @@ type configured struct {
 	seen  []byte // the newest content, good or not
 	state web.ConfigState
 
-	again chan struct{} // asks for the file to be read, changed or not
-	stop  context.CancelFunc
-	loop  sync.WaitGroup
+	reloads chan struct{} // asks for the file to be read, changed or not
+	stop    context.CancelFunc
+	loop    sync.WaitGroup
 }
 
-// settle is how long a file must be left alone before it is read: editors write in pieces.
-const settle = 100 * time.Millisecond
+// settleTime is how long a file must be left alone before it is read: editors write in pieces.
+const settleTime = 100 * time.Millisecond
 
 // start puts the configuration in force and follows the file from then on.
 func (c *configured) start(ctx context.Context, first *config.Config) error {
-	c.now, c.again = &config.Config{}, make(chan struct{}, 1)
+	c.now, c.reloads = &config.Config{}, make(chan struct{}, 1)
 	c.seen = first.Source
 	if err := c.apply(ctx, first); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (c *configured) reload() {
 		return
 	}
 	select {
-	case c.again <- struct{}{}:
+	case c.reloads <- struct{}{}:
 	default:
 	}
 }
@@ -98,28 +98,28 @@ func (c *configured) follow(ctx context.Context, changes *fsnotify.Watcher) {
 	if changes != nil {
 		events, errs = changes.Events, changes.Errors
 	}
-	quiet := time.NewTimer(settle) // the file may have changed before it was watched
+	quiet := time.NewTimer(settleTime) // the file may have changed before it was watched
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case e := <-events:
 			if e.Op != fsnotify.Chmod {
-				quiet.Reset(settle)
+				quiet.Reset(settleTime)
 			}
 		case err := <-errs:
 			c.log.Warn("watching the configuration file", "file", c.path, "error", err)
-			quiet.Reset(settle)
+			quiet.Reset(settleTime)
 		case <-quiet.C:
-			c.look(ctx, false)
-		case <-c.again:
-			c.look(ctx, true)
+			c.read(ctx, false)
+		case <-c.reloads:
+			c.read(ctx, true)
 		}
 	}
 }
 
-// look reads the file and puts it in force if it is good and has changed.
-func (c *configured) look(ctx context.Context, always bool) {
+// read reads the file and puts it in force if it is good and has changed.
+func (c *configured) read(ctx context.Context, always bool) {
 	data, err := os.ReadFile(c.path)
 	switch {
 	case err == nil && bytes.Equal(data, c.seen) && !always:
@@ -132,7 +132,7 @@ func (c *configured) look(ctx context.Context, always bool) {
 	var next *config.Config
 	var notes []string
 	if err == nil {
-		next, notes, err = decodeConfig(c.path, data, c.options.pinnedAllow())
+		next, notes, err = decodeConfig(c.path, data, c.options.egressFlag())
 	}
 	if err == nil {
 		if loops := next.Loops(c.own); len(loops) > 0 {
@@ -175,16 +175,16 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 		if old, was := c.now.Queues[name]; was && reflect.DeepEqual(old, queue) {
 			continue // what was changed in the meantime over HTTP stays
 		}
-		if err := c.callBack(ctx, name, queue.Callbacks); err != nil {
+		if err := c.setCallbacks(ctx, name, queue.Callbacks); err != nil {
 			return fmt.Errorf("queues.%s: %w", name, err)
 		}
 		set := c.engine.Settings(jobs.DefaultTenant, name)
 		want := set
-		queue.Set(&want)
+		queue.ApplyTo(&want)
 		if reflect.DeepEqual(want, set) {
 			continue
 		}
-		if err := c.engine.Configure(ctx, jobs.DefaultTenant, name, func(s *jobs.QueueSettings) error { queue.Set(s); return nil }); err != nil {
+		if err := c.engine.Configure(ctx, jobs.DefaultTenant, name, func(s *jobs.QueueSettings) error { queue.ApplyTo(s); return nil }); err != nil {
 			return err
 		}
 	}
@@ -199,7 +199,7 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 			c.log.Warn("otel.endpoint changed, which takes effect at the next start", "endpoint", next.Otel)
 		}
 	}
-	c.engine.SetLimits(next.Limits.Names())
+	c.engine.SetLimits(next.Limits.NameLimits())
 	c.engine.Mask(next.Mask)
 	c.outbound.Set(next.HTTP.Outbound)
 	c.web.Apply(web.Settings{MaxInput: next.HTTP.MaxInput, Hosts: next.Hosts, Origins: next.Origins, Routes: next.Routes, Proxies: next.Proxies, Dashboard: next.Dashboard, KeyHeader: next.KeyHeader, ConnectionsPerAddress: next.Limits.ConnectionsPerAddress})
@@ -208,8 +208,8 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 	return nil
 }
 
-// callBack sets the callbacks of a queue, which comes into being with its first.
-func (c *configured) callBack(ctx context.Context, queue string, list []jobs.Callback) error {
+// setCallbacks sets the callbacks of a queue, which comes into being with its first.
+func (c *configured) setCallbacks(ctx context.Context, queue string, list []jobs.Callback) error {
 	if len(list) == 0 && len(c.engine.Settings(jobs.DefaultTenant, queue).Callbacks) == 0 {
 		return nil
 	}

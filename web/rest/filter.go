@@ -14,9 +14,11 @@ import (
 	"jobhub/jobs"
 )
 
-// JobID is the id in the path. What is not an id is the id of no job.
+// JobID returns the job id in the path of a request; see ParseID for its error.
 func JobID(r *http.Request) (jobs.ID, error) { return ParseID(r.PathValue("id")) }
 
+// ParseID reads a job id. The error for a text that is not one is jobs.ErrNotFound: no job has
+// that id.
 func ParseID(text string) (jobs.ID, error) {
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
@@ -25,16 +27,17 @@ func ParseID(text string) (jobs.ID, error) {
 	return id, nil
 }
 
-var listParameters = []string{"state", "queue", "kind", "tag", "parent", "q", "limit", "cursor"}
+var filterParameters = []string{"state", "queue", "kind", "tag", "parent", "q", "limit", "cursor"}
 
-// FormatCursor writes the place of a page, with a check: a damaged cursor must not look
-// like another place.
+// FormatCursor returns the cursor for position n, with a check sum: a damaged cursor must not
+// be taken for another position.
 func FormatCursor(n uint64) string {
 	return strconv.FormatUint(n, 36) + "." + strconv.FormatUint(n%cursorCheck, 36)
 }
 
 const cursorCheck = 1_000_003
 
+// parseCursor is the inverse of FormatCursor.
 func parseCursor(text string) (uint64, error) {
 	place, _, _ := strings.Cut(text, ".")
 	n, err := strconv.ParseUint(place, 36, 63)
@@ -44,13 +47,15 @@ func parseCursor(text string) (uint64, error) {
 	return n, nil
 }
 
-func ListFilter(query url.Values) (f jobs.Filter, err error) {
-	if err := AllowOnly(query, listParameters...); err != nil {
+// ParseFilter reads the query of a list of jobs. Its error is a *jobs.Problem that names the
+// parameter.
+func ParseFilter(query url.Values) (f jobs.Filter, err error) {
+	if err := CheckParameters(query, filterParameters...); err != nil {
 		return f, err
 	}
 	for name, values := range query {
 		if len(values) != 1 && name != "state" {
-			return f, BadParameter(name, "stands there more than once")
+			return f, BadParameter(name, "is given more than once")
 		}
 		value := strings.Join(values, ",")
 		if value == "" {
@@ -61,7 +66,7 @@ func ListFilter(query url.Values) (f jobs.Filter, err error) {
 			for word := range strings.SplitSeq(value, ",") {
 				state, ok := jobs.ParseState(word)
 				if !ok {
-					return f, BadParameter(name, "takes names of states, with commas between them")
+					return f, BadParameter(name, "must be names of states, separated by commas")
 				}
 				if !slices.Contains(f.States, state) {
 					f.States = append(f.States, state)
@@ -75,19 +80,19 @@ func ListFilter(query url.Values) (f jobs.Filter, err error) {
 			f.Tag = value
 		case "parent":
 			if f.Parent, err = ParseID(value); err != nil {
-				return f, BadParameter(name, "takes the id of a job")
+				return f, BadParameter(name, "must be the id of a job")
 			}
 		case "q":
-			if f.Text = value; len(value) > MaxText || !utf8.ValidString(value) {
-				return f, BadParameter(name, "takes up to 256 bytes of UTF-8")
+			if f.Text = value; len(value) > MaxSearchText || !utf8.ValidString(value) {
+				return f, BadParameter(name, "must be up to 256 bytes of UTF-8")
 			}
 		case "limit":
 			if f.Limit, err = strconv.Atoi(value); err != nil || f.Limit < 1 || f.Limit > 500 {
-				return f, BadParameter(name, "takes a number from 1 to 500")
+				return f, BadParameter(name, "must be a number from 1 to 500")
 			}
 		case "cursor":
 			if f.Before, err = parseCursor(value); err != nil {
-				return f, BadParameter(name, "takes the next_cursor of a page")
+				return f, BadParameter(name, "must be the next_cursor of a page")
 			}
 		}
 	}

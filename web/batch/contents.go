@@ -14,16 +14,16 @@ import (
 	"jobhub/web/view"
 )
 
-// BatchParts is what a batch or a fan-out asks for.
-type BatchParts struct {
+// Contents is the requests of a batch or a fan-out, for its page.
+type Contents struct {
 	Items    []view.Item
-	Requests []jobs.Value // as they were sent
-	Policy   string
+	Requests []jobs.Value // as they were submitted
+	Policy   string       // of a fan-out
 }
 
-// PartsOf reads the input of a batch or a fan-out, which was checked when it was accepted.
-func PartsOf(job *jobs.Job) (*BatchParts, error) {
-	p := &BatchParts{}
+// ReadContents reads the input of a job of kind batch or fanout.
+func ReadContents(job *jobs.Job) (*Contents, error) {
+	p := &Contents{}
 	if job.Kind == Kind {
 		items, err := decodeBatch(job.Input)
 		if err != nil {
@@ -37,7 +37,7 @@ func PartsOf(job *jobs.Job) (*BatchParts, error) {
 		}
 		p.Requests = doc.Requests
 		for i := range items {
-			it := view.Item{Method: strings.ToUpper(items[i].Method), Target: bare(items[i].target()), After: items[i].after, Took: -1}
+			it := view.Item{Method: strings.ToUpper(items[i].Method), Target: withoutSecrets(items[i].target()), After: items[i].after, Took: -1}
 			if items[i].ID != nil {
 				it.Name = *items[i].ID
 			}
@@ -68,13 +68,13 @@ func PartsOf(job *jobs.Job) (*BatchParts, error) {
 		if in.Method == "" {
 			in.Method = http.MethodGet
 		}
-		p.Items = append(p.Items, view.Item{Name: in.Name, Method: strings.ToUpper(in.Method), Target: bare(in.URL), Took: -1})
+		p.Items = append(p.Items, view.Item{Name: in.Name, Method: strings.ToUpper(in.Method), Target: withoutSecrets(in.URL), Took: -1})
 	}
 	return p, nil
 }
 
-// bare is a URL without what may hold a secret: its user and its query.
-func bare(text string) string {
+// withoutSecrets returns a URL without the parts that may hold a secret: user and query.
+func withoutSecrets(text string) string {
 	path, query, asked := strings.Cut(text, "?")
 	if !strings.HasPrefix(path, "/") {
 		path = view.HostPath(path)
@@ -85,24 +85,25 @@ func bare(text string) string {
 	return path
 }
 
-// asStored reads answers that older versions stored without a strict check.
-var asStored = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+// lenient accepts answers that older versions stored without a strict check.
+var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 const unreadable = "The stored answer can't be read."
 
-// Answers reads what is known so far into the items, and of one of them all.
-func (p *BatchParts) Answers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
+// FillAnswers sets in items what is known of their answers so far. If whole is not nil, it also
+// gets the complete answer to the item whole.N.
+func (p *Contents) FillAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	if job.Kind == Kind {
 		batchAnswers(job, items, whole)
 	} else {
-		fanAnswers(job, items, whole)
+		fanoutAnswers(job, items, whole)
 	}
 }
 
-// peeked is a part of an answer's body, whatever that is.
-type peeked struct{ Title, Detail string }
+// problemBody reads title and detail of a body that may be a problem; it accepts any JSON.
+type problemBody struct{ Title, Detail string }
 
-func (p *peeked) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+func (p *problemBody) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if d.PeekKind() != jsontext.KindBeginObject {
 		return d.SkipValue()
 	}
@@ -114,13 +115,13 @@ func (p *peeked) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		Title  jobs.Value `json:"title"`
 		Detail jobs.Value `json:"detail"`
 	}
-	if json.Unmarshal(v, &problem, asStored) == nil {
+	if json.Unmarshal(v, &problem, lenient) == nil {
 		p.Title, p.Detail = PlainText(problem.Title), PlainText(problem.Detail)
 	}
 	return nil
 }
 
-// PlainText is a JSON string, or nothing.
+// PlainText returns the value of a JSON string; empty for other JSON.
 func PlainText(v jobs.Value) string {
 	if v.Kind() != jsontext.KindString {
 		return ""
@@ -132,18 +133,18 @@ func PlainText(v jobs.Value) string {
 	return string(text)
 }
 
-// ProblemText is a title and a detail in a line that is not too long.
+// ProblemText returns a title and a detail as one line of up to 160 bytes.
 func ProblemText(title, detail string) string {
 	line := strings.Join(strings.Fields(title+": "+detail), " ")
 	return clip.Shorten(strings.TrimSuffix(strings.TrimPrefix(line, ": "), ":"), 160)
 }
 
-// batchAnswers reads {"responses":[…]}. Bodies are only passed over, but for problems.
+// batchAnswers reads {"responses":[…]}. Of the bodies, it reads only problems.
 func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	var doc struct {
 		Responses []jobs.Value `json:"responses"`
 	}
-	_ = json.Unmarshal(job.Result, &doc, asStored) // answers that can't be read are shown as none
+	_ = json.Unmarshal(job.Result, &doc, lenient) // answers that can't be read are shown as none
 	itemTimes(job, items)
 	for i := range items {
 		it := &items[i]
@@ -157,7 +158,7 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 				Operation string `json:"operation-location"`
 			} `json:"headers"`
 		}
-		if err := json.Unmarshal(doc.Responses[i], &answer, asStored); err != nil {
+		if err := json.Unmarshal(doc.Responses[i], &answer, lenient); err != nil {
 			it.State, it.Problem = jobs.Failed, unreadable
 			continue
 		}
@@ -169,11 +170,11 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 				it.Job, _ = rest.ParseID(text)
 			}
 		default:
-			var said struct {
-				Body peeked `json:"body"`
+			var stored struct {
+				Body problemBody `json:"body"`
 			}
-			_ = json.Unmarshal(doc.Responses[i], &said, asStored) // its status was read
-			it.State, it.Problem = jobs.Failed, ProblemText(said.Body.Title, said.Body.Detail)
+			_ = json.Unmarshal(doc.Responses[i], &stored, lenient) // its status was read
+			it.State, it.Problem = jobs.Failed, ProblemText(stored.Body.Title, stored.Body.Detail)
 			if answer.Status == http.StatusFailedDependency && len(it.After) > 0 {
 				it.State = jobs.Cancelled
 			}
@@ -184,15 +185,15 @@ func batchAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	}
 }
 
-// itemTimes reads when the items of a small batch were at work.
+// itemTimes reads when the items of a small batch ran.
 func itemTimes(job *jobs.Job, items []view.Item) {
-	var said struct {
+	var stored struct {
 		Times []itemTime `json:"times"`
 	}
-	if job.Progress == nil || json.Unmarshal(job.Progress.Data, &said) != nil || len(said.Times) != len(items) {
+	if job.Progress == nil || json.Unmarshal(job.Progress.Data, &stored) != nil || len(stored.Times) != len(items) {
 		return
 	}
-	for i, t := range said.Times {
+	for i, t := range stored.Times {
 		if t == nil {
 			continue
 		}
@@ -207,7 +208,7 @@ func itemTimes(job *jobs.Job, items []view.Item) {
 	}
 }
 
-// unanswered is how far a request is that has no answer.
+// unanswered returns the state of a request that has no answer.
 func unanswered(job *jobs.Job, it *view.Item, items []view.Item, responses []jobs.Value) jobs.State {
 	switch {
 	case job.State.Final():
@@ -223,12 +224,12 @@ func unanswered(job *jobs.Job, it *view.Item, items []view.Item, responses []job
 	return jobs.Running
 }
 
-// fanAnswers reads {"targets":{name:…}}.
-func fanAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
+// fanoutAnswers reads {"targets":{name:…}}.
+func fanoutAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 	var doc struct {
 		Targets map[string]jobs.Value `json:"targets"`
 	}
-	_ = json.Unmarshal(job.Result, &doc, asStored) // answers that can't be read are shown as none
+	_ = json.Unmarshal(job.Result, &doc, lenient) // answers that can't be read are shown as none
 	for i := range items {
 		it := &items[i]
 		if it.State = jobs.Queued; job.State.Final() {
@@ -239,13 +240,13 @@ func fanAnswers(job *jobs.Job, items []view.Item, whole *view.WholeItem) {
 			continue
 		}
 		var found struct {
-			State    string `json:"state"`
-			Status   *int   `json:"status"`
-			Attempts int    `json:"attempts"`
-			MS       *int64 `json:"ms"`
-			Error    peeked `json:"error"`
+			State    string      `json:"state"`
+			Status   *int        `json:"status"`
+			Attempts int         `json:"attempts"`
+			MS       *int64      `json:"ms"`
+			Error    problemBody `json:"error"`
 		}
-		if err := json.Unmarshal(value, &found, asStored); err != nil {
+		if err := json.Unmarshal(value, &found, lenient); err != nil {
 			it.State, it.Problem = jobs.Failed, unreadable
 			continue
 		}

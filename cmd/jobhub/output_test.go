@@ -28,7 +28,7 @@ func (r *reports) Output(stream string, p []byte) {
 }
 
 func TestLines(t *testing.T) {
-	long := strings.Repeat("x", mostLine)
+	long := strings.Repeat("x", maxLine)
 	for name, c := range map[string]struct{ text, reports, result string }{
 		"nothing":                   {"", "", `{"exit":0}`},
 		"text":                      {"a\n\nb", `stdout "a\n"|stdout "\n"|stdout "b"`, `{"exit":0}`},
@@ -47,7 +47,7 @@ func TestLines(t *testing.T) {
 	} {
 		for _, step := range []int{1, 7, 1 << 20} { // bytes a write
 			r := &reports{}
-			l := &lines{run: r, single: true}
+			l := &outputLines{run: r, single: true}
 			for rest := []byte(c.text); len(rest) > 0; {
 				n := min(step, len(rest))
 				if m, err := l.Write(rest[:n]); m != n || err != nil {

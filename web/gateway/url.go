@@ -7,10 +7,10 @@ import (
 	"jobhub/jobs/egress"
 )
 
-// join is the URL at an upstream of a request for u: the path as it came, but for the
+// upstreamURL is the URL at an upstream of a request for u: the path as it came, but for the
 // prefix to strip, behind that of the upstream; the query as it came, but for async
 // and for what may not stand in a URL.
-func join(upstream *url.URL, strip string, u *url.URL, ours bool) *url.URL {
+func upstreamURL(upstream *url.URL, strip string, u *url.URL, ours bool) *url.URL {
 	rest := u.EscapedPath()
 	if strip = strings.TrimSuffix(strip, "/"); strip != "" {
 		rest = strings.TrimPrefix(rest, strip)

@@ -9,10 +9,10 @@ import (
 	"jobhub/jobs/egress"
 )
 
-// Overlaps says which routes share paths with the hub, whose own paths win. own is
+// PathConflicts says which routes share paths with the hub, whose own paths win. own is
 // patterns as http.ServeMux has them. A route that is never reached is an error; the others
 // are worth knowing, but for the route of all other paths, which means to share.
-func (c *Config) Overlaps(own []string) (notes []string, errs Errors) {
+func (c *Config) PathConflicts(own []string) (notes []string, errs Errors) {
 	for i, route := range c.Routes {
 		var shared []string
 		for _, pattern := range own {

@@ -17,65 +17,65 @@ type reporter interface {
 	Output(stream string, p []byte)
 }
 
-// lines is the standard output of a command: most lines are output of its job, some
+// outputLines is the standard output of a command: most lines are output of its job, some
 // are messages to the hub.
-type lines struct {
-	run    reporter
-	line   []byte // as far as it has come
-	pieces bool   // its beginning was sent before
-	result jsontext.Value
+type outputLines struct {
+	run     reporter
+	line    []byte // as far as it has come
+	partial bool   // its beginning was sent before
+	result  jsontext.Value
 
 	single bool   // all may turn out to be one JSON value
 	all    []byte // without messages
 }
 
-const mostLine = 64 << 10 // bytes of a line that are sent at once
+const maxLine = 64 << 10 // bytes of a line that are sent at once
 
 // Write takes output in as it comes. It never fails.
-func (l *lines) Write(p []byte) (int, error) {
+func (l *outputLines) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		n := bytes.IndexByte(rest, '\n') + 1
 		if n == 0 {
 			n = len(rest)
 		}
-		if room := l.most() - len(l.line); n >= room {
+		if room := l.maxLength() - len(l.line); n >= room {
 			n = max(room, 1)
 		}
 		l.line = append(l.line, rest[:n]...)
 		rest = rest[n:]
-		if whole := l.line[len(l.line)-1] == '\n'; whole || len(l.line) >= l.most() {
-			l.take(whole)
+		if whole := l.line[len(l.line)-1] == '\n'; whole || len(l.line) >= l.maxLength() {
+			l.emit(whole)
 		}
 	}
 	return len(p), nil
 }
 
-// most is how long the line may become: messages have to come whole.
-func (l *lines) most() int {
-	if !l.pieces && (bytes.HasPrefix(l.line, []byte("::result ")) || bytes.HasPrefix(l.line, []byte("::checkpoint "))) {
-		return mostResult
+// maxLength is how long the line may become: messages have to come whole.
+func (l *outputLines) maxLength() int {
+	if !l.partial && (bytes.HasPrefix(l.line, []byte("::result ")) || bytes.HasPrefix(l.line, []byte("::checkpoint "))) {
+		return maxResult
 	}
-	return mostLine
+	return maxLine
 }
 
 // end takes a last line that has no end.
-func (l *lines) end() {
+func (l *outputLines) end() {
 	if len(l.line) > 0 {
-		l.take(true)
+		l.emit(true)
 	}
 }
 
-// take passes on a line, or a piece of one that is too long.
-func (l *lines) take(whole bool) {
-	if l.pieces || !l.message(bytes.TrimSpace(l.line)) {
+// emit passes on a line, or a piece of one that is too long.
+func (l *outputLines) emit(whole bool) {
+	if l.partial || !l.message(bytes.TrimSpace(l.line)) {
 		l.run.Output("stdout", l.line)
 		l.keep(l.line)
 	}
-	l.line, l.pieces = l.line[:0], !whole
+	l.line, l.partial = l.line[:0], !whole
 }
 
 // message reports whether a line was for the hub. One that is not well-formed is output.
-func (l *lines) message(line []byte) bool {
+func (l *outputLines) message(line []byte) bool {
 	name, rest, _ := bytes.Cut(line, []byte(" "))
 	rest = bytes.TrimSpace(rest)
 	switch string(name) {
@@ -98,21 +98,21 @@ func (l *lines) message(line []byte) bool {
 }
 
 // keep remembers the output while it may be one JSON value.
-func (l *lines) keep(p []byte) {
+func (l *outputLines) keep(p []byte) {
 	if l.single {
 		l.all = append(l.all, p...)
 		begin := bytes.TrimSpace(l.all[:min(len(l.all), 64)])
-		if len(l.all) > mostResult || len(begin) > 0 && !bytes.ContainsRune([]byte(`{["-0123456789tfn`), rune(begin[0])) {
+		if len(l.all) > maxResult || len(begin) > 0 && !bytes.ContainsRune([]byte(`{["-0123456789tfn`), rune(begin[0])) {
 			l.single, l.all = false, nil
 		}
 	}
 }
 
-// mostResult is how many bytes of JSON a hub takes as a result.
-const mostResult = 16 << 20
+// maxResult is how many bytes of JSON a hub takes as a result.
+const maxResult = 16 << 20
 
 // outcome is the result of a command that did well.
-func (l *lines) outcome() (any, error) {
+func (l *outputLines) outcome() (any, error) {
 	switch {
 	case l.result != nil && !l.result.IsValid():
 		return nil, fmt.Errorf("what follows ::result is not JSON: %s", clip.Shorten(printable(string(l.result)), 200))

@@ -10,10 +10,11 @@ import (
 	"jobhub/web/peers"
 )
 
-// This file reads what a trusted proxy in front of the hub says about a request.
+// This file reads the headers with which a trusted proxy in front of the hub describes a
+// request.
 
-// fromProxy is a request as it reached the outermost trusted proxy: with the address of
-// its client and the scheme that this used. A proxy that is not trusted is the client.
+// fromProxy returns a request with the client's address and scheme as the outermost trusted
+// proxy saw them. A proxy that is not trusted counts as the client.
 func (s *Server) fromProxy(r *http.Request) *http.Request {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -27,14 +28,14 @@ func (s *Server) fromProxy(r *http.Request) *http.Request {
 		for _, hop := range slices.Backward(chain) {
 			addr, err := netip.ParseAddr(hop)
 			if err != nil {
-				break // what stands before it can't be believed
+				break // the entries before it can't be trusted
 			}
 			outer.RemoteAddr = net.JoinHostPort(addr.String(), "0")
 			if !s.trusts(hop) {
 				break
 			}
 		}
-		switch proto := strings.ToLower(lastOf(r.Header.Values("X-Forwarded-Proto"))); proto {
+		switch proto := strings.ToLower(lastValue(r.Header.Values("X-Forwarded-Proto"))); proto {
 		case "http", "https":
 			sender.Proto = proto
 		}
@@ -42,8 +43,8 @@ func (s *Server) fromProxy(r *http.Request) *http.Request {
 	return outer.WithContext(peers.WithSender(r.Context(), sender))
 }
 
-// proto is the scheme by which the hub is called, without a proxy's word: its address may
-// say that one speaks TLS for it.
+// proto returns the scheme of a request without X-Forwarded-Proto: https for TLS, and if the
+// configured address of the hub says so.
 func (s *Server) proto(r *http.Request) string {
 	if r.TLS != nil || strings.HasPrefix(s.WebOrigin, "https:") {
 		return "https"
@@ -51,18 +52,18 @@ func (s *Server) proto(r *http.Request) string {
 	return "http"
 }
 
-// trusts reports whether an address is that of a trusted proxy.
+// trusts reports whether an IP address, as text, is that of a trusted proxy.
 func (s *Server) trusts(address string) bool {
 	addr, err := netip.ParseAddr(address)
 	return err == nil && s.trustsAddress(addr)
 }
 
-// trustsAddress is trusts for those who have the address at hand.
+// trustsAddress is trusts for a parsed address.
 func (s *Server) trustsAddress(addr netip.Addr) bool {
 	return slices.ContainsFunc(s.Settings().Proxies, func(p netip.Prefix) bool { return p.Contains(addr.Unmap().WithZone("")) })
 }
 
-// forwardedFor is the addresses in X-Forwarded-For, the nearest last.
+// forwardedFor returns the addresses in X-Forwarded-For; the nearest is last.
 func forwardedFor(r *http.Request) (chain []string) {
 	for _, line := range r.Header.Values("X-Forwarded-For") {
 		for hop := range strings.SplitSeq(line, ",") {
@@ -72,7 +73,8 @@ func forwardedFor(r *http.Request) (chain []string) {
 	return chain
 }
 
-func lastOf(lines []string) string {
+// lastValue returns the last item of comma-separated header lines.
+func lastValue(lines []string) string {
 	list := strings.Split(strings.Join(lines, ","), ",")
 	return strings.TrimSpace(list[len(list)-1])
 }

@@ -1,0 +1,120 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"jobhub/hub"
+	"jobhub/jobs"
+	"jobhub/web/auth"
+)
+
+// This file decides which callers may use a handler (authorization).
+
+// Handler answers a request. If it returns an error, it has written nothing, and its caller
+// answers with the error.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Public lets everybody call a handler.
+func (s *Base) Public(h Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.Fail(w, r, err)
+		}
+	}
+}
+
+// May lets callers use a handler that may do an action on everything in their tenant.
+func (s *Base) May(a auth.Action, h Handler) http.HandlerFunc {
+	return s.Public(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }))
+}
+
+// MayJob is May for handlers of one job, {id} in the path: a token is enough if it allows the
+// action on that job.
+func (s *Base) MayJob(a auth.Action, h Handler) http.HandlerFunc {
+	return s.Public(s.Authenticated(h, func(r *http.Request, who auth.Identity) error {
+		if who.Grant == nil {
+			return Allow(who, a)
+		}
+		id, err := JobID(r)
+		if err == nil {
+			_, _, err = s.AuthorizedJob(r.Context(), who, a, id)
+		}
+		return err
+	}))
+}
+
+// Authenticated identifies the caller of a request, asks refuse, and calls h if that returns
+// nil. h finds the caller with IdentityOf.
+func (s *Base) Authenticated(h Handler, refuse func(*http.Request, auth.Identity) error) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		who, err := s.Identify(r)
+		if err == nil {
+			err = refuse(r, who)
+		}
+		if err != nil {
+			return err
+		}
+		return h(w, r.WithContext(WithIdentity(r.Context(), who)))
+	}
+}
+
+// Allow returns nil if who may do an action on everything in the tenant, else NotAllowed.
+func Allow(who auth.Identity, a auth.Action) error {
+	if !who.May(a, auth.Target{}) {
+		return NotAllowed(who, a)
+	}
+	return nil
+}
+
+// AuthorizedJob reads a job, as jobs.Brief does, if the caller may do an action on it. A job
+// that the caller may neither watch nor cancel is reported as not found.
+func (s *Base) AuthorizedJob(ctx context.Context, who auth.Identity, a auth.Action, id jobs.ID) (jobs.Job, jobs.Position, error) {
+	job, pos, _, err := jobs.Brief(ctx, s.Store, who.Tenant, id)
+	on := JobTarget(&job)
+	switch {
+	case errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone):
+		on = auth.Target{Job: id}
+	case err != nil:
+		return job, pos, err
+	}
+	for _, known := range []auth.Action{a, auth.Watch, auth.Cancel} {
+		if !who.May(known, on) {
+			continue
+		}
+		if known != a && err == nil {
+			err = NotAllowed(who, a)
+		}
+		return job, pos, err
+	}
+	return jobs.Job{}, pos, jobs.ErrNotFound
+}
+
+// JobTarget returns the target of an action on a job.
+func JobTarget(j *jobs.Job) auth.Target { return auth.Target{Job: j.ID, Queue: j.Queue, Tags: j.Tags} }
+
+// FilterTarget returns the target of a subscription. For one to a single job use AuthorizedJob
+// instead, since a token may name the queue or the tags of the job.
+func FilterTarget(f hub.Filter) auth.Target {
+	t := auth.Target{Job: f.Job, Queue: f.Queue}
+	if f.Tag != "" {
+		t.Tags = []string{f.Tag}
+	}
+	return t
+}
+
+// NotAllowed returns the problem for a caller that may not do an action.
+func NotAllowed(who auth.Identity, a auth.Action) error {
+	if who.Grant != nil {
+		return jobs.NewProblem(Forbidden, "Not allowed", "This token allows some actions on some jobs, and not this one.")
+	}
+	return jobs.NewProblem(Forbidden, "Not allowed", "Role %s may not %s; use a key that may.", who.Role, a)
+}
+
+// IsHubTenant reports whether a tenant is the one whose admins operate the hub and see all of
+// it. Admins of other tenants see their own tenant only.
+func IsHubTenant(tenant string) bool { return tenant == jobs.DefaultTenant }
+
+// ErrHubTenantOnly is the answer to admins of other tenants where all of the hub is shown.
+var ErrHubTenantOnly error = jobs.NewProblem(Forbidden, "Not allowed", "Only admins of the tenant %s may see this, as it is about the whole hub.", jobs.DefaultTenant)
