@@ -142,14 +142,15 @@ func (e *Engine) Schedules(ctx context.Context, tenant string) ([]Schedule, erro
 
 // Schedule returns one schedule; a problem with NotFound if there is none.
 func (e *Engine) Schedule(ctx context.Context, tenant, name string) (Schedule, error) {
-	list, err := e.Schedules(ctx, tenant)
+	all, err := e.store.Documents(ctx, tenant, kindSchedule)
 	if err != nil {
 		return Schedule{}, err
 	}
-	if i := slices.IndexFunc(list, func(s Schedule) bool { return s.Name == name }); i >= 0 {
-		return list[i], nil
+	i := slices.IndexFunc(all, func(d jobs.Document) bool { return d.Name == name })
+	if i < 0 {
+		return Schedule{}, noSchedule(name)
 	}
-	return Schedule{}, noSchedule(name)
+	return decodeSchedule(all[i])
 }
 
 // DeleteSchedule deletes a schedule; the jobs that it has submitted stay.
