@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"jobhub/jobs"
@@ -47,19 +46,15 @@ func (e *Engine) ChangeSchedule(ctx context.Context, tenant, name string, edit f
 // it is.
 func (e *Engine) RunSchedule(ctx context.Context, tenant, name string) (jobs.Job, error) {
 	for {
-		all, err := e.store.Documents(ctx, tenant, kindSchedule)
+		stored, err := e.storedSchedule(ctx, tenant, name)
 		if err != nil {
 			return jobs.Job{}, err
 		}
-		i := slices.IndexFunc(all, func(d jobs.Document) bool { return d.Name == name })
-		if i < 0 {
-			return jobs.Job{}, noSchedule(name)
-		}
-		s, err := decodeSchedule(all[i])
+		s, err := decodeSchedule(stored)
 		if err != nil {
 			return jobs.Job{}, err
 		}
-		t := &tick{Schedule: s, tenant: tenant, was: all[i].Data}
+		t := &tick{Schedule: s, tenant: tenant, was: stored.Data}
 		if err := e.prepareTick(t, time.Now()); err != nil {
 			return jobs.Job{}, err
 		}

@@ -142,30 +142,35 @@ func (e *Engine) Schedules(ctx context.Context, tenant string) ([]Schedule, erro
 
 // Schedule returns one schedule; a problem with NotFound if there is none.
 func (e *Engine) Schedule(ctx context.Context, tenant, name string) (Schedule, error) {
-	all, err := e.store.Documents(ctx, tenant, kindSchedule)
+	stored, err := e.storedSchedule(ctx, tenant, name)
 	if err != nil {
 		return Schedule{}, err
 	}
+	return decodeSchedule(stored)
+}
+
+// storedSchedule reads one schedule as it is stored.
+func (e *Engine) storedSchedule(ctx context.Context, tenant, name string) (jobs.Document, error) {
+	all, err := e.store.Documents(ctx, tenant, kindSchedule)
+	if err != nil {
+		return jobs.Document{}, err
+	}
 	i := slices.IndexFunc(all, func(d jobs.Document) bool { return d.Name == name })
 	if i < 0 {
-		return Schedule{}, noSchedule(name)
+		return jobs.Document{}, noSchedule(name)
 	}
-	return decodeSchedule(all[i])
+	return all[i], nil
 }
 
 // DeleteSchedule deletes a schedule; the jobs that it has submitted stay.
 func (e *Engine) DeleteSchedule(ctx context.Context, tenant, name string) error {
 	for {
-		all, err := e.store.Documents(ctx, tenant, kindSchedule)
+		stored, err := e.storedSchedule(ctx, tenant, name)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(all, func(d jobs.Document) bool { return d.Name == name })
-		if i < 0 {
-			return noSchedule(name)
-		}
 		o := newOp(&jobs.Change{})
-		o.document = &jobs.DocumentChange{Document: jobs.Document{Tenant: tenant, Kind: kindSchedule, Name: name}, Was: all[i].Data}
+		o.document = &jobs.DocumentChange{Document: jobs.Document{Tenant: tenant, Kind: kindSchedule, Name: name}, Was: stored.Data}
 		if err = e.commits.do(ctx, o); err == nil {
 			return nil
 		}
