@@ -208,8 +208,8 @@ func parseRunAt(text string) (time.Time, error) {
 // ordering reads what decides when the job's turn is.
 func (d *specDocument) ordering(s *Spec) error {
 	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/fair_key": d.FairKey} {
-		if key != "" && (!plainText(key) || len(key) > MaxTag) {
-			return Invalid(pointer, "must be up to %d bytes of text without control characters", MaxTag)
+		if err := checkOrderingKey(pointer, key); err != nil {
+			return err
 		}
 	}
 	s.OrderingKey, s.FairKey = d.OrderingKey, d.FairKey

@@ -58,6 +58,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		o.LeasePinned = o.LeasePinned || f.Name == "lease"
 	})
 	o.Logger = slog.New(slog.NewTextHandler(stderr, nil))
+	slog.SetDefault(o.Logger) // also for what the standard library has to say
 	reload := make(chan os.Signal, 1)
 	if o.Config != "" {
 		signal.Notify(reload, syscall.SIGHUP)

@@ -86,6 +86,9 @@ type Options struct {
 
 // Open starts an engine. Attempts that a former process left behind are queued again.
 func Open(ctx context.Context, o Options) (*Engine, error) {
+	if o.Store == nil {
+		return nil, errors.New("an engine needs a Store, like that of package sqlite")
+	}
 	e := &Engine{store: o.Store, handlers: map[string]jobs.Handler{}, wrap: o.Wrap, allowed: o.Allowed, log: o.Logger, leaseTime: cmp.Or(o.Lease, jobs.DefaultLease),
 		logAge: cmp.Or(o.LogAge, jobs.DefaultLogAge), epoch: o.Store.Head().Epoch, failed: make(chan struct{}), names: newNames(), dueAlarm: newAlarm(), scheduleAlarm: newAlarm(), upkeepAlarm: newAlarm(), runs: map[string]*attemptRun{},
 		drained: make(chan struct{}), idle: make(chan struct{}), workers: map[string]*worker{}, workerTotals: map[string]workerTotals{}, leases: map[string]*workerLease{},

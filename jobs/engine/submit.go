@@ -105,6 +105,9 @@ func (e *Engine) checkOutside(s *jobs.Spec) error {
 func (e *Engine) newJob(s jobs.Spec) (jobs.Job, error) {
 	s = s.WithDefaults()
 	if !s.ByEngine.Trusted {
+		if err := s.Check(); err != nil {
+			return jobs.Job{}, err
+		}
 		if err := e.checkOutside(&s); err != nil {
 			return jobs.Job{}, err
 		}

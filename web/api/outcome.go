@@ -75,7 +75,7 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 		}
 		for name, values := range header {
 			switch {
-			case name == "Date", name == "Operation-Location" && h.Get(name) != "", gateway.IsHubHeader(name), !fromRoute && controlsBrowser(name), cors && strings.HasPrefix(name, "Access-Control-"):
+			case name == "Date", name == "Operation-Location" && h.Get(name) != "", name == "Preference-Applied" && h.Get(name) != "", gateway.IsHubHeader(name), !fromRoute && controlsBrowser(name), cors && strings.HasPrefix(name, "Access-Control-"):
 			case name == "Vary":
 				h[name] = append(h[name], values...)
 			default:

@@ -18,14 +18,14 @@ import (
 	"jobhub/jobs"
 )
 
-// List returns all keys, also those that are no longer good, in the order of creation.
+// List returns all keys, revoked and expired ones included, in the order of creation.
 func (k *Keys) List() ([]Key, error) { return k.read() }
 
 const idPrefix = "key_"
 
-// Create stores a new key with the name, role, tenant and expiry of a template, and
-// returns it with the text that its holder will show, which is kept nowhere. Name and
-// tenant may be empty for the id and the default one.
+// Create stores a new key with the name, role, tenant and expiry of a template. It returns it
+// with its text, which callers send and which is stored nowhere. An empty name becomes the
+// id, an empty tenant the default one.
 func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err error) {
 	text = keyPrefix + strings.ToLower(rand.Text()+rand.Text())
 	digest := sha256.Sum256([]byte(text))
@@ -34,7 +34,7 @@ func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err er
 	key.Name = cmp.Or(template.Name, key.ID)
 	switch {
 	case Roles[key.Role] == nil:
-		return Key{}, "", fmt.Errorf("the role is one of %s, not %q", strings.Join(RoleNames(), ", "), key.Role)
+		return Key{}, "", fmt.Errorf("the role must be one of %s, not %q", strings.Join(RoleNames(), ", "), key.Role)
 	case !jobs.WellFormedName(key.Tenant):
 		return Key{}, "", fmt.Errorf("the tenant must be "+jobs.NameRule+", but is %q", key.Tenant)
 	case template.Name != "" && !validName(template.Name):
@@ -50,11 +50,11 @@ func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err er
 }
 
 func validName(name string) bool {
-	strange := func(r rune) bool { return !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) }
-	return len(name) <= 64 && utf8.ValidString(name) && strings.TrimSpace(name) == name && !strings.ContainsFunc(name, strange) && !strings.HasPrefix(name, idPrefix)
+	forbidden := func(r rune) bool { return !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) }
+	return len(name) <= 64 && utf8.ValidString(name) && strings.TrimSpace(name) == name && !strings.ContainsFunc(name, forbidden) && !strings.HasPrefix(name, idPrefix)
 }
 
-// Revoke ends a key, by its name or id, for good. To revoke it once more changes nothing.
+// Revoke revokes a key, named by its name or id. For a revoked key it does nothing.
 func (k *Keys) Revoke(nameOrID string, now time.Time) (key Key, err error) {
 	err = k.edit(func(list []Key) ([]Key, error) {
 		found := -1
@@ -75,7 +75,7 @@ func (k *Keys) Revoke(nameOrID string, now time.Time) (key Key, err error) {
 	return key, err
 }
 
-// edit changes the file of keys. One process at a time does.
+// edit changes the file of keys, while no other process does.
 func (k *Keys) edit(change func([]Key) ([]Key, error)) error {
 	defer k.refresh(time.Now(), true)
 	return k.withLock(func() error {
@@ -90,8 +90,8 @@ func (k *Keys) edit(change func([]Key) ([]Key, error)) error {
 	})
 }
 
-// withLock changes files while no other process does. Each time it writes to the lock file,
-// which stays the same file: processes that follow the keys watch that one.
+// withLock calls do while no other process changes the files, and then writes to the lock file.
+// Other processes watch that one, as it is never replaced.
 func (k *Keys) withLock(do func() error) error {
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return err
@@ -107,18 +107,17 @@ func (k *Keys) withLock(do func() error) error {
 	if err := do(); err != nil {
 		return err
 	}
-	f.WriteAt([]byte{'\n'}, 0) // an error only means that others notice later
+	f.WriteAt([]byte{'\n'}, 0) // an error only means that other processes notice the change later
 	return nil
 }
 
-// replaceFile writes a file that only the owner reads: the whole of it or nothing, and
-// durably.
+// replaceFile writes a file that only the owner can read: atomically and durably.
 func replaceFile(path string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // with mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // which is gone if all went well
+	defer os.Remove(f.Name()) // fails after success, as the file was renamed
 	defer f.Close()
 	if _, err := f.Write(content); err != nil {
 		return err

@@ -1,15 +1,15 @@
-// Package auth says who a caller is and what it may do.
+// Package auth authenticates callers and says what they may do.
 //
-// A caller shows a key (jh_…), which a person made with jobhub keys and which has a role
-// in one tenant, or a token (jht_…), which the holder of a key got for a browser and which
-// is good for a few jobs, queues or tags and some hours at most. What may be relied on:
+// A caller sends a key (jh_…), which was made with jobhub keys and has a role in one tenant, or
+// a token (jht_…), which the holder of a key got for a browser and which is valid for some
+// jobs, queues or tags and for 24 hours at most. What may be relied on:
 //
-//   - Keys are random and long (over 250 bits) and nothing but their SHA-256 is stored.
-//   - A key that is revoked takes its tokens and sessions with it, within a second, also
-//     when another process revokes it, and whoever stays (Watch) is told. A session ends
-//     when its holder logs out. Both last over restarts.
-//   - Where keys exist, nobody gets in without one; a file of keys that can't be read, or
-//     has vanished, lets nobody in.
+//   - Keys are random and have over 250 bits. Only their SHA-256 is stored.
+//   - When a key is revoked, also by another process, its tokens and sessions become invalid
+//     within a second, and open connections (Watch) are told. A session ends when its holder
+//     logs out. Both survive restarts.
+//   - If keys exist, every caller needs one. If the file of keys can't be read or is gone,
+//     all callers are refused.
 package auth
 
 import (
@@ -19,12 +19,12 @@ import (
 	"jobhub/jobs"
 )
 
-// Role is what a key is for.
+// Role is the role of a key; see Roles.
 type Role string
 
 const (
-	Admin     Role = "admin"     // all
-	Operator  Role = "operator"  // all but the keys and the hub itself
+	Admin     Role = "admin"     // everything
+	Operator  Role = "operator"  // everything but keys and the hub itself
 	Submitter Role = "submitter" // submits, watches and cancels jobs
 	Worker    Role = "worker"    // runs jobs, and watches
 	Viewer    Role = "viewer"    // watches
@@ -36,15 +36,15 @@ type Action string
 
 const (
 	Watch      Action = "watch"      // read and follow jobs, queues and workers
-	Submit     Action = "submit"     // hand in jobs, also once more
+	Submit     Action = "submit"     // submit jobs and retry them
 	Cancel     Action = "cancel"     // cancel jobs
 	Work       Action = "work"       // the worker protocol
 	Operate    Action = "operate"    // change queues, direct workers
 	Measure    Action = "measure"    // read /metrics and the details of /readyz
-	Administer Action = "administer" // keys, and what shows the hub from inside
+	Administer Action = "administer" // keys, and what concerns the whole hub
 )
 
-// Roles are all roles with what they may do.
+// Roles has the actions that each role allows.
 var Roles = map[Role][]Action{
 	Admin:     {Watch, Submit, Cancel, Work, Operate, Measure, Administer},
 	Operator:  {Watch, Submit, Cancel, Work, Operate},
@@ -54,14 +54,13 @@ var Roles = map[Role][]Action{
 	Monitor:   {Measure},
 }
 
-// RoleNames are the names of all roles, the most powerful first.
+// RoleNames returns the names of all roles, the most powerful first.
 func RoleNames() []string {
 	return []string{string(Admin), string(Operator), string(Submitter), string(Worker), string(Viewer), string(Monitor)}
 }
 
-// Target is what an action is about: a job with its queue and tags, or what a
-// subscription or list selects by. The zero Target is everything the tenant has, and so
-// is a selection by kind.
+// Target is what an action is on: a job with its queue and tags, or what a subscription or list
+// selects by. The zero Target is everything in the tenant.
 type Target struct {
 	Job   jobs.ID
 	Queue string
@@ -71,18 +70,18 @@ type Target struct {
 // Identity is a caller: a key, or a token that a key issued.
 type Identity struct {
 	Tenant  string
-	Role    Role      // of a key
+	Role    Role      // of a key; empty for a token
 	Name    string    // of the key
-	Key     string    // its id; empty where no keys are configured
-	Session string    // of the dashboard: its id; else empty
+	Key     string    // the id of the key; empty if no keys are configured
+	Session string    // id of the dashboard's session; else empty
 	Grant   *Grant    // of a token; nil for a key
 	Expires time.Time // zero for never
 }
 
-// Local is everybody while no keys are configured.
+// Local is the identity of all callers while no keys are configured.
 var Local = Identity{Tenant: jobs.DefaultTenant, Role: Admin, Name: "local"}
 
-// May reports whether the caller may do something with a target in its tenant.
+// May reports whether the caller may do an action on a target in its tenant.
 func (i Identity) May(a Action, on Target) bool {
 	if i.Grant != nil {
 		return i.Grant.allows(a, on)
@@ -90,8 +89,8 @@ func (i Identity) May(a Action, on Target) bool {
 	return slices.Contains(Roles[i.Role], a)
 }
 
-// Grant is what a token is good for: these actions, with the jobs that are listed or
-// are in a listed queue or have a listed tag.
+// Grant is what a token allows: these actions on jobs that are listed, are in a listed queue or
+// have a listed tag.
 type Grant struct {
 	Jobs    []jobs.ID `json:"jobs,omitzero"`
 	Queues  []string  `json:"queues,omitzero"`
@@ -99,7 +98,7 @@ type Grant struct {
 	Actions []Action  `json:"actions"`
 }
 
-// Grantable are the actions that a token can be good for.
+// Grantable are the actions that a token can allow.
 var Grantable = []Action{Watch, Cancel}
 
 func (g *Grant) allows(a Action, on Target) bool {

@@ -16,14 +16,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Why a caller is not let in.
+// Errors of credentials that are not valid.
 var (
 	ErrUnknown = errors.New("unknown credentials")
 	ErrRevoked = errors.New("the key was revoked")
 	ErrExpired = errors.New("the credentials have expired")
 )
 
-// Key is an API key, without the key itself.
+// Key describes an API key; it does not have the key's text.
 type Key struct {
 	ID      string    `json:"id"`
 	Name    string    `json:"name"` // unique among the keys that are not revoked
@@ -35,7 +35,7 @@ type Key struct {
 	Hash    string    `json:"sha256"`           // of the key, in hex
 }
 
-// State returns nil if the key is good, ErrRevoked or ErrExpired.
+// State returns nil if the key is valid, else ErrRevoked or ErrExpired.
 func (k *Key) State(now time.Time) error {
 	switch {
 	case !k.Revoked.IsZero():
@@ -54,38 +54,38 @@ const (
 	keyPrefix       = "jh_"
 	keysFile        = "keys.json"
 	lockFile        = "keys.lock"
-	refreshInterval = time.Second // how often a running hub looks for other keys at most
+	refreshInterval = time.Second // least time between checks of the files
 )
 
-// Keys are the keys of a data folder. Several processes may have them open; each sees
-// what the others change.
+// Keys is the keys of a data folder. Several processes may open them; each sees the changes of
+// the others.
 type Keys struct {
 	dir string
 
 	mu          sync.RWMutex // protects the fields below
 	refreshedAt time.Time
-	file        os.FileInfo // of the keys, as it was read; nil if there was none
+	file        os.FileInfo // of the file of keys when it was read; nil if there was none
 	byHash      map[string]*Key
 	byID        map[string]*Key
 	err         error // why the file of keys can't be used
 	secret      []byte
-	endedFile   os.FileInfo // of the sessions that were ended, as it was read; nil if there was none
+	endedFile   os.FileInfo // of the file of ended sessions, likewise
 	ended       endedSessions
 	sessionErr  error // why that file can't be used
 
-	watchMu  sync.Mutex // protects watches; held while they are told
+	watchMu  sync.Mutex // protects watchers; held while they are notified
 	watchers map[*watcher]struct{}
 }
 
-// Open reads the keys of a data folder. There need not be any, nor the folder.
+// Open reads the keys of a data folder. The folder need not exist.
 func Open(dir string) (*Keys, error) {
 	k := &Keys{dir: dir, watchers: map[*watcher]struct{}{}}
 	k.refresh(time.Now(), true)
 	return k, k.err
 }
 
-// Configured reports whether callers need a key: whether there is one, if only a
-// revoked one. A hub that had keys stays closed until it is started without.
+// Configured reports whether callers need a key: whether there is one, valid or not. If the keys
+// vanish, callers need one until the hub is started again.
 func (k *Keys) Configured(now time.Time) bool {
 	k.refresh(now, false)
 	k.mu.RLock()
@@ -93,8 +93,8 @@ func (k *Keys) Configured(now time.Time) bool {
 	return k.err != nil || len(k.byID) > 0
 }
 
-// SeveralTenants reports whether the keys that are good are of more than one tenant. It
-// does not look for other keys: one that is new is known before its holder is let in.
+// SeveralTenants reports whether the valid keys belong to more than one tenant. It does not
+// check the files: a new key is read before its holder is authenticated.
 func (k *Keys) SeveralTenants(now time.Time) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -111,8 +111,8 @@ func (k *Keys) SeveralTenants(now time.Time) bool {
 	return false
 }
 
-// Authenticate returns who shows a key or a token. The error is ErrUnknown, ErrRevoked
-// or ErrExpired, or says why the keys can't be read.
+// Authenticate returns the identity of a key or token. The error is ErrUnknown, ErrRevoked or
+// ErrExpired, or says why the keys can't be read.
 func (k *Keys) Authenticate(bearer string, now time.Time) (Identity, error) {
 	if strings.HasPrefix(bearer, tokenPrefix) {
 		return k.token(bearer, now)
@@ -120,8 +120,8 @@ func (k *Keys) Authenticate(bearer string, now time.Time) (Identity, error) {
 	if !strings.HasPrefix(bearer, keyPrefix) {
 		return Identity{}, ErrUnknown
 	}
-	// To look a digest up may take a time that depends on it, which tells nothing about
-	// the random key behind it.
+	// The time of a look-up may depend on the digest, which reveals nothing about the random
+	// key.
 	digest := sha256.Sum256([]byte(bearer))
 	key, err := k.find(now, func() *Key { return k.byHash[hex.EncodeToString(digest[:])] })
 	if err != nil {
@@ -130,14 +130,14 @@ func (k *Keys) Authenticate(bearer string, now time.Time) (Identity, error) {
 	return key.identity(), nil
 }
 
-// Check returns nil as long as an identity is good, for callers that stay: a token or
-// session ends, and keys are revoked.
+// Check returns nil if an identity is still valid, else an error like that of Authenticate. It
+// is for long connections.
 func (k *Keys) Check(i Identity, now time.Time) error {
 	k.refresh(now, false)
 	return k.check(i, now)
 }
 
-// check is Check by what was read before.
+// check is Check without reading the files.
 func (k *Keys) check(i Identity, now time.Time) error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -167,7 +167,7 @@ func (k *Keys) check(i Identity, now time.Time) error {
 	return nil
 }
 
-// find returns a good key. One that is not known may just have been made.
+// find returns a valid key. If get finds none, it reads the files again: the key may be new.
 func (k *Keys) find(now time.Time, get func() *Key) (*Key, error) {
 	for _, again := range []bool{false, true} {
 		k.refresh(now, again)
@@ -184,7 +184,8 @@ func (k *Keys) find(now time.Time, get func() *Key) (*Key, error) {
 	return nil, ErrUnknown
 }
 
-// refresh reads the files again that are others than before, and tells those who watch.
+// refresh reads files that have changed, at most once in refreshInterval unless always is set,
+// and notifies the watchers.
 func (k *Keys) refresh(now time.Time, always bool) {
 	k.mu.RLock()
 	since := now.Sub(k.refreshedAt)
@@ -202,7 +203,7 @@ func (k *Keys) refresh(now time.Time, always bool) {
 	}
 }
 
-// refreshKeysLocked reads the file of keys if it is another one than before.
+// refreshKeysLocked reads the file of keys if it has changed.
 func (k *Keys) refreshKeysLocked() (changed bool) {
 	info, err := os.Stat(k.path(keysFile))
 	switch {
@@ -210,7 +211,7 @@ func (k *Keys) refreshKeysLocked() (changed bool) {
 		if k.file == nil || k.err != nil {
 			return false
 		}
-		k.err = fmt.Errorf("%s is gone; nobody is let in until it is back, or the hub starts without keys", k.path(keysFile))
+		k.err = fmt.Errorf("%s is gone; all callers are refused until it is back, or the hub starts without keys", k.path(keysFile))
 		return true
 	case err != nil:
 		k.err = fmt.Errorf("looking for keys in the data folder: %w", err)
@@ -230,12 +231,12 @@ func (k *Keys) refreshKeysLocked() (changed bool) {
 	return true
 }
 
-// sameFile reports whether a file is the one that was read before, which may be nil.
+// sameFile reports whether a file is unchanged since it was read; before may be nil.
 func sameFile(now, before os.FileInfo) bool {
 	return before != nil && os.SameFile(now, before) && now.ModTime().Equal(before.ModTime()) && now.Size() == before.Size()
 }
 
-// document is the file of keys.
+// document is the JSON of the file of keys.
 type document struct {
 	Keys []Key `json:"keys"`
 }
@@ -255,7 +256,7 @@ func (k *Keys) read() ([]Key, error) {
 	}
 	for _, key := range doc.Keys {
 		if digest, err := hex.DecodeString(key.Hash); err != nil || len(digest) != sha256.Size || Roles[key.Role] == nil || key.ID == "" || key.Tenant == "" {
-			return nil, fmt.Errorf("%s can't be used: the key %q has no id, tenant, role or sha256 as it should", path, key.Name)
+			return nil, fmt.Errorf("%s can't be used: the id, tenant, role or sha256 of the key %q is missing or invalid", path, key.Name)
 		}
 	}
 	return doc.Keys, nil

@@ -15,18 +15,18 @@ import (
 
 const (
 	sessionsFile = "sessions.json"
-	maxEnded     = 200 // sessions of one key that are remembered one by one
+	maxEnded     = 200 // ended sessions of one key that are listed one by one
 )
 
-// endedSession is a session that was ended before its time.
+// endedSession is a session that was ended before it expired.
 type endedSession struct {
 	Key   string    `json:"key"`
 	ID    string    `json:"session"`
-	All   bool      `json:"all,omitzero"` // and all of the key that began before it: their ids are smaller
-	Until time.Time `json:"until"`        // by when it would have ended by itself
+	All   bool      `json:"all,omitzero"` // also all sessions of the key that began before it: their ids are smaller
+	Until time.Time `json:"until"`        // when it would have expired
 }
 
-// endedSessions are those of a data folder, for looking up.
+// endedSessions is an index of the ended sessions of a data folder.
 type endedSessions struct {
 	ids  map[string]bool
 	upTo map[string]string // id of a session, by key
@@ -34,7 +34,7 @@ type endedSessions struct {
 
 func (e *endedSessions) contains(key, id string) bool { return e.ids[id] || id <= e.upTo[key] }
 
-// Session returns a text for a cookie that stands for an identity.
+// Session returns the text of a session cookie for an identity, and when it expires.
 func (k *Keys) Session(i Identity, expires time.Time) (cookie string, until time.Time, err error) {
 	id, err := uuid.NewV7() // ordered by time
 	if err != nil {
@@ -43,8 +43,8 @@ func (k *Keys) Session(i Identity, expires time.Time) (cookie string, until time
 	return k.sign(sessionPrefix, i, payload{Session: id.String()}, expires)
 }
 
-// Resume returns whose session a cookie is; the errors are those of Authenticate. A session
-// that was ended is unknown.
+// Resume returns the identity of a session cookie. The errors are those of Authenticate; it is
+// ErrUnknown for an ended session.
 func (k *Keys) Resume(cookie string, now time.Time) (Identity, error) {
 	i, p, err := k.verify(sessionPrefix, cookie, now)
 	if err != nil || p.Grant != nil || p.Session == "" {
@@ -54,7 +54,7 @@ func (k *Keys) Resume(cookie string, now time.Time) (Identity, error) {
 	return i, k.check(i, now)
 }
 
-// EndSession ends the session of an identity at once and for good.
+// EndSession ends the session of an identity.
 func (k *Keys) EndSession(i Identity, now time.Time) error {
 	if i.Session == "" {
 		return nil
@@ -86,8 +86,8 @@ func (k *Keys) EndSession(i Identity, now time.Time) error {
 	})
 }
 
-// mergeSessions takes the sessions of a key out of a list, and returns what stands for them all.
-// It ends all that began before the newest of them, so that the list stays short.
+// mergeSessions replaces the sessions of a key in a list by one entry that ends all sessions up
+// to the newest of them, so that the list stays short.
 func mergeSessions(list []endedSession, all endedSession) (others []endedSession, _ endedSession) {
 	all.All = true
 	for _, e := range list {
@@ -103,11 +103,11 @@ func mergeSessions(list []endedSession, all endedSession) (others []endedSession
 	return others, all
 }
 
-// refreshSessionsLocked reads the file of ended sessions if it is another one than before.
+// refreshSessionsLocked reads the file of ended sessions if it has changed.
 func (k *Keys) refreshSessionsLocked() (changed bool) {
 	info, err := os.Stat(k.path(sessionsFile))
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && k.sessionErr == nil: // those that were read stay ended
+	case errors.Is(err, fs.ErrNotExist) && k.sessionErr == nil: // sessions that were read before stay ended
 		return false
 	case err == nil && k.sessionErr == nil && sameFile(info, k.endedFile):
 		return false
@@ -125,7 +125,7 @@ func (k *Keys) refreshSessionsLocked() (changed bool) {
 	return true
 }
 
-// sessionsDocument is the file of ended sessions.
+// sessionsDocument is the JSON of the file of ended sessions.
 type sessionsDocument struct {
 	Ended []endedSession `json:"ended"`
 }

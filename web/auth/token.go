@@ -25,7 +25,7 @@ const (
 	maxSigned     = 16 << 10 // bytes
 )
 
-// payload is what a signed text says.
+// payload is the content of a signed text.
 type payload struct {
 	Key     string `json:"key"`
 	Tenant  string `json:"tenant"`
@@ -34,11 +34,11 @@ type payload struct {
 	Session string `json:"session,omitzero"` // its id
 }
 
-// ErrTooLarge: a grant does not fit into a token.
+// ErrTooLarge is the error for a grant that does not fit into a token.
 var ErrTooLarge = errors.New("the token would be too large; name fewer jobs, queues and tags")
 
-// Token issues a token of an identity for a grant. It ends at the time given at the
-// latest, and with the key.
+// Token issues a token of an identity for a grant, and returns when it expires: at the time
+// given, or with the key if that is earlier.
 func (k *Keys) Token(i Identity, g Grant, expires time.Time) (token string, until time.Time, err error) {
 	return k.sign(tokenPrefix, i, payload{Grant: &g}, expires)
 }
@@ -74,7 +74,7 @@ func (k *Keys) sign(prefix string, i Identity, p payload, expires time.Time) (st
 	return text, expires, nil
 }
 
-// verify returns the identity of the key behind a signed text, ending when the text does.
+// verify returns the identity of the key behind a signed text, with the expiry of the text.
 func (k *Keys) verify(prefix, text string, now time.Time) (Identity, payload, error) {
 	body, err := k.open(prefix, text)
 	if err != nil {
@@ -99,11 +99,11 @@ func (k *Keys) verify(prefix, text string, now time.Time) (Identity, payload, er
 	return i, p, nil
 }
 
-// open returns the payload of a text that this hub has signed.
+// open returns the payload of a signed text after checking the signature.
 func (k *Keys) open(prefix, text string) ([]byte, error) {
 	signed, sum, ok := strings.Cut(text, ".")
 	coded, right := strings.CutPrefix(signed, prefix)
-	if !ok || !right || len(text) > maxSigned || strings.ContainsAny(text, "\r\n") { // which base64 would pass over
+	if !ok || !right || len(text) > maxSigned || strings.ContainsAny(text, "\r\n") { // base64 would ignore these
 		return nil, ErrUnknown
 	}
 	strict := base64.RawURLEncoding.Strict()
@@ -131,8 +131,8 @@ func mac(secret []byte, text string) []byte {
 	return h.Sum(nil)
 }
 
-// signingSecret is what this hub signs with. It is made when it is first needed; where
-// nothing was signed yet, nothing can be verified: ErrUnknown.
+// signingSecret returns the key of the HMAC. If there is none yet, it is made if create is set;
+// otherwise the error is ErrUnknown, since nothing can have been signed.
 func (k *Keys) signingSecret(create bool) ([]byte, error) {
 	k.mu.RLock()
 	secret := k.secret

@@ -7,16 +7,16 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watcher is a caller who stays: a live connection, a request that is held.
+// watcher is a long connection of a caller: a live connection or a long poll.
 type watcher struct {
 	who   Identity
 	onEnd func(error)
 }
 
-// Watch calls ended once when an identity is no good any more, and says why as Check does:
-// its key was revoked, its session was ended, or keys came into being where there were
-// none. That its time is over is left to whoever watches. ended must neither wait nor use
-// these Keys, and is not called after stop.
+// Watch calls ended once when an identity becomes invalid, with the error of Check: its key was
+// revoked, its session was ended, or the first key was made. It does not report expiry; the
+// caller has the time for that. ended must not block or use these Keys, and is not called
+// after stop.
 func (k *Keys) Watch(who Identity, ended func(error)) (stop func()) {
 	w := &watcher{who, ended}
 	k.watchMu.Lock()
@@ -30,8 +30,8 @@ func (k *Keys) Watch(who Identity, ended func(error)) (stop func()) {
 	}
 }
 
-// WhileValid is a context that ends when an identity is no good any more, its time included;
-// the cause says why.
+// WhileValid returns a context that ends when an identity becomes invalid or expires; the cause
+// says why.
 func (k *Keys) WhileValid(ctx context.Context, who Identity) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := func() {}
@@ -46,7 +46,7 @@ func (k *Keys) WhileValid(ctx context.Context, who Identity) (context.Context, c
 	}
 }
 
-// notify tells those whose identity is no good any more.
+// notify notifies the watchers whose identity has become invalid.
 func (k *Keys) notify(now time.Time) {
 	k.watchMu.Lock()
 	defer k.watchMu.Unlock()
@@ -62,12 +62,12 @@ func (k *Keys) notifyLocked(w *watcher, now time.Time) {
 	}
 }
 
-// Follow looks for what other processes change, until ctx ends: at once where the system
-// says that there is something, and each second.
+// Follow reads what other processes change, until ctx ends: at once where the system reports
+// changes of files, and each second.
 func (k *Keys) Follow(ctx context.Context) {
 	var changes <-chan fsnotify.Event
 	var errs <-chan error
-	if files, err := fsnotify.NewWatcher(); err == nil { // without it, a look each second has to do
+	if files, err := fsnotify.NewWatcher(); err == nil { // without it, once a second has to do
 		defer files.Close()
 		if k.withLock(func() error { return nil }) == nil && files.Add(k.path(lockFile)) == nil {
 			changes, errs = files.Events, files.Errors

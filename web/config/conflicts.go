@@ -9,9 +9,9 @@ import (
 	"jobhub/jobs/egress"
 )
 
-// PathConflicts says which routes share paths with the hub, whose own paths win. own is
-// patterns as http.ServeMux has them. A route that is never reached is an error; the others
-// are worth knowing, but for the route of all other paths, which means to share.
+// PathConflicts compares the routes with the hub's own paths, which take precedence. own is
+// http.ServeMux patterns. A route that can never be reached is an error; for one that shares
+// some paths there is a note, except for the route /.
 func (c *Config) PathConflicts(own []string) (notes []string, errs Errors) {
 	for i, route := range c.Routes {
 		var shared []string
@@ -39,8 +39,7 @@ func (c *Config) PathConflicts(own []string) (notes []string, errs Errors) {
 	return notes, errs
 }
 
-// SharedHosts says that routes and the dashboard are on the same hosts, or nothing if they
-// are not.
+// SharedHosts returns a note if routes and the dashboard are served on the same hosts.
 func (c *Config) SharedHosts() []string {
 	if len(c.Routes) == 0 || c.Dashboard != "" {
 		return nil
@@ -48,7 +47,7 @@ func (c *Config) SharedHosts() []string {
 	return []string{c.name + ": routes and dashboard share their hosts, so that a page of an upstream can act for whoever is logged in; name a host for the dashboard alone with dashboard_host"}
 }
 
-// covers reports whether all paths of a route match an own pattern.
+// covers reports whether all paths of a route match a pattern of the hub.
 func covers(pattern, route string) bool {
 	if strings.HasSuffix(pattern, "/") {
 		return pattern != "/" && strings.HasPrefix(route, pattern)
@@ -56,7 +55,7 @@ func covers(pattern, route string) bool {
 	return !strings.HasSuffix(route, "/") && pattern == route
 }
 
-// Loops are the routes that lead back to the hub itself, which listens at own.
+// Loops returns an error for each route whose upstream is the hub itself, which listens at own.
 func (c *Config) Loops(own *egress.Own) (errs Errors) {
 	for i, route := range c.Routes {
 		upstreams := []*url.URL{route.Upstream}

@@ -22,7 +22,7 @@ const (
 	maxNumber = 1_000_000_000
 )
 
-// Decode reads a configuration; name is what errors call it.
+// Decode reads a configuration. name is the file name for errors, which are of type Errors.
 func Decode(name string, data []byte) (*Config, error) {
 	r := &reader{file: name}
 	c := &Config{Queues: map[string]Queue{}, Source: data, name: name, lines: map[string]int{}}
@@ -69,7 +69,7 @@ func Decode(name string, data []byte) (*Config, error) {
 			},
 		})
 	}
-	for i := range c.Routes { // sizes are those of http unless a route has its own
+	for i := range c.Routes { // a route without its own sizes has those of http
 		route := &c.Routes[i]
 		route.Outbound.MaxAnswer = cmp.Or(route.Outbound.MaxAnswer, c.HTTP.MaxAnswer)
 		route.MaxInput = cmp.Or(route.MaxInput, c.HTTP.MaxInput)
@@ -81,7 +81,7 @@ func Decode(name string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// texts reads a list of different texts that check finds good.
+// texts reads a list of texts without duplicates; check reports whether one is valid.
 func (r *reader) texts(to *[]string, check func(n *yaml.Node, at, text string) bool) field {
 	return func(n *yaml.Node, at string) {
 		r.list(n, at, func(n *yaml.Node, at string) {
@@ -89,7 +89,7 @@ func (r *reader) texts(to *[]string, check func(n *yaml.Node, at, text string) b
 			switch {
 			case !ok || !check(n, at, text):
 			case slices.Contains(*to, text):
-				r.fail(n, at, "%s stands there twice; keep one", text)
+				r.fail(n, at, "%s is listed twice; keep one", text)
 			default:
 				*to = append(*to, text)
 			}
@@ -114,14 +114,14 @@ func (r *reader) origin(n *yaml.Node, at, text string) bool {
 		return false
 	}
 	if port := u.Port(); port == "80" && u.Scheme == "http" || port == "443" && u.Scheme == "https" {
-		r.fail(n, at, "must be without :%s, as browsers leave it out", port)
+		r.fail(n, at, "must not have :%s; browsers leave it out", port)
 		return false
 	}
 	return true
 }
 
-// keyHeader reads the name of a header that nothing else uses: its value is taken for a key
-// and not passed on.
+// keyHeader reads the name of the header for keys. It must have no other use, since its value is
+// read as a key and not passed on.
 func (r *reader) keyHeader(n *yaml.Node, at string) string {
 	text, ok := r.text(n, at)
 	name := http.CanonicalHeaderKey(text)
@@ -153,14 +153,14 @@ func (r *reader) ranges(n *yaml.Node, at string, to *[]netip.Prefix) {
 		case err != nil:
 			r.fail(n, at, "must be a range like 10.0.0.0/8 or 127.0.0.1/32, not %q", text)
 		case prefix != prefix.Masked():
-			r.fail(n, at, "has bits behind its length; write %s", prefix.Masked())
+			r.fail(n, at, "has host bits set; write %s", prefix.Masked())
 		default:
 			*to = append(*to, prefix)
 		}
 	})
 }
 
-// limit reads a bound.
+// limit reads a positive number.
 func (r *reader) limit(to *int) field {
 	return func(n *yaml.Node, at string) { *to, _ = r.number(n, at, 1, maxNumber) }
 }
@@ -212,7 +212,7 @@ func (r *reader) callback(n *yaml.Node, at string, file *Config) (c jobs.Callbac
 					return
 				}
 				c.Secrets = append(c.Secrets, jobs.Secret(text))
-				if _, err := jobs.Secret(text).Key(); err != nil { // it is never quoted
+				if _, err := jobs.Secret(text).Key(); err != nil { // the error does not contain the secret
 					r.fail(n, at, "%s, as from: echo whsec_$(openssl rand -base64 32)", err)
 				}
 			}
@@ -221,7 +221,7 @@ func (r *reader) callback(n *yaml.Node, at string, file *Config) (c jobs.Callbac
 				return
 			}
 			if r.list(n, at, one); len(n.Content) < 1 || len(n.Content) > 2 {
-				r.fail(n, at, "must be a secret, or a list of the new one and the one that it replaces")
+				r.fail(n, at, "must be a secret, or a list of the new one and the old one")
 			}
 		},
 	})
@@ -240,14 +240,14 @@ func (r *reader) collector(n *yaml.Node, at string) string {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || strings.HasSuffix(u.Host, ":"):
 		r.fail(n, at, "must be a URL like http://127.0.0.1:4318")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		r.fail(n, at, "must be without user name, password, ? and #; what the collector asks for goes into the variable OTEL_EXPORTER_OTLP_HEADERS")
+		r.fail(n, at, "must not have a user name, password, ? or #; set credentials in the variable OTEL_EXPORTER_OTLP_HEADERS")
 	default:
 		return text
 	}
 	return ""
 }
 
-// failedIn reports whether something below at is wrong already.
+// failedIn reports whether there is an error below at.
 func (r *reader) failedIn(at string) bool {
 	return slices.ContainsFunc(r.errs, func(e Error) bool { return strings.HasPrefix(e.At, at) })
 }
@@ -263,11 +263,11 @@ func (r *reader) url(n *yaml.Node, at string) (*url.URL, bool) {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
 		r.fail(n, at, "must be a URL like http://127.0.0.1:9000")
 	case u.User != nil:
-		r.fail(n, at, "must be without user name and password; callers send an Authorization header")
+		r.fail(n, at, "must not have a user name and password; callers send an Authorization header")
 	case u.Fragment != "" || strings.HasSuffix(text, "#"):
-		r.fail(n, at, "must be without #")
+		r.fail(n, at, "must not have a #")
 	case strings.HasSuffix(u.Host, ":"):
-		r.fail(n, at, "has no port behind the colon")
+		r.fail(n, at, "has no port after the colon")
 	default:
 		return u, true
 	}

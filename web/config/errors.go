@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Error is one thing that is wrong with a file.
+// Error is one error in a file.
 type Error struct {
 	File string
 	Line int    // 0 if unknown
@@ -28,7 +28,7 @@ func (e Error) Error() string {
 	return b.String() + e.Text
 }
 
-// Errors are all that is wrong with a file, by line.
+// Errors is all errors in a file, sorted by line.
 type Errors []Error
 
 func (e Errors) Error() string {

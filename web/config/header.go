@@ -12,8 +12,8 @@ import (
 // maxHeaderFile is the largest file that a header's value is read from, in bytes.
 const maxHeaderFile = 64 << 10
 
-// headers reads the headers that a route sends to its upstream. A value is a text, or
-// env:NAME or file:PATH for what must not stand in the file.
+// headers reads the headers that a route sends to its upstream. A value is a text, or env:NAME
+// or file:PATH for a secret that should not be in the file.
 func (r *reader) headers(n *yaml.Node, at string) map[string]string {
 	headers := map[string]string{}
 	r.each(n, at, func(key, value *yaml.Node, at string) {
@@ -25,7 +25,7 @@ func (r *reader) headers(n *yaml.Node, at string) map[string]string {
 		case httpheader.IsHopByHop(name) || name == "Host" || name == "Content-Length" || strings.HasPrefix(name, "X-Forwarded-"):
 			r.fail(key, at, "is set by the hub; delete it")
 		case twice:
-			r.fail(key, at, "stands there twice, in different case; keep one")
+			r.fail(key, at, "is given twice, in different case; keep one")
 		default:
 			if text, ok := r.secret(value, at); ok {
 				headers[name] = text
@@ -35,7 +35,7 @@ func (r *reader) headers(n *yaml.Node, at string) map[string]string {
 	return headers
 }
 
-// secret reads a text, or what env:NAME or file:PATH stands for. It is never quoted.
+// secret reads a text, or what env:NAME or file:PATH refers to. No error contains it.
 func (r *reader) secret(n *yaml.Node, at string) (string, bool) {
 	text, ok := r.text(n, at)
 	if !ok {

@@ -19,8 +19,8 @@ const (
 	maxInputSetting  = 64 << 20
 )
 
-// outbound returns the members that say how calls leave the hub, and a function that reads
-// what several of them mean together.
+// outbound returns the fields for outgoing requests, and a function to call after they were
+// read, which checks and loads what depends on several of them.
 func (r *reader) outbound(o *egress.Outbound, maxInput *int64) (fields map[string]field, end func()) {
 	var cert, key string
 	var certAt, keyAt *yaml.Node
@@ -43,9 +43,9 @@ func (r *reader) outbound(o *egress.Outbound, maxInput *int64) (fields map[strin
 	return fields, func() {
 		switch {
 		case certAt != nil && keyAt == nil:
-			r.fail(certAt, at, "needs client_key beside it")
+			r.fail(certAt, at, "needs client_key, too")
 		case certAt == nil && keyAt != nil:
-			r.fail(keyAt, at, "needs client_cert beside it")
+			r.fail(keyAt, at, "needs client_cert, too")
 		case cert != "" && key != "":
 			pair, err := tls.LoadX509KeyPair(cert, key)
 			if err != nil {
@@ -57,7 +57,7 @@ func (r *reader) outbound(o *egress.Outbound, maxInput *int64) (fields map[strin
 	}
 }
 
-// authorities reads a file of certificates, which are trusted besides those of the machine.
+// authorities reads a file of CA certificates, which are trusted in addition to the system's.
 func (r *reader) authorities(n *yaml.Node, at string) *x509.CertPool {
 	path, ok := r.text(n, at)
 	if !ok {

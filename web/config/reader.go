@@ -22,7 +22,7 @@ import (
 // maxFile is the largest configuration in bytes.
 const maxFile = 4 << 20
 
-// reader walks a YAML document and gathers what is wrong with it.
+// reader walks a YAML document and collects its errors.
 type reader struct {
 	file string
 	errs Errors
@@ -31,6 +31,7 @@ type reader struct {
 // field reads the value of one key.
 type field func(n *yaml.Node, at string)
 
+// fail adds an error at a node, which may be nil.
 func (r *reader) fail(n *yaml.Node, at, format string, args ...any) {
 	e := Error{File: r.file, At: at, Text: fmt.Sprintf(format, args...)}
 	if n != nil {
@@ -41,10 +42,10 @@ func (r *reader) fail(n *yaml.Node, at, format string, args ...any) {
 
 var yamlErrorPrefix = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// document parses data; nil if it is empty or wrong.
+// document parses data; it returns nil if it is empty or not valid YAML.
 func (r *reader) document(data []byte) *yaml.Node {
 	if len(data) > maxFile {
-		r.fail(nil, "", "is over %d bytes, which no configuration needs", maxFile)
+		r.fail(nil, "", "is over %d bytes, the limit for a configuration", maxFile)
 		return nil
 	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
@@ -55,7 +56,7 @@ func (r *reader) document(data []byte) *yaml.Node {
 	}
 	if err == nil {
 		if err = d.Decode(&more); err == nil {
-			r.fail(&more, "", "holds a second document; put all into one")
+			r.fail(&more, "", "has a second document; put everything into one")
 			return nil
 		}
 	}
@@ -80,7 +81,7 @@ func (r *reader) document(data []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-// tooDeep is a mapping or list that stands in as many levels of them, or nil.
+// tooDeep returns a mapping or list that is nested in more levels, or nil.
 func tooDeep(n *yaml.Node, levels int) *yaml.Node {
 	if n.Kind == yaml.ScalarNode || n.Kind == yaml.AliasNode {
 		return nil
@@ -98,13 +99,13 @@ func tooDeep(n *yaml.Node, levels int) *yaml.Node {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// mapping reads a mapping with the given keys only.
+// mapping reads a mapping; keys that are not in fields are errors.
 func (r *reader) mapping(n *yaml.Node, at string, fields map[string]field) {
 	r.each(n, at, func(key, value *yaml.Node, at string) {
 		read, known := fields[key.Value]
 		switch {
 		case !known:
-			r.fail(key, at, "is not known here; known are: %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+			r.fail(key, at, "is unknown here; known are: %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 		case isNull(value):
 			r.fail(value, at, "has no value; give one or delete the line")
 		default:
@@ -113,10 +114,10 @@ func (r *reader) mapping(n *yaml.Node, at string, fields map[string]field) {
 	})
 }
 
-// each goes through a mapping.
+// each calls do for each entry of a mapping.
 func (r *reader) each(n *yaml.Node, at string, do func(key, value *yaml.Node, at string)) {
 	if n.Kind != yaml.MappingNode {
-		r.fail(n, at, "must be a mapping, like key: value, and is %s", describeNode(n))
+		r.fail(n, at, "must be a mapping, like key: value, not %s", describeNode(n))
 		return
 	}
 	seen := map[string]int{}
@@ -127,7 +128,7 @@ func (r *reader) each(n *yaml.Node, at string, do func(key, value *yaml.Node, at
 		case key.Kind != yaml.ScalarNode || key.Tag != "!!str":
 			r.fail(key, at, "has a key that is not a text; put it into quotes")
 		case twice:
-			r.fail(key, inner, "stands there twice, first in line %d; keep one", line)
+			r.fail(key, inner, "is given twice, first in line %d; keep one", line)
 		default:
 			seen[key.Value] = key.Line
 			if r.checkNotAlias(value, inner) {
@@ -137,7 +138,7 @@ func (r *reader) each(n *yaml.Node, at string, do func(key, value *yaml.Node, at
 	}
 }
 
-// checkNotAlias refuses what would have to be looked up elsewhere.
+// checkNotAlias reports an error for a YAML alias.
 func (r *reader) checkNotAlias(n *yaml.Node, at string) bool {
 	if n.Kind == yaml.AliasNode {
 		r.fail(n, at, "is an alias, which is not supported; write the value out")
@@ -149,7 +150,7 @@ func (r *reader) checkNotAlias(n *yaml.Node, at string) bool {
 // list reads a sequence.
 func (r *reader) list(n *yaml.Node, at string, item field) {
 	if n.Kind != yaml.SequenceNode {
-		r.fail(n, at, "must be a list, like [a, b], and is %s", describeNode(n))
+		r.fail(n, at, "must be a list, like [a, b], not %s", describeNode(n))
 		return
 	}
 	for i, value := range n.Content {
@@ -163,7 +164,7 @@ func (r *reader) list(n *yaml.Node, at string, item field) {
 // text reads a text that is not empty.
 func (r *reader) text(n *yaml.Node, at string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-		r.fail(n, at, "must be a text, and is %s", describeNode(n))
+		r.fail(n, at, "must be a text, not %s", describeNode(n))
 		return "", false
 	}
 	if n.Value == "" || strings.ContainsFunc(n.Value, unicode.IsControl) {
@@ -176,7 +177,7 @@ func (r *reader) text(n *yaml.Node, at string) (string, bool) {
 // boolean reads true or false.
 func (r *reader) boolean(n *yaml.Node, at string) (value, ok bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
-		r.fail(n, at, "must be true or false, and is %s", describeNode(n))
+		r.fail(n, at, "must be true or false, not %s", describeNode(n))
 		return false, false
 	}
 	return strings.EqualFold(n.Value, "true"), true
@@ -212,7 +213,7 @@ func (r *reader) duration(n *yaml.Node, at string, least, most time.Duration) (t
 	return d, true
 }
 
-// oneOf reads one of some words and returns its index.
+// oneOf reads one of words and returns its index.
 func (r *reader) oneOf(n *yaml.Node, at string, words []string) (int, bool) {
 	i := slices.Index(words, n.Value)
 	if n.Kind != yaml.ScalarNode || i < 0 {
@@ -222,6 +223,7 @@ func (r *reader) oneOf(n *yaml.Node, at string, words []string) (int, bool) {
 	return i, true
 }
 
+// describeNode returns what a node is, for errors.
 func describeNode(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -242,7 +244,7 @@ func describeNode(n *yaml.Node) string {
 	return "something else"
 }
 
-// printable is text that can be shown in a terminal.
+// printable returns a text that is safe to show in a terminal, cut to 200 bytes.
 func printable(s string) string {
 	s = strings.Map(func(c rune) rune {
 		if unicode.IsPrint(c) {

@@ -62,7 +62,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	case given["upstream"] == nil && given["targets"] == nil:
 		missing("an upstream, like http://127.0.0.1:9000")
 	case given["upstream"] != nil && given["targets"] != nil:
-		r.fail(given["targets"], at+".targets", "can't stand beside upstream; keep one of them")
+		r.fail(given["targets"], at+".targets", "can't be combined with upstream; keep one of them")
 	case given["targets"] != nil && len(r.errs) == before:
 		r.fanout(given, at, &route)
 	case given["policy"] != nil:
@@ -72,7 +72,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 		return
 	}
 	if route.Strip != "" && !hasPathPrefix(route.Path, route.Strip) {
-		r.fail(given["strip"], at+".strip", "must be a beginning of the path %s that ends where a segment ends", route.Path)
+		r.fail(given["strip"], at+".strip", "must be a prefix of the path %s that ends at a segment", route.Path)
 	}
 	same := strings.TrimSuffix(route.Path, "/")
 	for path, line := range c.lines {
@@ -84,7 +84,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	c.Routes = append(c.Routes, route)
 }
 
-// recordKeys makes fields note which of them are there, and where.
+// recordKeys wraps fields so that given gets the node of each one that is read.
 func (r *reader) recordKeys(given map[string]*yaml.Node, fields map[string]field) {
 	for key, read := range fields {
 		fields[key] = func(n *yaml.Node, at string) {
@@ -99,10 +99,10 @@ var policy = regexp.MustCompile(`^(all|any|settled|quorum:([1-9][0-9]{0,3}))$`)
 // fanout checks a route to several upstreams.
 func (r *reader) fanout(given map[string]*yaml.Node, at string, route *gateway.Route) {
 	if len(route.Targets) == 0 {
-		r.fail(given["targets"], at+".targets", "must name at least one target")
+		r.fail(given["targets"], at+".targets", "must have at least one target")
 	}
 	if n := given["async"]; n != nil && route.Async != gateway.Always {
-		r.fail(n, at+".async", "must be always, or left out: what goes to several targets is always a job (callers may wait for it with Prefer: wait=10)")
+		r.fail(n, at+".async", "must be always, or left out: a request to several targets is always a job (callers may wait for it with Prefer: wait=10)")
 	}
 	route.Async = gateway.Always
 	if n := given["policy"]; n != nil {
@@ -112,12 +112,12 @@ func (r *reader) fanout(given map[string]*yaml.Node, at string, route *gateway.R
 			return
 		}
 		if quorum, _ := strconv.Atoi(cmp.Or(m[2], "1")); quorum > len(route.Targets) {
-			r.fail(n, at+".policy", "asks for more targets than the %d there are", len(route.Targets))
+			r.fail(n, at+".policy", "needs more targets than the %d there are", len(route.Targets))
 		}
 	}
 	for i, t := range route.Targets {
 		if t.Strip != "" && !hasPathPrefix(route.Path, t.Strip) {
-			r.fail(given["targets"].Content[i], at+".targets["+strconv.Itoa(i)+"].strip", "must be a beginning of the path %s that ends where a segment ends", route.Path)
+			r.fail(given["targets"].Content[i], at+".targets["+strconv.Itoa(i)+"].strip", "must be a prefix of the path %s that ends at a segment", route.Path)
 		}
 	}
 }
@@ -131,7 +131,7 @@ func (r *reader) target(n *yaml.Node, at string, names map[string]bool) (t gatew
 			case ok && !call.TargetName.MatchString(text):
 				r.fail(n, at, "must be a letter a-z and then up to 63 of a-z 0-9 _ -, not %q", text)
 			case names[text]:
-				r.fail(n, at, "%s stands there twice; give each target its own name", text)
+				r.fail(n, at, "%s is used twice; give each target its own name", text)
 			}
 			names[text] = true
 		},
@@ -151,7 +151,7 @@ func (r *reader) upstream(n *yaml.Node, at string) *url.URL {
 	case !ok:
 		return nil
 	case u.RawQuery != "" || u.ForceQuery:
-		r.fail(n, at, "must be without a query: that of the request is passed on")
+		r.fail(n, at, "must not have a query; that of the request is passed on")
 	case u.EscapedPath() != "" && !isPlainPath(u.EscapedPath()):
 		r.fail(n, at, "must have a path without empty segments, . and ..")
 	default:
@@ -160,7 +160,7 @@ func (r *reader) upstream(n *yaml.Node, at string) *url.URL {
 	return nil
 }
 
-// path reads a path prefix of the hub.
+// path reads a path prefix.
 func (r *reader) path(n *yaml.Node, at string) string {
 	text, ok := r.text(n, at)
 	switch {
@@ -168,7 +168,7 @@ func (r *reader) path(n *yaml.Node, at string) string {
 	case !strings.HasPrefix(text, "/"):
 		r.fail(n, at, "must begin with a slash, like /api/orders/")
 	case !isPlainPath(text):
-		r.fail(n, at, "must be plain: no empty segments, . and .., and only letters, digits and - . _ ~ in between")
+		r.fail(n, at, "must have no empty segments, . and .., and otherwise only letters, digits and - . _ ~")
 	default:
 		return text
 	}

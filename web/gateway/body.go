@@ -7,34 +7,34 @@ import (
 	"sync"
 )
 
-// maxReplay is how much of a body is kept for sending it again: more than net/http reads
-// before it writes anything to a connection.
+// maxReplay is how many bytes of a body are kept for a retry: more than net/http reads before
+// it writes anything to a connection.
 const maxReplay = 64 << 10
 
-// body is the body of a request on its way through. It remembers that the client did not
-// send it as it should have, and its beginning for a second try.
+// body is the body of a proxied request. It keeps the error of reading it from the client, and
+// its start for a retry on another connection.
 type body struct {
 	from io.ReadCloser
 
 	mu      sync.Mutex // protects the fields below
 	failure error
-	start   []byte // all that was read, unless long
+	start   []byte // all that was read, unless tooLong
 	tooLong bool
-	closed  bool // nobody may read any more
+	closed  bool // reads fail from now on
 }
 
-// reader reads a body from its beginning. One goroutine uses it.
+// reader reads a body from its start. One goroutine uses it.
 type reader struct {
 	*body
-	done int // bytes of begun that were read
+	done int // bytes of start that were read
 }
 
-// fromStart is the body from its beginning, if all of what was read is still known.
+// fromStart returns a reader of the body from its start, if all that was read is still there.
 func (b *body) fromStart() (io.ReadCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.tooLong || b.closed {
-		return nil, errors.New("the beginning of the body is gone")
+		return nil, errors.New("the start of the body is no longer kept")
 	}
 	return &reader{b, 0}, nil
 }
@@ -77,7 +77,8 @@ func (b *body) close() {
 	b.closed = true
 }
 
-// clientError is how the client broke it; nil if it did not. A nil body is whole.
+// clientError returns the error of reading the body from the client; nil if there was none, and
+// for a nil body.
 func (b *body) clientError() error {
 	if b == nil {
 		return nil

@@ -10,7 +10,7 @@ import (
 	"jobhub/web/peers"
 )
 
-// upstreamHeader is the headers of a request as the upstream gets them.
+// upstreamHeader returns the headers that the upstream gets for a request.
 func (route *Route) upstreamHeader(r *http.Request) http.Header {
 	h := make(http.Header, len(r.Header)+4)
 	for name, values := range r.Header {
@@ -39,8 +39,8 @@ func (route *Route) upstreamHeader(r *http.Request) http.Header {
 	return h
 }
 
-// isPlainHeaderName reports whether a header name reads the same everywhere. Many upstreams take
-// X_User or X.User for X-User, past whoever guards that.
+// isPlainHeaderName reports whether a header name has only letters, digits and hyphens. Many
+// upstreams read X_User or X.User as X-User, which would bypass a check of that header.
 func isPlainHeaderName(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
@@ -50,14 +50,14 @@ func isPlainHeaderName(name string) bool {
 	return true
 }
 
-// isConnectionHeader reports whether a header is about one connection (RFC 9110, 7.6.1), or
-// would be taken for the name of a proxy (CVE-2016-5385).
+// isConnectionHeader reports whether a header is hop-by-hop (RFC 9110, 7.6.1), or could be read
+// as the setting of a proxy (CVE-2016-5385).
 func isConnectionHeader(name string) bool {
 	return name == "Proxy" || name == "Http2-Settings" || httpheader.IsHopByHop(name)
 }
 
-// isForwardingHeader reports whether a header tells where a request came from or was meant for, which
-// a caller can't be believed.
+// isForwardingHeader reports whether a header says where a request came from or what it was
+// for, which callers must not set.
 func isForwardingHeader(name string) bool {
 	switch name {
 	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Original-Host", "X-Rewrite-Url", "Jobhub-Attempt":
@@ -66,18 +66,17 @@ func isForwardingHeader(name string) bool {
 	return strings.HasPrefix(name, "X-Forwarded-") || name == "X-Forwarded"
 }
 
-// isKey reports whether the value of a header ends in a key or token of the hub.
+// isKey reports whether the last word of a header's value is a key or token of the hub.
 func isKey(value string) bool {
 	words := strings.Fields(value)
 	return len(words) > 0 && (strings.HasPrefix(words[len(words)-1], "jh_") || strings.HasPrefix(words[len(words)-1], "jht_"))
 }
 
-// hideCredentials takes out what the caller shows to the hub and not to the upstream: keys
-// and tokens, in whatever header, and the dashboard's cookies. Any other Authorization is
-// the upstream's.
+// hideCredentials removes the caller's credentials for the hub: keys and tokens, in any header,
+// and the dashboard's cookies. Another Authorization is meant for the upstream.
 func hideCredentials(h http.Header) {
 	maps.DeleteFunc(h, func(_ string, values []string) bool { return slices.ContainsFunc(values, isKey) })
-	h.Del("Sec-Websocket-Protocol") // nothing is upgraded, and it may hold a token
+	h.Del("Sec-Websocket-Protocol") // there are no upgrades, and it may hold a token
 	lines := h["Cookie"]            // a copy, made by outgoing
 	for i := 0; i < len(lines); i++ {
 		if !strings.Contains(lines[i], "jobhub") {
@@ -96,21 +95,21 @@ func hideCredentials(h http.Header) {
 	}
 }
 
-// isHubCookie reports whether a cookie, as name=value, has a name that is the hub's.
+// isHubCookie reports whether a cookie, as name=value, has one of the hub's names.
 func isHubCookie(pair string) bool {
 	name, _, _ := strings.Cut(strings.TrimSpace(pair), "=")
 	name = strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(strings.TrimSpace(name)), "__host-"), "__secure-")
 	return strings.HasPrefix(name, "jobhub")
 }
 
-// IsHubHeader reports whether a header, in its canonical form, says something that only the
-// hub can say: clients tell its answers about a job from those of an upstream by it.
+// IsHubHeader reports whether a response header, in its canonical form, is reserved for the
+// hub: with it clients distinguish the hub's answers about a job from those of an upstream.
 func IsHubHeader(name string) bool {
 	return name == "Asyncresult" || name == "Idempotency-Replayed" || strings.HasPrefix(name, "Jobhub-")
 }
 
-// DropHubCookies takes out of an upstream's answer the cookies that would replace those of
-// the dashboard.
+// DropHubCookies removes from an upstream's answer the cookies that would replace those of the
+// dashboard.
 func DropHubCookies(h http.Header) {
 	lines := h["Set-Cookie"]
 	if !slices.ContainsFunc(lines, isHubCookie) {

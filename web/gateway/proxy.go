@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"mime"
 	"net"
@@ -21,11 +22,13 @@ import (
 )
 
 const (
-	maxIdle   = 256              // connections to one upstream that are kept
-	stallTime = 30 * time.Second // an upstream may take no byte of a request for so long
+	maxIdle   = 256                   // idle connections to one upstream
+	stallTime = 30 * time.Second      // how long an upstream may take no byte of a request
+	flushTime = 10 * time.Millisecond // how long bytes of an answer may wait for more
 )
 
-// prepare makes what passes requests of a route through. own is where the hub listens.
+// prepare makes the proxy and the transports of a route. own is where the hub listens; fail
+// answers a request that could not be proxied.
 func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Request, error)) {
 	r.transport = egress.Unguarded(own, r.Outbound)
 	dial := r.transport.DialContext
@@ -40,12 +43,14 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 	r.transport.MaxIdleConns, r.transport.MaxIdleConnsPerHost = maxIdle, maxIdle
 	r.jobTransport = egress.Unguarded(own, r.Outbound)
 	r.proxy = &httputil.ReverseProxy{
-		Transport:  r.transport,
-		BufferPool: buffers,
+		Transport:     r.transport,
+		BufferPool:    buffers,
+		FlushInterval: flushTime,
+		ErrorLog:      slog.NewLogLogger(slog.Default().Handler(), slog.LevelInfo),
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL = upstreamURL(r.Upstream, r.Strip, p.In.URL, r.Async != Never)
 			p.Out.Host = ""
-			p.Out.Trailer = p.In.Trailer // the same map: its values come with the end of the body
+			p.Out.Trailer = p.In.Trailer // the same map: its values are set at the end of the body
 			if b := proxiedOf(p.In).body; b != nil {
 				p.Out.GetBody = b.fromStart
 			}
@@ -62,36 +67,36 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 		ModifyResponse: func(res *http.Response) error {
 			DropHubCookies(res.Header)
 			maps.DeleteFunc(res.Header, func(name string, _ []string) bool { return IsHubHeader(name) })
-			if res.StatusCode < 100 { // which net/http reads, and refuses to write
+			if res.StatusCode < 100 { // net/http reads such a status, but refuses to write it
 				return errStatus
 			}
-			trip := proxiedOf(res.Request)
-			trip.answered = true
+			p := proxiedOf(res.Request)
+			p.answered = true
 			now := time.Now()
-			r.Stats.countAnswer(res.StatusCode, now.Sub(trip.sent), now)
-			if trip.editHeader != nil {
-				trip.editHeader(res.Header)
+			r.Stats.countAnswer(res.StatusCode, now.Sub(p.sent), now)
+			if p.editHeader != nil {
+				p.editHeader(res.Header)
 			}
 			disableBuffering(res.Header)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
-			trip := proxiedOf(req)
-			late, _ := errors.AsType[*jobs.Problem](cmp.Or(trip.body.clientError(), err)) // of a body that came no further
+			p := proxiedOf(req)
+			late, _ := errors.AsType[*jobs.Problem](cmp.Or(p.body.clientError(), err)) // of a body that stopped arriving
 			switch {
 			case late != nil:
 				w.Header().Set("Connection", "close")
-				fail(w, req, late)
-			case req.Context().Err() != nil: // nobody is there to hear of it
+				fail(w, p.in, late)
+			case req.Context().Err() != nil: // the client has disconnected
 				panic(http.ErrAbortHandler)
-			case trip.body.clientError() != nil:
+			case p.body.clientError() != nil:
 				w.Header().Set("Connection", "close")
-				fail(w, req, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
+				fail(w, p.in, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
 			default:
-				if now := time.Now(); !trip.answered {
-					r.Stats.countAnswer(0, now.Sub(trip.sent), now)
+				if now := time.Now(); !p.answered {
+					r.Stats.countAnswer(0, now.Sub(p.sent), now)
 				}
-				fail(w, req, r.problem(err, trip.connected))
+				fail(w, p.in, r.problem(err, p.connected))
 			}
 		},
 	}
@@ -101,43 +106,47 @@ var errStatus = errors.New("the upstream answered a status below 100")
 
 type proxiedKey struct{}
 
-// proxied is a request on its way through.
+// proxied is the state of a request while it is proxied.
 type proxied struct {
+	in         *http.Request // as it came
 	sent       time.Time
 	body       *body             // nil if there is none
-	connected  bool              // there is a connection to the upstream
-	answered   bool              // there is an answer
+	connected  bool              // a connection to the upstream was made
+	answered   bool              // the upstream's answer has begun
 	editHeader func(http.Header) // may be nil
 }
 
 func proxiedOf(r *http.Request) *proxied { return r.Context().Value(proxiedKey{}).(*proxied) }
 
-// Pass sends a request straight through. amend, if not nil, may change the headers of
-// the answer.
-func (r *Route) Pass(w http.ResponseWriter, req *http.Request, amend func(http.Header)) {
-	trip := &proxied{sent: time.Now(), editHeader: amend}
-	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), proxiedKey{}, trip),
-		&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { trip.connected = true }})
+// Pass proxies a request to the upstream. editHeader, if not nil, may change the headers of the
+// answer.
+func (r *Route) Pass(w http.ResponseWriter, req *http.Request, editHeader func(http.Header)) {
+	p := &proxied{in: req, sent: time.Now(), editHeader: editHeader}
+	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), proxiedKey{}, p),
+		&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { p.connected = true }})
+	if ctx.Value(http.ServerContextKey) == nil { // a request of the hub itself: without it, an answer that breaks off would end like a whole one
+		ctx = context.WithValue(ctx, http.ServerContextKey, new(http.Server))
+	}
 	req = req.WithContext(ctx)
 	if req.Body != nil && req.Body != http.NoBody {
-		trip.body = &body{from: req.Body}
-		defer trip.body.close()
-		req.Body = &reader{body: trip.body}
-		// An error only says that the protocol needs no such permission.
-		http.NewResponseController(w).EnableFullDuplex() // else the body is read to its end before the answer begins
+		p.body = &body{from: req.Body}
+		defer p.body.close()
+		req.Body = &reader{body: p.body}
+		// An error only means that the protocol does this anyway.
+		http.NewResponseController(w).EnableFullDuplex() // otherwise the body is read to its end before the answer begins
 	}
 	r.proxy.ServeHTTP(&responseWriter{w}, req)
-	if trip.answered && trip.body.clientError() != nil { // what follows on this connection can't be told from the body
+	if p.answered && p.body.clientError() != nil { // the next request on this connection could not be separated from the body
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// problem is what a caller gets to see of an upstream that did not answer: what a job of
-// the route would have ended with.
+// problem returns the problem for an upstream that did not answer: the same as that of a job
+// of the route.
 func (r *Route) problem(err error, connected bool) *jobs.Problem {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() && connected {
-		p := jobs.NewProblem("timeout", "Upstream timeout", "%s did not answer in time. Ask with Prefer: respond-async for what takes long, if the route allows it.", r.Upstream.Host)
+		p := jobs.NewProblem("timeout", "Upstream timeout", "%s did not answer in time. For long requests send Prefer: respond-async, if the route allows it.", r.Upstream.Host)
 		p.Status = http.StatusGatewayTimeout
 		return p
 	}
@@ -146,16 +155,16 @@ func (r *Route) problem(err error, connected bool) *jobs.Problem {
 	return p
 }
 
-// disableBuffering tells a proxy in front of the hub to pass events on as they come.
+// disableBuffering tells a proxy in front of the hub not to buffer server-sent events.
 func disableBuffering(h http.Header) {
 	if media, _, _ := mime.ParseMediaType(h.Get("Content-Type")); media == "text/event-stream" && h.Get("X-Accel-Buffering") == "" {
 		h.Set("X-Accel-Buffering", "no")
 	}
 }
 
-// responseWriter passes 1xx responses on without their headers of one connection, which
-// net/http/httputil leaves there (golang.org/issue/81319), and keeps the server from
-// guessing a type where the upstream gave none.
+// responseWriter removes the hop-by-hop headers from 1xx responses, which net/http/httputil
+// keeps (golang.org/issue/81319), and prevents the server from guessing a Content-Type that
+// the upstream did not set.
 type responseWriter struct{ http.ResponseWriter }
 
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -176,7 +185,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// pool is buffers for bodies on their way through.
+// pool holds buffers for proxied bodies.
 type pool struct{ sync.Pool }
 
 var buffers = &pool{sync.Pool{New: func() any { return new([32 << 10]byte) }}}

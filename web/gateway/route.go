@@ -20,7 +20,7 @@ const (
 	Always
 )
 
-// AsyncNames are the words of the configuration.
+// AsyncNames are the names in the configuration, by Async.
 var AsyncNames = []string{OnRequest: "on-request", Never: "never", Always: "always"}
 
 // Defaults of a Route.
@@ -29,33 +29,33 @@ const (
 	DefaultQueue        = "default"
 )
 
-// Route is a path prefix of the hub that stands for upstream HTTP APIs.
+// Route maps a path prefix of the hub to upstream HTTP APIs.
 type Route struct {
-	// Path is the prefix. One that ends in a slash takes what begins with it; another
-	// one takes itself and what continues with a slash.
+	// Path is the prefix. If it ends in a slash, it matches every path that begins with it;
+	// otherwise it matches itself and paths that continue with a slash.
 	Path string
 
 	Upstream *url.URL // the request's path is appended to its own
 	Targets  []Target // instead of Upstream: each request goes to all of them, as a fan-out job
 	Policy   string   // of the fan-out; empty for its default
-	Strip    string   // a prefix that the upstream does not get to see
+	Strip    string   // a prefix to remove from the path
 
 	Async        Async
 	Queue        string        // DefaultQueue if empty
-	QueueTimeout time.Duration // zero: that of the queue, or else DefaultQueueTimeout
-	Timeout      time.Duration // of one attempt, and until a synchronous answer begins; zero: jobs.DefaultTimeout
+	QueueTimeout time.Duration // of its jobs; if zero, that of the queue, or else DefaultQueueTimeout
+	Timeout      time.Duration // of one attempt, and until a synchronous answer begins; jobs.DefaultTimeout if zero
 	MaxAttempts  int           // 1 if zero
 	Backoff      jobs.Backoff
 
-	Headers     map[string]string // sent to the upstream, in place of what the caller sends
-	ForwardAuth bool              // the caller's Authorization and Cookie are the upstream's
+	Headers     map[string]string // set on requests to the upstream, replacing the caller's
+	ForwardAuth bool              // pass the caller's Authorization and Cookie on
 	Outbound    egress.Outbound   // how calls reach the upstream
 	MaxInput    int64             // largest body of a request that becomes a job, in bytes; jobs.MaxInput if 0
 
-	Stats *Stats // what happens on it; made with the table
+	Stats *Stats // made by NewTable
 
 	proxy        *httputil.ReverseProxy
-	transport    *egress.Transport // of requests on their way through
+	transport    *egress.Transport // of proxied requests
 	jobTransport *egress.Transport // of jobs
 }
 
@@ -63,11 +63,11 @@ type Route struct {
 type Target struct {
 	Name     string
 	Upstream *url.URL
-	Strip    string        // zero: that of the route
-	Timeout  time.Duration // of its attempt; zero: that of the route
+	Strip    string        // that of the route if empty
+	Timeout  time.Duration // of its attempt; that of the route if zero
 }
 
-// Upstreams are the origins, like http://127.0.0.1:9000, that it leads to.
+// Upstreams returns the origins of its upstreams, like http://127.0.0.1:9000.
 func (r *Route) Upstreams() (all []string) {
 	if r.Upstream != nil {
 		return []string{origin(r.Upstream)}
@@ -78,12 +78,12 @@ func (r *Route) Upstreams() (all []string) {
 	return all
 }
 
-// QueueName is where the jobs of the route wait.
+// QueueName returns the queue of the route's jobs.
 func (r *Route) QueueName() string { return cmp.Or(r.Queue, DefaultQueue) }
 
-// BecomesJob reports whether a request is to become a job: async and wait are whether it
-// prefers respond-async and wait. HEAD and OPTIONS, which clients and browsers send on
-// their own, become one only when they ask for it.
+// BecomesJob reports whether a request becomes a job. async and wait say whether it has the
+// preferences respond-async and wait. HEAD and OPTIONS, which clients and browsers send on
+// their own, become one only if they ask for it.
 func (r *Route) BecomesJob(method, query string, async, wait bool) bool {
 	_, word := cutAsync(query)
 	asked := word == "true" || word == "" && async
@@ -96,7 +96,7 @@ func (r *Route) BecomesJob(method, query string, async, wait bool) bool {
 	return asked
 }
 
-// matches reports whether a path belongs to the route.
+// matches reports whether the route's prefix matches a path.
 func (r *Route) matches(path string) bool {
 	rest, ok := strings.CutPrefix(path, r.Path)
 	return ok && (strings.HasSuffix(r.Path, "/") || rest == "" || rest[0] == '/')

@@ -16,7 +16,7 @@ import (
 	"jobhub/jobs"
 )
 
-// call is the input of a job of kind http, and what a target of a fan-out shares with it.
+// call is the input of a job of kind http, or a target in the input of a fan-out.
 type call struct {
 	Name    string                `json:"name,omitzero"`
 	Method  string                `json:"method"`
@@ -26,13 +26,13 @@ type call struct {
 	Timeout string                `json:"timeout,omitzero"`
 }
 
-// Spec is the job that stands for a request with that body: of kind http, or fanout where
-// the route has several targets. queueTimeout is what the queue's jobs have by default.
+// Spec returns the job for a request with that body: of kind http, or fanout if the route has
+// targets. queueTimeout says whether the queue has a default queue timeout.
 func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Spec, error) {
 	h := r.upstreamHeader(req)
 	trace := cmp.Or(Trace(h), newTrace())
 	for _, name := range []string{"Traceparent", "Tracestate", "Expect", "Content-Length"} {
-		h.Del(name) // the first two are of the job; the others belong to this transmission
+		h.Del(name) // the first two are kept with the job; the others are about this connection only
 	}
 	headers := make(map[string]jobs.Value, len(h))
 	for name, values := range h {
@@ -47,7 +47,7 @@ func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Sp
 	if spec.QueueTimeout == 0 && !queueTimeout {
 		spec.QueueTimeout = DefaultQueueTimeout
 	}
-	one := func(upstream *url.URL, strip string) call {
+	newCall := func(upstream *url.URL, strip string) call {
 		if o := origin(upstream); len(spec.Via.Upstreams) == 0 || spec.Via.Upstreams[len(spec.Via.Upstreams)-1] != o {
 			spec.Via.Upstreams = append(spec.Via.Upstreams, o)
 		}
@@ -55,14 +55,14 @@ func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Sp
 	}
 	var input any
 	if len(r.Targets) == 0 {
-		input = one(r.Upstream, r.Strip)
+		input = newCall(r.Upstream, r.Strip)
 	} else {
 		fanout := struct {
 			Targets []call `json:"targets"`
 			Policy  string `json:"policy,omitzero"`
 		}{Policy: r.Policy}
 		for _, t := range r.Targets {
-			c := one(t.Upstream, cmp.Or(t.Strip, r.Strip))
+			c := newCall(t.Upstream, cmp.Or(t.Strip, r.Strip))
 			c.Name = t.Name
 			if t.Timeout > 0 {
 				c.Timeout = t.Timeout.String()
@@ -83,7 +83,8 @@ func headerValue(values []string) (jobs.Value, error) {
 	return json.Marshal(values)
 }
 
-// bodyValue is a body as jobs of kind http take it, byte for byte.
+// bodyValue returns a body as the input of jobs of kind http has it: as a string, or as
+// {"base64":…} if it is not UTF-8.
 func bodyValue(body []byte) jobs.Value {
 	if utf8.Valid(body) {
 		v, _ := jsontext.AppendQuote(nil, body)

@@ -10,44 +10,44 @@ import (
 
 const (
 	slotWidth   = time.Minute
-	slotCount   = 15 // how many of these are kept
+	slotCount   = 15 // how many slots are kept
 	bucketCount = 96 // of a histogram: four for each doubling from 4 µs on; the last begins at 58 s
 )
 
-// Stats counts what happens on a route. It takes no locks, and a fixed amount of memory.
-// Numbers of one moment may disagree by the requests under way.
+// Stats counts the requests of a route, without locks and in a fixed amount of memory. Counters
+// that are read together may differ by the requests in progress.
 type Stats struct {
 	passed, failed, accepted, refused atomic.Int64 // since the start of the hub
 
 	status       atomic.Int64 // of the upstream's last answer; 0 for none
-	lastGood     atomic.Int64 // when the upstream last answered well, in ms since 1970; 0 for never
-	lastBad      atomic.Int64 // when it last did not
-	failingSince atomic.Int64 // since when it has not; 0 while it does
+	lastGood     atomic.Int64 // when the upstream last succeeded, in ms since 1970; 0 for never
+	lastBad      atomic.Int64 // when it last failed, likewise
+	failingSince atomic.Int64 // since when it has failed without a success, likewise; 0 if it has not
 
 	slots [slotCount]slot
 }
 
-// slot is one slotWidth.
+// slot counts the requests of one slotWidth.
 type slot struct {
-	number         atomic.Int64 // of the slot since 1970
+	number         atomic.Int64 // slots since 1970
 	passed, failed atomic.Int64
 	buckets        [bucketCount]atomic.Uint32
 }
 
-// Counts is the counters of a Stats at one moment.
+// Counts is a snapshot of a Stats.
 type Counts struct {
-	Passed   int64 // requests that the upstream answered, or should have
-	Failed   int64 // of these: it gave no answer, or one of 5xx
-	Accepted int64 // as jobs
+	Passed   int64 // requests that were passed to the upstream
+	Failed   int64 // of these, without an answer or with a 5xx
+	Accepted int64 // became jobs
 	Refused  int64 // by the hub
 
 	RecentPassed, RecentFailed int64         // of the last 15 minutes
 	P50, P95                   time.Duration // until an answer began, in the last 15 minutes; negative if not known
 
-	Status  int       // of the last answer; 0 where there was none
-	Last    time.Time // when that was; zero if nothing was passed through yet
-	Good    time.Time // when it last went well; zero if never
-	Failing time.Time // since when the upstream fails; zero if it does not
+	Status  int       // of the upstream's last answer; 0 for none
+	Last    time.Time // when that was; zero for never
+	Good    time.Time // when it last succeeded; zero for never
+	Failing time.Time // since when the upstream fails; zero if it does not fail
 }
 
 // CountAccepted counts a request that became a job.
@@ -56,7 +56,8 @@ func (s *Stats) CountAccepted() { s.accepted.Add(1) }
 // CountRefused counts a request that the hub refused.
 func (s *Stats) CountRefused() { s.refused.Add(1) }
 
-// countAnswer counts an answer of the upstream, 0 for none, that began after so long.
+// countAnswer counts an answer of the upstream, with status 0 if there was none. took is the
+// time until it began.
 func (s *Stats) countAnswer(status int, took time.Duration, now time.Time) {
 	bad := status == 0 || status >= 500
 	s.passed.Add(1)
@@ -80,8 +81,8 @@ func (s *Stats) countAnswer(status int, took time.Duration, now time.Time) {
 	s.failingSince.CompareAndSwap(0, ms)
 }
 
-// slot is the one of a moment, emptied if it was that of an earlier one. Whoever comes
-// first empties it; a count that another makes meanwhile may be lost, once a minute.
+// slot returns the slot for a time. The first caller in a new minute empties it; a count that
+// another goroutine adds at that moment may be lost.
 func (s *Stats) slot(now time.Time) *slot {
 	number := now.UnixMilli() / slotWidth.Milliseconds()
 	at := &s.slots[number%slotCount]
@@ -95,14 +96,15 @@ func (s *Stats) slot(now time.Time) *slot {
 	return at
 }
 
-// bucketOf is the bin of a duration: the position of its highest bit in µs, and the two below.
+// bucketOf returns the bucket of a duration: the position of its highest bit in µs, and the two
+// bits below that.
 func bucketOf(d time.Duration) int {
 	us := uint64(max(d.Microseconds(), 4))
 	high := bits.Len64(us) - 1
 	return min(4*(high-2)+int(us>>(high-2)&3), bucketCount-1)
 }
 
-// bucketEnd is where a bin ends.
+// bucketEnd returns the upper bound of a bucket.
 func bucketEnd(i int) time.Duration {
 	high, part := i/4+2, uint64(i%4)
 	return time.Duration((4+part+1)<<(high-2)) * time.Microsecond
@@ -139,7 +141,7 @@ func fromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// endOf is where the bucket ends that the quantile q is in; negative if nothing was counted.
+// endOf returns the upper bound of the bucket that holds a quantile; negative if there is no data.
 func endOf(sum *[bucketCount]uint64, q float64) time.Duration {
 	i, _ := quantile.Step(sum[:], q)
 	if i < 0 {

@@ -15,8 +15,8 @@ import (
 // Table is all routes of a hub. A nil Table has none.
 type Table struct{ routes []*Route }
 
-// NewTable prepares routes, whose paths must differ. fail answers a request that could
-// not be passed through; own is where the hub itself listens.
+// NewTable prepares routes, whose paths must differ. fail answers a request that could not be
+// proxied; own is where the hub itself listens.
 func NewTable(routes []Route, own *egress.Own, fail func(http.ResponseWriter, *http.Request, error)) *Table {
 	t := &Table{}
 	for _, r := range routes {
@@ -30,7 +30,8 @@ func NewTable(routes []Route, own *egress.Own, fail func(http.ResponseWriter, *h
 	return t
 }
 
-// KeepStats takes the counters over from a table before, for routes that lead where they did.
+// KeepStats takes over the counters of an older table for routes with the same path and
+// upstreams.
 func (t *Table) KeepStats(old *Table) {
 	if old == nil {
 		return
@@ -44,7 +45,7 @@ func (t *Table) KeepStats(old *Table) {
 	}
 }
 
-// Routes are all routes, by path.
+// Routes returns all routes, sorted by path.
 func (t *Table) Routes() (all []*Route) {
 	if t != nil {
 		all = slices.Clone(t.routes)
@@ -53,7 +54,7 @@ func (t *Table) Routes() (all []*Route) {
 	return all
 }
 
-// Close lets go of connections that are not in use. Requests under way go on.
+// Close closes idle connections. Requests in progress continue.
 func (t *Table) Close() {
 	if t != nil {
 		for _, r := range t.routes {
@@ -63,8 +64,8 @@ func (t *Table) Close() {
 	}
 }
 
-// Transport is how jobs that came by the route of a path call its upstreams: what sends their
-// requests, and the largest answer in bytes, 0 for the default. Nil if the route is gone.
+// Transport returns how jobs of a route, named by its path, call the upstreams: the transport,
+// and the largest answer in bytes (0 for the default). It is nil if the route is gone.
 func (t *Table) Transport(path string) (http.RoundTripper, int64) {
 	if t != nil {
 		for _, r := range t.routes {
@@ -79,8 +80,8 @@ func (t *Table) Transport(path string) (http.RoundTripper, int64) {
 // Empty reports whether there are no routes.
 func (t *Table) Empty() bool { return t == nil || len(t.routes) == 0 }
 
-// Find returns the route with the longest prefix of a path, or nil. A path that might lead
-// somewhere else than it seems is an error.
+// Find returns the route with the longest matching prefix, or nil. A path that an upstream could
+// read differently is an error.
 func (t *Table) Find(u *url.URL) (*Route, error) {
 	raw := u.EscapedPath()
 	route := t.longestMatch(raw)
@@ -92,10 +93,10 @@ func (t *Table) Find(u *url.URL) (*Route, error) {
 			return nil, nil
 		}
 		return nil, jobs.NewProblem(jobs.NotFound, "Not found",
-			"The path has a segment . or .. or a control character, and could lead out of its route. Send the path that is meant.")
+			"The path has a segment . or .. or a control character, and could leave its route. Send it without these.")
 	}
 	if t.longestMatch(normalized(u.Path)) != route {
-		return nil, jobs.NewProblem(jobs.NotFound, "Not found", "The path can be read in two ways that belong to different routes. Send it without needless escapes and double slashes.")
+		return nil, jobs.NewProblem(jobs.NotFound, "Not found", "The path can be read in two ways, which belong to different routes. Send it without unnecessary escapes and double slashes.")
 	}
 	return route, nil
 }
@@ -109,13 +110,13 @@ func (t *Table) longestMatch(path string) *Route {
 	return nil
 }
 
-// unambiguous reports whether everybody reads a path in the same way.
+// unambiguous reports whether all servers read a path in the same way.
 func unambiguous(raw string) bool {
 	return !strings.ContainsAny(raw, "%\\") && !strings.Contains(raw, "//") && !strings.Contains(raw, "/.")
 }
 
-// isTraversal reports whether a decoded path has what no honest client sends: segments that
-// lead upwards, also as Windows and servlet containers read them, or control characters.
+// isTraversal reports whether a decoded path has segments . or .., also as Windows and servlet
+// containers read them, or control characters.
 func isTraversal(decoded string) bool {
 	for i := range len(decoded) {
 		if decoded[i] < ' ' || decoded[i] == 0x7f {
@@ -130,7 +131,7 @@ func isTraversal(decoded string) bool {
 	return false
 }
 
-// normalized is a decoded path as a reader takes it that merges slashes.
+// normalized returns a decoded path as a server reads it that merges slashes.
 func normalized(decoded string) string {
 	clean := path.Clean("/" + decoded)
 	if strings.HasSuffix(decoded, "/") && clean != "/" {

@@ -9,8 +9,8 @@ import (
 	"jobhub/jobs"
 )
 
-// Trace is the trace context that a request carries, as jobs.Via has it: empty if it has
-// none that is valid (W3C Trace Context, level 1).
+// Trace returns the trace context of a request, in the form of jobs.Via; empty if it has none
+// or an invalid one (W3C Trace Context, level 1).
 func Trace(h http.Header) string {
 	lines := h["Traceparent"]
 	if len(lines) != 1 || !jobs.ValidTraceparent(lines[0]) {
@@ -28,10 +28,10 @@ func Trace(h http.Header) string {
 	return lines[0] + " " + state
 }
 
-// maxTracestate is how many bytes of tracestate are carried; the specification asks for 512.
+// maxTracestate is how many bytes of tracestate are passed on; the specification requires 512.
 const maxTracestate = 512
 
-// newTrace begins a trace.
+// newTrace returns the trace context of a new trace.
 func newTrace() string {
 	var id [24]byte
 	rand.Read(id[:])

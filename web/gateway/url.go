@@ -7,10 +7,10 @@ import (
 	"jobhub/jobs/egress"
 )
 
-// upstreamURL is the URL at an upstream of a request for u: the path as it came, but for the
-// prefix to strip, behind that of the upstream; the query as it came, but for async
-// and for what may not stand in a URL.
-func upstreamURL(upstream *url.URL, strip string, u *url.URL, ours bool) *url.URL {
+// upstreamURL returns the URL at an upstream for a request of u: the upstream's path, then the
+// path of u without the prefix strip; and the query of u, with characters escaped that a URL
+// must not have. cut says whether to remove the parameter async.
+func upstreamURL(upstream *url.URL, strip string, u *url.URL, cut bool) *url.URL {
 	rest := u.EscapedPath()
 	if strip = strings.TrimSuffix(strip, "/"); strip != "" {
 		rest = strings.TrimPrefix(rest, strip)
@@ -23,15 +23,15 @@ func upstreamURL(upstream *url.URL, strip string, u *url.URL, ours bool) *url.UR
 	if decoded, err := url.PathUnescape(raw); err == nil {
 		to.Path = decoded
 	}
-	if ours {
+	if cut {
 		to.RawQuery, _ = cutAsync(u.RawQuery)
 	}
 	to.RawQuery = egress.EscapeQuery(to.RawQuery)
 	return to
 }
 
-// cutAsync takes the hub's own parameter out of a query and returns its value: true, false
-// or empty. With other values the parameter is not the hub's. The rest stays as it is.
+// cutAsync removes the hub's parameter async from a query, and returns its value: true, false
+// or empty. With another value it is not the hub's parameter, and stays.
 func cutAsync(query string) (rest, word string) {
 	if !strings.Contains(query, "async") {
 		return query, ""
@@ -49,11 +49,11 @@ func cutAsync(query string) (rest, word string) {
 	return strings.Join(kept, "&"), word
 }
 
-// Query is what the upstream gets of a URL's query.
+// Query returns the query that the upstream gets.
 func Query(u *url.URL) string {
 	rest, _ := cutAsync(u.RawQuery)
 	return rest
 }
 
-// origin is scheme and host of a URL, as jobs.Via has it.
+// origin returns scheme and host of a URL, as in jobs.Via.
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }

@@ -98,7 +98,7 @@ func TestConfigAtStart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "jobhub.yaml")
 	trial.Write(t, file, "host: [a]\nroutes: [{path: /healthz, upstream: 'http://127.0.0.1:1'}]\n")
-	if code, _, stderr := trial.Run(t, "serve", "--addr", "127.0.0.1:0", "--data", t.TempDir(), "--config", file); code != 1 || !strings.Contains(stderr, "jobhub.yaml:1: host: is not known here") {
+	if code, _, stderr := trial.Run(t, "serve", "--addr", "127.0.0.1:0", "--data", t.TempDir(), "--config", file); code != 1 || !strings.Contains(stderr, "jobhub.yaml:1: host: is unknown here") {
 		t.Errorf("%d %s", code, stderr)
 	}
 	trial.Write(t, file, "routes: [{path: /healthz, upstream: 'http://127.0.0.1:1'}]\n")
