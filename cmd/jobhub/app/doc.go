@@ -19,10 +19,10 @@
 //	├── listen                  takes the address
 //	├── sqlite.Open, hub.New    the store and the follower of its log
 //	├── spans.Open              traces, if they go anywhere
-//	├── jobs.Open               the engine; runs the handlers of call and webhook
+//	├── engine.Open             the engine; runs the handlers of call and webhook
 //	├── web.New                 the HTTP side
 //	└── configured.start        puts the configuration in force
-//	    └── follow ── look ── apply    and again whenever the file changes
+//	    └── follow ── read ── apply    and again whenever the file changes
 //	Run                         waits for the end of ctx or of the store
 //	└── Close
 package app
