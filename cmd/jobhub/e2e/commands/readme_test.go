@@ -32,7 +32,7 @@ func TestReadmeTour(t *testing.T) {
 		{"HTTP/1.1 202 Accepted", "Location: ", `"state":"queued"`, `"epoch":`},
 		{"HTTP/1.1 20", "HTTP/1.1 200 OK", `"kind":"http"`},
 		{`"type":"subscribe"`, `"type":"live"`, "To continue from here: jobhub watch --all", `data: {"type":"subscribed"`},
-		{"hub.yaml is good", "HTTP/1.1 200 OK", "@jobhub/client", "HTTP/1.1 202 Accepted", `"progress":"IN_QUEUE"`, "HTTP/1.1 200 OK", "Asyncresult: 200", "@jobhub/client"},
+		{"hub.yaml is valid", "HTTP/1.1 200 OK", "@jobhub/client", "HTTP/1.1 202 Accepted", `"progress":"IN_QUEUE"`, "HTTP/1.1 200 OK", "Asyncresult: 200", "@jobhub/client"},
 		{`"id":"a","index":0,"status":202`, `"id":"b","index":1,"status":200`, `"queues":[`},
 		{"HELLO"},
 		{`"state":"succeeded"`, `"result":6`},
