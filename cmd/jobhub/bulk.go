@@ -11,10 +11,10 @@ import (
 
 const bulkUsage = `Usage: jobhub bulk cancel|retry|delete|run [flags]
 
-Acts on all jobs that the flags select and that are in a state for it. The hub does the
-work as a job of its own, whose id is printed. cancel ends unfinished jobs, retry submits
-finished ones again that have no retry yet (by default those that failed or were
-cancelled), delete forgets finished ones, and run lets those run that wait for a time.
+Acts on all jobs that the flags select and whose state allows the action. The hub does
+this in a job of its own, whose id is printed. cancel cancels unfinished jobs, retry
+submits finished jobs again that have no retry yet (by default those that failed or were
+cancelled), delete deletes finished jobs, and run queues scheduled jobs at once.
 
 `
 
@@ -22,13 +22,13 @@ func runBulk(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var b client.Bulk
 	fs, c := clientFlags("bulk", bulkUsage, stderr)
 	states := fs.String("state", "", "`states`, like queued,running")
-	fs.StringVar(&b.Queue, "queue", "", "`queue` they are in")
-	fs.StringVar(&b.Kind, "kind", "", "`kind` they have")
-	fs.StringVar(&b.Tag, "tag", "", "`tag` they have")
-	fs.StringVar(&b.Parent, "parent", "", "`id` of the job that they belong to")
-	fs.StringVar(&b.Text, "text", "", "`text` that they hold")
-	all := fs.Bool("all", false, "all jobs; needed where nothing else selects them")
-	dryRun := fs.Bool("dry-run", false, "only print how many there are")
+	fs.StringVar(&b.Queue, "queue", "", "`queue` of the jobs")
+	fs.StringVar(&b.Kind, "kind", "", "`kind` of the jobs")
+	fs.StringVar(&b.Tag, "tag", "", "`tag` of the jobs")
+	fs.StringVar(&b.Parent, "parent", "", "`id` of their parent job")
+	fs.StringVar(&b.Text, "text", "", "`text` that they contain")
+	all := fs.Bool("all", false, "all jobs; required if no other flag selects them")
+	dryRun := fs.Bool("dry-run", false, "only print how many jobs are selected")
 	wait := fs.Bool("wait", false, "wait for the end and print what was done")
 	args, code, ok := parseClient(fs, args)
 	if !ok {
@@ -64,7 +64,7 @@ func runBulk(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	id := j.ID
 	if j, err = c.Wait(ctx, id); err != nil {
-		fmt.Fprintf(stderr, "The bulk job goes on; see it with: jobhub watch %s\n", id)
+		fmt.Fprintf(stderr, "The bulk job continues; watch it with: jobhub watch %s\n", id)
 		return fail(stderr, "bulk", c.Base, err)
 	}
 	printResult(stdout, stderr, j)

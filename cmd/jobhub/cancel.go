@@ -8,7 +8,7 @@ import (
 
 const cancelUsage = `Usage: jobhub cancel ID… [flags]
 
-Cancels jobs. One that runs has its worker told to stop; one that has ended stays as it is.
+Cancels jobs. The worker of a running job is told to stop; a finished job does not change.
 
 `
 
@@ -29,7 +29,7 @@ func runCancel(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		case j.State == "cancelled":
 			fmt.Fprintln(stdout, j.ID, "cancelled")
 		case j.Final():
-			fmt.Fprintln(stdout, j.ID, "had ended already:", j.State)
+			fmt.Fprintln(stdout, j.ID, "is already finished:", j.State)
 		default:
 			fmt.Fprintln(stdout, j.ID, j.State+", told to stop")
 		}

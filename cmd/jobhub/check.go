@@ -17,21 +17,21 @@ import (
 
 const checkUsage = `Usage: jobhub check [--addr ADDRESS] [--egress-allow RANGES] CONFIG
 
-Reads a configuration file as serve does and reports all that is wrong with it, and
-where routes and the hub's own paths meet. Exits with 1 if there is an error.
+Reads a configuration file as serve does, and reports all errors in it and routes that
+share paths with the hub. Exits with 1 if there is an error.
 
   -addr ADDRESS
-    	address that serve listens on: routes that lead there are an error, and
-    	without it those that lead to serve's default, 127.0.0.1:8080, are noted
+    	address that serve listens on: a route that leads there is an error. Without
+    	it, there is a note for a route to serve's default, 127.0.0.1:8080
   -egress-allow RANGES
-    	ranges that serve is started with, if it is; they go before egress.allow of the file
+    	the same flag of serve, if it is used; it replaces egress.allow of the file
 `
 
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("jobhub check", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	var allow []netip.Prefix
-	fs.Var((*prefixes)(&allow), "egress-allow", "the `ranges` that serve is started with, if it is; they go before egress.allow of the file")
+	fs.Var((*prefixes)(&allow), "egress-allow", "the same `ranges` as for serve, if that has the flag; they replace egress.allow of the file")
 	fs.Usage = func() { fmt.Fprint(stderr, checkUsage) }
 	addr := fs.String("addr", "", "`ADDRESS` that serve listens on")
 	if err := parseFlags(fs, args); err != nil {
@@ -73,7 +73,7 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		return 1
 	}
-	fmt.Fprintf(stdout, "%s is good: %s, %s\n", fs.Arg(0), plural(len(c.Routes), "route"), plural(len(c.Queues), "queue"))
+	fmt.Fprintf(stdout, "%s is valid: %s, %s\n", fs.Arg(0), plural(len(c.Routes), "route"), plural(len(c.Queues), "queue"))
 	return 0
 }
 

@@ -12,10 +12,10 @@ import (
 
 const demoUsage = `Usage: jobhub demo [flags]
 
-Starts a hub on a temporary store, a sample API for it to call, and clients that
-submit real jobs steadily: calls, fan-outs, batches, some with callbacks to the sample
+Starts a hub on a temporary store, a sample API that it calls, and clients that submit
+real jobs all the time: calls, fan-outs, batches, some with callbacks to the sample
 API, and some through routes in front of it. There are schedules, too. With --files
-there is a worker process as well, which works on real files.
+there is also a worker process, which works on real files.
 
 A ledger checks from the outside that no job is lost. It balances the jobs that the
 clients submitted. Those that the hub makes itself are checked, but not counted:
@@ -27,10 +27,10 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o := demo.Options{Version: programVersion(), Out: stdout, InPlace: terminal(stdout), Worker: fileWorker}
 	fs := newFlags("demo", demoUsage, stderr)
 	fs.StringVar(&o.Addr, "addr", app.DefaultAddr, "`address` of the hub; another port is taken if it is in use")
-	fs.Uint64Var(&o.Seed, "seed", 42, "what the clients do is drawn from this `number`")
+	fs.Uint64Var(&o.Seed, "seed", 42, "`number` that seeds what the clients do")
 	fs.Float64Var(&o.Rate, "rate", 4, "jobs submitted per second, by all clients")
-	fs.DurationVar(&o.Length, "for", 0, "end by itself after this time (default: run until ^C)")
-	fs.StringVar(&o.Files, "files", "", "also hash and compress the files of this `folder`, now and then one, in a worker process")
+	fs.DurationVar(&o.Length, "for", 0, "stop after this time (default: run until ^C)")
+	fs.StringVar(&o.Files, "files", "", "also hash and compress files of this `folder` in a worker process")
 	args, code, ok := parseClient(fs, args)
 	if !ok {
 		return code
@@ -49,7 +49,7 @@ func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// fileWorker is this program as a worker for the demo's files.
+// fileWorker returns the command that runs this program as a worker for the demo's files.
 func fileWorker(server string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 
 const digestUsage = `Usage: jobhub work --kind file.digest -- jobhub digest
 
-Reads {"path":"…"} from standard input, computes the SHA-256 of the file and how small
-gzip makes it, and reports like any command of jobhub work.
+Reads {"path":"…"} from standard input, computes the SHA-256 of the file and its size
+after gzip, and reports like any command of jobhub work.
 
 `
 

@@ -14,12 +14,12 @@ import (
 	"jobhub/web/client"
 )
 
-// notFromEnvironment are flags that no variable sets: jobhub work sets these variables for its
-// command, and a key is for one submission.
+// notFromEnvironment are flags that no environment variable sets: jobhub work sets variables of
+// these names for its command, and a key is for one submission.
 var notFromEnvironment = []string{"kind", "queue", "fair-key", "idempotency-key"}
 
-// parseFlags parses args, and takes each flag that is not among them from the
-// environment: --egress-allow from JOBHUB_EGRESS_ALLOW. It reports errors itself.
+// parseFlags parses args, and sets each flag that is not in args from the environment:
+// --egress-allow from JOBHUB_EGRESS_ALLOW. It prints errors itself.
 func parseFlags(fs *flag.FlagSet, args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -37,7 +37,7 @@ func parseFlags(fs *flag.FlagSet, args []string) error {
 			if _, secret := f.Value.(*secrets); secret {
 				value = "…"
 			}
-			errs = append(errs, fmt.Errorf("%s: the variable %s=%q is not a good --%s: %w (see --help)", fs.Name(), name, value, f.Name, err))
+			errs = append(errs, fmt.Errorf("%s: the variable %s=%q is invalid for --%s: %w (see --help)", fs.Name(), name, value, f.Name, err))
 		}
 	})
 	if err := errors.Join(errs...); err != nil {
@@ -47,7 +47,7 @@ func parseFlags(fs *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// prefixes is a flag of address ranges with commas between them.
+// prefixes is a flag with a comma-separated list of address ranges.
 type prefixes []netip.Prefix
 
 func (p *prefixes) String() string {
@@ -73,7 +73,7 @@ func (p *prefixes) Set(text string) error {
 	return nil
 }
 
-// names is a flag of texts with commas between them.
+// names is a flag with a comma-separated list of texts.
 type names []string
 
 func (n *names) String() string { return strings.Join(*n, ",") }
@@ -88,7 +88,7 @@ func (n *names) Set(text string) error {
 	return nil
 }
 
-// secrets is a flag of signing secrets with commas between them.
+// secrets is a flag with a comma-separated list of signing secrets.
 type secrets []jobs.Secret
 
 func (s *secrets) String() string { return "" }
@@ -105,12 +105,12 @@ func (s *secrets) Set(text string) error {
 	return nil
 }
 
-// clientFlags returns the flags of such a command, and the client that --server and
-// --token describe.
+// clientFlags returns the flag set of a command that calls a hub, and the client that --server
+// and --token configure.
 func clientFlags(name, usage string, stderr io.Writer) (*flag.FlagSet, *client.Client) {
 	fs, c := newFlags(name, usage, stderr), &client.Client{}
 	fs.StringVar(&c.Base, "server", client.DefaultBase, "`URL` of the hub")
-	fs.StringVar(&c.Token, "token", "", "`key` to show to the hub; better set JOBHUB_TOKEN, as others on this machine see flags")
+	fs.StringVar(&c.Token, "token", "", "`key` for the hub; better set JOBHUB_TOKEN, as other users of this machine can see flags")
 	return fs, c
 }
 
@@ -124,8 +124,8 @@ func newFlags(name, usage string, stderr io.Writer) *flag.FlagSet {
 	return fs
 }
 
-// parseClient returns the arguments that are no flags; if not ok, the command ends
-// with that exit code.
+// parseClient returns the arguments that are not flags. If ok is false, the command ends with
+// that exit code.
 func parseClient(fs *flag.FlagSet, args []string) (rest []string, code int, ok bool) {
 	switch err := parseFlags(fs, flagsFirst(fs, args)); {
 	case errors.Is(err, flag.ErrHelp):
@@ -136,8 +136,8 @@ func parseClient(fs *flag.FlagSet, args []string) (rest []string, code int, ok b
 	return fs.Args(), 0, true
 }
 
-// flagsFirst moves what is no flag behind the flags: package flag stops at the
-// first argument, but people write the flags last.
+// flagsFirst moves other arguments after the flags: package flag stops at the first of them,
+// but people write flags last.
 func flagsFirst(fs *flag.FlagSet, args []string) []string {
 	var flags, rest []string
 	for i := 0; i < len(args); i++ {

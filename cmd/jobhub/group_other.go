@@ -4,6 +4,6 @@ package main
 
 import "syscall"
 
-// ownGroup gives a command a process group of its own, so that signals reach all that
-// it starts.
+// ownGroup gives a command its own process group, so that signals reach all processes that it
+// starts.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

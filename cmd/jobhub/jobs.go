@@ -24,8 +24,8 @@ func runJobs(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.Queue, "queue", "", "`queue` they are in")
 	fs.StringVar(&o.Kind, "kind", "", "`kind` they have")
 	fs.StringVar(&o.Tag, "tag", "", "`tag` they have")
-	limit := fs.Int("limit", 50, "at most so many")
-	asJSON := fs.Bool("json", false, "print each job's document, one a line")
+	limit := fs.Int("limit", 50, "the largest number of jobs to list")
+	asJSON := fs.Bool("json", false, "print each job's document, one per line")
 	args, code, ok := parseClient(fs, args)
 	if !ok {
 		return code
@@ -40,7 +40,7 @@ func runJobs(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for left := *limit; left > 0; {
-		o.Limit = min(left, 500) // the most that the API gives at once
+		o.Limit = min(left, 500) // the limit of the API
 		page, err := c.Jobs(ctx, o)
 		if err != nil {
 			table.Flush()

@@ -18,14 +18,14 @@ const keysUsage = `Usage: jobhub keys create --role ROLE [--name NAME] [--tenant
        jobhub keys list [--data DIR]
        jobhub keys revoke NAME|ID [--data DIR]
 
-Makes, lists and revokes the keys that callers show to the hub. A key is printed once,
-when it is made; only its hash is stored. A running hub follows within a second.
+Makes, lists and revokes the keys with which callers authenticate. A key is printed once,
+when it is made; only its hash is stored. A running hub notices changes within a second.
 jobhub token is the same command.
 
-From the first key on the hub answers nobody without one: give each command its key as
-JOBHUB_TOKEN or --token, and start running workers again with one. The connections,
-tokens and sessions of a revoked key end; its schedules and batches go no further. The
-hub stays closed when the last key is revoked.
+Once there is a key, every caller needs one: give each command its key as JOBHUB_TOKEN or
+--token, and restart workers with one. When a key is revoked, its connections, tokens and
+sessions end, and its schedules and batches stop. When the last key is revoked, the hub
+still requires one.
 
   admin      everything
   operator   everything but what concerns keys
@@ -40,17 +40,17 @@ func runKeys(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	fs := newFlags("keys", keysUsage, stderr)
 	var key auth.Key
 	data := fs.String("data", "./jobhub-data", "`folder` of the hub's store")
-	fs.StringVar((*string)(&key.Role), "role", "", "what the key is for: "+strings.Join(auth.RoleNames(), ", "))
-	fs.StringVar(&key.Name, "name", "", "what people call it, for lists and as author of changes (default its id)")
-	fs.StringVar(&key.Tenant, "tenant", "", "whose jobs it is about; tenants see nothing of each other (default \"default\")")
-	expires := fs.Duration("expires", 0, "how long it is good for, like 720h (default for ever)")
+	fs.StringVar((*string)(&key.Role), "role", "", "`role` of the key: "+strings.Join(auth.RoleNames(), ", "))
+	fs.StringVar(&key.Name, "name", "", "`name` of the key, shown in lists and as author of changes (default its id)")
+	fs.StringVar(&key.Tenant, "tenant", "", "`tenant` of the key; tenants can't see each other (default \"default\")")
+	expires := fs.Duration("expires", 0, "how long the key is valid, like 720h (default for ever)")
 	args, code, ok := parseClient(fs, args)
 	if !ok {
 		return code
 	}
 	now := time.Now()
 	if *expires < 0 {
-		fmt.Fprintln(stderr, "jobhub keys: --expires takes how long the key is good for, like 720h")
+		fmt.Fprintln(stderr, "jobhub keys: --expires must be how long the key is valid, like 720h")
 		return 2
 	}
 	if *expires > 0 {
@@ -88,11 +88,11 @@ func createKey(keys *auth.Keys, key auth.Key, now time.Time, stdout, stderr io.W
 	fmt.Fprintln(stdout, text)
 	until := ""
 	if !key.Expires.IsZero() {
-		until = ", good until " + key.Expires.Local().Format(time.DateTime)
+		until = ", valid until " + key.Expires.Local().Format(time.DateTime)
 	}
 	fmt.Fprintf(stderr, "This key (%s, role %s, tenant %s%s) is shown only now. Use it as JOBHUB_TOKEN or in Authorization: Bearer.\n", printable(key.Name), key.Role, key.Tenant, until)
 	if first {
-		fmt.Fprintln(stderr, "It is the hub's first key: from now on the hub answers nobody without one, so give your commands theirs (export JOBHUB_TOKEN=jh_…), start running workers again with one, and save schedules again that were made before.")
+		fmt.Fprintln(stderr, "It is the hub's first key: from now on every caller needs one. Give your commands a key (export JOBHUB_TOKEN=jh_…), restart workers with one, and save existing schedules again.")
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func revokeKey(keys *auth.Keys, name, data string, now time.Time, stdout, stderr
 		return err
 	}
 	if !slices.ContainsFunc(list, func(k auth.Key) bool { return k.State(now) == nil }) {
-		fmt.Fprintf(stderr, "No good key is left, and the hub stays closed: make another with jobhub keys create; or, to open the hub to everybody on its machine, stop it, delete %s and start it.\n", filepath.Join(data, "keys.json"))
+		fmt.Fprintf(stderr, "No valid key is left, and the hub still requires one: make another with jobhub keys create; or, to open the hub to everybody on its machine, stop it, delete %s and start it.\n", filepath.Join(data, "keys.json"))
 	}
 	return nil
 }

@@ -22,12 +22,12 @@ Usage: jobhub COMMAND [flags]
   serve     run the hub
   demo      run a hub with a sample API and a stream of real jobs
   submit    submit a job
-  watch     follow jobs live, or learn the WebSocket protocol with --raw
+  watch     follow jobs live; --raw shows the WebSocket protocol
   work      run the jobs of a kind with any program
   jobs      list jobs
   cancel    cancel jobs
-  retry     submit jobs again that have ended
-  bulk      cancel, retry, delete or run all jobs of a filter
+  retry     submit finished jobs again
+  bulk      cancel, retry, delete or run all jobs that match a filter
   queues    list queues; pause, resume and limit them
   keys      make, list and revoke the keys of callers (also called token)
   check     check a configuration file
@@ -60,7 +60,7 @@ var commands = map[string]func(ctx context.Context, args []string, stdout, stder
 }
 
 func main() {
-	// With one processor an fsync would stop all else in the program.
+	// With one processor an fsync would block the whole program.
 	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 2))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once

@@ -10,28 +10,28 @@ import (
 	"jobhub/web/clip"
 )
 
-// reporter is what a [client.Run] can report.
+// reporter is the part of [client.Run] that outputLines uses.
 type reporter interface {
 	Progress(percent float64, message string)
 	Checkpoint(v any) error
 	Output(stream string, p []byte)
 }
 
-// outputLines is the standard output of a command: most lines are output of its job, some
+// outputLines reads the standard output of a command: most lines are output of its job, some
 // are messages to the hub.
 type outputLines struct {
 	run     reporter
-	line    []byte // as far as it has come
-	partial bool   // its beginning was sent before
+	line    []byte // the part of the current line that was read
+	partial bool   // the start of the line was sent already
 	result  jsontext.Value
 
-	single bool   // all may turn out to be one JSON value
-	all    []byte // without messages
+	single bool   // all output may be one JSON value
+	all    []byte // the output without messages
 }
 
-const maxLine = 64 << 10 // bytes of a line that are sent at once
+const maxLine = 64 << 10 // bytes; a longer line is sent in pieces
 
-// Write takes output in as it comes. It never fails.
+// Write reads output. It never fails.
 func (l *outputLines) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		n := bytes.IndexByte(rest, '\n') + 1
@@ -50,7 +50,7 @@ func (l *outputLines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// maxLength is how long the line may become: messages have to come whole.
+// maxLength returns how many bytes of the current line to collect: messages are not split.
 func (l *outputLines) maxLength() int {
 	if !l.partial && (bytes.HasPrefix(l.line, []byte("::result ")) || bytes.HasPrefix(l.line, []byte("::checkpoint "))) {
 		return maxResult
@@ -58,14 +58,14 @@ func (l *outputLines) maxLength() int {
 	return maxLine
 }
 
-// end takes a last line that has no end.
+// end handles a last line without a line break.
 func (l *outputLines) end() {
 	if len(l.line) > 0 {
 		l.emit(true)
 	}
 }
 
-// emit passes on a line, or a piece of one that is too long.
+// emit sends a line, or a piece of one that is too long.
 func (l *outputLines) emit(whole bool) {
 	if l.partial || !l.message(bytes.TrimSpace(l.line)) {
 		l.run.Output("stdout", l.line)
@@ -74,7 +74,8 @@ func (l *outputLines) emit(whole bool) {
 	l.line, l.partial = l.line[:0], !whole
 }
 
-// message reports whether a line was for the hub. One that is not well-formed is output.
+// message handles a line that is a message to the hub, and reports whether it is one. A
+// malformed message is output.
 func (l *outputLines) message(line []byte) bool {
 	name, rest, _ := bytes.Cut(line, []byte(" "))
 	rest = bytes.TrimSpace(rest)
@@ -97,7 +98,7 @@ func (l *outputLines) message(line []byte) bool {
 	return true
 }
 
-// keep remembers the output while it may be one JSON value.
+// keep collects the output while it may be one JSON value.
 func (l *outputLines) keep(p []byte) {
 	if l.single {
 		l.all = append(l.all, p...)
@@ -108,10 +109,10 @@ func (l *outputLines) keep(p []byte) {
 	}
 }
 
-// maxResult is how many bytes of JSON a hub takes as a result.
+// maxResult is how many bytes of JSON a hub accepts as a result.
 const maxResult = 16 << 20
 
-// outcome is the result of a command that did well.
+// outcome returns the result of a command that succeeded.
 func (l *outputLines) outcome() (any, error) {
 	switch {
 	case l.result != nil && !l.result.IsValid():

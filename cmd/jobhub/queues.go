@@ -16,8 +16,8 @@ const queuesUsage = `Usage: jobhub queues [flags]
        jobhub queues resume NAME
        jobhub queues set NAME [--concurrency N] [--rate 10/s] [--capacity N] [--per-key N] [--queue-timeout 30s]
 
-Lists queues, or changes one. A queue comes into being when it is first mentioned. The
-limit 0, and for rate and queue timeout an empty text, lifts a limit.
+Lists queues, or changes one. A queue is created when it is first used. The value 0, or an
+empty text for rate and queue timeout, removes a limit.
 
 `
 
@@ -36,10 +36,10 @@ func runQueues(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		})
 	}
 	number("concurrency", "how many `jobs` run at the same time", &limits.Concurrency)
-	number("capacity", "how many unfinished `jobs` may wait; more are refused", &limits.Capacity)
+	number("capacity", "how many unfinished `jobs` the queue takes; more are refused", &limits.Capacity)
 	number("per-key", "how many `jobs` of one key run at the same time", &limits.PerKey)
 	fs.Func("rate", "how many jobs start in a `time`, like 10/s, 100/m or 5/30s", func(text string) error { limits.Rate = &text; return nil })
-	fs.Func("queue-timeout", "how `long` jobs wait that don't say so themselves", func(text string) error { limits.QueueTimeout = &text; return nil })
+	fs.Func("queue-timeout", "how `long` jobs may wait that have no queue timeout of their own", func(text string) error { limits.QueueTimeout = &text; return nil })
 	args, code, ok := parseClient(fs, args)
 	if !ok {
 		return code

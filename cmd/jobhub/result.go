@@ -8,7 +8,7 @@ import (
 	"jobhub/web/client"
 )
 
-// printResult prints what a finished job has to show: its result, or why there is none.
+// printResult prints the result of a finished job, or why there is none.
 func printResult(stdout, stderr io.Writer, j client.Job) {
 	if len(j.Result) > 0 && j.Result.Kind() != 'n' {
 		fmt.Fprintln(stdout, j.Result)
@@ -18,7 +18,7 @@ func printResult(stdout, stderr io.Writer, j client.Job) {
 	}
 }
 
-// why says in one line why a job did not succeed.
+// why returns in one line why a job did not succeed.
 func why(reason string, problem *client.Problem) string {
 	if problem == nil {
 		return reason

@@ -11,15 +11,15 @@ import (
 
 const retryUsage = `Usage: jobhub retry ID… [flags]
 
-Submits jobs again that have ended. Each becomes a new job, whose id is printed behind
-that of the old one; the old one stays as it is. If it has a retry already, that is printed,
-unless --again asks for another one.
+Submits finished jobs again. Each becomes a new job, whose id is printed after that of
+the old one; the old one does not change. If it has a retry already, that one is printed,
+unless --again asks for another.
 
 `
 
 func runRetry(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs, c := clientFlags("retry", retryUsage, stderr)
-	targets := fs.String("targets", "", "of a fan-out, call only these `targets` again, with commas between them")
+	targets := fs.String("targets", "", "of a fan-out, call only these `targets` again; separated by commas")
 	again := fs.Bool("again", false, "make another retry of jobs that have one")
 	ids, code, ok := parseClient(fs, args)
 	if !ok {

@@ -25,10 +25,10 @@ type runner struct {
 
 const (
 	stopGrace = 8 * time.Second // between SIGTERM and SIGKILL
-	pipeGrace = 2 * time.Second // for output of what outlives the command
+	pipeGrace = 2 * time.Second // for output of processes that outlive the command
 )
 
-// Exit codes after which it is of no use to try again, as sysexits.h has them.
+// Exit codes after which a retry is useless, from sysexits.h.
 const (
 	exUsage   = 64
 	exDataErr = 65
@@ -71,7 +71,7 @@ func (c *runner) start(cmd *exec.Cmd) (*group, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.groups == nil {
-		return nil, errors.New("the worker ends")
+		return nil, errors.New("the worker is stopping")
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (c *runner) start(cmd *exec.Cmd) (*group, error) {
 	return g, nil
 }
 
-// end kills what a command has left behind.
+// end kills the processes that a command has left running.
 func (c *runner) end(g *group) {
 	g.signal(syscall.SIGKILL)
 	g.mu.Lock()
@@ -92,7 +92,7 @@ func (c *runner) end(g *group) {
 	delete(c.groups, g)
 }
 
-// kill kills all that runs, and lets nothing start any more.
+// kill kills all commands, and prevents new ones from starting.
 func (c *runner) kill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,7 +106,7 @@ func (c *runner) kill() {
 type group struct {
 	id    int
 	mu    sync.Mutex // protects over
-	ended bool       // its number may belong to others
+	ended bool       // its number may be in use by other processes
 }
 
 func (g *group) signal(s syscall.Signal) {
@@ -117,7 +117,7 @@ func (g *group) signal(s syscall.Signal) {
 	}
 }
 
-// tail sends what is written to it as output of stream stderr, and keeps its end.
+// tail sends what is written to it as output of the stream stderr, and keeps the last bytes.
 type tail struct {
 	run  *client.Run
 	last []byte
@@ -134,7 +134,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// why is what the command last said, behind a colon.
+// why returns the last error output of the command, after a colon.
 func (t *tail) why() string {
 	if text := strings.TrimSpace(strings.ToValidUTF8(string(t.last), "\ufffd")); text != "" {
 		return ": " + text

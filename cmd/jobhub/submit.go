@@ -17,7 +17,7 @@ import (
 const submitUsage = `Usage: jobhub submit KIND [INPUT-JSON | -] [flags]
        jobhub submit http URL [flags]
 
-Hands in a job. The input is given as JSON, or read from standard input for "-".
+Submits a job. The input is given as JSON, or read from standard input for "-".
 
 `
 
@@ -32,7 +32,7 @@ func runSubmit(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		s.RunAt, err = time.Parse(time.RFC3339, text)
 		return err
 	})
-	fs.BoolFunc("unique", "only if no job of this kind, queue and input is unfinished; else print that one", func(string) error { s.Unique = &client.Unique{}; return nil })
+	fs.BoolFunc("unique", "submit only if there is no unfinished job of this kind, queue and input; else print that one", func(string) error { s.Unique = &client.Unique{}; return nil })
 	fs.DurationVar(&s.Timeout, "timeout", 0, "of one attempt (default 5m)")
 	fs.StringVar(&s.FairKey, "fair-key", "", "`key` that takes turns with other fair keys in the queue, under its per_key limit")
 	key := fs.String("idempotency-key", "", "`key` of this submission: submitting again with it gives the same job")
@@ -64,7 +64,7 @@ func runSubmit(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	if *wait {
 		id := j.ID
 		if j, err = c.Wait(ctx, id); err != nil {
-			fmt.Fprintf(stderr, "The job is accepted and goes on; see it with: jobhub watch %s\n", id)
+			fmt.Fprintf(stderr, "The job was accepted and continues; watch it with: jobhub watch %s\n", id)
 			return fail(stderr, "submit", c.Base, err)
 		}
 	}
@@ -85,8 +85,7 @@ func runSubmit(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	return 0
 }
 
-// readInput returns a job's input. For kind http a URL stands for the request to
-// GET it.
+// readInput returns a job's input. For kind http a URL means a GET request.
 func readInput(kind, arg string, stdin io.Reader) (jsontext.Value, error) {
 	if kind == "http" && (strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://")) {
 		quoted, err := jsontext.AppendQuote(nil, arg)

@@ -49,7 +49,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("code %d, printed %q", code, out)
 	}
 	done := strings.Replace(running, "running", "succeeded", 1)
-	if code, out, errs := command(t, runCancel, "nobody", "j1", "--server", stage(t, done)); code != 1 || out != "j1 had ended already: succeeded\n" || !strings.HasPrefix(errs, "jobhub cancel nobody: ") {
+	if code, out, errs := command(t, runCancel, "nobody", "j1", "--server", stage(t, done)); code != 1 || out != "j1 is already finished: succeeded\n" || !strings.HasPrefix(errs, "jobhub cancel nobody: ") {
 		t.Errorf("code %d, printed %q, said %q", code, out, errs)
 	}
 }

@@ -27,7 +27,7 @@ func fail(stderr io.Writer, command, server string, err error) int {
 	return 1
 }
 
-// terminal reports whether w is a screen, where lines may be coloured and rewritten.
+// terminal reports whether w is a terminal, where lines may be coloured and rewritten.
 func terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" {
@@ -37,7 +37,7 @@ func terminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// printable makes a text from elsewhere safe for a terminal, on one line.
+// printable returns a text as one line that is safe for a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {

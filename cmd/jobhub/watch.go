@@ -18,8 +18,8 @@ import (
 
 const watchUsage = `Usage: jobhub watch [JOB-ID | --queue Q | --all] [flags]
 
-Follows jobs live, one line an event. Watching a single job ends with the job; the exit
-code is 0 if it succeeded. With --raw it prints the frames of the protocol as they go.
+Prints events of jobs live, one per line. Watching a single job ends with the job; the
+exit code is 0 if it succeeded. With --raw it prints the frames of the protocol instead.
 
 `
 
@@ -29,12 +29,12 @@ func runWatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	fs, c := clientFlags("watch", watchUsage, stderr)
 	fs.StringVar(&f.Queue, "queue", "", "watch the jobs of this `queue`")
 	fs.BoolVar(&f.All, "all", false, "watch all jobs (the default)")
-	raw := fs.Bool("raw", false, "print every WebSocket frame: > to the hub, < from it, more messages of a frame indented")
+	raw := fs.Bool("raw", false, "print every WebSocket frame: > to the hub, < from it; further messages of a frame are indented")
 	fs.Func("since", "`EPOCH:SEQ`: begin with what happened after this position", func(text string) (err error) {
 		o.Since, err = client.ParsePosition(text)
 		return err
 	})
-	fs.BoolVar(&o.Snapshot, "snapshot", false, "begin with the present state of all that is watched (always so for a single job)")
+	fs.BoolVar(&o.Snapshot, "snapshot", false, "begin with the current state of the watched jobs (always so for a single job)")
 	args, code, ok := parseClient(fs, args)
 	if !ok {
 		return code
@@ -59,7 +59,7 @@ func runWatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	return v.watch(ctx, stderr, c, f, o)
 }
 
-// watch prints until the watched job is final, an error, or the end of ctx.
+// watch prints messages until the watched job ends, there is an error, or ctx ends.
 func (v *viewer) watch(ctx context.Context, stderr io.Writer, c *client.Client, f client.Filter, o client.WatchOptions) int {
 	var job client.Job // as it was before the watch began, if there is only one
 	var err error
@@ -102,7 +102,7 @@ func exitCode(outcome string) int {
 	return 1
 }
 
-// outcome returns the final state that m tells of, if any.
+// outcome returns the final state of the job in m, or an empty text.
 func outcome(m *client.Message) string {
 	if !m.Final() {
 		return ""
@@ -125,7 +125,7 @@ func printResume(w io.Writer, f client.Filter, p client.Position) {
 	case f.Queue != "":
 		what = "--queue " + f.Queue
 	}
-	fmt.Fprintf(w, "To go on from here: jobhub watch %s --since %s\n", what, p)
+	fmt.Fprintf(w, "To continue from here: jobhub watch %s --since %s\n", what, p)
 }
 
 func printFrame(w io.Writer, sent bool, frame []byte) {
@@ -166,8 +166,8 @@ func (v *viewer) print(m *client.Message) {
 	fmt.Fprintln(v.out, strings.TrimRight(line+"  "+printable(detail), " "))
 }
 
-// describe returns the first words of a message's line and what follows; no words
-// for what a person need not see.
+// describe returns the name and the details of a message for its line; an empty name for a
+// message that is not printed.
 func describe(m *client.Message) (name, detail string) {
 	name = strings.TrimPrefix(m.Type, "job.")
 	var j client.Job
@@ -181,9 +181,9 @@ func describe(m *client.Message) (name, detail string) {
 		if !m.Missed() {
 			return "", ""
 		}
-		return name, "the hub can't resume from there (" + m.Reason + "); this is the present state instead"
+		return name, "the hub can't resume from there (" + m.Reason + "); this is the current state instead"
 	case client.Gap:
-		return name, fmt.Sprintf("events %d to %d can't be had any more (%s); this is the present state instead", m.From, m.To, m.Reason)
+		return name, fmt.Sprintf("events %d to %d are no longer available (%s); this is the current state instead", m.From, m.To, m.Reason)
 	case client.State:
 		m.Queue = j.Queue
 		name, detail = j.State, why(j.Reason, j.Error)

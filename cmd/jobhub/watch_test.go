@@ -93,7 +93,7 @@ func TestWatchWide(t *testing.T) {
 	if code := runWatch(ctx, []string{"--queue", "orders", "--server", stage(t, running, life...)}, out, &errs); code != 0 {
 		t.Errorf("code %d", code)
 	}
-	if want := "To go on from here: jobhub watch --queue orders --since e:4\n"; errs.String() != want {
+	if want := "To continue from here: jobhub watch --queue orders --since e:4\n"; errs.String() != want {
 		t.Errorf("said %q", errs.String())
 	}
 	if !strings.Contains(out.String(), "failed            orders        j1                                    exhausted") {

@@ -1,25 +1,24 @@
-// Package engine accepts jobs, runs them, tries them again, and keeps a log of all that
-// happens to them.
+// Package engine accepts jobs, runs them, retries them, and keeps a log of all their changes.
 //
 // What its users may rely on:
 //
 //   - [Engine.Submit] returns a job only after it is durable, together with its idempotency
-//     key and its first event. An error that is the context's says that nothing was stored.
-//   - Every accepted job that somebody runs, or that has a queue timeout, comes to exactly
-//     one final state (succeeded, failed or cancelled), which never changes.
-//   - A job runs at least once. It runs again only after a crash, a lost lease or a lost
-//     outcome, and a crash spends no attempt. What an attempt reports after its lease was
-//     lost changes nothing.
-//   - Each change of a job is one transaction with the event that tells of it. Events become
-//     visible in the order of their numbers, and only once they are durable.
-//   - A schedule never fires early, and one tick submits one job.
+//     key and its first event. If its error is that of the context, nothing was stored.
+//   - Every accepted job with a handler or worker for its kind, or with a queue timeout, reaches
+//     exactly one final state (succeeded, failed or cancelled), which never changes.
+//   - A job runs at least once. Apart from retries it runs again only after a crash, a lost lease
+//     or a lost outcome; a crash does not count as an attempt. Reports of an attempt that has
+//     lost its lease change nothing.
+//   - Each change of a job and its event are one transaction. Events become visible in the order
+//     of their numbers, and only when they are durable.
+//   - A schedule never fires early, and each tick submits at most one job.
 //
-// Not promised: that a handler's side effects happen once, and that a job of a kind that
-// nobody runs ever ends.
+// Not promised: that side effects of a handler happen only once, and that a job without a
+// handler or worker for its kind ever ends.
 //
 // A job goes
 //
-//	Submit → newJob → committer: one commit of what waits → Store.Commit
+//	Submit → newJob → committer: all waiting changes in one commit → Store.Commit
 //	   claimer: ready jobs for free slots → execute → the handler → settle → committer
 //	   timers: what is due → committer        upkeep: leases, rates, retention
 //

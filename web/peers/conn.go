@@ -1,6 +1,6 @@
-// Package peers keeps those at the other end of a connection within bounds: how many
-// connections there are, how long one may neither send nor take a byte while something is
-// due, and how often an address may show wrong credentials.
+// Package peers limits what the other end of a connection can do: how many connections there
+// are, how long a peer may make no progress (neither send nor take a byte while something is
+// expected of it), and how often an address may send wrong credentials.
 package peers
 
 import (
@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Conn is a connection whose peer has to make progress. A write goes on for as long as the
-// peer takes a byte now and then, or sends some. A read of what is due (see Due) goes on
-// likewise. The deadlines that its owner sets hold as well.
+// Conn is a connection whose peer has to make progress. A write, and a read while data is due
+// (see Due), fails if the peer neither takes nor sends a byte for the stall time. Deadlines
+// that the owner sets hold as well.
 type Conn struct {
 	net.Conn
 	stall     time.Duration
@@ -26,24 +26,25 @@ type Conn struct {
 
 	active      atomic.Int64 // when the peer last sent or took a byte, in Unix nanoseconds
 	due         atomic.Bool  // the peer has to send something
-	stalledRead atomic.Bool  // and did not, in time
-	silent      atomic.Bool  // nothing is under way: the hub waits for a request, or for more of one
+	stalledRead atomic.Bool  // a read of what was due has failed for that
+	silent      atomic.Bool  // the hub waits for a request, or for more of one
 
 	mu         sync.Mutex // protects the fields below, and the order in which deadlines are set
 	readUntil  time.Time  // as its owner has set it; zero for none
 	writeUntil time.Time
 }
 
-// NewConn returns a connection whose peer may stall for so long.
+// NewConn returns a connection whose peer may make no progress for the stall time.
 func NewConn(c net.Conn, stall time.Duration) *Conn {
 	p := &Conn{Conn: c, stall: stall}
 	p.touch()
 	return p
 }
 
-// NetConn is the connection below.
+// NetConn returns the wrapped connection.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
+// touch records progress.
 func (c *Conn) touch() { c.active.Store(time.Now().UnixNano()) }
 
 // Write implements io.Writer.
@@ -78,8 +79,8 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 			c.stalledRead.Store(true)
 			return n, err
 		}
-		// At the end of a body net/http begins to wait for the next request before the reader
-		// of the body can say that nothing is due any more.
+		// At the end of a body net/http begins to read the next request before the reader of the
+		// body can call Due(false).
 	}
 	return c.read(b)
 }
@@ -91,17 +92,17 @@ func (c *Conn) read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// Due says whether the peer has to send something, like the rest of a request.
+// Due sets whether the peer has to send something, like the rest of a request.
 func (c *Conn) Due(due bool) {
 	c.due.Store(due)
 	c.silent.Store(due)
 }
 
-// setDeadline sets the deadline for the next try of what has begun at from.
+// setDeadline sets the deadline of the next try of a read or write that began at from.
 func (c *Conn) setDeadline(from time.Time, owners *time.Time, set func(time.Time) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// A try that takes a few bytes does not say when: the end is only as exact as a try is short.
+	// A try does not report when bytes were taken, so tries are short.
 	end := c.progressDeadline(from)
 	if try := time.Now().Add(c.stall / 8); try.Before(end) {
 		end = try
@@ -112,7 +113,7 @@ func (c *Conn) setDeadline(from time.Time, owners *time.Time, set func(time.Time
 	set(end)
 }
 
-// progressDeadline is how long the peer may go on without progress.
+// progressDeadline returns when a peer without progress has stalled.
 func (c *Conn) progressDeadline(from time.Time) time.Time {
 	if active := time.Unix(0, c.active.Load()); active.After(from) {
 		from = active
@@ -120,7 +121,7 @@ func (c *Conn) progressDeadline(from time.Time) time.Time {
 	return from.Add(c.stall)
 }
 
-// expired reports whether a try that has met its deadline was the last one.
+// expired reports whether a try that timed out was the last one.
 func (c *Conn) expired(from time.Time, owners *time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,7 +159,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// CloseWrite says that nothing more comes.
+// CloseWrite closes the sending side.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -181,7 +182,7 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, ConnOf(c))
 }
 
-// ConnOf is the Conn at the bottom of a connection, under TLS; nil if there is none.
+// ConnOf returns the Conn that a connection wraps, for example in TLS; nil if there is none.
 func ConnOf(c net.Conn) *Conn {
 	for {
 		switch on := c.(type) {
@@ -195,7 +196,7 @@ func ConnOf(c net.Conn) *Conn {
 	}
 }
 
-// requestConn is the connection of a request; nil if it is not known.
+// requestConn returns the connection of a request; nil if it is not known.
 func requestConn(r *http.Request) *Conn {
 	c, _ := r.Context().Value(connKey{}).(*Conn)
 	return c

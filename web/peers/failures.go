@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Failures counts failed attempts by address, in a fixed amount of memory: addresses that
-// share a place in the table share their allowance.
+// Failures limits failed attempts by address with token buckets, in a fixed amount of memory:
+// addresses with the same hash share a bucket.
 type Failures struct {
-	burst   float64       // so many at once
-	every   time.Duration // and one more each
+	burst   float64       // allowed at once
+	every   time.Duration // time after which one more is allowed
 	seed    maphash.Seed
-	mu      sync.Mutex // protects places
+	mu      sync.Mutex // protects buckets
 	buckets [failureBuckets]allowance
 }
 
@@ -24,24 +24,24 @@ type allowance struct {
 	at   time.Time
 }
 
-// NewFailures allows for so many failures at once, and one more each.
+// NewFailures allows burst failures at once, and one more after each time every.
 func NewFailures(burst int, every time.Duration) *Failures {
 	return &Failures{burst: float64(burst), every: every, seed: maphash.MakeSeed()}
 }
 
-// Fail counts a failure, and returns how long the address has to wait if these were too
-// many, or 0.
+// Fail counts a failure. It returns how long the address has to wait if there were too many,
+// else 0.
 func (f *Failures) Fail(address netip.Addr, now time.Time) time.Duration {
-	place := &f.buckets[maphash.Comparable(f.seed, addressBlock(address))%failureBuckets]
+	bucket := &f.buckets[maphash.Comparable(f.seed, addressBlock(address))%failureBuckets]
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if gone := now.Sub(place.at); gone > 0 {
-		place.used = max(0, place.used-float64(gone)/float64(f.every))
-		place.at = now
+	if elapsed := now.Sub(bucket.at); elapsed > 0 {
+		bucket.used = max(0, bucket.used-float64(elapsed)/float64(f.every))
+		bucket.at = now
 	}
-	if place.used+1 > f.burst {
-		return time.Duration((place.used + 1 - f.burst) * float64(f.every))
+	if bucket.used+1 > f.burst {
+		return time.Duration((bucket.used + 1 - f.burst) * float64(f.every))
 	}
-	place.used++
+	bucket.used++
 	return 0
 }

@@ -2,5 +2,5 @@
 
 package peers
 
-// Files is how many files this process may have open.
-func Files() uint64 { return 1 << 20 }
+// MaxOpenFiles returns how many files this process may have open.
+func MaxOpenFiles() uint64 { return 1 << 20 }

@@ -4,7 +4,7 @@ package peers
 
 import "syscall"
 
-// MaxOpenFiles is how many files this process may have open.
+// MaxOpenFiles returns how many files this process may have open.
 func MaxOpenFiles() uint64 {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {

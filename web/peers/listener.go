@@ -15,17 +15,17 @@ import (
 type Options struct {
 	Stall      time.Duration         // see Conn
 	Total      int                   // connections at the same time
-	Reserve    int                   // of these, for this machine alone
-	PerAddress func() int            // connections of one address at the same time
-	Trusted    func(netip.Addr) bool // addresses that stand for many, like a proxy's: without a bound of their own; may be nil
+	Reserve    int                   // of these, only for this machine
+	PerAddress func() int            // returns how many connections one address may have at the same time
+	Trusted    func(netip.Addr) bool // reports addresses without a limit, like that of a proxy; may be nil
 }
 
-// Listener accepts connections within bounds. One too many is told so and closed. Where
-// all are taken, the connection from which the hub has waited longest for a request makes
-// room, so that silent ones keep nobody out.
+// Listener limits the number of connections. A connection over the limit of its address gets
+// an answer with 503 and is closed. At the total limit, the connection that has been silent
+// longest is closed in favour of the new one, so that silent connections don't block others.
 //
-// Connections from this machine have no bound for their address, as a proxy may run
-// there, and some are kept for it, so that an operator always gets in.
+// Connections from this machine have no limit for their address, as a proxy may run here, and
+// some are reserved for them, so that an operator can always connect.
 type Listener struct {
 	net.Listener
 	options Options
@@ -33,7 +33,7 @@ type Listener struct {
 	RefusedAddress, RefusedTotal, Evicted, Stalled atomic.Int64 // connections, since the start
 
 	refusing sync.WaitGroup
-	slots    chan struct{} // of refusals at work
+	slots    chan struct{} // one for each refusal in progress
 
 	mu        sync.Mutex // protects the fields below
 	closed    bool
@@ -42,20 +42,22 @@ type Listener struct {
 	refused   map[net.Conn]struct{}
 }
 
-// silenceGrace is how long a connection may always be silent before it makes room.
+// silenceGrace is how long a connection may be silent before it can be evicted, and how long a
+// refusal may take.
 const silenceGrace = time.Second
 
-// maxRefusals is how many refusals are told at the same time; further connections are
-// just closed.
+// maxRefusals is how many refused connections get an answer at the same time; others are closed
+// without one.
 const maxRefusals = 64
 
-// Listen puts a Listener before another one.
+// Listen returns a Listener that accepts the connections of another one.
 func Listen(below net.Listener, o Options) *Listener {
 	return &Listener{Listener: below, options: o, slots: make(chan struct{}, maxRefusals),
 		conns: map[*Conn]netip.Addr{}, byAddress: map[netip.Addr]int{}, refused: map[net.Conn]struct{}{}}
 }
 
-// Configure sets up a server for the connections.
+// Configure sets the hooks of a server that tell the Listener about the state of connections.
+// Call it before the server is started.
 func (l *Listener) Configure(s *http.Server) {
 	s.ConnContext = withConn
 	s.ConnState = func(c net.Conn, state http.ConnState) {
@@ -81,14 +83,14 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Count is how many connections there are.
+// Count returns how many connections there are.
 func (l *Listener) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.conns)
 }
 
-// admit takes a connection in, or says why not.
+// admit returns the accepted connection, or why it is refused.
 func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
 	address, bounded := AddressOf(below.RemoteAddr().String())
 	local := !bounded || address.IsLoopback()
@@ -99,7 +101,7 @@ func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
 	if most := l.options.PerAddress(); bounded && l.byAddress[address] >= most {
 		l.mu.Unlock()
 		l.RefusedAddress.Add(1)
-		return nil, fmt.Sprintf("This address has %d connections to the hub, as many as it may. Close some, or raise limits.connections_per_address in its configuration.", most)
+		return nil, fmt.Sprintf("This address has %d connections to the hub, which is the limit. Close some, or raise limits.connections_per_address in the configuration.", most)
 	}
 	most := l.options.Total
 	if !local {
@@ -110,7 +112,7 @@ func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
 		if silent = l.mostSilentLocked(); silent == nil {
 			l.mu.Unlock()
 			l.RefusedTotal.Add(1)
-			return nil, "The hub has as many connections as it may. Try again later, or raise its limit of open files."
+			return nil, "The hub has reached its limit of connections. Try again later, or raise its limit of open files."
 		}
 		l.leaveLocked(silent)
 	}
@@ -133,8 +135,8 @@ func (l *Listener) admit(below net.Conn) (c *Conn, why string) {
 	return c, ""
 }
 
-// mostSilentLocked is the connection from which the hub has waited longest for a request, or
-// for more of one.
+// mostSilentLocked returns the connection that has been silent longest, if longer than
+// silenceGrace; else nil.
 func (l *Listener) mostSilentLocked() (most *Conn) {
 	since := time.Now().Add(-silenceGrace).UnixNano()
 	for c := range l.conns {
@@ -162,7 +164,7 @@ func (l *Listener) leaveLocked(c *Conn) {
 	}
 }
 
-// refuse tells why and closes a connection. It does not wait.
+// refuse answers a connection with the reason and closes it. It does not block.
 func (l *Listener) refuse(c net.Conn, why string) {
 	select {
 	case l.slots <- struct{}{}:
@@ -189,7 +191,7 @@ func (l *Listener) refuse(c net.Conn, why string) {
 		c.SetDeadline(time.Now().Add(silenceGrace))
 		io.WriteString(c, refusal(why))
 		if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-			io.CopyN(io.Discard, c, maxDrain) // closed with bytes unread, the connection would be reset and the answer lost
+			io.CopyN(io.Discard, c, maxDrain) // a connection that is closed with unread bytes is reset, and the answer lost
 		}
 	})
 }
@@ -212,13 +214,14 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// AddressOf is the IP address of a remote address with a port; false if it has none.
+// AddressOf returns the IP address in an address with a port; false if there is none.
 func AddressOf(remote string) (netip.Addr, bool) {
 	at, err := netip.ParseAddrPort(remote)
 	return at.Addr().Unmap().WithZone(""), err == nil
 }
 
-// addressBlock is what counts as one address: of IPv6, the 64 bits that a subscriber has at least.
+// addressBlock returns what counts as one address: for IPv6 the /64 network, as a subscriber has
+// at least that.
 func addressBlock(a netip.Addr) netip.Addr {
 	if a.Is4() {
 		return a

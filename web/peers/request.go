@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// maxDrain is how much of a body is read when nobody wants it, so that the connection can
-// be used again.
+// maxDrain is how many unread bytes of a body are read and dropped so that the connection can be
+// reused.
 const maxDrain = 256 << 10
 
-// Guard has the client of a request make progress, with its body and with the answer, or
-// closes the connection. late is the error of a body that comes no further. The function
-// returned has to be called when the request was answered, unless that panicked.
+// Guard makes reads of a request's body and writes of its answer fail if the client makes no
+// progress for the stall time; late is then the error of reading the body. Call the function
+// that it returns after the request was answered, but not after a panic.
 //
-// An answer that refuses the request ends the connection if some of the body is still to
-// come: there is nothing to wait for.
+// If the answer is an error (4xx or 5xx) and the body was not read to its end, the connection
+// is closed after the answer.
 func Guard(w http.ResponseWriter, r *http.Request, stall time.Duration, late error) (http.ResponseWriter, *http.Request, func()) {
-	streams := r.ProtoMajor >= 2 // many requests share a connection, which tells nothing about one of them
+	streams := r.ProtoMajor >= 2 // in HTTP/2 requests share a connection, whose progress says nothing about one of them
 	if !streams && (r.Body == nil || r.Body == http.NoBody) {
 		return w, r, func() {}
 	}
@@ -41,7 +41,7 @@ func Guard(w http.ResponseWriter, r *http.Request, stall time.Duration, late err
 	return x, &guarded, x.done
 }
 
-// exchange is a request with a body, and its answer. It is the body, too.
+// exchange is a request with a body, and its answer. It is also the reader of the body.
 type exchange struct {
 	http.ResponseWriter
 	control     *http.ResponseController
@@ -52,9 +52,9 @@ type exchange struct {
 	multiplexed bool
 
 	bodyRead   atomic.Bool // the body was read to its end
-	bodyFailed atomic.Bool // and this did not go well
+	bodyFailed atomic.Bool // reading the body has failed
 	duplex     bool        // the answer may begin before the body has ended
-	answered   bool        // the answer has
+	answered   bool        // the answer has begun
 }
 
 // Unwrap is for http.ResponseController.
@@ -63,14 +63,14 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // Read implements io.Reader for the body.
 func (x *exchange) Read(p []byte) (n int, err error) {
 	switch {
-	case x.bodyRead.Load(): // the connection may be about the next request
+	case x.bodyRead.Load(): // the connection may already read the next request
 		return x.body.Read(p)
 	case x.conn != nil:
 		x.conn.Due(true)
 		n, err = x.body.Read(p)
 		x.conn.Due(false)
 	default:
-		x.control.SetReadDeadline(time.Now().Add(x.stall)) // an error only says that there is none to set
+		x.control.SetReadDeadline(time.Now().Add(x.stall)) // an error only means that deadlines are not supported
 		n, err = x.body.Read(p)
 		x.control.SetReadDeadline(time.Time{})
 	}
@@ -81,7 +81,7 @@ func (x *exchange) Read(p []byte) (n int, err error) {
 	case errors.Is(err, http.ErrBodyReadAfterClose):
 	default:
 		x.bodyFailed.Store(true)
-		if errors.Is(err, os.ErrDeadlineExceeded) || x.conn != nil && x.conn.stalledRead.Load() { // net/http hides it at times
+		if errors.Is(err, os.ErrDeadlineExceeded) || x.conn != nil && x.conn.stalledRead.Load() { // net/http sometimes hides the error
 			err = x.stallError
 		}
 	}
@@ -91,7 +91,7 @@ func (x *exchange) Read(p []byte) (n int, err error) {
 // Close implements io.Closer for the body.
 func (x *exchange) Close() error {
 	if !x.bodyRead.Load() && !x.bodyFailed.Load() && !x.multiplexed {
-		return nil // done sees to the rest: net/http would wait for it
+		return nil // done handles the rest: net/http would wait for it
 	}
 	return x.body.Close()
 }
@@ -128,7 +128,8 @@ func (x *exchange) WriteHeader(status int) {
 	x.ResponseWriter.WriteHeader(status)
 }
 
-// writeSize is how much of an answer one write takes in HTTP/2, which tells of no progress within.
+// writeSize is how many bytes of an answer one write takes in HTTP/2, where the progress of a
+// larger write would not be visible.
 const writeSize = 4 << 10
 
 // Write implements io.Writer for the answer.
@@ -148,7 +149,7 @@ func (x *exchange) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// done leaves alone what was not read of the body.
+// done ends the exchange without reading the rest of the body.
 func (x *exchange) done() {
 	if x.multiplexed {
 		return
@@ -158,13 +159,13 @@ func (x *exchange) done() {
 	}
 	if !x.bodyRead.Load() {
 		closeAfterAnswer(x.ResponseWriter)
-		x.control.SetReadDeadline(time.Unix(1, 0)) // net/http reads on else
+		x.control.SetReadDeadline(time.Unix(1, 0)) // otherwise net/http would read on
 	}
 }
 
-// closeAfterAnswer has net/http close the connection behind the answer, whatever of the request is
-// still to come. It waits half a second before, so that the client can take the answer.
-// To exceed a limit of bytes is the way to say so.
+// closeAfterAnswer makes net/http close the connection after the answer, without reading the rest
+// of the request. net/http waits half a second first, so that the client can read the answer.
+// Exceeding the limit of a MaxBytesReader is the way to request this.
 func closeAfterAnswer(w http.ResponseWriter) {
 	for {
 		wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter })

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// Sender is where a request comes from, as the hub tells an upstream.
+// Sender is what the hub tells an upstream about where a request comes from.
 type Sender struct {
 	For   string // X-Forwarded-For
 	Proto string // X-Forwarded-Proto
@@ -14,13 +14,13 @@ type Sender struct {
 
 type senderKey struct{}
 
-// WithSender returns a context in which a request is passed on with that sender. Without
-// it, the sender is whoever opened the connection.
+// WithSender returns the context of a request with that sender. Without it, the sender is the
+// client of the connection.
 func WithSender(ctx context.Context, s Sender) context.Context {
 	return context.WithValue(ctx, senderKey{}, s)
 }
 
-// SenderOf is the sender of a request.
+// SenderOf returns the sender of a request.
 func SenderOf(r *http.Request) Sender {
 	if s, ok := r.Context().Value(senderKey{}).(Sender); ok {
 		return s

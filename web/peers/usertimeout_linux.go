@@ -8,8 +8,8 @@ import (
 
 const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT of tcp(7), which package syscall lacks
 
-// setUserTimeout has the kernel give up on a peer that takes nothing of what the hub has
-// handed over already, also after the hub has closed the connection.
+// setUserTimeout makes the kernel drop a connection whose peer does not acknowledge data for a
+// time, also after the hub has closed it.
 func setUserTimeout(c net.Conn, after time.Duration) {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {

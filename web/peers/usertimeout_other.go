@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// boundKernel does nothing: other kernels have bounds of their own.
-func boundKernel(net.Conn, time.Duration) {}
+// setUserTimeout does nothing: other kernels have limits of their own.
+func setUserTimeout(net.Conn, time.Duration) {}

@@ -26,7 +26,7 @@ func (t *Tracer) Attempts(kind string, h jobs.Handler) jobs.Handler {
 			semconv.MessagingDestinationName(job.Queue), semconv.MessagingMessageID(job.ID.String()),
 			attribute.String("jobhub.job.kind", kind), attribute.Int("jobhub.job.attempt", job.Attempt), attribute.String("jobhub.tenant", job.Tenant)))
 		returned := false
-		defer func() { // also of a panic, which the engine makes a failure of
+		defer func() { // also after a panic, which the engine turns into a failure
 			if !returned {
 				setFailed(span, jobs.Internal, "")
 			}
@@ -40,7 +40,7 @@ func (t *Tracer) Attempts(kind string, h jobs.Handler) jobs.Handler {
 	return h
 }
 
-// recordOutcome notes how an attempt ended. What only puts a job off is no error.
+// recordOutcome records how an attempt ended. A snooze or release is not an error.
 func recordOutcome(span trace.Span, err error) {
 	if err == nil {
 		return
@@ -61,10 +61,11 @@ func recordOutcome(span trace.Span, err error) {
 	case errors.Is(err, jobs.ErrTimeout):
 		setFailed(span, "timeout", "Timed out")
 	default:
-		setFailed(span, jobs.Internal, "") // the text of any error may hold what nobody should see
+		setFailed(span, jobs.Internal, "") // the text of an unknown error may hold secrets
 	}
 }
 
+// setFailed marks a span as failed.
 func setFailed(span trace.Span, code jobs.Code, title string) {
 	span.SetAttributes(semconv.ErrorTypeKey.String(string(code)))
 	span.SetStatus(codes.Error, strings.ToValidUTF8(title, "\ufffd"))

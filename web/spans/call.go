@@ -28,7 +28,7 @@ type calls struct {
 func (c *calls) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, attempt := r.Context(), trace.SpanContextFromContext(r.Context())
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(serverAttributes(r)...)}
-	// A call with a trace context of its own, like a target of a fan-out may have, stays there.
+	// A call with its own trace context, which a target of a fan-out may have, stays in that trace.
 	own := withParent(ctx, gateway.Trace(r.Header))
 	if given := trace.SpanContextFromContext(own); given.IsValid() && given.TraceID() != attempt.TraceID() {
 		ctx = own

@@ -16,11 +16,11 @@ import (
 	"jobhub/web/gateway"
 )
 
-// untraced are paths whose requests tell nothing: probes, and connections without an end.
+// untraced are paths without spans: probes, and connections without an end.
 var untraced = []string{"/healthz", "/readyz", "/metrics", "/v1/ws", "/v1/events"}
 
-// Requests makes a span of each request that next answers. The request goes on as if its
-// caller had sent the span's own trace context: jobs and upstreams get that.
+// Requests makes a span of each request that next answers. next gets the request with the
+// span's trace context in place of the caller's, and so do jobs and upstreams.
 func (t *Tracer) Requests(next http.Handler) http.Handler {
 	if t == nil {
 		return next
@@ -43,7 +43,7 @@ func (t *Tracer) Requests(next http.Handler) http.Handler {
 				span.SetName(method + " " + route)
 				span.SetAttributes(semconv.HTTPRoute(route))
 			}
-			if !strings.HasPrefix(r.URL.Path, "/v1/leases/") { // the token in it is its worker's secret
+			if !strings.HasPrefix(r.URL.Path, "/v1/leases/") { // the token in it is a secret of its worker
 				span.SetAttributes(semconv.URLPath(strings.ToValidUTF8(r.URL.Path, "\ufffd")))
 			}
 			endSpan(span, seen.code, http.StatusInternalServerError)
@@ -55,7 +55,7 @@ func (t *Tracer) Requests(next http.Handler) http.Handler {
 	})
 }
 
-// statusRecorder remembers what was answered.
+// statusRecorder records the status of an answer.
 type statusRecorder struct {
 	http.ResponseWriter
 	code int // 0 before the answer, and after a panic
@@ -77,7 +77,8 @@ func (s *statusRecorder) Write(p []byte) (int, error) {
 	return s.ResponseWriter.Write(p)
 }
 
-// endSpan ends the span of an exchange; answers from failed on are errors, 0 is none.
+// endSpan ends the span of an HTTP exchange. code is the status, 0 if there was none; codes from
+// failed on are errors.
 func endSpan(span trace.Span, code, failed int) {
 	switch {
 	case code == 0:
@@ -93,7 +94,8 @@ func endSpan(span trace.Span, code, failed int) {
 	span.End()
 }
 
-// knownMethod is a method as spans have it: callers can't make up values without end.
+// knownMethod returns a standard method, or _OTHER, so that callers can't create an unlimited
+// number of values.
 func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -102,7 +104,7 @@ func knownMethod(method string) string {
 	return "_OTHER"
 }
 
-// serverAttributes says who is called.
+// serverAttributes returns the attributes of the called server.
 func serverAttributes(r *http.Request) []attribute.KeyValue {
 	list := []attribute.KeyValue{semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)), semconv.URLScheme(r.URL.Scheme), semconv.ServerAddress(r.URL.Hostname())}
 	port := r.URL.Port()

@@ -1,14 +1,14 @@
-// Package spans tells an OpenTelemetry collector what the hub does, over OTLP/HTTP.
+// Package spans sends traces of the hub to an OpenTelemetry collector, over OTLP/HTTP.
 //
 // What it promises:
 //
-//   - A request, the attempts at the jobs that came of it and the calls that those make are
-//     spans of one trace, that of the caller if the request carries one (W3C Trace Context).
-//   - A nil Tracer is tracing turned off: it hands back what it is to wrap, so that requests
-//     and jobs cost what they cost without this package, and no goroutine runs.
-//   - A collector that is slow or gone costs bounded memory and slows nobody; what could
-//     not be sent is counted in the log.
-//   - No query, header, body, path of a call or token is in a span.
+//   - A request, the attempts of the jobs that it makes and the HTTP calls of these are spans of
+//     one trace: the caller's, if the request has a trace context (W3C Trace Context).
+//   - A nil Tracer means that tracing is off: it returns handlers unwrapped, so that it costs
+//     nothing, and no goroutine runs.
+//   - A collector that is slow or down costs limited memory and delays nothing; the log says how
+//     many spans were lost.
+//   - Spans contain no queries, headers, bodies, paths of calls or tokens.
 package spans
 
 import (
@@ -30,11 +30,11 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Options of a Tracer. The zero value is what the environment says.
+// Options of a Tracer. With the zero value only the environment counts.
 type Options struct {
 	// Endpoint is the base URL of a collector, like http://127.0.0.1:4318, to which
 	// /v1/traces is added. OTEL_EXPORTER_OTLP_ENDPOINT and
-	// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT go before it.
+	// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT take precedence.
 	Endpoint string
 	Version  string // of the hub
 	Logger   *slog.Logger
@@ -47,7 +47,7 @@ type Tracer struct {
 }
 
 // Open returns a tracer, or nil if neither the options nor the environment name a
-// collector. All else comes from the variables of the OpenTelemetry specification, like
+// collector. Other settings come from the variables of the OpenTelemetry specification, like
 // OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and
 // OTEL_EXPORTER_OTLP_HEADERS. Its error says what to correct.
 func Open(ctx context.Context, o Options) (*Tracer, error) {
@@ -60,7 +60,7 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 		return nil, err
 	}
 	if protocol := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL")); protocol == "grpc" {
-		log.Warn("the hub sends traces by http/protobuf only; the endpoint must speak that (port 4318 of most collectors)", "protocol", protocol)
+		log.Warn("traces are sent as http/protobuf; the endpoint must support that (port 4318 of most collectors)", "protocol", protocol)
 	}
 	exporter, err := otlptracehttp.New(ctx, options...)
 	if err != nil {
@@ -69,19 +69,19 @@ func Open(ctx context.Context, o Options) (*Tracer, error) {
 	about, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("jobhub"), semconv.ServiceVersion(o.Version)),
 		resource.WithTelemetrySDK(), resource.WithFromEnv())
 	if err != nil {
-		log.Warn("OTEL_RESOURCE_ATTRIBUTES is not all in force; write it like key=value,key=value", "error", err)
+		log.Warn("OTEL_RESOURCE_ATTRIBUTES is partly invalid; write it like key=value,key=value", "error", err)
 	}
 	provider := sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithBatcher(&loggingExporter{SpanExporter: exporter, log: log}))
 	return &Tracer{provider: provider, tracer: provider.Tracer("jobhub")}, nil
 }
 
-// endpoint is where to send; nothing if nowhere.
+// endpoint returns the options for the collector's address; nil if there is none.
 func endpoint(configured string) ([]otlptracehttp.Option, error) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"} {
 		if text := os.Getenv(name); text != "" {
 			u, err := url.Parse(text)
 			if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-				return nil, fmt.Errorf("the variable %s must be a URL like http://127.0.0.1:4318", name) // it may hold a password
+				return nil, fmt.Errorf("the variable %s must be a URL like http://127.0.0.1:4318", name) // not its value, which may hold a password
 			}
 			return []otlptracehttp.Option{}, nil // the exporter reads it itself
 		}
@@ -93,19 +93,19 @@ func endpoint(configured string) ([]otlptracehttp.Option, error) {
 	return []otlptracehttp.Option{otlptracehttp.WithEndpointURL(full)}, err
 }
 
-// disabled reports whether the environment says that there shall be no traces.
+// disabled reports whether the environment turns traces off.
 func disabled(log *slog.Logger) bool {
 	exporter := os.Getenv("OTEL_TRACES_EXPORTER")
 	if exporter != "" && exporter != "otlp" && exporter != "none" {
-		log.Warn("no traces are sent: the hub knows OTEL_TRACES_EXPORTER=otlp and none only", "exporter", exporter)
+		log.Warn("no traces are sent: OTEL_TRACES_EXPORTER must be otlp or none", "exporter", exporter)
 	}
 	return strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || exporter != "" && exporter != "otlp"
 }
 
-// flushTime is how long a hub that ends waits for its collector.
+// flushTime is how long a hub that stops waits for its collector.
 const flushTime = 2 * time.Second
 
-// Close sends what is still to be sent, for two seconds at the most and until ctx ends.
+// Close sends the remaining spans, for flushTime at most and until ctx ends.
 func (t *Tracer) Close(ctx context.Context) error {
 	if t == nil {
 		return nil
@@ -115,11 +115,10 @@ func (t *Tracer) Close(ctx context.Context) error {
 	return t.provider.Shutdown(soon)
 }
 
-// logInterval is how often the log hears of a collector that takes nothing.
+// logInterval is the least time between log lines about lost spans.
 const logInterval = time.Minute
 
-// loggingExporter is an exporter whose failures go to the log. Its caller calls it from one
-// goroutine at a time.
+// loggingExporter is an exporter that logs its failures. It is used by one goroutine at a time.
 type loggingExporter struct {
 	sdk.SpanExporter
 	log      *slog.Logger
@@ -140,7 +139,7 @@ func (l *loggingExporter) ExportSpans(ctx context.Context, list []sdk.ReadOnlySp
 	return nil
 }
 
-// withoutURL is an error without the collector's URL, which may hold a password.
+// withoutURL returns an error without the collector's URL, which may hold a password.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
@@ -150,7 +149,7 @@ func withoutURL(err error) error {
 
 var propagator propagation.TraceContext
 
-// withParent is ctx with the span that text names, written as jobs.Via has it.
+// withParent returns ctx with the parent span of a trace context, in the form of jobs.Via.
 func withParent(ctx context.Context, text string) context.Context {
 	parent, state, _ := strings.Cut(text, " ")
 	return propagator.Extract(ctx, propagation.MapCarrier{"traceparent": parent, "tracestate": state})

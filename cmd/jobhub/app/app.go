@@ -27,26 +27,26 @@ import (
 	"jobhub/web/spans"
 )
 
-// DefaultAddr is where a hub listens if nothing else is said.
+// DefaultAddr is the address that a hub listens on by default.
 const DefaultAddr = "127.0.0.1:8080"
 
-// Options is what a hub is started with.
+// Options of a hub.
 type Options struct {
 	Addr    string   // to listen on, host:port; with port 0 a free one is taken
 	Data    string   // folder of the store and the keys; it is created
 	Store   string   // sqlite:PATH; in Data if empty
-	Hosts   []string // names that callers may use, besides loopback ones
-	URL     string   // by which others reach the hub; that of the listener if empty
+	Hosts   []string // host names of the hub, besides loopback ones
+	URL     string   // the address that others use; that of the listener if empty
 	Config  string   // path of the configuration file; none if empty
 	Version string
 
-	// The settings of the configuration file count unless these were given as flags.
+	// These override the configuration file if they are pinned, that is, given as flags.
 	EgressAllow  []netip.Prefix
 	EgressPinned bool
 	Lease        time.Duration // how long a worker may be silent; 0 for the engine's default
 	LeasePinned  bool
 
-	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are believed
+	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are trusted
 	Secrets []jobs.Secret  // sign callbacks that have none
 	Grace   time.Duration  // how long running jobs may finish when Run ends
 	Logger  *slog.Logger   // nil discards
@@ -61,7 +61,7 @@ func (o *Options) egressFlag() []netip.Prefix {
 	return nil
 }
 
-// Hub is a hub at work: store, engine, follower of the log and HTTP server.
+// Hub is a running hub: store, engine, follower of the log and HTTP server.
 type Hub struct {
 	grace  time.Duration
 	log    *slog.Logger
@@ -72,7 +72,7 @@ type Hub struct {
 	web    *web.Server
 	http   *http.Server
 	served chan error
-	traces *spans.Tracer // nil if they go nowhere
+	traces *spans.Tracer // nil if tracing is off
 
 	configured *configured // nil without a configuration file
 
@@ -80,7 +80,7 @@ type Hub struct {
 	following sync.WaitGroup
 }
 
-// Start starts a hub that answers when it returns. Nothing is left behind on an error.
+// Start starts a hub. When it returns, the hub answers; on an error nothing keeps running.
 func Start(ctx context.Context, o Options) (_ *Hub, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -89,7 +89,7 @@ func Start(ctx context.Context, o Options) (_ *Hub, err error) {
 	if o.Config != "" {
 		var notes []string
 		if conf, notes, err = LoadConfig(o.Config, o.egressFlag()); err != nil {
-			return nil, fmt.Errorf("the configuration is not good:\n%w", err)
+			return nil, fmt.Errorf("the configuration has errors:\n%w", err)
 		}
 		for _, note := range notes {
 			o.Logger.Warn(note)
@@ -134,9 +134,9 @@ func Start(ctx context.Context, o Options) (_ *Hub, err error) {
 		return nil, err
 	}
 	opened, outbound := new(egress.Ranges), new(egress.OutboundSetting)
-	if conf != nil { // what is left of the last run begins at once
+	if conf != nil { // before the engine opens: jobs of the last run start at once
 		if loops := conf.Loops(own); len(loops) > 0 {
-			return nil, fmt.Errorf("the configuration is not good:\n%w", loops)
+			return nil, fmt.Errorf("the configuration has errors:\n%w", loops)
 		}
 		if !o.EgressPinned {
 			opened.Set(conf.EgressAllow)
@@ -166,36 +166,36 @@ func Start(ctx context.Context, o Options) (_ *Hub, err error) {
 	return h, nil
 }
 
-// follow has the hub hear of keys that other processes make and revoke.
+// follow makes the hub notice keys that other processes make and revoke.
 func (h *Hub) follow(keys *auth.Keys) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.unfollow = cancel
 	h.following.Go(func() { keys.Follow(ctx) })
 }
 
-// storeFolder is the folder that --store and --data name.
+// storeFolder returns the folder of the store, from --store and --data.
 func storeFolder(o Options) (string, error) {
 	path, ok := strings.CutPrefix(o.Store, "sqlite:")
 	switch {
 	case o.Store == "":
 		return o.Data, nil
 	case !ok || path == "":
-		return "", fmt.Errorf("--store %q: this version knows sqlite:PATH only", o.Store)
+		return "", fmt.Errorf("--store %q: it must be sqlite:PATH", o.Store)
 	case filepath.IsAbs(path):
 		return path, nil
 	}
 	return filepath.Join(o.Data, path), nil
 }
 
-// URL is where the hub answers, like http://127.0.0.1:8080.
+// URL returns the address that the hub answers at, like http://127.0.0.1:8080.
 func (h *Hub) URL() string { return h.url }
 
-// ErrStore is what Run returns after the store has failed: only opening it again tells what
-// it holds.
+// ErrStore is the error of Run after the store has failed: what was stored is only known after it
+// is opened again.
 var ErrStore = errors.New("the store has failed; start the hub again")
 
-// Run keeps the hub going until ctx ends or its store fails, and closes it then. Each
-// value of reload has the configuration file read again. What goes wrong is logged, too.
+// Run runs the hub until ctx ends or its store fails, and closes it then. Each value of reload
+// makes it read the configuration file again. Its error is logged, too.
 func (h *Hub) Run(ctx context.Context, reload <-chan os.Signal) (err error) {
 	for running := true; running; {
 		select {
@@ -218,12 +218,12 @@ func (h *Hub) Run(ctx context.Context, reload <-chan os.Signal) (err error) {
 	return err
 }
 
-// closeTimeout is how long callers have to hear that the hub ends. What then still hangs
-// on is cut: it may be a connection that was opened and never used.
+// closeTimeout is how long clients have to close their connections when the hub stops. Then the
+// hub closes those that are left, which may never have been used.
 const closeTimeout = time.Second
 
-// Close stops the hub: no new jobs; connections are told to come back; running jobs
-// may finish until ctx ends and go back to their queue then.
+// Close stops the hub: it accepts no jobs, and tells its connections to reconnect later. Running
+// jobs may finish until ctx ends; then they go back to their queues.
 func (h *Hub) Close(ctx context.Context) error {
 	h.configured.close()
 	h.web.Drain()
@@ -261,7 +261,7 @@ func (h *Hub) closeParts(ctx context.Context) (err error) {
 	if h.store != nil {
 		err = errors.Join(err, h.store.Close())
 	}
-	// Jobs are safe by now. That spans were lost is logged and no failure of the hub.
+	// All jobs are stored by now. Lost spans are logged, and are not an error of the hub.
 	h.traces.Close(ctx)
 	return err
 }

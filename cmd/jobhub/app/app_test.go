@@ -37,7 +37,7 @@ func TestStart(t *testing.T) {
 		if h, err := app.Start(t.Context(), o); err == nil {
 			h.Close(t.Context())
 			t.Fatalf("a hub starts with %q", text)
-		} else if !strings.Contains(err.Error(), "the configuration is not good") {
+		} else if !strings.Contains(err.Error(), "the configuration has errors") {
 			t.Fatal(err)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"jobhub/web/config"
 )
 
-// LoadConfig reads a configuration file, and says what is worth knowing about it. allow is
-// --egress-allow, nil if that was not given.
+// LoadConfig reads and checks a configuration file. notes are hints that are not errors. allow
+// is --egress-allow, nil if that was not given.
 func LoadConfig(path string, allow []netip.Prefix) (c *config.Config, notes []string, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -21,9 +21,9 @@ import (
 	"jobhub/web/config"
 )
 
-// configured keeps a hub at what its configuration file says, without a restart. A file
-// with an error changes nothing: the hub goes on with the one before and says so in its
-// log, at /readyz and in the dashboard. One goroutine uses it, after start.
+// configured applies the configuration file to a running hub, again after each change. A file
+// with an error changes nothing: the hub keeps the configuration before, and reports the error
+// in its log, at /readyz and in the dashboard. After start, one goroutine uses it.
 type configured struct {
 	path    string
 	options Options
@@ -36,18 +36,18 @@ type configured struct {
 	own      *egress.Own
 
 	now   *config.Config
-	seen  []byte // the newest content, good or not
+	seen  []byte // the newest content, valid or not
 	state web.ConfigState
 
-	reloads chan struct{} // asks for the file to be read, changed or not
+	reloads chan struct{} // requests to read the file, changed or not
 	stop    context.CancelFunc
 	loop    sync.WaitGroup
 }
 
-// settleTime is how long a file must be left alone before it is read: editors write in pieces.
+// settleTime is how long a file must be unchanged before it is read: editors write in pieces.
 const settleTime = 100 * time.Millisecond
 
-// start puts the configuration in force and follows the file from then on.
+// start applies the first configuration, and follows the file from then on.
 func (c *configured) start(ctx context.Context, first *config.Config) error {
 	c.now, c.reloads = &config.Config{}, make(chan struct{}, 1)
 	c.seen = first.Source
@@ -56,7 +56,7 @@ func (c *configured) start(ctx context.Context, first *config.Config) error {
 	}
 	changes, err := fsnotify.NewWatcher()
 	if err == nil {
-		// The folder, since most editors replace the file, and Kubernetes what it links to.
+		// Watch the folder: most editors replace the file, and Kubernetes the target of its link.
 		err = changes.Add(filepath.Dir(c.path))
 	}
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *configured) start(ctx context.Context, first *config.Config) error {
 	return nil
 }
 
-// close ends following the file.
+// close stops following the file.
 func (c *configured) close() {
 	if c != nil && c.stop != nil {
 		c.stop()
@@ -81,7 +81,7 @@ func (c *configured) close() {
 	}
 }
 
-// reload reads the file soon. It does not wait.
+// reload requests that the file is read. It does not block.
 func (c *configured) reload() {
 	if c == nil {
 		return
@@ -118,7 +118,7 @@ func (c *configured) follow(ctx context.Context, changes *fsnotify.Watcher) {
 	}
 }
 
-// read reads the file and puts it in force if it is good and has changed.
+// read reads the file, and applies it if it is valid and has changed or always is set.
 func (c *configured) read(ctx context.Context, always bool) {
 	data, err := os.ReadFile(c.path)
 	switch {
@@ -126,7 +126,7 @@ func (c *configured) read(ctx context.Context, always bool) {
 		return
 	case err == nil:
 		c.seen = data
-	case c.state.Err != nil && !always: // still not readable, or not there
+	case c.state.Err != nil && !always: // still not readable
 		return
 	}
 	var next *config.Config
@@ -150,7 +150,7 @@ func (c *configured) read(ctx context.Context, always bool) {
 	}
 	c.state.Err, c.state.FailedAt = err, time.Now()
 	c.web.ReportConfig(c.state)
-	c.log.Error("the configuration file is NOT in force; the hub goes on with the one before", "file", c.path, "loaded_at", c.state.LoadedAt)
+	c.log.Error("the configuration file is NOT in force; the hub keeps the one before", "file", c.path, "loaded_at", c.state.LoadedAt)
 	if all, ok := errors.AsType[config.Errors](err); ok {
 		for _, e := range all {
 			c.log.Error("configuration", "error", e)
@@ -160,8 +160,8 @@ func (c *configured) read(ctx context.Context, always bool) {
 	c.log.Error("configuration", "error", err)
 }
 
-// apply puts a configuration in force. What can refuse it comes first: callbacks, which
-// may need the ranges that it opens, and the store.
+// apply applies a configuration. The steps that can fail come first: callbacks, which may need
+// the new egress ranges, and writes to the store.
 func (c *configured) apply(ctx context.Context, next *config.Config) (err error) {
 	if !c.options.EgressPinned {
 		c.egress.Set(next.EgressAllow)
@@ -173,7 +173,7 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 	}
 	for name, queue := range next.Queues {
 		if old, was := c.now.Queues[name]; was && reflect.DeepEqual(old, queue) {
-			continue // what was changed in the meantime over HTTP stays
+			continue // keep what was changed over HTTP since then
 		}
 		if err := c.setCallbacks(ctx, name, queue.Callbacks); err != nil {
 			return fmt.Errorf("queues.%s: %w", name, err)
@@ -208,7 +208,7 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 	return nil
 }
 
-// setCallbacks sets the callbacks of a queue, which comes into being with its first.
+// setCallbacks sets the callbacks of a queue; that creates the queue if it has any.
 func (c *configured) setCallbacks(ctx context.Context, queue string, list []jobs.Callback) error {
 	if len(list) == 0 && len(c.engine.Settings(jobs.DefaultTenant, queue).Callbacks) == 0 {
 		return nil

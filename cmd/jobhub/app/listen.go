@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// listen opens the address. Without keys that callers have to show, the hub is for this
-// machine alone.
+// listen listens on an address. Without keys, only loopback addresses are allowed.
 func listen(addr string, keyed bool) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -17,7 +16,7 @@ func listen(addr string, keyed bool) (net.Listener, error) {
 	}
 	ip, err := netip.ParseAddr(host)
 	if !keyed && host != "localhost" && (err != nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("--addr %s: without keys for callers the hub listens on loopback addresses only (127.0.0.1, [::1]); make one first: jobhub keys create --role admin", addr)
+		return nil, fmt.Errorf("--addr %s: without keys the hub listens on loopback addresses only (127.0.0.1, [::1]); make a key first: jobhub keys create --role admin", addr)
 	}
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -29,8 +28,8 @@ func listen(addr string, keyed bool) (net.Listener, error) {
 	return listener, nil
 }
 
-// ownAddress is the IP address that the hub listens on, if it is a certain one. Unlike a
-// name it always means this hub.
+// ownAddress returns the IP address that the hub listens on, unless that is unspecified. Unlike
+// a name, it always means this hub.
 func ownAddress(addr string) []string {
 	host, _, _ := net.SplitHostPort(addr)
 	if ip, err := netip.ParseAddr(host); err == nil && !ip.IsUnspecified() {
@@ -39,7 +38,7 @@ func ownAddress(addr string) []string {
 	return nil
 }
 
-// urlOf is where a listener can be reached, at least from this machine.
+// urlOf returns the URL of a listener, as seen from this machine.
 func urlOf(addr net.Addr) string {
 	if at, err := netip.ParseAddrPort(addr.String()); err == nil && at.Addr().IsUnspecified() {
 		return fmt.Sprintf("http://127.0.0.1:%d", at.Port())

@@ -186,7 +186,7 @@ func TestWorkSecondSignal(t *testing.T) {
 	p := startWorker(t, h.URL, "stubborn", script, "--grace", "60s")
 	pid := pidOf(h, h.Submit(`{"kind":"stubborn"}`))
 	syscall.Kill(p.Cmd.Process.Pid, syscall.SIGTERM)
-	p.Matched(p.Stderr, `level=INFO msg=ending`)
+	p.Matched(p.Stderr, `level=INFO msg=stopping`)
 	syscall.Kill(p.Cmd.Process.Pid, syscall.SIGTERM)
 	if code := p.Wait(); code != 1 {
 		t.Errorf("exit code %d\n%s", code, p.Stderr)

@@ -88,7 +88,7 @@ func TestCommands(t *testing.T) {
 		t.Errorf("watch of an unknown job: exit code %d, said %q", code, errs)
 	}
 
-	if code, out, errs := command("cancel", later, failed.ID); code != 0 || out != later+" cancelled\n"+failed.ID+" had ended already: failed\n" {
+	if code, out, errs := command("cancel", later, failed.ID); code != 0 || out != later+" cancelled\n"+failed.ID+" is already finished: failed\n" {
 		t.Errorf("cancel: exit code %d, printed %q, said %q", code, out, errs)
 	}
 	if code, _, _ := command("cancel", later, "nobody"); code != 1 {
@@ -98,7 +98,7 @@ func TestCommands(t *testing.T) {
 	// Watching everything ends with ^C and says how to go on.
 	all.Matched(all.Stdout, `cancelled.*`+later)
 	all.Signal(syscall.SIGINT)
-	again := all.Matched(all.Stderr, `To go on from here: jobhub (watch --all --since \w+:\d+)\n`)
+	again := all.Matched(all.Stderr, `To continue from here: jobhub (watch --all --since \w+:\d+)\n`)
 	if code := all.Wait(); code != 0 {
 		t.Errorf("watch --all: exit code %d", code)
 	}
