@@ -1,11 +1,12 @@
 # make test is what CI runs; it installs what it needs on Debian (as root) and says
-# what to install elsewhere. The end-to-end tests run one package after the other: they
+# what to install elsewhere. Three packages are tested at a time, as their tests wait more
+# than they compute. The end-to-end tests run one package after the other: they
 # share browsers, memory and processors.
 
 .PHONY: test lint generate bench dev tools screenshots torture graph
 
 test: tools lint
-	go test -race -shuffle=on -timeout 30m $$(go list ./... | grep -v /e2e/)
+	go test -race -shuffle=on -timeout 30m -p 3 $$(go list ./... | grep -v /e2e/)
 	go test -race -shuffle=on -timeout 30m -p 1 ./cmd/jobhub/e2e/...
 	go test -count=1 -run TestModel ./jobs
 	cd cmd/jobhub-bench && go vet ./... && go test -count=1 ./...
