@@ -83,6 +83,7 @@ func New(c Config) *Server {
 	s.pages = pages.New(base, s.api, s.live, s.table.Load)
 	s.docs = docs.New(base, s.pages)
 	s.registerRoutes()
+	s.batch.Start()
 	return s
 }
 

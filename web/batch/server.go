@@ -22,9 +22,11 @@ type Front interface {
 	MakesJob(r *http.Request) bool
 }
 
-// New returns a Server, and registers the handler of asynchronous batches with the engine.
+// New returns a Server.
 func New(b *rest.Base, a *api.Server, front Front) *Server {
-	s := &Server{Base: b, api: a, front: front}
-	b.Engine.Handle(Kind, s.handler())
-	return s
+	return &Server{Base: b, api: a, front: front}
 }
+
+// Start has the engine run asynchronous batches, those of before a restart at once: the front
+// has to be able to answer by then.
+func (s *Server) Start() { s.Engine.Handle(Kind, s.handler()) }
