@@ -8,7 +8,7 @@
 test: tools lint
 	go test -race -shuffle=on -timeout 30m -p 3 $$(go list ./... | grep -v /e2e/)
 	go test -race -shuffle=on -timeout 30m -p 1 ./cmd/jobhub/e2e/...
-	go test -count=1 -run TestModel ./jobs
+	go test -count=1 -run TestModel ./jobs/engine
 	cd cmd/jobhub-bench && go vet ./... && go test -count=1 ./...
 
 # Generated code is fresh, and the code is formatted and free of known mistakes.
