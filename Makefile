@@ -1,13 +1,13 @@
 # make test is what CI runs; it installs what it needs on Debian (as root) and says
 # what to install elsewhere. Three packages are tested at a time, as their tests wait more
-# than they compute. The end-to-end tests run one package after the other: they
-# share browsers, memory and processors.
+# than they compute. Two packages of end-to-end tests run at a time: they
+# start browsers and hubs of their own.
 
 .PHONY: test lint generate bench dev tools screenshots torture graph
 
 test: tools lint
 	go test -race -shuffle=on -timeout 30m -p 3 $$(go list ./... | grep -v /e2e/)
-	go test -race -shuffle=on -timeout 30m -p 1 ./cmd/jobhub/e2e/...
+	go test -race -shuffle=on -timeout 30m -p 2 ./cmd/jobhub/e2e/...
 	go test -count=1 -run TestModel ./jobs/engine
 	cd cmd/jobhub-bench && go vet ./... && go test -count=1 ./...
 
