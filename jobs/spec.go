@@ -115,23 +115,14 @@ func DecodeSpec(data []byte) (Spec, error) {
 
 func (d *specDocument) spec() (Spec, error) {
 	s := Spec{Kind: d.Kind, Input: d.Input, Priority: d.Priority, Tags: d.Tags}.WithDefaults()
-	if !WellFormedName(s.Kind) {
-		return s, Invalid("/kind", "must be "+NameRule)
-	}
 	if d.Queue != nil {
 		s.Queue = *d.Queue
 	}
-	if !WellFormedName(s.Queue) {
-		return s, Invalid("/queue", "must be "+NameRule)
+	if err := s.checkLabels(); err != nil {
+		return s, err
 	}
 	if err := s.Input.Compact(); err != nil { // one line, so that it can stand in a frame
 		return s, Invalid("/input", "%s", err)
-	}
-	if err := checkPriority(s.Priority); err != nil {
-		return s, err
-	}
-	if err := checkTags(s.Tags); err != nil {
-		return s, err
 	}
 	var err error
 	if d.RunAt != nil {
@@ -207,12 +198,10 @@ func parseRunAt(text string) (time.Time, error) {
 
 // ordering reads what decides when the job's turn is.
 func (d *specDocument) ordering(s *Spec) error {
-	for pointer, key := range map[string]string{"/ordering_key": d.OrderingKey, "/fair_key": d.FairKey} {
-		if err := checkOrderingKey(pointer, key); err != nil {
-			return err
-		}
-	}
 	s.OrderingKey, s.FairKey = d.OrderingKey, d.FairKey
+	if err := s.checkKeys(); err != nil {
+		return err
+	}
 	switch d.Rerun {
 	case "", "auto":
 	case "never":

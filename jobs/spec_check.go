@@ -7,22 +7,10 @@ import (
 // Check refuses, with a *Problem for the first fault, what no submission may say: whoever
 // makes a Spec without DecodeSpec has it checked when it is submitted.
 func (s *Spec) Check() error {
-	if !WellFormedName(s.Kind) {
-		return Invalid("/kind", "must be "+NameRule)
-	}
-	if !WellFormedName(s.Queue) {
-		return Invalid("/queue", "must be "+NameRule)
-	}
-	if err := checkPriority(s.Priority); err != nil {
+	if err := s.checkLabels(); err != nil {
 		return err
 	}
-	if err := checkTags(s.Tags); err != nil {
-		return err
-	}
-	if err := checkOrderingKey("/ordering_key", s.OrderingKey); err != nil {
-		return err
-	}
-	if err := checkOrderingKey("/fair_key", s.FairKey); err != nil {
+	if err := s.checkKeys(); err != nil {
 		return err
 	}
 	if s.MaxAttempts < 1 {
@@ -42,9 +30,26 @@ func (s *Spec) Check() error {
 	return nil
 }
 
-func checkOrderingKey(pointer, key string) error {
-	if key != "" && (!plainText(key) || len(key) > MaxTag) {
-		return Invalid(pointer, "must be up to %d bytes of text without control characters", MaxTag)
+// checkLabels checks the kind, the queue, the priority and the tags.
+func (s *Spec) checkLabels() error {
+	if !WellFormedName(s.Kind) {
+		return Invalid("/kind", "must be "+NameRule)
+	}
+	if !WellFormedName(s.Queue) {
+		return Invalid("/queue", "must be "+NameRule)
+	}
+	if err := checkPriority(s.Priority); err != nil {
+		return err
+	}
+	return checkTags(s.Tags)
+}
+
+// checkKeys checks the ordering key and the fair key.
+func (s *Spec) checkKeys() error {
+	for _, k := range [][2]string{{"/ordering_key", s.OrderingKey}, {"/fair_key", s.FairKey}} {
+		if k[1] != "" && (!plainText(k[1]) || len(k[1]) > MaxTag) {
+			return Invalid(k[0], "must be up to %d bytes of text without control characters", MaxTag)
+		}
 	}
 	return nil
 }
