@@ -134,7 +134,7 @@ func TestRouteToSeveralUpstreams(t *testing.T) {
 func TestBatchOfRoutedItems(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "from "+r.URL.Path) })
 	w := start(t)
-	w.Apply(web.Settings{Routes: []gateway.Route{up.route("/api/", func(r *gateway.Route) { r.Queue = "routed" }), up.route("/sync/", func(r *gateway.Route) { r.Async = gateway.Never })}})
+	w.Apply(web.Settings{}, []gateway.Route{up.route("/api/", func(r *gateway.Route) { r.Queue = "routed" }), up.route("/sync/", func(r *gateway.Route) { r.Async = gateway.Never })})
 	w.do("POST", "/v1/queues/routed/pause", "").want(200)
 	list := w.batch(`{"method":"GET","path":"/api/a"},{"method":"GET","path":"/api/b?async=true"},{"method":"GET","path":"/sync/c","headers":{"Prefer":"respond-async"}},
 		{"method":"POST","path":"/v1/jobs","body":{"kind":"nobody"}},{"method":"GET","path":"/api/d","headers":{"Prefer":"respond-async"}}`)

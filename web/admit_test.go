@@ -184,7 +184,7 @@ func TestHostIsNotPassedOnUnlessGood(t *testing.T) {
 	t.Cleanup(up.Close)
 	w := start(t)
 	base, _ := url.Parse(up.URL)
-	w.Apply(web.Settings{Routes: []gateway.Route{{Path: "/up/", Upstream: base}}})
+	w.Apply(web.Settings{}, []gateway.Route{{Path: "/up/", Upstream: base}})
 	for _, host := range []string{"localhost:19000,evil.example", "localhost, evil.example", "localhost\tevil", "localhost;x", `localhost"`} {
 		if res := w.rawAnswer("GET /up/ HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(res, "HTTP/1.1 421") && !strings.HasPrefix(res, "HTTP/1.1 400") {
 			t.Errorf("%q: %.100s", host, res)

@@ -24,7 +24,7 @@ func TestTheKeyHeader(t *testing.T) {
 	for _, name := range []string{"", "X-Hub-Key"} {
 		t.Run("called "+name, func(t *testing.T) {
 			w := start(t)
-			w.Apply(web.Settings{Routes: []gateway.Route{up.route("/api/", func(r *gateway.Route) { r.ForwardAuth = true })}, KeyHeader: name})
+			w.Apply(web.Settings{KeyHeader: name}, []gateway.Route{up.route("/api/", func(r *gateway.Route) { r.ForwardAuth = true })})
 			header := map[string]string{"": "Jobhub-Key", "X-Hub-Key": "x-hub-key"}[name]
 			other := map[string]string{"": "X-Hub-Key", "X-Hub-Key": "Jobhub-Key"}[name]
 			key, viewer := w.key(auth.Submitter, "default"), w.key(auth.Viewer, "default")

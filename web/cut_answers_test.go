@@ -58,7 +58,7 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 	cut := map[string]string{"/length": ok + "Content-Length: 100\r\n\r\nhello", "/empty": ok + "Content-Length: 5\r\n\r\n", "/chunk": ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n9\r\nhe"}
 	w := start(t)
 	at := speaks(t, cut, nil)
-	w.Apply(web.Settings{Routes: []gateway.Route{stripped(t, "http://"+at)}})
+	w.Apply(web.Settings{}, []gateway.Route{stripped(t, "http://"+at)})
 	var items []string
 	for path := range cut {
 		items = append(items, fmt.Sprintf(`{"id":%q,"method":"GET","path":"/up%s"},{"method":"GET","path":"/healthz","depends_on":[%q]}`, path, path, path))
@@ -86,7 +86,7 @@ func TestAnswerAsItComes(t *testing.T) {
 	w := start(t)
 	rest := make(chan string)
 	at := speaks(t, map[string]string{"/wait": "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\nhello"}, rest)
-	w.Apply(web.Settings{Routes: []gateway.Route{stripped(t, "http://"+at)}})
+	w.Apply(web.Settings{}, []gateway.Route{stripped(t, "http://"+at)})
 	res, err := http.Get(w.url + "/up/wait")
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestAnswerAsItComes(t *testing.T) {
 // asked for.
 func TestRouteProblemNamesTheRequest(t *testing.T) {
 	w := start(t)
-	w.Apply(web.Settings{Routes: []gateway.Route{stripped(t, "http://127.0.0.1:1")}})
+	w.Apply(web.Settings{}, []gateway.Route{stripped(t, "http://127.0.0.1:1")})
 	if p := w.do("GET", "/up/none", "").want(502).json(); p["instance"] != "/up/none" {
 		t.Errorf("%v", p)
 	}

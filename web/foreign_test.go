@@ -59,7 +59,7 @@ func startForeign(t testing.TB) *foreign {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Apply(web.Settings{Routes: []gateway.Route{{Path: "/u", Upstream: at}, {Path: "/never", Upstream: at, Async: gateway.Never}}})
+	f.Apply(web.Settings{}, []gateway.Route{{Path: "/u", Upstream: at}, {Path: "/never", Upstream: at, Async: gateway.Never}})
 	return f
 }
 

@@ -171,7 +171,7 @@ func TestRouteBodyThatStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Apply(web.Settings{Routes: []gateway.Route{{Path: "/up/", Upstream: base}}})
+	w.Apply(web.Settings{}, []gateway.Route{{Path: "/up/", Upstream: base}})
 	head := "POST /up/ HTTP/1.1\r\nHost: " + w.address() + "\r\nContent-Length: 100000\r\n"
 	if answer := w.rawAnswer(head + "\r\nx"); !strings.HasPrefix(answer, "HTTP/1.1 408 ") {
 		t.Errorf("%.200q", answer)

@@ -38,7 +38,7 @@ func TestTrustedProxies(t *testing.T) {
 					p.web.Proxies = []netip.Prefix{loopbackRange}
 				}
 			})
-			w.Apply(web.Settings{Routes: []gateway.Route{up.route("/api/")}})
+			w.Apply(web.Settings{}, []gateway.Route{up.route("/api/")})
 			for _, path := range []string{"/api/x", "/api/x?async=true"} {
 				r := w.do("GET", path, "", test.in...)
 				if r.status == 202 {
@@ -67,7 +67,7 @@ func TestDashboardHost(t *testing.T) {
 		w.Header().Add("Set-Cookie", "own=1")
 	})
 	w := start(t)
-	w.Apply(web.Settings{Routes: []gateway.Route{up.route("/")}, Dashboard: "dash.example.com"})
+	w.Apply(web.Settings{Dashboard: "dash.example.com"}, []gateway.Route{up.route("/")})
 	on := []string{"Host", "dash.example.com"}
 	w.do("GET", "/", "", on...).want(200).has("Content-Type", "text/html; charset=utf-8")
 	w.do("GET", "/queues", "", on...).want(200)

@@ -280,7 +280,7 @@ func TestCORS(t *testing.T) {
 	w := startRoutes(t)
 	const app = "https://app.example.com"
 	w.do("GET", "/v1/jobs", "", "Origin", app).problem(403, "forbidden")
-	w.Apply(web.Settings{Origins: []string{app}, Routes: []gateway.Route{up.route("/api/")}})
+	w.Apply(web.Settings{Origins: []string{app}}, []gateway.Route{up.route("/api/")})
 	for _, path := range []string{"/v1/jobs", "/api/x"} {
 		w.do("OPTIONS", path, "", "Origin", app, "Access-Control-Request-Method", "PUT", "Access-Control-Request-Headers", "content-type,prefer").want(204).
 			has("Access-Control-Allow-Origin", app, "Access-Control-Allow-Methods", "PUT", "Access-Control-Allow-Headers", "content-type,prefer", "Access-Control-Max-Age", "600", "Access-Control-Allow-Credentials", "")

@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -168,31 +167,23 @@ func (s *Server) routedBody(a engine.Accepted) []byte {
 	return append(jobs.AppendLinks(b, a.Job.ID), '}')
 }
 
-// Settings is what may change while the server runs.
-type Settings struct {
-	Hosts   []string // in addition to those of Config
-	Origins []string // in addition to those of Config
-	Routes  []gateway.Route
-
-	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are trusted, in addition to those of Config
-	Dashboard             string         // the only host that serves pages, and no routes; empty to serve both on all hosts
-	KeyHeader             string         // name of a header for keys and tokens, besides Authorization; Jobhub-Key if empty
-	ConnectionsPerAddress int            // 256 if zero
-	MaxInput              int64          // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
-}
+// Settings are what may change while the server runs; its hosts, origins and proxies are in
+// addition to those of Config.
+type Settings = rest.Settings
 
 // ConfigState is the state of the configuration file (see Server.ReportConfig).
 type ConfigState = rest.ConfigState
 
-// Apply replaces the settings. Requests in progress keep those that they started with.
-func (s *Server) Apply(set Settings) {
-	use := rest.Settings{Hosts: slices.Concat(s.config.Hosts, set.Hosts), Origins: slices.Concat(s.config.Origins, set.Origins), Proxies: slices.Concat(s.config.Proxies, set.Proxies),
-		Dashboard: set.Dashboard, KeyHeader: set.KeyHeader, ConnectionsPerAddress: set.ConnectionsPerAddress, MaxInput: set.MaxInput}
+// Apply replaces the settings and the routes. Requests in progress keep those that they started with.
+func (s *Server) Apply(set Settings, routes []gateway.Route) {
+	set.Hosts = slices.Concat(s.config.Hosts, set.Hosts)
+	set.Origins = slices.Concat(s.config.Origins, set.Origins)
+	set.Proxies = slices.Concat(s.config.Proxies, set.Proxies)
 	if set.Dashboard != "" {
-		use.Hosts = append(use.Hosts, set.Dashboard)
+		set.Hosts = append(set.Hosts, set.Dashboard)
 	}
-	s.UseSettings(&use)
-	table := gateway.NewTable(set.Routes, s.config.Own, s.Fail)
+	s.UseSettings(&set)
+	table := gateway.NewTable(routes, s.config.Own, s.Fail)
 	if old := s.table.Load(); old != nil {
 		table.KeepStats(old)
 	}

@@ -227,7 +227,7 @@ func TestRouteToItself(t *testing.T) {
 	own := new(egress.Own)
 	w := startIn(t, t.TempDir(), func(p *parts) { p.web.Own = own })
 	own.Set(w.http.Listener.Addr())
-	w.Apply(web.Settings{Routes: []gateway.Route{routeTo(t, "/api/", w.url)}})
+	w.Apply(web.Settings{}, []gateway.Route{routeTo(t, "/api/", w.url)})
 	began := time.Now()
 	w.do("GET", "/api/x", "").problem(502, "blocked_address")
 	if time.Since(began) > patience/2 {
@@ -265,11 +265,11 @@ func TestInputOfHTTPJobs(t *testing.T) {
 		return `{"kind":"` + kind + `","delay":"1h","input":{"url":"https://a.example","body":"` + strings.Repeat("x", size) + `"}}`
 	}
 	w.do("POST", "/v1/jobs", job("http", 3<<20)).problem(413, "too_large")
-	w.Apply(web.Settings{MaxInput: 4 << 20})
+	w.Apply(web.Settings{MaxInput: 4 << 20}, nil)
 	w.do("POST", "/v1/jobs", job("http", 3<<20)).want(202)
 	w.do("POST", "/v1/jobs", job("http", 5<<20)).problem(413, "too_large")
 	w.do("POST", "/v1/jobs", job("echo", 3<<20)).problem(413, "too_large")
-	w.Apply(web.Settings{MaxInput: 1 << 10})
+	w.Apply(web.Settings{MaxInput: 1 << 10}, nil)
 	w.do("POST", "/v1/jobs", job("http", 2000)).problem(413, "too_large")
 	w.do("POST", "/v1/jobs", job("echo", 2000)).want(202)
 }

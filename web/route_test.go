@@ -57,7 +57,7 @@ func (u *upstream) route(path string, change ...func(*gateway.Route)) gateway.Ro
 func startRoutes(t *testing.T, routes ...gateway.Route) *world {
 	t.Helper()
 	w := start(t)
-	w.Apply(web.Settings{Routes: routes})
+	w.Apply(web.Settings{}, routes)
 	return w
 }
 
@@ -438,7 +438,7 @@ func TestReload(t *testing.T) {
 	answer := make(chan string)
 	go func() { answer <- w.do("GET", "/api/x", "").body }()
 	<-entered
-	w.Apply(web.Settings{Routes: []gateway.Route{fresh.route("/api/")}})
+	w.Apply(web.Settings{}, []gateway.Route{fresh.route("/api/")})
 	if got := w.do("GET", "/api/x", "").body; got != "new" {
 		t.Errorf("after: %s", got)
 	}

@@ -80,11 +80,11 @@ func TestRoutesPage(t *testing.T) {
 	}
 
 	// Counters outlive a new configuration, as long as the route leads to the same place.
-	w.Apply(web.Settings{Routes: routes[:1]})
+	w.Apply(web.Settings{}, routes[:1])
 	if got := w.row("/up/"); !strings.Contains(got, "5 1 1") {
 		t.Errorf("after a reload: %s", got)
 	}
-	w.Apply(web.Settings{Routes: []gateway.Route{down.route("/up/")}})
+	w.Apply(web.Settings{}, []gateway.Route{down.route("/up/")})
 	if got := w.row("/up/"); !strings.Contains(got, "not called yet") {
 		t.Errorf("after it was led elsewhere: %s", got)
 	}

@@ -76,7 +76,7 @@ func New(c Config) *Server {
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
 	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
 	s.setOrigin()
-	s.Apply(Settings{})
+	s.Apply(Settings{}, nil)
 	s.api = api.New(base)
 	s.batch = batch.New(base, s.api, s)
 	s.live = live.New(base, s.findView)

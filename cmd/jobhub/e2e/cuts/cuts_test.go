@@ -194,7 +194,7 @@ func startCuts(t *testing.T) *cuts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front.Apply(web.Settings{Routes: []gateway.Route{{Path: "/api/", Upstream: at, Queue: "routed"}}})
+	front.Apply(web.Settings{}, []gateway.Route{{Path: "/api/", Upstream: at, Queue: "routed"}})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := c.watch(r.Header.Get("Cut"))
 		defer close(request.over)
