@@ -11,7 +11,10 @@ import (
 // Caller returns what is stored with a job or schedule about the caller that made it, for
 // jobs.Spec.Caller: the id of the key and, for people, its name. It holds no secret.
 func (i Identity) Caller() string {
-	if i.Key == "" {
+	switch {
+	case i.Subject != "":
+		return i.Subject
+	case i.Key == "":
 		return i.Name
 	}
 	return i.Key + " " + i.Name

@@ -62,29 +62,77 @@ func RoleNames() []string {
 // Target is what an action is on: a job with its queue and tags, or what a subscription or list
 // selects by. The zero Target is everything in the tenant.
 type Target struct {
-	Job   jobs.ID
-	Queue string
-	Tags  []string
+	Job    jobs.ID
+	Queue  string
+	Tags   []string
+	Caller string // who made the job, as Identity.Caller; empty if unknown
 }
 
-// Identity is a caller: a key, or a token that a key issued.
+// Identity is a caller: a key, a token that a key issued, or the subject of a credential that
+// somebody else issued.
 type Identity struct {
 	Tenant  string
-	Role    Role      // of a key; empty for a token
-	Name    string    // of the key
+	Role    Role      // of a key; empty for others
+	Name    string    // of the key or subject, for people
 	Key     string    // the id of the key; empty if no keys are configured
+	Subject string    // of a caller without a key, with the kind and name of its issuer, like jwt:corp:alice; else empty
 	Session string    // id of the dashboard's session; else empty
-	Grant   *Grant    // of a token; nil for a key
+	Grant   *Grant    // of a token; nil for others
 	Expires time.Time // zero for never
+
+	Team   string   // to which the key belongs; empty for none
+	Scopes []string // what it may do on routes; see the scopes of a route
+	Plan   string   // whose limits it has; empty for none
+	Rate   jobs.Rate
+	Quota  Quota
+}
+
+// Quota is how many requests a consumer may send in a window of time; the zero Quota is no limit.
+type Quota struct {
+	N   int64         // requests
+	Per time.Duration // the window, which begins at a multiple of it since 1970 in UTC
+}
+
+// Anonymous is the identity of a caller without credentials, on routes that are open to
+// everybody.
+var Anonymous = Identity{Tenant: jobs.DefaultTenant, Name: "anonymous", Subject: "anonymous"}
+
+// Consumer names the caller in limits, logs and usage: the id of its key, or its subject.
+func (i Identity) Consumer() string {
+	switch {
+	case i.Key != "":
+		return i.Key
+	case i.Subject != "":
+		return i.Subject
+	}
+	return i.Name
+}
+
+// MissingScope returns the first of some scopes that the caller does not have; empty if it has
+// all. While no keys are configured, every caller has all scopes.
+func (i Identity) MissingScope(scopes []string) string {
+	if i.Key == "" && i.Subject == "" {
+		return ""
+	}
+	for _, scope := range scopes {
+		if !slices.Contains(i.Scopes, scope) {
+			return scope
+		}
+	}
+	return ""
 }
 
 // Local is the identity of all callers while no keys are configured.
 var Local = Identity{Tenant: jobs.DefaultTenant, Role: Admin, Name: "local"}
 
-// May reports whether the caller may do an action on a target in its tenant.
+// May reports whether the caller may do an action on a target in its tenant. A caller without
+// a key may watch and cancel the jobs that it has made.
 func (i Identity) May(a Action, on Target) bool {
-	if i.Grant != nil {
+	switch {
+	case i.Grant != nil:
 		return i.Grant.allows(a, on)
+	case i.Subject != "":
+		return slices.Contains(Grantable, a) && on.Caller != "" && on.Caller == i.Caller()
 	}
 	return slices.Contains(Roles[i.Role], a)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
@@ -58,13 +59,13 @@ func TestKeys(t *testing.T) {
 	}
 	who, err := k.Authenticate(text, now)
 	is(t, "a good key", err, nil)
-	if want := (Identity{Tenant: "acme", Role: Submitter, Name: "ci", Key: key.ID, Expires: noon.Add(time.Hour)}); who != want {
+	if want := (Identity{Tenant: "acme", Role: Submitter, Name: "ci", Key: key.ID, Expires: noon.Add(time.Hour)}); !reflect.DeepEqual(who, want) {
 		t.Errorf("%+v, want %+v", who, want)
 	}
 	for _, bad := range []string{"", "jh_", "jh", text[:len(text)-1], text + "a", " " + text, strings.ToUpper(text), "jh_" + key.Hash, key.Hash, key.ID, "ci"} {
 		who, err := k.Authenticate(bad, now)
 		is(t, fmt.Sprintf("the key %q", bad), err, ErrUnknown)
-		if who != (Identity{}) {
+		if !reflect.DeepEqual(who, Identity{}) {
 			t.Errorf("the key %q is somebody: %+v", bad, who)
 		}
 	}

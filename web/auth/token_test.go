@@ -49,7 +49,7 @@ func TestToken(t *testing.T) {
 	}
 	resumed, err := k.Resume(session, noon)
 	is(t, "a session", err, nil)
-	if want := (Identity{Tenant: "acme", Role: Submitter, Name: "ci", Key: who.Key, Session: resumed.Session, Expires: noon.Add(time.Hour)}); resumed != want || resumed.Session == "" {
+	if want := (Identity{Tenant: "acme", Role: Submitter, Name: "ci", Key: who.Key, Session: resumed.Session, Expires: noon.Add(time.Hour)}); !reflect.DeepEqual(resumed, want) || resumed.Session == "" {
 		t.Errorf("%+v, want %+v", resumed, want)
 	}
 	again := open(t, dir) // the secret outlives the process

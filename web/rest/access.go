@@ -31,10 +31,12 @@ func (s *Base) May(a auth.Action, h Handler) http.HandlerFunc {
 }
 
 // MayJob is May for handlers of one job, {id} in the path: a token is enough if it allows the
-// action on that job.
+// action on that job, and a caller without a key of the hub may watch and cancel its own jobs.
+// A job that was made without credentials, on a route that is open to everybody, is open to
+// everybody who knows its id.
 func (s *Base) MayJob(a auth.Action, h Handler) http.HandlerFunc {
-	return s.Public(s.Authenticated(h, func(r *http.Request, who auth.Identity) error {
-		if who.Grant == nil {
+	allowed := func(r *http.Request, who auth.Identity) error {
+		if who.Grant == nil && who.Subject == "" {
 			return Allow(who, a)
 		}
 		id, err := JobID(r)
@@ -42,14 +44,27 @@ func (s *Base) MayJob(a auth.Action, h Handler) http.HandlerFunc {
 			_, _, err = s.AuthorizedJob(r.Context(), who, a, id)
 		}
 		return err
-	}))
+	}
+	identify := func(r *http.Request) (auth.Identity, error) {
+		who, err := s.Identify(r)
+		if err == ErrAnonymous && allowed(r, auth.Anonymous) == nil {
+			return auth.Anonymous, nil
+		}
+		return who, err
+	}
+	return s.Public(authenticated(identify, allowed, h))
 }
 
 // Authenticated identifies the caller of a request, asks refuse, and calls h if that returns
 // nil. h finds the caller with IdentityOf.
 func (s *Base) Authenticated(h Handler, refuse func(*http.Request, auth.Identity) error) Handler {
+	return authenticated(s.Identify, refuse, h)
+}
+
+// authenticated is Authenticated with another way to identify the caller.
+func authenticated(identify func(*http.Request) (auth.Identity, error), refuse func(*http.Request, auth.Identity) error, h Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		who, err := s.Identify(r)
+		who, err := identify(r)
 		if err == nil {
 			err = refuse(r, who)
 		}
@@ -92,7 +107,7 @@ func (s *Base) AuthorizedJob(ctx context.Context, who auth.Identity, a auth.Acti
 }
 
 // JobTarget returns the target of an action on a job.
-func JobTarget(j *jobs.Job) auth.Target { return auth.Target{Job: j.ID, Queue: j.Queue, Tags: j.Tags} }
+func JobTarget(j *jobs.Job) auth.Target { return auth.Target{Job: j.ID, Queue: j.Queue, Tags: j.Tags, Caller: j.Caller} }
 
 // FilterTarget returns the target of a subscription. For one to a single job use AuthorizedJob
 // instead, since a token may name the queue or the tags of the job.
@@ -108,6 +123,9 @@ func FilterTarget(f hub.Filter) auth.Target {
 func NotAllowed(who auth.Identity, a auth.Action) error {
 	if who.Grant != nil {
 		return jobs.NewProblem(Forbidden, "Not allowed", "This token allows some actions on some jobs, and not this one.")
+	}
+	if who.Subject != "" {
+		return jobs.NewProblem(Forbidden, "Not allowed", "A caller without a key of the hub may watch and cancel its own jobs only.")
 	}
 	return jobs.NewProblem(Forbidden, "Not allowed", "Role %s may not %s; use a key that may.", who.Role, a)
 }
