@@ -2,62 +2,41 @@ package web
 
 import (
 	"net/http"
-	"slices"
-	"strings"
+	"time"
+
+	"jobhub/web/gateway"
+	"jobhub/web/stages"
 )
 
 // exposedHeaders are the response headers that scripts of listed origins may read, besides the
 // CORS-safelisted ones.
 const exposedHeaders = "AsyncResult, Idempotency-Replayed, Link, Location, Operation-Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After"
 
-// cors sets the headers that let pages of a listed origin use the hub (Fetch, 3.3). It answers
-// a preflight request completely, and returns true then. It does not allow cookies: such
-// pages send a key or token.
-func (s *Server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
-	origins := s.Settings().Origins
-	if len(origins) == 0 {
-		return false
+// corsOf returns which foreign pages may send a request: those that its route names, else those
+// of the hub. The latter send a key or token, and no cookies.
+func (s *Server) corsOf(route *gateway.Route) *gateway.CORS {
+	if route != nil && route.CORS != nil {
+		return route.CORS
 	}
-	h := w.Header()
-	h.Add("Vary", "Origin")
-	origin := r.Header.Get("Origin")
-	if !slices.Contains(origins, origin) {
-		return false
-	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		h.Set("Access-Control-Expose-Headers", exposedHeaders)
-		return false
-	}
-	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
-	h.Set("Access-Control-Allow-Methods", r.Header.Get("Access-Control-Request-Method"))
-	if names := r.Header.Get("Access-Control-Request-Headers"); names != "" {
-		h.Set("Access-Control-Allow-Headers", names)
-	}
-	h.Set("Access-Control-Max-Age", "600")
-	w.WriteHeader(http.StatusNoContent)
-	return true
+	return &gateway.CORS{Origins: s.Settings().Origins, Expose: exposedHeaders, MaxAge: 10 * time.Minute}
 }
 
-// routeCORS returns a function that replaces the CORS headers of an upstream's answer by the
-// hub's, which cors has set in w; nil if no origins are listed.
-func (s *Server) routeCORS(w http.ResponseWriter) func(http.Header) {
-	origin := w.Header().Get("Access-Control-Allow-Origin")
-	vary := w.Header().Get("Vary")
-	if vary == "" {
-		return nil
+// checkCORS is the stage CORS. It answers a preflight request, and returns true then.
+func (s *Server) checkCORS(w http.ResponseWriter, r *http.Request, route *gateway.Route) (done bool, err error) {
+	cors, rec := s.corsOf(route), stages.Of(r.Context())
+	if err := s.CheckOrigin(r, cors.Allows); err != nil {
+		rec.Refuse(stages.CORS, err)
+		return false, err
 	}
-	return func(h http.Header) {
-		h.Add("Vary", vary)
-		if origin == "" {
-			return
-		}
-		for name := range h {
-			if strings.HasPrefix(name, "Access-Control-") {
-				delete(h, name)
-			}
-		}
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "*")
+	if cors.Apply(w.Header(), r) {
+		rec.Answer(stages.CORS, "a preflight request")
+		w.WriteHeader(http.StatusNoContent)
+		return true, nil
 	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		rec.Pass(stages.CORS, "pages of "+origin+" may send it")
+	} else {
+		rec.Pass(stages.CORS, "not from a page of another origin")
+	}
+	return false, nil
 }

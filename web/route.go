@@ -10,7 +10,6 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
 	"jobhub/web/api"
-	"jobhub/web/auth"
 	"jobhub/web/batch"
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
@@ -63,19 +62,6 @@ func OwnPaths() (paths []string) {
 	return paths
 }
 
-// routeHandler returns the handler for a route. Callers that may submit jobs may use it.
-func (s *Server) routeHandler(route *gateway.Route) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		s.Public(func(w http.ResponseWriter, r *http.Request) error {
-			err := s.Authenticated(func(w http.ResponseWriter, r *http.Request) error { return s.answerRoute(w, s.withoutKey(r), route) }, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, auth.Submit) })(w, r)
-			if err != nil {
-				route.Stats.CountRefused()
-			}
-			return err
-		})(w, r)
-	}
-}
-
 // MakesJob reports whether a request is for a route and becomes a job.
 func (s *Server) MakesJob(r *http.Request) bool {
 	route, err := s.routeOf(r)
@@ -85,41 +71,6 @@ func (s *Server) MakesJob(r *http.Request) bool {
 // wantsJob is MakesJob for a known route.
 func wantsJob(route *gateway.Route, r *http.Request) bool {
 	return route.BecomesJob(r.Method, r.URL.RawQuery, api.Prefers(r.Header, "respond-async"), api.Prefers(r.Header, "wait"))
-}
-
-// answerRoute passes a request to the upstream, or makes a job of it.
-func (s *Server) answerRoute(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
-		w.Header().Set("Connection", "close") // the bytes after a CONNECT are not a request
-		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
-			Detail: "The hub does not forward " + r.Method + ". Send it to the upstream directly."}
-	}
-	if wantsJob(route, r) {
-		if err := s.submitRouted(w, r, route); err != nil {
-			return err
-		}
-		route.Stats.CountAccepted()
-		return nil
-	}
-	if route.Upstream == nil { // a fan-out has no single upstream that could answer
-		w.Header().Set("Allow", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
-		if r.Method == http.MethodOptions {
-			w.WriteHeader(http.StatusNoContent)
-			return nil
-		}
-		return &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
-			Detail: "This path calls several upstreams, so each request becomes a job. Send Prefer: respond-async to make a job of " + r.Method + "."}
-	}
-	if s.Gate.Enter(&s.routeRequests) {
-		defer s.routeRequests.Done()
-	}
-	ctx, stop := s.WhileValid(r.Context(), rest.IdentityOf(r)) // the answer may be a stream
-	defer stop()
-	r = r.WithContext(ctx)
-	amend := s.routeCORS(w)
-	clear(w.Header()) // the answer is the upstream's
-	route.Pass(w, r, amend)
-	return nil
 }
 
 // submitRouted makes a job of a request to a route, and answers.
@@ -183,7 +134,7 @@ func (s *Server) Apply(set Settings, routes []gateway.Route) {
 		set.Hosts = append(set.Hosts, set.Dashboard)
 	}
 	s.UseSettings(&set)
-	table := gateway.NewTable(routes, s.config.Own, s.Fail)
+	table := gateway.NewTable(routes, s.config.Own)
 	if old := s.table.Load(); old != nil {
 		table.KeepStats(old)
 	}

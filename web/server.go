@@ -22,6 +22,7 @@ import (
 	"jobhub/web/pages"
 	"jobhub/web/peers"
 	"jobhub/web/rest"
+	"jobhub/web/stages"
 )
 
 // Config of a Server. Engine, Store and Hub are needed; the zero value of the rest is
@@ -115,28 +116,47 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	done()
 }
 
-// Serve answers a request of a client or of a batch.
+// Serve answers a request of a client or of a batch. It is the pipeline of the hub; see package
+// stages for the order.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
-	if err := s.CheckHostAndOrigin(r); err != nil {
+	s.serve(w, r, new(stages.Record))
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, rec *stages.Record) {
+	r = r.WithContext(stages.With(r.Context(), rec))
+	w, r, account := s.account(w, r, rec)
+	defer account()
+	route, err := s.match(r)
+	if err != nil {
+		rec.Refuse(stages.Match, err)
 		s.Fail(w, r, err)
 		return
 	}
-	if s.cors(w, r) {
-		return
+	switch done, err := s.checkCORS(w, r, route); {
+	case err != nil:
+		s.Fail(w, r, err)
+	case done:
+	case route != nil:
+		rec.Route = route.Path
+		rec.Pass(stages.Match, "the route "+route.Path)
+		r.Pattern = route.Path // as the mux does
+		s.passThrough(w, r, route)
+	default:
+		rec.Pass(stages.Match, "a path of the hub itself")
+		s.mux.ServeHTTP(w, rest.DetachFromClient(r))
+	}
+}
+
+// match is the stage Match: it returns the route of a request, nil for a path of the hub itself.
+func (s *Server) match(r *http.Request) (*gateway.Route, error) {
+	if err := s.CheckHost(r); err != nil {
+		return nil, err
 	}
 	route, err := s.routeOf(r)
 	if err == nil && route == nil {
 		err = s.wrongHost(r)
 	}
-	switch {
-	case err != nil:
-		s.Fail(w, r, err)
-	case route != nil:
-		r.Pattern = route.Path // as the mux does
-		s.routeHandler(route)(w, r)
-	default:
-		s.mux.ServeHTTP(w, rest.DetachFromClient(r))
-	}
+	return route, err
 }
 
 // WaitForRoutes waits until no request is being passed to an upstream, or ctx ends.

@@ -14,6 +14,7 @@ package auth
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"jobhub/jobs"
@@ -106,6 +107,20 @@ func (i Identity) Consumer() string {
 		return i.Subject
 	}
 	return i.Name
+}
+
+// Method returns how the caller has identified itself, in the words of a route's auth: key,
+// none, or jwt: and the name of the issuer.
+func (i Identity) Method() string {
+	kind, rest, _ := strings.Cut(i.Subject, ":")
+	switch kind {
+	case "":
+		return "key"
+	case "anonymous":
+		return "none"
+	}
+	issuer, _, _ := strings.Cut(rest, ":")
+	return kind + ":" + issuer
 }
 
 // MissingScope returns the first of some scopes that the caller does not have; empty if it has

@@ -124,7 +124,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		c.PathConflicts([]string{"/", "/{$}", "/v1/jobs/{id}", "/static/"})
-		table := gateway.NewTable(c.Routes, nil, nil)
+		table := gateway.NewTable(c.Routes, nil)
 		defer table.Close()
 		for _, r := range c.Routes {
 			for _, target := range r.Targets {

@@ -27,9 +27,8 @@ const (
 	flushTime = 10 * time.Millisecond // how long bytes of an answer may wait for more
 )
 
-// prepare makes the proxy and the transports of a route. own is where the hub listens; fail
-// answers a request that could not be proxied.
-func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Request, error)) {
+// prepare makes the proxy and the transports of a route. own is where the hub listens.
+func (r *Route) prepare(own *egress.Own) {
 	r.transport = egress.Unguarded(own, r.Outbound)
 	dial := r.transport.DialContext
 	r.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -74,8 +73,8 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 			p.answered = true
 			now := time.Now()
 			r.Stats.countAnswer(res.StatusCode, now.Sub(p.sent), now)
-			if p.editHeader != nil {
-				p.editHeader(res.Header)
+			if p.answer.Edit != nil {
+				p.answer.Edit(res.Header)
 			}
 			disableBuffering(res.Header)
 			return nil
@@ -86,17 +85,17 @@ func (r *Route) prepare(own *egress.Own, fail func(http.ResponseWriter, *http.Re
 			switch {
 			case late != nil:
 				w.Header().Set("Connection", "close")
-				fail(w, p.in, late)
+				p.answer.Fail(w, p.in, late)
 			case req.Context().Err() != nil: // the client has disconnected
 				panic(http.ErrAbortHandler)
 			case p.body.clientError() != nil:
 				w.Header().Set("Connection", "close")
-				fail(w, p.in, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
+				p.answer.Fail(w, p.in, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
 			default:
 				if now := time.Now(); !p.answered {
 					r.Stats.countAnswer(0, now.Sub(p.sent), now)
 				}
-				fail(w, p.in, r.problem(err, p.connected))
+				p.answer.Fail(w, p.in, r.problem(err, p.connected))
 			}
 		},
 	}
@@ -108,20 +107,25 @@ type proxiedKey struct{}
 
 // proxied is the state of a request while it is proxied.
 type proxied struct {
-	in         *http.Request // as it came
-	sent       time.Time
-	body       *body             // nil if there is none
-	connected  bool              // a connection to the upstream was made
-	answered   bool              // the upstream's answer has begun
-	editHeader func(http.Header) // may be nil
+	in        *http.Request // as it came
+	sent      time.Time
+	body      *body // nil if there is none
+	connected bool  // a connection to the upstream was made
+	answered  bool  // the upstream's answer has begun
+	answer    Answer
+}
+
+// Answer says what the hub does with the answer to a proxied request.
+type Answer struct {
+	Edit func(http.Header)                               // changes its headers; may be nil
+	Fail func(http.ResponseWriter, *http.Request, error) // answers a request that could not be proxied
 }
 
 func proxiedOf(r *http.Request) *proxied { return r.Context().Value(proxiedKey{}).(*proxied) }
 
-// Pass proxies a request to the upstream. editHeader, if not nil, may change the headers of the
-// answer.
-func (r *Route) Pass(w http.ResponseWriter, req *http.Request, editHeader func(http.Header)) {
-	p := &proxied{in: req, sent: time.Now(), editHeader: editHeader}
+// Pass proxies a request to the upstream.
+func (r *Route) Pass(w http.ResponseWriter, req *http.Request, answer Answer) {
+	p := &proxied{in: req, sent: time.Now(), answer: answer}
 	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), proxiedKey{}, p),
 		&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { p.connected = true }})
 	if ctx.Value(http.ServerContextKey) == nil { // a request of the hub itself: without it, an answer that breaks off would end like a whole one

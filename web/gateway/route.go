@@ -52,11 +52,20 @@ type Route struct {
 	Outbound    egress.Outbound   // how calls reach the upstream
 	MaxInput    int64             // largest body of a request that becomes a job, in bytes; jobs.MaxInput if 0
 
+	Auth   Methods // empty for those of the hub
+	Scopes Scopes
+	CORS   *CORS // nil for that of the hub
+
 	Stats *Stats // made by NewTable
 
 	proxy        *httputil.ReverseProxy
 	transport    *egress.Transport // of proxied requests
 	jobTransport *egress.Transport // of jobs
+}
+
+// UpstreamURL returns the URL to which a request of u is passed.
+func (r *Route) UpstreamURL(u *url.URL) string {
+	return upstreamURL(r.Upstream, r.Strip, u, r.Async != Never).String()
 }
 
 // Target is one of several upstreams of a route.

@@ -96,10 +96,10 @@ func BenchmarkPass(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	table := NewTable([]Route{{Path: "/", Upstream: at.URL}}, nil, nil)
+	table := NewTable([]Route{{Path: "/", Upstream: at.URL}}, nil)
 	defer table.Close()
 	b.ReportAllocs()
 	for b.Loop() {
-		table.routes[0].Pass(httptest.NewRecorder(), httptest.NewRequest("GET", "/x", nil), nil)
+		table.routes[0].Pass(httptest.NewRecorder(), httptest.NewRequest("GET", "/x", nil), Answer{})
 	}
 }

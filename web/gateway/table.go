@@ -15,12 +15,11 @@ import (
 // Table is all routes of a hub. A nil Table has none.
 type Table struct{ routes []*Route }
 
-// NewTable prepares routes, whose paths must differ. fail answers a request that could not be
-// proxied; own is where the hub itself listens.
-func NewTable(routes []Route, own *egress.Own, fail func(http.ResponseWriter, *http.Request, error)) *Table {
+// NewTable prepares routes, whose paths must differ. own is where the hub itself listens.
+func NewTable(routes []Route, own *egress.Own) *Table {
 	t := &Table{}
 	for _, r := range routes {
-		r.prepare(own, fail)
+		r.prepare(own)
 		r.Stats = &Stats{}
 		t.routes = append(t.routes, &r)
 	}

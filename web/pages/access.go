@@ -9,11 +9,14 @@ import (
 
 // mayPage is rest.Base.May for the pages: it shows the login page to those who are not logged in.
 func (s *Server) mayPage(a auth.Action, h rest.Handler) http.HandlerFunc {
-	return s.open(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, a) }))
+	return s.page(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, a) }))
 }
 
 // open lets anybody call the handler of a page.
-func (s *Server) open(h rest.Handler) http.HandlerFunc {
+func (s *Server) open(h rest.Handler) http.HandlerFunc { return s.page(rest.Everybody(h)) }
+
+// page calls the handler of a page, and answers with its error.
+func (s *Server) page(h rest.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch err := h(w, r); {
 		case err == rest.ErrAnonymous:

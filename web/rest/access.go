@@ -8,6 +8,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/web/auth"
+	"jobhub/web/stages"
 )
 
 // This file decides which callers may use a handler (authorization).
@@ -17,7 +18,10 @@ import (
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
 // Public lets everybody call a handler.
-func (s *Base) Public(h Handler) http.HandlerFunc {
+func (s *Base) Public(h Handler) http.HandlerFunc { return s.answer(Everybody(h)) }
+
+// answer calls a handler, and answers with its error.
+func (s *Base) answer(h Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
 			s.Fail(w, r, err)
@@ -25,9 +29,23 @@ func (s *Base) Public(h Handler) http.HandlerFunc {
 	}
 }
 
+// Everybody returns a handler that is called for every caller. It is not called for a request
+// that is only explained.
+func Everybody(h Handler) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		rec := stages.Of(r.Context())
+		rec.Pass(stages.Who, "everybody may send it")
+		if rec.Explains() {
+			rec.Answer(stages.Upstream, "the hub itself answers")
+			return nil
+		}
+		return h(w, r)
+	}
+}
+
 // May lets callers use a handler that may do an action on everything in their tenant.
 func (s *Base) May(a auth.Action, h Handler) http.HandlerFunc {
-	return s.Public(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }))
+	return s.answer(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }))
 }
 
 // MayJob is May for handlers of one job, {id} in the path: a token is enough if it allows the
@@ -52,24 +70,36 @@ func (s *Base) MayJob(a auth.Action, h Handler) http.HandlerFunc {
 		}
 		return who, err
 	}
-	return s.Public(authenticated(identify, allowed, h))
+	return s.answer(s.authenticated(identify, allowed, h))
 }
 
 // Authenticated identifies the caller of a request, asks refuse, and calls h if that returns
-// nil. h finds the caller with IdentityOf.
+// nil. h finds the caller with IdentityOf. It is not called for a request that is only
+// explained.
 func (s *Base) Authenticated(h Handler, refuse func(*http.Request, auth.Identity) error) Handler {
-	return authenticated(s.Identify, refuse, h)
+	return s.authenticated(s.Identify, refuse, h)
 }
 
-// authenticated is Authenticated with another way to identify the caller.
-func authenticated(identify func(*http.Request) (auth.Identity, error), refuse func(*http.Request, auth.Identity) error, h Handler) Handler {
+// authenticated is Authenticated with another way to identify the caller. It is the stages Who,
+// May and Limits of the hub's own paths.
+func (s *Base) authenticated(identify func(*http.Request) (auth.Identity, error), refuse func(*http.Request, auth.Identity) error, h Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		rec := stages.Of(r.Context())
 		who, err := identify(r)
-		if err == nil {
-			err = refuse(r, who)
-		}
 		if err != nil {
+			rec.Refuse(stages.Who, err)
 			return err
+		}
+		rec.Identified(who.Tenant, who.Consumer())
+		rec.Pass(stages.Who, who.Method()+" of "+who.Name)
+		if err := refuse(r, who); err != nil {
+			rec.Refuse(stages.May, err)
+			return err
+		}
+		rec.Pass(stages.May, "the caller may")
+		if rec.Explains() {
+			rec.Answer(stages.Upstream, "the hub itself answers")
+			return nil
 		}
 		return h(w, r.WithContext(WithIdentity(r.Context(), who)))
 	}
@@ -107,7 +137,9 @@ func (s *Base) AuthorizedJob(ctx context.Context, who auth.Identity, a auth.Acti
 }
 
 // JobTarget returns the target of an action on a job.
-func JobTarget(j *jobs.Job) auth.Target { return auth.Target{Job: j.ID, Queue: j.Queue, Tags: j.Tags, Caller: j.Caller} }
+func JobTarget(j *jobs.Job) auth.Target {
+	return auth.Target{Job: j.ID, Queue: j.Queue, Tags: j.Tags, Caller: j.Caller}
+}
 
 // FilterTarget returns the target of a subscription. For one to a single job use AuthorizedJob
 // instead, since a token may name the queue or the tags of the job.

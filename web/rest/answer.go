@@ -21,7 +21,7 @@ var statusOf = map[jobs.Code]int{
 	jobs.Unsupported:    http.StatusUnprocessableEntity,
 	jobs.TooLarge:       http.StatusRequestEntityTooLarge,
 	jobs.QueueFull:      http.StatusServiceUnavailable,
-	unauthorized:        http.StatusUnauthorized,
+	Unauthorized:        http.StatusUnauthorized,
 	Forbidden:           http.StatusForbidden,
 	DuplicateID:         http.StatusConflict,
 	jobs.LimitExceeded:  http.StatusTooManyRequests,
@@ -30,7 +30,7 @@ var statusOf = map[jobs.Code]int{
 
 // Codes that only the web server uses; package jobs has the others.
 const (
-	unauthorized jobs.Code = "unauthorized"
+	Unauthorized jobs.Code = "unauthorized"
 	Forbidden    jobs.Code = "forbidden"
 	DuplicateID  jobs.Code = "duplicate_id"
 	RateLimited  jobs.Code = "rate_limited"

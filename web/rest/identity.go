@@ -16,11 +16,11 @@ import (
 
 // ErrAnonymous is the error of Identify, not wrapped, for a request without credentials to a
 // hub that has keys. A WebSocket client may still send some in its hello message.
-var ErrAnonymous error = jobs.NewProblem(unauthorized, "Credentials needed",
+var ErrAnonymous error = jobs.NewProblem(Unauthorized, "Credentials needed",
 	"Send Authorization: Bearer and a key. jobhub keys create makes one on the hub's machine; commands take it from --token or JOBHUB_TOKEN.")
 
 // ErrExpired is the answer to credentials that have expired.
-var ErrExpired error = jobs.NewProblem(unauthorized, "Expired", "The key or token has expired; get another.")
+var ErrExpired error = jobs.NewProblem(Unauthorized, "Expired", "The key or token has expired; get another.")
 
 // SessionCookie is the name of the dashboard's cookie, which holds a session and no key.
 const SessionCookie = "jobhub_session"
@@ -109,11 +109,11 @@ const (
 func (s *Base) Credentials(r *http.Request) (Bearer, error) {
 	if values := r.Header.Values(s.KeyHeader()); len(values) > 0 {
 		if len(values) > 1 {
-			return Bearer{}, jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header %s with a key or token.", s.KeyHeader())
+			return Bearer{}, jobs.NewProblem(Unauthorized, "Malformed credentials", "Send one header %s with a key or token.", s.KeyHeader())
 		}
 		return Bearer{strings.TrimSpace(values[0]), FromHeader}, nil
 	}
-	malformed := jobs.NewProblem(unauthorized, "Malformed credentials", "Send one header Authorization: Bearer with a key or token.")
+	malformed := jobs.NewProblem(Unauthorized, "Malformed credentials", "Send one header Authorization: Bearer with a key or token.")
 	if values := r.Header.Values("Authorization"); len(values) > 0 {
 		scheme, text, ok := strings.Cut(values[0], " ")
 		if !ok || len(values) > 1 {
@@ -148,9 +148,9 @@ func IsCredentialsError(err error) bool {
 func CredentialsProblem(err error) error {
 	switch {
 	case errors.Is(err, auth.ErrUnknown):
-		return jobs.NewProblem(unauthorized, "Unknown credentials", "This hub knows no such key or token.")
+		return jobs.NewProblem(Unauthorized, "Unknown credentials", "This hub knows no such key or token.")
 	case errors.Is(err, auth.ErrRevoked):
-		return jobs.NewProblem(unauthorized, "Revoked", "The key was revoked; ask for another.")
+		return jobs.NewProblem(Unauthorized, "Revoked", "The key was revoked; ask for another.")
 	case errors.Is(err, auth.ErrExpired):
 		return ErrExpired
 	}

@@ -11,14 +11,19 @@ import (
 	"jobhub/web/peers"
 )
 
-// CheckHostAndOrigin refuses a request that is for another host or that comes from a page of a
-// foreign origin. The check of the host stops DNS rebinding: a page of another site whose
-// name resolves to this address still sends its own name.
-func (s *Base) CheckHostAndOrigin(r *http.Request) error {
-	if !s.IsOwnHost(r.Host) && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" { // probes use any address, and get no details then
-		return &jobs.Problem{Type: "urn:jobhub:problem:misdirected", Title: "Misdirected request", Code: Forbidden, Status: http.StatusMisdirectedRequest,
-			Detail: "This hub does not answer for the host " + r.Host + ". Add it to hosts in the configuration if it should."}
+// CheckHost refuses a request that is for another host. This stops DNS rebinding: a page of
+// another site whose name resolves to this address still sends its own name.
+func (s *Base) CheckHost(r *http.Request) error {
+	if s.IsOwnHost(r.Host) || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" { // probes use any address, and get no details then
+		return nil
 	}
+	return &jobs.Problem{Type: "urn:jobhub:problem:misdirected", Title: "Misdirected request", Code: Forbidden, Status: http.StatusMisdirectedRequest,
+		Detail: "This hub does not answer for the host " + r.Host + ". Add it to hosts in the configuration if it should."}
+}
+
+// CheckOrigin refuses a request from a page of a foreign origin, unless allowed says that its
+// pages may send it.
+func (s *Base) CheckOrigin(r *http.Request, allowed func(origin string) bool) error {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -26,7 +31,7 @@ func (s *Base) CheckHostAndOrigin(r *http.Request) error {
 		}
 		return nil
 	}
-	if !s.isOwnOrigin(origin, r) && !slices.Contains(s.Settings().Origins, origin) && !isStatic(r) {
+	if !s.isOwnOrigin(origin, r) && !allowed(origin) && !isStatic(r) {
 		return foreignOrigin(origin)
 	}
 	return nil

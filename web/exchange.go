@@ -1,0 +1,150 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+
+	"jobhub/jobs"
+	"jobhub/web/auth"
+	"jobhub/web/gateway"
+	"jobhub/web/rest"
+	"jobhub/web/stages"
+)
+
+// exchange is a request to a route on its way through the stages, and its answer.
+type exchange struct {
+	s     *Server
+	w     http.ResponseWriter
+	r     *http.Request
+	route *gateway.Route
+	who   auth.Identity
+
+	ends []func() // what the stages have to end after the answer
+}
+
+// A stage lets a request pass, with a detail for people, or refuses it. It returns done if it
+// has written the answer.
+type stage struct {
+	name  stages.Stage
+	check func(x *exchange) (detail string, done bool, err error)
+}
+
+// pipeline is the stages of a request to a route after Match and CORS, in their order.
+var pipeline = []stage{
+	{stages.Who, (*exchange).identify},
+	{stages.May, (*exchange).authorize},
+	{stages.Upstream, (*exchange).answer},
+}
+
+// passThrough passes a request to a route through the pipeline.
+func (s *Server) passThrough(w http.ResponseWriter, r *http.Request, route *gateway.Route) {
+	x := &exchange{s: s, w: w, r: r, route: route}
+	defer func() {
+		for _, end := range x.ends {
+			end()
+		}
+	}()
+	rec := stages.Of(r.Context())
+	for _, st := range pipeline {
+		detail, done, err := st.check(x)
+		switch {
+		case err != nil:
+			rec.Refuse(st.name, err)
+			route.Stats.CountRefused()
+			s.Fail(w, x.r, err)
+			return
+		case done:
+			rec.Answer(st.name, detail)
+			return
+		}
+		rec.Pass(st.name, detail)
+	}
+}
+
+// identify is the stage Who.
+func (x *exchange) identify() (string, bool, error) {
+	methods := x.route.Auth
+	who, err := x.s.Identify(x.r)
+	if err == rest.ErrAnonymous && methods.Everybody() {
+		who, err = auth.Anonymous, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	if !methods.Take(who.Method()) {
+		return "", false, jobs.NewProblem(rest.Unauthorized, "Other credentials needed", "This path takes %s. Send one of these.", methods)
+	}
+	x.who = who
+	x.r = x.s.withoutKey(x.r.WithContext(rest.WithIdentity(x.r.Context(), who)))
+	stages.Of(x.r.Context()).Identified(who.Tenant, who.Consumer())
+	return who.Method() + " of " + who.Name, false, nil
+}
+
+// authorize is the stage May.
+func (x *exchange) authorize() (string, bool, error) {
+	if x.who.Subject == "" {
+		if err := rest.Allow(x.who, auth.Submit); err != nil {
+			return "", false, err
+		}
+	}
+	scopes := x.route.Scopes.For(x.r.Method)
+	if missing := x.who.MissingScope(scopes); missing != "" {
+		return "", false, jobs.NewProblem(rest.Forbidden, "Scope missing", "%s of this path needs the scope %s, which %s does not have. Ask an admin for a key with it.", x.r.Method, missing, x.who.Name)
+	}
+	if len(scopes) == 0 {
+		return "no scopes are needed", false, nil
+	}
+	return "has " + strings.Join(scopes, ", "), false, nil
+}
+
+// answer is the stage Upstream: it passes the request to the upstream, or makes a job of it.
+func (x *exchange) answer() (string, bool, error) {
+	s, w, r, route := x.s, x.w, x.r, x.route
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		w.Header().Set("Connection", "close") // the bytes after a CONNECT are not a request
+		return "", false, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
+			Detail: "The hub does not forward " + r.Method + ". Send it to the upstream directly."}
+	}
+	explains := stages.Of(r.Context()).Explains()
+	if wantsJob(route, r) {
+		if explains {
+			return "becomes a job of the queue " + route.QueueName(), true, nil
+		}
+		if err := s.submitRouted(w, r, route); err != nil {
+			return "", false, err
+		}
+		route.Stats.CountAccepted()
+		return "a job", true, nil
+	}
+	if route.Upstream == nil { // a fan-out has no single upstream that could answer
+		w.Header().Set("Allow", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return "options of a fan-out", true, nil
+		}
+		return "", false, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
+			Detail: "This path calls several upstreams, so each request becomes a job. Send Prefer: respond-async to make a job of " + r.Method + "."}
+	}
+	detail := "goes to " + route.UpstreamURL(r.URL)
+	if explains {
+		return detail, true, nil
+	}
+	if s.Gate.Enter(&s.routeRequests) {
+		defer s.routeRequests.Done()
+	}
+	ctx, stop := s.WhileValid(r.Context(), x.who) // the answer may be a stream
+	defer stop()
+	set := w.Header().Clone()
+	clear(w.Header()) // the answer is the upstream's
+	cors := s.corsOf(route)
+	route.Pass(w, r.WithContext(ctx), gateway.Answer{
+		Edit: func(h http.Header) { cors.ReplaceIn(h, set) },
+		Fail: func(w http.ResponseWriter, r *http.Request, err error) {
+			for name, values := range set { // those of the hub's own answers
+				w.Header()[name] = values
+			}
+			s.Fail(w, r, err)
+		},
+	})
+	return detail, true, nil
+}
