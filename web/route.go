@@ -55,7 +55,7 @@ func (s *Server) isOwnPath(r *http.Request) bool {
 // OwnPaths returns the http.ServeMux patterns of the hub's own paths, which no route can
 // replace.
 func OwnPaths() (paths []string) {
-	s := &Server{api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server)} // enough for Routes
+	s := &Server{Base: new(rest.Base), api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server)} // enough for Routes
 	for pattern := range s.ownRoutes() {
 		paths = append(paths, pathOf(pattern))
 	}

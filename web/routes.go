@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/web/stages"
 )
 
 // ownRoutes returns all handlers of the hub's own paths, by http.ServeMux pattern.
 func (s *Server) ownRoutes() map[string]http.HandlerFunc {
 	all := map[string]http.HandlerFunc{}
-	for _, part := range []map[string]http.HandlerFunc{s.api.Routes(), s.batch.Routes(), s.live.Routes(), s.docs.Routes(), s.pages.Routes()} {
+	for _, part := range []map[string]http.HandlerFunc{s.api.Routes(), s.batch.Routes(), s.live.Routes(), s.docs.Routes(), s.pages.Routes(), s.explainRoutes()} {
 		maps.Copy(all, part)
 	}
 	return all
@@ -42,15 +43,18 @@ func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 			allowed = append(allowed, method)
 		}
 	}
-	fail := s.Fail
-	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") { // a person with a browser
-		fail = s.pages.FailPage
+	err := jobs.NewProblem(jobs.NotFound, "Not found", "There is nothing at %s.", r.URL.Path)
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		err = &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
+			Detail: r.URL.Path + " does not take " + r.Method + "; see Allow."}
 	}
-	if len(allowed) == 0 {
-		fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There is nothing at %s.", r.URL.Path))
+	rec := stages.Of(r.Context())
+	rec.Route = ""
+	rec.Refuse(stages.Match, err)
+	if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html") { // a person with a browser
+		s.pages.FailPage(w, r, err)
 		return
 	}
-	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	fail(w, r, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not allowed", Code: jobs.Unsupported, Status: http.StatusMethodNotAllowed,
-		Detail: r.URL.Path + " does not take " + r.Method + "; see Allow."})
+	s.Fail(w, r, err)
 }

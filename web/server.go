@@ -132,17 +132,21 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rec *stages.Recor
 		s.Fail(w, r, err)
 		return
 	}
+	if route != nil {
+		rec.Route = route.Path
+		rec.Pass(stages.Match, "the route "+route.Path)
+		r.Pattern = route.Path // as the mux does
+	} else {
+		_, rec.Route = s.mux.Handler(r)
+		rec.Pass(stages.Match, "a path of the hub itself")
+	}
 	switch done, err := s.checkCORS(w, r, route); {
 	case err != nil:
 		s.Fail(w, r, err)
 	case done:
 	case route != nil:
-		rec.Route = route.Path
-		rec.Pass(stages.Match, "the route "+route.Path)
-		r.Pattern = route.Path // as the mux does
 		s.passThrough(w, r, route)
 	default:
-		rec.Pass(stages.Match, "a path of the hub itself")
 		s.mux.ServeHTTP(w, rest.DetachFromClient(r))
 	}
 }
