@@ -29,6 +29,7 @@ Usage: jobhub COMMAND [flags]
   retry     submit finished jobs again
   bulk      cancel, retry, delete or run all jobs that match a filter
   queues    list queues; pause, resume and limit them
+  explain   show what the hub would do with a request
   keys      make, list and revoke the keys of callers (also called token)
   check     check a configuration file
   digest    hash and compress a file, as the demo's worker does
@@ -39,20 +40,21 @@ environment variable too: --egress-allow by JOBHUB_EGRESS_ALLOW, and so on.
 `
 
 var commands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) int{
-	"serve":  runServe,
-	"demo":   runDemo,
-	"submit": runSubmit,
-	"watch":  runWatch,
-	"work":   runWork,
-	"jobs":   runJobs,
-	"cancel": runCancel,
-	"retry":  runRetry,
-	"bulk":   runBulk,
-	"queues": runQueues,
-	"keys":   runKeys,
-	"token":  runKeys,
-	"check":  runCheck,
-	"digest": runDigest,
+	"serve":   runServe,
+	"demo":    runDemo,
+	"submit":  runSubmit,
+	"watch":   runWatch,
+	"work":    runWork,
+	"jobs":    runJobs,
+	"cancel":  runCancel,
+	"retry":   runRetry,
+	"bulk":    runBulk,
+	"queues":  runQueues,
+	"explain": runExplain,
+	"keys":    runKeys,
+	"token":   runKeys,
+	"check":   runCheck,
+	"digest":  runDigest,
 	"version": func(_ context.Context, _ []string, stdout, _ io.Writer) int {
 		fmt.Fprintln(stdout, "jobhub", programVersion(), runtime.Version())
 		return 0

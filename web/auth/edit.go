@@ -29,7 +29,7 @@ const idPrefix = "key_"
 func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err error) {
 	text = keyPrefix + strings.ToLower(rand.Text()+rand.Text())
 	digest := sha256.Sum256([]byte(text))
-	key = Key{ID: idPrefix + strings.ToLower(rand.Text()[:12]), Role: template.Role, Created: now.UTC().Truncate(time.Second),
+	key = Key{ID: idPrefix + strings.ToLower(rand.Text()[:12]), Role: template.Role, Scopes: template.Scopes, Created: now.UTC().Truncate(time.Second),
 		Tenant: cmp.Or(template.Tenant, jobs.DefaultTenant), Expires: template.Expires.UTC().Truncate(time.Second), Hash: hex.EncodeToString(digest[:])}
 	key.Name = cmp.Or(template.Name, key.ID)
 	switch {

@@ -29,6 +29,7 @@ type Key struct {
 	Name    string    `json:"name"` // unique among the keys that are not revoked
 	Role    Role      `json:"role"`
 	Tenant  string    `json:"tenant"`
+	Scopes  []string  `json:"scopes,omitempty"`
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires,omitzero"` // zero for never
 	Revoked time.Time `json:"revoked,omitzero"` // zero if it was not
@@ -47,7 +48,7 @@ func (k *Key) State(now time.Time) error {
 }
 
 func (k *Key) identity() Identity {
-	return Identity{Tenant: k.Tenant, Role: k.Role, Name: k.Name, Key: k.ID, Expires: k.Expires}
+	return Identity{Tenant: k.Tenant, Role: k.Role, Name: k.Name, Key: k.ID, Expires: k.Expires, Scopes: k.Scopes}
 }
 
 const (
@@ -144,12 +145,12 @@ func (k *Keys) check(i Identity, now time.Time) error {
 	switch {
 	case k.err != nil:
 		return k.err
-	case i.Key == "" && len(k.byID) > 0:
+	case i.Key == "" && i.Subject == "" && len(k.byID) > 0:
 		return ErrUnknown
-	case i.Key == "":
-		return nil
 	case !i.Expires.IsZero() && !now.Before(i.Expires):
 		return ErrExpired
+	case i.Key == "":
+		return nil
 	}
 	key := k.byID[i.Key]
 	if key == nil {

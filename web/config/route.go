@@ -48,6 +48,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	}
 	calls, end := r.outbound(&route.Outbound, &route.MaxInput)
 	maps.Copy(fields, calls)
+	maps.Copy(fields, r.accessFields(&route))
 	before := len(r.errs)
 	r.recordKeys(given, fields)
 	r.mapping(n, at, fields)

@@ -47,7 +47,9 @@ func (c *CORS) Apply(h http.Header, r *http.Request) (preflight bool) {
 	}
 	method := r.Header.Get("Access-Control-Request-Method")
 	if r.Method != http.MethodOptions || method == "" {
-		h.Set("Access-Control-Expose-Headers", c.Expose)
+		if c.Expose != "" {
+			h.Set("Access-Control-Expose-Headers", c.Expose)
+		}
 		return false
 	}
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
@@ -77,6 +79,7 @@ func (c *CORS) ReplaceIn(h, from http.Header) {
 	if from.Get("Access-Control-Allow-Origin") == "" {
 		return
 	}
+	upstream := h.Get("Access-Control-Expose-Headers")
 	for name := range h {
 		if strings.HasPrefix(name, "Access-Control-") {
 			delete(h, name)
@@ -89,5 +92,7 @@ func (c *CORS) ReplaceIn(h, from http.Header) {
 	}
 	if !c.Credentials { // with credentials, * means a header of that name
 		h.Set("Access-Control-Expose-Headers", "*")
+	} else if upstream != "" {
+		h.Set("Access-Control-Expose-Headers", upstream)
 	}
 }
