@@ -25,9 +25,7 @@ type node struct {
 // newIndex makes the trees of rules without conflicts.
 func newIndex(rules []*rule) *index {
 	x := &index{hosts: map[string]*node{}}
-	// With the best first, each list is sorted.
-	slices.SortStableFunc(rules, func(a, b *rule) int { return cmp.Compare(b.rank, a.rank) })
-	for _, r := range rules {
+	for _, r := range slices.SortedStableFunc(slices.Values(rules), func(a, b *rule) int { return cmp.Compare(b.rank, a.rank) }) { // so that each list is sorted
 		n := x.anyHost
 		if r.host != "" {
 			n = x.hosts[r.host]

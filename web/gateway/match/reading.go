@@ -211,11 +211,10 @@ func sameParams(r *rule, a, b string) bool {
 
 // params returns the parameters of a rule that matches a path.
 func (r *rule) params(path string) ([]Param, error) {
-	n := len(r.segments) - r.literals()
-	if n == 0 {
+	if r.paramCount == 0 {
 		return nil, nil
 	}
-	all := make([]Param, 0, n)
+	all := make([]Param, 0, r.paramCount)
 	for _, s := range r.segments {
 		var raw string
 		raw, path = cutSegment(path)

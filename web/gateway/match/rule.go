@@ -47,14 +47,15 @@ func (i Invalid) String() string {
 
 // rule is a Rule in the form that is searched.
 type rule struct {
-	index    int
-	host     string // in lower case; IPv6 addresses without brackets
-	segments []segment
-	below    bool // the path ends in a slash
-	methods  []string
-	headers  []pair // names are canonical
-	query    []pair
-	rank     rank
+	index      int
+	host       string // in lower case; IPv6 addresses without brackets
+	segments   []segment
+	paramCount int  // how many of the segments are parameters
+	below      bool // the path ends in a slash
+	methods    []string
+	headers    []pair // names are canonical
+	query      []pair
+	rank       rank
 }
 
 type segment struct {
@@ -75,20 +76,11 @@ func (r *rule) computeRank() rank {
 		return 0
 	}
 	of := bit(r.host != "")
-	of = of<<8 | rank(r.literals())
+	of = of<<8 | rank(len(r.segments)-r.paramCount)
 	of = of<<8 | rank(len(r.segments))<<1 | bit(r.below)
 	of = of<<1 | bit(len(r.methods) > 0)
 	of = of<<8 | rank(len(r.headers))
 	return of<<8 | rank(len(r.query))
-}
-
-func (r *rule) literals() (n int) {
-	for _, s := range r.segments {
-		if !s.param {
-			n++
-		}
-	}
-	return n
 }
 
 // compile checks a rule.
@@ -209,6 +201,7 @@ func (r *rule) setPath(path string) string {
 		case opens && closes:
 			names[name] = true
 			r.segments = append(r.segments, segment{name, true})
+			r.paramCount++
 			continue
 		case strings.ContainsAny(text, "{}"):
 			return fmt.Sprintf("has a parameter that is only a part of the segment %s; a parameter is a whole segment, like /{name}/", text)

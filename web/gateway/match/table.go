@@ -18,6 +18,7 @@ type Entry[T any] struct {
 // Table finds the best of its rules. A nil Table has none.
 type Table[T any] struct {
 	entries []Entry[T]
+	rules   []*rule // of the entries
 	index   *index
 }
 
@@ -37,7 +38,7 @@ func NewTable[T any](entries []Entry[T]) (*Table[T], error) {
 	if len(err.Invalid) > 0 || len(err.Conflicts) > 0 {
 		return nil, &err
 	}
-	return &Table[T]{slices.Clone(entries), newIndex(rules)}, nil
+	return &Table[T]{slices.Clone(entries), rules, newIndex(rules)}, nil
 }
 
 // Found is the best rule for a request.
@@ -47,7 +48,8 @@ type Found[T any] struct {
 	Rule   *Rule   // of the entry, not to be changed; nil if no rule matches
 	Params []Param // in the order of the path
 
-	rest string // the path behind the rule's
+	rule *rule
+	path string // of the request
 }
 
 // Param is a parameter of the path.
@@ -100,7 +102,7 @@ func (t *Table[T]) Find(r Request) (Found[T], error) {
 		return Found[T]{}, err
 	}
 	e := &t.entries[best.index]
-	return Found[T]{Value: e.Value, Index: best.index, Rule: &e.Rule, Params: params, rest: best.rest(r.Path)}, nil
+	return Found[T]{Value: e.Value, Index: best.index, Rule: &e.Rule, Params: params, rule: t.rules[best.index], path: r.Path}, nil
 }
 
 // find returns the best rule; nil if none matches.
@@ -164,14 +166,16 @@ func (f Found[T]) Why() string {
 		parts = append(parts, "host "+f.Rule.Host)
 	}
 	path := "path " + f.Rule.Path
-	if n := strings.Count(strings.Trim(f.Rule.Path, "/"), "/") + 1; len(f.Params) > 0 {
-		path += fmt.Sprintf(" (template, %d of %d segments literal", n-len(f.Params), n)
-	} else if f.rest == "" {
+	rest := f.rule.rest(f.path)
+	switch n := len(f.rule.segments); {
+	case f.rule.paramCount > 0:
+		path += fmt.Sprintf(" (template, %d of %d segments literal", n-f.rule.paramCount, n)
+	case rest == "":
 		path += " (exact"
-	} else {
+	default:
 		path += " (prefix"
 	}
-	if f.rest != "" {
+	if rest != "" {
 		path += ", with more behind it"
 	}
 	parts = append(parts, path+")")
