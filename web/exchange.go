@@ -7,17 +7,19 @@ import (
 	"jobhub/jobs"
 	"jobhub/web/auth"
 	"jobhub/web/gateway"
+	"jobhub/web/gateway/match"
 	"jobhub/web/rest"
 	"jobhub/web/stages"
 )
 
 // exchange is a request to a route on its way through the stages, and its answer.
 type exchange struct {
-	s     *Server
-	w     http.ResponseWriter
-	r     *http.Request
-	route *gateway.Route
-	who   auth.Identity
+	s      *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	route  *gateway.Route
+	params []match.Param // of the path
+	who    auth.Identity
 
 	ends []func() // what the stages have to end after the answer
 }
@@ -37,8 +39,8 @@ var pipeline = []stage{
 }
 
 // passThrough passes a request to a route through the pipeline.
-func (s *Server) passThrough(w http.ResponseWriter, r *http.Request, route *gateway.Route) {
-	x := &exchange{s: s, w: w, r: r, route: route}
+func (s *Server) passThrough(w http.ResponseWriter, r *http.Request, found match.Found[*gateway.Route]) {
+	x := &exchange{s: s, w: w, r: r, route: found.Value, params: found.Params}
 	defer func() {
 		for _, end := range x.ends {
 			end()
@@ -50,7 +52,7 @@ func (s *Server) passThrough(w http.ResponseWriter, r *http.Request, route *gate
 		switch {
 		case err != nil:
 			rec.Refuse(st.name, err)
-			route.Stats.CountRefused()
+			x.route.Stats.CountRefused()
 			s.Fail(w, x.r, err)
 			return
 		case done:

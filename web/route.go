@@ -13,18 +13,19 @@ import (
 	"jobhub/web/batch"
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
+	"jobhub/web/gateway/match"
 	"jobhub/web/live"
 	"jobhub/web/pages"
 	"jobhub/web/rest"
 )
 
-// routeOf returns the route of a request, or nil. The hub's own paths have no route.
-func (s *Server) routeOf(r *http.Request) (*gateway.Route, error) {
+// routeOf returns the route of a request, if it has one. The hub's own paths have none.
+func (s *Server) routeOf(r *http.Request) (found match.Found[*gateway.Route], err error) {
 	set, table := s.Settings(), s.table.Load()
 	if table.Empty() || s.isOwnPath(r) || set.Dashboard != "" && set.OnDashboardHost(r) {
-		return nil, nil
+		return found, nil
 	}
-	return table.Find(r.URL)
+	return table.Find(r)
 }
 
 // wrongHost returns the problem for a page that is served on another host only, else nil.
@@ -64,8 +65,8 @@ func OwnPaths() (paths []string) {
 
 // MakesJob reports whether a request is for a route and becomes a job.
 func (s *Server) MakesJob(r *http.Request) bool {
-	route, err := s.routeOf(r)
-	return err == nil && route != nil && wantsJob(route, r)
+	found, err := s.routeOf(r)
+	return err == nil && found.Rule != nil && wantsJob(found.Value, r)
 }
 
 // wantsJob is MakesJob for a known route.
@@ -125,22 +126,32 @@ type Settings = rest.Settings
 // ConfigState is the state of the configuration file (see Server.ReportConfig).
 type ConfigState = rest.ConfigState
 
-// Apply replaces the settings and the routes. Requests in progress keep those that they started with.
-func (s *Server) Apply(set Settings, routes []gateway.Route) {
+// Apply replaces the settings and the routes. Requests in progress keep those that they started
+// with. It changes nothing if it returns an error, which is a *match.TableError.
+func (s *Server) Apply(set Settings, routes []gateway.Route) error {
+	table, err := gateway.NewTable(routes, s.config.Own)
+	if err != nil {
+		return err
+	}
 	set.Hosts = slices.Concat(s.config.Hosts, set.Hosts)
 	set.Origins = slices.Concat(s.config.Origins, set.Origins)
 	set.Proxies = slices.Concat(s.config.Proxies, set.Proxies)
 	if set.Dashboard != "" {
 		set.Hosts = append(set.Hosts, set.Dashboard)
 	}
+	for _, r := range routes {
+		if r.Match.Host != "" {
+			set.Hosts = append(set.Hosts, r.Match.Host)
+		}
+	}
 	s.UseSettings(&set)
-	table := gateway.NewTable(routes, s.config.Own)
 	if old := s.table.Load(); old != nil {
 		table.KeepStats(old)
 	}
 	if old := s.table.Swap(table); old != nil {
 		old.Close()
 	}
+	return nil
 }
 
 // withoutKey returns a request without the header for keys, which no upstream may see.

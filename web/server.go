@@ -2,9 +2,11 @@ package web
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"jobhub/web/batch"
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
+	"jobhub/web/gateway/match"
 	"jobhub/web/live"
 	"jobhub/web/pages"
 	"jobhub/web/peers"
@@ -77,7 +80,7 @@ func New(c Config) *Server {
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
 	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
 	s.setOrigin()
-	s.Apply(Settings{}, nil)
+	s.Apply(Settings{}, nil) // no routes, so no error
 	s.api = api.New(base)
 	s.batch = batch.New(base, s.api, s)
 	s.live = live.New(base, s.findView)
@@ -126,15 +129,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rec *stages.Recor
 	r = r.WithContext(stages.With(r.Context(), rec))
 	w, r, account := s.account(w, r, rec)
 	defer account()
-	route, err := s.match(r)
+	found, err := s.match(r)
 	if err != nil {
+		if wrong, ok := errors.AsType[*match.MethodError](err); ok {
+			w.Header().Set("Allow", strings.Join(wrong.Methods, ", "))
+		}
 		rec.Refuse(stages.Match, err)
 		s.Fail(w, r, err)
 		return
 	}
+	route := found.Value
 	if route != nil {
-		rec.Route = route.Path
-		rec.Pass(stages.Match, "the route "+route.Path)
+		rec.Route = route.Name()
+		rec.Pass(stages.Match, found.Why())
 		r.Pattern = route.Path // as the mux does
 	} else {
 		_, rec.Route = s.mux.Handler(r)
@@ -145,22 +152,21 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rec *stages.Recor
 		s.Fail(w, r, err)
 	case done:
 	case route != nil:
-		s.passThrough(w, r, route)
+		s.passThrough(w, r, found)
 	default:
 		s.mux.ServeHTTP(w, rest.DetachFromClient(r))
 	}
 }
 
-// match is the stage Match: it returns the route of a request, nil for a path of the hub itself.
-func (s *Server) match(r *http.Request) (*gateway.Route, error) {
-	if err := s.CheckHost(r); err != nil {
-		return nil, err
+// match is the stage Match: it returns the route of a request, none for a path of the hub itself.
+func (s *Server) match(r *http.Request) (found match.Found[*gateway.Route], err error) {
+	if err = s.CheckHost(r); err == nil {
+		found, err = s.routeOf(r)
 	}
-	route, err := s.routeOf(r)
-	if err == nil && route == nil {
+	if err == nil && found.Rule == nil {
 		err = s.wrongHost(r)
 	}
-	return route, err
+	return found, err
 }
 
 // WaitForRoutes waits until no request is being passed to an upstream, or ctx ends.

@@ -34,8 +34,8 @@ type Config struct {
 	Source []byte // the file
 
 	name         string
-	lines        map[string]int // of routes, by their path
-	callbackURLs []callbackURL  // of all queues
+	lines        map[int]int   // of routes, by their index
+	callbackURLs []callbackURL // of all queues
 }
 
 // callbackURL is the URL of a callback, and where it is in the file.

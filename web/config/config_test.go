@@ -124,7 +124,10 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		c.PathConflicts([]string{"/", "/{$}", "/v1/jobs/{id}", "/static/"})
-		table := gateway.NewTable(c.Routes, nil)
+		table, err := gateway.NewTable(c.Routes, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer table.Close()
 		for _, r := range c.Routes {
 			for _, target := range r.Targets {

@@ -20,7 +20,7 @@ func (c *Config) PathConflicts(own []string) (notes []string, errs Errors) {
 			switch {
 			case pattern == "/":
 			case !exact && covers(path, route.Path):
-				errs = append(errs, Error{File: c.name, Line: c.lines[route.Path], At: fmt.Sprintf("routes[%d].path", i),
+				errs = append(errs, Error{File: c.name, Line: c.lines[i], At: fmt.Sprintf("routes[%d].path", i),
 					Text: fmt.Sprintf("is never reached: %s is the hub's own; choose another path", path)})
 			case strings.HasPrefix(path, route.Path) || !strings.HasSuffix(route.Path, "/") && path == route.Path:
 				shared = append(shared, path)
@@ -33,7 +33,7 @@ func (c *Config) PathConflicts(own []string) (notes []string, errs Errors) {
 			if len(shared) > 3 {
 				text += ", …"
 			}
-			notes = append(notes, fmt.Sprintf("%s:%d: %s does not get the hub's own paths below it: %s", c.name, c.lines[route.Path], route.Path, text))
+			notes = append(notes, fmt.Sprintf("%s:%d: %s does not get the hub's own paths below it: %s", c.name, c.lines[i], route.Path, text))
 		}
 	}
 	return notes, errs
@@ -64,7 +64,7 @@ func (c *Config) Loops(own *egress.Own) (errs Errors) {
 		}
 		for _, u := range upstreams {
 			if u != nil && own.Listens(u) {
-				errs = append(errs, Error{File: c.name, Line: c.lines[route.Path], At: fmt.Sprintf("routes[%d]", i),
+				errs = append(errs, Error{File: c.name, Line: c.lines[i], At: fmt.Sprintf("routes[%d]", i),
 					Text: fmt.Sprintf("leads back to this hub, which listens at %s; name the API that is meant", u.Host)})
 			}
 		}

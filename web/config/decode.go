@@ -25,7 +25,7 @@ const (
 // Decode reads a configuration. name is the file name for errors, which are of type Errors.
 func Decode(name string, data []byte) (*Config, error) {
 	r := &reader{file: name}
-	c := &Config{Queues: map[string]Queue{}, Source: data, name: name, lines: map[string]int{}}
+	c := &Config{Queues: map[string]Queue{}, Source: data, name: name, lines: map[int]int{}}
 	if doc := r.document(data); doc != nil {
 		r.mapping(doc, "", map[string]field{
 			"hosts":      r.texts(&c.Hosts, r.host),
@@ -73,6 +73,9 @@ func Decode(name string, data []byte) (*Config, error) {
 		route := &c.Routes[i]
 		route.Outbound.MaxAnswer = cmp.Or(route.Outbound.MaxAnswer, c.HTTP.MaxAnswer)
 		route.MaxInput = cmp.Or(route.MaxInput, c.HTTP.MaxInput)
+	}
+	if len(r.errs) == 0 {
+		r.checkRoutes(c)
 	}
 	if len(r.errs) > 0 {
 		r.errs.sort()

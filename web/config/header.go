@@ -1,10 +1,11 @@
 package config
 
 import (
-	"jobhub/jobs/httpheader"
 	"net/http"
 	"os"
 	"strings"
+
+	"jobhub/jobs/httpheader"
 
 	"go.yaml.in/yaml/v4"
 )

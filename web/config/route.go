@@ -20,7 +20,8 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	var route gateway.Route
 	given := map[string]*yaml.Node{}
 	fields := map[string]field{
-		"path":     func(n *yaml.Node, at string) { route.Path = r.path(n, at) },
+		"path":     func(n *yaml.Node, at string) { route.Path = r.template(n, at) },
+		"match":    func(n *yaml.Node, at string) { route.Match = r.match(n, at) },
 		"upstream": func(n *yaml.Node, at string) { route.Upstream = r.upstream(n, at) },
 		"strip":    func(n *yaml.Node, at string) { route.Strip = r.path(n, at) },
 		"targets": func(n *yaml.Node, at string) {
@@ -75,13 +76,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	if route.Strip != "" && !hasPathPrefix(route.Path, route.Strip) {
 		r.fail(given["strip"], at+".strip", "must be a prefix of the path %s that ends at a segment", route.Path)
 	}
-	same := strings.TrimSuffix(route.Path, "/")
-	for path, line := range c.lines {
-		if strings.TrimSuffix(path, "/") == same {
-			r.fail(given["path"], at+".path", "overlaps with %s in line %d; keep one", path, line)
-		}
-	}
-	c.lines[route.Path] = given["path"].Line
+	c.lines[len(c.Routes)] = given["path"].Line
 	c.Routes = append(c.Routes, route)
 }
 
@@ -163,17 +158,22 @@ func (r *reader) upstream(n *yaml.Node, at string) *url.URL {
 
 // path reads a path prefix.
 func (r *reader) path(n *yaml.Node, at string) string {
-	text, ok := r.text(n, at)
+	if text, ok := r.text(n, at); ok && r.checkPath(n, at, text) {
+		return text
+	}
+	return ""
+}
+
+func (r *reader) checkPath(n *yaml.Node, at, text string) bool {
 	switch {
-	case !ok:
 	case !strings.HasPrefix(text, "/"):
 		r.fail(n, at, "must begin with a slash, like /api/orders/")
 	case !isPlainPath(text):
 		r.fail(n, at, "must have no empty segments, . and .., and otherwise only letters, digits and - . _ ~")
 	default:
-		return text
+		return true
 	}
-	return ""
+	return false
 }
 
 var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)*/?$`)

@@ -75,14 +75,6 @@ func FuzzJoin(f *testing.F) {
 		if err != nil || again.RequestURI() != to.RequestURI() || again.Host != to.Host {
 			t.Errorf("%q: as a text %q, %v", to.RequestURI(), again, err)
 		}
-		table := NewTable([]Route{{Path: "/", Upstream: &url.URL{Scheme: "http", Host: "a"}}, {Path: "/api/", Upstream: &url.URL{Scheme: "http", Host: "b"}}}, nil)
-		route, err := table.Find(u)
-		if err != nil && route != nil {
-			t.Error("a route and an error")
-		}
-		if route != nil && strings.HasPrefix(normalized(u.Path), "/api/") != (route.Path == "/api/") {
-			t.Errorf("%q went to %s", target, route.Path)
-		}
 	})
 }
 

@@ -2,13 +2,15 @@ package gateway
 
 import (
 	"cmp"
+	"maps"
 	"net/http/httputil"
 	"net/url"
-	"strings"
+	"slices"
 	"time"
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/web/gateway/match"
 )
 
 // Async says when a request of a route becomes a job.
@@ -32,8 +34,10 @@ const (
 // Route maps a path prefix of the hub to upstream HTTP APIs.
 type Route struct {
 	// Path is the prefix. If it ends in a slash, it matches every path that begins with it;
-	// otherwise it matches itself and paths that continue with a slash.
-	Path string
+	// otherwise it matches itself and paths that continue with a slash. A segment may be a
+	// parameter, {name}.
+	Path  string
+	Match match.Rule // what else a request must have; its Path is not used
 
 	Upstream *url.URL // the request's path is appended to its own
 	Targets  []Target // instead of Upstream: each request goes to all of them, as a fan-out job
@@ -105,8 +109,4 @@ func (r *Route) BecomesJob(method, query string, async, wait bool) bool {
 	return asked
 }
 
-// matches reports whether the route's prefix matches a path.
-func (r *Route) matches(path string) bool {
-	rest, ok := strings.CutPrefix(path, r.Path)
-	return ok && (strings.HasSuffix(r.Path, "/") || rest == "" || rest[0] == '/')
-}
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -43,7 +43,7 @@ func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Sp
 		headers[strings.ToLower(name)] = v
 	}
 	spec := jobs.Spec{Kind: "http", Queue: r.QueueName(), Timeout: r.Timeout, QueueTimeout: r.QueueTimeout,
-		MaxAttempts: max(r.MaxAttempts, 1), Backoff: r.Backoff, Via: jobs.Via{Route: r.Path, Trace: trace, Headers: slices.Sorted(maps.Keys(r.Headers))}}
+		MaxAttempts: max(r.MaxAttempts, 1), Backoff: r.Backoff, Via: jobs.Via{Route: r.Name(), Trace: trace, Headers: slices.Sorted(maps.Keys(r.Headers))}}
 	if spec.QueueTimeout == 0 && !queueTimeout {
 		spec.QueueTimeout = DefaultQueueTimeout
 	}

@@ -96,7 +96,10 @@ func BenchmarkPass(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	table := NewTable([]Route{{Path: "/", Upstream: at.URL}}, nil)
+	table, err := NewTable([]Route{{Path: "/", Upstream: at.URL}}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
 	defer table.Close()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -3,54 +3,73 @@ package gateway
 import (
 	"cmp"
 	"net/http"
-	"net/url"
-	"path"
 	"slices"
 	"strings"
 
-	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/web/gateway/match"
 )
 
 // Table is all routes of a hub. A nil Table has none.
-type Table struct{ routes []*Route }
-
-// NewTable prepares routes, whose paths must differ. own is where the hub itself listens.
-func NewTable(routes []Route, own *egress.Own) *Table {
-	t := &Table{}
-	for _, r := range routes {
-		r.prepare(own)
-		r.Stats = &Stats{}
-		t.routes = append(t.routes, &r)
-	}
-	slices.SortFunc(t.routes, func(a, b *Route) int {
-		return cmp.Or(cmp.Compare(len(b.Path), len(a.Path)), cmp.Compare(a.Path, b.Path))
-	})
-	return t
+type Table struct {
+	routes  []*Route // by name
+	byName  map[string]*Route
+	matcher *match.Table[*Route]
 }
 
-// KeepStats takes over the counters of an older table for routes with the same path and
+// NewTable prepares routes. own is where the hub itself listens. The error is a
+// *match.TableError: no two routes may match one request equally well.
+func NewTable(routes []Route, own *egress.Own) (*Table, error) {
+	t := &Table{byName: make(map[string]*Route, len(routes))}
+	entries := entriesOf(routes)
+	var err error
+	if t.matcher, err = match.NewTable(entries); err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		r := e.Value
+		r.prepare(own)
+		r.Stats = &Stats{}
+		t.routes, t.byName[r.Name()] = append(t.routes, r), r
+	}
+	slices.SortFunc(t.routes, func(a, b *Route) int { return cmp.Compare(a.Name(), b.Name()) })
+	return t, nil
+}
+
+// CheckRules returns the error that NewTable would return.
+func CheckRules(routes []Route) error {
+	_, err := match.NewTable(entriesOf(routes))
+	return err
+}
+
+func entriesOf(routes []Route) []match.Entry[*Route] {
+	entries := make([]match.Entry[*Route], len(routes))
+	for i := range routes {
+		r := routes[i]
+		entries[i] = match.Entry[*Route]{Rule: r.rule(), Value: &r}
+	}
+	return entries
+}
+
+// KeepStats takes over the counters of an older table for routes with the same name and
 // upstreams.
 func (t *Table) KeepStats(old *Table) {
 	if old == nil {
 		return
 	}
-	for _, r := range t.routes {
-		for _, was := range old.routes {
-			if was.Path == r.Path && slices.Equal(was.Upstreams(), r.Upstreams()) {
-				r.Stats = was.Stats
-			}
+	for name, r := range t.byName {
+		if was := old.byName[name]; was != nil && slices.Equal(was.Upstreams(), r.Upstreams()) {
+			r.Stats = was.Stats
 		}
 	}
 }
 
-// Routes returns all routes, sorted by path.
-func (t *Table) Routes() (all []*Route) {
-	if t != nil {
-		all = slices.Clone(t.routes)
+// Routes returns all routes, sorted by name.
+func (t *Table) Routes() []*Route {
+	if t == nil {
+		return nil
 	}
-	slices.SortFunc(all, func(a, b *Route) int { return cmp.Compare(a.Path, b.Path) })
-	return all
+	return slices.Clone(t.routes)
 }
 
 // Close closes idle connections. Requests in progress continue.
@@ -63,14 +82,12 @@ func (t *Table) Close() {
 	}
 }
 
-// Transport returns how jobs of a route, named by its path, call the upstreams: the transport,
+// Transport returns how jobs of a route, given by its name, call the upstreams: the transport,
 // and the largest answer in bytes (0 for the default). It is nil if the route is gone.
-func (t *Table) Transport(path string) (http.RoundTripper, int64) {
+func (t *Table) Transport(name string) (http.RoundTripper, int64) {
 	if t != nil {
-		for _, r := range t.routes {
-			if r.Path == path {
-				return r.jobTransport, r.Outbound.MaxAnswer
-			}
+		if r := t.byName[name]; r != nil {
+			return r.jobTransport, r.Outbound.MaxAnswer
 		}
 	}
 	return nil, 0
@@ -79,62 +96,46 @@ func (t *Table) Transport(path string) (http.RoundTripper, int64) {
 // Empty reports whether there are no routes.
 func (t *Table) Empty() bool { return t == nil || len(t.routes) == 0 }
 
-// Find returns the route with the longest matching prefix, or nil. A path that an upstream could
-// read differently is an error.
-func (t *Table) Find(u *url.URL) (*Route, error) {
-	raw := u.EscapedPath()
-	route := t.longestMatch(raw)
-	if unambiguous(raw) {
-		return route, nil
+// Find returns the best route for a request; its Rule is nil if there is none. A preflight
+// request (Fetch, 3.3) has the route of the request that it asks for. See match.Table for errors.
+func (t *Table) Find(r *http.Request) (match.Found[*Route], error) {
+	q, err := match.FromHTTP(r)
+	if err != nil || t == nil {
+		return match.Found[*Route]{}, err
 	}
-	if isTraversal(u.Path) {
-		if route == nil {
-			return nil, nil
-		}
-		return nil, jobs.NewProblem(jobs.NotFound, "Not found",
-			"The path has a segment . or .. or a control character, and could leave its route. Send it without these.")
+	if asked := r.Header.Get("Access-Control-Request-Method"); r.Method == http.MethodOptions && asked != "" {
+		q.Method = asked
 	}
-	if t.longestMatch(normalized(u.Path)) != route {
-		return nil, jobs.NewProblem(jobs.NotFound, "Not found", "The path can be read in two ways, which belong to different routes. Send it without unnecessary escapes and double slashes.")
-	}
-	return route, nil
+	return t.matcher.Find(q)
 }
 
-func (t *Table) longestMatch(path string) *Route {
-	for _, r := range t.routes {
-		if r.matches(path) {
-			return r
-		}
+// rule returns the rule of a route. HEAD goes where GET does.
+func (r *Route) rule() match.Rule {
+	rule := r.Match
+	rule.Path = r.Path
+	if slices.Contains(rule.Methods, http.MethodGet) && !slices.Contains(rule.Methods, http.MethodHead) {
+		rule.Methods = append(slices.Clip(rule.Methods), http.MethodHead)
 	}
-	return nil
+	return rule
 }
 
-// unambiguous reports whether all servers read a path in the same way.
-func unambiguous(raw string) bool {
-	return !strings.ContainsAny(raw, "%\\") && !strings.Contains(raw, "//") && !strings.Contains(raw, "/.")
-}
-
-// isTraversal reports whether a decoded path has segments . or .., also as Windows and servlet
-// containers read them, or control characters.
-func isTraversal(decoded string) bool {
-	for i := range len(decoded) {
-		if decoded[i] < ' ' || decoded[i] == 0x7f {
-			return true
-		}
+// Name returns the text that names a route among all: its path, and whatever else a request must
+// have.
+func (r *Route) Name() string {
+	m := r.Match
+	if m.Host == "" && len(m.Methods)+len(m.Headers)+len(m.Query) == 0 {
+		return r.Path
 	}
-	for segment := range strings.FieldsFuncSeq(decoded, func(c rune) bool { return c == '/' || c == '\\' }) {
-		if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
-			return true
-		}
+	var b strings.Builder
+	if len(m.Methods) > 0 {
+		b.WriteString(strings.Join(m.Methods, ",") + " ")
 	}
-	return false
-}
-
-// normalized returns a decoded path as a server reads it that merges slashes.
-func normalized(decoded string) string {
-	clean := path.Clean("/" + decoded)
-	if strings.HasSuffix(decoded, "/") && clean != "/" {
-		clean += "/"
+	b.WriteString(strings.ToLower(m.Host) + r.Path)
+	for i, name := range sortedKeys(m.Query) {
+		b.WriteString([]string{"?", "&"}[min(i, 1)] + name + "=" + m.Query[name])
 	}
-	return clean
+	for _, name := range sortedKeys(m.Headers) {
+		b.WriteString(" " + name + ": " + m.Headers[name])
+	}
+	return b.String()
 }

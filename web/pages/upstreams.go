@@ -59,8 +59,8 @@ func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes
 		return m, err
 	}
 	for _, r := range routes {
-		row := view.Route{Path: r.Path, Async: gateway.AsyncNames[r.Async], Strip: r.Strip, Policy: r.Policy, Queue: r.QueueName(),
-			QueueTimeout: r.QueueTimeout, Timeout: cmp.Or(r.Timeout, jobs.DefaultTimeout), MaxAttempts: max(r.MaxAttempts, 1), Traffic: view.Traffic(r.Stats.Counts(now)), Jobs: jobsOf[r.Path]}
+		row := view.Route{Path: r.Name(), Async: gateway.AsyncNames[r.Async], Strip: r.Strip, Policy: r.Policy, Queue: r.QueueName(),
+			QueueTimeout: r.QueueTimeout, Timeout: cmp.Or(r.Timeout, jobs.DefaultTimeout), MaxAttempts: max(r.MaxAttempts, 1), Traffic: view.Traffic(r.Stats.Counts(now)), Jobs: jobsOf[r.Name()]}
 		if row.QueueTimeout == 0 {
 			row.QueueTimeout = cmp.Or(time.Duration(s.Engine.Settings(tenant, row.Queue).QueueTimeout), gateway.DefaultQueueTimeout)
 		}
@@ -98,7 +98,7 @@ func (l *routeLooks) of(ctx context.Context, s *Server, tenant string, routes []
 			if err != nil {
 				return nil, err
 			}
-			all[r.Path] = of
+			all[r.Name()] = of
 		}
 		return all, nil
 	})
@@ -170,12 +170,12 @@ func (s routePages) routeAttention(ctx context.Context, tenant string, now time.
 		return nil, err
 	}
 	for _, r := range routes {
-		t, of := r.Stats.Counts(now), jobsOf[r.Path]
+		t, of := r.Stats.Counts(now), jobsOf[r.Name()]
 		since, failed := view.Failing(view.Traffic(t), of)
 		if since.IsZero() || failed < few || now.Sub(since) > attentionSpan && t.RecentFailed+int64(of.Failed) == 0 {
 			continue
 		}
-		a := view.Attention{Level: view.Failure, Text: r.Path + ": its upstream fails", Since: since, Do: view.Action{Label: "Routes", Path: "/routes", Admin: true}}
+		a := view.Attention{Level: view.Failure, Text: r.Name() + ": its upstream fails", Since: since, Do: view.Action{Label: "Routes", Path: "/routes", Admin: true}}
 		switch {
 		case !t.Failing.IsZero() && t.Status == 0:
 			a.Detail = "no answer"

@@ -22,20 +22,19 @@ type Conflict struct {
 }
 
 func (c Conflict) String() string {
-	e := c.Example
-	text := e.Method + " " + e.Host + e.Path
-	if e.Query != "" {
-		text += "?" + e.Query
+	return fmt.Sprintf("rules %d and %d match %s equally well; change a path, or give one of them a condition more", c.First, c.Second, c.Example)
+}
+
+// String returns a request for people.
+func (r Request) String() string {
+	text := r.Method + " " + r.Host + r.Path
+	if r.Query != "" {
+		text += "?" + r.Query
 	}
-	for i, name := range slices.Sorted(maps.Keys(e.Header)) {
-		if i == 0 {
-			text += " with " + name
-		} else {
-			text += ", " + name
-		}
-		text += ": " + e.Header.Get(name)
+	for i, name := range slices.Sorted(maps.Keys(r.Header)) {
+		text += []string{" with ", ", "}[min(i, 1)] + name + ": " + r.Header.Get(name)
 	}
-	return fmt.Sprintf("rules %d and %d match %s equally well; change a path, or give one of them a condition more", c.First, c.Second, text)
+	return text
 }
 
 // TableError is all that is wrong with the rules of a table.

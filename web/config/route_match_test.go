@@ -1,0 +1,67 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"jobhub/web/gateway"
+	"jobhub/web/gateway/match"
+)
+
+// TestRouteMembers: members of a route that say which requests it takes, and from whom.
+func TestRouteMembers(t *testing.T) {
+	c, err := Decode("f", []byte(`
+routes:
+  - path: /api/orders/{id}
+    match: {host: api.example.com, methods: [GET, POST], headers: {X-Beta: "1"}, query: {kind: a}}
+    upstream: http://127.0.0.1:9000
+    auth: [key, jwt:corp]
+    scopes: {GET: [orders.read], "*": [orders.write]}
+    cors: {origins: ["https://app.example.com"], methods: [GET], headers: [Content-Type], credentials: true, max_age: 1m}
+  - path: /api/orders/{id}
+    match: {host: api.example.com, methods: [DELETE]}
+    upstream: http://127.0.0.1:9000
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Routes[0]
+	want := match.Rule{Host: "api.example.com", Methods: []string{"GET", "POST"}, Headers: map[string]string{"X-Beta": "1"}, Query: map[string]string{"kind": "a"}}
+	if !reflect.DeepEqual(r.Match, want) || r.Name() != "GET,POST api.example.com/api/orders/{id}?kind=a X-Beta: 1" {
+		t.Errorf("%+v, %s", r.Match, r.Name())
+	}
+	if !reflect.DeepEqual(r.Auth, gateway.Methods{"key", "jwt:corp"}) || !reflect.DeepEqual(r.Scopes.For("GET"), []string{"orders.read"}) || !reflect.DeepEqual(r.Scopes.For("PATCH"), []string{"orders.write"}) {
+		t.Errorf("%+v", r)
+	}
+	if c := r.CORS; !c.Credentials || !c.Allows("https://app.example.com") || c.Allows("https://other.example.com") {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestRoutesThatOverlap: two routes that could match one request equally well are an error, with
+// the lines of both.
+func TestRoutesThatOverlap(t *testing.T) {
+	for _, c := range []struct {
+		routes []string
+		want   string // part of the error; empty for none
+	}{
+		{[]string{"path: /a", "path: /a"}, "f:3: routes[1].path: overlaps with /a in line 2: both match GET /a equally well"},
+		{[]string{"path: '/{x}/b'", "path: '/a/{y}'"}, "f:3: routes[1].path: overlaps with /{x}/b in line 2: both match GET /a/b equally well"},
+		{[]string{"path: /a, match: {methods: [GET, POST]}", "path: /a, match: {methods: [POST]}"}, "both match POST /a equally well"},
+		{[]string{"path: /a, match: {methods: [GET]}", "path: /a, match: {methods: [HEAD]}"}, "both match HEAD /a equally well"},
+		{[]string{"path: '/{x}/{x}'"}, "f:2: routes[0].path: "},
+		{[]string{"path: /a, match: {methods: [GET]}", "path: /a, match: {methods: [POST]}"}, ""},
+		{[]string{"path: /a, match: {host: A.example}", "path: /a"}, ""},
+		{[]string{"path: '/{x}/b'", "path: '/a/b'"}, ""},
+	} {
+		text := "routes:"
+		for _, route := range c.routes {
+			text += "\n  - {upstream: 'http://127.0.0.1:9000', " + route + "}"
+		}
+		_, err := Decode("f", []byte(text))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.routes, err, c.want)
+		}
+	}
+}
