@@ -90,7 +90,11 @@ func BenchmarkMemory(b *testing.B) {
 				b.StopTimer()
 				runtime.GC()
 				runtime.ReadMemStats(&after)
-				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/consumers, "B/consumer")
+				each := float64(after.HeapAlloc-before.HeapAlloc) / consumers
+				b.ReportMetric(each, "B/consumer")
+				if each > 200 {
+					b.Errorf("%.0f bytes for each consumer, more than 200", each)
+				}
 				l.Close(context.Background())
 				b.StartTimer()
 			}

@@ -4,7 +4,8 @@ import (
 	"context"
 	"hash/maphash"
 	"net/netip"
-	"strings"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -21,9 +22,15 @@ type decision struct {
 	wall   time.Time
 	items  []item
 	locked []*shard // in their order
+}
 
-	itemsBuf  [4]item
-	lockedBuf [4]*shard
+var decisions = sync.Pool{New: func() any { return new(decision) }}
+
+// free keeps the decision's memory for another one.
+func (d *decision) free() {
+	clear(d.items)
+	*d = decision{items: d.items[:0], locked: d.locked[:0]}
+	decisions.Put(d)
 }
 
 // item is one rule of a decision with the caller's state.
@@ -33,13 +40,13 @@ type item struct {
 	key   key
 
 	// As of the last look, under the shard's lock:
-	at    int64 // the shard's time
-	cell  cell
-	known bool // left is known: a quota was loaded
-	added bool // there is no state yet
-	quota *quota
-	left  int64
-	next  time.Duration // until left grows; 0 if that is not known
+	at     int64 // the shard's time
+	caller caller
+	state  *state
+	quota  *quota
+	known  bool // left is known: a quota was loaded
+	left   int64
+	next   time.Duration // until left grows; 0 if that is not known
 }
 
 // Decide lets a request pass or refuses it, and takes what it uses up. It waits for the store
@@ -56,11 +63,12 @@ func (l *Limiter) Explain(ctx context.Context, now time.Time, who Subject, sets 
 }
 
 func (l *Limiter) decide(ctx context.Context, now time.Time, who Subject, sets []*RuleSet, take bool) *Verdict {
-	d := decision{l: l, now: l.elapsed(now), wall: now}
-	d.items, d.locked = d.itemsBuf[:0], d.lockedBuf[:0]
+	d := decisions.Get().(*decision)
+	defer d.free()
+	d.l, d.now, d.wall = l, l.elapsed(now), now
 	d.find(who, sets)
 	l.sweep(d.now, now)
-	v := newVerdict(len(d.items))
+	v := newVerdict()
 	if len(d.items) == 0 {
 		return v
 	}
@@ -68,18 +76,17 @@ func (l *Limiter) decide(ctx context.Context, now time.Time, who Subject, sets [
 		d.lock()
 		waits, full := d.look(take)
 		v.judge(d.items)
-		if full && v.problem == nil {
-			v.refuse(errFull, time.Second)
+		if full {
+			v.refuse(errFull, time.Minute)
 		}
-		if v.problem != nil || len(waits) == 0 {
-			if v.problem == nil && take {
-				d.take(v)
-			}
-			d.unlock()
+		if v.problem == nil && take && len(waits) == 0 {
+			d.take(v)
+		}
+		d.unlock()
+		if len(waits) == 0 {
 			v.describe(d.items)
 			return v
 		}
-		d.unlock()
 		l.writer.wake()
 		for _, f := range waits {
 			if err := f.wait(ctx, deadline); err != nil {
@@ -95,23 +102,22 @@ func (l *Limiter) decide(ctx context.Context, now time.Time, who Subject, sets [
 func (d *decision) find(who Subject, sets []*RuleSet) {
 	consumer := consumerID(who.Consumer)
 	var address string
-	if who.Address.IsValid() {
-		address = addressID(who.Address)
-	}
-	consumerHash, addressHash := maphash.String(seed, consumer), maphash.String(seed, address)
 	for _, set := range sets {
 		if set == nil {
 			continue
 		}
 		for _, r := range set.rules {
-			it := item{rule: r, key: key{rule: r.id}}
+			it := item{rule: r, key: key{scope: r.scopeID}}
 			switch {
 			case r.per == PerRoute:
 				it.shard = &d.l.consumers[r.hash%shards]
-			case r.per == PerConsumer && who.Consumer != "":
-				it.key.id, it.shard = consumer, &d.l.consumers[consumerHash%shards]
+			case r.per == PerConsumer && consumer != "":
+				it.key.id, it.shard = consumer, &d.l.consumers[maphash.String(seed, consumer)%shards]
 			default:
-				it.key.id, it.shard = address, &d.l.addresses[addressHash%shards]
+				if address == "" {
+					address = addressID(who.Address)
+				}
+				it.key.id, it.shard = address, &d.l.addresses[maphash.String(seed, address)%shards]
 			}
 			if !d.has(it) {
 				d.items = append(d.items, it)
@@ -124,7 +130,7 @@ func (d *decision) find(who Subject, sets []*RuleSet) {
 // has reports whether a rule is there already: what is counted once is taken once.
 func (d *decision) has(it item) bool {
 	for i := range d.items {
-		if d.items[i].key == it.key && d.items[i].shard == it.shard {
+		if have := &d.items[i]; have.rule.id == it.rule.id && have.shard == it.shard && have.key == it.key {
 			return true
 		}
 	}
@@ -158,47 +164,23 @@ func (d *decision) unlock() {
 	}
 }
 
-// look reads what each rule says. If all others allow the request (or nothing is to be taken),
-// it returns what has to be waited for; full tells that a shard has no room for a new state.
+// look reads what each rule says. If all allow the request (or nothing is to be taken), it
+// returns what has to be waited for; full tells that a shard has no room for a new state.
 func (d *decision) look(take bool) (waits []*flight, full bool) {
+	if d.lookUp(); d.lacks(take) {
+		if !d.makeRoom(take) {
+			return nil, true
+		}
+		d.lookUp() // what made room may have been ours
+	}
 	refused := false
 	for i := range d.items {
 		it := &d.items[i]
-		s := it.shard
-		it.at = s.now
-		switch r := it.rule; r.kind {
-		case kindRate:
-			c, found := s.cells[it.key]
-			if !found {
-				c.at = s.now // fresh, also if the clock says that the limiter has not started yet
-			}
-			if late := s.now + int64(r.rate.per); c.at > late { // the clock was set back
-				c = cell{at: late}
-				s.setLocked(it.key, c)
-			}
-			it.cell, it.known, it.added = c, true, !found
-			it.left, it.next = r.rate.look(c, s.now)
-		case kindConcurrency:
-			it.left, it.known = r.quota.N, true
-			if g := s.gates[it.key]; g != nil {
-				it.left = max(0, r.quota.N-g.runs)
-			}
-		case kindQuota:
-			it.quota = s.quotas[it.key]
-			it.added, it.known = it.quota == nil, it.quota != nil && it.quota.loaded()
-			if it.known {
-				it.quota.roll(r.quota, d.wall)
-				it.left = max(0, r.quota.N-it.quota.used)
-				it.next = time.Unix(it.quota.end, 0).Sub(d.wall)
-			}
-		}
+		it.read(d.wall)
 		refused = refused || it.known && it.left == 0
-		if it.added && (take || it.rule.kind == kindQuota) && !s.roomLocked(d.wall) {
-			full = true
-		}
 	}
-	if refused && take || full { // nothing will be taken: the store is not asked
-		return nil, full
+	if refused && take {
+		return nil, false
 	}
 	for i := range d.items {
 		if it := &d.items[i]; it.rule.kind == kindQuota {
@@ -210,24 +192,92 @@ func (d *decision) look(take bool) (waits []*flight, full bool) {
 	return waits, false
 }
 
+// lookUp finds the states that there are.
+func (d *decision) lookUp() {
+	for i := range d.items {
+		it := &d.items[i]
+		it.at = it.shard.now
+		if i > 0 && it.key == d.items[i-1].key && it.shard == d.items[i-1].shard {
+			it.caller = d.items[i-1].caller
+		} else {
+			it.caller = it.shard.callers[it.key]
+		}
+		if it.rule.kind == kindQuota {
+			it.quota = it.caller.quota
+		} else {
+			it.state = it.caller.state(it.rule.id)
+		}
+	}
+}
+
+// lacks reports whether a state has to be added to a shard that is full.
+func (it *item) lacks(take bool) bool {
+	return it.state == nil && it.quota == nil && it.shard.size >= it.shard.max && (take || it.rule.kind == kindQuota)
+}
+
+func (d *decision) lacks(take bool) bool {
+	return slices.ContainsFunc(d.items, func(it item) bool { return it.lacks(take) })
+}
+
+// makeRoom makes it for the states that have to be added. It reports whether there is some.
+func (d *decision) makeRoom(take bool) bool {
+	for i := range d.items {
+		if it := &d.items[i]; it.lacks(take) && !it.shard.makeRoomLocked(d.wall) {
+			return false
+		}
+	}
+	return true
+}
+
+// read sets what the rule says.
+func (it *item) read(wall time.Time) {
+	r := it.rule
+	it.known = true
+	switch r.kind {
+	case kindRate:
+		c := cell{at: it.at} // fresh
+		if st := it.state; st != nil {
+			c = st.cell()
+			if late := it.at + int64(r.rate.per); c.at > late { // the clock was set back
+				c = cell{at: late}
+				st.set(c)
+			}
+		}
+		it.left, it.next = r.rate.look(c, it.at)
+	case kindConcurrency:
+		it.left = r.quota.N
+		if it.state != nil {
+			it.left = max(0, r.quota.N-int64(it.state.runs))
+		}
+	case kindQuota:
+		if it.known = it.quota != nil && it.quota.loaded(); it.known {
+			it.quota.roll(r.quota, wall)
+			it.left = max(0, r.quota.N-it.quota.used)
+			it.next = time.Unix(it.quota.end, 0).Sub(wall)
+		}
+	}
+}
+
 // take uses up one of every rule; look has just allowed it.
 func (d *decision) take(v *Verdict) {
 	for i := range d.items {
 		it := &d.items[i]
-		switch r := it.rule; r.kind {
+		r := it.rule
+		if r.kind != kindQuota && it.state == nil {
+			it.state = &state{rule: r.id, at: it.at}
+			it.shard.addLocked(it.key, it.state, nil)
+		}
+		it.left--
+		switch r.kind {
 		case kindRate:
-			if it.added {
-				it.key.id = strings.Clone(it.key.id) // the caller's may be a part of something large
-			}
-			it.cell = r.rate.take(it.cell, it.at)
-			it.shard.setLocked(it.key, it.cell)
-			it.left, it.next = r.rate.look(it.cell, it.at)
+			c := r.rate.take(it.state.cell(), it.at)
+			it.state.set(c)
+			it.left, it.next = r.rate.look(c, it.at)
 		case kindConcurrency:
-			v.held = append(v.held, it.shard.enterLocked(it.key))
-			it.left--
+			it.state.runs++
+			v.held = append(v.held, held{it.shard, it.state})
 		case kindQuota:
 			it.quota.used++
-			it.left--
 			d.l.writer.askAhead(it)
 		}
 	}

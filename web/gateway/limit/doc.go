@@ -30,15 +30,15 @@
 //
 // Call tree:
 //
-//	Compile                     rule.go      checks a Set, names its policies
-//	Limiter.Use                 limiter.go   forgets the rates of removed rules
-//	Limiter.Decide, .Explain    decide.go
-//	├── decision.find           decide.go    the state of each rule: a shard and a key
-//	├── decision.look           decide.go    under the locks of these shards: what each rule says
-//	│   ├── rate.look           gcra.go
-//	│   └── quota.roll          quota.go
-//	├── writer.ask              writer.go    reserves units of quotas, many in one QuotaStore.Save
-//	├── decision.take           decide.go
-//	└── Verdict                 verdict.go   problem, headers, Release
-//	shard.sweep                 shard.go     drops what equals fresh state, one shard at a time
+//	Compile                        rule.go      checks a Set, names its policies
+//	Limiter.Use                    limiter.go   forgets what was counted for removed rules
+//	Limiter.Decide, .Explain       decide.go
+//	├── Limiter.sweep              limiter.go   drops what equals fresh state, one shard at a time
+//	├── decision.find              decide.go    whose state each rule needs, and in which shard it is
+//	├── decision.look              decide.go    under the locks of these shards: what each rule says
+//	│   ├── shard.makeRoomLocked   shard.go
+//	│   ├── rate.look              gcra.go
+//	│   └── writer.ask             writer.go    reserves units of quotas, many in one QuotaStore.Save
+//	├── decision.take              decide.go
+//	└── Verdict                    verdict.go   problem, headers, Release
 package limit

@@ -170,7 +170,7 @@ func TestHeadersAgainstVerdicts(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, p := range v.Policies {
+				for _, p := range v.Policies() {
 					if p.Violated && !p.Concurrency && int64(after) < int64(p.Next/time.Second) {
 						t.Fatalf("Retry-After: %d ends before the window of %+v", after, p)
 					}

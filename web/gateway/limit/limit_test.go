@@ -149,14 +149,14 @@ func TestExplain(t *testing.T) {
 	set := compile(t, "route", "9/1d", rate(3, time.Hour, limit.PerConsumer), concurrency(7, limit.PerConsumer))
 	for range 20 {
 		v := l.Explain(context.Background(), noon, ann, set)
-		if !v.Allowed() || v.Policies[0].Left != 3 || v.Policies[1].Left != 7 || v.Policies[2].Left != 9 {
-			t.Fatalf("%+v", v.Policies)
+		if !v.Allowed() || v.Policies()[0].Left != 3 || v.Policies()[1].Left != 7 || v.Policies()[2].Left != 9 {
+			t.Fatalf("%+v", v.Policies())
 		}
 		v.Release()
 	}
 	passes(l, 3, noon, ann, set)
 	v := l.Explain(context.Background(), noon, ann, set)
-	if v.Allowed() || !v.Policies[0].Violated || v.Policies[1].Violated || v.RetryAfter != 20*time.Minute {
+	if v.Allowed() || !v.Policies()[0].Violated || v.Policies()[1].Violated || v.RetryAfter != 20*time.Minute {
 		t.Fatalf("%+v", v)
 	}
 	if n, _ := l.States(); n != 3 {
@@ -285,7 +285,7 @@ func TestMadeUpAddresses(t *testing.T) {
 			t.Fatal("a new address was refused")
 		}
 	}
-	if consumers, addresses := l.States(); consumers != 1 || addresses > 2560+256 {
+	if consumers, addresses := l.States(); consumers != 1 || addresses > 2560+2*192 {
 		t.Fatalf("%d and %d states", consumers, addresses)
 	}
 	if n := passes(l, 5, noon, ann, perConsumer); n != 0 {
@@ -303,7 +303,7 @@ func TestMadeUpAddresses(t *testing.T) {
 		}
 		refused++
 	}
-	if n, _ := l.States(); n > 2560+256 || refused != 10_000-n+1 {
+	if n, _ := l.States(); n > 2560+2*192 || refused != 10_000-n+1 {
 		t.Fatalf("%d states, %d refused", n, refused)
 	}
 	// An hour later all is fresh, and is dropped.

@@ -16,7 +16,7 @@ import (
 type Options struct {
 	Store        QuotaStore    // none by default: what has a quota is refused with 503
 	StoreTimeout time.Duration // of one call of the store, and of a request's wait for it; 5 s
-	MaxConsumers int           // states of consumers and of routes, about 100 bytes each; 4,000,000
+	MaxConsumers int           // states of consumers and of routes, 200 bytes each at most; 4,000,000
 	MaxAddresses int           // states of addresses; 1,000,000
 }
 
@@ -95,8 +95,8 @@ func (l *Limiter) Close(ctx context.Context) error {
 	for i := range shards {
 		for _, s := range []*shard{&l.consumers[i], &l.addresses[i]} {
 			s.mu.Lock()
-			for k, q := range s.quotas {
-				if q.reserved > q.used {
+			for k, c := range s.callers {
+				if q := c.quota; q != nil && q.reserved > q.used {
 					q.reserved = q.used // no request takes it any more
 					back = append(back, q.count(s, k, q.used))
 				}
@@ -107,7 +107,8 @@ func (l *Limiter) Close(ctx context.Context) error {
 	return l.writer.giveBack(ctx, back)
 }
 
-// States returns how many states are held of consumers and routes, and of addresses.
+// States returns how many states are held of consumers and routes, and of addresses: one for
+// each rule and caller.
 func (l *Limiter) States() (consumers, addresses int) {
 	for i := range shards {
 		consumers += l.consumers[i].states()
@@ -119,7 +120,7 @@ func (l *Limiter) States() (consumers, addresses int) {
 func (s *shard) states() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.cells) + len(s.gates) + len(s.quotas)
+	return s.size
 }
 
 // elapsed returns the nanoseconds since the start. It is monotonic where now is.

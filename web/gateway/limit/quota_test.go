@@ -172,8 +172,8 @@ func TestQuotaWaits(t *testing.T) {
 		if n := passes(l, 3, time.Now(), ann, set); n != 3 {
 			t.Fatalf("%d passed, not 3: the others hold them up", n)
 		}
-		if v := l.Explain(context.Background(), time.Now(), ann, set); v.Policies[1].Left != 100000-23 {
-			t.Fatalf("%+v", v.Policies)
+		if v := l.Explain(context.Background(), time.Now(), ann, set); v.Policies()[1].Left != 100000-23 {
+			t.Fatalf("%+v", v.Policies())
 		}
 		saves := store.saves
 		close(release)
@@ -263,8 +263,8 @@ func TestQuotaWindows(t *testing.T) {
 	if n := passes(l, 9, noon, ann, compile(t, "plan", "5/1d")); n != 2 {
 		t.Errorf("%d passed under the larger quota, not 2", n)
 	}
-	if v := l.Explain(context.Background(), noon, ann, compile(t, "plan", "2/1d")); v.Allowed() || v.Policies[0].Left != 0 {
-		t.Errorf("passes under the smaller quota: %+v", v.Policies)
+	if v := l.Explain(context.Background(), noon, ann, compile(t, "plan", "2/1d")); v.Allowed() || v.Policies()[0].Left != 0 {
+		t.Errorf("passes under the smaller quota: %+v", v.Policies())
 	}
 	for k, c := range store.counts {
 		if k.Per != limit.PerConsumer || k.ID != "ann" || c.End.Before(noon) {

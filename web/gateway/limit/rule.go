@@ -27,9 +27,10 @@ type Rule struct {
 	Per         Per       // empty is PerRoute
 }
 
-// Set is the limits of one route, plan or key.
+// Set is the limits of one route, plan or key. In a plan PerRoute counts all its consumers
+// together.
 type Set struct {
-	Scope string // names the set for good, like "route /api/orders/": state belongs to it
+	Scope string // names the set for good and differs from all others, like "route /api/orders/": state belongs to it
 	Name  string // begins the names of its policies in headers, like "route" or "plan"
 	Rules []Rule
 	Quota Quota // the zero Quota is none
@@ -58,12 +59,13 @@ const (
 
 // rule is one rule of a RuleSet.
 type rule struct {
-	kind  kind
-	per   Per
-	scope string
-	name  string                // of its policy
-	text  string                // for people: "100 in 1m for each consumer"
-	id    unique.Handle[string] // equal for the same rule of the same scope
+	kind    kind
+	per     Per
+	scope   string
+	name    string                // of its policy
+	text    string                // for people: "100 in 1m for each consumer"
+	id      unique.Handle[string] // equal for the same rule of the same scope
+	scopeID unique.Handle[string]
 
 	hash  uint64 // of id
 	rate  rate
@@ -109,7 +111,7 @@ func Compile(s Set) (*RuleSet, error) {
 		return nil, err
 	}
 	for _, r := range set.rules {
-		r.hash = maphash.Comparable(seed, r.id)
+		r.hash, r.scopeID = maphash.Comparable(seed, r.id), unique.Make(r.scope)
 	}
 	return set, nil
 }

@@ -2,170 +2,186 @@ package limit
 
 import (
 	"maps"
+	"strings"
 	"sync"
 	"time"
 	"unique"
 )
 
-// key names the state of one rule for one caller.
+// key names a caller of a scope.
 type key struct {
-	rule unique.Handle[string]
-	id   string // the consumer, the bytes of the address, or "" for all callers
+	scope unique.Handle[string]
+	id    string // the consumer, the bytes of the address, or "" for all callers together
 }
 
-// shard holds a part of the states. The shards of addresses and of consumers are different
-// ones, as their bounds are.
+// caller is the states of the rules of one scope for one caller.
+type caller struct {
+	states *state
+	quota  *quota // nil if there is none
+}
+
+// state is that of a rate or a concurrency. One that is fresh and that no request runs under
+// is worth nothing.
+type state struct {
+	rule unique.Handle[string]
+	next *state // of the caller
+
+	at   int64 // at and part are the cell of a rate
+	part uint32
+	runs int32 // requests that run, of a concurrency
+}
+
+func (st *state) cell() cell { return cell{st.at, st.part} }
+
+func (st *state) set(c cell) { st.at, st.part = c.at, c.part }
+
+// state returns that of a rule, or nil.
+func (c caller) state(rule unique.Handle[string]) *state {
+	st := c.states
+	for st != nil && st.rule != rule {
+		st = st.next
+	}
+	return st
+}
+
+// shard holds the states of a part of the callers. The shards of addresses and of consumers are
+// different ones, as their bounds are.
 type shard struct {
 	order int  // in which shards are locked
-	max   int  // states
-	evict bool // beyond max one of the states is forgotten; else new ones are refused
+	max   int  // states and quotas
+	evict bool // addresses: beyond max a caller is forgotten; else new ones are refused
 
-	mu     sync.Mutex // protects the fields below
-	now    int64      // nanoseconds since the limiter's start; does not go back by less than a second
-	cells  map[key]cell
-	gates  map[key]*gate
-	quotas map[key]*quota
-	swept  int64 // when, as now
-
-	mostCells, mostQuotas int // since their map was made: maps do not shrink by themselves
-}
-
-// gate counts the requests of one caller that run. It is in its shard while there are any.
-type gate struct {
-	shard *shard
-	key   key
-	runs  int64
+	mu      sync.Mutex // protects the fields below
+	now     int64      // nanoseconds since the limiter's start; does not go back by less than a second
+	callers map[key]caller
+	size    int   // states and quotas
+	most    int   // callers since the map was made: maps do not shrink by themselves
+	swept   int64 // when, as now
 }
 
 const (
 	tolerance  = int64(time.Second)            // of clocks that parallel requests read in another order
 	sweepPause = int64(250 * time.Millisecond) // between sweeps: each of one shard
-	shards     = 256                           // of consumers, and of addresses
-	sample     = 16                            // states of which the one closest to fresh is forgotten
+	shards     = 192                           // of consumers, and of addresses; the maps of 1,000,000 callers are well filled then
+	sample     = 16                            // callers of whom the one closest to fresh is forgotten
 )
 
-// clockLocked sets the shard's time and returns it.
-func (s *shard) clockLocked(now int64) int64 {
+// clockLocked sets the shard's time.
+func (s *shard) clockLocked(now int64) {
 	if now > s.now || s.now-now > tolerance {
 		s.now = now
 	}
-	return s.now
 }
 
-// roomLocked reports whether a state can be added; it makes room if it may.
-func (s *shard) roomLocked(wall time.Time) bool {
-	if len(s.cells)+len(s.quotas) < s.max {
-		return true
-	}
+// makeRoomLocked makes room for one more state. It reports whether there is some.
+func (s *shard) makeRoomLocked(wall time.Time) bool {
 	if s.now-s.swept > sweepPause || s.now < s.swept {
 		s.sweepLocked(wall)
 	}
-	if len(s.cells)+len(s.quotas) < s.max {
-		return true
+	if s.size >= s.max && s.evict {
+		s.evictLocked()
+		return true // all of the sample run: there are never more of them than connections
 	}
-	return s.evict && s.evictLocked()
+	return s.size < s.max
 }
 
-// evictLocked forgets the cell closest to fresh of some.
-func (s *shard) evictLocked() bool {
+// evictLocked forgets the caller closest to fresh of some, none of whose requests run.
+func (s *shard) evictLocked() {
 	var soonest key
-	var at cell
-	seen := 0
-	for k, c := range s.cells { // begins anywhere
-		if seen == 0 || c.at < at.at {
-			soonest, at = k, c
+	var least int64
+	found, seen := false, 0
+	for k, c := range s.callers { // begins anywhere
+		at, busy := int64(0), c.quota != nil && c.quota.flight != nil
+		for st := c.states; st != nil; st = st.next {
+			at = max(at, st.at)
+			busy = busy || st.runs > 0
+		}
+		if !busy && (!found || at < least) {
+			soonest, least, found = k, at, true
 		}
 		if seen++; seen == sample {
 			break
 		}
 	}
-	delete(s.cells, soonest)
-	return seen > 0
+	if found {
+		s.filterLocked(soonest, s.callers[soonest], func(*state) bool { return false }, func(*quota) bool { return false })
+	}
 }
 
 // sweepLocked drops what equals fresh state.
 func (s *shard) sweepLocked(wall time.Time) {
 	s.swept = s.now
-	for k, c := range s.cells {
-		if c.fresh(s.now) {
-			delete(s.cells, k)
-		}
+	keepState := func(st *state) bool { return st.runs > 0 || !st.cell().fresh(s.now) }
+	keepQuota := func(q *quota) bool { return !q.idle(wall.Unix()) }
+	for k, c := range s.callers {
+		s.filterLocked(k, c, keepState, keepQuota)
 	}
-	for k, q := range s.quotas {
-		if q.idle(wall.Unix()) {
-			delete(s.quotas, k)
-		}
-	}
-	s.cells, s.mostCells = shrink(s.cells, s.mostCells)
-	s.quotas, s.mostQuotas = shrink(s.quotas, s.mostQuotas)
-}
-
-// shrink returns a smaller map with the same entries if m had far more once.
-func shrink[V any](m map[key]V, most int) (map[key]V, int) {
-	if most <= 64 || len(m) >= most/4 {
-		return m, most
-	}
-	small := make(map[key]V, len(m))
-	maps.Copy(small, m)
-	return small, len(small)
-}
-
-// setLocked stores the cell of a key.
-func (s *shard) setLocked(k key, c cell) {
-	if s.cells == nil {
-		s.cells = map[key]cell{}
-	}
-	s.cells[k] = c
-	s.mostCells = max(s.mostCells, len(s.cells))
-}
-
-// addQuotaLocked stores the quota of a key.
-func (s *shard) addQuotaLocked(k key, q *quota) {
-	if s.quotas == nil {
-		s.quotas = map[key]*quota{}
-	}
-	s.quotas[k] = q
-	s.mostQuotas = max(s.mostQuotas, len(s.quotas))
-}
-
-// enterLocked counts a request that runs.
-func (s *shard) enterLocked(k key) *gate {
-	g := s.gates[k]
-	if g == nil {
-		g = &gate{shard: s, key: k}
-		if s.gates == nil {
-			s.gates = map[key]*gate{}
-		}
-		s.gates[k] = g
-	}
-	g.runs++
-	return g
-}
-
-// leave ends a request that ran.
-func (g *gate) leave() {
-	g.shard.mu.Lock()
-	defer g.shard.mu.Unlock()
-	if g.runs--; g.runs == 0 && g.shard.gates[g.key] == g {
-		delete(g.shard.gates, g.key)
+	if s.most > 64 && len(s.callers) < s.most/4 {
+		small := make(map[key]caller, len(s.callers))
+		maps.Copy(small, s.callers)
+		s.callers, s.most = small, len(small)
 	}
 }
 
-// forgetLocked drops the states of rules.
+// forgetLocked drops the states of rules. Of quotas the store has the counts.
 func (s *shard) forgetLocked(removed map[unique.Handle[string]]bool) {
-	for k := range s.cells {
-		if removed[k.rule] {
-			delete(s.cells, k)
-		}
+	for k, c := range s.callers {
+		s.filterLocked(k, c,
+			func(st *state) bool { return !removed[st.rule] },
+			func(q *quota) bool { return !removed[q.rule.id] || q.flight != nil })
 	}
-	for k := range s.gates {
-		if removed[k.rule] {
-			delete(s.gates, k)
+}
+
+// filterLocked drops of a caller what is not to be kept.
+func (s *shard) filterLocked(k key, c caller, keepState func(*state) bool, keepQuota func(*quota) bool) {
+	before := c
+	for at := &c.states; *at != nil; {
+		if keepState(*at) {
+			at = &(*at).next
+			continue
 		}
+		*at = (*at).next
+		s.size--
 	}
-	for k, q := range s.quotas {
-		if removed[k.rule] && q.flight == nil {
-			delete(s.quotas, k) // the store has its count
-		}
+	if c.quota != nil && !keepQuota(c.quota) {
+		c.quota = nil
+		s.size--
 	}
+	switch {
+	case c == caller{}:
+		delete(s.callers, k)
+	case c != before:
+		s.callers[k] = c
+	}
+}
+
+// addLocked adds a state or a quota to a caller.
+func (s *shard) addLocked(k key, st *state, q *quota) {
+	c, found := s.callers[k]
+	if !found {
+		k.id = strings.Clone(k.id) // it may be a part of something large
+	}
+	if st != nil {
+		st.next, c.states = c.states, st
+	} else {
+		c.quota = q
+	}
+	if s.callers == nil {
+		s.callers = map[key]caller{}
+	}
+	s.callers[k] = c
+	s.size++
+	s.most = max(s.most, len(s.callers))
+}
+
+// held is a request that runs under a concurrency.
+type held struct {
+	shard *shard
+	state *state
+}
+
+func (h held) leave() {
+	h.shard.mu.Lock()
+	h.state.runs--
+	h.shard.mu.Unlock()
 }

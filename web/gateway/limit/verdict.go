@@ -14,14 +14,23 @@ import (
 
 // Verdict is whether a request may pass, and what its caller is told.
 type Verdict struct {
-	Policies   []Policy      // what each rule says, after this request if it was let pass
 	RetryAfter time.Duration // of a refused request: after it one may pass
 
-	problem   *jobs.Problem
-	held      []*gate
-	released  atomic.Bool
-	policyBuf [4]Policy
-	heldBuf   [2]*gate
+	problem  *jobs.Problem
+	outcomes []outcome
+	held     []held
+	released atomic.Bool
+
+	outcomeBuf [4]outcome
+	heldBuf    [1]held
+}
+
+// outcome is what a rule says.
+type outcome struct {
+	rule  *rule
+	known bool
+	left  int64
+	next  time.Duration
 }
 
 // Policy is the state of one rule for one caller.
@@ -56,9 +65,9 @@ func unavailable(err error) *jobs.Problem {
 	return jobs.Unavailable("Quota not available", detail).Because(err)
 }
 
-func newVerdict(rules int) *Verdict {
+func newVerdict() *Verdict {
 	v := &Verdict{}
-	v.Policies, v.held = v.policyBuf[:0], v.heldBuf[:0]
+	v.outcomes, v.held = v.outcomeBuf[:0], v.heldBuf[:0]
 	return v
 }
 
@@ -78,8 +87,8 @@ func (v *Verdict) Err() error {
 // again, and of a refused request.
 func (v *Verdict) Release() {
 	if len(v.held) > 0 && !v.released.Swap(true) {
-		for _, g := range v.held {
-			g.leave()
+		for _, h := range v.held {
+			h.leave()
 		}
 	}
 }
@@ -93,30 +102,28 @@ func (v *Verdict) Headers(h http.Header) {
 	if v.problem != nil {
 		h.Set("Retry-After", strconv.FormatInt(seconds(v.RetryAfter), 10))
 	}
-	if len(v.Policies) == 0 {
+	if len(v.outcomes) == 0 {
 		return
 	}
 	var buf [256]byte
 	b := buf[:0]
-	for i := range v.Policies {
-		p := &v.Policies[i]
-		b = strconv.AppendInt(append(v.appendName(b, p), ";q="...), p.Limit, 10)
-		if p.Concurrency {
+	for _, o := range v.outcomes {
+		b = strconv.AppendInt(append(v.appendName(b, o.rule), ";q="...), o.rule.limit(), 10)
+		if o.rule.kind == kindConcurrency {
 			b = append(b, `;qu="concurrent-requests"`...)
 		} else {
-			b = strconv.AppendInt(append(b, ";w="...), seconds(p.Window), 10)
+			b = strconv.AppendInt(append(b, ";w="...), seconds(o.rule.window()), 10)
 		}
 	}
 	h.Set("RateLimit-Policy", string(b))
 	b = buf[:0]
-	for i := range v.Policies {
-		p := &v.Policies[i]
-		if !p.Known {
+	for _, o := range v.outcomes {
+		if !o.known {
 			continue
 		}
-		b = strconv.AppendInt(append(v.appendName(b, p), ";r="...), p.Left, 10)
-		if !p.Concurrency {
-			b = strconv.AppendInt(append(b, ";t="...), seconds(p.Next), 10)
+		b = strconv.AppendInt(append(v.appendName(b, o.rule), ";r="...), o.left, 10)
+		if o.rule.kind != kindConcurrency {
+			b = strconv.AppendInt(append(b, ";t="...), seconds(o.next), 10)
 		}
 	}
 	if len(b) > 0 {
@@ -125,15 +132,31 @@ func (v *Verdict) Headers(h http.Header) {
 }
 
 // appendName begins an element of a list with the name of a policy.
-func (v *Verdict) appendName(b []byte, p *Policy) []byte {
+func (v *Verdict) appendName(b []byte, r *rule) []byte {
 	if len(b) > 0 {
 		b = append(b, ", "...)
 	}
-	name := p.Name
-	if len(v.Policies) == 1 {
+	name := r.name
+	if len(v.outcomes) == 1 {
 		name = "default"
 	}
 	return append(append(append(b, '"'), name...), '"') // Compile has checked it
+}
+
+// limit is how many requests a rule lets pass.
+func (r *rule) limit() int64 {
+	if r.kind == kindRate {
+		return int64(r.rate.n)
+	}
+	return r.quota.N
+}
+
+// window is that of a rate or quota.
+func (r *rule) window() time.Duration {
+	if r.kind == kindRate {
+		return time.Duration(r.rate.per)
+	}
+	return r.quota.Window
 }
 
 // seconds rounds up; it is at least 1.
@@ -151,6 +174,7 @@ func (v *Verdict) refuse(p *jobs.Problem, retryAfter time.Duration) {
 func (v *Verdict) judge(items []item) {
 	var worst *item
 	wait := time.Duration(-1)
+	v.problem = nil
 	for i := range items {
 		it := &items[i]
 		if !it.known || it.left > 0 {
@@ -188,19 +212,23 @@ func (it *item) problem(retry int64) *jobs.Problem {
 	return p
 }
 
-// describe lists the policies, after what was taken. It needs no locks.
+// describe keeps what the rules say, after what was taken. It needs no locks.
 func (v *Verdict) describe(items []item) {
 	for i := range items {
 		it := &items[i]
-		r := it.rule
-		p := Policy{
-			Name: r.name, Text: r.text, Known: it.known, Left: it.left, Next: it.next,
-			Limit: r.quota.N, Window: r.quota.Window, Concurrency: r.kind == kindConcurrency,
-			Violated: v.problem != nil && it.known && it.left == 0,
-		}
-		if r.kind == kindRate {
-			p.Limit, p.Window = int64(r.rate.n), time.Duration(r.rate.per)
-		}
-		v.Policies = append(v.Policies, p)
+		v.outcomes = append(v.outcomes, outcome{it.rule, it.known, it.left, it.next})
 	}
+}
+
+// Policies returns what each rule says, after this request if it was let pass.
+func (v *Verdict) Policies() []Policy {
+	all := make([]Policy, 0, len(v.outcomes))
+	for _, o := range v.outcomes {
+		all = append(all, Policy{
+			Name: o.rule.name, Text: o.rule.text, Limit: o.rule.limit(), Window: o.rule.window(),
+			Known: o.known, Left: o.left, Next: o.next, Concurrency: o.rule.kind == kindConcurrency,
+			Violated: v.problem != nil && o.known && o.left == 0,
+		})
+	}
+	return all
 }

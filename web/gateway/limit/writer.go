@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -68,12 +67,11 @@ func (w *writer) deadline() time.Time { return time.Now().Add(w.timeout) }
 // reserve, has a unit left; nil if it need not wait. The shard is locked.
 func (w *writer) ask(it *item, now time.Time, reserve bool) *flight {
 	s := it.shard
-	q := s.quotas[it.key]
-	if q == nil {
-		q = &quota{}
-		it.key.id = strings.Clone(it.key.id)
-		s.addQuotaLocked(it.key, q)
+	if it.quota == nil {
+		it.quota = &quota{}
+		s.addLocked(it.key, nil, it.quota)
 	}
+	q := it.quota
 	q.rule = it.rule // which has the limit of the newest request
 	if q.loaded() && (!reserve || q.reserved > q.used) {
 		return nil
