@@ -8,6 +8,7 @@ import (
 	"jobhub/web/auth"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
+	"jobhub/web/limit"
 	"jobhub/web/rest"
 	"jobhub/web/stages"
 )
@@ -35,6 +36,7 @@ type stage struct {
 var pipeline = []stage{
 	{stages.Who, (*exchange).identify},
 	{stages.May, (*exchange).authorize},
+	{stages.Limits, (*exchange).limit},
 	{stages.Upstream, (*exchange).answer},
 }
 
@@ -99,6 +101,17 @@ func (x *exchange) authorize() (string, bool, error) {
 	return "has " + strings.Join(scopes, ", "), false, nil
 }
 
+// limit is the stage Limits.
+func (x *exchange) limit() (string, bool, error) {
+	var own []*limit.RuleSet
+	if x.route.Limits != nil {
+		own = append(own, x.route.Limits)
+	}
+	verdict := x.s.Limit(x.r.Context(), x.w.Header(), rest.ClientAddress(x.r), x.who, own...)
+	x.ends = append(x.ends, verdict.Release)
+	return rest.Left(verdict), false, verdict.Err()
+}
+
 // answer is the stage Upstream: it passes the request to the upstream, or makes a job of it.
 func (x *exchange) answer() (string, bool, error) {
 	s, w, r, route := x.s, x.w, x.r, x.route
@@ -140,7 +153,14 @@ func (x *exchange) answer() (string, bool, error) {
 	clear(w.Header()) // the answer is the upstream's
 	cors := s.corsOf(route)
 	route.Pass(w, r.WithContext(ctx), gateway.Answer{
-		Edit: func(h http.Header) { cors.ReplaceIn(h, set) },
+		Edit: func(h http.Header) {
+			cors.ReplaceIn(h, set)
+			for _, name := range []string{"Ratelimit", "Ratelimit-Policy"} {
+				if values := set[name]; len(values) > 0 {
+					h[name] = values
+				}
+			}
+		},
 		Fail: func(w http.ResponseWriter, r *http.Request, err error) {
 			for name, values := range set { // those of the hub's own answers
 				w.Header()[name] = values

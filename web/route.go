@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
+	"jobhub/web/limit"
 	"jobhub/web/live"
 	"jobhub/web/pages"
 	"jobhub/web/rest"
@@ -145,6 +147,7 @@ func (s *Server) Apply(set Settings, routes []gateway.Route) error {
 		}
 	}
 	s.UseSettings(&set)
+	s.Limiter.Use(limitsOf(&set, routes)...)
 	if old := s.table.Load(); old != nil {
 		table.KeepStats(old)
 	}
@@ -152,6 +155,15 @@ func (s *Server) Apply(set Settings, routes []gateway.Route) error {
 		old.Close()
 	}
 	return nil
+}
+
+// limitsOf returns the limits that a configuration has.
+func limitsOf(set *Settings, routes []gateway.Route) (all []*limit.RuleSet) {
+	for _, r := range routes {
+		all = append(all, r.Limits)
+	}
+	all = slices.AppendSeq(all, maps.Values(set.Plans))
+	return slices.DeleteFunc(all, func(rules *limit.RuleSet) bool { return rules == nil })
 }
 
 // withoutKey returns a request without the header for keys, which no upstream may see.

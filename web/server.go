@@ -21,6 +21,7 @@ import (
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
+	"jobhub/web/limit"
 	"jobhub/web/live"
 	"jobhub/web/pages"
 	"jobhub/web/peers"
@@ -44,6 +45,8 @@ type Config struct {
 	Logger    *slog.Logger
 
 	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are trusted
+
+	Quotas limit.QuotaStore // counts what is used of quotas; without it, requests under a quota are refused
 
 	StallLimit time.Duration // how long a peer may make no progress (see package peers); 30 s if zero
 }
@@ -76,7 +79,7 @@ func New(c Config) *Server {
 		c.StallLimit = rest.StallLimit
 	}
 	base := &rest.Base{Engine: c.Engine, Store: c.Store, Hub: c.Hub, Auth: c.Auth, Logger: c.Logger, Version: c.Version, StoreName: c.StoreName, StallLimit: c.StallLimit,
-		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxBufferedAnswers), Failures: peers.NewFailures(rest.WrongKeys, time.Second)}
+		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxBufferedAnswers), Failures: peers.NewFailures(rest.WrongKeys, time.Second), Limiter: limit.New(limit.Options{Store: c.Quotas})}
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
 	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
 	s.setOrigin()
@@ -195,4 +198,7 @@ func (s *Server) Drain() {
 func (s *Server) Close(ctx context.Context) {
 	s.live.Close(ctx)
 	s.Stop()
+	if err := s.Limiter.Close(ctx); err != nil {
+		s.Logger.Warn("what was reserved of quotas could not be given back; it counts as used", "error", err)
+	}
 }

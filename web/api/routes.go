@@ -11,7 +11,7 @@ import (
 // those with MayJob only.
 func (s *Server) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"POST /v1/jobs":              s.May(auth.Submit, s.submit),
+		"POST /v1/jobs":              s.Limited(auth.Submit, s.submit),
 		"GET /v1/jobs":               s.May(auth.Watch, s.listJobs),
 		"GET /v1/jobs/{id}":          s.MayJob(auth.Watch, s.getJob),
 		"GET /v1/jobs/{id}/response": s.MayJob(auth.Watch, s.getResponse),

@@ -29,7 +29,7 @@ const idPrefix = "key_"
 func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err error) {
 	text = keyPrefix + strings.ToLower(rand.Text()+rand.Text())
 	digest := sha256.Sum256([]byte(text))
-	key = Key{ID: idPrefix + strings.ToLower(rand.Text()[:12]), Role: template.Role, Scopes: template.Scopes, Created: now.UTC().Truncate(time.Second),
+	key = Key{ID: idPrefix + strings.ToLower(rand.Text()[:12]), Role: template.Role, Team: template.Team, Scopes: template.Scopes, Plan: template.Plan, Rate: template.Rate, Quota: template.Quota, Created: now.UTC().Truncate(time.Second),
 		Tenant: cmp.Or(template.Tenant, jobs.DefaultTenant), Expires: template.Expires.UTC().Truncate(time.Second), Hash: hex.EncodeToString(digest[:])}
 	key.Name = cmp.Or(template.Name, key.ID)
 	switch {
@@ -39,6 +39,9 @@ func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err er
 		return Key{}, "", fmt.Errorf("the tenant must be "+jobs.NameRule+", but is %q", key.Tenant)
 	case template.Name != "" && !validName(template.Name):
 		return Key{}, "", fmt.Errorf("the name must be up to 64 printable characters and not begin with %s, not %q", idPrefix, template.Name)
+	}
+	if err := key.compileLimits(); err != nil {
+		return Key{}, "", err
 	}
 	err = k.edit(func(list []Key) ([]Key, error) {
 		if i := slices.IndexFunc(list, func(old Key) bool { return old.Name == key.Name && old.Revoked.IsZero() }); i >= 0 {

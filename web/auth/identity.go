@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/web/limit"
 )
 
 // Role is the role of a key; see Roles.
@@ -81,17 +82,10 @@ type Identity struct {
 	Grant   *Grant    // of a token; nil for others
 	Expires time.Time // zero for never
 
-	Team   string   // to which the key belongs; empty for none
-	Scopes []string // what it may do on routes; see the scopes of a route
-	Plan   string   // whose limits it has; empty for none
-	Rate   jobs.Rate
-	Quota  Quota
-}
-
-// Quota is how many requests a consumer may send in a window of time; the zero Quota is no limit.
-type Quota struct {
-	N   int64         // requests
-	Per time.Duration // the window, which begins at a multiple of it since 1970 in UTC
+	Team   string         // to which the key belongs; empty for none
+	Scopes []string       // what it may do on routes; see the scopes of a route
+	Plan   string         // whose limits it has; empty for none
+	Limits *limit.RuleSet // its own, besides those of the plan; nil for none
 }
 
 // Anonymous is the identity of a caller without credentials, on routes that are open to

@@ -12,6 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"jobhub/jobs"
+	"jobhub/web/limit"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -29,11 +32,41 @@ type Key struct {
 	Name    string    `json:"name"` // unique among the keys that are not revoked
 	Role    Role      `json:"role"`
 	Tenant  string    `json:"tenant"`
+	Team    string    `json:"team,omitzero"`
 	Scopes  []string  `json:"scopes,omitempty"`
+	Plan    string    `json:"plan,omitzero"`
+	Rate    string    `json:"rate,omitzero"`  // like 100/1m
+	Quota   string    `json:"quota,omitzero"` // like 10000/1d
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires,omitzero"` // zero for never
 	Revoked time.Time `json:"revoked,omitzero"` // zero if it was not
 	Hash    string    `json:"sha256"`           // of the key, in hex
+
+	limits *limit.RuleSet // of Rate and Quota; nil for none
+}
+
+// compileLimits sets limits.
+func (k *Key) compileLimits() error {
+	set := limit.Set{Scope: "key " + k.ID, Name: "key"}
+	if k.Rate != "" {
+		rate, ok := jobs.ParseRate(k.Rate)
+		if !ok {
+			return fmt.Errorf("the rate must be like 10/s, 100/m or 5/30s, not %q", k.Rate)
+		}
+		set.Rules = []limit.Rule{{Rate: rate, Per: limit.PerConsumer}}
+	}
+	if k.Quota != "" {
+		var ok bool
+		if set.Quota, ok = limit.ParseQuota(k.Quota); !ok {
+			return fmt.Errorf("the quota must be like 10000/1d, not %q", k.Quota)
+		}
+	}
+	if k.limits = nil; k.Rate+k.Quota == "" {
+		return nil
+	}
+	var err error
+	k.limits, err = limit.Compile(set)
+	return err
 }
 
 // State returns nil if the key is valid, else ErrRevoked or ErrExpired.
@@ -48,7 +81,7 @@ func (k *Key) State(now time.Time) error {
 }
 
 func (k *Key) identity() Identity {
-	return Identity{Tenant: k.Tenant, Role: k.Role, Name: k.Name, Key: k.ID, Expires: k.Expires, Scopes: k.Scopes}
+	return Identity{Tenant: k.Tenant, Role: k.Role, Name: k.Name, Key: k.ID, Expires: k.Expires, Team: k.Team, Scopes: k.Scopes, Plan: k.Plan, Limits: k.limits}
 }
 
 const (
@@ -255,7 +288,10 @@ func (k *Keys) read() ([]Key, error) {
 	if err := json.Unmarshal(text, &doc, json.RejectUnknownMembers(true)); err != nil {
 		return nil, fmt.Errorf("%s can't be read: %w", path, err)
 	}
-	for _, key := range doc.Keys {
+	for i, key := range doc.Keys {
+		if err := doc.Keys[i].compileLimits(); err != nil {
+			return nil, fmt.Errorf("%s can't be used: the key %q: %w", path, key.Name, err)
+		}
 		if digest, err := hex.DecodeString(key.Hash); err != nil || len(digest) != sha256.Size || Roles[key.Role] == nil || key.ID == "" || key.Tenant == "" {
 			return nil, fmt.Errorf("%s can't be used: the id, tenant, role or sha256 of the key %q is missing or invalid", path, key.Name)
 		}

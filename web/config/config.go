@@ -13,6 +13,7 @@ import (
 	"jobhub/jobs/egress"
 	"jobhub/jobs/engine"
 	"jobhub/web/gateway"
+	"jobhub/web/limit"
 )
 
 // Config is the content of a configuration file.
@@ -27,7 +28,8 @@ type Config struct {
 	Limits      Limits
 	Queues      map[string]Queue
 	Routes      []gateway.Route
-	KeyHeader   string // name of a header for the hub's keys, besides Authorization; empty if not given
+	Plans       map[string]*limit.RuleSet // by name; nil for one without limits
+	KeyHeader   string                    // name of a header for the hub's keys, besides Authorization; empty if not given
 	HTTP        HTTP
 	Otel        string // base URL of an OpenTelemetry collector; empty for none
 

@@ -15,6 +15,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/httpheader"
+	"jobhub/web/limit"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 // Decode reads a configuration. name is the file name for errors, which are of type Errors.
 func Decode(name string, data []byte) (*Config, error) {
 	r := &reader{file: name}
-	c := &Config{Queues: map[string]Queue{}, Source: data, name: name, lines: map[int]int{}}
+	c := &Config{Queues: map[string]Queue{}, Plans: map[string]*limit.RuleSet{}, Source: data, name: name, lines: map[int]int{}}
 	if doc := r.document(data); doc != nil {
 		r.mapping(doc, "", map[string]field{
 			"hosts":      r.texts(&c.Hosts, r.host),
@@ -63,6 +64,9 @@ func Decode(name string, data []byte) (*Config, error) {
 			},
 			"queues": func(n *yaml.Node, at string) {
 				r.each(n, at, func(key, value *yaml.Node, at string) { c.Queues[key.Value] = r.queue(key, value, at, c) })
+			},
+			"plans": func(n *yaml.Node, at string) {
+				r.each(n, at, func(key, value *yaml.Node, at string) { r.plan(key, value, at, c) })
 			},
 			"routes": func(n *yaml.Node, at string) {
 				r.list(n, at, func(n *yaml.Node, at string) { r.route(n, at, c) })

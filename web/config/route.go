@@ -14,6 +14,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/call"
 	"jobhub/web/gateway"
+	"jobhub/web/limit"
 )
 
 func (r *reader) route(n *yaml.Node, at string, c *Config) {
@@ -49,7 +50,9 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	}
 	calls, end := r.outbound(&route.Outbound, &route.MaxInput)
 	maps.Copy(fields, calls)
+	var limits limit.Set
 	maps.Copy(fields, r.accessFields(&route))
+	maps.Copy(fields, r.limits(&limits))
 	before := len(r.errs)
 	r.recordKeys(given, fields)
 	r.mapping(n, at, fields)
@@ -76,6 +79,8 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	if route.Strip != "" && !hasPathPrefix(route.Path, route.Strip) {
 		r.fail(given["strip"], at+".strip", "must be a prefix of the path %s that ends at a segment", route.Path)
 	}
+	limits.Scope, limits.Name = "route "+route.Name(), "route"
+	route.Limits = r.compileLimits(n, at, limits)
 	c.lines[len(c.Routes)] = given["path"].Line
 	c.Routes = append(c.Routes, route)
 }

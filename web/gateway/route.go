@@ -11,6 +11,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
 	"jobhub/web/gateway/match"
+	"jobhub/web/limit"
 )
 
 // Async says when a request of a route becomes a job.
@@ -58,7 +59,8 @@ type Route struct {
 
 	Auth   Methods // empty for those of the hub
 	Scopes Scopes
-	CORS   *CORS // nil for that of the hub
+	CORS   *CORS          // nil for that of the hub
+	Limits *limit.RuleSet // nil for none
 
 	Stats *Stats // made by NewTable
 

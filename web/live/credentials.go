@@ -58,6 +58,15 @@ func (c *socket) hello(ctx context.Context, m message) error {
 			c.closeLocked(verdict(who, err))
 			return errGone
 		}
+		c.limits = c.Limit(ctx, http.Header{}, c.address, who)
+		if err := c.limits.Err(); err != nil {
+			c.refuse(m, err)
+			if err := c.replies.flush(); err != nil {
+				return err
+			}
+			c.closeLocked(websocket.StatusTryAgainLater, "over a limit")
+			return errGone
+		}
 		head := c.Store.Head().Seq // see follow
 		if err := c.Hub.WaitFor(ctx, head); err != nil {
 			return err

@@ -2,8 +2,10 @@ package live
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"jobhub/jobs"
@@ -169,7 +171,9 @@ func (c *socket) submit(ctx context.Context, m message) error {
 			return err
 		}
 	}
-	if err := c.CheckAcceptsJobs(); err != nil {
+	limits := c.Limit(ctx, http.Header{}, c.address, c.who)
+	defer limits.Release()
+	if err := cmp.Or(limits.Err(), c.CheckAcceptsJobs()); err != nil {
 		return err
 	}
 	accepted, err := c.Engine.Submit(ctx, spec)

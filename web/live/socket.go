@@ -17,6 +17,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
+	"jobhub/web/limit"
 	"jobhub/web/rest"
 )
 
@@ -49,8 +50,9 @@ type socket struct {
 
 	expires atomic.Int64 // when the credentials do, likewise; 0 for never
 
-	mu      sync.Mutex // protects the fields below, the cursor, and sending
-	replies framer     // empty whenever the connection is let go
+	mu      sync.Mutex     // protects the fields below, the cursor, and sending
+	replies framer         // empty whenever the connection is let go
+	limits  *limit.Verdict // of opening the connection; nil before the caller is known
 	closing bool
 	waiting bool     // for a hello that says who calls
 	first   *message // the subscription of the query, for then
@@ -78,18 +80,28 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var limits *limit.Verdict
+	if !waiting && !expired {
+		limits = s.Limit(r.Context(), w.Header(), rest.ClientAddress(r), who)
+		if err := limits.Err(); err != nil {
+			return err
+		}
+	}
 	if !s.Gate.Enter(&s.sockets) {
+		release(limits)
 		return jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment.")
 	}
-	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, address: rest.ClientAddress(r), since: time.Now(), waiting: waiting, first: first}
+	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, address: rest.ClientAddress(r), since: time.Now(), waiting: waiting, first: first, limits: limits}
 	c.replies.socket = c
 	c.subscriber = subscriber{Server: s, out: &c.replies}
 	if c.cursor, err = s.follow(r.Context(), c.wake); err != nil { // before the 101, so that nothing after it is missed
+		release(limits)
 		s.sockets.Done()
 		return err
 	}
 	c.mu.Lock()
 	if c.accept(w, r) != nil {
+		release(limits)
 		s.sockets.Done()
 		return nil
 	}
@@ -216,5 +228,13 @@ func (c *socket) end() {
 	c.timer.Stop()
 	c.cursor.Close()
 	c.unwatch()
+	release(c.limits)
 	c.conn.CloseNow()
+}
+
+// release ends a connection for the limits of its caller, which may be nil.
+func release(limits *limit.Verdict) {
+	if limits != nil {
+		limits.Release()
+	}
 }

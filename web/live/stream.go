@@ -48,6 +48,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if last != "" {
 		m.Since = positionOf(last)
 	}
+	limits := s.Limit(r.Context(), w.Header(), rest.ClientAddress(r), who)
+	defer limits.Release()
+	if err := limits.Err(); err != nil {
+		return err
+	}
 	if !s.Gate.Enter(&s.sockets) {
 		return jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment.")
 	}

@@ -48,6 +48,11 @@ func (s *Base) May(a auth.Action, h Handler) http.HandlerFunc {
 	return s.answer(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }))
 }
 
+// Limited is May for handlers that cause work: the limits of the caller count for them.
+func (s *Base) Limited(a auth.Action, h Handler) http.HandlerFunc {
+	return s.answer(s.authenticated(s.Identify, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }, true, h))
+}
+
 // MayJob is May for handlers of one job, {id} in the path: a token is enough if it allows the
 // action on that job, and a caller without a key of the hub may watch and cancel its own jobs.
 // A job that was made without credentials, on a route that is open to everybody, is open to
@@ -70,19 +75,19 @@ func (s *Base) MayJob(a auth.Action, h Handler) http.HandlerFunc {
 		}
 		return who, err
 	}
-	return s.answer(s.authenticated(identify, allowed, h))
+	return s.answer(s.authenticated(identify, allowed, false, h))
 }
 
 // Authenticated identifies the caller of a request, asks refuse, and calls h if that returns
 // nil. h finds the caller with IdentityOf. It is not called for a request that is only
 // explained.
 func (s *Base) Authenticated(h Handler, refuse func(*http.Request, auth.Identity) error) Handler {
-	return s.authenticated(s.Identify, refuse, h)
+	return s.authenticated(s.Identify, refuse, false, h)
 }
 
 // authenticated is Authenticated with another way to identify the caller. It is the stages Who,
 // May and Limits of the hub's own paths.
-func (s *Base) authenticated(identify func(*http.Request) (auth.Identity, error), refuse func(*http.Request, auth.Identity) error, h Handler) Handler {
+func (s *Base) authenticated(identify func(*http.Request) (auth.Identity, error), refuse func(*http.Request, auth.Identity) error, limited bool, h Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		rec := stages.Of(r.Context())
 		who, err := identify(r)
@@ -97,6 +102,15 @@ func (s *Base) authenticated(identify func(*http.Request) (auth.Identity, error)
 			return err
 		}
 		rec.Pass(stages.May, "the caller may")
+		if limited {
+			verdict := s.Limit(r.Context(), w.Header(), ClientAddress(r), who)
+			defer verdict.Release()
+			if err := verdict.Err(); err != nil {
+				rec.Refuse(stages.Limits, err)
+				return err
+			}
+			rec.Pass(stages.Limits, Left(verdict))
+		}
 		if rec.Explains() {
 			rec.Answer(stages.Upstream, "the hub itself answers")
 			return nil

@@ -66,6 +66,7 @@ func (s *Base) Fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.Logger.Error("request failed", "method", r.Method, "path", path, "error", err)
 	}
 	switch {
+	case w.Header().Get("Retry-After") != "":
 	case p.Status == http.StatusServiceUnavailable, p.Code == RateLimited:
 		w.Header().Set("Retry-After", "1")
 	case p.Status == http.StatusUnauthorized:

@@ -10,6 +10,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
 	"jobhub/web/auth"
+	"jobhub/web/limit"
 	"jobhub/web/peers"
 )
 
@@ -33,6 +34,7 @@ type Base struct {
 	Stop       context.CancelFunc
 	Answers    *Budget         // bytes of answers that are in memory as a whole
 	Failures   *peers.Failures // wrong keys and tokens, by address
+	Limiter    *limit.Limiter
 
 	settings atomic.Pointer[Settings]
 	config   atomic.Pointer[ConfigState]

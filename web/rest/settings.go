@@ -6,17 +6,20 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"jobhub/web/limit"
 )
 
 // Settings is what may change while the server runs.
 type Settings struct {
-	Hosts                 []string       // names of the hub, besides loopback ones
-	Origins               []string       // foreign origins whose pages may use the hub
-	Proxies               []netip.Prefix // whose X-Forwarded-For and -Proto are trusted
-	Dashboard             string         // the only host that serves pages, and no routes; empty to serve both on all hosts
-	KeyHeader             string         // name of a header for keys and tokens, besides Authorization; DefaultKeyHeader if empty
-	ConnectionsPerAddress int            // 256 if zero
-	MaxInput              int64          // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
+	Hosts                 []string                  // names of the hub, besides loopback ones
+	Origins               []string                  // foreign origins whose pages may use the hub
+	Proxies               []netip.Prefix            // whose X-Forwarded-For and -Proto are trusted
+	Dashboard             string                    // the only host that serves pages, and no routes; empty to serve both on all hosts
+	KeyHeader             string                    // name of a header for keys and tokens, besides Authorization; DefaultKeyHeader if empty
+	ConnectionsPerAddress int                       // 256 if zero
+	MaxInput              int64                     // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
+	Plans                 map[string]*limit.RuleSet // by name
 }
 
 // DefaultKeyHeader is for callers whose Authorization is meant for an API behind the hub.
