@@ -198,6 +198,17 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// TestOlderClock: a request that read the clock before another one, and was decided after it,
+// counts as if both had read it at once.
+func TestOlderClock(t *testing.T) {
+	l := newLimiter(t, limit.Options{})
+	set := compile(t, "route", "", rate(10, time.Minute, limit.PerConsumer))
+	passes(l, 1, noon, ann, set)
+	if n := passes(l, 20, noon.Add(-time.Millisecond), ann, set); n != 9 {
+		t.Fatalf("%d passed beside the first, not 9", n)
+	}
+}
+
 // TestCompile: what is wrong with a set, by the place.
 func TestCompile(t *testing.T) {
 	day := 24 * time.Hour

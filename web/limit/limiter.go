@@ -16,7 +16,7 @@ import (
 type Options struct {
 	Store        QuotaStore    // none by default: what has a quota is refused with 503
 	StoreTimeout time.Duration // of one call of the store, and of a request's wait for it; 5 s
-	MaxConsumers int           // states of consumers and of routes, 200 bytes each at most; 4,000,000
+	MaxConsumers int           // states of consumers and of routes, about 150 bytes each; 4,000,000
 	MaxAddresses int           // states of addresses; 1,000,000
 }
 

@@ -122,9 +122,14 @@ func (w *writer) wake() {
 	}
 }
 
-// wait returns when the store has answered.
+// wait returns when the store has answered. After the deadline it does not wait any more: what
+// the store reserved was taken by others each time.
 func (f *flight) wait(ctx context.Context, deadline time.Time) error {
-	timer := time.NewTimer(time.Until(deadline))
+	left := time.Until(deadline)
+	if left <= 0 {
+		return errSlow
+	}
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-f.done:

@@ -134,11 +134,11 @@ func TestAgainstNaive(t *testing.T) {
 }
 
 // everyRequest is all requests, each with at most one value of a name, that could tell two rules
-// of drawRule with up to three segments apart.
+// of drawRule with up to three segments of a and b apart.
 func everyRequest(yield func(Request) bool) {
 	paths := []string{""}
-	for from := 0; len(paths) < 1+4+16+64; from++ {
-		for _, s := range []string{"/a", "/b", "/c.d", "/z"} {
+	for from := 0; len(paths) < 1+3+9+27; from++ {
+		for _, s := range []string{"/a", "/b", "/z"} {
 			paths = append(paths, paths[from]+s)
 		}
 	}
@@ -162,7 +162,7 @@ func everyRequest(yield func(Request) bool) {
 func TestConflictsAreAll(t *testing.T) {
 	requests := slices.Collect(everyRequest)
 	rapid.Check(t, func(t *rapid.T) {
-		rule := drawRule.Filter(func(r Rule) bool { return len(r.Path) < 14 })
+		rule := drawRule.Filter(func(r Rule) bool { return len(r.Path) < 14 && !strings.Contains(r.Path, "c.d") })
 		a, b := rule.Draw(t, "a"), rule.Draw(t, "b")
 		if rapid.Bool().Draw(t, "alike") {
 			b.Host, b.Headers, b.Query = a.Host, maps.Clone(a.Headers), maps.Clone(a.Query)

@@ -4,10 +4,11 @@
 //
 //   - Each request has at most one best rule. Two rules that could match one request equally
 //     well are refused when the table is made (conflict.go).
-//   - A path is read in every way that servers are known to read it: escaped slashes,
-//     backslashes and ; parameters taken as such or not, empty segments kept or left out. All
-//     readings must give the same rule and the same parameters, else the request is refused
-//     (reading.go). What is decided for the rule therefore holds for what the upstream sees.
+//   - A path is read in all combinations of what servers do: its escapes decoded once or not at
+//     all; escaped slashes, backslashes and ; parameters taken as such or not; empty segments
+//     kept or left out. All readings must give the same rule and the same parameters, else the
+//     request is refused (reading.go). What is decided for the rule therefore holds for what
+//     the upstream sees. Not covered are upstreams that decode twice or ignore the case.
 //   - Find does not change the table, so any number of goroutines may call it. It costs a few
 //     map look-ups for each segment of the path, however many rules there are, and allocates
 //     nothing for a path of ordinary characters, except for the parameters. The worst case, of

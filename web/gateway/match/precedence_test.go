@@ -121,13 +121,14 @@ func TestMatching(t *testing.T) {
 // TestRepeatedValues: who sends two values of one name, for two rules, is told to decide.
 func TestRepeatedValues(t *testing.T) {
 	table := newTable(t, Rule{Path: "/a/{x}/c", Headers: map[string]string{"X": "1"}}, Rule{Path: "/{x}/b/c", Headers: map[string]string{"X": "2"}},
-		Rule{Path: "/k", Query: map[string]string{"k": "1"}}, Rule{Path: "/k", Query: map[string]string{"k": "2"}}, Rule{Path: "/k/l", Query: map[string]string{"k": "1"}})
+		Rule{Path: "/k", Query: map[string]string{"k": "1"}}, Rule{Path: "/k", Query: map[string]string{"k": "2"}}, Rule{Path: "/k/l", Query: map[string]string{"k": "1"}},
+		Rule{Path: "/{x}/m/n"}, Rule{Path: "/a/{x}/{y}", Headers: map[string]string{"X": "1"}}, Rule{Path: "/a/{x}/{y}", Headers: map[string]string{"X": "2"}})
 	for _, q := range []Request{request("/a/b/c", "X", "1", "X", "2"), request("/k?k=1&k=2")} {
 		if found, err := table.Find(q); err == nil || !strings.Contains(err.Error(), "Send each of them once") {
 			t.Errorf("%+v: %+v, %v", q, found, err)
 		}
 	}
-	for i, q := range []Request{request("/a/b/c", "X", "1", "X", "3"), request("/a/b/c", "X", "2"), request("/k?k=1&k=3"), request("/k?k=0&k=2"), request("/k/l?k=1&k=2")} {
+	for i, q := range []Request{request("/a/b/c", "X", "1", "X", "3"), request("/a/b/c", "X", "2"), request("/k?k=1&k=3"), request("/k?k=0&k=2"), request("/k/l?k=1&k=2"), request("/a/m/n", "X", "1", "X", "2")} {
 		if found, err := table.Find(q); err != nil || found.Value != i {
 			t.Errorf("%+v: %+v, %v", q, found, err)
 		}

@@ -29,7 +29,7 @@ func FromHTTP(r *http.Request) (Request, error) {
 	absolute := u.Scheme != "" || u.Host != ""
 	switch {
 	case u.Opaque != "" || u.User != nil || absolute && (u.Scheme != "http" && u.Scheme != "https" || u.Host != r.Host),
-		path == "" && (!absolute || r.Method == http.MethodConnect):
+		path == "" && !absolute:
 		return Request{}, badTarget()
 	case path == "":
 		path = "/"
