@@ -235,11 +235,11 @@ func (it *item) read(wall time.Time) {
 	it.known = true
 	switch r.kind {
 	case kindRate:
-		c := cell{at: it.at} // fresh
+		var c cell // fresh
 		if st := it.state; st != nil {
 			c = st.cell()
-			if late := it.at + int64(r.rate.per); c.at > late { // the clock was set back
-				c = cell{at: late}
+			if late := it.at + r.rate.per; c.end > late { // the clock was set back
+				c.end = late
 				st.set(c)
 			}
 		}
@@ -264,7 +264,7 @@ func (d *decision) take(v *Verdict) {
 		it := &d.items[i]
 		r := it.rule
 		if r.kind != kindQuota && it.state == nil {
-			it.state = &state{rule: r.id, at: it.at}
+			it.state = &state{rule: r.id}
 			it.shard.addLocked(it.key, it.state, nil)
 		}
 		it.left--

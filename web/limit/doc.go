@@ -3,10 +3,10 @@
 //
 // What it promises, in one process:
 //
-//   - A rate of N in Per lets N requests pass at once and one more each Per/N after that, as
-//     GCRA, the generic cell rate algorithm, has it. The arithmetic is exact: 1,000 parallel
-//     requests at 100 let exactly 100 pass. (So a span of Per that begins with nothing used
-//     sees up to 2N-1: the N at once, and what came back meanwhile.)
+//   - A rate of N in Per lets exactly N of a caller's requests pass in each window of Per, however
+//     many come in parallel. A window begins with the first request after the one before. So what
+//     is left never grows within a window, and it is all there again at its end. (Two windows
+//     that meet may see up to 2N in a span of Per, as every bucket that lets N pass at once may.)
 //   - All or nothing: a request that one rule refuses uses up nothing of any other. Checking and
 //     taking are one step; no parallel request sees half of it.
 //   - A quota is never exceeded, also when the process is killed. Units are reserved in the
@@ -37,7 +37,7 @@
 //	├── decision.find              decide.go    whose state each rule needs, and in which shard it is
 //	├── decision.look              decide.go    under the locks of these shards: what each rule says
 //	│   ├── shard.makeRoomLocked   shard.go
-//	│   ├── rate.look              gcra.go
+//	│   ├── rate.look              window.go
 //	│   └── writer.ask             writer.go    reserves units of quotas, many in one QuotaStore.Save
 //	├── decision.take              decide.go
 //	└── Verdict                    verdict.go   problem, headers, Release

@@ -22,18 +22,18 @@ func TestHeaders(t *testing.T) {
 		take  int
 		want  [3]string // RateLimit-Policy, RateLimit, Retry-After
 	}{
-		{"one rate", "", []limit.Rule{rate(100, time.Minute, limit.PerConsumer)}, 50, [3]string{`"default";q=100;w=60`, `"default";r=50;t=1`, ""}},
-		{"a rate that is used up", "", []limit.Rule{rate(2, time.Minute, limit.PerConsumer)}, 3, [3]string{`"default";q=2;w=60`, `"default";r=0;t=30`, "30"}},
+		{"one rate", "", []limit.Rule{rate(100, time.Minute, limit.PerConsumer)}, 50, [3]string{`"default";q=100;w=60`, `"default";r=50;t=60`, ""}},
+		{"a rate that is used up", "", []limit.Rule{rate(2, time.Minute, limit.PerConsumer)}, 3, [3]string{`"default";q=2;w=60`, `"default";r=0;t=60`, "60"}},
 		{"a short one", "", []limit.Rule{rate(1, 100*time.Millisecond, "")}, 2, [3]string{`"default";q=1;w=1`, `"default";r=0;t=1`, "1"}},
 		{"one concurrency", "", []limit.Rule{concurrency(3, "")}, 2, [3]string{`"default";q=3;qu="concurrent-requests"`, `"default";r=1`, ""}},
 		{"a concurrency that is used up", "", []limit.Rule{concurrency(3, "")}, 4, [3]string{`"default";q=3;qu="concurrent-requests"`, `"default";r=0`, "1"}},
 		{"a quota", "3/1d", nil, 4, [3]string{`"default";q=3;w=86400`, `"default";r=0;t=43200`, "43200"}},
 		{"several", "10/1d", []limit.Rule{rate(100, time.Minute, limit.PerConsumer), rate(20, time.Second, limit.PerAddress), concurrency(10, "")}, 1,
 			[3]string{`"route-consumer-1m";q=100;w=60, "route-address-1s";q=20;w=1, "route-route-concurrency";q=10;qu="concurrent-requests", "route-quota-1d";q=10;w=86400`,
-				`"route-consumer-1m";r=99;t=1, "route-address-1s";r=19;t=1, "route-route-concurrency";r=9, "route-quota-1d";r=9;t=43200`, ""}},
+				`"route-consumer-1m";r=99;t=60, "route-address-1s";r=19;t=1, "route-route-concurrency";r=9, "route-quota-1d";r=9;t=43200`, ""}},
 		{"the longest wait", "2/1w", []limit.Rule{rate(2, time.Minute, ""), rate(2, time.Hour, "")}, 3,
 			[3]string{`"route-route-1m";q=2;w=60, "route-route-1h";q=2;w=3600, "route-quota-7d";q=2;w=604800`,
-				`"route-route-1m";r=0;t=30, "route-route-1h";r=0;t=1800, "route-quota-7d";r=0;t=388800`, "388800"}}, // Monday
+				`"route-route-1m";r=0;t=60, "route-route-1h";r=0;t=3600, "route-quota-7d";r=0;t=388800`, "388800"}}, // Monday
 		{"none", "", nil, 1, [3]string{}},
 	} {
 		l := newLimiter(t, limit.Options{Store: &memoryStore{}})

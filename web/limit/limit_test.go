@@ -26,9 +26,13 @@ func TestExact(t *testing.T) {
 		if n := passesAtOnce(l, 1000, ann, set); n != 0 {
 			t.Fatalf("%d passed after a reload, not 0", n)
 		}
-		time.Sleep(600 * time.Millisecond) // one comes back
-		if n := passesAtOnce(l, 1000, ann, set); n != 1 {
-			t.Fatalf("%d passed after 600 ms, not 1", n)
+		time.Sleep(time.Minute - 1) // to the last nanosecond of the window
+		if n := passesAtOnce(l, 1000, ann, set); n != 0 {
+			t.Fatalf("%d passed before the end of the window, not 0", n)
+		}
+		time.Sleep(1)
+		if n := passesAtOnce(l, 1000, ann, set); n != 100 {
+			t.Fatalf("%d passed in the next window, not 100", n)
 		}
 		time.Sleep(time.Minute)
 		reloads := make(chan bool)
@@ -156,7 +160,7 @@ func TestExplain(t *testing.T) {
 	}
 	passes(l, 3, noon, ann, set)
 	v := l.Explain(context.Background(), noon, ann, set)
-	if v.Allowed() || !v.Policies()[0].Violated || v.Policies()[1].Violated || v.RetryAfter != 20*time.Minute {
+	if v.Allowed() || !v.Policies()[0].Violated || v.Policies()[1].Violated || v.RetryAfter != time.Hour {
 		t.Fatalf("%+v", v)
 	}
 	if n, _ := l.States(); n != 3 {
@@ -176,8 +180,8 @@ func TestClock(t *testing.T) {
 		{noon, 10},
 		{noon.Add(-time.Millisecond), 0},
 		{noon.Add(-24 * time.Hour), 0},
-		{noon.Add(-24*time.Hour + 6*time.Second), 1},
-		{noon.Add(-24*time.Hour + 66*time.Second), 10},
+		{noon.Add(-24*time.Hour + 59*time.Second), 0},
+		{noon.Add(-24*time.Hour + 60*time.Second), 10},
 		{noon.AddDate(500, 0, 0), 10}, // as far as a time.Duration goes
 		{time.Time{}, 0},
 		{noon, 10},

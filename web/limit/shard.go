@@ -26,14 +26,14 @@ type state struct {
 	rule unique.Handle[string]
 	next *state // of the caller
 
-	at   int64 // at and part are the cell of a rate
-	part uint32
+	end  int64 // end and used are the cell of a rate
+	used uint32
 	runs int32 // requests that run, of a concurrency
 }
 
-func (st *state) cell() cell { return cell{st.at, st.part} }
+func (st *state) cell() cell { return cell{st.end, st.used} }
 
-func (st *state) set(c cell) { st.at, st.part = c.at, c.part }
+func (st *state) set(c cell) { st.end, st.used = c.end, c.used }
 
 // state returns that of a rule, or nil.
 func (c caller) state(rule unique.Handle[string]) *state {
@@ -93,7 +93,7 @@ func (s *shard) evictLocked() {
 	for k, c := range s.callers { // begins anywhere
 		at, busy := int64(0), c.quota != nil && c.quota.flight != nil
 		for st := c.states; st != nil; st = st.next {
-			at = max(at, st.at)
+			at = max(at, st.end)
 			busy = busy || st.runs > 0
 		}
 		if !busy && (!found || at < least) {
