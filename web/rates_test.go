@@ -101,7 +101,7 @@ func TestPlansAndKeys(t *testing.T) {
 	if got := batch.body; strings.Count(got, `"status":200`) != 1 || strings.Count(got, `"status":429`) < 1 {
 		t.Errorf("batch: %s", got)
 	}
-	for _, path := range []string{"/api/x", "/v1/events?all=true"} {
+	for _, path := range []string{"/api/x", "/v1/events?all=1"} {
 		w.with(one, "GET", path, "").problem(429, "rate_limited")
 	}
 	w.with(one, "POST", "/v1/jobs", `{"kind":"echo"}`).problem(429, "rate_limited")
