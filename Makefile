@@ -1,7 +1,6 @@
 # make test is what CI runs; it installs what it needs on Debian (as root) and says
 # what to install elsewhere. Three packages are tested at a time, as their tests wait more
-# than they compute. Two packages of end-to-end tests run at a time: they
-# start browsers and hubs of their own.
+# than they compute; those that take longest begin. They are vetted by lint.
 
 # SQLite, as C translated to Go, is compiled without the race detector, which makes it ten
 # times as slow. It has its own memory and locks; the Go code that calls it is checked.
@@ -13,8 +12,7 @@ export GORACE = atexit_sleep_ms=10
 .PHONY: test lint generate bench dev tools screenshots torture graph
 
 test: tools lint
-	go test $(RACE) -shuffle=on -timeout 30m -p 3 $$(go list ./... | grep -v /e2e/)
-	go test $(RACE) -shuffle=on -timeout 30m -p 2 ./cmd/jobhub/e2e/...
+	go test $(RACE) -vet=off -shuffle=on -timeout 30m -p 3 ./web ./cmd/jobhub/e2e/... ./...
 	go test -count=1 -run TestModel ./jobs/engine
 	cd cmd/jobhub-bench && go vet ./... && go test -count=1 ./...
 
