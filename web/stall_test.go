@@ -138,7 +138,7 @@ func TestStalledReaderIsClosed(t *testing.T) {
 			}
 			break
 		}
-		if time.Since(from) > limit+10*time.Second {
+		if time.Since(from) > limit+patience {
 			t.Fatalf("still open %s after it stopped to read", time.Since(from))
 		}
 		<-pace.C
