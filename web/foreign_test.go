@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -284,22 +286,22 @@ func answered(contentType, body string, headers ...string) string {
 	return text + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body)) + body
 }
 
-// TestForeignAnswers: nothing that an upstream answers ends the hub or breaks what it shows.
-func TestForeignAnswers(t *testing.T) {
-	f := startForeign(t)
-	for name, answer := range foreignAnswers() {
-		t.Run(name, func(t *testing.T) { visit{f, t}.all([]byte(answer)) })
-	}
-	visit{f, t}.everywhere()
-}
-
-// FuzzForeignAnswers is the same for any bytes.
+// FuzzForeignAnswers: nothing that an upstream answers ends the hub or breaks what it shows.
 func FuzzForeignAnswers(f *testing.F) {
 	hub := startForeign(f)
-	for _, answer := range foreignAnswers() {
-		f.Add([]byte(answer))
+	answers := foreignAnswers()
+	for _, name := range slices.Sorted(maps.Keys(answers)) {
+		f.Add([]byte(answers[name]))
 	}
-	f.Fuzz(func(t *testing.T, answer []byte) { visit{hub, t}.all(answer) })
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("the answer was %.300q", answer)
+			}
+		})
+		visit{hub, t}.all(answer)
+	})
+	visit{hub, f}.everywhere()
 }
 
 // TestAnswersThatEndNothing: a status that ends no exchange is the upstream's fault, however

@@ -14,7 +14,7 @@ import (
 // TestLongAnswersAreStreamed: clients that take nothing of a long answer cost little memory
 // each, while others get theirs.
 func TestLongAnswersAreStreamed(t *testing.T) {
-	w := startIn(t, t.TempDir(), func(p *parts) { p.narrow = true })
+	w := start(t)
 	const many, each = 40, 400 << 10
 	huge := w.submit(`{"kind":"answer","input":"huge"}`)
 	w.await(huge, "succeeded")
@@ -43,7 +43,7 @@ func TestLongAnswersAreStreamed(t *testing.T) {
 
 // What can't be streamed has a bound for all together: then one more has to wait.
 func TestLongAnswersHaveABound(t *testing.T) {
-	w := startIn(t, t.TempDir(), func(p *parts) { p.narrow = true })
+	w := start(t)
 	huge := w.submit(`{"kind":"answer","input":"huge"}`)
 	w.await(huge, "succeeded")
 	path := "/v1/jobs/" + huge // its result is made of the response

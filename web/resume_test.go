@@ -34,8 +34,9 @@ type resumer struct {
 	spans    []*span        // what was got between two resets
 	pending  *span          // of a block whose position is not kept yet
 	inBlock  bool
-	live     uint64 // the newest position known to be reached
-	replayed bool   // a block was got whole on this connection
+	live     uint64                    // the newest position known to be reached
+	replayed bool                      // a block was got whole on this connection
+	known    map[string]map[string]any // messages that were decoded before, if not nil
 	resets   []reset
 	cut      bool // connections may end by themselves
 }
@@ -133,6 +134,19 @@ func (r *resumer) query() string {
 	return q
 }
 
+// decoded is a message. Nobody changes what it returns.
+func (r *resumer) decoded(text string) map[string]any {
+	r.t.Helper()
+	if m, ok := r.known[text]; ok {
+		return m
+	}
+	m := decoded(r.t, text)
+	if r.known != nil {
+		r.known[text] = m
+	}
+	return m
+}
+
 func (r *resumer) overSocket(server *bufio.Reader, take func(map[string]any) bool) error {
 	res, err := http.ReadResponse(server, nil)
 	if err != nil {
@@ -147,7 +161,7 @@ func (r *resumer) overSocket(server *bufio.Reader, take func(map[string]any) boo
 			return errors.Join(err, fmt.Errorf("opcode %x with %q", op, frame))
 		}
 		for line := range strings.SplitSeq(frame, "\n") {
-			if !take(decoded(r.t, line)) {
+			if !take(r.decoded(line)) {
 				return nil
 			}
 		}
@@ -178,7 +192,7 @@ func (r *resumer) overSSE(server *bufio.Reader, take func(map[string]any) bool) 
 				r.keep(id)
 			}
 			if len(data) > 0 {
-				m := decoded(r.t, strings.Join(data, "\n"))
+				m := r.decoded(strings.Join(data, "\n"))
 				if event(m) && id != fmt.Sprintf("%v:%v", m["epoch"], m["seq"]) {
 					r.t.Fatalf("the id %q stands at %v", id, m)
 				}
@@ -397,7 +411,7 @@ func TestCutAtEveryByte(t *testing.T) {
 				{filter: filter{`"queue":"q0"`, hub.Filter{Tenant: jobs.DefaultTenant, Queue: "q0"}}, pos: begin, progress: "none"},
 				{filter: filter{`"job":"` + ids[0] + `"`, hub.Filter{Tenant: jobs.DefaultTenant, Job: jobID(ids[0])}}, pos: begin, progress: "all"},
 			} {
-				model.w, model.t, model.sse = w, t, sse
+				model.w, model.t, model.sse, model.known = w, t, sse, map[string]map[string]any{}
 				foreign := model.pos != nil && model.pos != begin
 				if model.pos == begin {
 					model.spans = []*span{{}}

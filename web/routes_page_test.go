@@ -38,10 +38,10 @@ func TestRoutesPage(t *testing.T) {
 		}
 	})
 	down := newUpstream(t, nil)
-	down.Close()
 	small := func(r *gateway.Route) { r.Queue, r.MaxAttempts = "small", 1 }
 	routes := []gateway.Route{up.route("/up/", small), down.route("/down/", func(r *gateway.Route) { r.Async = gateway.Never }), up.route("/idle/", func(r *gateway.Route) { r.Queue = "idle" })}
 	w := startRoutes(t, routes...)
+	down.Close() // once the hub listens, so that it can't get this address
 	if got := w.row("/idle/"); !strings.Contains(got, "not called yet") || !strings.Contains(got, "proxied, or a job on request queue idle 0 0 0 – – –") {
 		t.Errorf("a route that nobody called: %s", got)
 	}

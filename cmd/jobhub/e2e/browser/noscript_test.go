@@ -28,12 +28,17 @@ func (p *page) scripts(on bool) {
 	}
 }
 
-// does what leads to a page, and returns its text.
+// does what leads to a page, and returns its text. Pages without scripts refresh themselves: a
+// step that finds its element replaced by then has done nothing, and is repeated.
 func (p plain) does(actions ...chromedp.Action[chromedp.Void]) string {
 	p.T.Helper()
 	ctx, cancel := context.WithTimeout(p.Ctx, trial.Patience)
 	defer cancel()
-	if _, err := chromedp.RunResponse(ctx, actions...); err != nil {
+	_, err := chromedp.RunResponse(ctx, actions...)
+	for err != nil && strings.Contains(err.Error(), "Could not find node with given id") {
+		_, err = chromedp.RunResponse(ctx, actions...)
+	}
+	if err != nil {
 		text, _ := chromedp.Run(p.Ctx, chromedp.OuterHTML(chromedp.CSS("main")))
 		p.T.Fatalf("%v at\n%s", err, text)
 	}

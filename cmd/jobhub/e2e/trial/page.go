@@ -2,6 +2,7 @@ package trial
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -32,12 +33,24 @@ type Page struct {
 	origins    map[string]bool // that it sent anything to
 }
 
-// OpenBrowser starts a browser that ends with the test, and returns its tab.
+// OpenBrowser returns a tab of the browser of all tests of a package. It has storage and
+// cookies of its own, which the tabs that are opened from it share.
 func OpenBrowser(t *testing.T) *Page {
 	t.Helper()
+	ctx, err := browser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newTab(t, ctx, chromedp.WithNewBrowserContext())
+}
+
+var closeBrowser = func() {}
+
+// browser starts the browser when it is called first. Main ends it.
+var browser = sync.OnceValues(func() (context.Context, error) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Fatal("this test looks at the dashboard with Chromium: apt-get install chromium")
+		return nil, errors.New("this test looks at the dashboard with Chromium: apt-get install chromium")
 	}
 	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(chromium), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.WindowSize(1440, 900), chromedp.Flag("lang", "en-GB")}
@@ -45,10 +58,11 @@ func OpenBrowser(t *testing.T) *Page {
 		"disable-default-apps", "disable-extensions", "disable-dev-shm-usage", "disable-breakpad", "disable-renderer-backgrounding", "disable-background-timer-throttling"} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
-	ctx, closeBrowser := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(closeBrowser)
-	return newTab(t, ctx)
-}
+	ctx, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, closeFirst := chromedp.NewContext(ctx)
+	closeBrowser = func() { closeFirst(); end() }
+	return ctx, chromedp.Do(ctx, chromedp.Navigate("about:blank"))
+})
 
 // Tab opens another tab of the same browser, in a window of its own unless an option says
 // otherwise.

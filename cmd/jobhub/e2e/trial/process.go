@@ -13,7 +13,7 @@ import (
 )
 
 // Patience is how long a test waits for what should come at once.
-const Patience = 20 * time.Second
+const Patience = time.Minute
 
 // Text is what a process has printed so far.
 type Text struct {

@@ -24,6 +24,7 @@ func Main(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer func() { closeBrowser() }()
 	return m.Run()
 }
 
