@@ -107,7 +107,10 @@ func (c *compiling) subOrBool(v *node, at *path) *schema {
 	return c.sub(v, at)
 }
 
-func (c *compiling) list(v *node, at *path) (all []*schema) {
+// list reads a list of schemas. In allOf, anyOf and oneOf, where each is applied to the same
+// value, none may stand twice: it has no use, and comparing versions takes a time that doubles
+// with each such list inside another.
+func (c *compiling) list(v *node, at *path, twice bool) (all []*schema) {
 	if v.kind != '[' || len(v.items) == 0 {
 		c.fail(at, "must be a list of schemas that is not empty")
 		return nil
@@ -115,7 +118,7 @@ func (c *compiling) list(v *node, at *path) (all []*schema) {
 	refs := map[string]bool{}
 	for i, item := range v.items {
 		if ref := item.str("$ref"); ref != "" {
-			if refs[ref] {
+			if refs[ref] && !twice {
 				c.fail(at.at(i), "lists %s twice; keep one", short(ref))
 			}
 			refs[ref] = true

@@ -3,6 +3,7 @@ package openapi
 import (
 	"errors"
 	"net/url"
+	"slices"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/oasdiff/oasdiff/checker"
@@ -37,6 +38,9 @@ func Diff(old, new *Document) (c Comparison, err error) {
 			err = cannotCompare("a library failed on them")
 		}
 	}()
+	if old.unrolls(maxUnrolled) || new.unrolls(maxUnrolled) {
+		return c, cannotCompare("a schema in allOf, anyOf or oneOf leads to too many others; give it a name in components/schemas and refer to it with $ref")
+	}
 	before, err := old.kin()
 	if err != nil {
 		return c, cannotCompare("the old one: " + err.Error())
@@ -52,6 +56,9 @@ func Diff(old, new *Document) (c Comparison, err error) {
 	c = Comparison{Breaking: []Change{}, Compatible: []Change{}}
 	words := checker.NewDefaultLocalizer()
 	for _, one := range checker.CheckBackwardCompatibilityUntilLevel(checker.NewConfig(checker.GetAllChecks()), report, sources, checker.INFO) {
+		if one.GetPath() == "" && slices.Contains(aboutVersion, one.GetId()) {
+			continue
+		}
 		change := Change{Text: one.GetUncolorizedText(words), Path: one.GetPath(), Method: one.GetOperation()}
 		if one.IsBreaking() {
 			c.Breaking = append(c.Breaking, change)
@@ -61,6 +68,9 @@ func Diff(old, new *Document) (c Comparison, err error) {
 	}
 	return c, nil
 }
+
+// aboutVersion is oasdiff's opinions about info.version; versions are the catalogue's affair.
+var aboutVersion = []string{checker.APIVersionNotBumpedId, checker.APIVersionDecreasedId, checker.APIMajorVersionNotBumpedId}
 
 func cannotCompare(why string) *jobs.Problem {
 	p := jobs.NewProblem(jobs.BadMessage, "Documents can't be compared", "%s", text("The two documents can't be compared: %s.", why))

@@ -34,6 +34,6 @@
 //	Operation.ValidateResponse    response.go
 //	Operation.Mock                mock.go, sample.go
 //	Document.JSON                 serve.go
-//	Diff                          diff.go
+//	Diff                          diff.go, unroll.go
 //	Schema.Rows                   rows.go
 package openapi

@@ -62,11 +62,11 @@ func (c *compiling) keyword(name string, v *node, at *path) {
 		}
 		c.pattern = c.compilePattern(v.text, at)
 	case "allOf":
-		c.allOf = c.list(v, at)
+		c.allOf = c.list(v, at, false)
 	case "anyOf":
-		c.anyOf = c.list(v, at)
+		c.anyOf = c.list(v, at, false)
 	case "oneOf":
-		c.oneOf = c.list(v, at)
+		c.oneOf = c.list(v, at, false)
 	case "not":
 		c.not = c.sub(v, at)
 	case "if":
@@ -99,7 +99,7 @@ func (c *compiling) ofArrays(name string, v *node, at *path) bool {
 	case "items":
 		c.items = c.sub(v, at)
 	case "prefixItems":
-		c.prefix = c.list(v, at)
+		c.prefix = c.list(v, at, true)
 	case "contains":
 		c.contains = c.sub(v, at)
 	case "unevaluatedItems":

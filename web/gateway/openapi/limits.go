@@ -11,13 +11,13 @@ const (
 	MaxSchemas    = 100_000
 	MaxPattern    = 1_000 // bytes of a regular expression
 
-	maxNumber       = 1_000     // characters of a number
-	maxInstructions = 5_000     // of a compiled regular expression
-	maxMixed        = 500       // path segments like {id}.json at one place
-	maxErrors       = 100       // errors and warnings that are listed
-	maxFaults       = 100       // faults of one request
+	maxNumber       = 1_000      // characters of a number
+	maxInstructions = 5_000      // of a compiled regular expression
+	maxMixed        = 500        // path segments like {id}.json at one place
+	maxErrors       = 100        // errors and warnings that are listed
+	maxFaults       = 100        // faults of one request
 	maxRefCost      = 10_000_000 // references times the size of what they name: kin-openapi walks all of it
-	maxRefChain     = 64        // references that name references
+	maxRefChain     = 64         // references that name references
 
 	maxSteps = 1_000_000 // of one check; a schema applied to a value is a step of about 0.2 µs
 	maxEval  = 4_000     // schemas and values inside one another while checking

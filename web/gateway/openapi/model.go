@@ -21,11 +21,11 @@ type Document struct {
 	Docs        Link
 	Warnings    []Fault // what has no effect, by pointer; 100 at most
 
-	json    []byte
-	root    *node
-	routes  router
-	bases   []string // paths of the servers, the longest first
-	refCost int
+	json     []byte
+	root     *node
+	routes   router
+	bases    []string // paths of the servers, the longest first
+	compiled []*schema
 }
 
 // Contact is who answers for an API.

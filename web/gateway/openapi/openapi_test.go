@@ -82,7 +82,7 @@ func lines(faults []Fault) string {
 	return strings.Join(all, "\n")
 }
 
-// check31 checks a body of POST /a of with("3.1.0", …).
+// checkBody checks a body of POST /a of a document made by with.
 func checkBody(t testing.TB, d *Document, body string) string {
 	t.Helper()
 	return ask(t, d, "POST", "/a", nil, body)

@@ -26,7 +26,10 @@ func Parse(doc []byte) (*Document, error) {
 	if err := b.problem(); err != nil {
 		return nil, err
 	}
-	b.doc.Warnings, b.doc.refCost = b.warnings, b.refCost
+	b.doc.Warnings = b.warnings
+	for _, c := range b.roots {
+		b.doc.compiled = append(b.doc.compiled, c.schema)
+	}
 	return b.doc, nil
 }
 
@@ -43,7 +46,7 @@ type builder struct {
 	refCost int
 
 	tags map[string]bool
-	open map[*node]bool // callbacks that are being read
+	open map[*node]bool    // callbacks that are being read
 	ids  map[string]string // operationId → where it is used
 }
 

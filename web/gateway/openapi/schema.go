@@ -51,17 +51,17 @@ type schema struct {
 	minContains, maxContains          *decimal
 	unique                            bool
 
-	properties                          map[string]*schema
-	patterns                            []patternProperty
-	additional, unevaluated, names      *schema
-	required                            []string
-	minProperties, maxProperties        *decimal
-	dependentRequired                   map[string][]string
-	dependentSchemas                    map[string]*schema
-	allOf, anyOf, oneOf                 []*schema
-	not, when, then, otherwise          *schema
-	discriminator                       *discriminator
-	readOnly, writeOnly                 bool
+	properties                     map[string]*schema
+	patterns                       []patternProperty
+	additional, unevaluated, names *schema
+	required                       []string
+	minProperties, maxProperties   *decimal
+	dependentRequired              map[string][]string
+	dependentSchemas               map[string]*schema
+	allOf, anyOf, oneOf            []*schema
+	not, when, then, otherwise     *schema
+	discriminator                  *discriminator
+	readOnly, writeOnly            bool
 
 	possible kinds // which kinds of value it can allow
 }
