@@ -9,7 +9,8 @@
 //     effect is a warning with its pointer; nothing is dropped silently.
 //   - Parsing is bounded: in bytes, depth, values, paths, operations and schemas (limits.go).
 //     Checking is bounded in steps, and ends with the context of the request. Regular
-//     expressions are RE2; a pattern that Go can't compile is an error of Parse.
+//     expressions are RE2, in which \s and \w are about ASCII; a pattern that Go can't compile is
+//     an error of Parse.
 //   - Numbers are compared as they are written, never as float64: 9007199254740993 is not
 //     9007199254740992. Diff is the exception: kin-openapi, on which oasdiff stands, reads
 //     minimum, maximum and multipleOf as float64.

@@ -109,8 +109,8 @@ func short(s string) string { return strconv.Quote(clip.Shorten(s, 100)) }
 type path struct {
 	parent *path
 	name   string
-	index  int // if name is empty and isIndex
-	item   bool
+	index  int
+	item   bool // the place is that of an item, by its index, not of a member
 }
 
 func (p *path) member(name string) *path { return &path{parent: p, name: name} }

@@ -89,7 +89,7 @@ func (op *Operation) mocked(code string) (*Response, int, error) {
 	}
 	for _, first := range []string{"2", "d", ""} {
 		for _, r := range op.Responses {
-			if strings.HasPrefix(r.Status, first) && (first != "2" || r.Status[0] == '2') {
+			if strings.HasPrefix(r.Status, first) {
 				if status, err := strconv.Atoi(strings.ReplaceAll(r.Status, "X", "0")); err == nil {
 					if status >= 200 {
 						return r, status, nil

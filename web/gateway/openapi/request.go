@@ -197,7 +197,7 @@ func mediaTypes(all []*Media) string {
 	return strings.Join(names, ", ")
 }
 
-// Allowed is the problem for a Match without an operation: 405 if its path has other methods,
+// Problem is the answer for a Match without an operation: 405 if its path has other methods,
 // else 404.
 func (m Match) Problem(method string, u *url.URL) *jobs.Problem {
 	if len(m.Allow) == 0 {

@@ -63,7 +63,7 @@ func TestRows(t *testing.T) {
 	if !strings.HasPrefix(string(order.JSON()), `{"type":"object","required":["id","item"]`) {
 		t.Errorf("JSON %s", order.JSON())
 	}
-	wide := parse(t, with("3.1.0", `{"S":{"properties":{`+strings.Repeat(`"a":0`, 0)+manyProperties(40)+`}}}`))
+	wide := parse(t, with("3.1.0", `{"S":{"properties":{`+manyProperties(40)+`}}}`))
 	if n := len(wide.Schemas[0].Rows()); n > maxRows {
 		t.Errorf("%d rows", n)
 	}
