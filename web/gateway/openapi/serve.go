@@ -1,0 +1,57 @@
+package openapi
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/jobs"
+)
+
+// JSON is the document as JSON with url as its only server, also that of paths and operations
+// that name their own. All else is byte for byte as Parse got it, or as its YAML says.
+func (d *Document) JSON(url string) []byte {
+	quoted, err := jsontext.AppendQuote([]byte(`[{"url":`), url)
+	if err != nil { // not UTF-8
+		quoted, _ = jsontext.AppendQuote([]byte(`[{"url":`), strings.ToValidUTF8(url, "\ufffd"))
+	}
+	servers := append(quoted, "}]"...)
+
+	var old []*node
+	collect := func(n *node) {
+		if s := n.get("servers"); s != nil {
+			old = append(old, s)
+		}
+	}
+	for _, paths := range []*node{d.root.get("paths"), d.root.get("components").get("pathItems")} {
+		if paths == nil {
+			continue
+		}
+		for _, item := range paths.items {
+			collect(item)
+			for _, method := range methods {
+				collect(item.get(method))
+			}
+		}
+	}
+	out := make([]byte, 0, len(d.json)+len(servers)*(len(old)+1)+16)
+	from := 0
+	if d.root.get("servers") == nil {
+		from = d.root.start + 1
+		out = append(append(append(out, d.json[:from]...), `"servers":`...), servers...)
+		out = append(out, ',') // a document has other members
+	} else {
+		collect(d.root)
+	}
+	slices.SortFunc(old, func(a, b *node) int { return cmp.Compare(a.start, b.start) })
+	for _, n := range old {
+		out = append(append(out, d.json[from:n.start]...), servers...)
+		from = n.end
+	}
+	return append(out, d.json[from:]...)
+}
+
+// Source is the document as JSON, as Parse got it. The caller must not change it.
+func (d *Document) Source() jobs.Value { return jobs.Value(d.json) }

@@ -1,0 +1,55 @@
+package openapi
+
+// maxUnrolled bounds, in schemas, what oasdiff writes out to compare two documents: about two
+// seconds of work.
+const maxUnrolled = 200_000
+
+// unrolls reports whether comparing the document would take too long. For each schema that
+// stands in allOf, anyOf or oneOf without being a reference, oasdiff writes out all that it
+// leads to, and that may double with each level.
+func (d *Document) unrolls(most int) bool {
+	u := unrolling{left: most, open: map[*schema]bool{}}
+	for _, s := range d.compiled {
+		for _, list := range [][]*schema{s.allOf, s.anyOf, s.oneOf} {
+			for _, one := range list {
+				if one.ref == nil && !u.walk(one) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+type unrolling struct {
+	left int
+	open map[*schema]bool
+}
+
+// walk counts what a schema leads to, but not what it is part of; false when there is too much.
+func (u *unrolling) walk(s *schema) bool {
+	if s == nil || u.open[s] {
+		return true
+	}
+	if u.left--; u.left < 0 {
+		return false
+	}
+	u.open[s] = true
+	defer delete(u.open, s)
+	ok := true
+	next := func(one *schema) { ok = ok && u.walk(one) }
+	s.inPlace(next)
+	for _, one := range s.properties {
+		next(one)
+	}
+	for _, p := range s.patterns {
+		next(p.schema)
+	}
+	for _, one := range s.prefix {
+		next(one)
+	}
+	for _, one := range []*schema{s.items, s.contains, s.unevaluatedItems, s.additional, s.unevaluated, s.names} {
+		next(one)
+	}
+	return ok
+}
