@@ -52,6 +52,18 @@ func (m *machine) options() []gojq.CompilerOption {
 		return nil
 	})
 	all = append(all,
+		gojq.WithFunction(":names", 0, 0, func(v any, _ []any) any { return m.names(v) }),
+		gojq.WithFunction(":json", 0, 0, func(v any, _ []any) any { return m.json(v) }),
+		gojq.WithFunction(":text", 0, 0, func(v any, _ []any) any {
+			switch v.(type) {
+			case []any, map[string]any:
+				return m.json(v)
+			}
+			if err := m.charge(width(v)); err != nil {
+				return err
+			}
+			return v
+		}),
 		gojq.WithFunction(":literal", 0, 0, func(v any, _ []any) any {
 			if s, ok := v.(string); ok && isNumber(s) {
 				return number(s)
@@ -60,6 +72,42 @@ func (m *machine) options() []gojq.CompilerOption {
 		}),
 		gojq.WithFunction(":number", 1, 1, func(_ any, args []any) any { return number(args[0].(string)) }))
 	return append(all, m.regexOptions()...)
+}
+
+// names returns the names of an object in the order in which it is written, or the indexes of
+// an array.
+func (m *machine) names(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		if err := m.charge(4*len(v) + len(m.doc.source(v))/bytesPerStep); err != nil {
+			return err
+		}
+		list := make([]any, 0, len(v))
+		for _, name := range (&writer{doc: m.doc, program: m.program}).order(v) {
+			list = append(list, name)
+		}
+		return list
+	case []any:
+		list := make([]any, len(v))
+		for i := range list {
+			list[i] = i
+		}
+		return list
+	}
+	return fmt.Errorf("%s (%s) has no keys", gojq.TypeOf(v), gojq.Preview(v))
+}
+
+// json returns the JSON text of a value, with the members of objects in the order in which they
+// are written and without white space.
+func (m *machine) json(v any) any {
+	if _, err := m.measure(v); err != nil {
+		return err
+	}
+	w := &writer{doc: m.doc, program: m.program, max: math.MaxInt, compact: true}
+	if err := w.write(v, maxDepth); err != nil {
+		return m.stop(err)
+	}
+	return string(w.buf)
 }
 
 // spread charges for an array of the characters of a text, or of its parts.

@@ -133,6 +133,8 @@ func (m *machine) run(doc *document, maxOutput int) (out []byte, err error) {
 			out, err = nil, &Error{"the program can't be run on this document", ErrProgram}
 		}
 	}()
+	m.doc = doc
+	defer func() { m.doc = nil }()
 	results := m.code.RunWithContext(m, doc.value)
 	v, ok := results.Next()
 	if err := m.failure(v); err != nil {

@@ -48,6 +48,7 @@ var closed = func() chan struct{} {
 type machine struct {
 	program *Program
 	code    *gojq.Code
+	doc     *document // of the run
 
 	context.Context // of the run
 	left            int

@@ -1,6 +1,8 @@
 package jq
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"math"
@@ -21,11 +23,12 @@ type writer struct {
 	doc     *document
 	program *Program
 	buf     []byte
-	max     int // bytes
+	max     int  // bytes
+	compact bool // no part is copied from the document
 }
 
 func (w *writer) write(v any, depth int) error {
-	if raw := w.doc.source(v); raw != nil {
+	if raw := w.doc.source(v); raw != nil && !w.compact {
 		w.buf = append(w.buf, raw...)
 		return w.check()
 	}
@@ -112,36 +115,56 @@ func (w *writer) object(object map[string]any, depth int) error {
 	return w.check()
 }
 
-// order returns the names of an object that is not of the document: as the program has them if
-// it names exactly these, else as they first came in the document, then in the program, then
-// by their letters.
+// order returns the names of an object's members in the order in which they are written. An
+// object of the document has its own. In others they come as the program has them if it names
+// exactly these, else as they first came in the document, then in the program, then by their
+// letters.
 func (w *writer) order(object map[string]any) []string {
+	if raw := w.doc.source(object); raw != nil {
+		return namesOf(raw)
+	}
 	for _, names := range w.program.objects {
 		if len(names) == len(object) && !slices.ContainsFunc(names, func(n string) bool { _, ok := object[n]; return !ok }) {
 			return names
 		}
 	}
-	names := make([]string, 0, len(object))
+	type ranked struct {
+		name string
+		rank int
+	}
+	all := make([]ranked, 0, len(object))
 	for name := range object {
-		names = append(names, name)
-	}
-	place := func(name string) int {
+		rank := math.MaxInt
 		if i, ok := w.doc.places[name]; ok {
-			return i
+			rank = i
+		} else if i, ok := w.program.places[name]; ok {
+			rank = len(w.doc.names) + i
 		}
-		if i, ok := w.program.places[name]; ok {
-			return len(w.doc.names) + i
-		}
-		return math.MaxInt
+		all = append(all, ranked{name, rank})
 	}
-	slices.SortFunc(names, func(a, b string) int {
-		if p, q := place(a), place(b); p != q {
-			if p < q {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a, b)
+	slices.SortFunc(all, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.name, b.name))
 	})
+	names := make([]string, len(all))
+	for i, r := range all {
+		names[i] = r.name
+	}
+	return names
+}
+
+// namesOf returns the names in the text of an object.
+func namesOf(text []byte) (names []string) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
+	dec.ReadToken() // the brace
+	for dec.PeekKind() == '"' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			break
+		}
+		names = append(names, name.String())
+		if dec.SkipValue() != nil {
+			break
+		}
+	}
 	return names
 }

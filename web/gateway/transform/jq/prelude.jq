@@ -2,6 +2,9 @@
 # Names with a colon are functions of this package (guards.go, regex.go); the rewriter adds it:
 # in this file they begin with hub_.
 
+def keys_unsorted: hub_names;
+def to_entries: [keys_unsorted[] as $k | {key: $k, value: .[$k]}];
+def with_entries(f): to_entries | map(f) | from_entries;
 def add(f): [f] | add;
 def map_values(f): .[] |= f;
 def walk(f): def w: if type == "array" then map(w) elif type == "object" then map_values(w) else . end | f; w;

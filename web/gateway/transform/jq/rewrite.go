@@ -36,7 +36,7 @@ func prelude() map[string]*gojq.FuncDef {
 // taken returns the names that definitions of a program can't have.
 var taken = sync.OnceValue(func() map[string]bool {
 	names := map[string]bool{}
-	for _, keys := range [][]string{slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(with)), slices.Collect(maps.Keys(prelude())), slices.Collect(maps.Keys(refused)), {"setpath/2", "getpath/1", "type/0", "length/0"}} {
+	for _, keys := range [][]string{slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(with)), slices.Collect(maps.Keys(instead)), slices.Collect(maps.Keys(prelude())), slices.Collect(maps.Keys(refused)), {"setpath/2", "getpath/1", "type/0", "length/0"}} {
 		for _, k := range keys {
 			name, _, _ := strings.Cut(k, "/")
 			names[name] = true
@@ -240,7 +240,7 @@ func (w *rewriter) pattern(p *gojq.Pattern) {
 		w.pattern(e)
 	}
 	for _, e := range p.Object {
-		w.text(e.KeyString)
+		w.text(e.KeyString, ":text")
 		if e.KeyQuery != nil {
 			w.query(e.KeyQuery)
 			e.KeyQuery = then(e.KeyQuery, ":key")

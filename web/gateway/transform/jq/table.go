@@ -25,15 +25,18 @@ var refused = map[string]string{
 // before is the function that runs on the input of a function first.
 var before = map[string]string{
 	// copies of one level
-	"keys/0": ":copy", "reverse/0": ":copy", "to_entries/0": ":copy", "ascii_downcase/0": ":copy", "ascii_upcase/0": ":copy",
+	"keys/0": ":copy", "reverse/0": ":copy", "ascii_downcase/0": ":copy", "ascii_upcase/0": ":copy",
 	// of a character or byte to a value
 	"explode/0": ":spread", "implode/0": ":spread", "split/1": ":spread", "fromjson/0": ":spread",
 	// all levels
-	"tojson/0": ":walk", "tostring/0": ":walk", "format/1": ":walk", "flatten/0": ":walk", "flatten/1": ":walk",
+	"tostring/0": ":text", "format/1": ":walk", "flatten/0": ":walk", "flatten/1": ":walk",
 	"sort/0": ":walk", "min/0": ":walk", "max/0": ":walk", "unique/0": ":walk", "delpaths/1": ":walk",
 	// special
 	"add/0": ":sum", "transpose/0": ":matrix", "tonumber/0": ":literal",
 }
+
+// instead is the function that replaces a function.
+var instead = map[string]string{"tojson/0": ":json"}
 
 // with is the function that runs first on the input and argument of a function with one.
 var with = map[string]string{

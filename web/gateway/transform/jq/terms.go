@@ -24,13 +24,22 @@ func (w *rewriter) term(t *gojq.Term) {
 	case gojq.TermTypeUnary:
 		w.term(t.Unary.Term)
 	case gojq.TermTypeFormat:
-		if t.Str != nil {
-			w.text(t.Str)
-		} else {
-			w.become(t, pipe(call(":walk"), &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFormat, Format: t.Format}}))
+		format := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFormat, Format: t.Format}}
+		switch {
+		case t.Str != nil && t.Format == "@json":
+			w.text(t.Str, ":json") // a text, which is inserted as it is
+			*t = gojq.Term{Type: gojq.TermTypeString, Str: t.Str, SuffixList: t.SuffixList}
+		case t.Str != nil && t.Format == "@text":
+			w.text(t.Str, ":text")
+		case t.Str != nil:
+			w.text(t.Str, ":walk")
+		case t.Format == "@json":
+			w.become(t, call(":json"))
+		default:
+			w.become(t, pipe(call(":walk"), format))
 		}
 	case gojq.TermTypeString:
-		w.text(t.Str)
+		w.text(t.Str, ":text")
 	case gojq.TermTypeIf:
 		w.query(t.If.Cond)
 		w.query(t.If.Then)
@@ -84,8 +93,9 @@ func isNumber(s string) bool {
 	return s != "" && (s[0] == '-' || '0' <= s[0] && s[0] <= '9') && !strings.HasSuffix(s, " ") && jsontext.Value(s).IsValid() && s == strings.TrimSpace(s)
 }
 
-// text guards what is inserted into a text: the whole is as long as its parts.
-func (w *rewriter) text(s *gojq.String) {
+// text puts a function behind what is inserted into a text, which charges for it: the whole is
+// as long as its parts.
+func (w *rewriter) text(s *gojq.String, name string) {
 	if s == nil {
 		return
 	}
@@ -94,7 +104,7 @@ func (w *rewriter) text(s *gojq.String) {
 			continue // a piece of the text
 		}
 		w.query(q)
-		s.Queries[i] = then(q, ":walk")
+		s.Queries[i] = then(q, name)
 	}
 }
 
@@ -135,7 +145,7 @@ func (w *rewriter) index(x *gojq.Index) {
 	if x == nil {
 		return
 	}
-	w.text(x.Str)
+	w.text(x.Str, ":text")
 	for _, q := range []*gojq.Query{x.Start, x.End} {
 		if q != nil && !isConstant(q) {
 			w.query(q)
@@ -184,7 +194,7 @@ func (w *rewriter) object(o *gojq.Object) {
 		case kv.KeyString != nil && kv.KeyString.Queries == nil:
 			names = append(names, kv.KeyString.Str)
 		}
-		w.text(kv.KeyString)
+		w.text(kv.KeyString, ":text")
 		w.query(kv.KeyQuery)
 		w.query(kv.Val)
 	}
@@ -207,8 +217,8 @@ func (w *rewriter) function(t *gojq.Term) {
 	f := t.Func
 	if w.own && strings.HasPrefix(f.Name, "hub_") {
 		f.Name = ":" + strings.TrimPrefix(f.Name, "hub_")
-	} else if instead, ok := refused[f.Name]; ok {
-		w.fail("%s is not available: %s", f.Name, instead)
+	} else if why, ok := refused[f.Name]; ok {
+		w.fail("%s is not available: %s", f.Name, why)
 	} else if !w.own && strings.HasPrefix(f.Name, "_") {
 		w.fail("%s is not a function: names that begin with _ are gojq's own", f.Name)
 	}
@@ -223,6 +233,8 @@ func (w *rewriter) function(t *gojq.Term) {
 	switch {
 	case w.prelude[k] != nil:
 		w.use(k)
+	case instead[k] != "":
+		w.become(t, call(instead[k]))
 	case before[k] != "":
 		w.become(t, pipe(call(before[k]), self()))
 	case with[k] != "":
