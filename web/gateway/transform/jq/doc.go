@@ -25,7 +25,7 @@
 //	    ─ machine (machine.go)         steps and charges; guards.go, regex.go: the functions of the rewriter
 //	    ─ encode (output.go)           parts of the document as they came, all others written anew
 //
-// Differences from jq 1.8 that a program can notice:
+// Differences from jq 1.7 that a program can notice:
 //
 //   - Integers of any size are computed exactly; jq computes with 64-bit floating point.
 //   - keys_unsorted, ltrimstr of non-strings, getpath and others are as gojq has them; objects

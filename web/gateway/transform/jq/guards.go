@@ -42,6 +42,8 @@ func (m *machine) options() []gojq.CompilerOption {
 	guardWith(":multiply", m.multiply)
 	guardWith(":divide", m.divide)
 	guardWith(":join", m.join)
+	guardWith(":argument", func(_, arg any) error { _, err := m.measure(arg); return err })
+	guardWith(":format", func(_, arg any) error { return m.charge(64 * width(arg)) }) // a field may be 1 KiB wide
 	guardWith(":at", m.at)
 	guardWith(":gaps", func(v, path any) error { return m.along(v, path, false) })
 	guardWith(":along", func(v, path any) error { return m.along(v, path, true) })

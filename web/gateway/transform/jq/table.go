@@ -32,7 +32,7 @@ var before = map[string]string{
 	"tostring/0": ":text", "format/1": ":walk", "flatten/0": ":walk", "flatten/1": ":walk",
 	"sort/0": ":walk", "min/0": ":walk", "max/0": ":walk", "unique/0": ":walk", "delpaths/1": ":walk",
 	// special
-	"add/0": ":sum", "transpose/0": ":matrix", "tonumber/0": ":literal",
+	"error/0": ":walk", "add/0": ":sum", "transpose/0": ":matrix", "tonumber/0": ":literal",
 }
 
 // instead is the function that replaces a function.
@@ -41,7 +41,7 @@ var instead = map[string]string{"tojson/0": ":json"}
 // with is the function that runs first on the input and argument of a function with one.
 var with = map[string]string{
 	"contains/1": ":product", "inside/1": ":product", "index/1": ":product", "rindex/1": ":product", "indices/1": ":product",
-	"bsearch/1": ":product", "join/1": ":join",
+	"bsearch/1": ":product", "join/1": ":join", "error/1": ":argument", "strftime/1": ":format",
 }
 
 // patterns are the functions whose first argument is a regular expression; the value is the
