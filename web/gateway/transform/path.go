@@ -31,7 +31,7 @@ func (c *compiler) path(at, text string) *path {
 		c.fail(at, "must begin with a slash, like /v2/orders/{id}")
 	case strings.ContainsAny(literal.String(), "?#"):
 		c.fail(at, "must be a path only; set parameters with query.set")
-	case err != nil || strings.ContainsFunc(literal.String(), func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`\"<>^`+"`|", r) }):
+	case err != nil || strings.ContainsFunc(literal.String(), func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\\\"<>^`|{}", r) }):
 		c.fail(at, "must be a path with all other characters escaped, like /caf%%C3%%A9")
 	case hasDots(u.EscapedPath()) || strings.Contains(literal.String(), "//"):
 		c.fail(at, "must not have empty segments, . or ..")

@@ -77,9 +77,14 @@ func (d *document) read(dec *jsontext.Decoder, depth int) (any, error) {
 		if _, err := dec.ReadToken(); err != nil {
 			return nil, err
 		}
-		if len(list) > 0 {
-			d.parts[unsafe.Pointer(unsafe.SliceData(list))] = part{start, int(dec.InputOffset()), len(list)}
+		end := int(dec.InputOffset())
+		if len(list) == 0 {
+			if end-start == 2 {
+				return list, nil
+			}
+			list = make([]any, 0, 1) // has an address of its own, so that [ ] is found again
 		}
+		d.parts[unsafe.Pointer(unsafe.SliceData(list))] = part{start, end, len(list)}
 		return list, nil
 	}
 	object := map[string]any{}
