@@ -158,6 +158,10 @@ type Via struct {
 	// Mask are further names that the operator wants hidden (see SplitCredentials).
 	Mask []string `json:"mask,omitzero"`
 
+	// Values are what the rules of the route about answers need to know of the request, as
+	// JSON; nil if there are none.
+	Values Value `json:"values,omitzero"`
+
 	// Trace is the W3C trace context that the job belongs to: the value of traceparent, and
 	// behind a space that of tracestate if there is one.
 	Trace string `json:"trace,omitzero"`
@@ -165,7 +169,7 @@ type Via struct {
 
 // Empty reports whether nothing has to be stored.
 func (v Via) Empty() bool {
-	return len(v.Upstreams) == 0 && len(v.Headers) == 0 && len(v.Mask) == 0 && v.Trace == ""
+	return len(v.Upstreams) == 0 && len(v.Headers) == 0 && len(v.Mask) == 0 && len(v.Values) == 0 && v.Trace == ""
 }
 
 // Progress is the newest report of how far a job is.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"io"
 	"net/http"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	"jobhub/web/auth"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
+	"jobhub/web/gateway/transform"
 	"jobhub/web/limit"
 	"jobhub/web/rest"
 	"jobhub/web/stages"
@@ -20,6 +22,7 @@ type exchange struct {
 	r      *http.Request
 	route  *gateway.Route
 	params []match.Param // of the path
+	rest   string        // of the path, behind that of the route
 	who    auth.Identity
 
 	ends []func() // what the stages have to end after the answer
@@ -36,13 +39,14 @@ type stage struct {
 var pipeline = []stage{
 	{stages.Who, (*exchange).identify},
 	{stages.May, (*exchange).authorize},
+	{stages.Validate, (*exchange).validate},
 	{stages.Limits, (*exchange).limit},
 	{stages.Upstream, (*exchange).answer},
 }
 
 // passThrough passes a request to a route through the pipeline.
 func (s *Server) passThrough(w http.ResponseWriter, r *http.Request, found match.Found[*gateway.Route]) {
-	x := &exchange{s: s, w: w, r: r, route: found.Value, params: found.Params}
+	x := &exchange{s: s, w: w, r: r, route: found.Value, params: found.Params, rest: found.Rest()}
 	defer func() {
 		for _, end := range x.ends {
 			end()
@@ -101,6 +105,34 @@ func (x *exchange) authorize() (string, bool, error) {
 	return "has " + strings.Join(scopes, ", "), false, nil
 }
 
+// validate is the stage Validate.
+func (x *exchange) validate() (string, bool, error) {
+	most := x.route.MaxBody
+	if most == 0 || x.r.Body == nil || x.r.Body == http.NoBody {
+		return "no bound of the route", false, nil
+	}
+	if x.r.ContentLength > most {
+		x.w.Header().Set("Connection", "close")
+		return "", false, rest.BodyTooLarge(most)
+	}
+	x.r.Body = &boundedBody{ReadCloser: x.r.Body, left: most, most: most}
+	return "the body may have " + jobs.SizeText(most), false, nil
+}
+
+// boundedBody is a body that may have most bytes; a longer one ends with an error.
+type boundedBody struct {
+	io.ReadCloser
+	left, most int64
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, rest.BodyTooLarge(b.most)
+	}
+	return n, err
+}
+
 // limit is the stage Limits.
 func (x *exchange) limit() (string, bool, error) {
 	var own []*limit.RuleSet
@@ -125,7 +157,7 @@ func (x *exchange) answer() (string, bool, error) {
 		if explains {
 			return "becomes a job of the queue " + route.QueueName(), true, nil
 		}
-		if err := s.submitRouted(w, r, route); err != nil {
+		if err := s.submitRouted(w, r, route, x.values()); err != nil {
 			return "", false, err
 		}
 		route.Stats.CountAccepted()
@@ -152,7 +184,7 @@ func (x *exchange) answer() (string, bool, error) {
 	set := w.Header().Clone()
 	clear(w.Header()) // the answer is the upstream's
 	cors := s.corsOf(route)
-	route.Pass(w, r.WithContext(ctx), gateway.Answer{
+	route.Pass(w, r.WithContext(ctx), x.values(), gateway.Answer{
 		Edit: func(h http.Header) {
 			cors.ReplaceIn(h, set)
 			for _, name := range []string{"Ratelimit", "Ratelimit-Policy"} {
@@ -169,4 +201,18 @@ func (x *exchange) answer() (string, bool, error) {
 		},
 	})
 	return detail, true, nil
+}
+
+// values are what the rules of the route about requests and answers may name; nil if there are
+// none.
+func (x *exchange) values() *transform.Values {
+	if x.route.Request == nil && x.route.Response == nil {
+		return nil
+	}
+	v := &transform.Values{Path: make(map[string]string, len(x.params)), Rest: x.rest, Claims: x.who.Claims, Query: gateway.Query(x.r.URL), Header: x.r.Header,
+		Consumer: transform.Consumer{Name: x.who.Name, ID: x.who.Consumer(), Tenant: x.who.Tenant, Plan: x.who.Plan}}
+	for _, p := range x.params {
+		v.Path[p.Name] = p.Raw
+	}
+	return v
 }

@@ -15,6 +15,7 @@ import (
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
+	"jobhub/web/gateway/transform"
 	"jobhub/web/limit"
 	"jobhub/web/live"
 	"jobhub/web/pages"
@@ -77,13 +78,13 @@ func wantsJob(route *gateway.Route, r *http.Request) bool {
 }
 
 // submitRouted makes a job of a request to a route, and answers.
-func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route) error {
+func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gateway.Route, values *transform.Values) error {
 	r = rest.DetachFromClient(r)
 	wait, waiting, err := api.PreferredWait(r)
 	if err != nil {
 		return err
 	}
-	limit := cmp.Or(route.MaxInput, jobs.MaxInput)
+	limit := cmp.Or(route.MaxBody, route.MaxInput, jobs.MaxInput)
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close")
 		return rest.BodyTooLarge(limit)
@@ -101,7 +102,7 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 		request.Header.Del("Prefer")
 	}
 	tenant := rest.Tenant(r)
-	spec, err := route.Spec(&request, body, s.Engine.Settings(tenant, route.QueueName()).QueueTimeout > 0)
+	spec, err := route.Spec(&request, body, values, s.Engine.Settings(tenant, route.QueueName()).QueueTimeout > 0)
 	if err != nil {
 		return err
 	}
@@ -179,6 +180,6 @@ func (s *Server) withoutKey(r *http.Request) *http.Request {
 }
 
 // RouteTransport returns how jobs of a route call its upstreams; see gateway.Table.Transport.
-func (s *Server) RouteTransport(path string) (http.RoundTripper, int64) {
-	return s.table.Load().Transport(path)
+func (s *Server) RouteTransport(via jobs.Via) (http.RoundTripper, int64) {
+	return s.table.Load().Transport(via)
 }

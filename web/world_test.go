@@ -86,7 +86,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if w.hub, err = hub.New(ctx, p.hub); err != nil {
 		t.Fatal(err)
 	}
-	calls := call.Options{Route: func(path string) (http.RoundTripper, int64) { return w.RouteTransport(path) }}
+	calls := call.Options{Route: func(via jobs.Via) (http.RoundTripper, int64) { return w.RouteTransport(via) }}
 	handlers := map[string]jobs.Handler{"echo": {Run: echo}, "answer": {Run: answer}, "script": {Run: w.play}, "busy": {Run: busy}, "picky": {Check: picky, Run: echo}, "http": call.HTTP(calls),
 		"fanout": call.Fanout(calls), jobs.KindWebhook: webhook.Handler(webhook.Options{})}
 	if p.mute {

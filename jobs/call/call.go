@@ -42,10 +42,10 @@ type Options struct {
 	// Outbound is how calls leave this machine, which may change; straight if nil.
 	Outbound *egress.OutboundSetting
 
-	// Route returns what the calls of jobs use that were submitted by the route of that path:
-	// a transport without the guard, and the largest answer in bytes, 0 for the default. Nil
-	// if there are no routes.
-	Route func(path string) (transport http.RoundTripper, maxAnswer int64)
+	// Route returns what the calls of jobs use that were submitted by a route: a transport
+	// without the guard, and the largest answer in bytes, 0 for the default. Nil if there are no
+	// routes.
+	Route func(jobs.Via) (transport http.RoundTripper, maxAnswer int64)
 
 	// Wrap, if not nil, is put around what sends requests.
 	Wrap func(http.RoundTripper) http.RoundTripper
@@ -88,7 +88,7 @@ type caller struct {
 	isPublic  func(net.Addr) bool
 	upstreams http.RoundTripper // for upstreams of routes: without the guard
 	wrap      func(http.RoundTripper) http.RoundTripper
-	route     func(path string) (http.RoundTripper, int64)
+	route     func(jobs.Via) (http.RoundTripper, int64)
 	outbound  *egress.OutboundSetting
 	maxBody   int64
 	budget    *Budget
@@ -97,7 +97,7 @@ type caller struct {
 // limit is the largest answer of a job, in bytes.
 func (c *caller) limit(via jobs.Via) int64 {
 	if via.Route != "" && c.route != nil {
-		if _, most := c.route(via.Route); most > 0 {
+		if _, most := c.route(via); most > 0 {
 			return most
 		}
 		return c.maxBody
@@ -108,7 +108,7 @@ func (c *caller) limit(via jobs.Via) int64 {
 // upstream is what sends requests to an upstream of the job's route.
 func (c *caller) upstream(via jobs.Via) http.RoundTripper {
 	if via.Route != "" && c.route != nil {
-		if t, _ := c.route(via.Route); t != nil {
+		if t, _ := c.route(via); t != nil {
 			return c.wrap(t)
 		}
 	}

@@ -86,6 +86,8 @@ type Identity struct {
 	Scopes []string       // what it may do on routes; see the scopes of a route
 	Plan   string         // whose limits it has; empty for none
 	Limits *limit.RuleSet // its own, besides those of the plan; nil for none
+
+	Claims map[string]jobs.Value // of a token of another issuer, as they stand in it
 }
 
 // Anonymous is the identity of a caller without credentials, on routes that are open to

@@ -53,6 +53,9 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	var limits limit.Set
 	maps.Copy(fields, r.accessFields(&route))
 	maps.Copy(fields, r.limits(&limits))
+	var changes changes
+	maps.Copy(fields, r.changeFields(&changes))
+	fields["max_body"] = func(n *yaml.Node, at string) { route.MaxBody = r.size(n, at, maxAnswerSetting) }
 	before := len(r.errs)
 	r.recordKeys(given, fields)
 	r.mapping(n, at, fields)
@@ -79,6 +82,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	if route.Strip != "" && !hasPathPrefix(route.Path, route.Strip) {
 		r.fail(given["strip"], at+".strip", "must be a prefix of the path %s that ends at a segment", route.Path)
 	}
+	r.compileChanges(at, &changes, &route)
 	limits.Scope, limits.Name = "route "+route.Name(), "route"
 	route.Limits = r.compileLimits(n, at, limits)
 	c.lines[len(c.Routes)] = given["path"].Line

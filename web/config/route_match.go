@@ -32,16 +32,6 @@ func (r *reader) template(n *yaml.Node, at string) string {
 
 // match reads what else a request of a route must have.
 func (r *reader) match(n *yaml.Node, at string) (m match.Rule) {
-	pairs := func(to *map[string]string) field {
-		return func(n *yaml.Node, at string) {
-			*to = map[string]string{}
-			r.each(n, at, func(key, value *yaml.Node, at string) {
-				if text, ok := r.text(value, at); ok {
-					(*to)[key.Value] = text
-				}
-			})
-		}
-	}
 	r.mapping(n, at, map[string]field{
 		"host": func(n *yaml.Node, at string) {
 			if text, ok := r.text(n, at); ok && r.host(n, at, text) {
@@ -49,8 +39,8 @@ func (r *reader) match(n *yaml.Node, at string) (m match.Rule) {
 			}
 		},
 		"methods": r.texts(&m.Methods, r.httpMethod),
-		"headers": pairs(&m.Headers),
-		"query":   pairs(&m.Query),
+		"headers": r.pairs(&m.Headers),
+		"query":   r.pairs(&m.Query),
 	})
 	return m
 }

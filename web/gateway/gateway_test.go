@@ -113,7 +113,7 @@ func FuzzHeader(f *testing.F) {
 		if trace := Trace(r.Header); trace != "" && !jobs.ValidTraceparent(strings.Split(trace, " ")[0]) {
 			t.Errorf("trace %q", trace)
 		}
-		spec, err := (&Route{Path: "/", Upstream: &url.URL{Scheme: "http", Host: "up"}}).Spec(r, []byte(text), false)
+		spec, err := (&Route{Path: "/", Upstream: &url.URL{Scheme: "http", Host: "up"}}).Spec(r, []byte(text), nil, false)
 		if err == nil && (spec.Input.Compact() != nil || len(spec.Via.Upstreams) != 1 || len(spec.Via.Trace) < 55) {
 			t.Errorf("%+v", spec)
 		}
@@ -135,7 +135,7 @@ func TestFanout(t *testing.T) {
 		{Name: "south", Upstream: parse(t, "http://127.0.0.1:2"), Timeout: 2 * time.Second, Strip: "/q/x"}}}
 	req := httptest.NewRequest("PUT", "/q/x/y?a=1&async=true", nil)
 	req.Header.Set("Content-Type", "application/json")
-	spec, err := r.Spec(req, []byte(`{"a": 1}`), false)
+	spec, err := r.Spec(req, []byte(`{"a": 1}`), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
 	"jobhub/jobs/httpheader"
+	"jobhub/web/gateway/transform"
 	"jobhub/web/peers"
 )
 
@@ -41,8 +42,12 @@ func (r *Route) prepare(own *egress.Own) {
 	r.transport.ResponseHeaderTimeout = cmp.Or(r.Timeout, jobs.DefaultTimeout)
 	r.transport.MaxIdleConns, r.transport.MaxIdleConnsPerHost = maxIdle, maxIdle
 	r.jobTransport = egress.Unguarded(own, r.Outbound)
+	var transport http.RoundTripper = r.transport
+	if r.Request != nil || r.Response != nil {
+		transport = &changer{transport, r}
+	}
 	r.proxy = &httputil.ReverseProxy{
-		Transport:     r.transport,
+		Transport:     transport,
 		BufferPool:    buffers,
 		FlushInterval: flushTime,
 		ErrorLog:      slog.NewLogLogger(slog.Default().Handler(), slog.LevelInfo),
@@ -81,11 +86,14 @@ func (r *Route) prepare(own *egress.Own) {
 		},
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
 			p := proxiedOf(req)
-			late, _ := errors.AsType[*jobs.Problem](cmp.Or(p.body.clientError(), err)) // of a body that stopped arriving
+			late, _ := errors.AsType[*jobs.Problem](p.body.clientError()) // of a body that stopped arriving
+			refused, _ := errors.AsType[*jobs.Problem](err)               // by the hub itself
 			switch {
 			case late != nil:
 				w.Header().Set("Connection", "close")
 				p.answer.Fail(w, p.in, late)
+			case refused != nil:
+				p.answer.Fail(w, p.in, refused)
 			case req.Context().Err() != nil: // the client has disconnected
 				panic(http.ErrAbortHandler)
 			case p.body.clientError() != nil:
@@ -113,6 +121,7 @@ type proxied struct {
 	connected bool  // a connection to the upstream was made
 	answered  bool  // the upstream's answer has begun
 	answer    Answer
+	values    *transform.Values
 }
 
 // Answer says what the hub does with the answer to a proxied request.
@@ -123,9 +132,10 @@ type Answer struct {
 
 func proxiedOf(r *http.Request) *proxied { return r.Context().Value(proxiedKey{}).(*proxied) }
 
-// Pass proxies a request to the upstream.
-func (r *Route) Pass(w http.ResponseWriter, req *http.Request, answer Answer) {
-	p := &proxied{in: req, sent: time.Now(), answer: answer}
+// Pass proxies a request to the upstream. values are for the rules of the route; they may be nil
+// if it has none.
+func (r *Route) Pass(w http.ResponseWriter, req *http.Request, values *transform.Values, answer Answer) {
+	p := &proxied{in: req, sent: time.Now(), answer: answer, values: values}
 	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), proxiedKey{}, p),
 		&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { p.connected = true }})
 	if ctx.Value(http.ServerContextKey) == nil { // a request of the hub itself: without it, an answer that breaks off would end like a whole one

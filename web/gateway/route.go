@@ -11,6 +11,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
 	"jobhub/web/gateway/match"
+	"jobhub/web/gateway/transform"
 	"jobhub/web/limit"
 )
 
@@ -61,6 +62,10 @@ type Route struct {
 	Scopes Scopes
 	CORS   *CORS          // nil for that of the hub
 	Limits *limit.RuleSet // nil for none
+
+	Request  *transform.Request  // changes of requests; nil for none
+	Response *transform.Response // changes of answers; nil for none
+	MaxBody  int64               // largest body of a request, and of an answer that is changed, in bytes; 0 for the defaults
 
 	Stats *Stats // made by NewTable
 

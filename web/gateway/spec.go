@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
+	"jobhub/web/gateway/transform"
 )
 
 // call is the input of a job of kind http, or a target in the input of a fan-out.
@@ -27,42 +28,54 @@ type call struct {
 }
 
 // Spec returns the job for a request with that body: of kind http, or fanout if the route has
-// targets. queueTimeout says whether the queue has a default queue timeout.
-func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Spec, error) {
+// targets. values are for the rules of the route; they may be nil if it has none. queueTimeout
+// says whether the queue has a default queue timeout.
+func (r *Route) Spec(req *http.Request, body []byte, values *transform.Values, queueTimeout bool) (jobs.Spec, error) {
 	h := r.upstreamHeader(req)
 	trace := cmp.Or(Trace(h), newTrace())
 	for _, name := range []string{"Traceparent", "Tracestate", "Expect", "Content-Length"} {
 		h.Del(name) // the first two are kept with the job; the others are about this connection only
-	}
-	headers := make(map[string]jobs.Value, len(h))
-	for name, values := range h {
-		v, err := headerValue(values)
-		if err != nil {
-			return jobs.Spec{}, jobs.NewProblem(jobs.BadMessage, "Malformed header", "%s holds bytes that are not UTF-8. Such a header can't be kept in a job: send the request without async, or encode the value.", name)
-		}
-		headers[strings.ToLower(name)] = v
 	}
 	spec := jobs.Spec{Kind: "http", Queue: r.QueueName(), Timeout: r.Timeout, QueueTimeout: r.QueueTimeout,
 		MaxAttempts: max(r.MaxAttempts, 1), Backoff: r.Backoff, Via: jobs.Via{Route: r.Name(), Trace: trace, Headers: slices.Sorted(maps.Keys(r.Headers))}}
 	if spec.QueueTimeout == 0 && !queueTimeout {
 		spec.QueueTimeout = DefaultQueueTimeout
 	}
-	newCall := func(upstream *url.URL, strip string) call {
+	newCall := func(upstream *url.URL, strip string) (call, error) {
 		if o := origin(upstream); len(spec.Via.Upstreams) == 0 || spec.Via.Upstreams[len(spec.Via.Upstreams)-1] != o {
 			spec.Via.Upstreams = append(spec.Via.Upstreams, o)
 		}
-		return call{Method: req.Method, URL: upstreamURL(upstream, strip, req.URL, true).String(), Headers: headers, Body: bodyValue(body)}
+		to, h, body := upstreamURL(upstream, strip, req.URL, true), h, body
+		if r.Request != nil {
+			h = h.Clone()
+			var err error
+			if body, err = r.Request.Whole(req.Context(), to, h, body, values, r.MaxBody); err != nil {
+				return call{}, err
+			}
+			h.Del("Content-Length")
+		}
+		headers, err := headerValues(h)
+		return call{Method: req.Method, URL: to.String(), Headers: headers, Body: bodyValue(body)}, err
+	}
+	var err error
+	if spec.Via.Values, err = r.keep(values); err != nil {
+		return spec, err
 	}
 	var input any
 	if len(r.Targets) == 0 {
-		input = newCall(r.Upstream, r.Strip)
+		if input, err = newCall(r.Upstream, r.Strip); err != nil {
+			return spec, err
+		}
 	} else {
 		fanout := struct {
 			Targets []call `json:"targets"`
 			Policy  string `json:"policy,omitzero"`
 		}{Policy: r.Policy}
 		for _, t := range r.Targets {
-			c := newCall(t.Upstream, cmp.Or(t.Strip, r.Strip))
+			c, err := newCall(t.Upstream, cmp.Or(t.Strip, r.Strip))
+			if err != nil {
+				return spec, err
+			}
 			c.Name = t.Name
 			if t.Timeout > 0 {
 				c.Timeout = t.Timeout.String()
@@ -71,9 +84,21 @@ func (r *Route) Spec(req *http.Request, body []byte, queueTimeout bool) (jobs.Sp
 		}
 		spec.Kind, input = "fanout", fanout
 	}
-	var err error
 	spec.Input, err = json.Marshal(input, json.Deterministic(true))
 	return spec, err
+}
+
+// headerValues returns headers as the input of jobs of kind http has them.
+func headerValues(h http.Header) (map[string]jobs.Value, error) {
+	headers := make(map[string]jobs.Value, len(h))
+	for name, values := range h {
+		v, err := headerValue(values)
+		if err != nil {
+			return nil, jobs.NewProblem(jobs.BadMessage, "Malformed header", "%s holds bytes that are not UTF-8. Such a header can't be kept in a job: send the request without async, or encode the value.", name)
+		}
+		headers[strings.ToLower(name)] = v
+	}
+	return headers, nil
 }
 
 func headerValue(values []string) (jobs.Value, error) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"jobhub/jobs"
 	"jobhub/jobs/egress"
 	"jobhub/web/gateway/match"
 )
@@ -82,15 +83,14 @@ func (t *Table) Close() {
 	}
 }
 
-// Transport returns how jobs of a route, given by its name, call the upstreams: the transport,
+// Transport returns how jobs that were submitted by a route call the upstreams: the transport,
 // and the largest answer in bytes (0 for the default). It is nil if the route is gone.
-func (t *Table) Transport(name string) (http.RoundTripper, int64) {
-	if t != nil {
-		if r := t.byName[name]; r != nil {
-			return r.jobTransport, r.Outbound.MaxAnswer
-		}
+func (t *Table) Transport(via jobs.Via) (http.RoundTripper, int64) {
+	if t == nil || t.byName[via.Route] == nil {
+		return nil, 0
 	}
-	return nil, 0
+	r := t.byName[via.Route]
+	return answerChanger{r.jobTransport, r, kept(via.Values)}, r.Outbound.MaxAnswer
 }
 
 // Empty reports whether there are no routes.
@@ -117,6 +117,16 @@ func (r *Route) rule() match.Rule {
 		rule.Methods = append(slices.Clip(rule.Methods), http.MethodHead)
 	}
 	return rule
+}
+
+// Params returns the names of the parameters in the path.
+func (r *Route) Params() (names []string) {
+	for segment := range strings.SplitSeq(r.Path, "/") {
+		if name, ok := strings.CutPrefix(segment, "{"); ok {
+			names = append(names, strings.TrimSuffix(name, "}"))
+		}
+	}
+	return names
 }
 
 // Name returns the text that names a route among all: its path, and whatever else a request must

@@ -95,8 +95,8 @@ func bodyProblem(err error) error {
 	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return BodyTooLarge(large.Limit)
 	}
-	if errors.Is(err, ErrSlowBody) {
-		return ErrSlowBody
+	if p, ok := errors.AsType[*jobs.Problem](err); ok { // it stopped arriving, or is larger than a route allows
+		return p
 	}
 	return jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole.")
 }

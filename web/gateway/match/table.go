@@ -155,6 +155,19 @@ func (r *rule) rest(path string) string {
 	return path
 }
 
+// Rest returns what follows the segments of the rule's path in that of the request, escaped as it
+// came: empty, or a slash and what is behind it. It is empty if no rule matches.
+func (f Found[T]) Rest() string {
+	if f.Rule == nil {
+		return ""
+	}
+	rest := f.rule.rest(f.path)
+	if f.rule.below {
+		rest = "/" + rest
+	}
+	return rest
+}
+
 // Why returns the reason why the rule is the best one, for people. It shows no values of headers
 // and parameters. It is empty if no rule matches.
 func (f Found[T]) Why() string {
