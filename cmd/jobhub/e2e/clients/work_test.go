@@ -280,7 +280,7 @@ func TestZombie(t *testing.T) {
 	case <-time.After(trial.Patience):
 		t.Fatalf("the zombie says nothing\n%s", zombie.Stderr)
 	}
-	zombie.Matched(zombie.Stderr, `an outcome does not count`)
+	zombie.Matched(zombie.Stderr, `an outcome was not`)
 	now, err := h.Client.Job(t.Context(), j.ID)
 	if err != nil || string(now.Result) != `"healthy"` || now.Version != done.Version || now.Attempt != 1 || !now.FinishedAt.Equal(done.FinishedAt) {
 		t.Errorf("%v\nbefore %s\nafter  %s", err, done.Raw, now.Raw)
