@@ -25,7 +25,7 @@ import (
 )
 
 // foreign is a hub and an upstream that answers every request with the same bytes, whatever
-// they are. It stands behind the route /u, and is the receiver of all callbacks.
+// they are. It is the upstream of the route /u, and the receiver of all callbacks.
 type foreign struct {
 	*world
 	upstream string

@@ -115,7 +115,7 @@ func TestDirectiveEndsAPollAtOnce(t *testing.T) {
 		}
 		done = held(func() reply { return k.poll(1, "25s") })
 		if len(done) > 0 {
-			t.Fatalf("told twice: %s", (<-done).body)
+			t.Fatalf("the directive came twice: %s", (<-done).body)
 		}
 		w.do("POST", "/v1/workers/"+k.id+"/terminate", "").want(200)
 		if r := w.ended(done).want(200); r.text("directive") != "terminate" {

@@ -37,7 +37,7 @@ func TestAccepted(t *testing.T) {
 	delete(job, "progress_state")
 	delete(job, "queue_position")
 	if fmt.Sprint(doc) != fmt.Sprint(job) {
-		t.Errorf("GET tells\n%v, the 202 told\n%v", doc, job)
+		t.Errorf("GET answers\n%v, the 202 had\n%v", doc, job)
 	}
 	scheduled := w.do("POST", "/v1/jobs", `{"kind":"nobody","delay":"1h"}`).want(202).json()
 	if scheduled["state"] != "scheduled" || scheduled["scheduled_at"] == nil || scheduled["queue_position"] != json.Number("0") {

@@ -69,7 +69,7 @@ func TestToken(t *testing.T) {
 	_, until, err := k.Token(who, grant, noon.Add(24*time.Hour))
 	is(t, "a token for longer than its key", err, nil)
 	if !until.Equal(who.Expires) {
-		t.Errorf("a token outlives its key: until %v", until)
+		t.Errorf("a token is valid longer than its key: until %v", until)
 	}
 	_, err = k.Authenticate(session, noon)
 	is(t, "a session as a token", err, ErrUnknown)

@@ -138,7 +138,7 @@ func TestHostPath(t *testing.T) {
 	}
 }
 
-// What went well stands on the line, what failed hangs from it: the shape says it, too.
+// Bars of successful runs are above the line, those of failed runs below it, so the shape shows the outcome, too.
 func TestRunBars(t *testing.T) {
 	bars := sampleSchedules().List[1].bars()
 	if len(bars) != 6 || bars[5].State != jobs.Running || bars[5].X+barWidth != runsWidth {

@@ -23,7 +23,7 @@ import (
 	"jobhub/web/client"
 )
 
-// toyHub ends every job at once and tells of it. It stops the demo after enough jobs.
+// toyHub ends every job at once and sends its events. It stops the demo after enough jobs.
 type toyHub struct {
 	endings int // final events of each job
 	most    int // jobs

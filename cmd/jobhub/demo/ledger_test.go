@@ -11,7 +11,7 @@ import (
 	"jobhub/web/client"
 )
 
-// books is a ledger with a clock that stands still unless told.
+// books is a ledger with a clock that moves only when the test moves it.
 type books struct {
 	*ledger
 	now time.Time
@@ -31,7 +31,7 @@ func (b *books) event(job, typ string, version uint64) {
 	b.received(&client.Message{Type: "job." + typ, Job: job, Version: version, Tags: []string{"x", "demo"}, Data: jsontext.Value(`{"state":"x"}`)}, b.now)
 }
 
-// life tells of a whole job.
+// life enters all events of a job.
 func (b *books) life(job, end string) {
 	b.event(job, "queued", 1)
 	b.event(job, "started", 2)

@@ -155,7 +155,7 @@ func TestEveryPageWithoutScript(t *testing.T) {
 		t.Errorf("the limits are %+v", limits)
 	}
 
-	// A worker is told to take no more, and to end; the worker does.
+	// A worker gets the directives quiet and terminate, and follows them.
 	p.to(s.URL + "/workers")
 	p.says(p.clicks(`#workers-list form[action$="/quiet"] button`), "quiet")
 	p.says(p.clicks(`#workers-list form[action$="/terminate"] button`), "Terminate this worker?")

@@ -21,7 +21,7 @@ func route(path, upstream string) string {
 }
 
 // TestConfigReload: a changed file is in force without a restart and without a failed
-// request; a broken one changes nothing and is told of.
+// request; an invalid one changes nothing and is reported.
 func TestConfigReload(t *testing.T) {
 	t.Parallel()
 	api := trial.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "from "+r.URL.Path) }))
@@ -146,7 +146,7 @@ func TestConfigCallbacks(t *testing.T) {
 	h.Eventually("/v1/queues/told", func(a trial.Answer) bool { return !strings.Contains(string(a.Body), rec.URL) })
 }
 
-// TestDrainKeepsRequests: what is on its way through when the hub is told to stop arrives.
+// TestDrainKeepsRequests: requests that pass through while the hub is stopped are completed.
 func TestDrainKeepsRequests(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})

@@ -166,7 +166,7 @@ func TestWorkDrain(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, p.Stderr)
 	}
 	if j := h.Await(b.ID, trial.InState("queued")); j.Attempt != 0 {
-		t.Errorf("given back with attempt %d", j.Attempt)
+		t.Errorf("the released job has attempt %d", j.Attempt)
 	}
 	h.Await(late.ID, trial.InState("queued"))
 	if list := workersOf(h); len(list) != 0 {
@@ -211,7 +211,7 @@ func gone(t *testing.T, pid int) {
 	}
 }
 
-// relay stands between a worker and its hub. While it is deaf, the worker can't ask or
+// relay is a proxy between a worker and its hub. While it is deaf, the worker can't ask or
 // renew anything.
 type relay struct {
 	*httptest.Server

@@ -21,7 +21,7 @@ import (
 	"jobhub/web/client"
 )
 
-// TestRefusedSubmissions: each is told what is wrong, and nothing is stored.
+// TestRefusedSubmissions: each answer says what is wrong, and nothing is stored.
 func TestRefusedSubmissions(t *testing.T) {
 	t.Parallel()
 	h := trial.StartHub(t)

@@ -102,7 +102,7 @@ func TestPoisonByMemory(t *testing.T) {
 		}
 		trial.Soon(t, ended)
 		if crashed++; crashed > crashes {
-			t.Fatal("the hub goes on crashing")
+			t.Fatal("the hub still crashes")
 		}
 		again()
 	}
