@@ -160,7 +160,7 @@ func TestCursorLearnsThatTheLogWasTrimmed(t *testing.T) {
 	}
 }
 
-// A log can be trimmed past the hub itself. The hub goes on behind the gap, and its
+// A log can be trimmed past the hub's own position. The hub continues after the gap, and its
 // cursors learn of it.
 func TestHubSurvivesATrimPastItself(t *testing.T) {
 	log := newLog()

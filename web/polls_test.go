@@ -93,7 +93,7 @@ func TestNeverMoreThanSlots(t *testing.T) {
 		if len(done) > 0 {
 			t.Fatalf("with no free slot: %s", (<-done).body)
 		}
-		w.end(list[0]["lease"].(string), "complete", "").want(200) // sets a slot free, and the poll goes on
+		w.end(list[0]["lease"].(string), "complete", "").want(200) // frees a slot, and the poll continues
 		if list := w.ended(done).want(200).leased(); len(list) != 1 {
 			t.Errorf("%d jobs for one slot", len(list))
 		}

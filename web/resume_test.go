@@ -40,7 +40,7 @@ type resumer struct {
 	cut      bool // connections may end by themselves
 }
 
-// span is what came behind one position without a reset.
+// span is the events after one position, without a reset.
 type span struct {
 	from   uint64
 	to     uint64

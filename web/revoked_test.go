@@ -190,7 +190,7 @@ func TestTheFirstKeyEndsWhatWasOpen(t *testing.T) {
 }
 
 // TestLoggingOutEndsTheSession: a copy of the cookie is no longer valid,
-// and the other pages of the session go dead. Other sessions of the key go on.
+// and the other pages of the session are logged out. Other sessions of the key stay valid.
 func TestLoggingOutEndsTheSession(t *testing.T) {
 	dir := t.TempDir()
 	w := startIn(t, dir, nil)
@@ -223,7 +223,7 @@ func TestLoggingOutEndsTheSession(t *testing.T) {
 	}
 }
 
-// TestARevokedKeyInTheMiddleOfAFrame: the messages behind the revocation are not served.
+// TestARevokedKeyInTheMiddleOfAFrame: the messages after the revocation are not handled.
 func TestARevokedKeyInTheMiddleOfAFrame(t *testing.T) {
 	var revoke func()
 	w := startIn(t, t.TempDir(), func(p *parts) {
@@ -304,7 +304,7 @@ func TestBatchOfARevokedKey(t *testing.T) {
 }
 
 // TestScheduleOfARevokedKey: it does not fire, and its document and page say why; saved with
-// another key it goes on in that one's name.
+// another key it continues with that key.
 func TestScheduleOfARevokedKey(t *testing.T) {
 	keyed(t, func(t *testing.T, w *world, admin string) {
 		key, text, err := w.keys.Create(auth.Key{Role: auth.Operator, Name: "alice"}, time.Now())

@@ -106,7 +106,7 @@ func TestLongPolling(t *testing.T) {
 		go func() { done <- w.do("GET", self+query, "", "Prefer", "wait=60") }()
 	}
 	w.do("GET", self+"?version=1", "", "Prefer", "wait=60").want(200).has("Preference-Applied", "wait=50", "Retry-After", "1") // newer than 1 already
-	w.script("a").progress(50)                                                                                                 // no change of the version: goes on waiting
+	w.script("a").progress(50)                                                                                                 // no change of the version: it still waits
 	w.script("a").succeed("1")
 	for range 2 {
 		if r := <-done; r.want(200).text("state") != "succeeded" || r.header.Get("Retry-After") != "" {

@@ -285,7 +285,7 @@ func TestUnregister(t *testing.T) {
 	})
 }
 
-// A worker that registers anew goes on with the leases that it has.
+// A worker that registers again keeps its leases.
 func TestLeasesMoveToANewRegistration(t *testing.T) {
 	w := start(t)
 	k := w.worker(2, "k")

@@ -161,7 +161,7 @@ func TestMoveToAFullQueue(t *testing.T) {
 }
 
 // TestMoveWithKeys: the order of an ordering key holds in the new queue, the next one of the
-// old queue goes on, and a fair key gives its place free.
+// old queue continues, and the place of its fair key is free.
 func TestMoveWithKeys(t *testing.T) {
 	inWorld(t, func(w *world) {
 		stop := make(chan struct{})

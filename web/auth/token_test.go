@@ -175,7 +175,7 @@ func FuzzAuthenticate(f *testing.F) {
 		if who, err := k.Resume(text, noon); err == nil && text != session || err != nil && (!lapsed(err) || who.Tenant != "") {
 			t.Errorf("the session %q is %+v, %v", text, who, err)
 		}
-		// The payload behind a good signature, whatever it says, is nobody or what the key allows.
+		// A payload with a valid signature, whatever it says, gives at most what its key allows.
 		secret, err := k.signingSecret(false)
 		if err != nil {
 			t.Fatal(err)

@@ -158,7 +158,7 @@ func (s *shift) drain() {
 	}
 	for _, r := range s.held() {
 		if r.ended.CompareAndSwap(false, true) {
-			s.Logger.Error("a handler does not return; its job is given back all the same", "job", r.Job.ID)
+			s.Logger.Error("a handler does not return; its job is released anyway", "job", r.Job.ID)
 			go s.end(r, outcome{"release", nil})
 		}
 	}

@@ -97,7 +97,7 @@ func TestBodyThatComesSlowly(t *testing.T) {
 	})
 }
 
-// What needs no closing goes on on the same connection, also after a long time.
+// A connection that need not be closed is used again, also after a long time.
 func TestConnectionGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := open(t, Options{}, guarded)

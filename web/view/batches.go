@@ -14,7 +14,7 @@ import (
 // BatchesLimit is how many rows the page of batches and fan-outs has.
 const BatchesLimit = 25
 
-// BatchKinds are the kinds of jobs that stand for many requests.
+// BatchKinds are the kinds of jobs that consist of many requests.
 var BatchKinds = []string{"batch", "fanout"}
 
 // BatchQuery is what the page of batches and fan-outs shows: the parameters of its URL.

@@ -23,7 +23,7 @@ type Config struct {
 	FailedAt time.Time
 }
 
-// Route is one path of the hub that stands for an upstream.
+// Route is one path of the hub that leads to an upstream.
 type Route struct {
 	Path         string
 	Upstreams    []Upstream

@@ -51,7 +51,7 @@ func (p plain) clicks(selector string) string {
 	return p.does(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// types writes into a field in place of what is there.
+// types replaces the text of a field.
 func (p plain) types(selector, text string) {
 	p.T.Helper()
 	ctx, cancel := context.WithTimeout(p.Ctx, trial.Patience)
@@ -124,7 +124,7 @@ func TestEveryPageWithoutScript(t *testing.T) {
 	p.says(p.clicks(".strong"), "cancelled")
 	s.await(s.ids["scheduled"], "cancelled")
 
-	// Retry with another input: what is malformed comes back with what was written.
+	// Retry with another input: a malformed input is shown again with its error.
 	p.to(s.URL + "/jobs/" + s.ids["failed"])
 	p.clicks(`#job-head a[href$="/edit"]`)
 	p.types("#input", `{"method":`)

@@ -282,7 +282,7 @@ func trueWall(s *scene) map[string]string {
 	return out
 }
 
-// trueTable is what the rows of the scene show; jobs that came later wait behind a button.
+// trueTable is what the rows of the scene must show; newer jobs are shown after a click on a button.
 func trueTable(s *scene) map[string]string {
 	_, states := counted(s)
 	out, late := map[string]string{}, 0

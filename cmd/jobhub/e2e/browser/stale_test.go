@@ -11,7 +11,7 @@ import (
 	"jobhub/cmd/jobhub/e2e/trial"
 )
 
-// withoutTimes is what the page shows besides times, which go on.
+// withoutTimes is the text of the page without times, which still change.
 const withoutTimes = `(() => { const main = document.getElementById("main").cloneNode(true);
 	for (const e of main.querySelectorAll("time, #messages-lines")) e.remove(); return main.textContent.replace(/\s+/g, " "); })()`
 

@@ -36,7 +36,7 @@ func TestConfigReload(t *testing.T) {
 		t.Errorf("%s", a.Body)
 	}
 
-	// Requests go on through all that follows; none may fail.
+	// Requests continue during all of the following; none may fail.
 	var stop atomic.Bool
 	failed := make(chan string, 1)
 	go func() {
@@ -141,7 +141,7 @@ func TestConfigCallbacks(t *testing.T) {
 		return strings.Contains(string(a.Body), "queues.told") && !strings.Contains(string(a.Body), secretA[6:])
 	})
 	h.Call("POST", "/v1/jobs", `{"kind":"nobody","queue":"told"}`, trial.IsJSON)
-	rec.Next(t) // the configuration before goes on
+	rec.Next(t) // the old configuration is still used
 	trial.Write(t, file, "queues: {told: {capacity: 5}}\n")
 	h.Eventually("/v1/queues/told", func(a trial.Answer) bool { return !strings.Contains(string(a.Body), rec.URL) })
 }
@@ -180,7 +180,7 @@ func TestDrainKeepsRequests(t *testing.T) {
 	}
 }
 
-// TestForeignUpstreams puts servers that nobody here wrote behind a route: what they say
+// TestForeignUpstreams uses servers of other projects as upstreams: what they say
 // through the hub, straight or as a job, is what they say without it.
 func TestForeignUpstreams(t *testing.T) {
 	t.Parallel()

@@ -123,7 +123,7 @@ func TestWorkCommand(t *testing.T) {
 	if done := h.Await(crash.ID, trial.InState("failed")); done.Reason != "exhausted" || done.Error.Detail != "signal: killed" {
 		t.Errorf("%s", done.Raw)
 	}
-	pair := h.Submit(`{"kind":"pair"}`) // what it leaves behind does not hold it up
+	pair := h.Submit(`{"kind":"pair"}`) // processes that it leaves behind do not delay it
 	if done := h.Await(pair.ID, trial.InState("succeeded")); string(done.Result) != "1" {
 		t.Errorf("%s", done.Raw)
 	}
@@ -341,7 +341,7 @@ func TestWorkHubRestart(t *testing.T) {
 			pidOf(h, next)
 			l.open(t)
 			h.Await(next.ID, trial.InState("succeeded"))
-			w.Signal(syscall.SIGTERM) // before the hub ends: without one it would go on trying for its grace
+			w.Signal(syscall.SIGTERM) // before the hub ends: without a hub it would try again for its whole grace
 		})
 	}
 }

@@ -95,7 +95,7 @@ func TestCommands(t *testing.T) {
 		t.Errorf("cancel of an unknown job: exit code %d", code)
 	}
 
-	// Watching everything ends with ^C and says how to go on.
+	// Watching everything ends with ^C and prints how to continue.
 	all.Matched(all.Stdout, `cancelled.*`+later)
 	all.Signal(syscall.SIGINT)
 	again := all.Matched(all.Stderr, `To continue from here: jobhub (watch --all --since \w+:\d+)\n`)

@@ -128,7 +128,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestRefusedStarts: a hub that can't start says why in one line and leaves nothing behind.
+// TestRefusedStarts: a hub that can't start says why in one line and leaves no files.
 func TestRefusedStarts(t *testing.T) {
 	t.Parallel()
 	running := trial.StartHub(t)
