@@ -51,7 +51,7 @@ type socket struct {
 	expires atomic.Int64 // expiry of the credentials, in Unix nanoseconds; 0 for never
 
 	mu      sync.Mutex     // protects the fields below, the cursor, and sending
-	replies framer         // empty whenever the connection is let go
+	replies framer         // empty whenever the connection is unlocked
 	limits  *limit.Verdict // of opening the connection; nil before the caller is known
 	closing bool
 	waiting bool     // for a hello with credentials
@@ -89,12 +89,12 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !s.Gate.Enter(&s.sockets) {
 		release(limits)
-		return jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment.")
+		return jobs.Unavailable("Shutting down", "The hub is shutting down; reconnect in a few seconds.")
 	}
 	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, address: rest.ClientAddress(r), since: time.Now(), waiting: waiting, first: first, limits: limits}
 	c.replies.socket = c
 	c.subscriber = subscriber{Server: s, out: &c.replies}
-	if c.cursor, err = s.follow(r.Context(), c.wake); err != nil { // before the 101, so that nothing after it is missed
+	if c.cursor, err = s.follow(r.Context(), c.wake); err != nil { // before the 101, so that no event after it is missed
 		release(limits)
 		s.sockets.Done()
 		return err
