@@ -100,7 +100,7 @@ func TestUntilAndSkip(t *testing.T) {
 				t.Errorf("up to 3: got %v and seq %d", got, c.Seq())
 			}
 			if got := upTo(t, c, 1); got != nil || c.Seq() != 3 {
-				t.Errorf("up to what lies behind: got %v and seq %d", got, c.Seq())
+				t.Errorf("reading up to a position before the cursor: got %v and seq %d", got, c.Seq())
 			}
 			c.Skip(2)
 			if c.Seq() != 3 {
@@ -108,7 +108,7 @@ func TestUntilAndSkip(t *testing.T) {
 			}
 			c.Skip(8)
 			if got := live(t, c, 10); !slices.Equal(got, []uint64{9, 10}) {
-				t.Errorf("behind Skip(8): got %v, want 9 10", got)
+				t.Errorf("after Skip(8): got %v, want 9 10", got)
 			}
 			c.Skip(10)
 			if chunk, err := c.Next(t.Context()); chunk != nil || err != nil {
@@ -156,11 +156,11 @@ func TestCursorLearnsThatTheLogWasTrimmed(t *testing.T) {
 	c.Skip(h.Position().Seq)
 	log.commit(event(1, jobs.JobOutput))
 	if got := live(t, c, 11); !slices.Equal(got, []uint64{11}) {
-		t.Errorf("behind the gap: got %v, want 11", got)
+		t.Errorf("after the gap: got %v, want 11", got)
 	}
 }
 
-// A log can be trimmed past the hub itself. The hub goes on behind the gap, and its
+// A log can be trimmed past the hub's own position. The hub continues after the gap, and its
 // cursors learn of it.
 func TestHubSurvivesATrimPastItself(t *testing.T) {
 	log := newLog()
@@ -184,7 +184,7 @@ func TestHubSurvivesATrimPastItself(t *testing.T) {
 	}
 	c.Skip(h.Position().Seq)
 	if got := live(t, c, log.commit(event(1, jobs.JobOutput))); !slices.Equal(got, []uint64{6}) {
-		t.Errorf("behind the gap: got %v, want 6", got)
+		t.Errorf("after the gap: got %v, want 6", got)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"jobhub/jobs"
 )
 
-// ringSizes make cursors read from the ring, around its end, and behind it.
+// ringSizes make cursors read from the ring, around its end, and before it.
 var ringSizes = []int{1, 4 << 10, 0}
 
 // owner drives a cursor and compares what it gives with the log.

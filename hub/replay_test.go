@@ -85,7 +85,7 @@ func TestReplayMergesProgress(t *testing.T) {
 		t.Errorf("got %v and %v, want 1 3 4", got, err)
 	}
 	if got, err := replayed(h, s, 0, 2); err != nil || !slices.Equal(got, []uint64{1, 2}) {
-		t.Errorf("up to 2: got %v and %v; what lies behind the end may not replace anything", got, err)
+		t.Errorf("up to 2: got %v and %v; events after the end may not replace others", got, err)
 	}
 }
 

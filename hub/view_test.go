@@ -24,7 +24,7 @@ type easel struct {
 	pace     hub.Pace
 	failures atomic.Int64 // renderings that fail from now on
 	failure  atomic.Pointer[error]
-	drawn    atomic.Int64 // successful renderings of a view that the newest one was told of
+	drawn    atomic.Int64 // successful renderings of a view before the newest one
 }
 
 // inBubble runs a test with a clock of its own.
@@ -243,7 +243,7 @@ func TestLastViewerEndsTheRendering(t *testing.T) {
 		defer back.Close()
 		synctest.Wait()
 		if got := shown(back); got != "<b>1</b><i>v</i>" {
-			t.Errorf("who comes back gets %q, want the whole view as it is now", got)
+			t.Errorf("a viewer that reconnects gets %q, want the whole current view", got)
 		}
 	})
 }
@@ -287,7 +287,7 @@ func TestFailedRenderingIsRepeated(t *testing.T) {
 	})
 }
 
-// What a view is of may be gone for good: all are told, once, and nothing is tried again.
+// The job of a view may be deleted: all viewers are told, once, and it is not rendered again.
 func TestViewOfWhatIsGoneEnds(t *testing.T) {
 	for _, gone := range []error{jobs.ErrGone, jobs.NewProblem(jobs.NotFound, "No such schedule", "It was deleted.")} {
 		inBubble(t, func(t *testing.T, e *easel) {
@@ -318,7 +318,7 @@ func TestViewOfWhatIsGoneEnds(t *testing.T) {
 			defer back.Close()
 			synctest.Wait()
 			if got := shown(back); got != "<b>0</b><i>v</i>" {
-				t.Errorf("who comes back gets %q", got)
+				t.Errorf("a viewer that reconnects gets %q", got)
 			}
 			if n := e.Viewers(hub.ViewKey{Page: "v"}); n != 1 {
 				t.Errorf("%d watch it", n)

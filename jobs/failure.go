@@ -57,4 +57,4 @@ func failureOf(err error) *Failure {
 // Snoozed is the error that Snooze makes.
 type Snoozed struct{ Delay time.Duration }
 
-func (s *Snoozed) Error() string { return "goes on in " + s.Delay.String() }
+func (s *Snoozed) Error() string { return "snoozed for " + s.Delay.String() }

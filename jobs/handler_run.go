@@ -3,7 +3,9 @@ package jobs
 import "context"
 
 // Run is one attempt at a job, as its handler sees it. Its methods may be called from several
-// goroutines until the handler returns.
+// goroutines until the handler returns. Progress, Checkpoint, Output and Log are the same as
+// those of the Run of a worker (package jobhub/web/client), so that one function can do the
+// work in both: give it an interface with these methods.
 type Run interface {
 	// Job is the job as it was claimed. It must not be changed.
 	Job() *Job
@@ -15,8 +17,8 @@ type Run interface {
 	// Report is Progress with data of the handler's own; data that is not JSON is left out.
 	Report(p Progress)
 
-	// Checkpoint keeps what a next attempt can go on from, as the Checkpoint of its job: v as
-	// JSON, of at most MaxCheckpoint bytes. The newest counts.
+	// Checkpoint stores v, from which the next attempt can continue: it finds it in
+	// Job().Checkpoint. v becomes JSON of at most 64 KiB. Only the newest is kept.
 	Checkpoint(v any) error
 
 	// Output adds bytes to an output stream of the attempt. Nothing of it is lost or reordered;
@@ -31,8 +33,8 @@ type Run interface {
 	// commits replace one another.
 	Partial(result Value, p Progress)
 
-	// Finally registers a function that is called when the outcome of the attempt is stored or
-	// has failed to be: its result is then no longer in memory.
+	// Finally registers a function that is called when the outcome of the attempt is stored, or
+	// storing it has failed: the result is then no longer in memory.
 	Finally(f func())
 }
 

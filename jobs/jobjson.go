@@ -56,7 +56,7 @@ func (j *Job) AppendMembers(b []byte, pos Position) []byte {
 	return strconv.AppendUint(append(b, `,"seq":`...), pos.Seq, 10)
 }
 
-// AppendLinks appends the links of the job with that id.
+// AppendLinks appends the JSON object with the paths of a job on its hub.
 func AppendLinks(b []byte, id ID) []byte {
 	self := "/v1/jobs/" + id.String()
 	b = append(b, `{"self":"`+self+`","response":"`+self+`/response","cancel":"`+self+`/cancel","events":"/v1/ws?job=`...)

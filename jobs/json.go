@@ -166,7 +166,7 @@ func AsJSON(v Value) Value {
 }
 
 // oneLineJSON reports whether v is JSON by the rules of CompactJSON and in one line, so that
-// it can stand in a document or frame as it is.
+// it can be part of a document or frame unchanged.
 func oneLineJSON(v Value, depth int) bool {
 	return !TooDeep(v, depth) && v.IsValid() && bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0
 }

@@ -135,7 +135,7 @@ var (
 	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job was deleted, or its time of retention is over; it is no longer kept."}
 
 	ErrOrderTaken = NewProblem(Conflict, "Ordering key in use", "A later job of the same ordering key runs in that queue. Move this one when that has ended.")
-	// ErrDamaged: the data stands in a damaged part of the store. As the error of a whole
+	// ErrDamaged: the data is in a damaged part of the store. As the error of a whole
 	// batch it means that nothing was stored.
 	ErrDamaged = &Problem{Type: "urn:jobhub:problem:store_damaged", Title: "Store damaged", Status: 500, Code: Internal,
 		Detail: "A part of the hub's store is damaged, and what was asked for cannot be read. The hub's log says which part; restore a backup of the data folder."}

@@ -23,7 +23,7 @@ type Response struct {
 }
 
 // responseHead is a response without its body. HTTP allows header values of any bytes
-// from 0x80 on and JSON does not, so headers with such values stand in Raw.
+// from 0x80 on and JSON does not, so headers with such values are in Raw.
 type responseHead struct {
 	Status int                 `json:"s"`
 	Header http.Header         `json:"h"`
@@ -120,7 +120,7 @@ func AppendHeader(b []byte, flat map[string]string) []byte {
 
 // BodyValue is a body as a JSON value: as it is when it is JSON by its type and by
 // CompactJSON, a string when it is text, else {"base64":"…"}. An empty body is null.
-// around is how many levels of objects and arrays the value will stand in.
+// around is how many levels of objects and arrays will be around the value.
 func BodyValue(contentType string, body []byte, around int) Value {
 	if len(body) == 0 {
 		return Value("null")

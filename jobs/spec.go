@@ -121,7 +121,7 @@ func (d *specDocument) spec() (Spec, error) {
 	if err := s.checkLabels(); err != nil {
 		return s, err
 	}
-	if err := s.Input.Compact(); err != nil { // one line, so that it can stand in a frame
+	if err := s.Input.Compact(); err != nil { // one line, so that it can be part of a frame
 		return s, Invalid("/input", "%s", err)
 	}
 	var err error

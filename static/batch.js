@@ -1,5 +1,5 @@
 // The pages of batches: keys that move along the rows of the list, or over the grid of one
-// batch, which is one stop of the Tab key.
+// batch. The grid is one stop of the Tab key.
 import { bind } from "./shortcuts.js";
 
 const cells = document.getElementById("cells"), list = document.getElementById("batches-list");
@@ -10,7 +10,7 @@ function row(step) {
   all[Math.max(0, Math.min(all.length - 1, now < 0 ? 0 : now + step))]?.focus();
 }
 
-// How many cells are in a row of the grid, as it is laid out now.
+// How many cells a row of the grid has in the current layout.
 function across() {
   const all = cells.children, top = all[0]?.offsetTop;
   let n = 1;
@@ -25,7 +25,7 @@ function stop(cell) {
   cell.tabIndex = 0;
 }
 
-// A cell that is brought up to date stays what it is for the keyboard, and marked.
+// An updated cell keeps its place in the Tab order and its mark.
 export function part(next, old) {
   if (old?.parentElement !== cells) return;
   next.tabIndex = old.tabIndex;
@@ -34,7 +34,7 @@ export function part(next, old) {
 
 export function start() {
   if (list) bind({ j: () => row(1), k: () => row(-1), ".": () => list.querySelector("[data-new]:not([hidden])")?.click() });
-  // The choices act at once; those that are empty do not belong in the address.
+  // A choice takes effect at once. Empty ones are left out of the URL.
   const filter = document.getElementById("filter");
   for (const control of filter?.querySelectorAll("[name]") ?? []) control.addEventListener("change", () => filter.requestSubmit());
   filter?.addEventListener("formdata", (e) => { for (const [name, value] of [...e.formData]) if (!value) e.formData.delete(name); });

@@ -1,4 +1,5 @@
-// Rows that left the table while nobody listened are not in its view: they are read once.
+// Rows that left the table during a lost connection are not in its view, so they are read
+// once over HTTP.
 export async function catchUp(rows, told, { parse, fit }) {
   const ids = rows.filter((row) => !told.has(row.id) && !row.matches(".succeeded, .failed, .cancelled")).map((row) => row.querySelector("input").value);
   if (!ids.length) return;

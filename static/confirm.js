@@ -1,6 +1,6 @@
-// Confirmations: a form with data-ask asks the server first, as it does without script,
-// and the server's page of confirmation is shown as a dialog. That page has one element in
-// its main part, and a link with data-close that leads back.
+// Confirmations: a form with data-ask first gets the server's confirmation page, as without
+// scripts, and that page is shown as a dialog. Its main part has one element, with a link
+// with data-close that leads back.
 const dialog = document.createElement("dialog");
 dialog.id = "confirm";
 dialog.setAttribute("aria-labelledby", "question");

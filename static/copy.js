@@ -1,11 +1,11 @@
-// What the buttons do that copy a command.
+// The buttons that copy a command.
 export async function press(button) {
   const element = document.getElementById(button.dataset.copy);
   button.textContent = await copy(element) ? "copied" : "press Ctrl C";
   setTimeout(() => { button.textContent = "copy"; }, 1500);
 }
 
-// Without the clipboard (plain HTTP on another host) the text is left selected.
+// Without a clipboard (plain HTTP on another host) the text is only selected.
 async function copy(element) {
   try {
     await navigator.clipboard.writeText(element.textContent.trim());

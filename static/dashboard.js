@@ -1,27 +1,28 @@
-// The live page: asks the hub for the view that the page shows and fits every change
-// into it within an animation frame. Nothing here asks the server on a timer: when the
+// The live page: subscribes to the view that the page shows, and applies every change within
+// an animation frame. With a WebSocket, nothing here asks the server on a timer: when the
 // hub is silent or gone, the page says so and stays as it is.
 import { JobHub } from "./jobhub.js";
 import { clock, tick } from "./time.js";
 
-const POLL = 3000;  // ms between looks at the page where no WebSocket opens
-const SLOW = 10000; // ms that such a look may take
+const POLL = 3000;  // ms between reads of the page where no WebSocket opens
+const SLOW = 10000; // ms that such a read may take
 const view = document.body.dataset.view;
-const parts = `[id^=${view.split(":")[0]}-]`; // what is live
+const parts = `[id^=${view.split(":")[0]}-]`; // the live parts
 const policy = globalThis.trustedTypes?.createPolicy("jobhub", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
-// A page that somebody looks at is to be live again soon after the hub is.
+// Reconnect faster than the default, as somebody is looking at the page.
 const hub = new JobHub(new URL("..", import.meta.url), { minDelay: 250, maxDelay: 1500 });
 
 const parse = (html) => new DOMParser().parseFromString(policy.createHTML(html), "text/html");
 
-// What only some pages have is in modules that these name. They see each part with the
-// element that it is for, if there is one, and are told when a frame's patches are in.
+// Features of single pages are in modules that these pages name. A module's part is called
+// for each part with the element that it replaces, if there is one, and its settled after the
+// patches of a frame were applied.
 const modules = await Promise.all([...document.querySelectorAll("link[data-module]")].map((link) => import(link.href)));
 
 // ---- patches
 
-const due = new Map();  // id → newest element, to be fitted in with the next frame
-const kept = new Map(); // id → newest element, kept back while somebody points at the list
+const due = new Map();  // id → newest element, applied with the next frame
+const kept = new Map(); // id → newest element, held while the pointer is over the list
 let frame = 0, seq = "", read = 0; // ms, when the hub read what is due
 
 function receive(elements, at, at_ms) {
@@ -57,12 +58,12 @@ function morph(old, next) {
   const had = old.contains(document.activeElement);
   Idiomorph.morph(old, next, {
     callbacks: {
-      // What the viewer did stays: an open branch stays open, a checked row checked, a formatted time formatted.
+      // Keep what the viewer did: an open branch stays open, a checked row checked, a formatted time formatted.
       beforeAttributeUpdated: (name, node) => name !== "checked" && name !== "tabindex" && !(name === "open" && node.localName === "details"),
       beforeNodeMorphed: (a, b) => !(a.localName === "time" && b.localName === "time" && a.dateTime === b.dateTime && a.dataset.rel === b.dataset.rel),
     },
   });
-  // What had the focus is gone: the part has it then, so that Tab goes on from here.
+  // The element with the focus was removed: focus the part, so that Tab continues from here.
   if (had && document.activeElement === document.body) {
     old.tabIndex = -1;
     old.focus({ preventScroll: true });
@@ -71,7 +72,7 @@ function morph(old, next) {
 
 // ---- lists that do not move under the pointer
 
-// After a tap :hover stays, though nobody points any more.
+// After a tap, :hover stays although no pointer is there.
 let pointing = false;
 for (const type of ["pointerover", "pointerdown"]) document.addEventListener(type, (e) => { pointing = e.pointerType !== "touch"; }, { passive: true });
 
@@ -82,7 +83,7 @@ function held(old, next) {
     (!selection.isCollapsed && old.contains(selection.anchorNode));
 }
 
-// Rows that are there are brought up to date in place; new ones are counted and wait.
+// Existing rows are updated in place; new ones are counted and wait.
 function keep(old, next) {
   let fresh = 0;
   for (const row of [...next.querySelectorAll("[data-row]")]) {
@@ -106,9 +107,9 @@ function release(force) {
 
 for (const type of ["pointerout", "focusout", "selectionchange"]) document.addEventListener(type, () => kept.size && setTimeout(release, 150));
 
-// ---- what is said aloud
+// ---- announcements for screen readers
 
-// Only changes that matter, the newest of several, and one in 5 s at most.
+// Only important changes, the newest of several, and at most one in 5 s.
 const QUIET = 5000, AGAIN = "Live again.", LOST = "Not live: ";
 const speaker = document.getElementById("say");
 let word = "", saying = 0, said = -QUIET, lost = false;
@@ -117,7 +118,7 @@ function say(text) {
   word = text;
   saying ||= setTimeout(() => {
     saying = 0;
-    if (word === AGAIN && !lost) return; // nobody was told of the loss
+    if (word === AGAIN && !lost) return; // the loss was not announced
     lost = word.startsWith(LOST);
     said = performance.now();
     speaker.textContent = word;
@@ -128,10 +129,10 @@ function say(text) {
 
 const chip = document.getElementById("live"), banner = document.getElementById("old");
 let heard = new Date();
-// Counts the changes of the connection: a polling that began before the last one ends.
+// Counts the changes of the connection: polling that began before the last change ends.
 let change = 0;
-// How long it took from the hub's reading to the page, in ms: the most since the chip said
-// so. Clocks differ, and so the fastest of all counts as no time.
+// Delay from the hub's read to the page, in ms: the largest since the chip was last updated.
+// As the clocks of hub and browser differ, the fastest patch so far counts as no delay.
 let fastest = Infinity, behind = -1, shown = "";
 
 function late(took) {
@@ -153,7 +154,7 @@ function show(state, text) {
   if (label.textContent !== text) label.textContent = text;
 }
 
-// Figures that are old are labelled with their time: on the chip, and when it lasts, above all.
+// Old figures are labelled with their time: on the chip, and after a while in a banner.
 function old(state, text) {
   const at = document.body.dataset.stale ??= clock(heard);
   if (chip.dataset.state === "live") say(`${LOST}the figures are from ${at}.`);
@@ -186,14 +187,14 @@ hub.addEventListener("status", ({ detail: { state, transport, since, reason } })
   else if (state === "live" && transport !== "ws") poll(change);
 });
 
-// Another store answers than the one that the page was drawn from: nothing here is of it.
+// The hub has another store than the one that the page was made from, so the page is wrong.
 function anew() {
   if (!document.activeElement.matches("input:not([type=checkbox]), textarea")) return location.reload();
   old("stale", () => "the hub has other data now: reload the page");
 }
 
-// Without a WebSocket nobody sends the changed parts of the page, so it is read again and
-// again, once at a time.
+// Without a WebSocket the hub can't send the changed parts of the page, so it is read
+// repeatedly, one read at a time.
 async function poll(since) {
   for (; since === change; await new Promise((next) => setTimeout(next, POLL))) {
     try {
@@ -231,8 +232,8 @@ document.addEventListener("click", (e) => {
   }
 });
 
-// Some forms first ask the server what they would do. While the hub is not there, none
-// leads away from the page.
+// Some forms first get a confirmation page. While the hub can't be reached, no form leaves
+// the page.
 document.addEventListener("submit", async (e) => {
   const form = e.target;
   if (form.matches("[data-ask]")) {

@@ -1,5 +1,5 @@
-// Package static holds what browsers load: stylesheet, scripts, icon. All of it is in
-// the program; no page asks another server for anything.
+// Package static holds the files that browsers load: stylesheet, scripts, icon. They are part
+// of the program; no page loads anything from another server.
 package static
 
 import (
@@ -28,14 +28,14 @@ var FS embed.FS
 
 const prefix = "/static/"
 
-// file is a file as it is served.
+// file is a served file.
 type file struct {
 	version string // short hash of the content
 	forms   func() (plain, zipped []byte)
 }
 
-// files are all of them, by name. They are read when the first is asked for: most commands
-// of the program never need them.
+// files returns all files by name. They are read at the first request: most commands of the
+// program never need them.
 var files = sync.OnceValue(func() map[string]file {
 	all := map[string]file{}
 	err := fs.WalkDir(FS, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -44,23 +44,23 @@ var files = sync.OnceValue(func() map[string]file {
 		}
 		return add(all, name, nil)
 	})
-	if err != nil { // the files are in the program
+	if err != nil { // can't happen: the files are in the program
 		panic(err)
 	}
 	return all
 })
 
-// imported is a module that a script imports, from its own folder.
+// imported matches the import of a module from the same folder.
 var imported = regexp.MustCompile(`((?:from|import)\s*\(?\s*)"\./([\w/.-]+\.js)"`)
 
-// add adds a file, after those that it imports: it names them with their versions, as
-// the pages do, so that browsers keep modules for good and have one instance of each.
+// add adds a file, after those that it imports. It imports them with their versions, as the
+// pages do, so that browsers can cache modules forever and load each only once.
 func add(all map[string]file, name string, above []string) error {
 	if _, known := all[name]; known {
 		return nil
 	}
 	if slices.Contains(above, name) {
-		return fmt.Errorf("modules import each other in a circle: %s", append(above, name))
+		return fmt.Errorf("modules import each other in a cycle: %s", append(above, name))
 	}
 	source, err := FS.ReadFile(name)
 	if path.Ext(name) == ".js" {
@@ -81,7 +81,7 @@ func add(all map[string]file, name string, above []string) error {
 	return nil
 }
 
-// small writes our files without what only their readers need.
+// small minifies files.
 var small = func() *minify.M {
 	m := minify.New()
 	m.AddFunc(".css", css.Minify)
@@ -89,16 +89,16 @@ var small = func() *minify.M {
 	return m
 }()
 
-// forms are a file as it is sent, and the same compressed, nil if that is not smaller.
+// forms returns a file as it is sent, and compressed; nil if that is not smaller.
 func forms(name string, source []byte) (plain, zipped []byte) {
 	plain = source
-	if path.Dir(name) == "." { // others came that way
-		if shorter, err := small.Bytes(path.Ext(name), source); err == nil { // else there is no shorter form
+	if path.Dir(name) == "." { // those in vendor are minified already
+		if shorter, err := small.Bytes(path.Ext(name), source); err == nil { // else it is sent unchanged
 			plain = shorter
 		}
 	}
 	var b bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is known
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // can't fail: the level is valid
 	w.Write(plain)                                        // to memory, as Close
 	if w.Close(); b.Len() < len(plain) {
 		zipped = b.Bytes()
@@ -106,11 +106,11 @@ func forms(name string, source []byte) (plain, zipped []byte) {
 	return plain, zipped
 }
 
-// Path is the URL path of a file, with its version: what it names never changes.
+// Path is the URL path of a file, with its version. The content of that URL never changes.
 func Path(name string) string { return prefix + name + "?v=" + files()[name].version }
 
-// Handler serves the files below /static/. A URL with the right version may be kept
-// for good; any other is asked for again and answered 304 while it is the same.
+// Handler serves the files below /static/. A URL with the right version may be cached
+// forever; any other is revalidated, and answered 304 while the file is the same.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, prefix)

@@ -1,7 +1,7 @@
-// How jobhub.js follows a hub where no WebSocket opens. It is loaded only then.
+// How jobhub.js follows a hub where no WebSocket opens. It is loaded only in that case.
 //
-// Both functions serve one subscription until the signal; they throw what the hub
-// answered instead of 2xx.
+// Both functions serve one subscription until the signal; they throw an answer of the hub
+// that is not 2xx.
 
 const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 const POLL = 2000;   // ms between polls that the hub does not hold
@@ -35,7 +35,7 @@ export async function stream(s, signal) {
   }
 }
 
-// poll tells changed states in place of events, and says so by a gap of reason poll.
+// poll sends changed states instead of events, each after a gap with the reason poll.
 export async function poll(s, signal, held) {
   const { hub, filter: { job, ...filter } } = s;
   delete filter.all;
@@ -66,7 +66,7 @@ export async function poll(s, signal, held) {
   }
 }
 
-// look is what of a job is compared.
+// look returns the members of a job that are compared.
 const look = ({ version, state, progress }) => JSON.stringify([version, state, progress]);
 
 function sleep(ms, signal) {

@@ -1,21 +1,21 @@
-// The page of a job: lines of output are added at the end of the log, which stays at its
-// end while the viewer is there.
+// The page of a job: lines of output are added at the end of the log, which follows its end
+// while the viewer is there.
 import { bind } from "./shortcuts.js";
 
-const BLOCK = 100;  // lines that are laid out together
+const BLOCK = 100;  // lines in one layout block
 const MOST = 1000;  // lines kept on the page
-const HELD = 5000;  // the same while somebody reads further up, so that nothing moves there
+const HELD = 5000;  // the same while somebody reads further up, so that the text does not move
 const $ = (id) => document.getElementById(id);
 const log = $("log"), tail = $("tail");
 const number = (line) => Number(line?.firstElementChild.textContent);
-// A page further back has no end to be at.
+// A page of older lines does not follow the end.
 const back = "upto" in log.dataset;
 let following = !back, missed = 0, last = log.lastElementChild?.lastElementChild, lines = log.querySelectorAll("li").length;
 
 const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 8;
 const selecting = () => !getSelection().isCollapsed && log.contains(getSelection().anchorNode);
 
-// Lines further up than those of the page, which come when it is live.
+// Lines before those of the page, which arrive when it becomes live.
 let early = [];
 
 export function part(next, old) {
@@ -47,7 +47,7 @@ function add(into, line) {
   block.append(line);
 }
 
-// above puts blocks before the others; what is read stays where it is.
+// above puts blocks before the others, and keeps the scroll position of what is being read.
 function above(blocks, more) {
   const line = log.querySelector("li"), y = line.getBoundingClientRect().top, first = log.querySelector("ol");
   $("older")?.remove();
@@ -111,7 +111,7 @@ function target() {
 }
 
 export function start({ parse }) {
-  // A scroll that the viewer did not ask for must not end the following.
+  // Only a scroll by the viewer ends the following.
   for (const type of ["wheel", "touchmove", "keydown", "pointerup"]) {
     log.addEventListener(type, () => requestAnimationFrame(() => { following = !back && atEnd(); show(); }), { passive: true });
   }

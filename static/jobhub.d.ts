@@ -33,7 +33,7 @@ export interface Job<Result = unknown> extends Position {
   error: Problem | null;
   progress: Progress | null;
   attempt: number;
-  /** The number of the newest start: it rises with each, whether an attempt was spent or not. */
+  /** The number of the newest start. It grows with each start, also with one that does not count as an attempt. */
   start: number;
   max_attempts: number;
   created_at: string;
@@ -51,7 +51,7 @@ export interface Job<Result = unknown> extends Position {
   links: { self: string; response: string; cancel: string; events: string; html: string };
 }
 
-/** A job to be done. Durations are texts such as "30s". */
+/** A job to submit. Durations are texts such as "30s". */
 export interface Submission {
   kind: string;
   queue?: string;
@@ -78,13 +78,13 @@ export type Filter = { job: string } | { queue: string } | { tag: string } | { k
 export interface SubscribeOptions {
   /** Resume here. A job has a position, so `since: job` misses nothing that came after it. */
   since?: Position;
-  /** Begin with the present state; `since` wins over it. */
+  /** Begin with the current state; `since` has priority over it. */
   snapshot?: boolean;
   /** Progress events: the latest of each job (the default), all, or none. */
   progress?: "latest" | "all" | "none";
   /** Ends the subscription. */
   signal?: AbortSignal;
-  /** Messages kept for an iterator that is slow, besides a snapshot; 256. The hub's log keeps the others. */
+  /** Largest number of messages kept for a slow iterator, besides a snapshot; 256 by default. The hub's log keeps the others. */
   buffer?: number;
 }
 
@@ -96,36 +96,36 @@ interface Fact<Type extends string, Data> extends Position {
   tags: string[];
   version: number;
   at: string;
-  /** null if it was too large; then it has to be fetched. */
+  /** null if it was too large; then fetch the job. */
   data: Data | null;
   truncated?: true;
 }
 
-/** What a job wrote: `off` counts the bytes of the same start before it. */
+/** Output of a job. `off` counts the bytes of the same start before it. */
 export type Output = { attempt: number; start: number; off: number; stream: string; text?: string; base64?: string };
 
 export type StateChange = Fact<
   "job.scheduled" | "job.queued" | "job.started" | "job.retrying" | "job.waiting" | "job.cancel_requested" | "job.succeeded" | "job.failed" | "job.cancelled" | "job.changed" | "job.deleted",
   Partial<Job> & { state: State }>;
 
-/** A fact of the hub's log. */
+/** An event of the hub's log. */
 export type Event = StateChange | Fact<"job.progress", Progress & { start: number }> | Fact<"job.output", Output> | Fact<"queue.paused" | "queue.resumed", unknown>;
 
-/** What a subscription is told. Later versions of the hub may know more types. */
+/** A message to a subscription. Later versions of the hub may have more types. */
 export type Message =
   | Event
-  /** In force; again after each lost connection. recovered: false means that a snapshot follows because the hub can't resume. */
+  /** The subscription is active; sent again after each lost connection. recovered: false means that a snapshot follows because the hub can't resume. */
   | { type: "subscribed"; id: string; epoch: string; seq: number; recovered?: boolean; reason?: "epoch" | "expired" | "future" }
   /** A whole job: part of a snapshot. */
   | { type: "state"; id: string; job: string; seq: number; version: number; data: Job | null }
   /** End of a snapshot or of a replay. */
   | { type: "live"; id: string; seq: number; truncated?: boolean }
-  /** What happened from `from` to `to` is not told one by one; the present state follows. */
+  /** The events from `from` to `to` are not sent; the current state follows. */
   | { type: "gap"; id: string; from: number; to: number; reason: string }
   /** The subscription ended, and why. An iterator throws it. */
   | { type: "error"; code: string; message: string; retry: boolean; after_ms?: number };
 
-/** One subscription; to be iterated unless it was given a handler. */
+/** One subscription. Iterate over it unless it has a handler. */
 export interface Subscription extends AsyncIterable<Message> {
   /** Where to resume later without missing or repeating anything that was handled. */
   readonly position: Position | undefined;
@@ -134,14 +134,15 @@ export interface Subscription extends AsyncIterable<Message> {
 
 export interface Status {
   /**
-   * idle: nothing is subscribed to. connecting: for the first time. live. resuming: lost,
-   * and being made again. stale: so for ten seconds. stopped: given up; `reason` says why.
+   * idle: there are no subscriptions. connecting: for the first time. live: connected.
+   * resuming: the connection was lost and is being made again. stale: the same for more than
+   * ten seconds. stopped: it has given up; `reason` says why.
    */
   state: "idle" | "connecting" | "live" | "resuming" | "stale" | "stopped";
   transport: "ws" | "sse" | "poll";
-  /** Since when it is live, or is not. */
+  /** Since when it is live, or not live. */
   since: Date;
-  /** Of the connection that was lost: close code or HTTP status, or 0. */
+  /** Close code or HTTP status of the lost connection, or 0. */
   code?: number;
   reason?: string;
   /** Milliseconds until the next attempt. */
@@ -149,18 +150,18 @@ export interface Status {
 }
 
 export interface Options {
-  /** A token, or what fetches one; it is asked again whenever the old one is about to end or was refused. */
+  /** A token, or a function that fetches one. It is called again when the token expires soon or was refused. */
   token?: string | (() => string | Promise<string>);
-  /** Bounds in ms of the random wait before a connection is made again: it begins below the first and doubles up to the second. 500 and 30000. */
+  /** Bounds in ms of the random wait before each reconnect: at first below minDelay, then doubling up to maxDelay. 500 and 30000 by default. */
   minDelay?: number;
   maxDelay?: number;
-  /** Instead of the global ones. */
+  /** Used instead of the global ones. */
   WebSocket?: new (url: string | URL, protocols?: string | string[]) => unknown;
   fetch?: typeof fetch;
 }
 
 export declare class JobHubError extends Error {
-  /** HTTP status, if it was HTTP. */
+  /** HTTP status, if the error came over HTTP. */
   readonly status?: number;
   /** A word for programs: not_found, queue_full, … */
   readonly code?: string;
@@ -171,14 +172,14 @@ export declare class JobHubError extends Error {
 
 interface Events { status: CustomEvent<Status>; error: CustomEvent<{ code: string; message: string }> }
 
-/** A hub. It connects with the first subscription, and disconnects with the last. */
+/** A hub. It connects with the first subscription, and disconnects after the last. */
 export declare class JobHub extends EventTarget {
-  /** url is where the hub is; that of the page by default. */
+  /** url is the hub's URL; the URL of the page by default. */
   constructor(url?: string | URL, options?: Options);
 
   readonly status: Status;
 
-  /** Of the log, as the hub said when it last welcomed this client. */
+  /** The epoch of the log in the hub's last welcome. */
   readonly epoch?: string;
 
   /** The handler runs for each message, in order; the position moves when it has returned. */
@@ -187,7 +188,7 @@ export declare class JobHub extends EventTarget {
   /** The job's document, now and after each change, until it is final. */
   watch<Result = unknown>(job: string | { id: string }, options?: { signal?: AbortSignal }): AsyncGenerator<Job<Result>, void, void>;
 
-  /** Hands in a job. If it throws anything but a JobHubError, the job may be accepted nevertheless: submit it again with the same key. */
+  /** Submits a job. If it throws anything but a JobHubError, the job may still be accepted: submit it again with the same key. */
   submit<Result = unknown>(job: Submission, options?: { key?: string; signal?: AbortSignal }): Promise<Job<Result>>;
   get<Result = unknown>(id: string, options?: { signal?: AbortSignal }): Promise<Job<Result>>;
   cancel(id: string, options?: { signal?: AbortSignal }): Promise<Job>;

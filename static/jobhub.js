@@ -7,31 +7,31 @@
 //   const job = await hub.submit({ kind: "report", input: { month: 5 } });
 //   for await (const { state, progress } of hub.watch(job)) console.log(state, progress);
 //
-// After a loss it comes back by itself and resumes every subscription where it was, so
-// no change is missed or told twice. Where the hub can't resume, `subscribed` with
-// recovered: false or `gap` says so, and the present state follows. Where WebSockets are
-// blocked it takes server-sent events, and where these are blocked too, it polls.
+// After a lost connection it reconnects by itself and resumes every subscription where it was,
+// so no change is missed or delivered twice. If the hub can't resume, `subscribed` with
+// recovered: false or `gap` says so, and the current state follows. Where WebSockets are
+// blocked it uses server-sent events, and where these are blocked too, it polls.
 
 const TRANSPORTS = ["ws", "sse", "poll"];
-const PATIENCE = 10_000; // ms for an answer, and past the time when the hub should have pinged
+const PATIENCE = 10_000; // ms to wait for an answer, and for a ping beyond the time when it was due
 const PING = 25_000;     // ms between the hub's heartbeats, unless its welcome says otherwise
-const TICK = 5000;       // ms between looks at the clock
-const STABLE = 10_000;   // ms after which a connection counts as a good one
-const STALE = 10_000;    // ms without a connection after which what is known counts as old
-const REFUSALS = 2;      // times that no WebSocket opens while HTTP works, until a lesser transport is used
-const CLIMB = 300_000;   // ms on a lesser transport until WebSocket is tried again
-const HELD = 4;          // requests held open at once; browsers allow six a host
+const TICK = 5000;       // ms between checks of the clock
+const STABLE = 10_000;   // a connection that lasts this many ms was successful
+const STALE = 10_000;    // ms without a connection after which the status is stale
+const REFUSALS = 2;      // WebSockets that fail while HTTP works, until the next transport is used
+const CLIMB = 300_000;   // ms on another transport until WebSocket is tried again
+const HELD = 4;          // requests held open at the same time; browsers allow six per host
 
 const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 
-// What a close code asks for; the range is the verdict.
+// What a close code asks the client to do; its range decides.
 function verdict(code) {
   if ([1002, 1003, 1007, 1008, 1009, 1010].includes(code) || (code >= 4400 && code <= 4499)) return "stop";
   if (code >= 4100 && code <= 4199) return "renew";
   return "resume";
 }
 
-// JobHubError is what the hub answered instead of what was asked for.
+// JobHubError is an error that the hub answered with.
 export class JobHubError extends Error {
   constructor({ status, code, title, message, detail, retryAfter, ...problem }) {
     super([message ?? title ?? `the hub answered ${status}`, detail].filter(Boolean).join(": "));
@@ -39,14 +39,14 @@ export class JobHubError extends Error {
   }
 }
 
-// Subscription is a filter and the position up to which its messages were taken.
+// Subscription is a filter and the position up to which its messages were handled.
 class Subscription {
-  live = false;    // the hub's `live` came on this connection
-  partial = false; // within a snapshot; half of one is none, so the position stays before it
-  paused = false;  // the queue is full; the log keeps what follows
+  live = false;    // `live` was received on this connection
+  partial = false; // in the middle of a snapshot: the position stays before it until it is complete
+  paused = false;  // the queue is full; the log keeps the next messages
   closed = false;
   #reached;        // on this connection
-  #queue = null;   // {message, position} of what the iterator has not taken yet
+  #queue = null;   // {message, position} that the iterator has not read yet
   #wake = () => {};
 
   constructor({ since, snapshot, progress, signal, buffer = 256, ...filter }, handler, hub) {
@@ -63,12 +63,12 @@ class Subscription {
     return f.all || (f.job ? f.job === job : f.queue ? f.queue === queue : f.kind ? f.kind === kind : tags?.includes(f.tag));
   }
 
-  // take hands a message on and then moves the position.
+  // take delivers a message and then moves the position.
   take(message) {
     const { type, seq } = message;
     const event = /^(job|queue)\./.test(type);
-    if (event && seq <= this.#reached?.seq) return; // told already
-    const whole = this.partial && (type === "state" || type === "live"); // the hub bounds a snapshot
+    if (event && seq <= this.#reached?.seq) return; // delivered already
+    const whole = this.partial && (type === "state" || type === "live"); // the hub limits the size of a snapshot
     if (this.#queue?.length >= this.buffer && !whole) return this.paused = true, this.hub.quit(this);
     if (type === "subscribed") {
       this.#reached = { epoch: message.epoch, seq };
@@ -82,7 +82,7 @@ class Subscription {
     this.#deliver(message, this.partial || type === "patch" ? this.since : this.#reached);
   }
 
-  // reach moves the position over what is not for this subscription.
+  // reach moves the position past events that are not for this subscription.
   reach(seq) {
     if (!this.live || !(seq > this.#reached?.seq)) return;
     this.#reached = { ...this.#reached, seq };
@@ -93,13 +93,13 @@ class Subscription {
 
   #deliver(message, position) {
     if (this.#queue) this.#queue.push({ message, position });
-    else try { this.handler(message); } catch (e) { queueMicrotask(() => { throw e; }); } // reported, and ours goes on
+    else try { this.handler(message); } catch (e) { queueMicrotask(() => { throw e; }); } // report the error of the handler, and continue
     this.since = position;
     if (!this.#queue) this.position = position;
     this.#wake();
   }
 
-  // end closes the subscription for a reason that the caller has to know.
+  // end closes the subscription with an error for the caller.
   end(error) {
     if (this.closed) return;
     this.#deliver({ type: "error", ...error }, this.since);
@@ -140,17 +140,17 @@ export class JobHub extends EventTarget {
   #subscriptions = new Set();
   #named = new Map();  // id on this connection → subscription
   #names = 0;
-  #block;              // id of the snapshot or replay under way
-  #link;               // aborted when the connection, or the attempt at one, is over
+  #block;              // id of the subscription whose snapshot or replay is being received
+  #link;               // aborted when the connection, or the attempt to connect, has ended
   #send = () => {};
   #rung = 0;           // of TRANSPORTS
   #climbed = 0;        // when the rung was chosen
-  #http;               // whether HTTP worked while a WebSocket was to be opened: a promise
+  #http;               // a promise: did HTTP work while a WebSocket was opened?
   #refused = 0; #failures = 0;
   #held = new Set();   // subscriptions with a request held open
   #opened = 0; #heard = 0; #patience = 0; #ticked = 0; #checked = 0; // moments and durations in ms
   #watch; #retry; #stale;
-  #asks = 0;           // 1 while subscriptions can be asked for
+  #asks = 0;           // 1 while subscribe messages can be sent
   #lived = false;
   #epoch;
   #status = { state: "idle", transport: "ws", since: new Date() };
@@ -173,13 +173,13 @@ export class JobHub extends EventTarget {
 
   get status() { return this.#status; }
 
-  // Of the log, as the hub said when it last welcomed this client.
+  // The epoch of the log in the hub's last welcome.
   get epoch() { return this.#epoch; }
 
-  // ---- what callers ask for
+  // ---- calls of the user
 
   // subscribe follows what {job|queue|tag|kind|all, since?, snapshot?, progress?,
-  // signal?, buffer?} selects. Without a handler the subscription is to be iterated.
+  // signal?, buffer?} selects. Without a handler the caller iterates over the subscription.
   subscribe(what, handler) {
     what.signal?.throwIfAborted();
     const s = new Subscription(what, handler, this.#hooks);
@@ -189,7 +189,7 @@ export class JobHub extends EventTarget {
     return s;
   }
 
-  // watch iterates over a job's document, from the present one to the final one.
+  // watch iterates over a job's document, from the current one to the final one.
   async *watch(job, { signal } = {}) {
     const id = job.id ?? job;
     let now;
@@ -207,8 +207,8 @@ export class JobHub extends EventTarget {
     }
   }
 
-  // submit returns the job once it is accepted, durably. After an error without a
-  // status it may be accepted nevertheless: send it again with the same key.
+  // submit returns the job once it is accepted, durably. After an error without a status the
+  // job may still be accepted: send it again with the same key.
   submit(job, { key, signal } = {}) {
     const headers = { "Content-Type": "application/json", ...(key && { "Idempotency-Key": key }) };
     return this.#json("v1/jobs", { method: "POST", body: JSON.stringify(job), headers, signal });
@@ -224,7 +224,7 @@ export class JobHub extends EventTarget {
     this.#rest();
   }
 
-  // ---- the connection and its end
+  // ---- opening and closing the connection
 
   #start() {
     this.#life = new AbortController();
@@ -234,7 +234,7 @@ export class JobHub extends EventTarget {
     on(globalThis.document, "visibilitychange", () => document.visibilityState === "visible" && this.#wake());
     on(globalThis, "pagehide", () => this.#drop()); // an open connection keeps a page out of the browser's cache
     on(globalThis, "pageshow", (e) => e.persisted && this.#open());
-    on(globalThis.document, "freeze", () => this.#drop()); // the browser closes what is open, and may not tell
+    on(globalThis.document, "freeze", () => this.#drop()); // the browser closes connections, perhaps without an event
     on(globalThis.document, "resume", () => this.#link.signal.aborted && this.#open());
     this.#open();
   }
@@ -266,7 +266,7 @@ export class JobHub extends EventTarget {
     if (this.#token) offer.push(`jobhub.token.${base64url(this.#token)}`);
     const url = new URL("v1/ws", this.#base);
     url.protocol = url.protocol.replace("http", "ws");
-    // A script is not told why no WebSocket opens; whether HTTP works tells who is to blame.
+    // A script can't see why no WebSocket opens. If HTTP works, WebSockets are blocked.
     if (this.#failures + this.#refused) this.#http =
       this.#fetch("healthz", { mode: "no-cors", cache: "no-store", signal: this.#life.signal }).then((r) => r.status < 500, () => false);
     let socket;
@@ -281,11 +281,11 @@ export class JobHub extends EventTarget {
         if (message) this.#receive(message);
       }
     };
-    socket.onerror = () => {}; // a close follows
+    socket.onerror = () => {}; // a close event follows
     socket.onclose = (e) => signal.aborted || this.#lost(e.code, e.reason);
   }
 
-  // A dead connection is let go at once: its own close may take minutes to be told.
+  // A dead connection is dropped at once: its close event may come minutes later.
   #drop() {
     clearTimeout(this.#watch);
     clearTimeout(this.#retry);
@@ -298,8 +298,8 @@ export class JobHub extends EventTarget {
     this.#retry = this.#opened = this.#checked = this.#asks = 0;
   }
 
-  // lost lets the connection go and plans the next: at a random moment below a bound
-  // that doubles, after the time (ms) that the hub asked for; spread is 0 if that is random.
+  // lost drops the connection and plans the next one: after the time (ms) that the hub asked
+  // for, plus a random time below a bound that doubles. spread is 0 if the hub's time is random.
   #lost(code, reason, after = 0, spread = Math.random()) {
     const what = verdict(code), { opened, http } = { opened: this.#opened, http: this.#http };
     if (what === "stop" || (what === "renew" && !this.#renewable())) return this.#stop(code, reason);
@@ -314,7 +314,8 @@ export class JobHub extends EventTarget {
     this.#tell(this.#status.state === "stale" ? "stale" : this.#lived ? "resuming" : "connecting", { code, reason, delay });
   }
 
-  // stop gives up, because trying again would end alike, and tells everybody why.
+  // stop gives up, because trying again would fail in the same way, and ends all subscriptions
+  // with the reason.
   #stop(code, reason) {
     this.#end();
     const message = reason || `the hub closed the connection with ${code}`;
@@ -330,24 +331,24 @@ export class JobHub extends EventTarget {
     this.#lived = false;
   }
 
-  // change goes over to another transport with the next connection.
+  // change uses another transport from the next connection on.
   #change(rung) {
     this.#rung = this.#WebSocket ? rung : rung || 1;
     this.#climbed = Date.now();
-    this.#refused = rung ? 0 : REFUSALS - 1; // back down at once where WebSocket is blocked still
+    this.#refused = rung ? 0 : REFUSALS - 1; // one failure is enough if WebSockets are still blocked
   }
 
   // ---- silence and sleep
 
   #hear() { [this.#heard, this.#checked] = [Date.now(), 0]; }
 
-  // One timer a connection, however many messages come. If it comes late, the machine
-  // slept or the page was held back: then the hub is asked for a sign of life.
+  // One timer per connection, however many messages come. If it fires late, the machine slept
+  // or the page was suspended: then check whether the hub still answers.
   #listen() {
     const now = Date.now(), late = now - this.#ticked > 3 * TICK;
     this.#ticked = now;
     if (this.#checked ? now - this.#checked >= TICK : !late && now - this.#heard >= this.#patience) {
-      if (this.#rung === 1 && !this.#opened) this.#change(2); // something holds the stream back
+      if (this.#rung === 1 && !this.#opened) this.#change(2); // a proxy buffers the stream
       return this.#lost(0, "the hub is silent");
     }
     if (this.#rung && now - this.#climbed >= CLIMB) return this.#change(0), this.#open();
@@ -361,7 +362,7 @@ export class JobHub extends EventTarget {
     this.#watch = setTimeout(() => this.#listen(), Math.max(0, Math.min(TICK, quiet)));
   }
 
-  // wake looks at once whether the hub is there: the network or the page came back.
+  // wake checks at once whether the hub answers, after the network or the page came back.
   #wake(slept) {
     if (this.#retry || (slept && this.#rung)) return this.#open();
     if (this.#opened && !this.#rung) {
@@ -371,11 +372,11 @@ export class JobHub extends EventTarget {
     this.#again();
   }
 
-  // ---- what the hub says
+  // ---- messages from the hub
 
   #welcome(ping) {
     this.#opened = Date.now();
-    this.#patience = this.#rung ? Infinity : ping + PATIENCE; // each poll has its own
+    this.#patience = this.#rung ? Infinity : ping + PATIENCE; // each poll has a timeout of its own
     if (!this.#rung) this.#refused = 0;
     this.#askAll();
     this.#settle();
@@ -386,7 +387,7 @@ export class JobHub extends EventTarget {
     for (const s of this.#subscriptions) if (!s.paused) this.#ask(s);
   }
 
-  // settle says that all is live once all is.
+  // settle sets the status to live once all subscriptions are.
   #settle() {
     if (this.#status.state === "live" || !this.#opened || ![...this.#subscriptions].every((s) => s.live || s.paused)) return;
     clearTimeout(this.#stale);
@@ -395,7 +396,7 @@ export class JobHub extends EventTarget {
     this.#tell("live");
   }
 
-  // receive takes a message; only is the subscription whose own stream it came by.
+  // receive handles a message; only is the subscription whose own stream it came from.
   #receive(message, only) {
     this.#hear();
     if (only && !this.#opened) [this.#opened, this.#patience] = [this.#heard, PING + PATIENCE];
@@ -413,7 +414,7 @@ export class JobHub extends EventTarget {
     if (type === "error" && named) this.#refuse(named, message);
     else if (type === "error") this.dispatchEvent(new CustomEvent("error", { detail: message }));
     else if (only || id !== undefined || this.#block !== undefined) {
-      // From subscribed or gap to live it is a block of one subscription.
+      // From subscribed or gap to live is a block of one subscription.
       if (type === "subscribed" || type === "gap") this.#block = id;
       else if (type === "live") this.#block = undefined;
       named?.take(message);
@@ -431,7 +432,7 @@ export class JobHub extends EventTarget {
     this.#named.set(s.id, s);
     const { since, snapshot, progress, filter } = s;
     if (!this.#rung) return this.#send({ type: "subscribe", id: s.id, ...filter, progress, ...(since ? { since } : { snapshot }) });
-    if (filter.view) return void (s.live = true); // the dashboard's own, by WebSocket only
+    if (filter.view) return void (s.live = true); // only for the dashboard, over WebSocket
     const { signal } = s.request = new AbortController();
     this.#link.signal.addEventListener("abort", () => s.request.abort(), { signal });
     const held = this.#held.size < HELD && this.#held.add(s);
@@ -461,11 +462,11 @@ export class JobHub extends EventTarget {
     setTimeout(() => signal.aborted || s.closed || this.#ask(s), error.after_ms ?? 1000);
   }
 
-  // trouble is an error of a lesser transport.
+  // trouble handles an error of a transport other than WebSocket.
   #trouble(error, s, stream) {
     const { status, message, code, retryAfter } = error;
     if (status === 401) return this.#stop(status, message);
-    if (stream && status === 404 && s.filter.job) return s.polls = true, this.#quit(s), this.#ask(s); // is it the job that is unknown?
+    if (stream && status === 404 && s.filter.job) return s.polls = true, this.#quit(s), this.#ask(s); // poll to find out whether the job is unknown
     if (stream && [404, 405, 406, 415, 426, 501].includes(status)) return this.#change(2), this.#open();
     if (status >= 400 && status < 500 && ![408, 425, 429].includes(status)) return s.end({ code, message, retry: false });
     this.#change(0);
@@ -497,7 +498,7 @@ export class JobHub extends EventTarget {
   }
 
   #tell(state, more) {
-    // Since when it is live, or is not, however often it tried in between.
+    // Since when it is live, or not live, however often it tried in between.
     const since = (state === "live") === (this.#status.state === "live") ? this.#status.since : new Date();
     this.#status = { state, transport: TRANSPORTS[this.#rung], since, ...more };
     this.dispatchEvent(new CustomEvent("status", { detail: this.#status }));

@@ -1,4 +1,4 @@
-// The page of jobs: new rows wait behind a pill, rows are selected, keys move.
+// The page of jobs: a button shows how many new rows wait, rows can be selected, keys move.
 import { bind } from "./shortcuts.js";
 
 // Rows on the page, and new ones that wait.
@@ -9,11 +9,11 @@ const boxes = () => [...rows.querySelectorAll("input[name=id]")];
 const order = (row) => Number(row.id.slice(5));
 // Id → newest element.
 const waiting = new Map();
-// The box in last is the one that was clicked before.
+// last is the checkbox that was clicked before.
 let tools, last;
-// More says that others came too fast to be seen here.
+// more: other rows came too fast to be received.
 let came = 0, more = false;
-// Ids in the first patches of a connection, which are all there is.
+// Ids in the first patches of a connection, which contain all rows.
 let told = new Set();
 
 // ---- new rows
@@ -22,10 +22,10 @@ export function part(next, old) {
   told?.add(next.id);
   if (old || next.localName !== "tr" || $("rows").hasAttribute("data-cursor")) return;
   const top = rows.firstElementChild;
-  // Older than what is read here.
+  // Older than the rows of this page.
   if (top && order(next) < order(top)) return;
   if (!waiting.has(next.id)) came++;
-  // Alone: the patch that it came in, with all its rows, would stay as long as it.
+  // Detach it: otherwise the whole patch that it came in would stay in memory.
   next.remove();
   waiting.set(next.id, next);
   if (waiting.size > WAITING) more = waiting.delete(waiting.keys().next().value);
@@ -93,7 +93,7 @@ function toggle(range) {
   pick(box, range);
 }
 
-// none takes all selected out.
+// none clears the selection.
 function none() {
   for (const box of boxes()) box.checked = false;
   count();
@@ -110,16 +110,16 @@ export function start(given) {
   });
   const states = [...document.querySelectorAll("#filter [name=state]")];
   bind(Object.fromEntries(states.map((box, i) => [i + 1, () => box.click()])));
-  // For the keys [ and ] of the page of a job.
+  // Used by the keys [ and ] on the page of a job.
   addEventListener("pagehide", () => { try { sessionStorage.setItem("jobs", boxes().map((box) => box.value)); } catch { /* private mode */ } });
   const views = (save) => import("./savedviews.js").then((m) => m.start(save));
   $("save-view").hidden = Boolean(document.querySelector("#views [aria-current]"));
   $("save-view").addEventListener("click", () => views(true));
   try { if (localStorage.getItem("views")) views(); } catch { /* private mode: none are kept */ }
   $("pick-all").addEventListener("change", (e) => { for (const box of boxes()) box.checked = e.target.checked; count(); });
-  // The chips act at once; Enter in a field, or the button, does the rest.
+  // The chips take effect at once; fields with Enter or the button.
   for (const control of $("filter").querySelectorAll("[name=state], [name=columns], select")) control.addEventListener("change", () => $("filter").requestSubmit());
-  // Fields that are empty, and columns that were not chosen, do not belong in the address.
+  // Empty fields and unchanged columns are left out of the URL.
   $("filter").addEventListener("formdata", (e) => {
     for (const [name, value] of [...e.formData]) if (!value) e.formData.delete(name);
     const boxes = [...$("filter").querySelectorAll("[name=columns]")], chosen = boxes.filter((box) => box.checked).map((box) => box.value);

@@ -1,4 +1,4 @@
-// The list of messages on the hub's page: each as it is sent, newest first, at most 200.
+// The list of messages on the page of the hub, as they are sent: newest first, at most 200.
 const MOST = 200;
 
 export function start({ hub }) {

@@ -1,5 +1,5 @@
-// Keys of pages with rows: j and k walk along the rows' links, and a letter presses what
-// carries it as data-press: in the row that is focused, or else on the page.
+// Keys of pages with rows: j and k move along the links of rows. A letter clicks the element
+// with that letter in data-press, in the focused row, or else on the page.
 import { bind } from "./shortcuts.js";
 
 const links = () => [...document.querySelectorAll("main [data-go]")];

@@ -1,4 +1,4 @@
-// Views of one's own on the page of jobs: filters with a name, kept in this browser.
+// Saved views on the page of jobs: filters with a name, stored in this browser.
 const $ = (id) => document.getElementById(id);
 const read = () => { try { return JSON.parse(localStorage.getItem("views")) ?? []; } catch { return []; } };
 const write = (all) => { try { localStorage.setItem("views", JSON.stringify(all)); } catch { /* private mode: not kept */ } };

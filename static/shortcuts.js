@@ -1,9 +1,9 @@
-// Keys: g and a letter lead to the pages, ? lists all; a page's own are added with bind.
-// They do nothing while somebody writes, with Ctrl, Alt or Meta, while a dialog is open, or
-// when switched off (WCAG 2.1.4).
+// Keyboard shortcuts: g and a letter open a page, ? lists all; pages add their own with bind.
+// They are ignored in text fields, with Ctrl, Alt or Meta, while a dialog is open, or when
+// switched off (WCAG 2.1.4).
 const dialog = document.getElementById("shortcuts"), box = document.getElementById("keys-on");
 const off = () => { try { return localStorage.getItem("keys") === "off"; } catch { return !box.checked; } };
-// How long g waits for its letter, in ms: of a slow hand, or of a machine that is.
+// How long g waits for its letter, in ms; long, for slow hands and slow machines.
 const WAIT = 5000;
 let leading = 0;
 

@@ -1,10 +1,10 @@
-// Loaded before the first paint, so that a chosen theme never flashes the other one: what a
-// viewer chose about colours and times, kept in this browser.
+// Theme and time zone that the viewer chose, stored in this browser. It is loaded before the
+// first paint, so that the other theme is never visible for a moment.
 (() => {
   const root = document.documentElement;
   root.dataset.script = "on";
 
-  // choice is a button that goes through some values; the page's root has the one in force.
+  // choice is a button that switches through some values; the root element has the current one.
   function choice(name, say) {
     const values = Object.keys(say);
     const read = () => { try { return localStorage.getItem(name); } catch { return null; } };
@@ -30,7 +30,7 @@
   choice("theme", { auto: "System theme", light: "Light theme", dark: "Dark theme" });
   choice("zone", { local: "Local time", UTC: "UTC" });
 
-  // What few need comes when it is needed first.
+  // Modules that few need are loaded at first use.
   addEventListener("click", ({ target }) => {
     const button = target.closest("[data-copy]");
     if (button) import("./copy.js").then((m) => m.press(button));

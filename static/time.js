@@ -1,9 +1,9 @@
-// Times as the viewer reads them: distances from now, and moments in the local zone or UTC.
-// The server sends moments only, since its bytes go to everybody.
+// Times for the viewer: relative to now, or absolute in the local zone or UTC. The server
+// sends absolute times only, as all viewers get the same bytes.
 
 const SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
-// The two largest units, as web/view writes durations.
+// A duration in its two largest units, as web/view writes it.
 export function span(ms) {
   const n = (unit) => Math.floor(ms / unit);
   if (ms < MINUTE) return `${Math.max(0, n(SECOND))} s`;
@@ -12,7 +12,7 @@ export function span(ms) {
   return `${n(DAY)} d ${n(HOUR) % 24} h`;
 }
 
-// in what zone: a date whose UTC parts are those of the viewer's clock.
+// zoned is a date whose UTC parts are those of the chosen zone.
 const zoned = (t) => document.documentElement.dataset.zone === "UTC" ? t : new Date(t - t.getTimezoneOffset() * MINUTE);
 const iso = (t, from, to) => zoned(t).toISOString().slice(from, to);
 const minute = (t) => iso(t, 11, 16);
@@ -27,7 +27,7 @@ const write = {
   precise: (t) => iso(t, 11, 23),
 };
 
-// tick brings all times of the page up to date.
+// tick updates all times of the page.
 export function tick() {
   const now = new Date();
   for (const element of document.querySelectorAll("time[data-rel]")) {

@@ -1,8 +1,7 @@
-// The moving part of the wall: a shape for each job, which travels from queued over
-// running to done. Events move it; the figures beside come with the view. Never more
-// than MOST shapes: what runs or ends takes the place of one that waits, and the figures
-// tell the rest.
-const MOST = 300, LEAVE = 1400, DROP = 1100; // ms that one that has ended is seen
+// The moving part of the wall: a shape for each job, which moves from queued through running
+// to done. Events move it; the figures come with the view. There are at most MOST shapes: a
+// job that runs or ends replaces one that waits, and the figures still count all.
+const MOST = 300, LEAVE = 1400, DROP = 1100; // LEAVE, DROP: ms for which a job that has ended is shown
 const waits = new Set(["scheduled", "queued", "retrying", "waiting"]);
 const ends = new Set(["succeeded", "failed", "cancelled"]);
 
@@ -25,7 +24,7 @@ export function start({ hub }) {
     lanes = new Map();
     for (const lane of document.querySelectorAll("[data-queue]")) {
       const r = lane.getBoundingClientRect();
-      if (!r.height) continue; // a low screen has no room for it
+      if (!r.height) continue; // no room on a low screen
       const cells = [...lane.children].slice(1).map((c) => c.getBoundingClientRect()).map((c) => ({ left: c.left - box.left, right: c.right - box.left }));
       lanes.set(lane.dataset.queue, { top: r.top - box.top, height: r.height, cells, queued: +lane.dataset.queued, running: +lane.dataset.running });
     }
@@ -35,8 +34,8 @@ export function start({ hub }) {
     wake();
   };
 
-  // Where everything belongs: what waits fills its zone from the right, in columns; what
-  // runs is as far as its progress, or slower and slower on its way if it tells none.
+  // Places of all shapes: waiting jobs fill their zone from the right, in columns. A running
+  // job is placed by its progress; without progress it moves slower and slower.
   function place(now) {
     const heaps = new Map();
     for (const s of shapes.values()) {

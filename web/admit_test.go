@@ -209,7 +209,7 @@ func (w *world) rawAnswer(request string) string {
 	return string(text)
 }
 
-// TestWrongKeys: one too many is told to wait, right ones never are.
+// TestWrongKeys: after too many wrong keys an address has to wait; right keys never have to.
 func TestWrongKeys(t *testing.T) {
 	w := start(t)
 	good := w.key(auth.Viewer, "default")
@@ -231,7 +231,7 @@ func TestWrongKeys(t *testing.T) {
 	w.do("POST", "/login", "key="+good, "Content-Type", "application/x-www-form-urlencoded").want(303)
 }
 
-// TestLastEventID: stand-ins for EventSource resume by a parameter.
+// TestLastEventID: replacements of EventSource resume with a parameter.
 func TestLastEventID(t *testing.T) {
 	w := start(t)
 	for range 3 {

@@ -53,7 +53,7 @@ func (r reply) unauthorized(challenge string) map[string]any {
 
 const badToken = `Bearer error="invalid_token"`
 
-// rights says for each route which roles may use it; "all" is whoever can reach it, "job"
+// rights says for each route which roles may use it; "all" is every client, "job"
 // after the roles also a token for the job. Live subscriptions check their own.
 var rights = map[string]string{
 	"POST /v1/jobs":                    "admin operator submitter",

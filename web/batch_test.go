@@ -36,7 +36,7 @@ func statuses(list []map[string]any) string {
 	return strings.Join(words, " ")
 }
 
-// TestBatchAsTheSeedsHaveIt sends the examples of 004 as they stand there.
+// TestBatchAsTheSeedsHaveIt sends the examples of 004 unchanged.
 func TestBatchAsTheSeedsHaveIt(t *testing.T) {
 	w := start(t)
 	for body, want := range map[string]string{

@@ -174,7 +174,7 @@ func TestRetrySome(t *testing.T) {
 	good := w.later(`{"method":"GET","path":"/healthz"}`)
 	w.await(good, "succeeded")
 	if r := w.post("/batches/"+good+"/retry", nil).want(409); !strings.Contains(r.body, "Nothing of it failed") {
-		t.Errorf("to retry what went well is answered with %s", r.body)
+		t.Errorf("a retry of a batch without failures is answered with %s", r.body)
 	}
 }
 

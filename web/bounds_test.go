@@ -14,7 +14,7 @@ import (
 )
 
 // TestTooManyQueuesAndKinds: one more than a tenant may have is refused, with what to do,
-// wherever it is mentioned; what is there goes on, and other tenants do not notice.
+// wherever it is named; existing ones still work, and other tenants are not affected.
 func TestTooManyQueuesAndKinds(t *testing.T) {
 	w := start(t)
 	w.engine.SetLimits(engine.NameLimits{Queues: 3, Kinds: 2})
@@ -55,7 +55,7 @@ func TestTooManyQueuesAndKinds(t *testing.T) {
 	w.submit(`{"kind":"k3","queue":"q3"}`)
 }
 
-// A schedule whose queue is one too many says so, and goes on.
+// A schedule whose queue is over the limit says so, and stays.
 func TestScheduleOfOneQueueTooMany(t *testing.T) {
 	w := start(t)
 	w.engine.SetLimits(engine.NameLimits{Queues: 1})

@@ -96,7 +96,7 @@ func TestCallbacksPage(t *testing.T) {
 	w.do("GET", "/callbacks", "").shows(`1<span class="unseen"> delivered</span>`, `1<span class="unseen"> failed</span>`)
 }
 
-// A callback of a job that goes on shows where it is disabled; of one that has ended it
+// A disabled callback of an unfinished job is shown; of one that has ended it
 // does not matter any more.
 func TestDisabledCallbacksOfJobs(t *testing.T) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusGone) }))

@@ -148,7 +148,7 @@ func (c *client) transcript() string {
 }
 
 // block reads one block of a subscription, from subscribed or gap to live, and fails
-// if anything stands between.
+// if there is anything between.
 func (c *client) block(id string) (head map[string]any, inner []map[string]any, live map[string]any) {
 	c.t.Helper()
 	for head = c.next(); head["type"] != "subscribed" && head["type"] != "gap"; head = c.next() {

@@ -140,7 +140,7 @@ func TestIdempotencyKeysOfCallers(t *testing.T) {
 	same := func(r reply, id string) {
 		t.Helper()
 		if r.want(202).has("Idempotency-Replayed", "true"); r.text("id") != id {
-			t.Errorf("the key stands for %s, want %s", r.text("id"), id)
+			t.Errorf("the idempotency key gives job %s, want %s", r.text("id"), id)
 		}
 	}
 	for range 2 {

@@ -82,7 +82,7 @@ func TestDocsCommands(t *testing.T) {
 	}
 }
 
-// TestDocsWorkers: the workers of the page take a job, do it, and end when they are told.
+// TestDocsWorkers: the workers of the page take a job, run it, and exit on a directive.
 func TestDocsWorkers(t *testing.T) {
 	w := start(t)
 	for _, b := range blocks(t, "workers.md", w.url) {
@@ -119,7 +119,7 @@ func TestDocsWorkers(t *testing.T) {
 	}
 }
 
-// TestDocsAPICommands sends the curl commands of the reference as they stand there.
+// TestDocsAPICommands sends the curl commands of the reference unchanged.
 func TestDocsAPICommands(t *testing.T) {
 	w := start(t)
 	page := w.do("GET", "/docs/api", "").want(200).body

@@ -114,7 +114,7 @@ func (p place) check(value any) error {
 	return nil
 }
 
-// undescribed are the members of a valid value of which the schema does not speak.
+// undescribed are the members of a valid value that the schema does not describe.
 func (p place) undescribed(value any) (all []string) {
 	switch v := value.(type) {
 	case []any:

@@ -12,7 +12,7 @@ import (
 )
 
 // jsonDoors are the calls that take a JSON body, with one that each of them takes. TOKEN
-// and JOB and WORKER stand for a lease, a finished job and a worker.
+// and JOB and WORKER are replaced by a lease, a finished job and a worker.
 var jsonDoors = []struct {
 	method, path, body string
 	optional           bool // the body may be left out

@@ -67,7 +67,7 @@ func TestCloseCutsAStream(t *testing.T) {
 	for range 200 {
 		w.script("s").output(strings.Repeat("x", 60_000))
 	}
-	w.stream("/v1/events?all=1&seq=0&epoch=" + w.hub.Epoch()) // of which no more is read than the header
+	w.stream("/v1/events?all=1&seq=0&epoch=" + w.hub.Epoch()) // only the header is read
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	closed := make(chan struct{})

@@ -27,7 +27,7 @@ import (
 )
 
 // foreign is a hub and an upstream that answers every request with the same bytes, whatever
-// they are. It stands behind the route /u, and is the receiver of all callbacks.
+// they are. It is the upstream of the route /u, and the receiver of all callbacks.
 type foreign struct {
 	*world
 	upstream string
@@ -337,7 +337,7 @@ func TestForeignBodies(t *testing.T) {
 		"63 levels":             nested("[", "]", 63),
 		"64 levels":             `"` + nested("[", "]", 64) + `"`,
 		"bad type, fine body":   `{"a":1}`,
-		"line breaks in JSON":   "", // it is not, for the 2 behind the CR
+		"line breaks in JSON":   "", // not JSON, because of the 2 after the CR
 		"escaped zero":          `{"\u0000":"\u0000"}`,
 		"mark of UTF-8":         `"` + "\ufeff" + `{\"a\":1}"`,
 		"image":                 `{"base64":"iVBORw0KGgoA"}`,

@@ -89,7 +89,7 @@ func TestNoEventComesBeforeItsGap(t *testing.T) {
 						got[block] = append(got[block], number(t, m, "seq"))
 					case event(m):
 						if len(at) != len(ids) {
-							t.Fatalf("%v came when only %v had been told of their gaps", m, at)
+							t.Fatalf("%v came when only %v had got their gaps", m, at)
 						}
 						for _, id := range ids {
 							if filters[id].Match(w.log()[number(t, m, "seq")-1]) {
@@ -103,7 +103,7 @@ func TestNoEventComesBeforeItsGap(t *testing.T) {
 				}
 				for _, id := range ids {
 					if want := selected(w.log(), filters[id].Filter, at[id], w.store.Head().Seq); !slices.Equal(got[id], want) {
-						t.Errorf("behind its gap, which ends at %d, %s got %v, want %v", at[id], id, got[id], want)
+						t.Errorf("after its gap, which ends at %d, %s got %v, want %v", at[id], id, got[id], want)
 					}
 				}
 				c.conn.CloseNow()

@@ -109,7 +109,7 @@ func TestTokensOfConnectionsExpire(t *testing.T) {
 		from = time.Now()
 		c.until("expiring")
 		if time.Since(from) != 9*time.Minute {
-			t.Errorf("after a refresh it was told after %s", time.Since(from))
+			t.Errorf("after a refresh the warning came after %s", time.Since(from))
 		}
 		if code := c.closed(); code != 4100 || time.Since(from) != 10*time.Minute {
 			t.Errorf("closed with %d after %s", code, time.Since(from))
@@ -118,7 +118,7 @@ func TestTokensOfConnectionsExpire(t *testing.T) {
 		old := w.token(grant)
 		time.Sleep(10 * time.Minute)
 		if code := w.show("?job="+id, old).closed(); code != 4100 {
-			t.Errorf("a browser with a token that has expired is told %d", code)
+			t.Errorf("the connection of a browser with an expired token is closed with %d", code)
 		}
 		c = w.show("", "")
 		c.send(`{"type":"hello","token":"%s"}`, old)

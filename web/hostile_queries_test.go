@@ -11,7 +11,7 @@ import (
 )
 
 // TestQueriesThatAreNotUTF8: what is wrong with a request is said in JSON or HTML that can
-// be read, wherever the bytes stand.
+// be read, wherever the bytes are.
 func TestQueriesThatAreNotUTF8(t *testing.T) {
 	w := start(t)
 	id := w.submit(`{"kind":"nobody"}`)

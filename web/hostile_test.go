@@ -117,7 +117,7 @@ func TestCloseIsEchoed(t *testing.T) {
 	c = w.raw("")
 	c.send(closing(1000, "") + whole(`{"type":"submit","id":"m","job":{"kind":"nobody"}}`))
 	if got, _ := c.closed(); got != 1000 || w.store.Head().Seq != 0 {
-		t.Errorf("closed with %d; what stands behind a close was served: %v", got, w.log())
+		t.Errorf("closed with %d; a message after a close frame was handled: %v", got, w.log())
 	}
 }
 
@@ -219,7 +219,7 @@ func TestCutConnections(t *testing.T) {
 	w.submit(`{"kind":"echo"}`)
 }
 
-// TestHostileMessages: what is wrong with a message is told and costs nothing else.
+// TestHostileMessages: a wrong message gets an error and has no other effect.
 func TestHostileMessages(t *testing.T) {
 	const job = "0197f0a2-5c1e-7000-8000-000000a44f09"
 	tests := []struct{ message, id, code string }{
@@ -304,7 +304,7 @@ func TestHostileMessages(t *testing.T) {
 	w.nothingStored()
 }
 
-// However many errors in a row: each is told, and the connection serves on.
+// Each of many errors in a row is answered, and the connection still works.
 func TestManyErrorsInARow(t *testing.T) {
 	w := start(t)
 	c := w.dial("")

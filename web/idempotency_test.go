@@ -102,7 +102,7 @@ func TestKeySurvivesReopening(t *testing.T) {
 	w = startIn(t, dir, nil)
 	r := w.do("POST", "/v1/jobs", `{"kind":"nobody"}`, "Idempotency-Key", `"k"`).want(202).has("Idempotency-Replayed", "true")
 	if r.text("id") != id {
-		t.Errorf("after reopening the key stands for %s, before for %s", r.text("id"), id)
+		t.Errorf("after reopening the idempotency key gives job %s, before %s", r.text("id"), id)
 	}
 	w.do("POST", "/v1/jobs", `{"kind":"other"}`, "Idempotency-Key", "k").problem(http.StatusUnprocessableEntity, "conflict")
 }

@@ -23,7 +23,7 @@ func (w *world) leaving(after time.Duration, method, path, body string) (*httpte
 	return answer, time.Since(begin)
 }
 
-// A synchronous batch goes on for a while after its client has left. Then what has not begun
+// A synchronous batch continues for a while after its client has left. Then what has not begun
 // is not run, and says so.
 func TestBatchWhoseClientLeft(t *testing.T) {
 	timeless(t, func(t *testing.T, w *world) {

@@ -57,7 +57,7 @@ func TestLimits(t *testing.T) {
 	w.nothingStored()
 }
 
-// TestDocsLimits: the page has the table, with what stands in the code.
+// TestDocsLimits: the page has the table, with the values of the code.
 func TestDocsLimits(t *testing.T) {
 	w := start(t)
 	page := w.do("GET", "/docs/limits", "").want(http.StatusOK).body

@@ -339,7 +339,7 @@ func unlike(example, got any, at string) string {
 	return ""
 }
 
-// stand puts real things where an example names one: jobs, a worker, its lease.
+// stand replaces the ids in an example by real ones: jobs, a worker, its lease.
 type stand struct {
 	w        *world
 	replaced map[string]string
@@ -353,7 +353,7 @@ const (
 	exampleEchoed    = "0197f0a2-5c1e-7000-8000-0000000000e1"
 	exampleRetried   = "0197f0a2-5c1e-7000-8000-0000000000d1"
 	exampleLater     = "0197f0a2-5c1e-7000-8000-0000000000a2"
-	exampleBatch     = "0197f0a2-5c1e-7000-8000-0000000000b1" // of which a request failed
+	exampleBatch     = "0197f0a2-5c1e-7000-8000-0000000000b1" // a request of it failed
 	exampleWorker    = "wk_ajvrhl4l2u7opztx"
 	exampleCallback  = "7225f113a8e84f56b0ceb237"
 	exampleLease     = "0197f0a2-5c1e-7000-8000-0000000000c1.w_c4hlxxq6yqp3b7rt"

@@ -93,7 +93,7 @@ func TestNeverMoreThanSlots(t *testing.T) {
 		if len(done) > 0 {
 			t.Fatalf("with no free slot: %s", (<-done).body)
 		}
-		w.end(list[0]["lease"].(string), "complete", "").want(200) // sets a slot free, and the poll goes on
+		w.end(list[0]["lease"].(string), "complete", "").want(200) // frees a slot, and the poll continues
 		if list := w.ended(done).want(200).leased(); len(list) != 1 {
 			t.Errorf("%d jobs for one slot", len(list))
 		}
@@ -115,7 +115,7 @@ func TestDirectiveEndsAPollAtOnce(t *testing.T) {
 		}
 		done = held(func() reply { return k.poll(1, "25s") })
 		if len(done) > 0 {
-			t.Fatalf("told twice: %s", (<-done).body)
+			t.Fatalf("the directive came twice: %s", (<-done).body)
 		}
 		w.do("POST", "/v1/workers/"+k.id+"/terminate", "").want(200)
 		if r := w.ended(done).want(200); r.text("directive") != "terminate" {

@@ -216,7 +216,7 @@ func TestStreaming(t *testing.T) {
 	select {
 	case <-gone:
 	case <-time.After(patience):
-		t.Error("the upstream goes on for nobody")
+		t.Error("the request to the upstream was not cancelled after the client disconnected")
 	}
 }
 

@@ -41,7 +41,7 @@ type resumer struct {
 	cut      bool // connections may end by themselves
 }
 
-// span is what came behind one position without a reset.
+// span is the events after one position, without a reset.
 type span struct {
 	from   uint64
 	to     uint64
@@ -194,7 +194,7 @@ func (r *resumer) overSSE(server *bufio.Reader, take func(map[string]any) bool) 
 			if len(data) > 0 {
 				m := r.decoded(strings.Join(data, "\n"))
 				if event(m) && id != fmt.Sprintf("%v:%v", m["epoch"], m["seq"]) {
-					r.t.Fatalf("the id %q stands at %v", id, m)
+					r.t.Fatalf("the message %[2]v has the id %[1]q", id, m)
 				}
 				if !take(m) {
 					return nil
@@ -221,7 +221,7 @@ func (r *resumer) keep(id string) {
 	if _, err := fmt.Sscan(digits, &seq); !ok || err != nil || strings.Trim(epoch, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 		r.t.Fatalf("the id %q is not a position", id)
 	}
-	anew := r.pending != nil && r.pending.states != nil // what was asked for is not to be had
+	anew := r.pending != nil && r.pending.states != nil // the requested events are no longer kept
 	if r.pos != nil && r.pos.Epoch == epoch && seq < r.pos.Seq && !anew {
 		r.t.Fatalf("the id went back from %v to %s", r.pos, id)
 	}

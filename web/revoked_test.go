@@ -66,7 +66,7 @@ var holders = map[string]holder{
 	"a submission that waits": func(w *world, key, _ string) func() {
 		return w.meanwhile(key, "POST", "/v1/jobs", `{"kind":"nobody"}`, func(r reply) {
 			if r.want(202).has("AsyncResult", ""); r.text("state") != "queued" {
-				w.t.Errorf("it is told %s", r.body)
+				w.t.Errorf("the answer after the revocation is %s", r.body)
 			}
 		}, "Prefer", "wait=50")
 	},
@@ -189,8 +189,8 @@ func TestTheFirstKeyEndsWhatWasOpen(t *testing.T) {
 	})
 }
 
-// TestLoggingOutEndsTheSession: the cookie is good for nothing any more, whoever kept it,
-// and the other pages of the session go dead. Other sessions of the key go on.
+// TestLoggingOutEndsTheSession: a copy of the cookie is no longer valid,
+// and the other pages of the session are logged out. Other sessions of the key stay valid.
 func TestLoggingOutEndsTheSession(t *testing.T) {
 	dir := t.TempDir()
 	w := startIn(t, dir, nil)
@@ -223,7 +223,7 @@ func TestLoggingOutEndsTheSession(t *testing.T) {
 	}
 }
 
-// TestARevokedKeyInTheMiddleOfAFrame: the messages behind the revocation are not served.
+// TestARevokedKeyInTheMiddleOfAFrame: the messages after the revocation are not handled.
 func TestARevokedKeyInTheMiddleOfAFrame(t *testing.T) {
 	var revoke func()
 	w := startIn(t, t.TempDir(), func(p *parts) {
@@ -263,7 +263,7 @@ func (s *afterCommit) Commit(ctx context.Context, b *jobs.Batch) error {
 	return err
 }
 
-// TestBatchOfARevokedKey: what is at work ends as it stands, what is left is refused, and
+// TestBatchOfARevokedKey: running requests end normally, the others are refused, and
 // so is a batch that has not begun.
 func TestBatchOfARevokedKey(t *testing.T) {
 	keyed(t, func(t *testing.T, w *world, admin string) {
@@ -304,7 +304,7 @@ func TestBatchOfARevokedKey(t *testing.T) {
 }
 
 // TestScheduleOfARevokedKey: it does not fire, and its document and page say why; saved with
-// another key it goes on in that one's name.
+// another key it continues with that key.
 func TestScheduleOfARevokedKey(t *testing.T) {
 	keyed(t, func(t *testing.T, w *world, admin string) {
 		key, text, err := w.keys.Create(auth.Key{Role: auth.Operator, Name: "alice"}, time.Now())

@@ -24,7 +24,7 @@ import (
 	"jobhub/web/gateway"
 )
 
-// upstream is an HTTP API behind a route, which counts what reaches it.
+// upstream is the HTTP API of a route, which counts its requests.
 type upstream struct {
 	*httptest.Server
 	hits atomic.Int64

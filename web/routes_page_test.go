@@ -119,7 +119,7 @@ func TestRoutesPageTellsOfTheConfiguration(t *testing.T) {
 	if page := w.do("GET", "/routes", "").body; !strings.Contains(page, "Not loaded.") || !strings.Contains(page, "line 1: &lt;b&gt;no") || !strings.Contains(page, "line 2") {
 		t.Error("the page does not say why the newest file is not in force")
 	}
-	// On the overview, one fragment for all, stands neither what the file says nor a number of others' traffic.
+	// The overview is the same for all tenants: it shows neither text of the file nor traffic of others.
 	w.do("GET", "/", "").want(200).shows("The configuration file has errors", `href="/routes" data-admin`, "!line 1", "!hub.yaml")
 	operator := w.key(auth.Operator, "default")
 	c := w.connect("")

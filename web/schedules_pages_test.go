@@ -195,7 +195,7 @@ func TestAttentionToRefusedTicks(t *testing.T) {
 	})
 }
 
-// Who watches what is deleted meanwhile is told so, once; the log has no error of it.
+// A viewer of a schedule that is deleted gets one message; the hub logs no error.
 func TestViewOfDeletedSchedule(t *testing.T) {
 	var log bytes.Buffer
 	w := startIn(t, t.TempDir(), func(p *parts) {
@@ -208,7 +208,7 @@ func TestViewOfDeletedSchedule(t *testing.T) {
 	c.until("patch")
 	w.do("DELETE", "/v1/schedules/short", "").want(204)
 	if e := c.until("error"); e["id"] != "v" || e["code"] != "not_found" || e["retry"] != false {
-		t.Errorf("told %v", e)
+		t.Errorf("the viewer got the error %v", e)
 	}
 	c.send(`{"type":"subscribe","id":"v","view":"schedules"}`) // the connection watches nothing more
 	c.until("patch")

@@ -22,7 +22,7 @@ func TestSchedules(t *testing.T) {
 		}
 	}
 	if got := w.do("GET", "/v1/schedules/nightly", "").want(200).json(); fmt.Sprint(got) != fmt.Sprint(made) {
-		t.Errorf("GET tells %v, PUT told %v", got, made)
+		t.Errorf("GET answers %v, PUT answered %v", got, made)
 	}
 	w.do("PUT", "/v1/schedules/nightly", body).want(200).has("Location", "")
 	paused := w.do("PUT", "/v1/schedules/nightly", `{"cron":"@daily","job":{"kind":"nobody"},"paused":true}`).want(200).json()

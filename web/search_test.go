@@ -56,7 +56,7 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-// TestSearchFarBack: a page ends after a bounded number of jobs, and its cursor goes on.
+// TestSearchFarBack: a page ends after a limited number of jobs, and its cursor continues the search.
 func TestSearchFarBack(t *testing.T) {
 	w := start(t)
 	w.submit(`{"kind":"nobody","input":{"name":"needle"}}`)

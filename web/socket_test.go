@@ -86,7 +86,7 @@ func TestCancelOfARunningJobIsTold(t *testing.T) {
 	}
 }
 
-// cutLog forgets the past of a log once, when told to, for readers that lag behind.
+// cutLog trims a log once, when the test asks for it, for readers that are behind.
 // The hub itself follows on: its own reads name no size.
 type cutLog struct {
 	hub.Log

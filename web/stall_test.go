@@ -159,7 +159,7 @@ func TestStalledReaderIsClosed(t *testing.T) {
 	h.take(t, canary, f.size)
 }
 
-// A client that is slow but goes on reading is never cut off and misses nothing, though
+// A client that is slow but still reads is never disconnected and misses nothing, though
 // what the hub could send fills all buffers for a multiple of the limit.
 func TestSlowReaderIsNotClosed(t *testing.T) {
 	t.Parallel()

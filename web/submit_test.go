@@ -37,7 +37,7 @@ func TestAccepted(t *testing.T) {
 	delete(job, "progress_state")
 	delete(job, "queue_position")
 	if fmt.Sprint(doc) != fmt.Sprint(job) {
-		t.Errorf("GET tells\n%v, the 202 told\n%v", doc, job)
+		t.Errorf("GET answers\n%v, the 202 had\n%v", doc, job)
 	}
 	scheduled := w.do("POST", "/v1/jobs", `{"kind":"nobody","delay":"1h"}`).want(202).json()
 	if scheduled["state"] != "scheduled" || scheduled["scheduled_at"] == nil || scheduled["queue_position"] != json.Number("0") {
@@ -106,7 +106,7 @@ func TestLongPolling(t *testing.T) {
 		go func() { done <- w.do("GET", self+query, "", "Prefer", "wait=60") }()
 	}
 	w.do("GET", self+"?version=1", "", "Prefer", "wait=60").want(200).has("Preference-Applied", "wait=50", "Retry-After", "1") // newer than 1 already
-	w.script("a").progress(50)                                                                                                 // no change of the version: goes on waiting
+	w.script("a").progress(50)                                                                                                 // no change of the version: it still waits
 	w.script("a").succeed("1")
 	for range 2 {
 		if r := <-done; r.want(200).text("state") != "succeeded" || r.header.Get("Retry-After") != "" {

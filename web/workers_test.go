@@ -285,7 +285,7 @@ func TestUnregister(t *testing.T) {
 	})
 }
 
-// A worker that registers anew goes on with the leases that it has.
+// A worker that registers again keeps its leases.
 func TestLeasesMoveToANewRegistration(t *testing.T) {
 	w := start(t)
 	k := w.worker(2, "k")
@@ -353,7 +353,7 @@ func TestListOfWorkers(t *testing.T) {
 	r := w.do("GET", "/v1/workers", "").want(200)
 	_, secret, _ := strings.Cut(token, ".")
 	if secret == "" || strings.Contains(r.body, secret) {
-		t.Errorf("the lease %s is told to everybody: %s", token, r.body)
+		t.Errorf("the list of workers shows the lease %s: %s", token, r.body)
 	}
 	shown := r.json()["workers"].([]any)[0].(map[string]any)
 	if ms := number(t, shown, "seen_ms"); ms > uint64(patience.Milliseconds()) {

@@ -27,7 +27,7 @@ import (
 // hanging it.
 const patience = time.Minute
 
-// world is a real hub on a store in a temporary folder, behind a real socket.
+// world is a real hub with a store in a temporary folder and a real socket.
 type world struct {
 	*web.Server
 	t      testing.TB

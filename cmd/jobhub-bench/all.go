@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// runAll measures all there is, one after another.
+// runAll runs all measurements, one after another.
 func runAll(ctx context.Context, args []string, o *output) ([]figure, error) {
 	var p place
 	fs := p.flags("all", o)
 	p.programFlag(fs)
-	short := fs.Bool("short", false, "only try whether everything works; the figures mean little")
+	short := fs.Bool("short", false, "only check that everything works; the figures mean little")
 	if err := p.enter(fs, args, o); err != nil {
 		return nil, err
 	}

@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// audience is many WebSocket clients in this process, read by few goroutines over epoll
-// with one buffer each: what is measured is to be the server.
+// audience is many WebSocket clients in this process, read by few goroutines over epoll with
+// one buffer each, so that the clients cost little and the server is measured.
 //
-// Every client counts the events that it gets, and their bytes. Some may look into each
-// event, with the time at which it was read from the socket.
+// Every client counts the events that it gets, and their bytes. Some clients read the
+// contents of each event, with the time at which it was read from the socket.
 type audience struct {
 	members []*member
-	got     []atomic.Uint64 // events of each member; together, because all are looked at often
+	got     []atomic.Uint64 // events of each member; in one slice, because all are read often
 	polls   []int           // epoll descriptors
 	readers sync.WaitGroup
 	closing atomic.Bool
@@ -30,23 +30,23 @@ type audience struct {
 	err error      // why the first connection failed
 }
 
-// watcher looks into an event, which is valid only during the call.
+// watcher reads an event, which is valid only during the call.
 type watcher func(event []byte, at time.Time) error
 
-// guests says who makes up an audience.
+// guests describes the members of an audience.
 type guests struct {
 	addr  string
 	n     int
 	path  func(i int) string  // of the request that opens connection i
 	say   string              // a message of each client, of at most 125 bytes; none if empty
-	begin string              // how the objects begin that watchers look into; eventPrefix if empty
+	begin string              // prefix of the objects that watchers read; eventPrefix if empty
 	watch func(i int) watcher // nil: client i only counts
 	stuck bool                // never read anything, and have a small receive buffer
 }
 
 const readers = 2 // goroutines that read for an audience
 
-// gather connects an audience. It hears all from the 101 on.
+// gather connects an audience, which counts everything after the 101.
 func gather(ctx context.Context, g guests) (_ *audience, err error) {
 	a := &audience{members: make([]*member, g.n), got: make([]atomic.Uint64, g.n)}
 	defer func() {
@@ -83,7 +83,7 @@ func gather(ctx context.Context, g guests) (_ *audience, err error) {
 	return a, nil
 }
 
-// member is one client. After it was admitted only one reader touches it.
+// member is one client. After admit only one reader uses it.
 type member struct {
 	fd int
 	frames
@@ -95,7 +95,7 @@ type member struct {
 	size  atomic.Uint64 // bytes of its events
 }
 
-// admit opens one connection and takes its descriptor out of the runtime's hands.
+// admit opens one connection and takes its descriptor away from the Go runtime.
 func (a *audience) admit(ctx context.Context, g *guests, i int) error {
 	d := net.Dialer{Timeout: 30 * time.Second}
 	if g.stuck {
@@ -144,7 +144,7 @@ func (a *audience) admit(ctx context.Context, g *guests, i int) error {
 	return syscall.EpollCtl(a.polls[i%len(a.polls)], syscall.EPOLL_CTL_ADD, m.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(i)})
 }
 
-// upgrade sends the request and returns what came behind the 101.
+// upgrade sends the request and returns the bytes after the 101.
 func upgrade(conn net.Conn, addr, path string) (early []byte, err error) {
 	if err := conn.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func upgrade(conn net.Conn, addr, path string) (early []byte, err error) {
 	}
 }
 
-// read serves the members of one epoll descriptor until the audience leaves.
+// read reads from the members of one epoll descriptor until the audience leaves.
 func (a *audience) read(poll int) {
 	buffer := make([]byte, 256<<10)
 	ready := make([]syscall.EpollEvent, 256)
@@ -211,7 +211,7 @@ func (m *member) note(got *atomic.Uint64) {
 	m.size.Store(m.counter.bytes)
 }
 
-// data and control make it a sink.
+// data and control implement sink.
 func (m *member) data(part []byte, end bool) error {
 	m.counter.data(part, end)
 	if m.watch == nil {
@@ -249,14 +249,14 @@ func (a *audience) fail(err error) {
 	}
 }
 
-// failed is why the first connection failed, if one did.
+// failed returns why the first connection failed, if one did.
 func (a *audience) failed() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.err
 }
 
-// heard is how many events all got, and the members that got the fewest and the most.
+// heard returns how many events all members got, and the smallest and largest number of one.
 func (a *audience) heard() (total, least, most uint64) {
 	least = ^uint64(0)
 	for i := range a.got {
@@ -267,7 +267,7 @@ func (a *audience) heard() (total, least, most uint64) {
 	return total, least, most
 }
 
-// await waits until every member got n events, and then shortly for more of them.
+// await waits until every member got n events, and then a short time for duplicates.
 func (a *audience) await(ctx context.Context, n uint64) error {
 	moved := time.Now()
 	for before := uint64(0); ; {
@@ -276,7 +276,7 @@ func (a *audience) await(ctx context.Context, n uint64) error {
 		case a.failed() != nil:
 			return a.failed()
 		case least == n && most == n:
-			time.Sleep(100 * time.Millisecond) // whatever comes twice
+			time.Sleep(100 * time.Millisecond) // events that come twice arrive now
 			if _, least, most = a.heard(); least == n && most == n {
 				return a.failed()
 			}
@@ -294,7 +294,7 @@ func (a *audience) await(ctx context.Context, n uint64) error {
 	}
 }
 
-// frameCount is how many data frames came. Call it when all is quiet.
+// frameCount returns how many data frames came. Call it when nothing is sent any more.
 func (a *audience) frameCount() (n uint64) {
 	for _, m := range a.members {
 		n += m.frames.count
@@ -302,7 +302,7 @@ func (a *audience) frameCount() (n uint64) {
 	return n
 }
 
-// leave ends all connections at once.
+// leave closes all connections at once.
 func (a *audience) leave() {
 	a.closing.Store(true)
 	a.readers.Wait()
@@ -317,7 +317,7 @@ func (a *audience) leave() {
 	a.members, a.polls = nil, nil
 }
 
-// pause waits, or returns why not.
+// pause waits; it returns an error if ctx ends before.
 func pause(ctx context.Context, t time.Duration) error {
 	select {
 	case <-time.After(t):

@@ -9,10 +9,10 @@ import (
 	"jobhub/jobs/sqlite"
 )
 
-// This file opens stores again after a measurement and looks at what they hold.
+// This file opens stores again after a measurement and checks their contents.
 
-// expectStored fails unless the store in a folder holds n queued jobs, and the event
-// of each acceptance.
+// expectStored returns an error unless the store in a folder holds n queued jobs, and one
+// event of acceptance for each.
 func expectStored(ctx context.Context, folder string, n int) error {
 	found, err := audit(ctx, folder)
 	if err != nil {
@@ -29,15 +29,15 @@ func expectStored(ctx context.Context, folder string, n int) error {
 	return nil
 }
 
-// tally is what the log says of one job.
+// tally counts the events of one job in the log.
 type tally struct {
 	state  jobs.State
 	events [jobs.QueueResumed + 1]int // by type
 	last   uint64                     // seq of its newest event
 }
 
-// finished fails unless the log has a whole cycle of the job, once: accepted, started,
-// two reports of progress, succeeded.
+// finished returns an error unless the log has exactly one whole cycle of the job: accepted,
+// started, two reports of progress, succeeded.
 func (t *tally) finished() error {
 	e := &t.events
 	sum := 0
@@ -50,15 +50,15 @@ func (t *tally) finished() error {
 	return nil
 }
 
-// found is what a store holds.
+// found holds the contents of a store.
 type found struct {
 	jobs   map[jobs.ID]*tally
 	states [jobs.Cancelled + 1]int
 	events int
 }
 
-// audit opens the store in a folder and reads all of it: every page of the list, and
-// the log from its beginning. It fails where the two disagree.
+// audit opens the store in a folder and reads all of it: every page of the list, and the log
+// from its beginning. It returns an error if the two disagree.
 func audit(ctx context.Context, folder string) (_ *found, err error) {
 	store, err := sqlite.Open(ctx, folder, sqlite.Options{})
 	if err != nil {
@@ -91,17 +91,17 @@ func (f *found) readLog(ctx context.Context, store jobs.Store) error {
 	for at, head := uint64(0), store.Head().Seq; at < head; {
 		events, err := store.Read(ctx, jobs.ReadQuery{After: at})
 		if err != nil {
-			return fmt.Errorf("reading the log of the reopened store behind %d: %w", at, err)
+			return fmt.Errorf("reading the log of the reopened store after %d: %w", at, err)
 		}
 		for _, e := range events {
 			t := f.jobs[e.Job]
 			switch {
 			case e.Seq != at+1:
-				return fmt.Errorf("the log goes on with event %d after %d", e.Seq, at)
+				return fmt.Errorf("the log continues with event %d after %d", e.Seq, at)
 			case t == nil:
 				return fmt.Errorf("event %d is of job %s, which is not in the list", e.Seq, e.Job)
 			case e.Prev != t.last:
-				return fmt.Errorf("event %d says that its job's event before was %d, but that was %d", e.Seq, e.Prev, t.last)
+				return fmt.Errorf("event %d names %d as the job's event before, but that was %d", e.Seq, e.Prev, t.last)
 			}
 			t.events[e.Type]++
 			t.last, at = e.Seq, e.Seq

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// batchOptions is what batches are measured with.
+// batchOptions are the options of the measurement of batches.
 type batchOptions struct {
 	submitOptions
 	sizes []int // items of a batch, for the rates
@@ -21,7 +21,7 @@ func runBatch(ctx context.Context, args []string, o *output) ([]figure, error) {
 	fs := b.flags("batch", o)
 	b.programFlag(fs)
 	fs.IntVar(&b.n, "n", 60, "batches of 1,000 one after another")
-	fs.IntVar(&b.warmup, "warmup", 10, "batches before those that count")
+	fs.IntVar(&b.warmup, "warmup", 10, "batches of warm-up, which are not measured")
 	b.crowdFlags(fs)
 	fs.Lookup("conns").DefValue, b.conns = "8", 8
 	if err := b.enter(fs, args, o); err != nil {
@@ -148,8 +148,8 @@ func (b *batchOptions) crowd(ctx context.Context, program string, size int, o *o
 	}, nil
 }
 
-// against runs send against a fresh hub and checks that it holds the jobs that send says
-// were accepted, then and when its store is opened again.
+// against runs send against a new hub. It checks that the hub, and later its reopened store,
+// hold as many jobs as send reports as accepted.
 func (b *batchOptions) against(ctx context.Context, program string, send func([]*wire) (int, error)) (total int, commits int64, err error) {
 	data, err := b.sub()
 	if err != nil {

@@ -87,7 +87,7 @@ func TestAll(t *testing.T) {
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil || len(left) != 1 {
-		t.Errorf("left behind: %v %v", left, err)
+		t.Errorf("files that were not removed: %v %v", left, err)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// crowd measures how many events of one queue reach subscribers of it in a second, at
-// the most, and what the peers make of the same messages.
+// crowd measures the largest number of events per second that reach subscribers of one queue,
+// for the hub and for the peers with the same messages.
 func (f *fanoutOptions) crowd(ctx context.Context, o *output) (figures []figure, err error) {
 	for _, n := range []int{f.conns / 10, f.conns} {
 		o.say("fanout crowd: %d subscribers of one queue, the hub and %d peers", n, len(peers))
@@ -122,8 +122,8 @@ func (f *fanoutOptions) crowdOfPeer(ctx context.Context, name string, n, size in
 	})
 }
 
-// sampled is an audience of which every tenth client, at most 16, watch that they get
-// consecutive events.
+// sampled is an audience in which every tenth client, at most 16, checks that its events are
+// consecutive.
 func (f *fanoutOptions) sampled(addr string, n int, path string) guests {
 	every := max(n/16, 10)
 	return guests{addr: addr, n: n, path: func(int) string { return path }, watch: func(i int) watcher {

@@ -17,7 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is a Chromium without a screen.
+// browser is a headless Chromium.
 type browser struct {
 	ctx   context.Context
 	close func()
@@ -51,17 +51,17 @@ type tab struct {
 
 	mu       sync.Mutex // protects the fields below
 	requests map[network.RequestID]*request
-	wrong    []string // what the browser complains about
+	wrong    []string // errors that the browser reports
 }
 
-// request is what a page asked for over the network.
+// request is a request of a page over the network.
 type request struct {
 	url    *url.URL
 	script bool
 	bytes  float64 // with headers
 }
 
-// watchLive notes when a page became live, and what breaks its policy.
+// watchLive records when a page became live, and violations of its policy.
 const watchLive = `
 addEventListener("securitypolicyviolation", (e) => { (globalThis.violations ??= []).push(e.violatedDirective + " " + e.blockedURI); });
 document.addEventListener("DOMContentLoaded", () => {
@@ -101,7 +101,7 @@ func (t *tab) hear(event any) {
 		if err == nil && u.Scheme != "data" && u.Host != t.addr {
 			t.wrong = append(t.wrong, "asked for "+e.Request.URL)
 		}
-		if err == nil && u.Host != "" && !strings.HasSuffix(u.Path, "/icon.svg") { // which the browser fetches when it likes
+		if err == nil && u.Host != "" && !strings.HasSuffix(u.Path, "/icon.svg") { // the browser fetches the icon at any time
 			t.requests[e.RequestID] = &request{url: u, script: strings.HasSuffix(u.Path, ".js")}
 		}
 	case *network.EventRequestServedFromCache:
@@ -117,7 +117,7 @@ func (t *tab) hear(event any) {
 	}
 }
 
-// traffic is what was asked for since it was asked last, and how many bytes of scripts came.
+// traffic returns the requests since the last call, and the bytes of scripts.
 func (t *tab) traffic() (requests int, scripts float64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -153,7 +153,7 @@ func (t *tab) blank() error {
 	return chromedp.Do(ctx, chromedp.Navigate("http://"+t.addr+"/jobs/none"))
 }
 
-// fine reports what the page did that it must not do.
+// fine returns an error if the page did what it must not do.
 func (t *tab) fine() error {
 	broken, err := evaluate[string](t, `String(globalThis.violations ?? "")`)
 	if err == nil && broken != "" {
@@ -167,7 +167,7 @@ func (t *tab) fine() error {
 	return err
 }
 
-// evaluate runs a script in the page, and waits for the promise that it may give.
+// evaluate runs a script in the page. If its value is a promise, it waits for that.
 func evaluate[T any](t *tab, script string) (T, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, patience)
 	defer cancel()
@@ -180,7 +180,7 @@ func (t *tab) run(script string) error {
 	return err
 }
 
-// weight is what a page holds.
+// weight is what a page holds in memory.
 type weight struct{ heap, nodes, listeners float64 }
 
 // weigh collects garbage until nothing more is found, and returns what is left.
@@ -213,7 +213,7 @@ func (t *tab) metrics() (w weight, err error) {
 		}
 	}
 	if err == nil && (w.heap == 0 || w.nodes == 0) {
-		err = fmt.Errorf("the browser does not tell what a page holds: %v", all.Metrics)
+		err = fmt.Errorf("the browser does not report the memory of a page: %v", all.Metrics)
 	}
 	return w, err
 }

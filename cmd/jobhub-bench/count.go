@@ -8,7 +8,7 @@ import (
 	"jobhub/jobs"
 )
 
-// countingStore counts what is committed to the store in it.
+// countingStore wraps a store and counts its commits.
 type countingStore struct {
 	jobs.Store
 

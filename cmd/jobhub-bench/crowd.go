@@ -15,7 +15,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// crowdOptions is how many clients submit at once, and for how long.
+// crowdOptions says how many clients submit at the same time, and for how long.
 type crowdOptions struct {
 	conns      int
 	length     time.Duration
@@ -28,8 +28,8 @@ func (c *crowdOptions) crowdFlags(fs *flag.FlagSet) {
 	fs.StringVar(&c.cpuprofile, "cpuprofile", "", "write a CPU profile of the hub under these connections to `file`; they then talk to a hub put together here as serve does it")
 }
 
-// crowd measures many clients in a closed loop: each sends its next submit when it has
-// the answer to the one before. What arrives during a commit makes up the next one.
+// crowd measures many clients in a closed loop: each sends its next submission when it has the
+// answer to the one before. Submissions that arrive during a commit form the next one.
 func (s *submitOptions) crowd(ctx context.Context, program string, o *output) ([]figure, error) {
 	data, err := s.sub()
 	if err != nil {

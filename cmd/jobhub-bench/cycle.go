@@ -103,9 +103,9 @@ func (c *cycleOptions) run(ctx context.Context, o *output) (_ []figure, err erro
 	}, nil
 }
 
-// cycleSums is what was counted while jobs ran.
+// cycleSums holds what was counted while jobs ran.
 type cycleSums struct {
-	submits, cycles sample // those that were wholly within the time measured
+	submits, cycles sample // only those entirely within the measured time
 	stored          storeCounts
 	total           int // jobs, with those before and after the time measured
 }
@@ -163,8 +163,8 @@ func (c *cycleOptions) drive(ctx context.Context, engine *engine.Engine, f *foll
 	return m, errors.Join(errs...)
 }
 
-// check opens the store again: each job must be there, with all events of its cycle,
-// and the hub must have told exactly those.
+// check opens the store again: each job must be there, with all events of its cycle, and the
+// hub must have delivered exactly these events.
 func (c *cycleOptions) check(ctx context.Context, data string, m cycleSums, f *follower) error {
 	found, err := audit(ctx, data)
 	if err != nil {
@@ -179,7 +179,7 @@ func (c *cycleOptions) check(ctx context.Context, data string, m cycleSums, f *f
 		}
 	}
 	if f.events != found.events {
-		return fmt.Errorf("the reopened log has %d events, but the hub told of %d", found.events, f.events)
+		return fmt.Errorf("the reopened log has %d events, but the hub delivered %d", found.events, f.events)
 	}
 	return nil
 }

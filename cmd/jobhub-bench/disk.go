@@ -15,12 +15,12 @@ type disk struct {
 	n     int64 // blocks written
 }
 
-// newDisk returns the reference for all that is durable: a file that grows.
+// newDisk returns the reference for durable writes: a file that grows.
 func newDisk(folder string) (*disk, error) { return openDisk(folder, "reference", 0) }
 
-// newRing returns a file that has its size already and is written over and over. To flush
-// it the file system need not note a new size; the log of SQLite is such a file
-// once it has been full.
+// newRing returns a file that has its full size already and is overwritten again and again. To
+// flush it the file system does not have to store a new size. SQLite's log is such a file once
+// it has been full.
 func newRing(folder string) (*disk, error) { return openDisk(folder, "ring", 1000) }
 
 func openDisk(folder, name string, again int64) (*disk, error) {
@@ -53,7 +53,7 @@ func (d *disk) write() error {
 	return syscall.Fdatasync(int(d.file.Fd()))
 }
 
-// check fails unless the file has the size that it should have by now.
+// check returns an error unless the file has the expected size.
 func (d *disk) check() error {
 	info, err := d.file.Stat()
 	if err != nil {

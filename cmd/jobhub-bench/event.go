@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// member returns what stands behind a name in an event, up to one of the bytes in end.
+// member returns the text after a name in an event, up to one of the bytes in end.
 // The members of an event come in a fixed order, with those of its job's data last: the
 // first occurrence is the event's own.
 func memberOf(event []byte, name, end string) []byte {
@@ -24,9 +24,9 @@ func seqOf(event []byte) (uint64, error) {
 	return seq, nil
 }
 
-// ageOf is the time between the commit of an event and at. The hub takes the time of a
-// commit right before it writes, and notes whole milliseconds: what is measured is the
-// flush as well, and up to 1 ms that did not pass.
+// ageOf is the time from the commit of an event to at. The hub takes the time of a commit just
+// before it writes, and cuts it to milliseconds. So the age includes the flush, and is up to
+// 1 ms too long.
 func ageOf(event []byte, at time.Time) (time.Duration, error) {
 	committed, err := time.Parse(time.RFC3339, string(memberOf(event, `"at":"`, `"`)))
 	if err != nil {
@@ -35,7 +35,7 @@ func ageOf(event []byte, at time.Time) (time.Duration, error) {
 	return at.Sub(committed), nil
 }
 
-// inRow watches that the events it gets are consecutive in the log.
+// inRow checks that the events it gets are consecutive in the log.
 func inRow() watcher {
 	last := uint64(0)
 	return func(event []byte, _ time.Time) error {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// fanoutOptions is what the measurements of delivery have in common.
+// fanoutOptions are the common options of the measurements of delivery.
 type fanoutOptions struct {
 	place
 	part   string        // only this one
@@ -16,7 +16,7 @@ type fanoutOptions struct {
 	length time.Duration // of each measurement at a rate
 	stall  time.Duration // how long clients do not read
 
-	patience time.Duration // for the memory of those who left
+	patience time.Duration // how long to wait until the memory of closed connections is free
 }
 
 // fanoutParts are run in this order.
@@ -68,7 +68,7 @@ func (f *fanoutOptions) run(ctx context.Context, o *output) (figures []figure, e
 	return figures, nil
 }
 
-// goal is what is wanted with as many connections as the goals are for.
+// goal returns the goal, if there are as many connections as the goals are for.
 func (f *fanoutOptions) goal(text string) string {
 	if f.conns != 10_000 {
 		return ""

@@ -24,7 +24,7 @@ func runFanoutHTTP(ctx context.Context, args []string, o *output) ([]figure, err
 	fs := f.flags("fanout-http", o)
 	f.programFlag(fs)
 	fs.IntVar(&f.n, "n", 30, "fan-outs, one at a time")
-	fs.IntVar(&f.warmup, "warmup", 3, "fan-outs before those that count")
+	fs.IntVar(&f.warmup, "warmup", 3, "fan-outs of warm-up, which are not measured")
 	fs.IntVar(&f.targets, "targets", 2, "targets of each")
 	fs.DurationVar(&f.each, "each", 300*time.Millisecond, "`time` that each target takes")
 	if err := f.enter(fs, args, o); err != nil {
@@ -86,7 +86,7 @@ func (f *fanoutHTTPOptions) run(ctx context.Context, o *output) ([]figure, error
 	return []figure{took.latency("fanout-http", fmt.Sprintf("Submit of a fan-out to %d targets of %s → its result (`Prefer: wait`)", f.targets, f.each), "ms", "p99 < 330", 0.5, 0.9, 0.99, 1)}, nil
 }
 
-// once makes one fan-out, all of whose targets have to succeed.
+// once runs one fan-out. All of its targets have to succeed.
 func (f *fanoutHTTPOptions) once(ctx context.Context, addr, body string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/v1/jobs", strings.NewReader(body))
 	if err != nil {

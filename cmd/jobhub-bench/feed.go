@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// stage is a hub with jobs that run on workers of this process, so that events can be
-// made at any rate. The workers speak HTTP as any other would.
+// stage is a hub with jobs that run on workers in this process, so that events can be made at
+// any rate. The workers use HTTP, like any other worker.
 type stage struct {
 	*process
 	wires []*wire // stageWires; each is used by one goroutine at a time
@@ -30,7 +30,7 @@ func openStage(ctx context.Context, p *place, data string) (_ *stage, err error)
 			return nil, err
 		}
 	}
-	hub, err := serve(ctx, program, data, "--lease", "1h") // no beats while it is measured
+	hub, err := serve(ctx, program, data, "--lease", "1h") // no beats during the measurement
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +65,8 @@ func (s *stage) hangUp() {
 	s.wires = nil
 }
 
-// each calls do for 0 to n-1, in as many goroutines as there are wires. One wire has
-// every stageWires-th number, in order.
+// each calls do for 0 to n-1, in one goroutine for each wire. One wire gets every
+// stageWires-th number, in order.
 func (s *stage) each(ctx context.Context, n int, do func(w *wire, i int) error) error {
 	failed := make([]error, len(s.wires))
 	var wg sync.WaitGroup
@@ -83,7 +83,7 @@ func (s *stage) each(ctx context.Context, n int, do func(w *wire, i int) error) 
 	return errors.Join(failed...)
 }
 
-// submit hands in n jobs of a queue.
+// submit submits n jobs to a queue.
 func (s *stage) submit(ctx context.Context, queue string, n int) (ids []string, err error) {
 	ids = make([]string, n)
 	body := []byte(`{"kind":"` + kind + `","queue":"` + queue + `","timeout":"1h"}`)
@@ -120,16 +120,15 @@ func (s *stage) take(w *wire, queue string, n int) (runs []*running, err error) 
 	return runs, err
 }
 
-// running is a job in the hands of a worker.
+// running is a leased job.
 type running struct {
 	id, lease string
 	n         uint64 // reports sent
 	body      []byte
 }
 
-// report makes n output events. Output that follows on output of the same stream may be
-// joined with it before it is stored; so two streams take turns, and every line is an
-// event of its own.
+// report makes n output events. Output may be joined with the output before it if both are of
+// the same stream. So two streams take turns, and every line is an event of its own.
 func (r *running) report(w *wire, n int) error {
 	r.body = r.body[:0]
 	for range n {
@@ -150,7 +149,7 @@ func (r *running) report(w *wire, n int) error {
 	return nil
 }
 
-// pacer says when the next of many equal pieces of work is due, so many a second.
+// pacer says when each of many equal pieces of work is due, at a fixed rate.
 type pacer struct {
 	start time.Time
 	every time.Duration

@@ -21,7 +21,7 @@ type figure struct {
 	Goal   string  `json:"goal,omitempty"`
 }
 
-// value is a measured value; Name tells it from others of its figure, like p99.
+// value is a measured value; Name distinguishes it from others of its figure, like p99.
 type value struct {
 	Name  string  `json:"name,omitempty"`
 	Value float64 `json:"value"`
@@ -81,7 +81,7 @@ func (f figure) String() string {
 	return b.String()
 }
 
-// short writes three digits, or all those before the point.
+// short writes three digits, or all digits before the point if there are more.
 func short(v float64) string {
 	digits := 2
 	if v == math.Trunc(v) {
@@ -104,10 +104,10 @@ type output struct {
 	machine        machine
 }
 
-// say tells what is being done.
+// say prints what is being done.
 func (o *output) say(format string, args ...any) { fmt.Fprintf(o.stderr, format+"\n", args...) }
 
-// print writes the figures as a Markdown table, and as JSON where that was asked for.
+// print writes the figures as a Markdown table, and to a JSON file if there is one.
 func (o *output) print(figures []figure) error {
 	if len(figures) == 0 {
 		return nil

@@ -25,7 +25,7 @@ func runFinish(ctx context.Context, args []string, o *output) ([]figure, error) 
 	fs := f.flags("finish", o)
 	f.programFlag(fs)
 	fs.IntVar(&f.n, "n", 500, "jobs, one at a time")
-	fs.IntVar(&f.warmup, "warmup", 50, "jobs before those that count")
+	fs.IntVar(&f.warmup, "warmup", 50, "jobs of warm-up, which are not measured")
 	fs.DurationVar(&f.pause, "pause", 5*time.Millisecond, "`time` between the end of a job and the next")
 	if err := f.enter(fs, args, o); err != nil {
 		return nil, err
@@ -129,11 +129,11 @@ type upstream struct {
 	visits chan visit
 }
 
-// visit is one call of the upstream.
+// visit is one call to the upstream.
 type visit struct {
 	n         int
 	called    time.Time // the request was read
-	answering time.Time // right before its last byte was written, so that no time of the hub is left out
+	answering time.Time // just before its last byte was written, so that all time of the hub is included
 }
 
 func newUpstream() (*upstream, error) {
@@ -180,19 +180,19 @@ func (u *upstream) visited(ctx context.Context, n int) (visit, error) {
 	}
 }
 
-// extra is the number of calls that nobody expected.
+// extra is the number of unexpected calls.
 func (u *upstream) extra() int { return len(u.visits) }
 
 func (u *upstream) close() { u.server.Close() }
 
-// ear is one WebSocket client that is subscribed to all.
+// ear is one WebSocket client that is subscribed to all jobs.
 type ear struct {
 	conn   *websocket.Conn
 	events chan heard
 	failed chan error
 }
 
-// heard is an event and when its frame had arrived.
+// heard is an event, and when its frame arrived.
 type heard struct {
 	Type string
 	Job  string
@@ -225,7 +225,7 @@ func listen(ctx context.Context, addr string) (*ear, error) {
 	}
 }
 
-// read takes the time of each frame before it looks into it.
+// read takes the time of each frame before it parses it.
 func (e *ear) read(ctx context.Context) error {
 	for {
 		_, frame, err := e.conn.Read(ctx)
@@ -258,8 +258,8 @@ func (e *ear) next(ctx context.Context) (heard, error) {
 	}
 }
 
-// succeeded waits for the events of job n, which must be exactly those of one good
-// call, and returns when the last arrived.
+// succeeded waits for the events of job n, which must be exactly those of one successful call,
+// and returns when the last one arrived.
 func (e *ear) succeeded(ctx context.Context, id string, n int) (time.Time, error) {
 	for _, want := range []string{"job.queued", "job.started", "job.succeeded"} {
 		h, err := e.next(ctx)

@@ -12,8 +12,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// first measures what it takes to show a page for the first time: with 200 queues and 50
-// running jobs on it.
+// first measures the cost of showing a page for the first time, with 200 queues and 50 running
+// jobs on it.
 func (p *pagesOptions) first(ctx context.Context, o *output) ([]figure, error) {
 	s, err := openScene(ctx, &p.place)
 	if err != nil {

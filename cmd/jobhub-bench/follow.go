@@ -11,8 +11,8 @@ import (
 	"jobhub/jobs"
 )
 
-// follower reads all events behind a hub, like a connection that is subscribed to all,
-// and wakes those who wait for one.
+// follower reads all events from a hub, like a connection that is subscribed to all, and wakes
+// the goroutines that wait for one.
 type follower struct {
 	cursor *hub.Cursor
 	woken  chan struct{}
@@ -25,7 +25,7 @@ type follower struct {
 	tracks map[jobs.ID]*track
 }
 
-// track is one job on its way.
+// track follows one job.
 type track struct {
 	progress chan struct{} // has an element when the first progress is in the log
 	ended    chan jobs.EventType
@@ -81,7 +81,7 @@ func (f *follower) run(ctx context.Context, h *hub.Hub, head func() jobs.Positio
 			}
 			for _, e := range lot.Events {
 				if e.Seq != last+1 {
-					return fmt.Errorf("the hub told event %d after %d", e.Seq, last)
+					return fmt.Errorf("the hub delivered event %d after %d", e.Seq, last)
 				}
 				last = e.Seq
 				f.events++
@@ -102,13 +102,13 @@ func (f *follower) take(e *jobs.Event) {
 	case jobs.JobSucceeded, jobs.JobFailed, jobs.JobCancelled:
 		select {
 		case f.track(e.Job).ended <- e.Type:
-		default: // twice: the look at the log finds it
+		default: // an event that came twice; the check of the log finds it
 		}
 	}
 }
 
-// track returns the track of a job; who asks first makes it, because the end of a job
-// may be seen before its submit has returned.
+// track returns the track of a job. The first call creates it, because the end of a job may be
+// seen before its submission has returned.
 func (f *follower) track(id jobs.ID) *track {
 	f.mu.Lock()
 	defer f.mu.Unlock()

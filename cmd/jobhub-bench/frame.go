@@ -17,9 +17,9 @@ const (
 	opPong         = 10
 )
 
-// frames reads what a server sends over a WebSocket connection (RFC 6455 section 5),
-// in pieces of any length. It keeps no payload of data frames, so that ten thousand of
-// them cost little memory and the client is not what is measured.
+// frames reads what a server sends over a WebSocket connection (RFC 6455 section 5), in pieces
+// of any length. It keeps no payload of data frames, so that ten thousand connections need
+// little memory.
 type frames struct {
 	sink    sink
 	count   uint64 // data frames begun
@@ -31,7 +31,7 @@ type frames struct {
 	control []byte // payload of a control frame so far
 }
 
-// sink is told what frames hold. A part is valid only during the call.
+// sink receives the contents of frames. A part is valid only during the call.
 type sink interface {
 	data(part []byte, end bool) error // part of a message; end after its last
 	control(opcode byte, payload []byte) error
@@ -90,7 +90,7 @@ func (f *frames) head(b []byte) []byte {
 	return b
 }
 
-// check looks at a complete header.
+// check checks a complete header.
 func (f *frames) check() error {
 	control := f.opcode() >= opClose
 	switch {
@@ -113,7 +113,7 @@ func (f *frames) check() error {
 	return f.pass(nil)
 }
 
-// pass hands on a part of the payload, and the end of the frame.
+// pass gives the sink a part of the payload, and the end of the frame.
 func (f *frames) pass(part []byte) error {
 	if !f.payload || len(part) == 0 && f.left > 0 {
 		return nil
@@ -131,8 +131,8 @@ func (f *frames) pass(part []byte) error {
 	return f.sink.data(part, end)
 }
 
-// eventPrefix is how an event of a job begins in the protocol jobhub.v1, and nothing
-// else does: what quotes an event would have its quotation marks escaped.
+// eventPrefix is how only an event of a job begins in the protocol jobhub.v1. In a quoted event
+// the quotation marks would be escaped.
 const eventPrefix = `{"type":"job.`
 
 // counter counts the events in messages, each of which holds JSON objects separated by
@@ -176,12 +176,12 @@ func (c *counter) finish() {
 
 var newline = []byte{'\n'}
 
-// objects cuts messages into their objects.
+// objects splits messages into their objects.
 type objects struct {
 	begun []byte // of an object that has not ended
 }
 
-// data gives each whole object to yield. It is valid only during the call.
+// data calls yield with each complete object, which is valid only during the call.
 func (o *objects) data(part []byte, end bool, yield func([]byte) error) error {
 	for len(part) > 0 {
 		object, rest, cut := bytes.Cut(part, newline)

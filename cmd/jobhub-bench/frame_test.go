@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// ear for frames: what it was told, and what counter and objects make of it.
+// told is a sink that records what it received, and what counter and objects make of it.
 type told struct {
 	counter
 	objects

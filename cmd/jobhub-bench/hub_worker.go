@@ -16,8 +16,8 @@ import (
 
 const workerSlots = 1000
 
-// workHub is a worker that speaks HTTP over bare connections: one asks for jobs, as many
-// as there are slots, the others finish what has gathered meanwhile in batches.
+// workHub is a worker that uses HTTP over plain connections: one leases jobs for the free
+// slots, the others complete finished jobs in batches.
 func workHub(ctx context.Context, addr string, runs *atomic.Int64) (*staff, error) {
 	const finishers, most = 8, 128
 	ctx, cancel := context.WithCancel(ctx)
@@ -121,7 +121,7 @@ func takeLeases(ctx context.Context, w *wire, leases chan<- string, slots chan s
 	return err
 }
 
-// complete ends attempts, all of which the hub must take.
+// complete ends attempts. The hub must accept all of them.
 func (w *wire) complete(leases []string) error {
 	const result = `{"result":1}`
 	if len(leases) == 1 {
@@ -140,7 +140,7 @@ func (w *wire) complete(leases []string) error {
 		return err
 	}
 	if taken := bytes.Count(answer, []byte(`"status":200,`)); taken != len(leases) {
-		return fmt.Errorf("%d jobs were to be completed: %d are: %.300s", len(leases), taken, answer)
+		return fmt.Errorf("of %d jobs only %d were completed: %.300s", len(leases), taken, answer)
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func workHubClient(ctx context.Context, addr string, runs *atomic.Int64) (*staff
 	}, nil
 }
 
-// clientSlots are fewer: each attempt that ends has a connection.
+// clientSlots are fewer, because each attempt that ends uses a connection.
 const clientSlots = 128
 
 // completions counts the jobs that the hub says are finished.

@@ -15,7 +15,7 @@ import (
 
 type idleOptions struct {
 	place
-	length time.Duration // of the look at the empty hub
+	length time.Duration // how long the empty hub is observed
 	starts int
 	jobs   int // in the store that starts with jobs
 }
@@ -24,8 +24,8 @@ func runIdle(ctx context.Context, args []string, o *output) ([]figure, error) {
 	var d idleOptions
 	fs := d.flags("idle", o)
 	d.programFlag(fs)
-	fs.DurationVar(&d.length, "for", 10*time.Second, "how `long` to look at the empty hub")
-	fs.IntVar(&d.starts, "starts", 10, "starts of each sort")
+	fs.DurationVar(&d.length, "for", 10*time.Second, "how `long` to observe the empty hub")
+	fs.IntVar(&d.starts, "starts", 10, "starts with a new store, and with a full one")
 	fs.IntVar(&d.jobs, "jobs", 10_000, "queued jobs in the store that is started on again and again")
 	if err := d.enter(fs, args, o); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (d *idleOptions) run(ctx context.Context, o *output) ([]figure, error) {
 	return append(figures, starts...), err
 }
 
-// empty looks at a hub that has nothing to do, from outside.
+// empty observes a hub that has nothing to do, from outside.
 func (d *idleOptions) empty(ctx context.Context, program string) ([]figure, error) {
 	data, err := d.sub()
 	if err != nil {
@@ -86,7 +86,7 @@ func (d *idleOptions) empty(ctx context.Context, program string) ([]figure, erro
 	if err != nil {
 		return nil, err
 	}
-	// That it was the hub which did nothing, and not a dead port, has to be seen.
+	// Check that the hub is alive.
 	client, err := dial(p.addr)
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (d *idleOptions) empty(ctx context.Context, program string) ([]figure, erro
 	}, nil
 }
 
-// processUsage is what the kernel tells of a process.
+// processUsage is what the kernel reports about a process.
 type processUsage struct {
 	ticks    int64 // of 10 ms, in user and in kernel mode
 	onCPU    int64 // ns

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// onTheWay is how long an event may be on its way to the slowest client in a closed loop.
+// onTheWay is how long an event may take to the slowest client in a closed loop.
 const onTheWay = 500 * time.Millisecond
 
-// loop closes the loop between a publisher and an audience: at any time about as many
-// events are published and not yet with the slowest client as that client gets in
-// onTheWay. So a server is kept busy, whatever it can do, and its queues stay short.
+// loop closes the loop between a publisher and an audience: at any time, the number of events
+// that are published but have not reached the slowest client is about what that client gets
+// in onTheWay. So a server of any speed is always busy, and its queues stay short.
 type loop struct {
 	audience *audience
 
 	mu     sync.Mutex // protects the fields below
-	room   *sync.Cond // something has changed
+	room   *sync.Cond // signals a change
 	sent   uint64     // published, or about to be
 	least  uint64     // events that the slowest client has
 	window uint64
@@ -31,8 +31,8 @@ func newLoop(a *audience) *loop {
 	return l
 }
 
-// grant waits until events may be published, and returns how many: at most that many,
-// none when the loop is over.
+// grant waits until events may be published, and returns how many: at most most, and 0 when
+// the loop has ended.
 func (l *loop) grant(most int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -41,7 +41,7 @@ func (l *loop) grant(most int) int {
 		if l.over {
 			return 0
 		}
-		if least := int64(min(l.window/8, uint64(most))); free >= max(least, 1) { // not in single ones
+		if least := int64(min(l.window/8, uint64(most))); free >= max(least, 1) { // several at once
 			n := int(min(free, int64(most)))
 			l.sent += uint64(n)
 			return n
@@ -50,7 +50,7 @@ func (l *loop) grant(most int) int {
 	}
 }
 
-// follow looks at the audience until the loop is over.
+// follow reads the counters of the audience until the loop has ended.
 func (l *loop) follow(ctx context.Context) {
 	tuned, before := time.Now(), uint64(0)
 	for {
@@ -81,7 +81,7 @@ func (l *loop) end() {
 	l.room.Broadcast()
 }
 
-// speed is what a closed loop reached.
+// speed is the result of a closed loop.
 type speed struct {
 	delivered      float64 // events a second, by all clients together
 	size           float64 // bytes of an event

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// idle measures what a connection costs over which nothing goes: of the hub, subscribed
-// to a job of its own; of the peers, without any subscription.
+// idle measures the cost of an idle connection: for the hub, with a subscription to a job of
+// its own; for the peers, without any subscription.
 func (f *fanoutOptions) idle(ctx context.Context, o *output) (figures []figure, err error) {
 	o.say("fanout idle: %d connections, the hub and the peers", f.conns)
 	data, ids, err := f.waiting(ctx)
@@ -60,8 +60,8 @@ func (f *fanoutOptions) idle(ctx context.Context, o *output) (figures []figure, 
 	return []figure{memory, routines}, nil
 }
 
-// waiting makes a store with a job for each connection. The hub that made it is not the
-// one that is measured: what it needed for the submits would still be in its memory.
+// waiting makes a store with a job for each connection. Another hub is measured, because the
+// memory of this one would include what the submissions needed.
 func (f *fanoutOptions) waiting(ctx context.Context) (data string, ids []string, err error) {
 	if data, err = f.sub(); err != nil {
 		return "", nil, err
@@ -77,9 +77,9 @@ func (f *fanoutOptions) waiting(ctx context.Context) (data string, ids []string,
 	return data, ids, stage.stop()
 }
 
-// lounge connects an audience and looks at the server when its memory has settled.
+// lounge connects an audience and measures the server when its memory no longer changes.
 func (f *fanoutOptions) lounge(ctx context.Context, p *process, path func(int) string) (kib, routines float64, known bool, err error) {
-	// One request first, so that what the first one needs is not counted.
+	// One request first, so that the cost of the first request is not counted.
 	first, err := gather(ctx, guests{addr: p.addr, n: 1, path: path})
 	if err != nil {
 		return 0, 0, false, err

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// machine names what the figures were measured on.
+// machine describes the machine of the measurement.
 type machine struct {
 	CPU        string    `json:"cpu"`
 	Cores      int       `json:"cores"`

@@ -41,7 +41,7 @@ Usage: jobhub-bench COMMAND [flags]
 jobhub-bench COMMAND --help shows the flags of a command.
 `
 
-// command measures; what it returns is printed.
+// command measures something; the figures that it returns are printed.
 type command func(ctx context.Context, args []string, o *output) ([]figure, error)
 
 var commands = map[string]command{

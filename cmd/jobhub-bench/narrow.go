@@ -16,10 +16,10 @@ const (
 	inReport  = 10     // events in one report
 )
 
-// narrow measures the delay of events to connections that watch one job each, at one
-// rate of events whatever the number of connections.
+// narrow measures the delay of events to connections that watch one job each. The rate of
+// events is the same for any number of connections.
 //
-// First all jobs are started, as many a second: each event concerns another connection.
+// First all jobs are started at that rate, so each event is for another connection.
 // Then their workers report output, 1,000 reports a second with ten events each.
 func (f *fanoutOptions) narrow(ctx context.Context, o *output) (figures []figure, err error) {
 	var p99s []value
@@ -77,8 +77,8 @@ func (f *fanoutOptions) narrowOf(ctx context.Context, n int) (started, reported 
 		return nil, nil, cost, err
 	}
 	own := ownTime()
-	// Each job reports as often as the others, so that in the end each connection has
-	// got the same number of events.
+	// All jobs report equally often, so that in the end each connection has the same number of
+	// events.
 	rounds := max(int(math.Round(f.length.Seconds()*eventRate/inReport/float64(n))), 1)
 	pace := pacer{start: began, every: time.Second * inReport / eventRate}
 	err = stage.each(ctx, stageWires, func(w *wire, k int) error {

@@ -61,7 +61,7 @@ func (p *pagesOptions) pagesFlags(fs *flag.FlagSet, parts []string) {
 	fs.IntVar(&p.loads, "loads", 10, "how `often` each page is loaded")
 }
 
-// missingChromium says what to install; empty if nothing.
+// missingChromium says what to install; empty if Chromium is there.
 func missingChromium() string {
 	if _, err := exec.LookPath("chromium"); err != nil {
 		return "Chromium (Debian: apt-get install chromium)"

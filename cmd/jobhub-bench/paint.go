@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// marker says how a page shows how far it is.
+// marker says how a page shows which events it has.
 type marker int
 
 const (
@@ -16,10 +16,10 @@ const (
 	endings                // the number of jobs that succeeded
 )
 
-// watchPaint notes when what read returns rises in the page: when the frame that shows it
-// has been painted. Our pages change in an animation frame, and the message that is
-// posted from there is served when that frame is done. Where a page changes between
-// frames, the next one is waited for.
+// watchPaint records when the value of read in the page grows, as the time when the frame that
+// shows it has been painted. Our pages change in an animation frame, and a message posted in
+// it is handled when the frame is done. If a page changes between frames, the script waits for
+// the next frame.
 const watchPaint = `
 	const read = %s, inFrame = %t, paints = [], gaps = [], due = [], channel = new MessageChannel();
 	let last = read() || 0, before = 0;
@@ -40,14 +40,14 @@ const watchPaint = `
 		take() { return { paints: paints.splice(0), gaps: gaps.splice(0), now: performance.timeOrigin + performance.now() }; },
 	};`
 
-// seen is what watchPaint noted.
+// seen holds what watchPaint recorded.
 type seen struct {
 	Paints [][2]float64 // what is shown, and since when, in ms since 1970
 	Gaps   []float64    // ms between frames
 	Now    float64      // the page's clock
 }
 
-// canvas is a page on which paints are watched.
+// canvas is a page whose paints are measured.
 type canvas struct {
 	key, what string
 	path      string // of the hub's page; empty for a page that script makes
@@ -63,8 +63,7 @@ func markIn(selector string) string {
 	return fmt.Sprintf(`() => Number(/mark (\d+)!/.exec(document.querySelector(%q)?.textContent)?.[1] ?? 0)`, selector)
 }
 
-// raw is the floor: a page that writes each message of the hub as a text and does nothing
-// else.
+// raw is the lower bound: a page that only writes each message of the hub as a text.
 const raw = `
 	document.body.replaceChildren();
 	const socket = new WebSocket("ws://" + location.host + "/v1/ws?%s", "jobhub.v1");
@@ -76,7 +75,7 @@ const raw = `
 		}
 	};`
 
-// polling is what other dashboards do: ask for the list every 2 s and write the table anew.
+// polling does what other dashboards do: fetch the list every 2 s and write the whole table.
 const polling = `
 	const table = document.createElement("table");
 	document.body.replaceChildren(table);
@@ -236,7 +235,8 @@ func (p *pagesOptions) watch(ctx context.Context, b *browser, s *scene, c canvas
 	return took, 100 * long / float64(max(len(last.Gaps), 1)), rate, nil
 }
 
-// take returns what was noted since it was called last. The page's clock must be ours.
+// take returns what was recorded since the last call. It checks that the page has the same
+// clock.
 func (t *tab) take() (s seen, err error) {
 	before := time.Now()
 	text, err := evaluate[string](t, `JSON.stringify(bench.take())`)

@@ -19,15 +19,14 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// peers are what jobhub is compared with: servers that send the same messages to all
-// their connections as well as a library can do it. They have no log, no filters and no
-// resumption.
+// peers are the servers that jobhub is compared with. They send the same messages to all their
+// connections, as fast as a library can. They have no log, no filters and no resumption.
 //
 //   - coder: coder/websocket, one Write for each message and connection
 //   - gorilla: one prepared message for all connections
 //   - gws: its broadcaster
-//   - bare: no library; all that is due in one frame, which is written to each socket.
-//     It is the ceiling of this machine, with this client.
+//   - bare: no library; all due messages in one frame, which is written to each socket. It is
+//     the upper bound of this machine with this client.
 var peers = []struct {
 	name string
 	open func(size int) http.Handler
@@ -79,14 +78,14 @@ type peer[C any] struct {
 	send func(texts [][]byte, to []C) error
 
 	mu    sync.Mutex // protects the fields below
-	more  *sync.Cond // upto has risen
+	more  *sync.Cond // upto has grown
 	conns []C
 	upto  uint64 // messages that may be sent
 	begun bool
 }
 
-// newPeer has three addresses: /ws to connect, /publish?upto=N to have messages 1 to N
-// sent, those that were not yet, and /metrics.
+// newPeer serves three paths: /ws to connect, /publish?upto=N to send the messages up to N that
+// were not sent yet, and /metrics.
 func newPeer[C any](size int, accept func(http.ResponseWriter, *http.Request) (C, error), send func([][]byte, []C) error) http.Handler {
 	p := &peer[C]{size: size, send: send}
 	p.more = sync.NewCond(&p.mu)
@@ -116,8 +115,8 @@ func newPeer[C any](size int, accept func(http.ResponseWriter, *http.Request) (C
 	return mux
 }
 
-// seated waits until a peer has noted all n connections: a client has its 101 before
-// that, and messages go to those that are noted when the first one is published.
+// seated waits until a peer has registered all n connections. A client gets its 101 before
+// that, and messages go only to connections registered before the first message.
 func seated(ctx context.Context, addr string, n int) error {
 	for {
 		noted, _, err := metric(addr, "peer_connections")
@@ -247,7 +246,7 @@ func sendGws(texts [][]byte, to []*gws.Conn) error {
 	return nil
 }
 
-// acceptBare upgrades with gorilla and keeps the socket.
+// acceptBare upgrades with gorilla and uses only the socket.
 func acceptBare(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
 	c, err := acceptGorilla(w, r)
 	if err != nil {

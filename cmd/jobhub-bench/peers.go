@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// peersOptions is what jobhub is measured with beside other job queues.
+// peersOptions are the options of the comparison with other job queues.
 type peersOptions struct {
 	place
 	length  time.Duration // of each measurement
@@ -32,7 +32,7 @@ func runPeers(ctx context.Context, args []string, o *output) ([]figure, error) {
 	return p.run(ctx, o)
 }
 
-// system is a job queue behind a network hop, with the way its jobs are made durable.
+// system is a job queue in another process, with a description of its durability.
 type system struct {
 	key, name, durable string
 	worker             string // for `jobhub-bench worker --system`
@@ -40,13 +40,13 @@ type system struct {
 	open               func(ctx context.Context, p *place) (backend, error)
 }
 
-// backend is a running system that belongs to one measurement.
+// backend is a running system for one measurement.
 type backend interface {
 	address() string // for its worker
-	// client returns a way to submit n jobs, that returns when they are accepted.
+	// client returns a function that submits n jobs and returns when they are accepted.
 	client(ctx context.Context) (submit func(n int) error, hangUp func(), err error)
-	// kept stops the system, opens what it left on disk, and returns how many jobs it
-	// says are finished, and how many there are that are not.
+	// kept stops the system, starts it again from its disk, and returns the number of
+	// finished jobs and of all others.
 	kept(ctx context.Context) (finished, others int, err error)
 	kill()
 }
@@ -59,7 +59,7 @@ var (
 	riverSystem = system{"river", "River", "PostgreSQL, synchronous_commit on", "river", missingPostgres, openPostgres}
 )
 
-// load is how jobs are submitted.
+// load says how jobs are submitted.
 type load struct {
 	clients, size int // each client submits that many at a time
 	most          int // unfinished jobs
@@ -70,8 +70,8 @@ type entry struct {
 	load
 }
 
-// run measures whole lives of jobs: submitted over the network, run by a worker in
-// another process that does nothing, finished in the system as durably as it does that.
+// run measures whole lives of jobs: submitted over the network, run by a worker in another
+// process, whose handler does nothing, and finished as durably as the system does that.
 func (p *peersOptions) run(ctx context.Context, o *output) ([]figure, error) {
 	one := load{256, 1, 256}
 	figures, gone := p.skipped(o)
@@ -95,7 +95,7 @@ func (p *peersOptions) wanted(s system) bool {
 	return p.only == "" || slices.Contains(strings.Split(p.only, ","), name)
 }
 
-// skipped says which of the others are not installed here.
+// skipped lists the other systems that are not installed here.
 func (p *peersOptions) skipped(o *output) (lines []figure, gone map[string]bool) {
 	gone = map[string]bool{}
 	for _, s := range []system{asynqAlways, riverSystem} {
@@ -111,7 +111,7 @@ func (p *peersOptions) skipped(o *output) (lines []figure, gone map[string]bool)
 	return lines, gone
 }
 
-// compare measures one after another, and jobhub in relation to each other.
+// compare measures the systems one after another, and jobhub's ratio to each of the others.
 func (p *peersOptions) compare(ctx context.Context, o *output, key, how string, entries []entry, gone map[string]bool) ([]figure, error) {
 	var figures, ratios []figure
 	var ours []value
@@ -151,7 +151,7 @@ func (p *peersOptions) compare(ctx context.Context, o *output, key, how string, 
 	return append(figures, ratios...), nil
 }
 
-// drainTime is how long a system may take to finish what it has when no more comes.
+// drainTime is how long a system may take to finish its jobs after the last submission.
 const drainTime = time.Minute
 
 // measure runs one system. Jobs of the warm-up, a quarter of the time, are checked like

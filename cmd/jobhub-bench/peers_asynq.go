@@ -38,7 +38,7 @@ func openRedis(fsync string) func(context.Context, *place) (backend, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Nothing but the append-only file is written, and that is not rewritten meanwhile.
+		// Only the append-only file is written, and it is not rewritten during the measurement.
 		s := &server{addr: addr, args: []string{"redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", data,
 			"--appendonly", "yes", "--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0", "--save", ""}}
 		b := &redisBackend{s, redis.NewClient(&redis.Options{Addr: addr, PoolSize: 64})}
@@ -81,8 +81,8 @@ func (b *redisBackend) kill() {
 	b.server.kill()
 }
 
-// workAsynq has several servers, because each of them takes tasks one by one: one alone
-// would wait for Redis most of the time.
+// workAsynq has several servers, because each takes tasks one by one: a single one would wait
+// for Redis most of the time.
 func workAsynq(ctx context.Context, addr string, runs *atomic.Int64) (*staff, error) {
 	const servers = 8
 	pool := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 128})

@@ -7,7 +7,7 @@ import (
 	"jobhub/jobs"
 )
 
-// hubBackend is `jobhub serve` as it is without settings.
+// hubBackend is `jobhub serve` with default settings.
 type hubBackend struct {
 	*process
 	data string
@@ -49,8 +49,7 @@ func (h *hubBackend) client(context.Context) (func(int) error, func(), error) {
 	}, w.close, nil
 }
 
-// kept opens the store and reads all of it. A job that ran more than once has events
-// that are too many.
+// kept opens the store and reads all of it. A job that ran more than once has too many events.
 func (h *hubBackend) kept(ctx context.Context) (finished, others int, err error) {
 	if err := h.stop(); err != nil {
 		return 0, 0, err

@@ -36,8 +36,8 @@ func postgresFolder() string {
 	return filepath.Dir(found[len(found)-1])
 }
 
-// postgresUser is whom PostgreSQL runs as; nil is the user of this process. It refuses
-// to run as root.
+// postgresUser is the user for PostgreSQL, which refuses to run as root; nil for the user of
+// this process.
 func postgresUser() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
 		return nil, nil
@@ -114,8 +114,8 @@ func openPostgres(ctx context.Context, p *place) (_ backend, err error) {
 	return b, nil
 }
 
-// newPool has as many connections as helped on few processors; more than those make
-// PostgreSQL slower.
+// newPool has the number of connections that was fastest on few processors; with more,
+// PostgreSQL is slower.
 func newPool(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -187,7 +187,7 @@ type riverArgs struct {
 
 func (riverArgs) Kind() string { return kind }
 
-// workRiver has the settings that River's own benchmark has found to be best.
+// workRiver has the settings of River's own benchmark.
 func workRiver(ctx context.Context, url string, runs *atomic.Int64) (*staff, error) {
 	pool, err := newPool(ctx, url)
 	if err != nil {
@@ -209,7 +209,7 @@ func workRiver(ctx context.Context, url string, runs *atomic.Int64) (*staff, err
 		return nil, err
 	}
 	// Its event comes when the end of a job is committed, not when its function returns.
-	// Events that don't fit would be lost: the check in the end would find it.
+	// Events that don't fit would be lost, and the check at the end would fail.
 	events, cancel := c.SubscribeConfig(&river.SubscribeConfig{ChanSize: 100_000, Kinds: []river.EventKind{river.EventKindJobCompleted}})
 	var done atomic.Int64
 	var counting sync.WaitGroup

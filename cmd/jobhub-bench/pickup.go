@@ -80,7 +80,7 @@ func (p *pickupOptions) run(ctx context.Context, o *output) ([]figure, error) {
 			}
 			leased <- l
 		}()
-		time.Sleep(5 * time.Millisecond) // the poll is parked
+		time.Sleep(5 * time.Millisecond) // so that the poll waits already
 		sent := time.Now()
 		id, err := client.submit(submission("pickup"))
 		if err != nil {

@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 )
 
-// errFlags: the command line was wrong, and the user has been told.
+// errFlags means that the command line was wrong; the error was printed already.
 var errFlags = errors.New("wrong flags")
 
-// place is where a command measures: a folder of its own on the disk in question, and
-// the program under test.
+// place is where a command measures: a folder of its own on the disk to measure, and the
+// program under test.
 type place struct {
 	dir    string // parent of folder
 	jobhub string // program under test; built when empty

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// build makes the program as a release does, with the versions of its own module.
+// build builds the program like a release, with the versions of its own module.
 func build(ctx context.Context, path string) error {
 	where := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "jobhub")
 	dir, err := where.Output()
@@ -69,7 +69,7 @@ func start(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// stop ends the hub in an orderly way. A hub that reported an error has failed the run.
+// stop ends the hub in an orderly way. It returns an error if the hub reported one.
 func (p *process) stop() error {
 	if p.cmd == nil {
 		return nil

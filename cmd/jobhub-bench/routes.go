@@ -32,7 +32,7 @@ func runRoutes(ctx context.Context, args []string, o *output) ([]figure, error) 
 	fs := r.flags("routes", o)
 	r.programFlag(fs)
 	fs.IntVar(&r.n, "n", 3000, "requests by one client")
-	fs.IntVar(&r.warmup, "warmup", 300, "requests before those that count")
+	fs.IntVar(&r.warmup, "warmup", 300, "requests of warm-up, which are not measured")
 	fs.IntVar(&r.conns, "conns", 32, "`connections` at once")
 	fs.DurationVar(&r.length, "for", 2*time.Second, "how `long` each of six rounds of many clients takes")
 	fs.Int64Var(&r.bytes, "bytes", 1<<30, "bytes that stream through")
@@ -201,7 +201,7 @@ func (r *routesOptions) load(ctx context.Context, addr string) (total int, err e
 	return total, errors.Join(append(failed, ctx.Err())...)
 }
 
-// stream reads a long answer through the hub and looks at the memory that it ever had.
+// stream reads a long answer through the hub and checks the hub's peak memory.
 func (r *routesOptions) stream(ctx context.Context, p *process) ([]figure, error) {
 	pid := filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid))
 	before, err := statusOf(pid, "VmHWM")
@@ -233,7 +233,7 @@ func (r *routesOptions) stream(ctx context.Context, p *process) ([]figure, error
 	}, nil
 }
 
-// zero is endless.
+// zero is an endless stream of zeros.
 type zero struct{}
 
 func (zero) Read(p []byte) (int, error) {
@@ -241,7 +241,7 @@ func (zero) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// runPlainProxy is Go's own reverse proxy, as one writes it.
+// runPlainProxy is Go's own reverse proxy, as a user would write it.
 func runPlainProxy(ctx context.Context, args []string, o *output) ([]figure, error) {
 	fs := flag.NewFlagSet("jobhub-bench proxy", flag.ContinueOnError)
 	upstream := fs.String("upstream", "", "`URL` to pass requests to")
@@ -253,7 +253,7 @@ func runPlainProxy(ctx context.Context, args []string, o *output) ([]figure, err
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = 256, 256 // its 2 would make it dial all the time
+	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = 256, 256 // with the default of 2 it would open new connections all the time
 	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(to)
 		p.SetXForwarded()

@@ -28,7 +28,7 @@ func runScale(ctx context.Context, args []string, o *output) ([]figure, error) {
 	fs := s.flags("scale", o)
 	fs.IntVar(&s.finished, "finished", 1_000_000, "jobs that have ended")
 	fs.IntVar(&s.pending, "pending", 100_000, "jobs that wait")
-	fs.DurationVar(&s.step, "step", 5*time.Second, "the rate is measured over as `long`, again and again")
+	fs.DurationVar(&s.step, "step", 5*time.Second, "how `long` each measurement of the rate takes")
 	fs.StringVar(&s.picture, "picture", "", "draw the cost of a job against the jobs in the store to `file`, as SVG")
 	if err := s.enter(fs, args, o); err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func (s *scaleOptions) fill(ctx context.Context, store *sqlite.Store, o *output)
 		if len(curve)%5 == 0 {
 			o.say("scale: %d jobs, %.0f/s", stored, 1e6/curve[len(curve)-1].micros)
 		}
-		if len(curve) == 1 { // the oldest of all, so that nothing helps to find them
+		if len(curve) == 1 { // the oldest jobs, which are the hardest to find
 			if err := each(ctx, 1000, func() error {
 				_, err := engine.Submit(ctx, jobs.Spec{Kind: failing, Queue: failing, MaxAttempts: 1})
 				return err
@@ -165,7 +165,7 @@ func (s *scaleOptions) fill(ctx context.Context, store *sqlite.Store, o *output)
 	return curve, stored + s.pending, err
 }
 
-// each does something n times, by 256 at once.
+// each calls do n times, 256 at the same time.
 func each(ctx context.Context, n int, do func() error) error {
 	todo := make(chan struct{})
 	var wg sync.WaitGroup
@@ -187,7 +187,7 @@ func each(ctx context.Context, n int, do func() error) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// draw is the curve as an SVG of 720 by 300.
+// draw draws the curve as an SVG of 720 by 300.
 func draw(curve []point) string {
 	const w, h, left, bottom = 720, 300, 56, 36
 	most, far := 0.0, float64(curve[len(curve)-1].stored)

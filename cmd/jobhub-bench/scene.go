@@ -15,19 +15,19 @@ import (
 const (
 	sceneQueues = 200                 // with a job each that no worker takes
 	sceneRuns   = 1 + writers*writers // jobs of queue watch that run as long as the scene
-	writers     = 7                   // who report for all but the first
+	writers     = 7                   // goroutines that report for all jobs but the first
 )
 
-// scene is a hub with something to show, and a client that notes when its events were
-// committed. The first of the jobs that run is the canary: what it tells carries numbers
-// ("mark 17") that are looked for in pages.
+// scene is a hub with data for the pages, and a client that records when its events were
+// committed. The first of the running jobs is the canary: its progress has numbers
+// ("mark 17") that the measurement looks for in pages.
 type scene struct {
 	*stage
 	runs []*running
 	ears *audience
 
 	mu    sync.Mutex        // protects the fields below
-	marks map[int]time.Time // when what the canary told was committed
+	marks map[int]time.Time // when each mark of the canary was committed
 	ended []time.Time       // when jobs succeeded, in order
 	mark  int               // the last one
 }
@@ -48,7 +48,7 @@ func openScene(ctx context.Context, p *place) (_ *scene, err error) {
 			return nil, err
 		}
 	}
-	// Each after the other, so that the canary is the newest.
+	// One after the other, so that the canary is the newest.
 	for range sceneRuns {
 		ids, err := s.submit(ctx, "watch", 1)
 		if err != nil {
@@ -82,7 +82,7 @@ func (s *scene) stop() error {
 
 func (s *scene) canary() *running { return s.runs[0] }
 
-// hear notes the times of commits.
+// hear records the times of commits.
 func (s *scene) hear(event []byte, _ time.Time) error {
 	succeeded := bytes.HasPrefix(event, []byte(`{"type":"job.succeeded"`))
 	mark := memberOf(event, `"message":"mark `, `!`)
@@ -104,7 +104,8 @@ func (s *scene) hear(event []byte, _ time.Time) error {
 	return err
 }
 
-// committed is when what a page shows as n was committed. The page may know it before us.
+// committed returns when the event that a page shows as n was committed. The page may have it
+// before this client.
 func (s *scene) committed(ctx context.Context, by marker, n int) (time.Time, error) {
 	for range 100 {
 		if at, known := s.heard(by, n); known {
@@ -114,7 +115,7 @@ func (s *scene) committed(ctx context.Context, by marker, n int) (time.Time, err
 			return time.Time{}, err
 		}
 	}
-	return time.Time{}, fmt.Errorf("a page shows %d, of which no event is known", n)
+	return time.Time{}, fmt.Errorf("a page shows %d, but there is no such event", n)
 }
 
 func (s *scene) heard(by marker, n int) (at time.Time, known bool) {
@@ -130,7 +131,7 @@ func (s *scene) heard(by marker, n int) (at time.Time, known bool) {
 	return at, known
 }
 
-// once sends something over a connection of its own: the hub closes those that are idle.
+// once sends something over a new connection, because the hub closes idle ones.
 func (s *scene) once(do func(w *wire) error) error {
 	w, err := dial(s.addr)
 	if err != nil {
@@ -140,7 +141,7 @@ func (s *scene) once(do func(w *wire) error) error {
 	return do(w)
 }
 
-// seq is how far the log has come.
+// seq returns the seq of the newest event.
 func (s *scene) seq() (seq uint64, err error) {
 	err = s.once(func(w *wire) error {
 		seq, err = seqIn(w)
@@ -157,7 +158,7 @@ func seqIn(w *wire) (uint64, error) {
 	return seqOf(answer[max(bytes.LastIndex(answer, []byte(`"seq":`)), 0):])
 }
 
-// tell has the canary tell the next mark, and before it some lines of output.
+// tell makes the canary report the next mark, after some lines of output.
 func (s *scene) tell(w *wire, lines int) error {
 	s.mu.Lock()
 	s.mark++
@@ -171,26 +172,26 @@ func (s *scene) tell(w *wire, lines int) error {
 	return s.canary().progress(w, "mark "+strconv.Itoa(mark)+"!")
 }
 
-// progress reports where a job is.
+// progress reports the progress of a job.
 func (r *running) progress(w *wire, message string) error {
 	r.n++
 	_, err := w.call("POST", "/v1/leases/"+r.lease+"/events", fmt.Appendf(nil, `{"n":%d,"type":"progress","percent":%d,"message":%q}`, r.n, r.n%100, message), http.StatusOK)
 	return err
 }
 
-// traffic is how many events there are in a second.
+// traffic says how many events are made per second.
 type traffic struct {
-	lives int // jobs, of three events each
-	rows  int // reports of progress by the jobs that run
-	marks int // of the canary
-	lines int // of output of the canary with each mark
+	lives int // jobs that start and end, with three events each
+	rows  int // reports of progress by the running jobs
+	marks int // marks of the canary
+	lines int // lines of output of the canary with each mark
 }
 
 var (
-	hushed = traffic{marks: 6}                                                       // further apart than the hub's pause between two renderings
+	hushed = traffic{marks: 6}                                                       // the time between marks is longer than the hub's pause between two renderings
 	lively = traffic{lives: 133, rows: 490, marks: 10, lines: 10}                    // 1,000 events
 	steady = traffic{lives: 20, rows: 80, marks: 5, lines: 11}                       // 200 events
-	spread = []time.Duration{0, 7, 13, 29, 3, 41, 17, 37, 11, 23, 31, 5, 19, 43, 47} // ms, so that marks keep no step with anything
+	spread = []time.Duration{0, 7, 13, 29, 3, 41, 17, 37, 11, 23, 31, 5, 19, 43, 47} // ms added to the times of marks, so that they are not in step with anything
 )
 
 // play makes traffic until ctx ends.
@@ -231,7 +232,7 @@ func (s *scene) play(ctx context.Context, t traffic) error {
 	if t.rows > 0 {
 		for k := range writers {
 			every(t.rows/writers, func(w *wire, i int) error {
-				at := 1 + k + writers*(i%writers) // of its own
+				at := 1 + k + writers*(i%writers) // one of its own jobs
 				return s.runs[at].progress(w, "step "+strconv.Itoa(i))
 			})
 		}
@@ -249,7 +250,7 @@ func (s *scene) play(ctx context.Context, t traffic) error {
 	return nil
 }
 
-// failure ends traffic from within.
+// failure ends the traffic with an error.
 type failure struct{ error }
 
 // during plays traffic while do runs, and returns how many events a second there were.

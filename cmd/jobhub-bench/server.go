@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// server is a program that others' job queues keep their jobs in.
+// server is the database server of another job queue.
 type server struct {
 	addr       string
 	args       []string            // with the program
@@ -81,7 +81,7 @@ func (s *server) kill() {
 	}
 }
 
-// freePort is a port of this machine that nobody listens on.
+// freePort returns an unused port of this machine.
 func freePort() (addr, port string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// soaked has pages open at 200 events/s and looks at what they hold in the end, compared
-// with when all lists of bounded length had filled.
+// soaked keeps pages open at 200 events/s and compares their memory at the end with the time
+// when all lists of limited length were full.
 func (p *pagesOptions) soaked(ctx context.Context, o *output) ([]figure, error) {
 	s, err := openScene(ctx, &p.place)
 	if err != nil {
@@ -45,7 +45,7 @@ func (p *pagesOptions) soaked(ctx context.Context, o *output) ([]figure, error) 
 		}
 		return all, nil
 	}
-	warmup := 35 * time.Second // by then jobs that no worker takes are told of, too
+	warmup := 35 * time.Second // by then the alerts about jobs that no worker takes are shown, too
 	if p.soak < warmup {
 		warmup = p.soak / 4
 	}

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// stalled measures what clients that stop reading cost the hub and another client of the
-// same queue, the canary. The queue is busy all the time: 50 submits a second, which are
-// the events that the canary times, and 100 lines of output.
+// stalled measures the cost of clients that stop reading, for the hub and for another client
+// of the same queue, the canary. The queue is always busy: 50 submissions per second, whose
+// events the canary times, and 100 lines of output.
 func (f *fanoutOptions) stalled(ctx context.Context, o *output) (_ []figure, err error) {
 	o.say("fanout stalled: a canary alone, then with %d clients that do not read for %s, then without them", f.conns, f.stall)
 	stage, err := openStage(ctx, &f.place, "")
@@ -33,7 +33,7 @@ func (f *fanoutOptions) stalled(ctx context.Context, o *output) (_ []figure, err
 	if err != nil {
 		return nil, err
 	}
-	// What the hub keeps of recent events fills first: it is not the stalled clients' doing.
+	// First fill the hub's memory of recent events, which is not caused by the stalled clients.
 	for range 200 {
 		if err := runs[0].report(stage.wires[0], 1000); err != nil {
 			return nil, err
@@ -57,7 +57,7 @@ func (f *fanoutOptions) stalled(ctx context.Context, o *output) (_ []figure, err
 		published = n
 		feed <- err
 	})
-	// hold lets the load go on for some time.
+	// hold continues the load for some time.
 	hold := func(t time.Duration) error {
 		select {
 		case err := <-feed:
@@ -184,8 +184,8 @@ func (s *stage) busy(ctx context.Context, r *running) (events int, err error) {
 	return events, nil
 }
 
-// canary times the state changes that it gets while it is told to. Output may wait for
-// its turn by design and is only counted.
+// canary measures the delay of state changes while measuring is on. Output may be delayed by
+// design, so it is only counted.
 type canary struct {
 	mu   sync.Mutex // protects the fields below
 	on   bool
@@ -223,14 +223,14 @@ func (c *canary) end() sample {
 	return c.ages
 }
 
-// descriptors is how many files a process has open.
+// descriptors returns how many files a process has open.
 func descriptors(pid int) int {
 	list, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*")
 	return len(list)
 }
 
-// unread is how many connections of a server on addr have bytes in their send queue that
-// the other end has not taken.
+// unread returns how many connections of a server on addr have bytes in their send queue that
+// the client has not read.
 func unread(addr string) (n int, err error) {
 	_, port, _ := strings.Cut(addr, ":")
 	number, err := strconv.Atoi(port)

@@ -19,8 +19,8 @@ import (
 	"jobhub/web"
 )
 
-// runStandIn is a hub put together as `jobhub serve` does it, which writes a CPU profile
-// of itself from when it is ready to when it is told to stop.
+// runStandIn runs a hub like `jobhub serve`, which writes a CPU profile of itself from when it
+// is ready until it is stopped.
 func runStandIn(ctx context.Context, args []string, o *output) (_ []figure, err error) {
 	fs := flag.NewFlagSet("jobhub-bench hub", flag.ContinueOnError)
 	data := fs.String("data", "", "`folder` of the store")

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Jobs of this kind have no worker: they stay queued, so that only the submit is measured.
+// Jobs of this kind have no worker and stay queued, so that only the submission is measured.
 const kind = "bench"
 
-// input is what each job carries, in bytes of JSON about what a small order is.
+// input is the input of each job, about as large as a small order.
 const input = `{"customer":"customer-4711","item":"a small thing","count":3,"address":"1 Long Street, Smalltown"}`
 
 func submission(queue string) []byte {
@@ -21,7 +21,7 @@ func submission(queue string) []byte {
 type submitOptions struct {
 	place
 	n, warmup int // submits by one client
-	inRow     int // submits before it is another rung's turn
+	inRow     int // submissions in a row of each rung
 	crowdOptions
 }
 
@@ -30,7 +30,7 @@ func runSubmit(ctx context.Context, args []string, o *output) ([]figure, error) 
 	fs := s.flags("submit", o)
 	s.programFlag(fs)
 	fs.IntVar(&s.n, "n", 2000, "submits by one client")
-	fs.IntVar(&s.warmup, "warmup", 200, "submits before those that count")
+	fs.IntVar(&s.warmup, "warmup", 200, "submissions of warm-up, which are not measured")
 	fs.IntVar(&s.inRow, "in-row", 20, "submits in a row before the next way to submit has its turn")
 	s.crowdFlags(fs)
 	if err := s.enter(fs, args, o); err != nil {
@@ -55,18 +55,18 @@ func (s *submitOptions) run(ctx context.Context, o *output) ([]figure, error) {
 	return append(figures, crowd...), err
 }
 
-// rung is one way to make something durable. The first two are references; of the others
-// each holds all that the one before it does.
+// rung is one way to make something durable. The first two are references; each of the others
+// includes all that the one before it does.
 type rung struct {
 	key, what string
 	do        func() error
-	done      int    // times
-	took      sample // in a row, as a busy client does it
-	cold      sample // each after something else, when the program has gone to sleep
+	done      int    // number of calls
+	took      sample // calls in a row, as by a busy client
+	cold      sample // calls after other work, when the hub sleeps
 }
 
-// climb has the rungs take turns, so that what else the machine and the disk do meanwhile
-// concerns them alike. Each does it inRow times when it is its turn.
+// climb lets the rungs take turns, with inRow calls in each turn, so that noise of the machine
+// and the disk affects all of them equally.
 func climb(rungs []*rung, turns, inRow int, record func(*rung, time.Duration)) error {
 	for turn := range turns {
 		for k := range rungs {

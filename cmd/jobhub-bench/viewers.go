@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// watched measures what an update of the overview costs the hub with so many viewers: the
-// commit, one rendering, one encoding, and a write to each.
+// watched measures the cost of an update of the overview for the hub with many viewers: the
+// commit, one rendering, one encoding, and a write to each viewer.
 func (p *pagesOptions) watched(ctx context.Context, o *output) ([]figure, error) {
 	cost := figure{Key: "pages.viewers.cpu", What: "CPU time of the hub for an update of the overview, by viewers", Unit: "ms"}
 	renders := figure{Key: "pages.viewers.renders", What: "Renderings for an update of the overview, by viewers", Goal: "1"}
@@ -66,7 +66,7 @@ func (p *pagesOptions) watchedBy(ctx context.Context, n int, o *output) (cpu, re
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	// Slower than the hub draws, so that each is an update of its own.
+	// Slower than the hub renders, so that each mark is an update of its own.
 	updates := max(int(p.length.Seconds()*4), 2)
 	pace := pacer{start: time.Now(), every: time.Second / 4}
 	for i := range updates {
@@ -95,21 +95,21 @@ func (p *pagesOptions) watchedBy(ctx context.Context, n int, o *output) (cpu, re
 	return each(float64(after.onCPU-before.onCPU) / 1e6), each(renderingsAfter - renderings), each(encodingsAfter - encodings), s.stop()
 }
 
-// caughtUp waits until all are shown the newest mark.
+// caughtUp waits until all viewers have the newest mark.
 func caughtUp(ctx context.Context, a *audience, shown []atomic.Int64, newest int64) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for i := range shown {
 		for shown[i].Load() != newest {
 			if err := errors.Join(a.failed(), pause(ctx, 5*time.Millisecond)); err != nil {
-				return fmt.Errorf("viewer %d is shown %d, and the newest is %d: %w", i, shown[i].Load(), newest, err)
+				return fmt.Errorf("viewer %d has mark %d, and the newest is %d: %w", i, shown[i].Load(), newest, err)
 			}
 		}
 	}
 	return a.failed()
 }
 
-// drawn is how many renderings and encodings of views the hub has done.
+// drawn returns how many renderings and encodings of views the hub has done.
 func (s *scene) drawn(w *wire) (renderings, encodings float64, err error) {
 	text, err := w.call("GET", "/metrics", nil, http.StatusOK)
 	if err != nil {

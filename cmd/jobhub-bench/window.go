@@ -2,13 +2,13 @@ package main
 
 import "sync"
 
-// window closes the loop between clients that submit jobs and the worker that finishes
-// them: at most so many jobs are submitted and not finished at any time.
+// window closes the loop between clients that submit jobs and the worker that finishes them:
+// it limits the number of unfinished jobs.
 type window struct {
 	most int
 
 	mu   sync.Mutex // protects the fields below
-	room *sync.Cond // something has changed
+	room *sync.Cond // signals a change
 	sent int        // submitted, or about to be; may be read without mu when the clients have ended
 	done int
 	over bool
@@ -20,7 +20,7 @@ func newWindow(most int) *window {
 	return w
 }
 
-// take waits until n more jobs may be submitted; false if no more are to be.
+// take waits until n more jobs may be submitted; it returns false at the end.
 func (w *window) take(n int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -34,7 +34,7 @@ func (w *window) take(n int) bool {
 	return true
 }
 
-// finish says how many jobs have finished since the beginning.
+// finish sets how many jobs have finished since the beginning.
 func (w *window) finish(total int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

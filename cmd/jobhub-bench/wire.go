@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// wire is one HTTP/1.1 keep-alive connection. It writes a whole request at once and
-// spends little, because it shares the processor with the hub that it measures.
+// wire is one HTTP/1.1 keep-alive connection. It writes a whole request at once and uses
+// little CPU, because it shares the processors with the hub that it measures.
 type wire struct {
 	addr string
 	conn net.Conn
@@ -62,7 +62,7 @@ func (w *wire) call(method, path string, body []byte, status int) ([]byte, error
 	return answer, nil
 }
 
-// submit hands in a job and returns its id.
+// submit submits a job and returns its id.
 func (w *wire) submit(body []byte) (id string, err error) {
 	answer, err := w.call("POST", "/v1/jobs", body, http.StatusAccepted)
 	if err != nil {
@@ -98,7 +98,7 @@ func (w *wire) queue(name string) (map[string]int, error) {
 	return nil, fmt.Errorf("the hub has no queue %s", name)
 }
 
-// expectQueued fails unless a queue holds exactly n jobs, all of them queued.
+// expectQueued returns an error unless a queue holds exactly n jobs, all of them queued.
 func (w *wire) expectQueued(name string, n int) error {
 	states, err := w.queue(name)
 	if err != nil {

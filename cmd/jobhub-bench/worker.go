@@ -14,17 +14,17 @@ import (
 )
 
 // worker is `jobhub-bench worker` in another process: it runs the jobs of one system and
-// says how many have finished there.
+// reports how many have finished there.
 type worker struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	done chan struct{} // closed when it has ended
-	runs int           // jobs that it ran, as it said last
+	runs int           // jobs that it ran, from its last report
 	err  error         // why it ended
 }
 
-// startWorker returns when the worker is at work. finish is told how many jobs have
-// finished so far, whenever that has changed.
+// startWorker starts a worker and returns when it is ready. It calls finish with the number of
+// finished jobs whenever that has changed.
 func startWorker(ctx context.Context, system, addr string, finish func(total int)) (*worker, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -86,13 +86,13 @@ func (w *worker) kill() {
 	<-w.done
 }
 
-// staff is a worker within its process: it works from its start to its stop.
+// staff is a worker within its process.
 type staff struct {
-	finished func() (int, error) // in the system, as durably as that does it
+	finished func() (int, error) // returns how many jobs are finished durably in the system
 	stop     func() error
 }
 
-// runWorker is the process of a worker. It works until its input ends.
+// runWorker is the process of a worker. It runs until its input ends.
 func runWorker(ctx context.Context, args []string, o *output) (_ []figure, err error) {
 	fs := flag.NewFlagSet("jobhub-bench worker", flag.ContinueOnError)
 	system := fs.String("system", "", "jobhub, jobhub-client, asynq or river")
@@ -112,7 +112,7 @@ func runWorker(ctx context.Context, args []string, o *output) (_ []figure, err e
 	told := make(chan error, 1)
 	ended, over := make(chan struct{}), make(chan struct{})
 	go func() { told <- tell(o.stdout, s.finished, &runs, ended) }()
-	go func() { // as long as the process, if it fails
+	go func() { // after an error it may run as long as the process
 		io.Copy(io.Discard, os.Stdin)
 		close(over)
 	}()
@@ -126,8 +126,8 @@ func runWorker(ctx context.Context, args []string, o *output) (_ []figure, err e
 	}
 }
 
-// tell writes how many jobs have finished and were run, when that has changed, and a
-// last time in the end.
+// tell writes how many jobs have finished and were run, whenever that has changed, and once
+// more at the end.
 func tell(out io.Writer, finished func() (int, error), runs *atomic.Int64, ended <-chan struct{}) error {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

@@ -139,7 +139,7 @@ func TestStreamingAnswer(t *testing.T) {
 		})
 		out, done := make(pieces), make(chan struct{})
 		var got []string
-		go func() { // the upstream goes on only after its first piece has arrived
+		go func() { // the upstream continues only after its first piece has arrived
 			defer close(done)
 			for p := range out {
 				if got = append(got, p); len(got) == 1 {

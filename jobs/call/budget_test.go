@@ -70,7 +70,7 @@ func TestBudgetOrder(t *testing.T) {
 	})
 }
 
-// What waits in vain fails after a while, and leaves nothing behind.
+// An answer that waits too long for memory fails, and keeps no memory.
 func TestBudgetPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(100)

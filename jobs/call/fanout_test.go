@@ -185,7 +185,7 @@ func brief(t *testing.T, result jobs.Value) string {
 	for name := range known {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, func(a, b string) int { // as they stand in the text
+	slices.SortFunc(names, func(a, b string) int { // in the order of the text
 		return strings.Index(string(doc.Targets), `"`+a+`":{"state"`) - strings.Index(string(doc.Targets), `"`+b+`":{"state"`)
 	})
 	var words []string

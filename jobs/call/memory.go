@@ -92,7 +92,7 @@ func (p *answerMemory) roomLocked() int64 {
 }
 
 // finish ends the reading of an answer, of which kept bytes stay in memory. If none do, all
-// its memory is given back.
+// its memory is released.
 func (p *answerMemory) finish(kept int) {
 	p.mu.Lock()
 	p.kept += int64(kept)

@@ -127,7 +127,7 @@ func TestRedirectHeaders(t *testing.T) {
 }
 
 // A public server can't send the hub into a range that the operator opened for its jobs,
-// also not by way of another one; what stands in such a range itself can.
+// also not through another one; a server in such a range itself can.
 func TestRedirectFromPublic(t *testing.T) {
 	inner, hits := serveOn(t, "127.0.0.1:0", func(http.ResponseWriter, *http.Request) {})
 	var status atomic.Int64

@@ -30,7 +30,7 @@ func (o *Own) Set(addrs ...net.Addr) {
 }
 
 // listens reports whether the hub listens at an address. An unspecified address, like
-// 0.0.0.0, stands for all addresses of this machine, both of a listener and as a target.
+// 0.0.0.0, means all addresses of this machine, both for a listener and as a target.
 func (o *Own) listens(at netip.AddrPort) bool {
 	if o == nil || o.list.Load() == nil {
 		return false

@@ -24,7 +24,7 @@ func (g *gate) allowed(_, caller string) error {
 	return nil
 }
 
-// A schedule whose caller may not act any more goes on without firing, and says why.
+// A schedule whose caller is no longer allowed to submit stays, does not fire, and says why.
 func TestScheduleOfACallerThatIsGone(t *testing.T) {
 	inWorld(t, func(w *world) {
 		g := &gate{caller: "key_a alice"}

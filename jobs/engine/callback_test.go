@@ -129,7 +129,7 @@ func TestDecodeCallbacks(t *testing.T) {
 	}
 }
 
-// Each event that a callback names is told once, with the job as it was then.
+// Each event that a callback names is sent once, with the job as it was then.
 func TestCallbackEvents(t *testing.T) {
 	all := `["job.scheduled","job.queued","job.started","job.retrying","job.waiting","job.cancel_requested","job.succeeded","job.failed","job.cancelled"]`
 	for name, c := range map[string]struct {

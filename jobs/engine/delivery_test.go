@@ -89,7 +89,7 @@ func TestCallbacksSurviveCrashes(t *testing.T) {
 	}
 }
 
-// What a restart makes of a job is told as well.
+// A change of a job by a restart is sent as well.
 func TestCallbackOfAnInterruptedJob(t *testing.T) {
 	inWorld(t, func(w *world) {
 		t := w.T

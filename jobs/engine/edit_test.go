@@ -58,7 +58,7 @@ func TestChangeOfAWaitingJob(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.expect("changed", words(job.State, job.Priority, job.Tags, job.Queue), "queued 7 [b c] other")
-		w.expect("its story", w.story(job.ID), "queued changed changed") // told in the old queue and in the new one
+		w.expect("its events", w.story(job.ID), "queued changed changed") // one in the old queue and one in the new one
 		w.expect("its version", job.Version, 3)
 		w.expect("queues", w.counts("default")+"| "+w.counts("other"), "| queued 1 ")
 		w.expect("by tag", words(w.count(jobs.Filter{Tag: "a"}), w.count(jobs.Filter{Tag: "b"}), w.count(jobs.Filter{Tag: "c"})), "0 1 1")
@@ -161,7 +161,7 @@ func TestMoveToAFullQueue(t *testing.T) {
 }
 
 // TestMoveWithKeys: the order of an ordering key holds in the new queue, the next one of the
-// old queue goes on, and a fair key gives its place free.
+// old queue continues, and the place of its fair key is free.
 func TestMoveWithKeys(t *testing.T) {
 	inWorld(t, func(w *world) {
 		stop := make(chan struct{})

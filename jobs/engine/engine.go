@@ -209,7 +209,7 @@ func (e *Engine) storeProblem(err error) error {
 	if refused, ok := errors.AsType[refusal](err); ok {
 		switch {
 		case errors.Is(err, jobs.ErrClosed):
-			return unavailableProblem(refused, "Shutting down", "The hub is shutting down. Nothing was stored; send it again in a moment.")
+			return unavailableProblem(refused, "Shutting down", "The hub is shutting down. Nothing was stored; send it again in a few seconds.")
 		case errors.Is(err, errBusy):
 			return unavailableProblem(refused, "Busy", "More waits to be stored than the hub takes. Nothing was stored; send it again later.")
 		}

@@ -283,7 +283,7 @@ func TestCancel(t *testing.T) {
 			}
 		}
 		if cause := <-told; cause != jobs.ErrCancelRequested {
-			t.Errorf("the handler was told %v", cause)
+			t.Errorf("the cause of the handler's context is %v", cause)
 		}
 		if _, _, err := w.engine.Cancel(context.Background(), jobs.DefaultTenant, jobs.ID{1}); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("cancelling an unknown job: %v", err)

@@ -310,7 +310,7 @@ func (m *model) look() {
 	}
 }
 
-// finish works all off: nothing may be left behind.
+// finish runs all jobs: none may be left.
 func (m *model) finish() {
 	for range 500 {
 		open := 0

@@ -292,7 +292,7 @@ func TestFailedStoreWhileClosing(t *testing.T) {
 			outcomes := make(chan error, 3000)
 			submit := func() { _, err := w.engine.Submit(bg, jobs.Spec{Kind: "nobody"}); outcomes <- err }
 			go submit()
-			synctest.Wait() // this one is in a commit that is held up, and all else waits behind it
+			synctest.Wait() // this one is in a blocked commit, and all others wait for it
 			close(let)
 			synctest.Wait()
 			for range 2500 {
@@ -300,7 +300,7 @@ func TestFailedStoreWhileClosing(t *testing.T) {
 			}
 			synctest.Wait()
 			step <- nil
-			step <- nil // the handler's outcome is stored, so that Close goes on
+			step <- nil // the handler's outcome is stored, so that Close continues
 			synctest.Wait()
 			step <- cause
 			open()

@@ -11,7 +11,7 @@ import (
 	"jobhub/jobs/engine"
 )
 
-// door is a handler whose runs end when they are told to, or cancelled.
+// door is a handler whose runs end when the test ends them, or when they are cancelled.
 type door struct {
 	mu      sync.Mutex
 	running int

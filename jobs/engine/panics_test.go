@@ -85,7 +85,7 @@ func TestNoJobEndsTheHub(t *testing.T) {
 }
 
 // Foreign answers that say they are JSON and are none: the job ends, its callback is
-// sent, and the hub goes on.
+// sent, and the hub still works.
 func TestNoAnswerEndsTheHub(t *testing.T) {
 	for _, body := range []string{`{"a":1,"a":2}`, `{"a":"\ud800"}`, "{\"n\":\"caf\xe9\"}", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), "{", "\xff"} {
 		inWorld(t, func(w *world) {

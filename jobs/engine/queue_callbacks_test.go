@@ -13,7 +13,7 @@ import (
 	"jobhub/jobs/engine"
 )
 
-// A queue's callbacks are told besides the job's own, and once where both name a URL.
+// A queue's callbacks get events in addition to the job's own; a URL that both name gets each once.
 func TestCallbacksOfAQueue(t *testing.T) {
 	inWorld(t, func(w *world) {
 		t := w.T
@@ -55,7 +55,7 @@ func TestCallbacksOfAQueue(t *testing.T) {
 		signed = nil
 		pause()
 		j = w.await(w.submit(jobs.Spec{Kind: "k"}).ID)
-		set(`[]`) // what is no longer there is not told of what was
+		set(`[]`) // a removed callback does not get events from before its removal
 		must(t, w.engine.Resume(t.Context(), jobs.DefaultTenant, jobs.CallbackQueue))
 		w.await(w.deliveriesOf(j.ID)[0].ID)
 		w.expect("after removal", signed, []string{"https://b.example true"})

@@ -136,7 +136,7 @@ func TestReportRefusedByAFullDisk(t *testing.T) {
 }
 
 // A report is stored whole or not at all, whatever ends the process: else a worker that
-// repeats it would be told that it is known.
+// repeats it would get the answer that it is known.
 func TestReportIsStoredWhole(t *testing.T) {
 	inWorld(t, func(w *world) {
 		g := w.openGated(handlers{})

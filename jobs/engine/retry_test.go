@@ -121,7 +121,7 @@ func TestBulkDeleteAndRun(t *testing.T) {
 		w.expect("are left", words(w.count(jobs.Filter{Kind: "k"}), w.count(jobs.Filter{Kind: "nobody"})), "0 30")
 		w.expect("counters", w.counts("default"), "queued 30 ")
 		if _, err := (engine.Bulk{Action: engine.RunAll, Filter: jobs.Filter{States: []jobs.State{jobs.Failed}}}).Spec(); err == nil {
-			t.Error("failed jobs could be told to run")
+			t.Error("a bulk action RunAll accepts failed jobs")
 		}
 	})
 }

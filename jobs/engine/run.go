@@ -56,12 +56,12 @@ func (r *attemptRun) Progress(percent float64, message string) {
 // Report is Progress with data of the handler's own; data that is not JSON is left out.
 func (r *attemptRun) Report(p jobs.Progress) { r.report(&p, nil) }
 
-// Checkpoint keeps what a next attempt can go on from, as the Checkpoint of its job: v as
-// JSON, of at most MaxCheckpoint bytes. The newest counts.
+// Checkpoint stores v, from which the next attempt can continue: JSON of at most MaxCheckpoint
+// bytes. Only the newest is kept.
 func (r *attemptRun) Checkpoint(v any) error {
 	data, err := json.Marshal(v)
 	if err == nil && len(data) > MaxCheckpoint {
-		err = fmt.Errorf("a checkpoint of %d bytes; %d are the most", len(data), MaxCheckpoint)
+		err = fmt.Errorf("the checkpoint has %d bytes, and at most %d are allowed; store large data elsewhere", len(data), MaxCheckpoint)
 	}
 	if err != nil {
 		return err

@@ -167,7 +167,7 @@ func TestSchedulePausedChangedDeleted(t *testing.T) {
 	})
 }
 
-// TestScheduleWrittenAgainAtItsTick: writing what is there does not lose a tick that is due.
+// TestScheduleWrittenAgainAtItsTick: replacing a schedule by an equal one does not lose a due tick.
 func TestScheduleWrittenAgainAtItsTick(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)

@@ -46,7 +46,7 @@ func TestJobsFindTheWorkerOfTheirTenantAndQueue(t *testing.T) {
 						}
 						got <- words(p)
 					}()
-					synctest.Wait() // it is parked, behind the others
+					synctest.Wait() // its poll waits, after the others
 				}
 				for i := range places {
 					p := places[len(places)-1-i]

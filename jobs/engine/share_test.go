@@ -16,7 +16,7 @@ import (
 	"jobhub/jobs/sqlite"
 )
 
-// gated are attempts that go on until they are let go, counted by tenant and key.
+// gated are attempts that run until the test ends them, counted by tenant and key.
 type gated struct {
 	mu      sync.Mutex // protects the fields below
 	running map[string]int

@@ -286,7 +286,7 @@ func TestDirectives(t *testing.T) {
 	})
 }
 
-// TestLeasesSurviveARestart: a worker goes on where it was, also with its output.
+// TestLeasesSurviveARestart: after a restart of the hub a worker continues, also with its output.
 func TestLeasesSurviveARestart(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(handlers{}, 1)

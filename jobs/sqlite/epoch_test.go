@@ -116,7 +116,7 @@ func TestRestoredCopies(t *testing.T) {
 						t.Errorf("the epoch is still %s at %d; %s", was, s.Head().Seq, log)
 					}
 					if log.Len() == 0 {
-						t.Errorf("nobody is told")
+						t.Errorf("the loss is not logged")
 					}
 					submit(t, s, 1)
 				})

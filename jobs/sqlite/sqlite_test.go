@@ -137,7 +137,7 @@ func TestOpenRefusals(t *testing.T) {
 	}
 }
 
-// TestDamagedLog: events that are damaged are told as a gap, and those behind it are read.
+// TestDamagedLog: damaged events are reported as a gap, and those after it are read.
 func TestDamagedLog(t *testing.T) {
 	h := harness(t, Options{TailBytes: -1}, unwrapped)
 	s := h.Open().(*Store)

@@ -21,7 +21,7 @@ func killedStore(t *testing.T, jobs int) (dir, epoch string) {
 	return dir, s.epoch.name
 }
 
-// TestDamagedWAL: SQLite drops what stands behind the first bad frame. That is said, and
+// TestDamagedWAL: SQLite drops everything after the first bad frame. That is reported, and
 // the log is no longer called what it was.
 func TestDamagedWAL(t *testing.T) {
 	flip := func(at int64, bit byte) func(wal []byte) []byte {
@@ -88,7 +88,7 @@ func TestDamagedCopyOfWAL(t *testing.T) {
 	}
 }
 
-// TestTornWAL: what a killed process began to write and nobody was told of is no damage.
+// TestTornWAL: a commit that a killed process did not finish, and that nobody saw, is no damage.
 func TestTornWAL(t *testing.T) {
 	for name, tear := range map[string]func(wal []byte) []byte{
 		"the header of a frame":        func(wal []byte) []byte { return append(wal, wal[len(wal)-frameSize:][:frameHeader]...) },

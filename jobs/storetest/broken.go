@@ -24,19 +24,19 @@ var Broken = []struct {
 	{"the key is stored outside the transaction", "Key", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return &keysOutside{Store: s, keys: map[string]*jobs.Change{}} }
 	}},
-	{"what follows is stored afterwards", "Follow", func() func(jobs.Store) jobs.Store {
+	{"the jobs of Follow are stored afterwards", "Follow", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return followsLater{s} }
 	}},
 	{"trimming leaves no trace", "Trim", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return noTrace{s} }
 	}},
-	{"documents are written whatever they are by then", "Documents", func() func(jobs.Store) jobs.Store {
+	{"documents are overwritten without a comparison", "Documents", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return blindDocuments{s} }
 	}},
 	{"peers are not asked", "Peers", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return noPeers{s} }
 	}},
-	{"counters are of another state than their position", "CountersUnderLoad", func() func(jobs.Store) jobs.Store {
+	{"counters are newer than their position", "CountersUnderLoad", func() func(jobs.Store) jobs.Store {
 		return func(s jobs.Store) jobs.Store { return earlyCounters{s} }
 	}},
 	{"the epoch is kept after a loss", "Epoch", func() func(jobs.Store) jobs.Store {
@@ -76,7 +76,7 @@ func (s *lateEvent) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, 
 	return events, err
 }
 
-// noCompareAndSet applies changes whatever the state of the job.
+// noCompareAndSet applies changes without comparing the state of the job.
 type noCompareAndSet struct{ jobs.Store }
 
 func (s noCompareAndSet) Commit(ctx context.Context, b *jobs.Batch) error {
@@ -91,7 +91,7 @@ func (s noCompareAndSet) Commit(ctx context.Context, b *jobs.Batch) error {
 	return s.Store.Commit(ctx, b)
 }
 
-// blindDocuments ignores what a document was: every change of one applies.
+// blindDocuments does not compare the old value of a document: every change applies.
 type blindDocuments struct{ jobs.Store }
 
 func (s blindDocuments) Commit(ctx context.Context, b *jobs.Batch) error {
@@ -174,7 +174,7 @@ func (s followsLater) Commit(ctx context.Context, b *jobs.Batch) error {
 	return s.Store.Commit(ctx, later)
 }
 
-// noTrace returns the events that are left instead of ErrTrimmed.
+// noTrace returns the remaining events instead of ErrTrimmed.
 type noTrace struct{ jobs.Store }
 
 func (s noTrace) Read(ctx context.Context, q jobs.ReadQuery) ([]*jobs.Event, error) {

@@ -6,7 +6,7 @@ import (
 	"reflect"
 )
 
-// checkCallbacks: callbacks are kept with the job, and can be changed without an event.
+// checkCallbacks checks that callbacks are stored with the job, and can be changed without an event.
 func checkCallbacks(t T, h Harness) {
 	s := h.Open()
 	list := []jobs.Callback{{URL: "https://a.example/hook", Events: []string{"job.failed"}, Secrets: []jobs.Secret{"whsec_a", "whsec_b"}}, {URL: "https://b.example", Queue: "q"}}

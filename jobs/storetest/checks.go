@@ -76,7 +76,7 @@ func checkCompareAndSet(t T, h Harness) {
 
 	report, end, late := progress(running, 50), finish(running, `{"ok":true}`), finish(running, `"late"`)
 	late.Job.State = jobs.Failed
-	commit(t, s, report, end, late) // in one batch, the first end wins
+	commit(t, s, report, end, late) // in one commit, the first end counts
 	if report.Err != nil || end.Err != nil || !errors.Is(late.Err, jobs.ErrConflict) {
 		t.Errorf("outcomes %v, %v, %v", report.Err, end.Err, late.Err)
 	}
@@ -116,16 +116,16 @@ func checkClaim(t T, h Harness) {
 		}
 	}
 	if got = claim(t, s, []string{"k1", "k2", "k"}, "l4", "l5"); len(got) != 1 || got[0].ID != e.Job.ID {
-		t.Errorf("the rest: %+v", got)
+		t.Errorf("claiming the remaining jobs: %+v", got)
 	}
 	if got = claim(t, s, []string{"k1", "k2", "k"}, "l6"); len(got) != 0 {
 		t.Errorf("claimed twice: %+v", got)
 	}
-	// What a batch makes ready, it can claim.
+	// A commit can claim the jobs that it makes ready.
 	f := with("q9", "k9", 0)
 	cl := &jobs.Claim{Kinds: []string{"k9"}, Leases: []string{"l7"}}
 	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Changes: []*jobs.Change{f}, Claims: []*jobs.Claim{cl}}); err != nil || len(cl.Jobs) != 1 {
-		t.Errorf("submit and claim in one batch: %v, %+v", err, cl.Jobs)
+		t.Errorf("submit and claim in one commit: %v, %+v", err, cl.Jobs)
 	}
 }
 
@@ -137,16 +137,16 @@ func checkKey(t T, h Harness) {
 		})
 	}
 	first, twin := keyed("one", epochStart.Add(time.Hour)), keyed("one", epochStart.Add(time.Hour))
-	commit(t, s, first, twin) // two at once make one job
+	commit(t, s, first, twin) // two in one commit insert one job
 	expect := func(c *jobs.Change, same bool) {
 		t.Helper()
 		taken, ok := errors.AsType[*jobs.KeyTaken](c.Err)
 		if !ok || taken.Job.ID != first.Job.ID || taken.Same != same {
-			t.Fatalf("a taken key: %v (%+v)", c.Err, taken)
+			t.Fatalf("a submission with a used key: %v (%+v)", c.Err, taken)
 		}
 	}
 	expect(twin, true)
-	s = h.Crash() // a key is stored with its job, so it is there as long as the job
+	s = h.Crash() // a key is stored in the same transaction as its job
 	again, other := keyed("one", epochStart.Add(time.Hour)), keyed("two", epochStart.Add(time.Hour))
 	commit(t, s, again, other)
 	expect(again, true)
@@ -157,7 +157,7 @@ func checkKey(t T, h Harness) {
 	elsewhere := keyed("one", epochStart)
 	elsewhere.Key.Scope = "other /v1/jobs"
 	must(t, s, elsewhere)
-	// Out of its time a key holds as long as its job is not final.
+	// After its time a key is still kept until its job is final.
 	late := keyed("one", epochStart)
 	b := &jobs.Batch{Now: epochStart.Add(2 * time.Hour), Changes: []*jobs.Change{late}}
 	if err := s.Commit(t.Context(), b); err != nil {
@@ -167,7 +167,7 @@ func checkKey(t T, h Harness) {
 	must(t, s, finish(claim(t, s, []string{"k"}, "l")[0], `1`))
 	b.Changes[0] = keyed("one", epochStart)
 	if err := s.Commit(t.Context(), b); err != nil || b.Changes[0].Err != nil {
-		t.Errorf("a key out of its time: %v, %v", err, b.Changes[0].Err)
+		t.Errorf("a key after its time: %v, %v", err, b.Changes[0].Err)
 	}
 }
 
@@ -220,7 +220,7 @@ func checkList(t T, h Harness) {
 	must(t, s, all...)
 	foreign := newJob(func(c *jobs.Change) { c.Job.Tenant = "other" })
 	must(t, s, foreign)
-	ids := []jobs.ID{foreign.Job.ID, newJob().Job.ID, all[20].Job.ID, all[20].Job.ID} // one is of another tenant, one of nobody, one stands there twice
+	ids := []jobs.ID{foreign.Job.ID, newJob().Job.ID, all[20].Job.ID, all[20].Job.ID} // one of another tenant, one that does not exist, one twice
 	for i := 1; i < len(all); i += 2 {
 		ids = append(ids, all[i].Job.ID)
 	}
@@ -309,16 +309,16 @@ func checkEdges(t T, h Harness) {
 	must(t, s, newJob(), newJob())
 	for _, seq := range []uint64{3, 1000, 1 << 63, 1<<64 - 1} {
 		if events, err := s.Read(t.Context(), jobs.ReadQuery{After: seq}); !errors.Is(err, jobs.ErrAhead) || len(events) > 0 {
-			t.Errorf("Read after %d, which lies ahead: %d events, %v", seq, len(events), err)
+			t.Errorf("Read after %d, which is after the head: %d events, %v", seq, len(events), err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Wait(ctx, 2); err == nil {
-		t.Errorf("Wait at the head returned although nothing came")
+		t.Errorf("Wait at the head returned although there was no new event")
 	}
 	if err := s.Wait(ctx, 1); err != nil {
-		t.Errorf("Wait behind the head: %v", err)
+		t.Errorf("Wait before the head: %v", err)
 	}
 	large := newJob(func(c *jobs.Change) { c.Event.Data, c.Event.Truncated = nil, true })
 	must(t, s, large)

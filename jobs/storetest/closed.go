@@ -48,9 +48,9 @@ func checkClosed(t T, h Harness) {
 			t.Errorf("Wait while the store is closed: %v", err)
 		}
 	})
-	for range 4 { // these may still get an answer, and must not panic
+	for range 4 { // calls during Close may succeed or fail, and must not panic
 		for name, call := range calls {
-			if name != "Commit" && name != "Trim" { // which the engine does not call any more
+			if name != "Commit" && name != "Trim" { // the engine does not call these during Close
 				all.Go(func() { call(ctx) })
 			}
 		}

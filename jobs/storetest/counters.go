@@ -7,8 +7,8 @@ import (
 	"jobhub/jobs"
 )
 
-// checkCountersUnderLoad reads counters while jobs come and go: those that are given with
-// a position equal those of a replay of the log up to there.
+// checkCountersUnderLoad reads counters while jobs change: counters read at a position must
+// equal those from a replay of the log up to that position.
 func checkCountersUnderLoad(t T, h Harness) {
 	s := h.Open()
 	type reading struct {

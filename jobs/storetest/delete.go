@@ -26,22 +26,22 @@ func checkDelete(t T, h Harness) {
 	}
 	s = h.Crash()
 	if _, _, err := s.Job(t.Context(), "default", c.Job.ID); !errors.Is(err, jobs.ErrGone) {
-		t.Errorf("read after that: %v", err)
+		t.Errorf("reading a deleted job: %v", err)
 	}
 	if page, err := s.List(t.Context(), jobs.Filter{Tag: "t"}); err != nil || len(page.Jobs) != 0 {
-		t.Errorf("%d jobs with its tag, %v", len(page.Jobs), err)
+		t.Errorf("%d jobs with the tag of the deleted job, %v", len(page.Jobs), err)
 	}
 	if queues, _, err := s.Queues(t.Context(), "default"); err != nil || queues[0].Counts[jobs.Succeeded] != 0 || queues[0].Counts[jobs.Queued] != 1 {
 		t.Errorf("counters %+v, %v", queues[0].Counts, err)
 	}
 	events, err := s.Read(t.Context(), jobs.ReadQuery{Job: c.Job.ID})
 	if err == nil && (len(events) != 4 || events[3].Type != jobs.JobDeleted || events[3].Version != 4) {
-		t.Errorf("its events %+v", events)
+		t.Errorf("events of the deleted job: %+v", events)
 	}
 	again := newJob(func(n *jobs.Change) { n.Key = c.Key })
 	other := newJob(func(n *jobs.Change) { o := *c.Key; o.Fingerprint, n.Key = []byte("g"), &o })
 	commit(t, s, again, other)
 	if taken, ok := errors.AsType[*jobs.KeyTaken](other.Err); !errors.Is(again.Err, jobs.ErrGone) || !ok || taken.Same {
-		t.Errorf("its key, which outlives it: %v, for another request %v", again.Err, other.Err)
+		t.Errorf("the key of the deleted job, which is still kept: %v; for another request: %v", again.Err, other.Err)
 	}
 }

@@ -47,7 +47,7 @@ func checkAfter(t T, h Harness) {
 	if d := due(); len(d) != 2 {
 		t.Errorf("due after the second end: %v", d)
 	}
-	// Who waited for one that did not succeed is remembered.
+	// Jobs that waited for one that did not succeed can still be listed.
 	for name, f := range map[string]struct {
 		jobs.Filter
 		want []jobs.ID
@@ -66,11 +66,11 @@ func checkAfter(t T, h Harness) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
-	// Waiting for what has ended: it is due at once.
+	// A job that waits for one that has ended is due at once.
 	late, lost := waiting(a), waiting(b)
 	must(t, s, late, lost)
 	if !late.Job.WakeAt.Equal(epochStart) || !lost.Job.WakeAt.Equal(epochStart) || !get(t, s, lost.Job.ID).DependencyFailed || get(t, s, late.Job.ID).DependencyFailed {
-		t.Errorf("waiting for what has ended: %+v, %+v", late.Job, lost.Job)
+		t.Errorf("waiting for jobs that have ended: %+v, %+v", late.Job, lost.Job)
 	}
 	unknown := waiting(newJob())
 	commit(t, s, unknown)

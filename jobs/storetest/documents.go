@@ -47,16 +47,16 @@ func checkDocuments(t T, h Harness) {
 		{"a", "k", "x", "", `2`, nil},
 		{"b", "k", "x", "", `3`, nil},
 		{"a", "other", "x", "", `4`, nil},
-		{"a", "k", "x", "", `5`, jobs.ErrConflict},         // it is there
-		{"a", "k", "x", `9`, `5`, jobs.ErrConflict},        // and another
-		{"a", "k", "z", `9`, `5`, jobs.ErrConflict},        // it is not there
-		{"a", "k", "z", `9`, "", jobs.ErrConflict},         // so it can't go
-		{"a", "k", "x", `2`, `{"n":6}`, nil},               // as it was
-		{"a", "k", "y", `2`, "", jobs.ErrConflict},         // another one's
-		{"b", "k", "x", `3`, "", nil},                      // goes
-		{"b", "k", "x", `3`, `7`, jobs.ErrConflict},        // has gone
-		{"b", "k", "x", "", `{"again":true}`, nil},         // comes back
-		{"a", "k", "x", `{"n":6 }`, `8`, jobs.ErrConflict}, // byte for byte
+		{"a", "k", "x", "", `5`, jobs.ErrConflict},         // it exists already
+		{"a", "k", "x", `9`, `5`, jobs.ErrConflict},        // it has another value
+		{"a", "k", "z", `9`, `5`, jobs.ErrConflict},        // it does not exist
+		{"a", "k", "z", `9`, "", jobs.ErrConflict},         // so it can't be deleted
+		{"a", "k", "x", `2`, `{"n":6}`, nil},               // its value was 2
+		{"a", "k", "y", `2`, "", jobs.ErrConflict},         // 2 was the value of x
+		{"b", "k", "x", `3`, "", nil},                      // deleted
+		{"b", "k", "x", `3`, `7`, jobs.ErrConflict},        // it is deleted
+		{"b", "k", "x", "", `{"again":true}`, nil},         // created again
+		{"a", "k", "x", `{"n":6 }`, `8`, jobs.ErrConflict}, // compared byte for byte
 	} {
 		if err := write(step.tenant, step.kind, step.name, step.was, step.data); !errors.Is(err, step.want) {
 			t.Errorf("step %d: %v, want %v", i, err, step.want)
@@ -68,7 +68,7 @@ func checkDocuments(t T, h Harness) {
 		expect("nobody", "")
 		s = h.Crash()
 	}
-	// With a job: both or neither.
+	// A job and a document in one change: both are stored or neither.
 	with := func(was, data string) *jobs.Change {
 		return newJob(func(c *jobs.Change) {
 			c.Document = &jobs.DocumentChange{Document: jobs.Document{Tenant: "a", Kind: "k", Name: "y", Data: jobs.Value(data)}, Was: jobs.Value(was)}

@@ -26,7 +26,7 @@ func followers(t T, s jobs.Store, id jobs.ID) []jobs.Job {
 	return page.Jobs
 }
 
-// checkFollow: insertions of Follow are stored together with the change or not at all.
+// checkFollow checks that the insertions of Follow are stored together with the change, or not at all.
 func checkFollow(t T, h Harness) {
 	s := h.Open()
 	must(t, s, newJob(func(c *jobs.Change) { c.Job.Queue = "followers" }))
@@ -55,7 +55,7 @@ func checkFollow(t T, h Harness) {
 	late.If.Lease = "another"
 	twice := withFollower(finish(running, `2`), &got)
 	end := withFollower(finish(running, `{"ok":true}`), &got)
-	end.Job.Progress = nil // the change does not know of what was reported in the same commit
+	end.Job.Progress = nil // the change does not have the progress reported in the same commit
 	commit(t, s, late, progress(running, 40), end, twice)
 	if !errors.Is(late.Err, jobs.ErrConflict) || !errors.Is(twice.Err, jobs.ErrConflict) || end.Err != nil {
 		t.Fatalf("outcomes %v, %v, %v", late.Err, end.Err, twice.Err)

@@ -77,7 +77,7 @@ func checkEventsOfOneJob(t T, h Harness) {
 	}
 }
 
-// checkOrderOfEvents follows the log while it grows: at no time is there a gap.
+// checkOrderOfEvents follows the log while it grows: there must never be a gap.
 func checkOrderOfEvents(t T, h Harness) {
 	s := h.Open()
 	const batches, each = 60, 5
@@ -140,7 +140,7 @@ func checkTrim(t T, h Harness) {
 		}
 		var walk jobs.Walk
 		if events, err := s.Read(t.Context(), jobs.ReadQuery{Job: first.Job.ID, Walk: &walk}); err != nil || len(events) != 0 || !walk.Trimmed {
-			t.Errorf("what is left of them: %d, %v, %+v", len(events), err, walk)
+			t.Errorf("the remaining events of that job: %d, %v, %+v", len(events), err, walk)
 		}
 		if n := len(readAll(t, s, 4)); n != 6 {
 			t.Errorf("%d events are left, want 6", n)
@@ -174,13 +174,13 @@ func checkEpoch(t T, h Harness) {
 	}
 	must(t, s, newJob())
 	s = h.Rewind(func() jobs.Store {
-		must(t, s, newJob(), newJob()) // seen by somebody, and gone with the backup
+		must(t, s, newJob(), newJob()) // events that were read, and that the backup does not have
 		return s
 	})
 	if head := s.Head(); head.Seq != 2 {
 		t.Fatalf("the harness did not rewind: head %v", head)
 	}
 	if s.Head().Epoch == before.Epoch {
-		t.Errorf("events that were shown are gone, and the epoch is still %s", before.Epoch)
+		t.Errorf("events that were read are lost, and the epoch is still %s", before.Epoch)
 	}
 }

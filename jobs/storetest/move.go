@@ -29,11 +29,11 @@ func checkMove(t T, h Harness) {
 		c.Fields |= jobs.FieldTags | jobs.FieldPriority
 		c.Job.Tags, c.Job.Priority = []string{"b", "c"}, 9
 	})
-	late := move(plain, "r") // it was read before
+	late := move(plain, "r") // made from an old version of the job
 	must(t, s, moved, move(first, "p"), move(fair, "p"))
 	commit(t, s, late)
 	if !errors.Is(late.Err, jobs.ErrConflict) {
-		t.Errorf("a change of a job that has moved on: %v", late.Err)
+		t.Errorf("a change made from an old version of the job: %v", late.Err)
 	}
 	s = h.Crash()
 	j := get(t, s, plain.Job.ID)
@@ -53,17 +53,17 @@ func checkMove(t T, h Harness) {
 	if err != nil || len(queues) != 2 || queues[0].Counts[jobs.Queued] != 3 || queues[1].Counts[jobs.Queued] != 2 {
 		t.Errorf("counters: %+v, %v", queues, err)
 	}
-	// In both queues all that can run does: the next of the order, and of the fair key.
+	// In both queues all jobs that can run do: the next of the ordering key, and of the fair key.
 	got := claim(t, s, []string{"k"}, leases("l", 9)...)
 	if len(got) != 5 || got[0].ID != plain.Job.ID {
 		t.Errorf("claimed %s", inputsOf(got))
 	}
-	// One that was accepted before goes first; one that runs can't be overtaken.
+	// A job that was accepted before runs first; a running job can't be overtaken.
 	early, young := in("x", "n", ""), in("y", "n", "")
 	must(t, s, early, young)
 	must(t, s, move(early, "y"))
 	if got = claim(t, s, []string{"k"}, leases("m", 9)...); inputsOf(got) != "xn" {
-		t.Errorf("claimed %q of the order", inputsOf(got))
+		t.Errorf("claimed %q of the ordering key", inputsOf(got))
 	}
 	older := in("z", "n", "")
 	older.Job.State, older.Event.Type = jobs.Scheduled, jobs.JobScheduled
@@ -77,7 +77,7 @@ func checkMove(t T, h Harness) {
 	if inputsOf(run) != "yn zw vw" {
 		t.Fatalf("claimed %q", inputsOf(run))
 	}
-	refused := move(older, "y") // behind one that runs and was accepted before
+	refused := move(older, "y") // where a job that was accepted later runs already
 	must(t, s, refused)
 	settings(t, s, jobs.QueueSettings{Capacity: 1}, 0)
 	must(t, s, newJob())

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// checkPartialResult: a job that runs may have a result already, which grows.
+// checkPartialResult checks that a running job may have a partial result, which grows.
 func checkPartialResult(t T, h Harness) {
 	s := h.Open()
 	c := newJob(func(c *jobs.Change) { c.Job.Caller = "somebody" })
@@ -36,8 +36,8 @@ func checkPartialResult(t T, h Harness) {
 	}
 }
 
-// checkPartial: an unfinished job can have a result, small or large, which gives way to
-// the next, and of which nothing is left over.
+// checkPartial checks that an unfinished job can have a result, small or large, that the next
+// result replaces it, and that nothing of it remains.
 func checkPartial(t T, h Harness) {
 	s := h.Open()
 	small, large := `{"n":1}`, `"`+strings.Repeat("y", 5000)+`"`

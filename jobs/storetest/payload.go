@@ -10,7 +10,7 @@ import (
 	"jobhub/jobs"
 )
 
-// checkPayload is for stores that give payloads piece by piece.
+// checkPayload checks stores that return payloads piece by piece.
 func checkPayload(t T, h Harness) {
 	s := h.Open()
 	r, ok := s.(jobs.PayloadReader)
@@ -47,14 +47,14 @@ func checkPayload(t T, h Harness) {
 		}
 	}
 	if n, size, err := r.ReadPayload(t.Context(), "default", in.Job.ID, jobs.PartResult, 0, make([]byte, 10)); n != 0 || size != 0 || err != nil {
-		t.Errorf("a result that is not there: %d %d %v", n, size, err)
+		t.Errorf("a result that does not exist: %d %d %v", n, size, err)
 	}
 	for _, of := range []struct {
 		tenant string
 		id     jobs.ID
 	}{{"other", in.Job.ID}, {"default", jobs.ID{1}}} {
 		if _, _, err := r.ReadPayload(t.Context(), of.tenant, of.id, jobs.PartInput, 0, nil); !errors.Is(err, jobs.ErrNotFound) {
-			t.Errorf("what is not there, or another tenant's: %v", err)
+			t.Errorf("a payload that does not exist, or of another tenant: %v", err)
 		}
 	}
 

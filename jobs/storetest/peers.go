@@ -10,8 +10,8 @@ import (
 // errTaken is the error of Decide in these checks.
 var errTaken = errors.New("taken")
 
-// peersOf are Peers with that key. Their Decide records the peers that it gets, newest first,
-// and refuses the job.
+// peersOf returns Peers with that key. Their Decide records the peers that it gets, newest
+// first, and refuses the job.
 func peersOf(key string, edit ...func(*jobs.Peers)) (*jobs.Peers, *[]jobs.Job) {
 	met := new([]jobs.Job)
 	p := &jobs.Peers{UniqueKey: []byte(key), Decide: func(peers []jobs.Job) ([]*jobs.Change, error) {
@@ -35,7 +35,7 @@ func checkPeers(t T, h Harness) {
 	first.Job.Input, first.Job.Unique = large, &jobs.Unique{By: []string{"kind"}, While: "unfinished", Conflict: "return"}
 	twin, met := unique("a")
 	other, _ := unique("b")
-	commit(t, s, first, twin, other) // those of one commit see each other
+	commit(t, s, first, twin, other) // jobs of one commit are peers, too
 	if first.Err != nil || twin.Err != errTaken || other.Err != nil {
 		t.Fatalf("outcomes %v, %v, %v", first.Err, twin.Err, other.Err)
 	}
@@ -52,7 +52,7 @@ func checkPeers(t T, h Harness) {
 	}
 	running := claim(t, s, []string{"k"}, "l1", "l2", "l3")
 	must(t, s, finish(running[0], `1`))
-	// The end of a job and a submission in one batch: it is decided as they stand there.
+	// A finished job is a peer only with Finished, and not if it was accepted before Since.
 	kept, met := unique("a", func(p *jobs.Peers) { p.Finished = true })
 	late, _ := unique("a", func(p *jobs.Peers) { p.Finished, p.Since = true, epochStart })
 	next, _ := unique("a")
@@ -60,7 +60,7 @@ func checkPeers(t T, h Harness) {
 	if kept.Err != errTaken || len(*met) != 1 || (*met)[0].State != jobs.Succeeded || late.Err != nil || next.Err != errTaken {
 		t.Errorf("after its end: %v, %v, %v", kept.Err, late.Err, next.Err)
 	}
-	// What the decision changes is changed first.
+	// Changes from Decide are applied before the insertion.
 	replace := newJob(func(c *jobs.Change) {
 		c.Job.UniqueKey = []byte("a")
 		c.Peers = []*jobs.Peers{{UniqueKey: []byte("a"), Decide: func(peers []jobs.Job) ([]*jobs.Change, error) {
@@ -70,7 +70,7 @@ func checkPeers(t T, h Harness) {
 			return []*jobs.Change{cancel}, nil
 		}}}
 	})
-	settings(t, s, jobs.QueueSettings{Capacity: 1}, 0) // the place of the one that is cancelled
+	settings(t, s, jobs.QueueSettings{Capacity: 1}, 0) // the new job takes the place of the cancelled one
 	must(t, s, replace)
 	if j := get(t, s, late.Job.ID); j.State != jobs.Cancelled {
 		t.Errorf("the one that was replaced is %s", j.State)

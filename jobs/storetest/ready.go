@@ -9,7 +9,7 @@ import (
 	"jobhub/jobs"
 )
 
-// named is an insertion whose input is its name, so that an order can be read off.
+// named is an insertion whose input is its name, so that failures show an order as names.
 func named(name string, edit func(*jobs.Job)) *jobs.Change {
 	return newJob(func(c *jobs.Change) {
 		c.Job.Input = jobs.Value(`"` + name + `"`)
@@ -17,7 +17,7 @@ func named(name string, edit func(*jobs.Job)) *jobs.Change {
 	})
 }
 
-// inputsOf are the inputs of claimed jobs.
+// inputsOf joins the inputs of claimed jobs.
 func inputsOf(list []jobs.Job) string {
 	var out []string
 	for _, j := range list {
@@ -42,7 +42,7 @@ func expectClaim(t T, s jobs.Store, n int, want string) []jobs.Job {
 	return got
 }
 
-// settings changes those of queue q.
+// settings changes the settings of queue q.
 func settings(t T, s jobs.Store, set jobs.QueueSettings, event jobs.EventType) {
 	t.Helper()
 	q := &jobs.QueueChange{Tenant: "default", Name: "q", Settings: set, Event: jobs.Event{Type: event, Data: jobs.Value(`{}`)}}
@@ -65,10 +65,10 @@ func checkOrderingKey(t T, h Harness) {
 	s := h.Open()
 	in := func(key string) func(*jobs.Job) { return func(j *jobs.Job) { j.OrderingKey = key } }
 	urgent := named("a3", in("a"))
-	urgent.Job.Priority = 100 // order of acceptance goes before
+	urgent.Job.Priority = 100 // the order of acceptance counts more
 	must(t, s, named("a1", in("a")), named("b1", in("b")), named("a2", in("a")), urgent, named("free", func(*jobs.Job) {}))
 	first := expectClaim(t, s, 9, "a1 b1 free")
-	must(t, s, backTo(first[0], jobs.Retrying)) // a retry keeps its turn
+	must(t, s, backTo(first[0], jobs.Retrying)) // a retrying job stays first in its order
 	expectClaim(t, s, 9, "")
 	retry := &jobs.Change{Job: first[0], If: jobs.Condition{State: jobs.Retrying}, Fields: jobs.FieldState, Event: jobs.Event{Type: jobs.JobQueued, Data: jobs.Value(`{}`)}}
 	retry.Job.State = jobs.Queued
@@ -76,10 +76,10 @@ func checkOrderingKey(t T, h Harness) {
 	s = h.Crash()
 	again := expectClaim(t, s, 9, "a1")
 	end := finish(again[0], `1`)
-	end.Job.State = jobs.Failed // one that fails for good lets the next go
+	end.Job.State = jobs.Failed // after a job has failed for good the next one runs
 	must(t, s, end)
 	next := expectClaim(t, s, 9, "a2")
-	must(t, s, backTo(next[0], jobs.Queued)) // released: still its turn
+	must(t, s, backTo(next[0], jobs.Queued)) // a released job stays first in its order
 	next = expectClaim(t, s, 9, "a2")
 	must(t, s, finish(next[0], `1`))
 	expectClaim(t, s, 9, "a3")
@@ -113,7 +113,7 @@ func checkPerKey(t T, h Harness) {
 	got := expectClaim(t, s, 9, "a1 a2 b1")
 	must(t, s, finish(got[0], `1`))
 	expectClaim(t, s, 9, "a3")
-	must(t, s, backTo(got[1], jobs.Retrying)) // holds no place
+	must(t, s, backTo(got[1], jobs.Retrying)) // a retrying job does not count as running
 	s = h.Crash()
 	expectClaim(t, s, 9, "a4")
 	must(t, s, named("a5", in("a")), named("a6", in("a")), named("a7", in("a")))
@@ -135,7 +135,7 @@ func checkConcurrency(t T, h Harness) {
 	}
 	s = h.Crash()
 	expectClaim(t, s, 9, "")
-	// An end makes room within the same batch.
+	// The end of a job frees its place within the same commit.
 	next := &jobs.Claim{Kinds: []string{"k"}, Leases: leases("m", 9)}
 	if err := s.Commit(t.Context(), &jobs.Batch{Now: epochStart, Changes: []*jobs.Change{finish(cl.Jobs[0], `1`)}, Claims: []*jobs.Claim{next}}); err != nil || inputsOf(next.Jobs) != "3" {
 		t.Errorf("after an end: %q, %v", inputsOf(next.Jobs), err)
@@ -160,13 +160,13 @@ func checkCapacity(t T, h Harness) {
 	if a.Err != nil || b.Err != nil || !errors.Is(c.Err, jobs.ErrQueueFull) {
 		t.Fatalf("outcomes %v, %v, %v", a.Err, b.Err, c.Err)
 	}
-	run := claim(t, s, []string{"k"}, "l1") // what runs does not count
+	run := claim(t, s, []string{"k"}, "l1") // a running job does not count
 	d := newJob()
 	commit(t, s, d)
 	if d.Err != nil {
 		t.Errorf("after one started: %v", d.Err)
 	}
-	must(t, s, backTo(run[0], jobs.Queued)) // what is accepted may always come back
+	must(t, s, backTo(run[0], jobs.Queued)) // an accepted job may always return to its queue
 	e := newJob()
 	commit(t, s, e)
 	if !errors.Is(e.Err, jobs.ErrQueueFull) || s.Head().Seq != 5 {

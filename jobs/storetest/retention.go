@@ -65,7 +65,7 @@ func checkRetained(t T, h Harness) {
 		return page.Wake
 	}
 	if at := earliest(); !at.IsZero() {
-		t.Errorf("of no jobs: %v", at)
+		t.Errorf("the earliest of no jobs: %v", at)
 	}
 	must(t, s, newJob(), newJob())
 	for i, j := range claim(t, s, []string{"k"}, "l1", "l2") {

@@ -15,7 +15,7 @@ func checkRetry(t T, h Harness) {
 	early := retry(jobs.Retry{})
 	commit(t, s, early)
 	if !errors.Is(early.Err, jobs.ErrConflict) {
-		t.Errorf("a retry of what has not ended: %v", early.Err)
+		t.Errorf("a retry of an unfinished job: %v", early.Err)
 	}
 	must(t, s, finish(claim(t, s, []string{"k"}, "l")[0], `1`))
 	first, twin := retry(jobs.Retry{}), retry(jobs.Retry{})
@@ -34,7 +34,7 @@ func checkRetry(t T, h Harness) {
 	other, same, again := retry(jobs.Retry{Fingerprint: []byte("x")}), retry(jobs.Retry{Fingerprint: []byte("x")}), retry(jobs.Retry{Force: true})
 	commit(t, s, other, same, again)
 	if _, ok = errors.AsType[*jobs.Existing](same.Err); other.Err != nil || !ok || again.Err != nil {
-		t.Errorf("in another way, in the same way, again: %v, %v, %v", other.Err, same.Err, again.Err)
+		t.Errorf("a retry with another input, one with the same input, one with again: %v, %v, %v", other.Err, same.Err, again.Err)
 	}
 	unknown := retry(jobs.Retry{})
 	unknown.Job.RetryOf = jobs.ID{7}

@@ -82,7 +82,7 @@ func checkSearch(t T, h Harness) {
 			}
 		}
 	}
-	// One call looks at a bounded number of jobs and says where to go on.
+	// One call reads a limited number of jobs and returns where to continue.
 	for range jobs.MaxSearched / 500 {
 		var more []*jobs.Change
 		for range 500 {
@@ -95,6 +95,6 @@ func checkSearch(t T, h Harness) {
 		t.Errorf("after %d jobs without it: %d found, next %d, %v", jobs.MaxSearched, len(page.Jobs), page.Next, err)
 	}
 	if got, pages := found(jobs.Filter{Text: "spindle"}); len(got) != 1 || pages < 2 {
-		t.Errorf("behind %d jobs: %d found in %d pages", jobs.MaxSearched, len(got), pages)
+		t.Errorf("after %d jobs: %d found in %d pages", jobs.MaxSearched, len(got), pages)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"jobhub/jobs"
 )
 
-// A claim that shares passes over what would be too much for a tenant or a key, and gives
-// the others their best by priority.
+// A claim with a Share skips jobs that would be too many for a tenant or a key, and takes the
+// jobs of others by priority.
 func checkShare(t T, h Harness) {
 	s := h.Open()
 	of := func(name, tenant, key string, priority int) *jobs.Change {
@@ -32,7 +32,7 @@ func checkShare(t T, h Harness) {
 	s = h.Crash()
 	take(&jobs.Share{Several: true}, 1, "", true)
 	take(&jobs.Share{Free: 2, Several: true}, 2, "a6", true)
-	take(&jobs.Share{Free: 1, Several: true}, 1, "a7", false) // who holds none gets the last one
+	take(&jobs.Share{Free: 1, Several: true}, 1, "a7", false) // a tenant without slots gets the last one
 
 	noisy := func(i int) *jobs.Change { return of(fmt.Sprint("n", i), "default", "noisy", 5) }
 	for i := range 5 {

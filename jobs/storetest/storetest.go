@@ -27,14 +27,14 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// Harness lets a check open one store again and again.
+// Harness lets a check open one store repeatedly.
 type Harness struct {
-	// Open opens the store; after an earlier one was closed, or Crashed.
+	// Open opens the store, after the one before was closed or abandoned by Crash.
 	Open func() jobs.Store
-	// Crash abandons the open store as a killed process would, and opens what it left.
+	// Crash abandons the open store as a killed process does, and opens the store again.
 	Crash func() jobs.Store
-	// Rewind runs change, closes the store that it returns, puts back the database as
-	// it was before, as an operator restores a backup, and opens that.
+	// Rewind runs change, closes the store that it returns, restores the database from before
+	// the change, as from a backup, and opens it.
 	Rewind func(change func() jobs.Store) jobs.Store
 }
 
@@ -44,7 +44,7 @@ type Check struct {
 	Run  func(t T, h Harness)
 }
 
-// Checks are all there are.
+// Checks lists all checks.
 var Checks = []Check{
 	{"Insert", checkInsert},
 	{"CompareAndSet", checkCompareAndSet},
@@ -85,7 +85,7 @@ var Checks = []Check{
 	{"Payload", checkPayload},
 }
 
-// epochStart is some time with millisecond precision.
+// epochStart is an arbitrary time with millisecond precision.
 var epochStart = time.UnixMilli(1_800_000_000_000)
 
 // newJob is an insertion of a queued job.
@@ -132,7 +132,7 @@ func commit(t T, s jobs.Store, changes ...*jobs.Change) {
 	}
 }
 
-// must is commit where every change has to apply.
+// must is commit, but fails the test unless every change applies.
 func must(t T, s jobs.Store, changes ...*jobs.Change) {
 	t.Helper()
 	commit(t, s, changes...)

@@ -6,7 +6,7 @@
 //   - Invalid input is answered with a 4xx problem that names each error, and nothing is
 //     stored.
 //   - A request that waits (Prefer: wait) ends after that time, when its caller's credentials
-//     become invalid, and when the hub shuts down; the job goes on.
+//     become invalid, and when the hub shuts down; the job continues.
 //
 // routes.go lists all endpoints. A submission goes
 //

@@ -19,7 +19,7 @@ func (s *Server) healthz(w http.ResponseWriter, r *http.Request) error {
 }
 
 // readyBody returns the body of readyz. With detail it has the state of the configuration file,
-// too: if a new file has errors, the hub goes on with the old one and is ready.
+// too: if a new file has errors, the hub continues with the old one and is ready.
 func (s *Server) readyBody(detail bool) ([]byte, error) {
 	type config struct {
 		LoadedAt time.Time  `json:"loaded_at"`

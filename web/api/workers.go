@@ -118,7 +118,7 @@ func (s workers) leaseJobs(w http.ResponseWriter, r *http.Request) error {
 	}
 	select {
 	case <-s.Gate.Closing:
-		return jobs.Unavailable("Shutting down", "The hub is shutting down. Try again in a moment.")
+		return jobs.Unavailable("Shutting down", "The hub is shutting down. Try again in a few seconds.")
 	default:
 	}
 	ctx, stop := s.polling(r)

@@ -114,7 +114,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 	}
 }
 
-// What lies in the data folder is of no use to whoever finds it, and is not for others.
+// The files in the data folder hold no keys, and other users can't read them.
 func TestKeysOnDisk(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data") // made when it is needed
 	k := open(t, dir)

@@ -69,7 +69,7 @@ func TestToken(t *testing.T) {
 	_, until, err := k.Token(who, grant, noon.Add(24*time.Hour))
 	is(t, "a token for longer than its key", err, nil)
 	if !until.Equal(who.Expires) {
-		t.Errorf("a token outlives its key: until %v", until)
+		t.Errorf("a token is valid longer than its key: until %v", until)
 	}
 	_, err = k.Authenticate(session, noon)
 	is(t, "a session as a token", err, ErrUnknown)
@@ -175,7 +175,7 @@ func FuzzAuthenticate(f *testing.F) {
 		if who, err := k.Resume(text, noon); err == nil && text != session || err != nil && (!lapsed(err) || who.Tenant != "") {
 			t.Errorf("the session %q is %+v, %v", text, who, err)
 		}
-		// The payload behind a good signature, whatever it says, is nobody or what the key allows.
+		// A payload with a valid signature, whatever it says, gives at most what its key allows.
 		secret, err := k.signingSecret(false)
 		if err != nil {
 			t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 const patience = 20 * time.Second // for what another process does to be seen
 
-// told is a watch that keeps what it is told.
+// told is a watch that records its calls.
 func told(t *testing.T, k *Keys, who Identity) <-chan error {
 	t.Helper()
 	ended := make(chan error, 10)
@@ -22,7 +22,7 @@ func nothing(t *testing.T, what string, ended <-chan error) {
 	t.Helper()
 	select {
 	case err := <-ended:
-		t.Errorf("%s was told: %v", what, err)
+		t.Errorf("%s: the watch was called with %v", what, err)
 	default:
 	}
 }
@@ -33,7 +33,7 @@ func within(t *testing.T, what string, ended <-chan error, want error) {
 	case err := <-ended:
 		is(t, what, err, want)
 	case <-time.After(patience):
-		t.Errorf("%s was never told", what)
+		t.Errorf("%s: the watch was not called", what)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestWhileEndsWithItsTime(t *testing.T) {
 	is(t, "the end", context.Cause(ctx), ErrExpired)
 }
 
-// TestFollow: what another process changes is told to those who watch here.
+// TestFollow: changes by another process reach the watches of this one.
 func TestFollow(t *testing.T) {
 	dir := t.TempDir()
 	hub, tool := open(t, dir), open(t, dir)

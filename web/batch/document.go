@@ -269,5 +269,5 @@ func appendResponse(b []byte, item *batchItem, index, status int, header http.He
 // {"responses":[{"body":…}]}.
 const answerDepth = 3
 
-// noAnswer stands in a document for the answer to an item that has none yet.
+// noAnswer is used in a document for an item without an answer yet.
 var noAnswer = jsontext.Value("null")

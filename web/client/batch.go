@@ -15,7 +15,7 @@ type BatchRequest struct {
 	Method    string            `json:"method"`
 	Path      string            `json:"path"` // with its query
 	Headers   map[string]string `json:"headers,omitempty"`
-	Body      any               `json:"body,omitzero"`        // a string or []byte is sent as it is, all else as JSON
+	Body      any               `json:"body,omitzero"`        // a string or []byte is sent unchanged, all else as JSON
 	DependsOn []string          `json:"depends_on,omitempty"` // IDs of requests that have to be answered 2xx before
 }
 
@@ -25,14 +25,14 @@ type BatchResponse struct {
 	Index   int               `json:"index"`  // of the request
 	Status  int               `json:"status"` // 424 if a request that it depends on did not succeed
 	Headers map[string]string `json:"headers"`
-	Body    jsontext.Value    `json:"body"` // JSON as it is, a text as a string, else {"base64":"…"}
+	Body    jsontext.Value    `json:"body"` // JSON unchanged, a text as a string, all else as {"base64":"…"}
 }
 
-// Batch sends many requests at once and returns one answer for each, in their order. One
-// that fails costs no other anything: look at each Status.
+// Batch sends many requests at once and returns one answer for each, in their order. A
+// failed request does not affect the others: check each Status.
 //
-// A key that is not empty makes it safe to call Batch again when an error is [Unknown]: what
-// the requests submit, they submit once.
+// A key that is not empty makes it safe to call Batch again when an error is [Unknown]: the
+// jobs that the requests submit are submitted once.
 func (c *Client) Batch(ctx context.Context, requests []BatchRequest, idempotencyKey string) ([]BatchResponse, error) {
 	var out struct {
 		Responses []BatchResponse `json:"responses"`
@@ -41,15 +41,15 @@ func (c *Client) Batch(ctx context.Context, requests []BatchRequest, idempotency
 	return out.Responses, err
 }
 
-// SubmitBatch hands in a batch as a job of its own. [BatchResponses] reads what has been
-// answered so far from its document.
+// SubmitBatch submits a batch as a job of its own. [BatchResponses] reads the answers so far
+// from that job.
 func (c *Client) SubmitBatch(ctx context.Context, requests []BatchRequest, idempotencyKey string) (j Job, err error) {
 	err = c.exchange(ctx, http.MethodPost, "/v1/batch?async=true", idempotencyKey, batch(requests), &j)
 	return j, err
 }
 
-// BatchResponses are the answers that a batch has by now, one for each request; nil where
-// there is none yet. There are none at all before the first one is stored.
+// BatchResponses returns the answers so far of a batch, one for each request; nil for a
+// request without an answer yet. It returns no elements before the first answer is stored.
 func BatchResponses(j Job) ([]*BatchResponse, error) {
 	var out struct {
 		Responses []*BatchResponse `json:"responses"`
@@ -61,7 +61,7 @@ func BatchResponses(j Job) ([]*BatchResponse, error) {
 	return out.Responses, err
 }
 
-// batch is the document of a batch.
+// batch is the body of a batch request.
 func batch(requests []BatchRequest) any {
 	requests = slices.Clone(requests)
 	for i := range requests {

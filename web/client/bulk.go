@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Bulk is an action on all jobs that a filter selects; one without members selects all jobs.
+// Bulk is an action on all jobs that a filter selects; an empty filter selects all jobs.
 type Bulk struct {
 	Action string // cancel, retry, delete or run
 	States []string
@@ -24,7 +24,7 @@ func (c *Client) Bulk(ctx context.Context, b Bulk) (j Job, err error) {
 	return j, err
 }
 
-// CountBulk is how many jobs a Bulk would concern now.
+// CountBulk returns how many jobs a Bulk would act on now.
 func (c *Client) CountBulk(ctx context.Context, b Bulk) (int64, error) {
 	var out struct {
 		Count int64 `json:"count"`

@@ -14,13 +14,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// DefaultBase is where a hub listens unless told otherwise.
+// DefaultBase is the URL of a hub with default settings on this machine.
 const DefaultBase = "http://127.0.0.1:8080"
 
 // Client calls one hub. It may be used by several goroutines at once.
 type Client struct {
 	Base  string       // URL of the hub without a path; DefaultBase if empty
-	Token string       // key (jh_…) or token (jht_…) to show; empty for a hub that wants none
+	Token string       // key (jh_…) or token (jht_…) to send; empty for a hub without keys
 	HTTP  *http.Client // http.DefaultClient if nil
 }
 
@@ -32,7 +32,7 @@ func (c *Client) url(path string) string {
 	return base + path
 }
 
-// http is the client of all requests, also of those that become WebSockets.
+// http returns the client for all requests, also for those that become WebSockets.
 func (c *Client) http() *http.Client {
 	h := http.DefaultClient
 	if c.HTTP != nil {
@@ -46,8 +46,8 @@ func (c *Client) http() *http.Client {
 	return &shown
 }
 
-// bearer shows a token to the hub, and to nobody that it may redirect to. A request that
-// shows another one keeps it.
+// bearer sends a token to the hub, and to no other server that it may redirect to. A request
+// that already has another token keeps it.
 type bearer struct {
 	http.RoundTripper
 	hub, token string
@@ -76,8 +76,8 @@ func (c *Client) do(ctx context.Context, method, path string, header http.Header
 	return c.http().Do(req)
 }
 
-// exchange is call with a body to be written as JSON; nil for none. An idempotency key
-// that is not empty goes along.
+// exchange is call with a body that is written as JSON; nil for none. It sends an idempotency
+// key that is not empty.
 func (c *Client) exchange(ctx context.Context, method, path, idempotencyKey string, in, out any) error {
 	var body []byte
 	if in != nil {

@@ -17,11 +17,11 @@ import (
 const (
 	subprotocol = "jobhub.v1"
 	watchID     = "w"
-	patience    = 10 * time.Second // for an answer, and past the time when the hub should have pinged
+	patience    = 10 * time.Second // to wait for an answer, and for a ping beyond the time when it was due
 	maxFrame    = 64 << 20         // bytes
 )
 
-// connection lives through one connection; it always ends with an error.
+// connection connects once and reads until the connection ends; it always returns an error.
 func (w *watcher) connection(ctx context.Context) error {
 	w.conn = nil
 	dialing, cancel := context.WithTimeout(ctx, patience)
@@ -68,7 +68,7 @@ func (w *watcher) authorization(ctx context.Context) (http.Header, error) {
 	return http.Header{"Authorization": {"Bearer " + token}}, nil
 }
 
-// fetchToken sees to it that there is a token, if tokens are fetched.
+// fetchToken fetches a token if there is none and the options can fetch one.
 func (w *watcher) fetchToken(ctx context.Context) (err error) {
 	if w.options.Token == nil || w.token != "" {
 		return nil
@@ -80,8 +80,9 @@ func (w *watcher) fetchToken(ctx context.Context) (err error) {
 	return nil
 }
 
-// refresh gives the hub a new token in place of one that will end soon. If none is to be
-// had now, the hub closes the connection in time, and the next one tries again.
+// refresh gives the hub a new token in place of one that expires soon. If no token can be
+// fetched now, the hub closes the connection when the old one expires, and the next
+// connection tries again.
 func (w *watcher) refresh(ctx context.Context) error {
 	if w.options.Token == nil {
 		return nil
@@ -140,7 +141,7 @@ func (w *watcher) subscribe(ctx context.Context) error {
 	return w.write(ctx, request)
 }
 
-// errProtocol: what the server says is not jobhub.v1, and would not be next time.
+// errProtocol means that the server does not speak jobhub.v1. Trying again would not help.
 var errProtocol = errors.New("the server does not speak " + subprotocol)
 
 func (w *watcher) frame(ctx context.Context, frame []byte) error {

@@ -1,24 +1,24 @@
-// Package client is the Go client of a hub: it submits jobs and manages them over the HTTP
-// API, follows them live over the WebSocket protocol jobhub.v1, and works for the hub.
+// Package client is the Go client of a hub: it submits and manages jobs over the HTTP API,
+// follows them live over the WebSocket protocol jobhub.v1, and runs jobs as a worker.
 //
 // What its users may rely on:
 //
 //   - [Client.Submit] returns a job only after the hub has it on disk. After an error that
-//     is [Unknown] the job may be there; submitting again with the same idempotency key gives
+//     is [Unknown] the job may exist; submitting again with the same idempotency key returns
 //     that job, and never a second one.
 //   - The messages of [Client.Watch] come in the order of the hub's log, and each event once.
-//     A lost connection is made again, after a pause, and resumes where it broke off. Where
+//     After a lost connection it connects again, after a pause, and resumes where it was. If
 //     the hub can't resume, a message says so (see [Message.Missed]) and a fresh snapshot
-//     follows. Events are never missing in silence.
-//   - A slow caller slows nobody but itself: nothing is buffered here, so the hub sees a slow
-//     reader and holds back.
+//     follows. Events are never lost silently.
+//   - A slow caller slows nobody but itself: nothing is buffered here, so the hub notices the
+//     slow reader and waits.
 //   - A [Worker] sends the outcome of a job until the hub has answered, also over a restart of
 //     the hub. What it does after its lease was lost changes nothing.
 //
 // A program needs five types:
 //
 //   - [Client] calls one hub. The zero value calls one on this machine.
-//   - [Submission] is a job to be done.
+//   - [Submission] is a job to submit.
 //   - [Job] is a job as the hub describes it.
 //   - [Worker] runs jobs. Its handler gets a [Run], which has the same methods as that of
 //     package jobhub/jobs; [Typed] makes one of a Go function.

@@ -26,7 +26,7 @@ func (c *Client) RunNow(ctx context.Context, id string) (Job, error) {
 	return c.ofJob(ctx, http.MethodPost, id, "/run", nil)
 }
 
-// Delete forgets a finished job at once.
+// Delete deletes a finished job at once.
 func (c *Client) Delete(ctx context.Context, id string) error {
 	return c.exchange(ctx, http.MethodPost, "/v1/jobs/"+url.PathEscape(id)+"/delete", "", nil, nil)
 }

@@ -24,14 +24,14 @@ type Target struct {
 	Timeout time.Duration     `json:"timeout,omitzero"` // of one attempt
 }
 
-// FanoutResult is what has come of a fan-out by now.
+// FanoutResult holds the results so far of a fan-out.
 type FanoutResult struct {
 	Targets   []TargetResult // in the order in which they were submitted
 	Completed int            // targets that have ended
 	Total     int
 }
 
-// TargetResult is what has come of one target.
+// TargetResult is the result so far of one target.
 type TargetResult struct {
 	Name     string         `json:"-"`
 	State    string         `json:"state"`
@@ -43,7 +43,8 @@ type TargetResult struct {
 	Error    *Problem       `json:"error"`
 }
 
-// FanoutResultOf reads the result of a fan-out, which is there while it still runs and also if it failed.
+// FanoutResultOf reads the result of a fan-out. It also works while the fan-out still runs, and
+// after it has failed.
 func FanoutResultOf(j Job) (r FanoutResult, err error) {
 	var in struct {
 		Targets   jsontext.Value `json:"targets"`

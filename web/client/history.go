@@ -6,12 +6,12 @@ import (
 	"iter"
 )
 
-// ErrTrimmed: the hub's log does not reach back to the first event of the job any more.
+// ErrTrimmed means that the hub's log no longer has the first events of the job.
 var ErrTrimmed = errors.New("the hub no longer holds all events of the job")
 
 // History yields all events of a job up to now, oldest first. An error comes last;
-// [ErrTrimmed] if not all of them can be had. To go on from there, [Client.Watch] resumes
-// after the Resume of the last one.
+// it is [ErrTrimmed] if some of them are no longer kept. To continue from there, call
+// [Client.Watch] with the Resume of the last message as Since.
 func (c *Client) History(ctx context.Context, id string) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		j, err := c.Job(ctx, id)

@@ -27,18 +27,18 @@ type Job struct {
 	Error           *Problem       `json:"error"`
 	Progress        *Progress      `json:"progress"`
 	Attempt         int            `json:"attempt"`
-	Start           int            `json:"start"` // number of the newest start: it rises with each, whether an attempt was spent or not
+	Start           int            `json:"start"` // number of the newest start: it grows with each start, also with one that does not count as an attempt
 	MaxAttempts     int            `json:"max_attempts"`
 	CreatedAt       time.Time      `json:"created_at"`
 	ScheduledAt     time.Time      `json:"scheduled_at"`
 	StartedAt       time.Time      `json:"started_at"` // of the newest attempt
 	FinishedAt      time.Time      `json:"finished_at"`
 	ExpiresAt       time.Time      `json:"expires_at"`     // the queue's deadline
-	RetainedUntil   time.Time      `json:"retained_until"` // when the hub forgets it
+	RetainedUntil   time.Time      `json:"retained_until"` // when the hub deletes it
 	CancelRequested bool           `json:"cancel_requested"`
 	RetryOf         string         `json:"retry_of"`
 	RetriedBy       string         `json:"retried_by"` // its newest retry
-	Existing        bool           `json:"existing"`   // of an answer to Submit or Retry: it was there already, and none was made
+	Existing        bool           `json:"existing"`   // in an answer to Submit or Retry: the job existed already, and none was submitted
 	Parent          string         `json:"parent"`
 	Unique          *Unique        `json:"unique"`
 	Callbacks       []Callback     `json:"callbacks"`
@@ -47,10 +47,10 @@ type Job struct {
 	Seq             uint64         `json:"seq"`
 	Links           Links          `json:"links"`
 
-	Raw jsontext.Value `json:"-"` // the document as it came, with members unknown here
+	Raw jsontext.Value `json:"-"` // the unchanged JSON, also with members that are unknown here
 }
 
-// Progress is what a job last said of how far it is. Percent is nil where it can't tell.
+// Progress is the last progress that a job reported. Percent is nil if it is unknown.
 type Progress struct {
 	Percent *float64       `json:"percent"`
 	Message string         `json:"message"`
@@ -60,7 +60,7 @@ type Progress struct {
 // Links are the paths of a job on its hub.
 type Links struct {
 	Self     string `json:"self"`
-	Response string `json:"response"` // what a synchronous call would have answered
+	Response string `json:"response"` // the answer that a synchronous call would have had
 	Cancel   string `json:"cancel"`
 	Events   string `json:"events"`
 	HTML     string `json:"html"` // its page on the dashboard
@@ -69,12 +69,12 @@ type Links struct {
 // Final reports whether the job has ended and never changes again.
 func (j *Job) Final() bool { return finalState(j.State) }
 
-// Position is where to resume from to see all that happens to the job after j.
+// Position is where to resume from to get all events of the job after j.
 func (j *Job) Position() Position { return Position{j.Epoch, j.Seq} }
 
 func finalState(s string) bool { return s == "succeeded" || s == "failed" || s == "cancelled" }
 
-// UnmarshalJSON keeps the document in Raw besides decoding it.
+// UnmarshalJSON decodes a job and keeps its JSON in Raw.
 func (j *Job) UnmarshalJSON(text []byte) error {
 	type members Job // without this method
 	var m members
@@ -86,18 +86,18 @@ func (j *Job) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Job returns the job of that id.
+// Job returns the job with that id.
 func (c *Client) Job(ctx context.Context, id string) (Job, error) {
 	return c.ofJob(ctx, http.MethodGet, id, "", nil)
 }
 
-// Cancel asks for the end of a job and returns it as it is now: a running job is
-// still running and has its worker told to stop. A finished job stays as it is.
+// Cancel requests the end of a job and returns it as it is now: a running job is still
+// running, and its worker is told to stop. A finished job stays as it is.
 func (c *Client) Cancel(ctx context.Context, id string) (Job, error) {
 	return c.ofJob(ctx, http.MethodPost, id, "/cancel", nil)
 }
 
-// Wait returns the job of that id once it is final.
+// Wait returns the job with that id once it is final.
 func (c *Client) Wait(ctx context.Context, id string) (Job, error) {
 	for m, err := range c.Watch(ctx, Filter{Job: id}, WatchOptions{Snapshot: true, Progress: "none"}) {
 		if err != nil {
@@ -110,7 +110,7 @@ func (c *Client) Wait(ctx context.Context, id string) (Job, error) {
 	return c.Job(ctx, id)
 }
 
-// ofJob is a request to the job of that id that is answered with a job.
+// ofJob sends a request about the job with that id, which is answered with a job.
 func (c *Client) ofJob(ctx context.Context, method, id, verb string, in any) (j Job, err error) {
 	err = c.exchange(ctx, method, "/v1/jobs/"+url.PathEscape(id)+verb, "", in, &j)
 	return j, err

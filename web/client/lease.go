@@ -23,7 +23,7 @@ type Task struct {
 	lease       string         // its token is the worker's secret
 }
 
-// UnmarshalJSON reads the job as the hub hands it out.
+// UnmarshalJSON reads the job as a lease answers it.
 func (t *Task) UnmarshalJSON(text []byte) error {
 	var in struct {
 		Lease       string         `json:"lease"`
@@ -45,15 +45,15 @@ func (t *Task) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// orders are what the hub's answers tell a worker to do.
+// orders is what the hub's answers tell a worker to do.
 type orders struct {
 	Jobs      []Task            `json:"jobs"`
 	Leases    map[string]string `json:"leases"` // ok, cancel or lost
 	Directive string            `json:"directive"`
 }
 
-// register introduces the worker, again if the hub has forgotten it. Its leases are
-// renewed under the new id first, so that the hub knows which slots are taken.
+// register registers the worker, again if the hub no longer knows it. Its leases are renewed
+// under the new id first, so that the hub knows which slots are taken.
 func (s *shift) register(ctx context.Context, old string) error {
 	s.registering.Lock()
 	defer s.registering.Unlock()
@@ -104,8 +104,8 @@ func (s *shift) lease(ctx context.Context, free int) error {
 	s.mu.Unlock()
 	polling, cancel := context.WithCancel(s.calling)
 	defer cancel()
-	// Jobs on their way in a poll that is cut off would be missed until their leases
-	// are over. So to end it, the hub is asked to.
+	// Jobs in the answer to a poll that is cut off would be lost until their leases expire. So
+	// the worker asks the hub to end the poll.
 	defer context.AfterFunc(ctx, func() {
 		time.AfterFunc(farewell, cancel)
 		s.call(s.calling, 0, http.MethodPost, "/v1/workers/"+id+"/quiet", nil, nil)
@@ -131,18 +131,18 @@ func (s *shift) lease(ctx context.Context, free int) error {
 		}
 		go s.attempt(r)
 	}
-	for _, token := range s.obey(out) { // an answer that brought it was lost
+	for _, token := range s.obey(out) { // the answer with this job was lost
 		go s.end(s.newRun(Task{lease: token}), outcome{"release", nil})
 	}
 	return nil
 }
 
 const (
-	farewell = 2 * time.Second       // for the hub to end a poll
-	unheard  = 50 * time.Millisecond // short jobs are over before it is worth to listen
+	farewell = 2 * time.Second       // how long the hub may take to end a poll
+	unheard  = 50 * time.Millisecond // pause before listening: short jobs end sooner
 )
 
-// listen waits, while all slots are taken, for a command of the hub or a free slot.
+// listen waits, while all slots are taken, for a directive of the hub or a free slot.
 func (s *shift) listen(ctx context.Context, changed <-chan struct{}) error {
 	listening, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -169,7 +169,7 @@ func (s *shift) listen(ctx context.Context, changed <-chan struct{}) error {
 	return nil
 }
 
-// renewals keeps the leases until ctx ends.
+// renewals renews the leases until ctx ends.
 func (s *shift) renewals(ctx context.Context) {
 	s.mu.Lock()
 	next := s.beat
@@ -178,7 +178,7 @@ func (s *shift) renewals(ctx context.Context) {
 		s.mu.Lock()
 		idle := s.id == "" || len(s.runs) == 0 && !s.quiet
 		s.mu.Unlock()
-		if idle { // the poll for jobs shows that it is there
+		if idle { // the poll for jobs shows the hub that the worker lives
 			failures = 0
 		} else if err := s.renew(ctx, 0); err != nil {
 			failures++
@@ -193,7 +193,7 @@ func (s *shift) renewals(ctx context.Context) {
 	}
 }
 
-// renew renews all leases. With wait the call returns early on a command.
+// renew renews all leases. With wait the call returns early on a directive.
 func (s *shift) renew(ctx context.Context, wait time.Duration) error {
 	id := s.name()
 	err := s.renewAs(ctx, id, wait)
@@ -219,8 +219,8 @@ func (s *shift) renewAs(ctx context.Context, id string, wait time.Duration) erro
 	return nil
 }
 
-// obey does what the hub says, and returns the leases that the hub thinks this worker
-// has, but it hasn't.
+// obey does what the hub says, and returns the leases that the hub lists for this worker but
+// that it does not have.
 func (s *shift) obey(o orders) (unknown []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -231,7 +231,7 @@ func (s *shift) obey(o orders) (unknown []string) {
 		case r == nil:
 		case state == "cancel":
 			r.cancel(ErrCancelled)
-		case state == "lost" && !r.settling.Load(): // else the answer to its outcome tells whether that counts
+		case state == "lost" && !r.settling.Load(): // otherwise the answer to its outcome says whether that counts
 			r.lose()
 		}
 	}
@@ -244,7 +244,7 @@ func (s *shift) obey(o orders) (unknown []string) {
 	return unknown
 }
 
-// call is one request of the worker; its answer may take as long as wait and patience.
+// call sends one request of the worker; the answer may take as long as wait plus patience.
 func (s *shift) call(ctx context.Context, wait time.Duration, method, path string, in, out any) error {
 	var body []byte
 	if in != nil {
@@ -261,7 +261,7 @@ func (s *shift) call(ctx context.Context, wait time.Duration, method, path strin
 	return s.heard(s.client.call(ctx, method, path, nil, body, out))
 }
 
-// heard takes note of a call that the hub has answered.
+// heard records whether the hub has answered a call.
 func (s *shift) heard(err error) error {
 	if err == nil {
 		s.answered()
@@ -269,7 +269,7 @@ func (s *shift) heard(err error) error {
 	return err
 }
 
-// send is call for what concerns one lease; body is of that type.
+// send is call for a request about one lease, with a body of that content type.
 func (s *shift) send(ctx context.Context, path, contentType string, body []byte, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -15,13 +15,13 @@ type ListOptions struct {
 	Queue  string
 	Kind   string
 	Tag    string
-	Parent string // id of the job whose deliveries, or whose jobs of a batch, these are
+	Parent string // id of the job whose deliveries to list, or of the batch whose jobs to list
 	Text   string // found in their input, result or error
 	Limit  int    // of a page; 50 if 0, at most 500
 	Cursor string // Page.NextCursor of the page before
 }
 
-// filter is what of o selects jobs, by the names of the API.
+// filter returns the members of o that select jobs, by their names in the API.
 func (o *ListOptions) filter() map[string]string {
 	all := map[string]string{"state": strings.Join(o.States, ","), "queue": o.Queue, "kind": o.Kind, "tag": o.Tag, "parent": o.Parent, "q": o.Text}
 	for name, value := range all {

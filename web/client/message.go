@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Position is a place in a hub's log: after the event Seq of the log called Epoch.
+// Position is a place in a hub's log: after the event Seq of the log with that Epoch.
 type Position struct {
 	Epoch string `json:"epoch"`
 	Seq   uint64 `json:"seq"`
@@ -30,10 +30,10 @@ func ParsePosition(text string) (Position, error) {
 
 // The messages that are not events.
 const (
-	Subscribed = "subscribed" // the subscription is in force; once per connection
+	Subscribed = "subscribed" // the subscription is active; once per connection
 	State      = "state"      // a whole job: part of a snapshot
 	Live       = "live"       // end of a snapshot or of a replay
-	Gap        = "gap"        // events From to To can't be had any more; a snapshot follows
+	Gap        = "gap"        // events From to To are no longer kept; a snapshot follows
 )
 
 // Message is one message of a watched hub. Which members are set depends on its Type.
@@ -48,7 +48,7 @@ type Message struct {
 	Tags      []string       `json:"tags"`
 	Version   uint64         `json:"version"`
 	At        time.Time      `json:"at"`
-	Data      jsontext.Value `json:"data"`      // of an event what changed, of a state the job
+	Data      jsontext.Value `json:"data"`      // for an event what changed, for a state the job
 	Truncated bool           `json:"truncated"` // an event's Data was too large, or a snapshot is not complete
 
 	Recovered *bool  `json:"recovered"` // of subscribed, if it resumes: whether nothing is missing
@@ -56,12 +56,12 @@ type Message struct {
 	From      uint64 `json:"from"`
 	To        uint64 `json:"to"`
 
-	// Resume is where another Watch goes on after this message without missing or
-	// repeating any. Inside a snapshot it stays before it.
+	// Resume is the position from which another Watch continues after this message without
+	// missing or repeating any. In the middle of a snapshot it is the position before it.
 	Resume Position `json:"-"`
 }
 
-// Event reports whether m is an event, a fact of the log.
+// Event reports whether m is an event of the log.
 func (m *Message) Event() bool {
 	return strings.HasPrefix(m.Type, "job.") || strings.HasPrefix(m.Type, "queue.")
 }
@@ -71,13 +71,13 @@ func (m *Message) Lasting() bool {
 	return strings.HasPrefix(m.Type, "job.") && m.Type != "job.progress" && m.Type != "job.output"
 }
 
-// Missed reports whether m says that events can't be told any more. The present state
-// follows, from State messages to a Live one.
+// Missed reports whether m says that events were missed. The current state follows, as State
+// messages up to a Live message.
 func (m *Message) Missed() bool {
 	return m.Type == Gap || m.Type == Subscribed && m.Recovered != nil && !*m.Recovered
 }
 
-// Final reports whether m tells of a job that has ended.
+// Final reports whether m says that a job has ended.
 func (m *Message) Final() bool {
 	if m.Type == State {
 		j, err := m.Document()
@@ -86,7 +86,7 @@ func (m *Message) Final() bool {
 	return finalState(strings.TrimPrefix(m.Type, "job."))
 }
 
-// Document decodes the job that a state carries.
+// Document decodes the job in a State message.
 func (m *Message) Document() (Job, error) {
 	var j Job
 	err := json.Unmarshal(m.Data, &j)

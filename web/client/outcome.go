@@ -17,10 +17,10 @@ var (
 	ErrCancelled = errors.New("the job was cancelled") // what is completed within 10 s still counts
 	ErrLeaseLost = errors.New("the lease was lost")    // nothing this attempt does counts
 	ErrTimeout   = errors.New("the attempt ran longer than its timeout")
-	ErrDraining  = errors.New("the worker is told to end") // an error gives the job back; it costs no attempt
+	ErrDraining  = errors.New("the worker is told to exit") // an error now releases the job; it does not count as an attempt
 )
 
-// verdict is an error with its own word on what follows from it.
+// verdict is an error that says what the hub is to do next.
 type verdict struct {
 	err        error
 	verb       string // fail, snooze or release
@@ -32,7 +32,7 @@ type verdict struct {
 func (v *verdict) Error() string { return v.err.Error() }
 func (v *verdict) Unwrap() error { return v.err }
 
-// Permanent fails the job for good: it would fail again. A nil error stays nil.
+// Permanent fails the job without further attempts, as they would fail too. A nil error stays nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -40,7 +40,7 @@ func Permanent(err error) error {
 	return &verdict{err: err, verb: "fail", retry: "never"}
 }
 
-// After fails the attempt; the next one is after d at the earliest. A nil error stays nil.
+// After fails the attempt; the next one starts after d at the earliest. A nil error stays nil.
 func After(d time.Duration, err error) error {
 	if err == nil {
 		return nil
@@ -48,15 +48,15 @@ func After(d time.Duration, err error) error {
 	return &verdict{err: err, verb: "fail", retry: "after " + d.String()}
 }
 
-// Snooze puts the job off for d, which costs no attempt.
+// Snooze makes the job wait for d, which does not count as an attempt.
 func Snooze(d time.Duration) error {
 	return &verdict{err: fmt.Errorf("put off for %s", d), verb: "snooze", delay: d}
 }
 
-// Release gives the job back, which costs no attempt. A checkpoint that is not nil is
-// kept for the next attempt; it is JSON of at most 64 KiB.
+// Release returns the job to its queue, which does not count as an attempt. A checkpoint that
+// is not nil is kept for the next attempt; it is JSON of at most 64 KiB.
 func Release(checkpoint any) error {
-	return &verdict{err: errors.New("given back"), verb: "release", checkpoint: checkpoint}
+	return &verdict{err: errors.New("released"), verb: "release", checkpoint: checkpoint}
 }
 
 // outcome is the last call of an attempt.
@@ -65,13 +65,13 @@ type outcome struct {
 	body jsontext.Value
 }
 
-// attempt runs one job and settles it.
+// attempt runs one job and sends its outcome.
 func (s *shift) attempt(r *Run) {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, r.Job.Timeout, ErrTimeout)
 	defer cancel()
 	result, err := s.handle(ctx, r)
 	if !r.ended.CompareAndSwap(false, true) {
-		return // it took too long to stop, and was given back
+		return // it took too long to stop, and was released
 	}
 	r.flush()
 	s.end(r, conclude(result, err, context.Cause(ctx)))
@@ -88,7 +88,8 @@ func (s *shift) handle(ctx context.Context, r *Run) (result any, err error) {
 	return s.Handle(ctx, r)
 }
 
-// conclude says what to tell the hub; cause is why the context had ended, if it had.
+// conclude returns the call that ends the attempt; cause is why the context had ended, if it
+// had.
 func conclude(result any, err, cause error) outcome {
 	v := &verdict{verb: "fail", retry: "auto"}
 	errors.As(err, &v)
@@ -124,7 +125,7 @@ func conclude(result any, err, cause error) outcome {
 	return outcome{v.verb, text}
 }
 
-// failure is the outcome of an attempt that did not work out.
+// failure is the outcome of a failed attempt.
 func failure(err error, retry string) outcome {
 	p, ok := problem(err)
 	if !ok {
@@ -137,7 +138,7 @@ func failure(err error, retry string) outcome {
 	return outcome{"fail", text}
 }
 
-// end tells the hub the outcome until it answers, and frees the slot.
+// end sends the outcome until the hub answers, and frees the slot.
 func (s *shift) end(r *Run, o outcome) {
 	defer func() {
 		r.cancel(nil)
@@ -157,19 +158,19 @@ func (s *shift) end(r *Run, o outcome) {
 		case err == nil:
 			return
 		case answered && p.Status == http.StatusConflict:
-			s.Logger.Warn("an outcome does not count", "job", r.Job.ID, "outcome", o.verb, "error", err)
+			s.Logger.Warn("an outcome was not accepted, as the lease was lost", "job", r.Job.ID, "outcome", o.verb, "error", err)
 			return
 		case !again(err) && o.verb == "complete": // the result is too large
 			o = failure(err, "never")
 		case !again(err):
-			s.Logger.Error("an outcome is refused", "job", r.Job.ID, "outcome", o.verb, "error", err)
+			s.Logger.Error("the hub refused an outcome", "job", r.Job.ID, "outcome", o.verb, "error", err)
 			return
 		default:
 			s.wait(r.reporting, "settling", failures, err)
 			failures++
 		}
 	}
-	s.Logger.Warn("an outcome does not count", "job", r.Job.ID, "outcome", o.verb, "error", context.Cause(r.ctx))
+	s.Logger.Warn("an outcome was not sent, as the lease was lost", "job", r.Job.ID, "outcome", o.verb, "error", context.Cause(r.ctx))
 }
 
 func problem(err error) (*Problem, bool) { return errors.AsType[*Problem](err) }

@@ -25,7 +25,7 @@ type Problem struct {
 
 	RetryAfter time.Duration `json:"-"` // how long the hub asks to wait; 0 if it does not say
 	retry      bool          // over WebSocket: the hub says that trying again may help
-	foreign    bool          // something between here and the hub answered
+	foreign    bool          // the answer is not the hub's, but for example a proxy's
 }
 
 // MemberError says what is wrong with one member of a request; Pointer is a JSON
@@ -56,10 +56,10 @@ func (p *Problem) Is(target error) bool {
 	return ok && t.Type+t.Code != "" && (t.Type == "" || t.Type == p.Type) && (t.Code == "" || t.Code == p.Code) && (t.Status == 0 || t.Status == p.Status)
 }
 
-// Unknown reports whether err leaves open if the hub accepted a submission: it
-// was cut off, the hub failed while answering, or a proxy answered in its place. To be
-// sure, submit again with the same idempotency key. After an error that is Unknown, only
-// success settles it: a later refusal is about the later request.
+// Unknown reports whether the hub may have accepted a submission although it returned err:
+// the connection broke, the hub failed while answering, or a proxy answered in its place.
+// Submit again with the same idempotency key until that succeeds: a later refusal is only
+// about the later request.
 func Unknown(err error) bool {
 	if err == nil {
 		return false
@@ -75,7 +75,7 @@ func readProblem(res *http.Response) *Problem {
 	text, _ := io.ReadAll(io.LimitReader(res.Body, mostProblem))
 	p := &Problem{}
 	if !strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") || json.Unmarshal(text, p) != nil {
-		// Something between here and the hub answered, or it is no hub.
+		// The answer is a proxy's, or the server is not a hub.
 		p = &Problem{Title: "The server answered " + res.Status, Detail: strings.TrimSpace(string(text[:min(len(text), 200)])), foreign: true}
 	}
 	p.Status = res.StatusCode

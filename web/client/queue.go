@@ -13,25 +13,25 @@ type Queue struct {
 	Paused bool             `json:"paused"`
 	Pause  Pause            `json:"pause"`
 	States map[string]int64 `json:"states"`    // how many jobs are in each
-	Oldest *int64           `json:"oldest_ms"` // how long the first in line has waited; nil if nobody waits
+	Oldest *int64           `json:"oldest_ms"` // how long the oldest queued job has waited; nil if there is none
 	Rates  struct {         // jobs per second
 		In     float64 `json:"in"`
 		Out    float64 `json:"out"`
 		Failed float64 `json:"failed"`
 	} `json:"rates"`
 	Limits    QueueLimits `json:"limits"`
-	Callbacks []Callback  `json:"callbacks"` // told of all its jobs, as the hub's configuration says
+	Callbacks []Callback  `json:"callbacks"` // for all its jobs, from the hub's configuration
 }
 
-// Pause says since when a queue is paused, by whom and why.
+// Pause says when, by whom and why a queue was paused.
 type Pause struct {
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
 	Reason string    `json:"reason"`
 }
 
-// QueueLimits are the limits of a queue. In [Client.SetQueue] nil leaves one as it is,
-// and 0 or an empty text lifts it.
+// QueueLimits are the limits of a queue. In [Client.SetQueue] nil leaves a limit as it is, and
+// 0 or an empty text removes it.
 type QueueLimits struct {
 	Concurrency  *int    `json:"concurrency"`   // jobs that run at the same time
 	Rate         *string `json:"rate"`          // starts, like 10/s, 100/m or 5/30s
@@ -58,7 +58,7 @@ func (c *Client) Queues(ctx context.Context) (all []Queue, err error) {
 	}
 }
 
-// Queue returns the queue of that name. A queue comes into being with its first job or limit.
+// Queue returns the queue with that name. A queue is created with its first job or limit.
 func (c *Client) Queue(ctx context.Context, name string) (Queue, error) {
 	return c.ofQueue(ctx, http.MethodGet, name, "", nil)
 }
@@ -71,12 +71,12 @@ func (c *Client) PauseQueue(ctx context.Context, name, reason string) (Queue, er
 	return c.ofQueue(ctx, http.MethodPost, name, "/pause", in)
 }
 
-// ResumeQueue lets a paused queue go on.
+// ResumeQueue resumes a paused queue.
 func (c *Client) ResumeQueue(ctx context.Context, name string) (Queue, error) {
 	return c.ofQueue(ctx, http.MethodPost, name, "/resume", struct{}{})
 }
 
-// SetQueue changes limits of a queue, which comes into being if need be.
+// SetQueue changes limits of a queue, and creates it if it does not exist.
 func (c *Client) SetQueue(ctx context.Context, name string, l QueueLimits) (Queue, error) {
 	in := map[string]any{}
 	set := func(name string, given, lifted bool, value any) {
@@ -95,7 +95,7 @@ func (c *Client) SetQueue(ctx context.Context, name string, l QueueLimits) (Queu
 	return c.ofQueue(ctx, http.MethodPatch, name, "", in)
 }
 
-// ofQueue is a request to a queue that is answered with it.
+// ofQueue sends a request about a queue, which is answered with the queue.
 func (c *Client) ofQueue(ctx context.Context, method, name, verb string, in any) (q Queue, err error) {
 	err = c.exchange(ctx, method, "/v1/queues/"+url.PathEscape(name)+verb, "", in, &q)
 	return q, err

@@ -13,10 +13,10 @@ import (
 const (
 	firstPause = 500 * time.Millisecond
 	maxPause   = 30 * time.Second
-	stable     = 10 * time.Second // after which a connection counts as a good one
+	stable     = 10 * time.Second // a connection that lasts this long was successful
 )
 
-// reconnect is the hub's request to come back after that time.
+// reconnect is the hub's request to reconnect after that time.
 type reconnect time.Duration
 
 func (r reconnect) Error() string {
@@ -35,14 +35,14 @@ func again(err error) bool {
 		return p.Status >= 500
 	}
 	if errors.Is(err, errProtocol) || errors.Is(err, websocket.ErrMessageTooBig) {
-		return false // it would be the same next time
+		return false // the next connection would fail in the same way
 	}
 	switch code := websocket.CloseStatus(err); {
-	case code >= 4100 && code < 4200: // it would be the same with the same token; see expired
+	case code >= 4100 && code < 4200: // it would fail again with the same token; see expired
 		return false
 	case code >= 4400 && code < 4500:
 		return false
-	case code == 1002, code == 1003, code == 1007, code == 1008, code == 1009, code == 1010: // our fault, and it would be again
+	case code == 1002, code == 1003, code == 1007, code == 1008, code == 1009, code == 1010: // an error of this client, which would happen again
 		return false
 	}
 	return true
@@ -57,8 +57,8 @@ func expired(err error) bool {
 	return code >= 4100 && code < 4200
 }
 
-// renew drops a token that the hub refused, so that the next connection fetches another.
-// It reports whether there is hope in that: not if that token was new.
+// renew drops a token that the hub refused, so that the next connection fetches another. It
+// returns false if the refused token was new, as another one would be refused too.
 func (w *watcher) renew(err error) bool {
 	if !expired(err) || w.options.Token == nil || w.renewed {
 		return false
@@ -67,9 +67,9 @@ func (w *watcher) renew(err error) bool {
 	return true
 }
 
-// pause returns how long to wait before the next connection: what the hub asked
-// for, and a random part of a time that doubles with each failure, so that the
-// many clients of a restarted hub don't all come at once.
+// pause returns how long to wait before the next connection: the time that the hub asked
+// for, plus a random part of a time that doubles with each failure, so that the clients of a
+// restarted hub don't all connect at once.
 func (w *watcher) pause(err error) time.Duration {
 	most := min(firstPause<<w.failures, maxPause)
 	w.failures = min(w.failures+1, 16)

@@ -8,19 +8,20 @@ import (
 	"net/url"
 )
 
-// ErrUnfinished: the job has not ended, so there is no response yet.
+// ErrUnfinished means that the job has not ended, so there is no response yet.
 var ErrUnfinished = errors.New("the job has not ended yet")
 
-// Response is what a synchronous call would have been answered with in place of the job.
+// Response is the answer that a synchronous call would have had.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Response returns the response of a finished job: of an HTTP call the answer, byte for byte
-// and whatever its status; of another job its result as JSON; of one that failed without
-// an answer its problem. [ErrUnfinished] if the job has not ended; call [Client.Wait] before.
+// Response returns the response of a finished job: for an HTTP call the answer, byte for byte
+// and with any status; for another job its result as JSON; for a job that failed without an
+// answer its problem. It returns [ErrUnfinished] if the job has not ended; call
+// [Client.Wait] first.
 func (c *Client) Response(ctx context.Context, id string) (Response, error) {
 	res, err := c.do(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id)+"/response", nil, nil)
 	if err != nil {

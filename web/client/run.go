@@ -16,33 +16,33 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Run is one attempt at a job, as the handler of a [Worker] sees it. What it reports is
-// sent within a moment, in order, and again until the hub has taken it in; all of it
-// goes before the outcome. Its methods may be called from several goroutines. They do
-// nothing once the lease is lost.
+// Run is one attempt at a job, as the handler of a [Worker] sees it. Its reports are sent
+// after a short delay, in order, until the hub has accepted them, and all before the
+// outcome. Its methods may be called from several goroutines. They do nothing once the lease
+// is lost.
 type Run struct {
 	Job Task
 
 	shift  *shift
 	ctx    context.Context
 	cancel context.CancelCauseFunc // ends ctx
-	ended  atomic.Bool             // somebody has decided on the outcome
+	ended  atomic.Bool             // the outcome is decided
 
 	settling atomic.Bool // the outcome may have reached the hub
 
-	reporting context.Context // ends when nothing it says counts any more
+	reporting context.Context // ends when the hub accepts no more reports
 	hangUp    context.CancelFunc
-	hurry     chan struct{} // reports should leave at once
+	hurry     chan struct{} // asks to send reports at once
 
 	mu      sync.Mutex // protects the fields below
-	moved   *sync.Cond // reports have left, or never will
-	reports []report   // not yet on their way
+	moved   *sync.Cond // reports were sent, or never will be
+	reports []report   // not yet sent
 	size    int        // of reports, bytes
 	sending bool
-	n       uint64 // number of the last report on its way
+	n       uint64 // number of the last report that was sent
 }
 
-// report is a line of what is sent. output is its text or base64.
+// report is one line of a request with reports. output is its text or base64.
 type report struct {
 	N       uint64         `json:"n"`
 	Type    string         `json:"type"`
@@ -56,8 +56,8 @@ type report struct {
 }
 
 const (
-	reportDelay = 50 * time.Millisecond // in which reports gather
-	mostReports = 256 << 10             // bytes waiting; escaped as JSON they still fit in a request
+	reportDelay = 50 * time.Millisecond // time in which reports are collected
+	mostReports = 256 << 10             // bytes of waiting reports; as escaped JSON they still fit in a request
 	mostOutput  = 32 << 10              // bytes of one report of output
 	mostData    = 16 << 10              // bytes of the data of progress
 )
@@ -74,13 +74,14 @@ func (s *shift) newRun(t Task) *Run {
 	return r
 }
 
-// Progress says how far the attempt is, in percent; below 0 if it can't tell. Only the
+// Progress reports the progress of the attempt, in percent; below 0 means unknown. Only the
 // newest progress is sent.
 func (r *Run) Progress(percent float64, message string) {
 	r.Report(Progress{Percent: &percent, Message: message})
 }
 
-// Report is Progress with data of the handler's own: JSON of at most 16 KiB. Other data is left out.
+// Report is Progress with data of the handler's own: JSON of at most 16 KiB. Other data is
+// left out.
 func (r *Run) Report(p Progress) {
 	said := report{Type: "progress", Message: p.Message}
 	if p.Percent != nil && *p.Percent >= 0 { // and no NaN
@@ -92,15 +93,15 @@ func (r *Run) Report(p Progress) {
 	r.add(said)
 }
 
-// Checkpoint keeps what a next attempt can go on from: JSON of at most 64 KiB, of which
-// the newest counts.
+// Checkpoint stores v, from which the next attempt can continue: JSON of at most 64 KiB. Only
+// the newest is kept.
 func (r *Run) Checkpoint(v any) error {
 	data, err := json.Marshal(v)
 	if err == nil && len(data) > 64<<10 {
-		err = fmt.Errorf("a checkpoint of %d bytes; 64 KiB are the most", len(data))
+		err = fmt.Errorf("the checkpoint has %d bytes, and at most 64 KiB are allowed; store large data elsewhere", len(data))
 	}
 	if err == nil {
-		_, err = json.Marshal(report{Data: data}) // it may be too deep to stand in a report
+		_, err = json.Marshal(report{Data: data}) // it may be nested too deep for a report
 	}
 	if err == nil {
 		r.add(report{Type: "checkpoint", Data: data})
@@ -108,8 +109,8 @@ func (r *Run) Checkpoint(v any) error {
 	return err
 }
 
-// Output adds to one of the attempt's streams of bytes. It waits while too much is on
-// its way to the hub.
+// Output adds bytes to one of the attempt's output streams. It blocks while too many bytes
+// wait to be sent.
 func (r *Run) Output(stream string, p []byte) {
 	for piece := range slices.Chunk(p, mostOutput) {
 		r.add(report{Type: "output", Stream: stream, output: bytes.Clone(piece)})
@@ -166,7 +167,7 @@ func (r *Run) hasten() {
 	}
 }
 
-// flush waits until all reports are with the hub, or don't count any more.
+// flush waits until the hub has all reports, or accepts no more.
 func (r *Run) flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -197,7 +198,7 @@ func (r *Run) send() {
 	}
 }
 
-// take numbers the reports that wait and writes them one a line.
+// take numbers the waiting reports and writes one per line.
 func (r *Run) take() (body []byte, last uint64) {
 	r.mu.Lock()
 	list := r.reports
@@ -213,7 +214,7 @@ func (r *Run) take() (body []byte, last uint64) {
 		} else {
 			p.Base64 = p.output
 		}
-		if err := json.MarshalWrite(&b, p, jsontext.AllowInvalidUTF8(true)); err != nil { // texts and numbers only
+		if err := json.MarshalWrite(&b, p, jsontext.AllowInvalidUTF8(true)); err != nil { // can't happen: it has only texts and numbers
 			panic(err)
 		}
 		b.WriteByte('\n')
@@ -221,7 +222,7 @@ func (r *Run) take() (body []byte, last uint64) {
 	return b.Bytes(), last
 }
 
-// post sends reports until the hub has them, up to number last, or refuses them.
+// post sends reports, up to number last, until the hub accepts or refuses them.
 func (r *Run) post(body []byte, last uint64) {
 	for failures := 1; r.reporting.Err() == nil; failures++ {
 		var out struct {
@@ -234,7 +235,7 @@ func (r *Run) post(body []byte, last uint64) {
 			if out.Accepted >= last {
 				return
 			}
-			err = fmt.Errorf("the hub has taken in reports up to %d of %d only", out.Accepted, last)
+			err = fmt.Errorf("the hub accepted only the reports up to number %d of %d", out.Accepted, last)
 		}
 		if p, ok := problem(err); ok && !again(err) {
 			if p.Status == http.StatusConflict {
@@ -248,7 +249,7 @@ func (r *Run) post(body []byte, last uint64) {
 	}
 }
 
-// lose ends an attempt that does not count any more.
+// lose ends an attempt whose lease was lost.
 func (r *Run) lose() {
 	r.cancel(ErrLeaseLost)
 	r.hangUp()

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Schedule submits a job whenever its time comes. The members behind Overlap are the hub's.
+// Schedule submits a job at each of its times. The hub sets the members after Overlap.
 type Schedule struct {
 	Name     string     `json:"name"`
 	Cron     string     `json:"cron"`      // minute hour day month weekday, or @hourly, @daily …
 	TimeZone string     `json:"time_zone"` // IANA name; UTC if empty
-	Job      Submission `json:"job"`       // as the hub shows it, credentials and secrets are ***
+	Job      Submission `json:"job"`       // when read from the hub, credentials and secrets are ***
 	Paused   bool       `json:"paused"`
-	Overlap  string     `json:"overlap"` // while an earlier run is unfinished: allow, skip, queue or replace; allow if empty
+	Overlap  string     `json:"overlap"` // what to do while an earlier run is unfinished: allow, skip, queue or replace; allow if empty
 
 	NextAt    time.Time `json:"next_at"`  // zero while paused
 	LastAt    time.Time `json:"last_at"`  // when it last submitted a job
@@ -32,14 +32,14 @@ func (c *Client) Schedules(ctx context.Context) ([]Schedule, error) {
 	return out.Schedules, err
 }
 
-// Schedule returns the schedule of that name.
+// Schedule returns the schedule with that name.
 func (c *Client) Schedule(ctx context.Context, name string) (s Schedule, err error) {
 	err = c.exchange(ctx, http.MethodGet, schedulePath(name), "", nil, &s)
 	return s, err
 }
 
-// PutSchedule makes the schedule of s.Name, or replaces it. A credential that is *** stays as
-// it was; the secret of a callback has to be given again.
+// PutSchedule creates or replaces the schedule with the name s.Name. A credential that is ***
+// keeps its stored value; the secret of a callback must be given again.
 func (c *Client) PutSchedule(ctx context.Context, s Schedule) (stored Schedule, err error) {
 	in := struct {
 		Cron     string     `json:"cron"`
@@ -52,7 +52,7 @@ func (c *Client) PutSchedule(ctx context.Context, s Schedule) (stored Schedule, 
 	return stored, err
 }
 
-// DeleteSchedule forgets a schedule; the jobs that it has submitted stay.
+// DeleteSchedule deletes a schedule; the jobs that it has submitted stay.
 func (c *Client) DeleteSchedule(ctx context.Context, name string) error {
 	return c.exchange(ctx, http.MethodDelete, schedulePath(name), "", nil, nil)
 }

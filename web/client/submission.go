@@ -9,11 +9,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Submission is a job to be done. The zero value of each member means its default.
+// Submission is a job to submit. The zero value of each member means its default.
 type Submission struct {
 	Kind     string    `json:"kind"`
 	Queue    string    `json:"queue,omitzero"`
-	Input    any       `json:"input,omitzero"`    // whatever marshals to JSON; a jsontext.Value goes as it is
+	Input    any       `json:"input,omitzero"`    // any value that marshals to JSON; a jsontext.Value is sent unchanged
 	Priority int       `json:"priority,omitzero"` // -100 to 100, higher first
 	Tags     []string  `json:"tags,omitzero"`
 	RunAt    time.Time `json:"run_at,omitzero"`
@@ -27,13 +27,13 @@ type Submission struct {
 
 	OrderingKey string   `json:"ordering_key,omitzero"` // jobs of one ordering key run one at a time, in order of acceptance
 	FairKey     string   `json:"fair_key,omitzero"`     // takes turns with other fair keys in its queue, under the queue's per_key limit
-	After       []string `json:"after,omitempty"`       // run only when the jobs with these ids have succeeded
+	After       []string `json:"after,omitempty"`       // run only after the jobs with these ids have succeeded
 
 	Callbacks []Callback `json:"callbacks,omitempty"`
-	Unique    *Unique    `json:"unique,omitzero"` // nil for any number of such jobs
+	Unique    *Unique    `json:"unique,omitzero"` // nil for any number of similar jobs
 }
 
-// UnmarshalJSON reads a submission that the hub shows. Its Input is a jsontext.Value.
+// UnmarshalJSON reads a submission from the hub. Its Input is a jsontext.Value.
 func (s *Submission) UnmarshalJSON(text []byte) error {
 	type Members Submission // without this method
 	var m struct {
@@ -49,12 +49,12 @@ func (s *Submission) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Callback is where the hub tells of a job's changes, signed as Standard Webhooks 1.0 says.
+// Callback is a URL that gets the events of a job, signed as Standard Webhooks 1.0 says.
 type Callback struct {
 	URL      string   `json:"url"`
-	Events   []string `json:"events,omitempty"`  // like job.started; the ends of a job if there are none
-	Secret   string   `json:"secret,omitzero"`   // whsec_ and 24 to 64 bytes as base64; that of the hub if empty; the hub shows whsec_***
-	Disabled bool     `json:"disabled,omitzero"` // of a job: the receiver has said that it is gone
+	Events   []string `json:"events,omitempty"`  // like job.started; the final events if empty
+	Secret   string   `json:"secret,omitzero"`   // whsec_ and 24 to 64 bytes as base64; the hub's secret if empty; the hub shows whsec_***
+	Disabled bool     `json:"disabled,omitzero"` // of a job: the receiver answered 410 Gone
 }
 
 // Retry says how often a job is attempted and how long it waits in between.
@@ -65,8 +65,8 @@ type Retry struct {
 	Max         time.Duration `json:"max,omitzero"`
 }
 
-// Unique asks that a job be accepted only if no job like it is there. The zero value of
-// each member means its default.
+// Unique makes the hub accept a job only if there is no similar job. The zero value of each
+// member means its default.
 type Unique struct {
 	By       []string      `json:"by,omitempty"`      // of kind, queue, input, fair_key; the first three
 	While    string        `json:"while,omitzero"`    // unfinished or kept: until when a job counts; unfinished
@@ -74,7 +74,7 @@ type Unique struct {
 	Conflict string        `json:"conflict,omitzero"` // return, refuse or replace; return
 }
 
-// Submit hands in a job and returns it as accepted, durably. A key that is not
+// Submit submits a job and returns it once the hub has stored it durably. A key that is not
 // empty makes it safe to call Submit again when an error is [Unknown].
 func (c *Client) Submit(ctx context.Context, s Submission, idempotencyKey string) (j Job, err error) {
 	err = c.exchange(ctx, http.MethodPost, "/v1/jobs", idempotencyKey, s, &j)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// wireMessage is all that a hub may say to a watcher.
+// wireMessage has the members of all messages that a hub may send to a watcher.
 type wireMessage struct {
 	Message
 	ID      string  `json:"id"`
@@ -16,7 +16,7 @@ type wireMessage struct {
 	Retry   bool    `json:"retry"`
 }
 
-// take keeps the position that m moves to, and delivers what the caller is to see.
+// take records the position that m moves to, and delivers m if it is for the caller.
 func (w *watcher) take(ctx context.Context, m *wireMessage) error {
 	if m.Epoch == "" {
 		m.Epoch = w.pos.Epoch
@@ -29,7 +29,7 @@ func (w *watcher) take(ctx context.Context, m *wireMessage) error {
 	case m.Type == "expiring":
 		return w.refresh(ctx)
 	case m.Type == "error" && m.ID != "" && m.ID != watchID:
-		return nil // a refused refresh; if it matters, the hub closes the connection
+		return nil // a refused refresh; the hub closes the connection if the old token expires
 	case m.Type == "error":
 		return &Problem{Code: m.Code, Title: m.Text, RetryAfter: time.Duration(m.AfterMS) * time.Millisecond, retry: m.Retry}
 	case m.Type == "reconnect":
@@ -58,7 +58,7 @@ func (w *watcher) take(ctx context.Context, m *wireMessage) error {
 		}
 		w.reach(m.Seq)
 	case m.Type != State:
-		return nil // of a later version of the protocol
+		return nil // a message of a later version of the protocol
 	}
 	m.Resume = w.resume
 	if !w.yield(m.Message, nil) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Grant says what a token is good for: at least one job, queue or tag.
+// Grant says what a token is valid for: at least one job, queue or tag.
 type Grant struct {
 	Jobs    []string      `json:"jobs,omitempty"` // ids
 	Queues  []string      `json:"queues,omitempty"`
@@ -15,13 +15,13 @@ type Grant struct {
 	TTL     time.Duration `json:"ttl,omitzero"`      // 15 minutes if 0, at most 24 hours
 }
 
-// Token is a signed token, for a browser: it takes the place of a key, as Client.Token.
+// Token is a signed token, for a browser. It can be used like a key, as Client.Token.
 type Token struct {
 	Token     string    `json:"token"`
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// CreateToken makes a token that is good for just what g says.
+// CreateToken creates a token that is valid only for what g says.
 func (c *Client) CreateToken(ctx context.Context, g Grant) (t Token, err error) {
 	err = c.exchange(ctx, http.MethodPost, "/v1/tokens", "", g, &t)
 	return t, err

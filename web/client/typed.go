@@ -7,9 +7,9 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Typed makes the Handle of a [Worker] of a function of Go values: the input of a job is
-// decoded into In, and what f returns is the result. A job whose input does not fit, also
-// one with a member that In does not have, fails for good.
+// Typed makes the Handle of a [Worker] from a function of Go values: the input of a job is
+// decoded into In, and what f returns is the result. A job whose input can't be decoded, for
+// example because In lacks one of its members, fails without further attempts.
 func Typed[In, Out any](f func(ctx context.Context, run *Run, in In) (Out, error)) func(context.Context, *Run) (any, error) {
 	return func(ctx context.Context, run *Run) (any, error) {
 		var in In

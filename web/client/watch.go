@@ -18,27 +18,27 @@ type Filter struct {
 	All   bool   `json:"all,omitzero"`
 }
 
-// WatchOptions says how to watch. The zero value watches what happens from now on.
+// WatchOptions says how to watch. The zero value watches events from now on.
 type WatchOptions struct {
 	Since    Position // resume here
-	Snapshot bool     // begin with the present state of what matches; Since wins over it
+	Snapshot bool     // begin with the current state of what matches; Since has priority over it
 	Progress string   // latest (the default), all or none
 
-	// Token, if set, fetches what the hub shall know the caller by, in place of
-	// Client.Token: at first, when the hub says that the token will end soon, and after
-	// it was refused. The watch ends with its error, unless it lost a connection that it
-	// had; then it is asked again.
+	// Token, if set, fetches a token, which is sent in place of Client.Token. It is called at
+	// the start, when the hub says that the token expires soon, and after a token was
+	// refused. If it fails at the start, the watch ends with its error; later it is called
+	// again.
 	Token func(context.Context) (string, error)
 
-	// All hooks run on the goroutine of the watch, before what follows from them.
+	// All hooks run on the goroutine of the watch, before it continues.
 	Trace    func(sent bool, frame []byte)        // sees every text frame
-	Lost     func(err error, pause time.Duration) // told of each lost connection
-	Repeated func(Message)                        // told of an event that the hub sent twice; it is not delivered
+	Lost     func(err error, pause time.Duration) // called for each lost connection
+	Repeated func(Message)                        // called for an event that the hub sent twice, which is not delivered
 }
 
-// Watch connects to the hub and yields what it says, until ctx is done, the caller
-// breaks off, or an error that trying again can't cure; that error comes last. If
-// already the first attempt to connect fails, it is not repeated.
+// Watch connects to the hub and yields its messages until ctx is done, the caller breaks out
+// of the loop, or an error occurs that trying again can't cure; that error comes last. The
+// first connection is not tried again if it fails.
 func (c *Client) Watch(ctx context.Context, f Filter, o WatchOptions) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		w := watcher{client: c, filter: f, options: o, yield: yield, resume: o.Since}
@@ -48,7 +48,7 @@ func (c *Client) Watch(ctx context.Context, f Filter, o WatchOptions) iter.Seq2[
 	}
 }
 
-// errBreak: the caller wants no more.
+// errBreak means that the caller has left the loop.
 var errBreak = errors.New("break")
 
 // watcher is one call of Watch:
@@ -65,12 +65,12 @@ type watcher struct {
 	yield   func(Message, error) bool
 
 	conn       *websocket.Conn
-	silence    time.Duration // without a frame means that the connection is dead
+	silence    time.Duration // a connection without a frame for this long is dead
 	pos        Position      // reached on this connection
 	resume     Position      // where the next connection resumes
-	inSnapshot bool          // resume stays behind pos, because half a snapshot is none
+	inSnapshot bool          // resume stays before the snapshot until it is complete
 	failures   int           // connections in a row that did not last
-	token      string        // fetched by options.Token; empty if it is to be fetched
+	token      string        // from options.Token; empty if it must be fetched
 	renewed    bool          // the token is new and was not accepted yet
 }
 

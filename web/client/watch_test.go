@@ -72,7 +72,7 @@ func TestResumeAfterCut(t *testing.T) {
 		got := watch(t, hub, Filter{All: true}, WatchOptions{})
 		got.want(t, "subscribed 3", "live 3", "job.queued 4", "job.started 7", "subscribed 9", "job.progress 10", "subscribed 10", "job.succeeded 12", "live 14")
 		if got.repeated != 1 {
-			t.Errorf("told of %d repeated events, want 1", got.repeated)
+			t.Errorf("Repeated was called for %d events, want 1", got.repeated)
 		}
 		if want := (Position{"e", 14}); got.last.Resume != want {
 			t.Errorf("resume at %v, want %v", got.last.Resume, want)
@@ -213,7 +213,7 @@ func TestErrors(t *testing.T) {
 					t.Errorf("ended with %v", got.err)
 				}
 				if c.connections == 2 && time.Since(start) < 3*time.Second {
-					t.Errorf("did not wait as told")
+					t.Errorf("did not wait as long as the hub asked")
 				}
 			})
 		})

@@ -11,32 +11,32 @@ import (
 
 // Worker runs jobs for a hub, from any machine. What its Handle may rely on:
 //
-//   - At most Slots attempts run at a time. The lease of each is renewed until its
-//     outcome is settled.
-//   - The context of an attempt ends when there is no point in going on, and
-//     [context.Cause] says why: [ErrCancelled], [ErrLeaseLost], [ErrTimeout] or [ErrDraining].
-//   - Its outcome is sent until the hub has answered. A restart of the hub ends no
-//     attempt: the worker registers again, and the leases stay good.
-//   - An attempt whose lease was lost changes nothing any more, whatever it does.
+//   - At most Slots attempts run at a time. The lease of each is renewed until its outcome
+//     is accepted.
+//   - The context of an attempt ends when the attempt should stop, and [context.Cause] says
+//     why: [ErrCancelled], [ErrLeaseLost], [ErrTimeout] or [ErrDraining].
+//   - Its outcome is sent until the hub has answered. A restart of the hub ends no attempt:
+//     the worker registers again, and the leases stay valid.
+//   - An attempt whose lease was lost no longer changes anything on the hub.
 type Worker struct {
 	Client *Client  // the hub; one on this machine if nil
 	Name   string   // for operators; up to 128 bytes
-	Kinds  []string // of the jobs that it takes; at least one
-	Queues []string // that it takes jobs from; all if empty
+	Kinds  []string // kinds of the jobs that it takes; at least one
+	Queues []string // queues that it takes jobs from; all if empty
 	Slots  int      // attempts at the same time; 1 if 0
 
-	// Handle runs one attempt. A result that is not nil is stored as JSON. An error
-	// fails the attempt, and the job's own settings say whether it is tried again;
-	// [Permanent], [After], [Snooze] and [Release] make errors that say otherwise.
+	// Handle runs one attempt. A result that is not nil is stored as JSON. An error fails the
+	// attempt, which is then repeated as the job's retry settings say; [Permanent], [After],
+	// [Snooze] and [Release] make errors that say otherwise.
 	Handle func(ctx context.Context, run *Run) (result any, err error)
 
-	Grace  time.Duration // how long attempts may finish when the worker is told to end; then they are given back
+	Grace  time.Duration // how long running attempts may take to finish when the worker stops; then they are released
 	Logger *slog.Logger  // nil for no log
 }
 
-// Run works until ctx ends or the hub says terminate; then it takes no further jobs,
-// gives those that don't finish within Grace back, and returns nil. An error is what
-// the hub refuses this worker with.
+// Run takes and runs jobs until ctx ends or the hub says terminate; then it takes no further
+// jobs, releases those that don't finish within Grace, and returns nil. An error means that
+// the hub refuses this worker.
 func (w *Worker) Run(ctx context.Context) error {
 	s := &shift{Worker: *w, runs: map[string]*Run{}, changed: make(chan struct{}), beat: maxPause}
 	s.Slots = max(s.Slots, 1)
@@ -49,7 +49,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	if s.client.HTTP == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConnsPerHost = s.Slots + 4 // every attempt may have a call under way
+		transport.MaxIdleConnsPerHost = s.Slots + 4 // every attempt may have a request open
 		s.client.HTTP = &http.Client{Transport: transport}
 		defer transport.CloseIdleConnections()
 	}
@@ -58,17 +58,17 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // shift is one call of Run:
 //
-//	run            until told to end
-//	  work           asks for jobs, or listens for commands while all slots are taken
-//	    attempt        one goroutine each: Handle, then settle
-//	      send           reports, while there are some
+//	run            until the worker stops
+//	  work           asks for jobs, or listens for directives while all slots are taken
+//	    attempt        one goroutine each: Handle, then end
+//	      send           sends reports while there are some
 //	  renew          renews all leases together
-//	  drain          waits for the attempts, gives back the rest
+//	  drain          waits for the attempts, releases the rest
 type shift struct {
 	Worker
 	client  Client
 	stop    context.CancelFunc // begins to drain
-	calling context.Context    // of calls, which go on while the worker drains
+	calling context.Context    // for calls, which continue while the worker drains
 
 	registering sync.Mutex
 	renewing    sync.WaitGroup
@@ -78,14 +78,14 @@ type shift struct {
 	beat    time.Duration // between renewals
 	poll    time.Duration // how long a poll may wait
 	runs    map[string]*Run
-	settled recent // leases whose outcome the hub has; an answer that was under way may still name them
+	settled recent // leases whose outcome the hub has; an answer sent before that may still list them
 	quiet   bool
 	changed chan struct{} // closed and replaced when an attempt ends
 	back    chan struct{} // closed and replaced when the hub answers again after a failure; nil if it did not fail
 }
 
-// mostPause is the longest pause before a call is sent again: a hub that is back should
-// hear of finished work at once.
+// mostPause is the longest pause before a call is sent again: a hub that has restarted should
+// get the outcomes soon.
 const mostPause = 2 * time.Second
 
 // unwind is how long a handler may take to return after its context has ended.
@@ -104,14 +104,14 @@ func (s *shift) run(ctx context.Context) error {
 	if id := s.name(); id != "" {
 		leaving, cancel := context.WithTimeout(calling, farewell)
 		defer cancel()
-		s.call(leaving, 0, http.MethodDelete, "/v1/workers/"+id, nil, nil) // else the hub forgets it by itself
+		s.call(leaving, 0, http.MethodDelete, "/v1/workers/"+id, nil, nil) // if it fails, the hub removes the worker later
 	}
 	hangUp()
 	s.renewing.Wait()
 	return err
 }
 
-// work takes jobs until ctx ends, or the hub refuses for good.
+// work takes jobs until ctx ends, or until the hub refuses this worker.
 func (s *shift) work(ctx context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
 		err := s.turn(ctx)
@@ -145,7 +145,7 @@ func (s *shift) turn(ctx context.Context) error {
 	return s.listen(ctx, changed)
 }
 
-// drain lets attempts finish, then tells them to stop, then gives back what is left.
+// drain lets attempts finish, then tells them to stop, then releases the rest.
 func (s *shift) drain() {
 	if s.idle(s.Grace) {
 		return
@@ -158,7 +158,7 @@ func (s *shift) drain() {
 	}
 	for _, r := range s.held() {
 		if r.ended.CompareAndSwap(false, true) {
-			s.Logger.Error("a handler does not return; its job is given back all the same", "job", r.Job.ID)
+			s.Logger.Error("a handler does not return; its job is released anyway", "job", r.Job.ID)
 			go s.end(r, outcome{"release", nil})
 		}
 	}
@@ -197,8 +197,8 @@ func (s *shift) name() string {
 	return s.id
 }
 
-// wait waits after a failure, or until the hub answers another call of this worker; false
-// if ctx ended it.
+// wait waits after a failure, at most until the hub answers another call of this worker. It
+// returns false if ctx has ended.
 func (s *shift) wait(ctx context.Context, doing string, failures int, err error) bool {
 	s.mu.Lock()
 	longest := min(firstPause<<min(failures-1, 16), mostPause, s.beat)
@@ -207,8 +207,8 @@ func (s *shift) wait(ctx context.Context, doing string, failures int, err error)
 	}
 	back := s.back
 	s.mu.Unlock()
-	pause := rand.N(longest)       // a random part of it, so that the workers of a restarted hub don't all come at once
-	if p, ok := problem(err); ok { // it has answered, so that its answers to others say nothing
+	pause := rand.N(longest)       // random, so that the workers of a restarted hub don't all call at once
+	if p, ok := problem(err); ok { // the hub has answered, so an answer to another call does not end the pause
 		pause += min(p.RetryAfter, maxPause)
 		back = nil
 	}
@@ -216,7 +216,7 @@ func (s *shift) wait(ctx context.Context, doing string, failures int, err error)
 	if failures&(failures-1) == 0 { // the first, and then ever more rarely
 		level = slog.LevelWarn
 	}
-	s.Logger.Log(ctx, level, "trying again", "doing", doing, "failures", failures, "error", err, "pause", pause)
+	s.Logger.Log(ctx, level, "will try again", "doing", doing, "failures", failures, "error", err, "pause", pause)
 	select {
 	case <-back:
 		return true
@@ -227,7 +227,7 @@ func (s *shift) wait(ctx context.Context, doing string, failures int, err error)
 	}
 }
 
-// answered lets everybody try again who waits for the hub to come back.
+// answered ends the pauses of all calls that wait until the hub answers again.
 func (s *shift) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -255,7 +255,7 @@ func TestWorkerLostWhileSettling(t *testing.T) {
 	})
 }
 
-// What waits for a hub that is away goes on as soon as the hub answers anybody.
+// Calls that wait for the hub continue as soon as the hub answers any call.
 func TestWorkerGoesOnTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newForeman(task("a", ""), task("b", ""), task("c", ""))
@@ -370,7 +370,7 @@ func TestWorkerDirectives(t *testing.T) {
 	})
 }
 
-// Output waits while the hub takes nothing in, and loses nothing.
+// Output waits while the hub does not accept reports, and loses nothing.
 func TestWorkerHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newForeman(task("a", ""))

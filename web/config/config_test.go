@@ -20,7 +20,7 @@ import (
 	"jobhub/web/gateway"
 )
 
-// TestContract: the example of section 9 as it stands there.
+// TestContract: the example of section 9, unchanged.
 func TestContract(t *testing.T) {
 	c, err := Decode("jobhub.yaml", []byte(`
 hosts: [hub.example.com]                 # besides loopback names

@@ -44,7 +44,7 @@ func (c *Config) SharedHosts() []string {
 	if len(c.Routes) == 0 || c.Dashboard != "" {
 		return nil
 	}
-	return []string{c.name + ": routes and dashboard share their hosts, so that a page of an upstream can act for whoever is logged in; name a host for the dashboard alone with dashboard_host"}
+	return []string{c.name + ": routes and dashboard share their hosts, so that a page of an upstream can act for everybody who is logged in; name a host for the dashboard alone with dashboard_host"}
 }
 
 // covers reports whether all paths of a route match a pattern of the hub.

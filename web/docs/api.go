@@ -12,16 +12,16 @@ import (
 	"jobhub/web/view"
 )
 
-// This file draws openapi.json for people.
+// This file makes the page of the API from openapi.json.
 
 // node is a value in a document whose members have an order.
 type node struct {
 	root  yaml.MapSlice
 	value any
-	ref   string // the last name of the reference that led here
+	ref   string // the last name of the reference through which it was found
 }
 
-// at follows names and references; what is not there is nil.
+// at follows names and references. The value is nil if there is none.
 func (n node) at(names ...string) node {
 	for _, name := range names {
 		next := node{root: n.root}
@@ -41,7 +41,7 @@ func (n node) at(names ...string) node {
 	return n
 }
 
-// raw is a member that is a text.
+// raw returns a member that is a text.
 func (n node) raw(name string) string {
 	members, _ := n.value.(yaml.MapSlice)
 	for _, m := range members {
@@ -52,7 +52,7 @@ func (n node) raw(name string) string {
 	return ""
 }
 
-// all are the members of an object, or the elements of an array.
+// all yields the members of an object, or the elements of an array.
 func (n node) all() iter.Seq2[string, node] {
 	return func(yield func(string, node) bool) {
 		members, _ := n.value.(yaml.MapSlice)
@@ -133,7 +133,7 @@ func (s *Server) operation(method, path string, item, op node) view.APIOperation
 			answer.Headers = append(answer.Headers, view.APIMember{Name: name, Type: typeOf(header.at("schema")), HTML: header.prose("description")})
 		}
 		for media, content := range response.at("content").all() {
-			answer.Media, answer.Type, answer.Members = media, typeOf(content.at("schema")), given(inline(content.at("schema")))
+			answer.Media, answer.Type, answer.Members = media, typeOf(content.at("schema")), notRequired(inline(content.at("schema")))
 			for name, example := range content.at("examples").all() {
 				if status < "300" || len(out.Examples) == 0 && status == "426" {
 					out.Examples = append(out.Examples, s.apiExample(name, status, media, &out, item, op, example.at("value")))
@@ -145,7 +145,7 @@ func (s *Server) operation(method, path string, item, op node) view.APIOperation
 	return out
 }
 
-// apiExample is a call as a command, and what it answers.
+// apiExample is a call as a command, with its answer.
 func (s *Server) apiExample(name, status, media string, out *view.APIOperation, item, op, answer node) view.APIExample {
 	e := view.APIExample{Name: name, Status: status}
 	var command, query strings.Builder
@@ -204,7 +204,7 @@ func (s *Server) apiExample(name, status, media string, out *view.APIOperation, 
 	return e
 }
 
-// inline are the members of a schema that has no name of its own.
+// inline returns the members of a schema that has no name of its own.
 func inline(schema node) []view.APIMember {
 	if schema.ref != "" {
 		return nil
@@ -212,22 +212,22 @@ func inline(schema node) []view.APIMember {
 	return members(schema, "")
 }
 
-// given are members of an answer, of which nothing is required of anybody.
-func given(all []view.APIMember) []view.APIMember {
+// notRequired clears Required, which has no meaning in answers.
+func notRequired(all []view.APIMember) []view.APIMember {
 	for i := range all {
 		all[i].Required = false
 	}
 	return all
 }
 
-// members are those of an object and, with dotted names, of the objects in it.
+// members returns the members of an object and, with dotted names, of the objects in it.
 func members(schema node, prefix string) (all []view.APIMember) {
 	for _, part := range schema.at("allOf").all() {
 		all = append(all, members(part, prefix)...)
 	}
 	for name, p := range schema.at("properties").all() {
 		html := p.prose("description")
-		if p.ref != "" && len(members(p, "")) > 0 { // described where it is linked to
+		if p.ref != "" && len(members(p, "")) > 0 { // described at its own place, which is linked
 			html = ""
 		}
 		all = append(all, view.APIMember{Name: prefix + name, Type: typeOf(p), Required: schema.at("required").has(name), HTML: html})
@@ -297,7 +297,7 @@ func typeOf(schema node) view.APIType {
 	return word("any")
 }
 
-// pretty writes a value as JSON, with as much on a line as fits on it.
+// pretty writes a value as JSON, with as many members on each line as fit.
 func pretty(n node, indent string) string {
 	const fits = 68
 	flat := func(v any) string {

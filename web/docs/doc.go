@@ -1,8 +1,8 @@
-// Package docs serves what describes the hub: OpenAPI and AsyncAPI documents, made of the
-// YAML files here, and pages, made of the Markdown files and of the same documents.
+// Package docs serves the documentation of the hub: OpenAPI and AsyncAPI documents, made from
+// the YAML files here, and pages, made from the Markdown files and the same documents.
 //
 // # Promises
 //
-//   - Every route, message and error of the hub is described, and every example was sent to a
-//     hub by a test.
+//   - Every route, message and error of the hub is described, and a test sends every example
+//     to a hub.
 package docs

@@ -25,10 +25,11 @@ import (
 //go:embed *.yaml asyncapi openapi pages
 var docsFiles embed.FS
 
-// sampleOrigin stands in the documents and pages for the address of the hub that serves them.
+// sampleOrigin is the address of the hub in the source of documents and pages. It is replaced
+// by the address of the hub that serves them.
 const sampleOrigin = "http://127.0.0.1:8080"
 
-// documents are what is read from the embedded files, once for each Server: they name its address.
+// documents are read from the embedded files once for each Server, as they contain its address.
 type documents struct {
 	openapi, asyncapi func() ([]byte, error)
 	pages             func() (map[string]view.Docs, error)
@@ -55,7 +56,7 @@ func (s *Server) document(w http.ResponseWriter, r *http.Request, read func() ([
 	if err != nil {
 		return err
 	}
-	return rest.WriteJSON(w, http.StatusOK, doc[:len(doc):len(doc)]) // shared: nobody may append in place
+	return rest.WriteJSON(w, http.StatusOK, doc[:len(doc):len(doc)]) // the slice is shared, so an append must copy it
 }
 
 func (s *Server) readDocument(name string) ([]byte, error) {
@@ -89,7 +90,7 @@ func (s *Server) mergeDocument(name string) (yaml.MapSlice, error) {
 	return whole, nil
 }
 
-// here puts this hub's address where the text has the sample's.
+// here replaces the sample address in a text by the address of this hub.
 func (s *Server) here(text string) string {
 	origin := cmp.Or(s.Origin, sampleOrigin)
 	host := func(o string) string { _, host, _ := strings.Cut(o, "://"); return host }
@@ -101,8 +102,7 @@ func (s *Server) here(text string) string {
 		"protocol: ws\n", "protocol: ws"+secure+"\n", "protocol: http\n", "protocol: http"+secure+"\n").Replace(text)
 }
 
-// merge adds the members of b to those of a; a member that both have must be an object
-// in both.
+// merge adds the members of b to those of a. A member that both have must be an object in both.
 func merge(a, b yaml.MapSlice) (yaml.MapSlice, error) {
 	for _, item := range b {
 		i := 0
@@ -116,7 +116,7 @@ func merge(a, b yaml.MapSlice) (yaml.MapSlice, error) {
 		old, ok := a[i].Value.(yaml.MapSlice)
 		add, also := item.Value.(yaml.MapSlice)
 		if !ok || !also {
-			return nil, fmt.Errorf("%v stands there twice", item.Key)
+			return nil, fmt.Errorf("%v is defined twice", item.Key)
 		}
 		joined, err := merge(old, add)
 		if err != nil {
@@ -127,7 +127,7 @@ func merge(a, b yaml.MapSlice) (yaml.MapSlice, error) {
 	return a, nil
 }
 
-// overridden has each member once: what stands beside a merge key (<<) wins over what it brings.
+// overridden returns each member once: a member beside a merge key (<<) wins over one from it.
 func overridden(v yaml.MapSlice) (all yaml.MapSlice) {
 	for _, item := range v {
 		if i := slices.IndexFunc(all, func(m yaml.MapItem) bool { return m.Key == item.Key }); i >= 0 {

@@ -21,16 +21,16 @@ func timeText(d time.Duration) string {
 	return fmt.Sprintf("%d s", d/time.Second)
 }
 
-// limitRows are what the page of limits tells of the code.
+// limitRows are the limits of the code, as the page of limits lists them.
 func limitRows() []limitRow {
 	count := func(n int) string { return fmt.Sprint(n) }
 	return []limitRow{
-		{"A peer that neither sends nor takes a byte while something is due", timeText(rest.StallLimit), "`408` if it owes a body, close code `4001` for a WebSocket; closed"},
+		{"A peer that neither sends nor reads a byte while it has to", timeText(rest.StallLimit), "`408` if it owes a body, close code `4001` for a WebSocket; closed"},
 		{"Head of a request", jobs.SizeText(rest.MaxHeader) + ", " + timeText(rest.HeaderTimeout), "`431`; closed"},
 		{"Connection between two requests", timeText(rest.IdleTimeout), "closed"},
 		{"Connections of an address, or of a /64 of IPv6; not from this machine and trusted proxies", count(rest.ConnectionsPerAddress) + ", `limits.connections_per_address`", "`503`, `limit_exceeded`; closed"},
-		{"Connections in all", "three quarters of the files that the process may open; some are kept for this machine", "the most silent one makes room, else `503`"},
-		{"Wrong keys and tokens of an address", count(rest.WrongKeys) + " at once, and one a second", "`429`, `rate_limited`; right ones are never refused"},
+		{"Connections in all", "three quarters of the files that the process may open; some are kept for this machine", "the connection that was silent longest is closed; if there is none, `503`"},
+		{"Wrong keys and tokens of an address", count(rest.WrongKeys) + " at once, and one a second", "`429`, `rate_limited`; valid ones are never refused"},
 		{"Queues of a tenant", count(engine.DefaultQueues) + ", `limits.queues`", "`422`, `limit_exceeded`"},
 		{"Kinds of a tenant, since the hub started, without those that the hub runs itself", count(engine.DefaultKinds) + ", `limits.kinds`", "`422`, `limit_exceeded`"},
 		{"Body of a submission", jobs.SizeText(jobs.MaxInput), "`413`, `too_large`"},
@@ -42,17 +42,17 @@ func limitRows() []limitRow {
 		{"Jobs, queues and tags of a token", count(rest.MaxGrantEntries), "`422`"},
 		{"Queues on a page of `/v1/queues`", count(rest.MaxQueues), "`next_cursor`"},
 		{"Queues with figures of their own in `/metrics`", count(rest.MaxQueueSeries), "counted as `other`"},
-		{"Answer to an item of a batch", jobs.SizeText(rest.MaxAnswer), "`502` for the item"},
-		{"Answers to a batch", jobs.SizeText(rest.MaxAnswers), "`502` for the item"},
+		{"Answer to a request of a batch", jobs.SizeText(rest.MaxAnswer), "`502` for the request"},
+		{"Answers to a batch", jobs.SizeText(rest.MaxAnswers), "`502` for the request"},
 		{"Long answers in memory, all together; most are streamed and need none", jobs.SizeText(rest.MaxBufferedAnswers), "`503`"},
 		{"Message of a WebSocket client", jobs.SizeText(rest.MaxMessage), "close code `1009`"},
 		{"Subscriptions of a WebSocket", count(rest.MaxSubscriptions), "`limit_exceeded`"},
 		{"Jobs in the snapshot of a subscription", count(rest.MaxSnapshot), "`truncated`"},
-		{"Credentials of a WebSocket that has shown none", timeText(rest.HelloTimeout), "close code `4408`"},
+		{"Time until a WebSocket without credentials sends `hello`", timeText(rest.HelloTimeout), "close code `4408`"},
 	}
 }
 
-// limitsPlace is where the page has the table.
+// limitsPlace marks where the page has the table.
 const limitsPlace = "{limits}\n"
 
 // limitsTable is the table in Markdown.

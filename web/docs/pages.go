@@ -25,14 +25,14 @@ import (
 // This file serves the pages for people below /docs: Markdown, and the reference of the
 // API, which is drawn from openapi.json.
 
-// docsPages are the pages in the order in which they are offered.
+// docsPages are the pages, in the order of the menu.
 var docsPages = []view.DocsLink{
 	{Path: "/docs", Name: "Documentation"},
 	{Path: "/docs/protocol", Name: "Live protocol", About: "Every event over WebSocket or SSE, with resume and without gaps. Five minutes."},
 	{Path: "/docs/workers", Name: "Workers", About: "A worker in any language: three calls over HTTP, ten lines of shell, Python or Node."},
-	{Path: "/docs/operate", Name: "Operators", About: "Keys, health, what each figure of /metrics means, and traces."},
-	{Path: "/docs/limits", Name: "Limits", About: "What callers can have of the hub, and what happens to one more."},
-	{Path: "/docs/api", Name: "HTTP API", About: "Every request, what it takes, what it answers, and how to send it with curl."},
+	{Path: "/docs/operate", Name: "Operators", About: "Keys, health, the meaning of each metric, and traces."},
+	{Path: "/docs/limits", Name: "Limits", About: "The limits of the hub, and what happens above each."},
+	{Path: "/docs/api", Name: "HTTP API", About: "Every request, its parameters and answers, and how to send it with curl."},
 	{Path: "/docs/errors", Name: "Errors", About: "Every code, what it means and what to do about it."},
 }
 
@@ -47,7 +47,7 @@ func (s *Server) docsPage(w http.ResponseWriter, r *http.Request) error {
 		return jobs.NewProblem(jobs.NotFound, "No such page", "The documentation has no page %s; /docs lists those it has.", r.URL.Path)
 	}
 	shell := view.Shell{At: time.Now(), Asset: static.Path}
-	if _, known := rest.IdentityFromContext(r.Context()); known { // others hear nothing about this hub
+	if _, known := rest.IdentityFromContext(r.Context()); known { // others learn nothing about this hub
 		shell = s.pages.Shell(r, s.Hub.Position())
 	}
 	return s.pages.Page(w, r, http.StatusOK, view.DocsPage(shell, page))
@@ -81,8 +81,8 @@ func (s *Server) readPages() (map[string]view.Docs, error) {
 	return pages, nil
 }
 
-// markdown renders a text; raw HTML in it is left out. The contents are its headings of
-// the second and third level.
+// markdown renders a text; raw HTML in it is left out. The contents are its headings of the
+// second and third level.
 func markdown(source string) (page string, contents []view.Heading, err error) {
 	md := goldmark.New(goldmark.WithExtensions(extension.Table),
 		goldmark.WithParserOptions(parser.WithAutoHeadingID(), parser.WithAttribute()),
@@ -105,7 +105,7 @@ func markdown(source string) (page string, contents []view.Heading, err error) {
 	return b.String(), contents, err
 }
 
-// plain is the text of a node without its marks.
+// plain is the text of a node without its formatting.
 func plain(n ast.Node, source []byte) (all string) {
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
 		if t, ok := c.(*ast.Text); ok {

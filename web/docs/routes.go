@@ -2,7 +2,7 @@ package docs
 
 import "net/http"
 
-// Routes are the pages and files that describe the hub.
+// Routes returns the handlers of the documentation.
 func (s *Server) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"GET /openapi.json":  s.Public(s.openapi),

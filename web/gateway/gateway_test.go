@@ -157,7 +157,7 @@ func TestFanout(t *testing.T) {
 	if got := spec.Via.Upstreams; len(got) != 2 || got[0] != "http://127.0.0.1:1" || got[1] != "http://127.0.0.1:2" {
 		t.Errorf("%v", got)
 	}
-	spec, err = r.Spec(req, nil, true)
+	spec, err = r.Spec(req, nil, nil, true)
 	if err != nil || spec.QueueTimeout != 0 {
 		t.Errorf("the queue's own timeout: %v %v", spec.QueueTimeout, err)
 	}

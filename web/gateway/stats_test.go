@@ -48,7 +48,7 @@ func TestBins(t *testing.T) {
 	for d := time.Duration(0); d < 100*time.Second; d += d/9 + time.Microsecond {
 		i := bucketOf(d)
 		if i < last || i >= bucketCount {
-			t.Fatalf("%s is in bin %d, behind %d", d, i, last)
+			t.Fatalf("%s is in bin %d, after bin %d", d, i, last)
 		}
 		if last = i; i < bucketCount-1 && (bucketEnd(i) < d.Truncate(time.Microsecond) || i > 0 && bucketEnd(i-1) > max(d, 4*time.Microsecond)) {
 			t.Errorf("%s is in bin %d, which ends at %s", d, i, bucketEnd(i))

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// join adds an open WebSocket; false when the server drains.
+// join adds an open WebSocket; it returns false when the server drains.
 func (s *Server) join(c *socket) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -24,9 +24,8 @@ func (s *Server) part(c *socket) {
 	s.churnedLocked()
 }
 
-// churnedLocked has memory given back to the system after many connections came or
-// went: what handshakes leave behind, and what those held that are gone, would stay for
-// minutes otherwise.
+// churnedLocked returns free memory to the system after many connections came or went:
+// without it, the memory of handshakes and closed connections would stay for minutes.
 func (s *Server) churnedLocked() {
 	if s.churn++; s.churn == churnMany {
 		time.AfterFunc(churnRest, s.giveBack)
@@ -40,7 +39,7 @@ const (
 
 func (s *Server) giveBack() {
 	s.mu.Lock()
-	more := s.churn >= churnMany+100 // then others may be on their way
+	more := s.churn >= churnMany+100 // connections still come or go: repeat it later
 	if s.churn = 0; more && !s.draining {
 		s.churn = churnMany
 		time.AfterFunc(churnRest, s.giveBack)
@@ -59,5 +58,5 @@ func (s *Server) cut() {
 	}
 }
 
-// spreadReconnect is over how long clients are asked to spread their return.
+// spreadReconnect is the time over which clients are asked to spread their reconnects.
 const spreadReconnect = 2 * time.Second

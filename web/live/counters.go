@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	firstDelay = 50 * time.Microsecond // where the first step of the histogram of delays ends; each is twice as wide as the one before
-	delaySteps = 18                    // and one more without an end
+	firstDelay = 50 * time.Microsecond // upper bound of the histogram's first step; each step is twice as wide as the one before
+	delaySteps = 18                    // and one more without an upper bound
 )
 
 // counters counts what happens on the live connections since the start of the hub.
@@ -48,19 +48,19 @@ func (t *tally) read() map[string]int64 {
 	return maps.Clone(t.counts)
 }
 
-// Counts is the counters at one moment.
+// Counts holds the values of the counters at one moment.
 type Counts struct {
 	Opened  map[string]int64 // connections, by transport
 	Closes  map[string]int64 // WebSockets, by code
 	Resumes map[string]int64 // subscriptions with a position, by result
-	Gaps    int64            // times that a connection was told that it had missed events
+	Gaps    int64            // gap messages sent to connections
 	Events  int64            // sent
 	Delays  []Delay          // from the hub reading an event to handing it to a socket: a histogram
 
 	delaySum time.Duration
 }
 
-// Delay counts what took up to Most and more than in the step before; Most is 0 for no end.
+// Delay counts the delays up to Most and above the step before; Most is 0 for no upper bound.
 type Delay struct {
 	Most time.Duration
 	N    int64

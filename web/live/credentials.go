@@ -13,21 +13,22 @@ import (
 	"jobhub/web/rest"
 )
 
-// This file is about who is at the other end of a WebSocket, and for how long.
+// This file checks who the client of a WebSocket is, and for how long that is valid.
 
-// Close codes of the live protocol: the range is the verdict.
+// Close codes of the live protocol. The range says what the client can do: 40xx resume,
+// 41xx get a new token, 44xx give up.
 const (
-	statusStalled websocket.StatusCode = 4001 // took nothing for too long; may resume
-	statusExpired websocket.StatusCode = 4100 // has to get a new token first
-	statusUnknown websocket.StatusCode = 4401 // credentials that are no good
+	statusStalled websocket.StatusCode = 4001 // the client read nothing for too long; it may resume
+	statusExpired websocket.StatusCode = 4100 // the client needs a new token
+	statusUnknown websocket.StatusCode = 4401 // the credentials are unknown
 	statusRevoked websocket.StatusCode = 4403
 	statusNoHello websocket.StatusCode = 4408
 
 	warnBefore = time.Minute // or half of the time that is left, if that is less
 )
 
-// caller identifies who opens a WebSocket. A browser is not told why a handshake was
-// refused: that its token has expired it hears by the close code, right after it.
+// caller identifies who opens a WebSocket. A browser can't see why a handshake was
+// refused, so a connection with an expired token is accepted and closed with a code.
 func (s *Server) caller(r *http.Request) (who auth.Identity, expired bool, err error) {
 	who, err = s.Identify(r)
 	if err == rest.ErrExpired {
@@ -38,8 +39,8 @@ func (s *Server) caller(r *http.Request) (who auth.Identity, expired bool, err e
 	return who, false, err
 }
 
-// hello is the first message of a client that has shown no credentials yet. From others
-// it is a refresh.
+// hello is the first message of a client that has sent no credentials yet. From any other
+// client it is a refresh.
 func (c *socket) hello(ctx context.Context, m message) error {
 	if !c.waiting && m.Token != "" {
 		return c.refresh(ctx, m)
@@ -117,8 +118,8 @@ func (c *socket) refresh(ctx context.Context, m message) error {
 	return nil
 }
 
-// verdict is the close code for credentials that are no good (any more). Who has a token
-// may get another one, as others may have the key that it came from replaced.
+// verdict is the close code for credentials that are not valid (any more). The holder of a
+// token may get another one, also if the token's key was replaced.
 func verdict(who auth.Identity, err error) (websocket.StatusCode, string) {
 	switch {
 	case errors.Is(err, auth.ErrExpired), errors.Is(err, auth.ErrRevoked) && who.Grant != nil:
@@ -132,7 +133,8 @@ func verdict(who auth.Identity, err error) (websocket.StatusCode, string) {
 }
 
 // beat does what is due at certain times: a ping when the connection was quiet, which
-// also moves its position forward, and what the credentials call for.
+// also moves its position forward, a warning before the credentials expire, and the close
+// when they do.
 func (c *socket) beat() {
 	if !c.mu.TryLock() { // then it is not quiet
 		if end := c.expires.Load(); end != 0 && time.Since(time.Unix(0, end)) > dismissPatience {
@@ -167,7 +169,7 @@ func (c *socket) beat() {
 	}
 }
 
-// lapsed returns the close code for credentials that are no good any more, or 0.
+// lapsed returns the close code if the credentials are no longer valid, or 0.
 func (c *socket) lapsed(now time.Time) (websocket.StatusCode, string) {
 	if c.waiting || c.Auth == nil {
 		return 0, ""
@@ -178,11 +180,11 @@ func (c *socket) lapsed(now time.Time) (websocket.StatusCode, string) {
 	return 0, ""
 }
 
-// dismissPatience is how long a connection whose credentials have ended may take what is
-// being sent, before it is cut.
+// dismissPatience is how long a connection whose credentials have ended may still read
+// what is being sent, before it is closed.
 const dismissPatience = 500 * time.Millisecond
 
-// dismiss ends a connection whose credentials are no good any more.
+// dismiss closes a connection whose credentials are no longer valid.
 func (c *socket) dismiss(who auth.Identity, err error) {
 	for end := time.Now().Add(dismissPatience); !c.mu.TryLock(); time.Sleep(dismissPatience / 50) {
 		if time.Now().After(end) {
@@ -196,7 +198,7 @@ func (c *socket) dismiss(who auth.Identity, err error) {
 	c.closeLocked(verdict(who, err))
 }
 
-// nextBeat is how long nothing will be due.
+// nextBeat is the time until something is due.
 func (c *socket) nextBeat(now time.Time) time.Duration {
 	if c.waiting {
 		return max(0, c.since.Add(rest.HelloTimeout).Sub(now))
@@ -216,7 +218,7 @@ func (c *socket) nextBeat(now time.Time) time.Duration {
 
 func (c *socket) quietSince() time.Time { return time.Unix(0, c.sent.Load()) }
 
-// identified takes over credentials that are good, from now on. The connection is locked.
+// identified uses these valid credentials from now on. The connection is locked.
 func (c *socket) identified(who auth.Identity) {
 	c.who, c.warned = who, false
 	c.expires.Store(0)
@@ -224,7 +226,7 @@ func (c *socket) identified(who auth.Identity) {
 		c.expires.Store(who.Expires.UnixNano())
 	}
 	c.warnAt = who.Expires.Add(-min(warnBefore, time.Until(who.Expires)/2))
-	c.unheard()
+	c.stopListening()
 	if c.Auth != nil {
 		c.unhear = c.Auth.Watch(who, func(err error) {
 			c.sockets.Go(func() { c.dismiss(who, err) }) // counted, as the connection itself still is
@@ -232,8 +234,8 @@ func (c *socket) identified(who auth.Identity) {
 	}
 }
 
-// unheard stops listening for the end of the credentials.
-func (c *socket) unheard() {
+// stopListening stops listening for the end of the credentials.
+func (c *socket) stopListening() {
 	if c.unhear != nil {
 		c.unhear()
 		c.unhear = nil

@@ -12,7 +12,7 @@ import (
 // about is what operators see of a connection.
 type about struct{ tenant, name, watches string }
 
-// describe notes who a connection belongs to and what it watches. It is locked.
+// describe records who a connection belongs to and what it watches. It is locked.
 func (c *socket) describe() {
 	a := about{tenant: c.who.Tenant, name: c.who.Name}
 	switch n := c.cursor.Len(); {

@@ -1,12 +1,12 @@
 // Package live pushes events to clients, over WebSocket (protocol jobhub.v1) and as
-// server-sent events, and has the figures of all that for Prometheus.
+// server-sent events, and counts that for Prometheus.
 //
 // # Promises
 //
 //   - A subscription gives each event that it selects once and in order, from the position
-//     that the client names; what is no longer kept is told as a gap.
+//     that the client names; for events that are no longer kept it sends a gap message.
 //   - A client that is slow costs a bounded amount of memory and delays nobody else.
-//   - A connection ends when its credentials are no longer good, and tells why.
+//   - A connection is closed when its credentials are no longer valid; the close code says why.
 //
 // The life of a WebSocket is
 //

@@ -8,15 +8,15 @@ import (
 	"jobhub/web/rest"
 )
 
-// WebSocket frames (RFC 6455 section 5.2), as far as the library does not see to them:
-// control frames of ours, and the headers of what clients send.
+// WebSocket frames (RFC 6455 section 5.2), where the library does not handle them: our own
+// control frames, and the headers of the frames that clients send.
 
 const (
 	opClose = 0x88 // with FIN
 	opPong  = 0x8a
 )
 
-// controlFrame is an unmasked frame; data takes up to 125 bytes.
+// controlFrame is an unmasked frame; data has at most 125 bytes.
 func controlFrame(op byte, data []byte) []byte { return append([]byte{op, byte(len(data))}, data...) }
 
 func closeFrame(code websocket.StatusCode, reason string) []byte {
@@ -26,7 +26,7 @@ func closeFrame(code websocket.StatusCode, reason string) []byte {
 	return controlFrame(opClose, append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...))
 }
 
-// frameSize is the size of an unmasked frame, of which b has the header.
+// frameSize is the size of an unmasked frame that begins with b; b holds the whole header.
 func frameSize(b []byte) int {
 	switch b[1] {
 	case 126:
@@ -37,21 +37,21 @@ func frameSize(b []byte) int {
 	return 2 + int(b[1])
 }
 
-// inspector follows the frame headers of what a client sends and finds what the library
-// would take or refuse without a close code: frames that are not masked (section 5.1),
-// lengths in more bytes than they need (section 5.2), and messages that are too large, as
+// inspector reads the headers of a client's frames and finds violations that the library
+// would accept, or refuse without a close code: frames that are not masked (section 5.1),
+// lengths in more bytes than needed (section 5.2), and messages that are too large, as
 // soon as their length is announced.
 type inspector struct {
 	first   byte   // of the header
 	seen    int    // bytes of the header so far, at most 2
-	extra   int    // bytes of an extended length that are to come
-	least   uint64 // length that needs so many bytes
+	extra   int    // bytes of an extended length that are still missing
+	least   uint64 // smallest length that needs these bytes
 	length  uint64 // announced
 	skip    uint64 // bytes until the next header
 	message uint64 // bytes announced of a message in fragments
 }
 
-// inspect takes in what was read, and returns the close code it calls for, or 0.
+// inspect reads the next bytes and returns the close code for a violation, or 0.
 func (i *inspector) inspect(b []byte) websocket.StatusCode {
 	for len(b) > 0 {
 		if i.skip > 0 {

@@ -9,13 +9,13 @@ import (
 	"jobhub/jobs"
 )
 
-// errUntold says that subscriptions have missed events and could not be told. Their
-// connection has to end, so that the client resumes from what it knows.
-var errUntold = errors.New("a gap could not be told")
+// errGapNotSent says that subscriptions have missed events and their gap messages could not
+// be sent. The connection is closed, so that the client resumes from its own position.
+var errGapNotSent = errors.New("a gap message could not be sent")
 
-// gap tells each subscription that it missed events and gives it the state anew. Until
-// the last of them has caught up none is live: an event stands for all subscriptions of
-// the connection, and a client that is cut behind it would never hear of its gap.
+// gap sends each subscription a gap message and then the current state. No subscription is
+// live until all have caught up: the seq of an event is the position of the whole
+// connection, so a client that disconnects after one would resume behind its own gap.
 func (c *subscriber) gap(ctx context.Context) error {
 	from, subs := c.cursor.Seq(), c.cursor.All()
 	c.cursor.Close()
@@ -23,11 +23,11 @@ func (c *subscriber) gap(ctx context.Context) error {
 	at := map[string]uint64{}
 	for id, sub := range subs {
 		if err := c.lost(ctx, id, sub, from); err != nil {
-			return fmt.Errorf("%w: %w", errUntold, err)
+			return fmt.Errorf("%w: %w", errGapNotSent, err)
 		}
 		at[id] = c.cursor.Seq()
 	}
-	for behind := true; behind; { // their states are not of one position
+	for behind := true; behind; { // the states were read at different positions
 		behind = false
 		for id, sub := range subs {
 			to := c.cursor.Seq()
@@ -35,7 +35,7 @@ func (c *subscriber) gap(ctx context.Context) error {
 				continue
 			}
 			if err := c.replay(ctx, id, sub, at[id], to); err != nil {
-				return fmt.Errorf("%w: %w", errUntold, err)
+				return fmt.Errorf("%w: %w", errGapNotSent, err)
 			}
 			at[id] = c.cursor.Seq()
 			behind = behind || at[id] > to
@@ -47,8 +47,9 @@ func (c *subscriber) gap(ctx context.Context) error {
 	return nil
 }
 
-// replay sends what a subscription selects in (after, to] as a block of its own, if it
-// selects anything. If that is not to be had any more, the cursor is beyond to behind it.
+// replay sends the events that a subscription selects in (after, to] as a block of its own,
+// if there are any. If they are no longer kept, it sends a gap and the state instead, and
+// the cursor is then beyond to.
 func (c *subscriber) replay(ctx context.Context, id string, sub hub.Subscription, after, to uint64) error {
 	begun := false
 	err := c.Hub.Replay(ctx, sub, after, to, func(chunk *hub.Chunk) error {

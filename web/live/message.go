@@ -16,7 +16,8 @@ import (
 
 // This file holds the messages of jobhub.v1.
 
-// message is what a client may send: one type for all, each type uses its members.
+// message is a message from a client. One Go type serves all message types; each type uses
+// some of the members.
 type message struct {
 	Type     string         `json:"type"`
 	ID       string         `json:"id"`
@@ -35,7 +36,7 @@ type message struct {
 	T        jsontext.Value `json:"t"`
 }
 
-// since is a position; both members have to be there.
+// since is a position; both members are required.
 type since struct {
 	Epoch string `json:"epoch"`
 	Seq   uint64 `json:"seq"`
@@ -51,7 +52,7 @@ func (s *since) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		return err
 	}
 	if m.Epoch == nil || m.Seq == nil {
-		return errors.New("since takes epoch and seq")
+		return errors.New("since needs both epoch and seq")
 	}
 	s.Epoch, s.Seq = *m.Epoch, *m.Seq
 	return nil
@@ -130,7 +131,7 @@ func (m *message) jobID() (jobs.ID, error) {
 	return rest.ParseID(text)
 }
 
-// The server's messages. Each appends one JSON object.
+// The messages from the server. Each function appends one JSON object.
 
 func appendWelcome(b []byte, conn string, pos jobs.Position) []byte {
 	b = append(b, `{"type":"welcome","v":1,"conn":"`+conn+`"`...)
@@ -147,13 +148,13 @@ func appendTyped(b []byte, kind, id string) []byte {
 	return rest.AppendText(append(b, `{"type":"`+kind+`","id":`...), id)
 }
 
-// appendNumber appends a message that says one number.
+// appendNumber appends a message with one number.
 func appendNumber(b []byte, kind, member string, n int64) []byte {
 	b = append(b, `{"type":"`+kind+`","`+member+`":`...)
 	return append(strconv.AppendInt(b, n, 10), '}')
 }
 
-// appendSubscribed: reason and recovered stand there only in answer to a since.
+// appendSubscribed writes reason and recovered only if the client sent since.
 func appendSubscribed(b []byte, id string, pos jobs.Position, resumed, recovered bool, reason string) []byte {
 	b = appendPosition(appendTyped(b, "subscribed", id), pos)
 	if resumed {
@@ -208,8 +209,8 @@ func appendError(b []byte, id string, err error) []byte {
 	return append(b, `,"retry":false}`...)
 }
 
-// appendPatch appends the parts of a view that changed. Parsers drop a row that stands
-// outside a table, so that each gets one, which the page takes off.
+// appendPatch appends the parts of a view that changed. HTML parsers drop a row outside a
+// table, so each row is wrapped in one, which the page removes.
 func appendPatch(b []byte, id string, p *hub.Patch) []byte {
 	b = strconv.AppendUint(append(appendTyped(b, "patch", id), `,"seq":`...), p.Seq, 10)
 	b = strconv.AppendInt(append(b, `,"at_ms":`...), p.At.UnixMilli(), 10)
@@ -226,7 +227,7 @@ func appendPatch(b []byte, id string, p *hub.Patch) []byte {
 	return append(b, '}')
 }
 
-// queryMessage is the subscription in the query string, if there is one.
+// queryMessage returns the subscription in the query string, or nil.
 func queryMessage(r *http.Request) (*message, error) {
 	bad := func(format string, args ...any) (*message, error) {
 		return nil, jobs.NewProblem(jobs.BadMessage, "Malformed query", format, args...)
@@ -243,7 +244,7 @@ func queryMessage(r *http.Request) (*message, error) {
 	for name, values := range query {
 		value := values[0]
 		if len(values) > 1 {
-			return bad("The parameter %s stands there more than once.", name)
+			return bad("The parameter %s is given more than once.", name)
 		}
 		switch name {
 		case "job":
@@ -281,7 +282,7 @@ func queryMessage(r *http.Request) (*message, error) {
 	}
 	_, err = m.subscription("")
 	if errors.Is(err, jobs.ErrNotFound) {
-		err = nil // said over the connection, as for an unknown id
+		err = nil // answered over the connection, as for an unknown id
 	}
 	return m, err
 }

@@ -13,7 +13,7 @@ import (
 	"jobhub/web/rest"
 )
 
-// This file serves the messages of a client, one after the other and with the connection
+// This file handles the messages of a client, one after the other, with the connection
 // locked.
 
 // handle serves the messages of one frame, with the connection locked: an answer comes
@@ -44,7 +44,7 @@ func (c *socket) handle(ctx context.Context, frame []byte) error {
 		if errors.Is(err, errGone) || ctx.Err() != nil {
 			return errGone
 		}
-		if errors.Is(err, errUntold) {
+		if errors.Is(err, errGapNotSent) {
 			c.broken(err)
 			return errGone
 		}
@@ -60,17 +60,17 @@ func (c *socket) handle(ctx context.Context, frame []byte) error {
 	return c.replies.flush()
 }
 
-// say gathers one object of the answer to a message.
+// say adds one object to the answer to a message.
 func (c *socket) say(object []byte) { c.replies.line(object, nowhere) }
 
-// acknowledge answers a message of which there is nothing to tell.
+// acknowledge answers a message that has no other answer.
 func (c *socket) acknowledge(m message) {
 	if m.ID != "" {
 		c.say(appendReply(nil, m.ID, []byte("{}")))
 	}
 }
 
-// refuse says why a message was not served.
+// refuse answers with the reason why a message was not handled.
 func (c *socket) refuse(m message, err error) {
 	if rest.ProblemOf(err).Status >= 500 {
 		c.Logger.Error("serving a message", "type", m.Type, "error", err)
@@ -78,9 +78,9 @@ func (c *socket) refuse(m message, err error) {
 	c.say(appendError(nil, m.ID, err))
 }
 
-// serve serves one message. What is the client's fault is answered and ends nothing.
+// serve handles one message. An error of the client is answered and does not end the connection.
 func (c *socket) serve(ctx context.Context, m message) error {
-	if c.waiting && m.Type != "hello" { // nothing is sent to who has not said who they are
+	if c.waiting && m.Type != "hello" { // nothing is sent to a client without credentials
 		c.closeLocked(statusUnknown, "say hello first")
 		return errGone
 	}
@@ -103,7 +103,7 @@ func (c *socket) serve(ctx context.Context, m message) error {
 	case "submit":
 		return c.submit(ctx, m)
 	case "cancel", "get":
-		return c.look(ctx, m)
+		return c.jobMessage(ctx, m)
 	case "hello":
 		return c.hello(ctx, m)
 	case "refresh":
@@ -120,8 +120,8 @@ func (c *socket) serve(ctx context.Context, m message) error {
 	return nil
 }
 
-// look answers cancel and get.
-func (c *socket) look(ctx context.Context, m message) error {
+// jobMessage answers cancel and get.
+func (c *socket) jobMessage(ctx context.Context, m message) error {
 	id, err := m.jobID()
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (c *socket) look(ctx context.Context, m message) error {
 		return err
 	}
 	if c.say(appendReply(nil, m.ID, rest.AppendJob(nil, &job, pos))); c.replies.full() {
-		return c.replies.flush() // before others may have the room
+		return c.replies.flush() // while release still reserves the memory
 	}
 	return nil
 }
@@ -230,7 +230,7 @@ func (c *socket) open(ctx context.Context, m message, query bool) error {
 	return c.subscribe(ctx, m, query)
 }
 
-// mayOpen says why there can't be another subscription of that id, or nothing.
+// mayOpen returns an error if there can't be another subscription with that id.
 func (c *socket) mayOpen(id string) error {
 	if c.cursor.Subscribed(id) || (c.viewer != nil && c.viewID == id) {
 		return jobs.NewProblem(rest.DuplicateID, "Duplicate id", "A subscription %s exists already; choose another id.", id)

@@ -11,8 +11,8 @@ import (
 	"jobhub/web/rest"
 )
 
-// serveMetrics is GET /metrics, in the format of Prometheus: of all tenants to those who run
-// the hub, to others of their own.
+// serveMetrics is GET /metrics, in the format of Prometheus: operators of the hub get the
+// figures of all tenants, others those of their own tenant.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	of := rest.Tenant(r)
 	if rest.IsHubTenant(of) {
@@ -42,11 +42,11 @@ func (s *Server) worstLag() (worst time.Duration) {
 type Connection struct {
 	ID     string
 	Remote string
-	Tenant string // empty until it has said who calls
+	Tenant string // empty until the client has sent credentials
 	Name   string // of its key
 	Since  time.Time
-	Seq    uint64        // the position up to which it was given what it watches
-	Lag    time.Duration // age of the oldest event that it was not given
+	Seq    uint64        // the position up to which it was sent what it watches
+	Lag    time.Duration // age of the oldest event that it was not yet sent
 
 	Watches string // what it has subscribed to, in words
 }
@@ -66,8 +66,7 @@ func (s *Server) Connections() (all []Connection) {
 	return all
 }
 
-// connectionMetrics tells of the connections in front of all: where the server has its
-// listener from Listen.
+// connectionMetrics counts the connections of the listener, if the server has one.
 func (s *Server) connectionMetrics() []prometheus.Collector {
 	of := func(value func(*peers.Listener) int64) func() float64 {
 		return func() float64 {

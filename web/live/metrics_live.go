@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// newMetrics returns the figures of the hub, for those who run it.
+// newMetrics returns the metrics of the whole hub, for its operators.
 func newMetrics(s *Server) http.Handler {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
@@ -38,7 +38,7 @@ func newMetrics(s *Server) http.Handler {
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
-// liveMetrics tells of the counters that have labels or buckets.
+// liveMetrics collects the counters that have labels or buckets.
 type liveMetrics struct{ *Server }
 
 var (

@@ -13,12 +13,12 @@ import (
 	"jobhub/web/rest"
 )
 
-// others is the queue under whose name those are counted that have no series of their own.
+// others is the name under which queues without series of their own are counted.
 const others = "other"
 
-// queueMetrics tells what the queues of a tenant hold; of all tenants if it is empty. At
-// most maxQueueSeries have series of their own, those with most unfinished jobs. The others
-// of a tenant are counted together, so that sums are exact.
+// queueMetrics collects the job counts of the queues of a tenant, or of all tenants if
+// tenant is empty. At most maxQueueSeries queues have series of their own, those with most
+// unfinished jobs. The others of a tenant are counted together, so that sums are exact.
 type queueMetrics struct {
 	*Server
 	tenant string
@@ -38,7 +38,7 @@ func (q *queueMetrics) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// queueSeries is what is told of a queue, or of several.
+// queueSeries holds the figures of one queue, or of several together.
 type queueSeries struct {
 	jobs.QueueInfo
 	paused, watchers int
@@ -65,7 +65,7 @@ func (q *queueMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// series joins the queues that are too many.
+// series returns the series of queues; it joins those beyond maxQueueSeries.
 func (q *queueMetrics) series(queues []jobs.QueueInfo) (all []*queueSeries) {
 	joined := map[string]*queueSeries{} // by tenant
 	for i, info := range busiestFirst(queues) {

@@ -6,7 +6,8 @@ import (
 	"jobhub/web/auth"
 )
 
-// Routes are the live connections, which identify their callers themselves, and metrics.
+// Routes returns the handlers of live connections, which identify their callers
+// themselves, and of metrics.
 func (s *Server) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"GET /v1/ws":     s.Public(s.socket),

@@ -25,11 +25,11 @@ type Server struct {
 	mu       sync.Mutex // protects the fields below
 	draining bool
 	joined   map[*socket]struct{}
-	churn    int // sockets that came or went since memory was given back
+	churn    int // sockets that came or went since memory was returned to the system
 }
 
 // New returns the live connections of a server. find returns the view of the dashboard that a
-// client names, and an error if there is none, or who may not watch it.
+// client names, and an error if there is none or the caller may not watch it.
 func New(b *rest.Base, find func(ctx context.Context, who auth.Identity, name string) (hub.ViewKey, error)) *Server {
 	s := &Server{Base: b, findView: find, joined: map[*socket]struct{}{}}
 	s.metrics = newMetrics(s)

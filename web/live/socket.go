@@ -26,14 +26,14 @@ const (
 	pingEvery   = 25 * time.Second
 )
 
-// socket is one WebSocket connection. One goroutine reads messages and serves them;
-// what is live is sent by another, which is there only while there is something to send:
+// socket is one WebSocket connection. One goroutine reads messages and handles them;
+// another one sends live events, and exists only while there is something to send:
 //
 //	run ─ handle ─ serve ─ subscribe …          (the block: subscribed … live)
 //	hub's worker ─ wake ─ deliver                (chunks of events, patches of a view)
-//	timer ─ beat                                 (ping, what credentials call for)
+//	timer ─ beat                                 (ping, end of the credentials)
 //
-// Whoever sends or moves the cursor holds mu.
+// Code that sends or moves the cursor holds mu.
 type socket struct {
 	subscriber
 	id      string
@@ -46,19 +46,19 @@ type socket struct {
 
 	due   atomic.Bool // the hub has something
 	about atomic.Pointer[about]
-	sent  atomic.Int64 // when something was sent last, in Unix nanoseconds
+	sent  atomic.Int64 // time of the last write, in Unix nanoseconds
 
-	expires atomic.Int64 // when the credentials do, likewise; 0 for never
+	expires atomic.Int64 // expiry of the credentials, in Unix nanoseconds; 0 for never
 
 	mu      sync.Mutex     // protects the fields below, the cursor, and sending
-	replies framer         // empty whenever the connection is let go
+	replies framer         // empty whenever the connection is unlocked
 	limits  *limit.Verdict // of opening the connection; nil before the caller is known
 	closing bool
-	waiting bool     // for a hello that says who calls
-	first   *message // the subscription of the query, for then
-	warned  bool     // that the credentials expire
+	waiting bool     // for a hello with credentials
+	first   *message // the subscription of the query, opened after the hello
+	warned  bool     // the client was warned that the credentials expire
 	warnAt  time.Time
-	unhear  func() // stops listening for the end of the credentials; nil if nothing does
+	unhear  func() // stops listening for the end of the credentials; nil if nothing listens
 	viewID  string
 	viewer  *hub.Viewer
 }
@@ -67,7 +67,7 @@ var errGone = errors.New("the connection is gone")
 
 // socket is GET /v1/ws.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
-	if !strings.Contains(strings.ToLower(strings.Join(r.Header.Values("Upgrade"), ",")), "websocket") { // the library looks closer
+	if !strings.Contains(strings.ToLower(strings.Join(r.Header.Values("Upgrade"), ",")), "websocket") { // the library checks the rest
 		w.Header().Set("Upgrade", "websocket")
 		return upgradeProblem(http.StatusUpgradeRequired, "This address speaks WebSocket only, subprotocol "+subprotocol+".")
 	}
@@ -89,12 +89,12 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !s.Gate.Enter(&s.sockets) {
 		release(limits)
-		return jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment.")
+		return jobs.Unavailable("Shutting down", "The hub is shutting down; reconnect in a few seconds.")
 	}
 	c := &socket{id: rand.Text()[:10], remote: r.RemoteAddr, address: rest.ClientAddress(r), since: time.Now(), waiting: waiting, first: first, limits: limits}
 	c.replies.socket = c
 	c.subscriber = subscriber{Server: s, out: &c.replies}
-	if c.cursor, err = s.follow(r.Context(), c.wake); err != nil { // before the 101, so that nothing after it is missed
+	if c.cursor, err = s.follow(r.Context(), c.wake); err != nil { // before the 101, so that no event after it is missed
 		release(limits)
 		s.sockets.Done()
 		return err
@@ -111,7 +111,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 		c.closeLocked(statusExpired, "get a new token")
 	} else if !waiting {
 		c.identified(who)
-		c.welcome() // here, as its stack is deep and run's stays with the connection
+		c.welcome() // here, as it needs a deep stack, and the stack of run lives as long as the connection
 	}
 	c.describe()
 	c.timer = time.AfterFunc(time.Hour, c.beat)
@@ -124,7 +124,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// accept makes a WebSocket of the request, or answers why not.
+// accept upgrades the request to a WebSocket, or answers why it can't.
 func (c *socket) accept(w http.ResponseWriter, r *http.Request) (err error) {
 	c.wire = &wire{stall: c.StallLimit, slow: c.cursor.Suspend, closed: c.counters.closed}
 	u := &upgrade{ResponseWriter: w, wire: c.wire}
@@ -148,8 +148,8 @@ func upgradeProblem(status int, detail string) error {
 	return p
 }
 
-// run serves a connection until its end. Messages are served by a goroutine each, one
-// after the other: a deep stack would stay with the connection.
+// run serves a connection until its end. Each message is handled by a goroutine of its own,
+// one after the other: a deep stack would live as long as the connection.
 func (c *socket) run() {
 	defer c.sockets.Done()
 	defer c.part(c)
@@ -175,8 +175,8 @@ func (c *socket) run() {
 	}
 }
 
-// recovered ends the connection after a panic, which the data of one job may cause, and not
-// the hub.
+// recovered ends only the connection after a panic, not the hub: the data of one job may
+// cause it.
 func (c *socket) recovered(end func()) {
 	if p := recover(); p != nil {
 		c.Logger.Error("a WebSocket connection panicked", "panic", p, "stack", string(debug.Stack()))
@@ -184,7 +184,7 @@ func (c *socket) recovered(end func()) {
 	}
 }
 
-// welcome begins the conversation, with the subscription of the query if there is one.
+// welcome sends the first message, and opens the subscription of the query if there is one.
 func (c *socket) welcome() error {
 	c.say(appendWelcome(nil, c.id, jobs.Position{Epoch: c.Hub.Epoch(), Seq: c.cursor.Seq()}))
 	if first := c.first; first != nil {
@@ -219,12 +219,12 @@ func (c *socket) read() ([]byte, error) {
 // end frees what a connection holds.
 func (c *socket) end() {
 	c.wire.endWrites(rest.CloseTimeout)
-	c.wire.drain() // until the other side has closed, too
+	c.wire.drain() // until the client has closed, too
 	c.wire.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closing = true
-	c.unheard()
+	c.stopListening()
 	c.timer.Stop()
 	c.cursor.Close()
 	c.unwatch()

@@ -54,7 +54,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !s.Gate.Enter(&s.sockets) {
-		return jobs.Unavailable("Shutting down", "The hub is shutting down; come back in a moment.")
+		return jobs.Unavailable("Shutting down", "The hub is shutting down; reconnect in a few seconds.")
 	}
 	defer s.sockets.Done()
 	ctx, cancel := s.WhileValid(r.Context(), who)
@@ -74,7 +74,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	defer cursor.Close()
 	e := &stream{ctx: ctx, body: w, control: http.NewResponseController(w), epoch: s.Hub.Epoch()}
 	interrupted := make(chan struct{})
-	spare := context.AfterFunc(ctx, func() { // a write may wait for the client
+	spare := context.AfterFunc(ctx, func() { // a write may still be waiting for the client
 		e.control.SetWriteDeadline(time.Unix(1, 0))
 		close(interrupted)
 	})
@@ -85,7 +85,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		e.control.SetWriteDeadline(time.Time{}) // the end of the answer is still to be written
 	}()
 	e.subscriber = subscriber{Server: s, who: who, out: e, cursor: cursor}
-	if err := e.subscribe(ctx, *m, true); err != nil { // a long block is on its way by now
+	if err := e.subscribe(ctx, *m, true); err != nil { // by now a long block may have been sent in part
 		if !e.begun && !errors.Is(err, errGone) {
 			return err
 		}
@@ -102,8 +102,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// lastEventID is the id of the event from which a client wants to go on, and the request
-// without it. Some stand-ins for EventSource can set no header and use a parameter.
+// lastEventID returns the id of the event after which a client wants to resume, and the
+// request without it. Some replacements of EventSource can set no header and use a parameter.
 func lastEventID(r *http.Request) (*http.Request, string) {
 	id := r.Header.Get("Last-Event-ID")
 	query := r.URL.Query()
@@ -117,7 +117,7 @@ func lastEventID(r *http.Request) (*http.Request, string) {
 	return without, id
 }
 
-// positionOf reads the id of an event. What is none is a position that can't be resumed.
+// positionOf reads the id of an event. A malformed id becomes a position that can't be resumed.
 func positionOf(id string) *since {
 	epoch, text, _ := strings.Cut(id, ":")
 	seq, err := strconv.ParseUint(text, 10, 64)
@@ -132,7 +132,7 @@ func (e *stream) run(ctx context.Context, woken <-chan struct{}) error {
 	defer ping.Stop()
 	for ctx.Err() == nil {
 		if e.Auth != nil && e.Auth.Check(e.who, time.Now()) != nil {
-			return errGone // and refused when it comes back
+			return errGone // its next request is refused
 		}
 		chunk, err := e.cursor.Next(ctx)
 		switch {

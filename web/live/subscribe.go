@@ -15,8 +15,8 @@ import (
 	"jobhub/web/rest"
 )
 
-// subscriber is a client of the live protocol, over WebSocket or as a stream of
-// server-sent events: its cursor, and how what it is told leaves.
+// subscriber is a client of the live protocol, over WebSocket or server-sent events: its
+// cursor, and the outlet for the messages to it.
 type subscriber struct {
 	*Server
 	who    auth.Identity
@@ -24,24 +24,24 @@ type subscriber struct {
 	out    outlet
 }
 
-// outlet sends what a subscriber is told, in order.
+// outlet sends the messages to a subscriber, in order.
 type outlet interface {
-	// line gathers one object. at is the position from which a client that has it can
-	// resume, or nowhere.
+	// line adds one object to the buffer. at is the position from which a client that has
+	// received it can resume, or nowhere.
 	line(object []byte, at uint64)
-	// chunk sends what was gathered, and then events.
+	// chunk sends the buffer, and then events.
 	chunk(*hub.Chunk) error
-	// full reports that enough was gathered to be sent.
+	// full reports whether the buffer holds enough to be sent.
 	full() bool
-	// flush sends what was gathered.
+	// flush sends the buffer.
 	flush() error
 }
 
-// nowhere is no position: inside of a snapshot, a client has yet to hear the rest.
+// nowhere is no position: in the middle of a snapshot a client can't resume.
 const nowhere = math.MaxUint64
 
-// follow returns a cursor at the log's end. The hub reads that far first: whoever connects
-// after a 202 is welcomed at a position that is not before the one in it.
+// follow returns a cursor at the log's end. The hub reads that far first, so that a client
+// that connects after a 202 starts at the position in that 202 or later.
 func (s *Server) follow(ctx context.Context, wake func()) (*hub.Cursor, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -52,9 +52,9 @@ func (s *Server) follow(ctx context.Context, wake func()) (*hub.Cursor, error) {
 	return s.Hub.Cursor(wake), nil
 }
 
-// subscribe opens a subscription. The block from subscribed to live is sent with
-// nothing in between, and what is live begins right behind it: events of the other
-// subscriptions up to that position go out before, all later ones after.
+// subscribe opens a subscription. The block from subscribed to live is sent without other
+// messages in between, and live events begin right after it: events of the other
+// subscriptions up to that position are sent before the block, all later ones after it.
 func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error {
 	sub, err := m.subscription(c.who.Tenant)
 	if err == nil {
@@ -77,7 +77,7 @@ func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error
 	case m.Snapshot:
 		err = c.snapshot(ctx, m.ID, sub, func(pos jobs.Position) []byte { return appendSubscribed(nil, m.ID, pos, false, false, "") })
 	default:
-		if !query { // of a query the connection itself is the beginning
+		if !query { // a subscription of the query begins with the connection
 			err = c.bringTo(ctx, c.Store.Head().Seq)
 		}
 		if at := c.cursor.Seq(); err == nil {
@@ -91,8 +91,8 @@ func (c *subscriber) subscribe(ctx context.Context, m message, query bool) error
 	return err
 }
 
-// mayWatch returns an error unless the caller may watch what a filter selects, or if it
-// is a job that does not exist.
+// mayWatch returns an error if the caller may not watch what a filter selects, or if the
+// filter names a job that does not exist.
 func (c *subscriber) mayWatch(ctx context.Context, who auth.Identity, f hub.Filter) error {
 	if f.Job != (jobs.ID{}) {
 		_, _, err := c.AuthorizedJob(ctx, who, auth.Watch, f.Job)
@@ -104,7 +104,7 @@ func (c *subscriber) mayWatch(ctx context.Context, who auth.Identity, f hub.Filt
 	return nil
 }
 
-// resumable says why a position can't be resumed from, or nothing.
+// resumable returns why a client can't resume from a position, or an empty reason.
 func (c *subscriber) resumable(ctx context.Context, from since) (reason string, err error) {
 	if from.Epoch != c.Hub.Epoch() {
 		return "epoch", nil
@@ -119,8 +119,8 @@ func (c *subscriber) resumable(ctx context.Context, from since) (reason string, 
 	return "", err
 }
 
-// resume sends what a subscription selects behind after, and brings the cursor to where
-// that ends.
+// resume sends the events after a position that a subscription selects, and moves the cursor
+// behind them.
 func (c *subscriber) resume(ctx context.Context, id string, sub hub.Subscription, after uint64) error {
 	at := max(after, c.Store.Head().Seq)
 	if err := c.bringTo(ctx, at); err != nil {
@@ -139,11 +139,11 @@ func (c *subscriber) resume(ctx context.Context, id string, sub hub.Subscription
 	return nil
 }
 
-// snapshot sends head and the states that a subscription covers, and brings the cursor to
-// the position at which they were read.
+// snapshot sends head and the states of the jobs that a subscription selects, and moves the
+// cursor to the position at which they were read.
 func (c *subscriber) snapshot(ctx context.Context, id string, sub hub.Subscription, head func(jobs.Position) []byte) error {
 	page, release, err := c.covered(ctx, sub.Filter)
-	defer func() { release() }() // what is large has been sent by then
+	defer func() { release() }() // by then the large states have been sent
 	for err == nil {
 		if err = c.bringTo(ctx, page.Pos.Seq); err != nil || c.cursor.Seq() == page.Pos.Seq {
 			break
@@ -166,7 +166,7 @@ func (c *subscriber) snapshot(ctx context.Context, id string, sub hub.Subscripti
 	return nil
 }
 
-// lost tells a subscription that it missed events behind from, and gives it the state anew.
+// lost sends a gap message for the events after from, and then the current state.
 func (c *subscriber) lost(ctx context.Context, id string, sub hub.Subscription, from uint64) error {
 	err := c.snapshot(ctx, id, sub, func(pos jobs.Position) []byte { return appendGap(nil, id, from, pos.Seq, "expired") })
 	if !errors.Is(err, jobs.ErrGone) && !errors.Is(err, jobs.ErrNotFound) {
@@ -181,7 +181,7 @@ func (c *subscriber) lost(ctx context.Context, id string, sub hub.Subscription, 
 	return nil
 }
 
-// covered is the state that a filter shows: the one job, or the unfinished jobs.
+// covered reads the jobs of a snapshot: the one job, or the unfinished jobs.
 func (c *subscriber) covered(ctx context.Context, f hub.Filter) (_ jobs.Page, release func(), err error) {
 	if f.Job != (jobs.ID{}) {
 		job, pos, release, err := c.ReadFullJob(ctx, c.who.Tenant, f.Job)
@@ -192,13 +192,13 @@ func (c *subscriber) covered(ctx context.Context, f hub.Filter) (_ jobs.Page, re
 	return page, func() {}, err
 }
 
-// bringTo sends what the other subscriptions select up to seq, and moves the cursor
-// there, or beyond if some of it is not to be had any more.
+// bringTo sends the events that the other subscriptions select up to seq, and moves the
+// cursor there, or beyond if some of them are no longer kept.
 func (c *subscriber) bringTo(ctx context.Context, seq uint64) error {
 	if err := c.Hub.WaitFor(ctx, seq); err != nil {
 		return err
 	}
-	c.cursor.SkipUnmatched() // of a quiet subscription there is nothing to read
+	c.cursor.SkipUnmatched() // a quiet subscription has nothing to read
 	err := c.cursor.ReadUntil(ctx, seq, c.out.chunk)
 	if errors.Is(err, jobs.ErrTrimmed) {
 		return c.gap(ctx)
@@ -206,7 +206,7 @@ func (c *subscriber) bringTo(ctx context.Context, seq uint64) error {
 	return err
 }
 
-// socketKey is the idempotency key of a submit over WebSocket: the same as over HTTP.
+// socketKey returns the idempotency key of a submit over WebSocket; HTTP uses the same keys.
 func socketKey(who auth.Identity, m message) (*jobs.Key, error) {
 	key, ok := rest.ParseKey([]string{m.Key})
 	if !ok {

@@ -18,31 +18,31 @@ import (
 	"jobhub/web/rest"
 )
 
-// wire is the connection under a WebSocket: it sees what the library reads and writes.
-// Each frame leaves in one write.
+// wire is the connection under a WebSocket: the library reads and writes through it. Each
+// frame is sent in one write.
 type wire struct {
 	net.Conn
-	out       net.Conn // where it writes: below the one that looks after progress, as send does that here
+	out       net.Conn // where it writes: below the connection of package peers, since send watches the progress itself
 	rest      []byte   // read by net/http already
 	inspector inspector
 	verdict   websocket.StatusCode // what the inspector found
 	stall     time.Duration
 	slow      func()                     // called when the client takes no data for a while
 	closed    func(websocket.StatusCode) // called when a close frame goes out
-	begun     []byte                     // the first piece of a frame that the library writes in two
+	begun     []byte                     // the first part of a frame that the library writes in two parts
 }
 
 var (
 	errVerdict = errors.New("the client broke the protocol")
-	errStalled = errors.New("the client takes nothing")
+	errStalled = errors.New("the client reads nothing")
 )
 
-// upgrade is a ResponseWriter that hands out a wire with small buffers. With net/http's
-// own, each connection would hold 8 KiB for good.
+// upgrade is a ResponseWriter whose Hijack returns a wire with small buffers. With the
+// buffers of net/http, each connection would use 8 KiB for its whole life.
 type upgrade struct {
 	http.ResponseWriter
 	wire    *wire
-	status  int    // with which the library refuses the handshake
+	status  int    // with which the library refused the handshake
 	refusal []byte // why
 }
 
@@ -104,7 +104,7 @@ func (w *wire) Read(b []byte) (n int, err error) {
 }
 
 // Write implements io.Writer for the library. A frame that is larger than the library's
-// buffer comes in two pieces.
+// buffer comes in two parts.
 func (w *wire) Write(b []byte) (int, error) {
 	switch {
 	case len(w.begun) > 0:
@@ -130,13 +130,13 @@ func (w *wire) Write(b []byte) (int, error) {
 	return len(b), w.send(net.Buffers{b}, w.slow)
 }
 
-// send writes whole frames, as long as the other side takes some of it now and then. When
-// it does not, it is told so behind them, in case that it still wakes up. slow, if not
-// nil, is called when that takes long.
+// send writes whole frames, as long as the client reads some of it now and then. If it does
+// not, a close frame is queued behind them, in case that it reads again. slow, if not nil,
+// is called when the write takes long.
 func (w *wire) send(frames net.Buffers, slow func()) error {
 	defer w.SetWriteDeadline(time.Time{})
-	// The first look is early, so that nothing is kept for the client any more. Those of
-	// many clients are spread, as they all may have stopped at the same moment.
+	// The first check is early, so that the memory kept for a slow client is freed soon. The
+	// checks of many clients are spread, as all may have stopped at the same moment.
 	for took, look := time.Now(), min(time.Second, w.stall/6); ; look = w.stall {
 		look += rand.N(look / 8)
 		w.SetWriteDeadline(time.Now().Add(look))
@@ -158,9 +158,9 @@ func (w *wire) send(frames net.Buffers, slow func()) error {
 	}
 }
 
-// endWrites says that no more is to come, and reads on until the other side has said so
-// too or the time is over: closed with bytes unread, the connection would be reset and
-// the close frame lost.
+// endWrites closes the sending side, and lets drain read until the client has closed its side
+// or the time is over: closing with unread bytes would reset the connection and lose the
+// close frame.
 func (w *wire) endWrites(patience time.Duration) {
 	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()

@@ -14,20 +14,20 @@ import (
 	"jobhub/web/rest"
 )
 
-// This file sends. A connection is locked by whoever does: see socket.
+// This file sends to a WebSocket. The sender locks the connection: see socket.
 
-// framer gathers objects for one frame. It is the outlet of a socket.
+// framer collects objects for one frame. It is the outlet of a socket.
 type framer struct {
 	*socket
 	gathered []byte
 }
 
-// room is what frames are gathered in. Idle connections hold none.
-var room = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+// frameBuffers is a pool of buffers for frames. Idle connections hold none.
+var frameBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 func (f *framer) line(object []byte, _ uint64) {
 	if len(f.gathered) == 0 {
-		f.gathered = (*room.Get().(*[]byte))[:0]
+		f.gathered = (*frameBuffers.Get().(*[]byte))[:0]
 	} else {
 		f.gathered = append(f.gathered, '\n')
 	}
@@ -36,7 +36,7 @@ func (f *framer) line(object []byte, _ uint64) {
 
 func (f *framer) full() bool { return len(f.gathered) >= rest.MaxFrame }
 
-// flush sends what was gathered. The connection is locked.
+// flush sends the buffer. The connection is locked.
 func (f *framer) flush() error {
 	if len(f.gathered) == 0 {
 		return nil
@@ -44,13 +44,13 @@ func (f *framer) flush() error {
 	err := f.send(f.gathered)
 	if cap(f.gathered) <= 2*rest.MaxFrame {
 		b := f.gathered
-		room.Put(&b)
+		frameBuffers.Put(&b)
 	}
 	f.gathered = nil
 	return err
 }
 
-// chunk sends what was gathered, and then events. The connection is locked.
+// chunk sends the buffer, and then events. The connection is locked.
 func (f *framer) chunk(chunk *hub.Chunk) error {
 	if err := f.flush(); err != nil {
 		return err
@@ -68,7 +68,7 @@ func (f *framer) chunk(chunk *hub.Chunk) error {
 	}))
 }
 
-// send sends a frame with data, and waits as long as the client takes some now and
+// send sends a frame with data, and waits as long as the client reads some of it now and
 // then. The connection is locked.
 func (c *socket) send(data []byte) error {
 	if c.closing {
@@ -83,7 +83,7 @@ func (c *socket) send(data []byte) error {
 	err := c.conn.Write(context.Background(), websocket.MessageText, data)
 	if errors.Is(err, errStalled) {
 		c.counters.closed(statusStalled)
-		c.Logger.Debug("a WebSocket client takes nothing and is closed", "conn", c.id, "remote", c.remote)
+		c.Logger.Debug("a WebSocket client reads nothing and is closed", "conn", c.id, "remote", c.remote)
 	}
 	if err != nil {
 		c.cut()
@@ -92,21 +92,21 @@ func (c *socket) send(data []byte) error {
 	return nil
 }
 
-// cut ends a connection without a word. The connection is locked.
+// cut closes a connection without a close frame. The connection is locked.
 func (c *socket) cut() {
 	c.closing = true
-	c.wire.Close() // the goroutine that reads sees to the rest
+	c.wire.Close() // the goroutine that reads does the rest
 }
 
 // wake is called when the hub has something for the connection, and does not wait.
 func (c *socket) wake() {
-	c.due.Store(true) // whoever holds the connection looks again when letting it go
+	c.due.Store(true) // the holder of the lock checks it again in unlock
 	if c.mu.TryLock() {
 		go c.deliver()
 	}
 }
 
-// unlock lets the connection go. What came due meanwhile is delivered.
+// unlock unlocks the connection. What became due meanwhile is delivered.
 func (c *socket) unlock() {
 	c.mu.Unlock()
 	if c.due.Load() && c.mu.TryLock() {
@@ -126,8 +126,8 @@ func (c *socket) deliver() {
 	}
 }
 
-// keepUp sends what is due, however long the client takes. Now and then it lets others
-// have the connection in between: the client's own messages, a ping, the drain.
+// keepUp sends what is due, however slow the client reads. Now and then it unlocks the
+// connection for others: the client's own messages, a ping, the drain.
 func (c *socket) keepUp() {
 	defer c.recovered(func() { c.closeLocked(websocket.StatusInternalError, "internal error") })
 	for range 16 {
@@ -156,7 +156,7 @@ func (c *socket) keepUp() {
 	c.due.Store(true)
 }
 
-// broken ends a connection after an error that is not the client's. It is locked.
+// broken closes a connection after an internal error. It is locked.
 func (c *socket) broken(err error) {
 	if !errors.Is(err, errGone) && c.Stopped.Err() == nil {
 		c.Logger.Error("a WebSocket connection failed", "error", err)
@@ -164,7 +164,7 @@ func (c *socket) broken(err error) {
 	}
 }
 
-// patch sends what changed of the view, or that there is no such thing any more.
+// patch sends the parts of the view that changed, or that what it shows no longer exists.
 func (c *socket) patch() error {
 	if c.viewer == nil {
 		return nil
@@ -191,7 +191,7 @@ func (c *socket) pong(_ context.Context, data []byte) bool {
 	return false
 }
 
-// close says goodbye. The goroutine that reads waits for the other side's.
+// close sends a close frame. The goroutine that reads waits for the client's.
 func (c *socket) close(code websocket.StatusCode, reason string) {
 	c.mu.Lock()
 	defer c.unlock()

@@ -37,7 +37,7 @@ func (s *Server) Anybody(h rest.Handler) http.HandlerFunc {
 	})
 }
 
-// inside is for pages that show the hub from inside.
+// inside is for pages that show the internals of the hub.
 func (s *Server) inside(h rest.Handler) http.HandlerFunc {
 	return s.mayPage(auth.Administer, func(w http.ResponseWriter, r *http.Request) error {
 		if !rest.IsHubTenant(rest.Tenant(r)) {

@@ -9,12 +9,12 @@ import (
 	"jobhub/web/view"
 )
 
-// The path of a callback's address may be known to all who watch; its user and its query
-// may be secrets. The API gives a job as it was submitted, the dashboard and what it lets
-// people download leave them out.
+// Everybody who may watch a job may see the host and path of a callback's URL; its user and
+// its query may be secrets. The API returns a job as it was submitted; the dashboard and its
+// downloads leave the secrets out.
 
-// withoutAddresses is a job as the dashboard shows it: of its callbacks, and of where a
-// delivery goes, host and path.
+// withoutAddresses is a job as the dashboard shows it: the URLs of its callbacks, or of a
+// delivery, are cut to host and path.
 func withoutAddresses(j jobs.Job) jobs.Job {
 	j.Callbacks = slices.Clone(j.Callbacks)
 	for i := range j.Callbacks {
@@ -26,8 +26,8 @@ func withoutAddresses(j jobs.Job) jobs.Job {
 	return j
 }
 
-// deliveryWithoutAddresses is the input of a delivery; what it sends is a job's document.
-// It is null if it can't be read.
+// deliveryWithoutAddresses does the same for the input of a delivery, and for the job in the
+// body that it sends. It returns null if the input can't be read.
 func deliveryWithoutAddresses(input jobs.Value) jobs.Value {
 	type callback struct {
 		URL  string     `json:"url"`

@@ -18,19 +18,20 @@ import (
 const (
 	longWait      = 30 * time.Second
 	attentionSpan = 5 * time.Minute
-	few           = 3     // failures that may happen to anybody
-	seldom, often = 20, 2 // one in so many jobs that ended
+	few           = 3     // failures below this number are normal
+	seldom, often = 20, 2 // one failure in this many finished jobs
 	slowLag       = 5 * time.Second
-	looked        = 100 // newest failures, or jobs in line, that are looked at
+	looked        = 100 // number of newest failures, or of queued jobs, that are read
 	mostGroups    = 3
 )
 
-// attention is what a person should look at, the most urgent first: queues where much
-// fails, where nothing moves, which refuse jobs, or which somebody paused; what fails
-// most; schedules that fail and callbacks that are disabled; who is slow to take events; and a configuration that is not in force.
+// attention returns what a person should look at, the most urgent first: queues with many
+// failures, queues where nothing moves, which refuse jobs, or which somebody paused; the
+// kinds and upstreams that fail most; schedules that fail; callbacks that are disabled;
+// connections that are slow to read events; and a configuration file with errors.
 func (s *Server) attention(ctx context.Context, tenant string, queues []view.Queue, now time.Time) (out []view.Attention, err error) {
 	failing := false
-	staff := s.staff(tenant)
+	consumers := s.consumers(tenant)
 	for _, q := range queues {
 		if done, failed := endedLately(q); failed > 0 {
 			failing = true
@@ -43,7 +44,7 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 					Detail: "in the last five minutes", Link: "/queues/" + q.Name, Do: view.Action{Label: "Show failed", Path: "/jobs?state=failed&queue=" + q.Name}})
 			}
 		}
-		a, err := s.stuck(ctx, tenant, q, staff, now)
+		a, err := s.stuck(ctx, tenant, q, consumers, now)
 		if err != nil {
 			return nil, err
 		}
@@ -75,13 +76,13 @@ func (s *Server) attention(ctx context.Context, tenant string, queues []view.Que
 	return out, nil
 }
 
-// late is how many connections of a tenant take events late, and by how much.
+// late counts the connections of a tenant that are behind, and holds the largest lag.
 type late struct {
 	n     int64
 	worst time.Duration
 }
 
-// lateConnections are those of all tenants, as they were a second ago at most.
+// lateConnections returns them for all tenants, at most a second old.
 func (s *Server) lateConnections() map[string]late {
 	all, _ := s.late.Get(struct{}{}, time.Second, func() (map[string]late, error) {
 		all := map[string]late{}
@@ -104,8 +105,8 @@ func endedLately(q view.Queue) (done, failed int) {
 	return done, failed
 }
 
-// stuck is what keeps the jobs of a queue from running.
-func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, staff staff, now time.Time) (out []view.Attention, err error) {
+// stuck returns what keeps the jobs of a queue from running.
+func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, consumers consumers, now time.Time) (out []view.Attention, err error) {
 	queued, running := q.Counts[jobs.Queued], q.Counts[jobs.Running]
 	page := "/queues/" + q.Name
 	limits, workers := view.Action{Label: "Limits", Path: page + "#limits"}, view.Action{Label: "Workers", Path: "/workers"}
@@ -117,7 +118,7 @@ func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, staff s
 			add(view.Notice, pause.At, view.PausedBy(pause), "paused, "+wait(queued), view.Action{Label: "Resume", Path: page + "/resume", Post: true})
 		}
 	} else if queued > 0 && now.Sub(q.OldestAt) > longWait {
-		alone, err := s.unserved(ctx, tenant, q.Name, staff)
+		alone, err := s.unserved(ctx, tenant, q.Name, consumers)
 		switch {
 		case err != nil:
 			return nil, err
@@ -140,7 +141,7 @@ func (s *Server) stuck(ctx context.Context, tenant string, q view.Queue, staff s
 	return out, nil
 }
 
-// fullIn says when a queue that grows will be full, if that is soon.
+// fullIn returns when a growing queue will be full, if that is soon.
 func fullIn(q view.Queue, limit int64) (in string, fills bool) {
 	const soon = 30 * time.Minute
 	left := limit - q.Backlog()
@@ -157,31 +158,31 @@ func fullIn(q view.Queue, limit int64) (in string, fills bool) {
 	return fmt.Sprintf("in about %d min", int(seconds/60)), true
 }
 
-// staff is who takes jobs of a tenant.
-type staff struct {
-	own     []string // kinds that the hub takes itself
+// consumers are the handlers and workers that take a tenant's jobs.
+type consumers struct {
+	own     []string // kinds that the hub runs itself
 	workers []engine.WorkerInfo
 }
 
-func (s *Server) staff(tenant string) staff {
+func (s *Server) consumers(tenant string) consumers {
 	own, _, _ := s.Engine.Handlers()
-	return staff{own, s.Engine.Workers(tenant)}
+	return consumers{own, s.Engine.Workers(tenant)}
 }
 
-// take reports whether anybody takes jobs of a kind from a queue.
-func (s staff) take(queue, kind string) bool {
-	return slices.Contains(s.own, kind) || slices.ContainsFunc(s.workers, func(w engine.WorkerInfo) bool {
+// take reports whether a handler or worker takes jobs of a kind from a queue.
+func (c consumers) take(queue, kind string) bool {
+	return slices.Contains(c.own, kind) || slices.ContainsFunc(c.workers, func(w engine.WorkerInfo) bool {
 		return serves(w, queue) && w.Directive == engine.DirectiveRun && slices.Contains(w.Kinds, kind)
 	})
 }
 
-// unserved are the kinds of jobs in line that neither the hub nor a worker takes.
-func (s *Server) unserved(ctx context.Context, tenant, queue string, staff staff) ([]string, error) {
+// unserved returns the kinds of queued jobs that neither the hub nor a worker takes.
+func (s *Server) unserved(ctx context.Context, tenant, queue string, consumers consumers) ([]string, error) {
 	inLine, err := s.waiting.kinds(ctx, s.Store, tenant, queue)
-	return slices.DeleteFunc(slices.Clone(inLine), func(kind string) bool { return staff.take(queue, kind) }), err
+	return slices.DeleteFunc(slices.Clone(inLine), func(kind string) bool { return consumers.take(queue, kind) }), err
 }
 
-// failures are the kinds of jobs, and the upstreams, that failed most lately.
+// failures returns the kinds and the upstreams with the most recent failures.
 func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (out []view.Attention, err error) {
 	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, States: []jobs.State{jobs.Failed}, Limit: looked})
 	if err != nil {
@@ -222,8 +223,8 @@ func (s *Server) failures(ctx context.Context, tenant string, now time.Time) (ou
 	return out, nil
 }
 
-// configAttention is whether the newest configuration file is in force. Why it is not may
-// quote from it, and is not for everybody: the page of routes says it.
+// configAttention reports that the newest configuration file has errors. The errors may
+// quote the file, so only the page of routes shows them, to operators.
 func (s *Server) configAttention() []view.Attention {
 	c := s.ConfigState()
 	if c == nil || c.Err == nil {

@@ -11,7 +11,7 @@ import (
 
 const schedulesNamed = 3 // that failed
 
-// failingSchedules are the schedules whose last tick made no job, or whose last job failed.
+// failingSchedules returns the schedules whose last tick submitted no job, or whose last job failed.
 func (s *Server) failingSchedules(ctx context.Context, tenant string) ([]view.Attention, error) {
 	return s.failing.Get(tenant, lookupAge, func() ([]view.Attention, error) { return s.lookForFailing(ctx, tenant) })
 }
@@ -61,7 +61,7 @@ func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.
 	return out, nil
 }
 
-// lastFailures are those of the last jobs of schedules that failed.
+// lastFailures returns the last jobs of schedules, where these failed.
 func (s *Server) lastFailures(ctx context.Context, tenant string, all []engine.Schedule) (map[jobs.ID]jobs.Job, error) {
 	var ids []jobs.ID
 	for _, one := range all {
@@ -80,7 +80,7 @@ func (s *Server) lastFailures(ctx context.Context, tenant string, all []engine.S
 	return failed, err
 }
 
-// disabledCallbacks are the callbacks of queues whose receivers are gone.
+// disabledCallbacks returns the callbacks of queues whose receivers answered 410 Gone.
 func disabledCallbacks(queues []view.Queue) (out []view.Attention) {
 	more := 0
 	for _, q := range queues {

@@ -16,12 +16,12 @@ import (
 	"jobhub/web/view"
 )
 
-// This file is the page of one batch or fan-out, and its live view; batch_items.go reads
-// what it shows out of the job.
+// This file is the page of one batch or fan-out, and its live view; batch_items.go makes
+// its model from the job.
 
-const maxMembers = rest.MaxItems // jobs of a batch that are looked at
+const maxMembers = rest.MaxItems // jobs of a batch that are read
 
-// batchPlace reads what a live view's name, or a page's query, says of where in the batch it is.
+// batchPlace reads which part of the batch a page's query, or a live view's name, selects.
 func batchPlace(values url.Values) (p view.BatchPlace, err error) {
 	if err := rest.CheckParameters(values, "item", "show", "from"); err != nil {
 		return p, err
@@ -87,8 +87,8 @@ func (s batchPages) batchPage(w http.ResponseWriter, r *http.Request) error {
 	return s.Page(w, r, http.StatusOK, view.BatchPage(s.Shell(r, pos), m))
 }
 
-// batchMemory is what the live view of a batch knows from one rendering to the next: what
-// it asks for, which never changes, and its jobs that have ended.
+// batchMemory is what the live view of a batch keeps from one rendering to the next: its
+// requests, which never change, and its jobs that have ended.
 type batchMemory struct {
 	id    jobs.ID
 	parts *batch.Contents
@@ -106,7 +106,7 @@ func (s batchPages) findBatch(ctx context.Context, tenant, of string) error {
 	return err
 }
 
-// isOfMany refuses jobs that are neither a batch nor a fan-out.
+// isOfMany returns an error for a job that is neither a batch nor a fan-out.
 func isOfMany(job jobs.Job) error {
 	if !slices.Contains(view.BatchKinds, job.Kind) {
 		return jobs.NewProblem(jobs.NotFound, "No batch", "The job %s is of kind %s, and neither a batch nor a fan-out. Its page is /jobs/%s.", job.ID, job.Kind, job.ID)
@@ -114,8 +114,8 @@ func isOfMany(job jobs.Job) error {
 	return nil
 }
 
-// drawBatch renders the live parts of the page of a batch. Jobs that its requests submitted
-// change without an event of its own, so that until they have ended it hears of all.
+// drawBatch renders the live parts of the page of a batch. The jobs that its requests
+// submitted have events of their own, so until they have ended the view follows all events.
 func (s batchPages) drawBatch(ctx context.Context, tenant, of string, last any) (hub.Rendered, error) {
 	id, p, err := batchOf(of)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s batchPages) drawBatch(ctx context.Context, tenant, of string, last any) 
 		}
 	}
 	if open {
-		pace = everySecond // the times of what is under way
+		pace = everySecond // the times of running requests
 	}
 	out, err := rendered(ctx, filter, pace, view.BatchFragments(m))
 	out.Memory = memory
@@ -171,8 +171,8 @@ func (s batchPages) batchModel(ctx context.Context, tenant string, id jobs.ID, p
 	return m, pos, s.members(ctx, tenant, id, m.Items, memory)
 }
 
-// members gives items that submitted jobs the states of these. Jobs that have ended are
-// read once.
+// members gives each item that submitted a job the state of that job. Jobs that have ended
+// are read once.
 func (s batchPages) members(ctx context.Context, tenant string, id jobs.ID, items []view.Item, memory *batchMemory) error {
 	open := false
 	for i := range items {
@@ -200,7 +200,7 @@ func (s batchPages) members(ctx context.Context, tenant string, id jobs.ID, item
 		j, known := now[it.Job]
 		if !known {
 			if j, known = memory.ended[it.Job]; !known {
-				continue // none, or its time is over
+				continue // it submitted no job, or the job is past its retention
 			}
 		}
 		it.State, it.Parted, it.Attempts = j.State, true, j.Attempt

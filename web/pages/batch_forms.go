@@ -12,9 +12,9 @@ import (
 	"jobhub/web/view"
 )
 
-// This file is the buttons of the page of a batch or a fan-out.
+// This file serves the buttons on the page of a batch or a fan-out.
 
-// ofMany reads the batch or fan-out that a form is about.
+// ofMany reads the batch or fan-out of a form.
 func (s batchPages) ofMany(w http.ResponseWriter, r *http.Request) (jobs.Job, error) {
 	id, err := rest.JobID(r)
 	if err == nil {
@@ -30,7 +30,8 @@ func (s batchPages) ofMany(w http.ResponseWriter, r *http.Request) (jobs.Job, er
 	return job, err
 }
 
-// cancelBatchForm is POST /batches/{id}/cancel. Where the form says ask, it first asks.
+// cancelBatchForm is POST /batches/{id}/cancel. With ask in the form, it answers with a
+// page that asks for confirmation.
 func (s batchPages) cancelBatchForm(w http.ResponseWriter, r *http.Request) error {
 	job, err := s.ofMany(w, r)
 	if err == nil && r.PostForm.Get("ask") != "" {
@@ -62,8 +63,8 @@ func cancelBatchQuestion(job jobs.Job) view.Confirm {
 	return c
 }
 
-// retryBatchForm is POST /batches/{id}/retry: a new job of what failed or was not made. It
-// leads to its page.
+// retryBatchForm is POST /batches/{id}/retry: it submits a new job with the requests that
+// failed or were skipped, and redirects to its page.
 func (s batchPages) retryBatchForm(w http.ResponseWriter, r *http.Request) error {
 	job, err := s.ofMany(w, r)
 	var again engine.RetryOptions
@@ -81,7 +82,7 @@ func (s batchPages) retryBatchForm(w http.ResponseWriter, r *http.Request) error
 	return seeOther(w, "/batches/"+accepted.Job.ID.String())
 }
 
-// onlyFailed says what of a job that has ended is to be done again.
+// onlyFailed returns which requests or targets of a finished job are to be repeated.
 func (s batchPages) onlyFailed(r *http.Request, job *jobs.Job) (again engine.RetryOptions, err error) {
 	if !job.State.Final() {
 		return again, jobs.NewProblem(jobs.Conflict, "Not finished", "It is %s; what failed can be retried once it has ended.", job.State)
@@ -104,8 +105,8 @@ func (s batchPages) onlyFailed(r *http.Request, job *jobs.Job) (again engine.Ret
 	return again, nil
 }
 
-// someOf is a batch of only these requests of one. What they waited for and is not among
-// them has had its answer.
+// someOf is a batch with only the picked requests. Dependencies on other requests are
+// removed, as those have their answers.
 func someOf(input jobs.Value, picked []int) (jobs.Value, error) {
 	var doc struct {
 		Requests []map[string]jobs.Value `json:"requests"`

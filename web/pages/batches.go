@@ -14,10 +14,10 @@ import (
 	"jobhub/web/view"
 )
 
-// This file is the page of batches and fan-outs; batch_page.go is that of one.
+// This file is the list of batches and fan-outs; batch.go is the page of one.
 
-// parseBatches reads the parameters of the page. What it could read of a malformed query, it
-// returns as well.
+// parseBatches reads the parameters of the page. With an error it also returns what it could
+// read.
 func parseBatches(values url.Values) (q view.BatchQuery, before uint64, err error) {
 	kind := values.Get("kind")
 	if kind != "" && !slices.Contains(view.BatchKinds, kind) {
@@ -47,7 +47,7 @@ func (s batchPages) batchesPage(w http.ResponseWriter, r *http.Request) error {
 	return s.Page(w, r, status, view.BatchesPage(s.Shell(r, pos), m))
 }
 
-// batches are the newest jobs of both kinds, merged.
+// batches returns the newest jobs of both kinds, merged.
 func (s batchPages) batches(ctx context.Context, tenant string, values url.Values) (view.Batches, jobs.Position, error) {
 	m := view.Batches{Origin: s.Origin}
 	q, before, err := parseBatches(values)
@@ -66,7 +66,7 @@ func (s batchPages) batches(ctx context.Context, tenant string, values url.Value
 			return m, page.Pos, err
 		}
 		m.Jobs, more = append(m.Jobs, page.Jobs...), more || page.Next > 0
-		if pos.Seq > page.Pos.Seq || pos.Seq == 0 { // the page shows at least this
+		if pos.Seq > page.Pos.Seq || pos.Seq == 0 { // the older position: both lists are at least that new
 			pos = page.Pos
 		}
 	}
@@ -91,7 +91,7 @@ func findBatches(_ context.Context, _, query string) error {
 	return err
 }
 
-// drawBatches lists anew a few times a second at most, whatever happens in other jobs.
+// drawBatches reads the list again, at most a few times a second, however many events come.
 func (s batchPages) drawBatches(ctx context.Context, tenant, query string, _ any) (hub.Rendered, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // bulkForm is POST /jobs/bulk: it cancels or retries the jobs that are selected on the
-// page, or all that match its filter. Where the form says ask, it first says how many.
+// page, or all that match its filter. With ask in the form, it first shows how many.
 func (s tables) bulkForm(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r, rest.MaxBulkForm); err != nil {
 		return err
@@ -67,7 +67,7 @@ func (s tables) askBulk(w http.ResponseWriter, r *http.Request, action, scope st
 	fields := [][2]string{{"do", action + " " + scope}, {"back", q.String()}}
 	if scope == "matching" {
 		n, err = s.Engine.Count(rest.ClientContext(r.Context()), bulkOf(r, action, q))
-		if err != nil && rest.ProblemOf(err).Status == http.StatusUnprocessableEntity { // no job in these states could be meant
+		if err != nil && rest.ProblemOf(err).Status == http.StatusUnprocessableEntity { // the action applies to no job in these states
 			n, err = 0, nil
 		}
 	} else {
@@ -126,8 +126,8 @@ func bulkQuestion(action, scope string, n, rest int64, fields [][2]string, q tab
 	return c
 }
 
-// bulkPicked acts on one job after the other, until one is refused for what is not its own
-// state: a full queue would refuse the others too.
+// bulkPicked acts on one job after the other. It stops at an error that does not come from
+// the state of the job: a full queue, for example, would refuse the others too.
 func (s tables) bulkPicked(r *http.Request, action string) (done, skipped int64, err error) {
 	for _, text := range r.PostForm["id"] {
 		id, err := rest.ParseID(text)
@@ -149,13 +149,13 @@ func (s tables) bulkPicked(r *http.Request, action string) (done, skipped int64,
 	return done, skipped, nil
 }
 
-// bulkOf is an action on all that a query selects.
+// bulkOf is an action on all jobs that a query selects.
 func bulkOf(r *http.Request, action string, q tableQuery) engine.Bulk {
 	return engine.Bulk{Action: engine.Action(action), Filter: q.filter, Caller: rest.Caller(r)}
 }
 
-// startBulk submits the job that acts on all that match, and goes back to the page, which
-// shows how far it is.
+// startBulk submits the job that acts on all matching jobs, and redirects to the page, which
+// shows its progress.
 func (s tables) startBulk(w http.ResponseWriter, r *http.Request, action string, q tableQuery) error {
 	spec, err := bulkOf(r, action, q).Spec()
 	if err != nil {
@@ -170,7 +170,8 @@ func (s tables) startBulk(w http.ResponseWriter, r *http.Request, action string,
 	return seeOther(w, "/jobs?"+values.Encode())
 }
 
-// act cancels or retries one job; false if its state, or that it is gone, is why not.
+// act cancels or retries one job. It returns false if the job's state does not allow that,
+// or if the job no longer exists.
 func (s tables) act(r *http.Request, action string, id jobs.ID) (bool, error) {
 	var err error
 	if action == "cancel" {

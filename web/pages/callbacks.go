@@ -22,11 +22,11 @@ const (
 	deliveriesShown = 50   // on a page
 	callbacksShown  = 100  // at most
 	hostsShown      = 12   // at most
-	hostsLooked     = 1000 // newest deliveries that the figures of hosts are of
+	hostsLooked     = 1000 // newest deliveries that the figures of hosts count
 	recently        = 5 * time.Minute
 )
 
-// callbacksQuery is what the page of callbacks shows.
+// callbacksQuery holds the parameters of the page of callbacks.
 type callbacksQuery struct {
 	states []jobs.State
 	cursor string
@@ -55,7 +55,7 @@ func (s callbackPages) callbacksPage(w http.ResponseWriter, r *http.Request) err
 	if err == nil {
 		var seen hostsSeen
 		seen, err = s.lookAtHosts(r.Context(), rest.Tenant(r))
-		seen.tell(&model)
+		seen.fill(&model)
 	}
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func findCallbacks(_ context.Context, _, of string) error {
 	return nil
 }
 
-// hostsSeen is what costs too much to be read for each rendering.
+// hostsSeen holds what is too expensive to read for each rendering.
 type hostsSeen struct {
 	hosts view.Hosts
 	own   []view.Callback // disabled ones of jobs
@@ -87,8 +87,8 @@ func (s callbackPages) lookAtHosts(ctx context.Context, tenant string) (m hostsS
 	return m, err
 }
 
-// tell completes the model with it.
-func (m hostsSeen) tell(to *view.CallbacksModel) {
+// fill adds it to the model.
+func (m hostsSeen) fill(to *view.CallbacksModel) {
 	to.Hosts = m.hosts
 	to.Callbacks = append(to.Callbacks, m.own...)
 	slices.SortStableFunc(to.Callbacks, func(a, b view.Callback) int { // what is disabled first
@@ -120,7 +120,7 @@ func (s callbackPages) drawCallbacks(ctx context.Context, tenant, of string, _ a
 	if err != nil {
 		return out, err
 	}
-	seen.tell(&model)
+	seen.fill(&model)
 	return rendered(ctx, hub.Filter{Tenant: tenant, Queue: jobs.CallbackQueue}, everyBucket, view.CallbacksFragments(model))
 }
 
@@ -155,14 +155,14 @@ func callbackOf(c jobs.Callback) view.Callback {
 	return view.Callback{ID: callbackID(c.URL), Target: view.HostPath(c.URL), Events: c.Events, Signed: len(c.Secrets) > 0, Disabled: c.Disabled, Since: c.DisabledAt}
 }
 
-// callbackID names an address without giving it away.
+// callbackID names a URL without showing it.
 func callbackID(address string) string {
 	sum := sha256.Sum256([]byte(address))
 	return hex.EncodeToString(sum[:12])
 }
 
-// disabledOfJobs are the callbacks of unfinished jobs whose receivers are gone: those of
-// jobs that have ended have nothing more to tell.
+// disabledOfJobs returns the disabled callbacks of unfinished jobs. A finished job sends no
+// more events, so its callbacks are left out.
 func (s callbackPages) disabledOfJobs(ctx context.Context, tenant string) (out []view.Callback, err error) {
 	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: jobs.CallbackQueue, Kind: jobs.KindWebhook, States: []jobs.State{jobs.Failed}, Limit: looked})
 	if err != nil {
@@ -179,7 +179,7 @@ func (s callbackPages) disabledOfJobs(ctx context.Context, tenant string) (out [
 		if err != nil && !gone {
 			return nil, err
 		}
-		if gone || parent.State.Final() { // it has nothing more to tell
+		if gone || parent.State.Final() { // it sends no more events
 			continue
 		}
 		for _, c := range parent.Callbacks {
@@ -193,7 +193,7 @@ func (s callbackPages) disabledOfJobs(ctx context.Context, tenant string) (out [
 	return out, nil
 }
 
-// hosts are figures of the newest deliveries by receiver: those with the most first.
+// hosts returns figures of the newest deliveries by receiver, those with the most first.
 func (s callbackPages) hosts(ctx context.Context, tenant string, now time.Time) (out view.Hosts, err error) {
 	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Queue: jobs.CallbackQueue, Kind: jobs.KindWebhook, Limit: hostsLooked})
 	if err != nil {
@@ -246,8 +246,8 @@ func (s callbackPages) hosts(ctx context.Context, tenant string, now time.Time) 
 	return out, nil
 }
 
-// enableCallbackForm is POST /callbacks/enable: deliveries to a receiver that was gone are
-// made again.
+// enableCallbackForm is POST /callbacks/enable: it enables a callback that was disabled
+// because its receiver answered 410 Gone.
 func (s callbackPages) enableCallbackForm(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r, rest.MaxForm); err != nil {
 		return err

@@ -9,15 +9,15 @@ import (
 	"jobhub/web/view"
 )
 
-// series is what is known of a queue, or of all of a tenant.
+// series returns the history of a queue, or of all queues of a tenant.
 func (s *Server) series(tenant, queue string, r hub.Resolution, now time.Time) view.Series {
 	return seriesOf(s.Hub.Meter.Series(tenant, queue, r, now), r.Width(), now)
 }
 
-// seriesOf begins with the first bucket in which anything happened.
+// seriesOf begins with the first bucket that has data.
 func seriesOf(buckets []hub.Bucket, step time.Duration, now time.Time) view.Series {
 	first := slices.IndexFunc(buckets, func(b hub.Bucket) bool { return b != hub.Bucket{} })
-	buckets = buckets[max(first, 0):] // where nothing happened at all, that is known
+	buckets = buckets[max(first, 0):] // all of them if none has data: then nothing happened
 	out := view.Series{End: now.Truncate(step).Add(step), Step: step, Buckets: make([]view.Bucket, len(buckets))}
 	for i, b := range buckets {
 		out.Buckets[i] = view.Bucket{In: int(b.In), Succeeded: int(b.Done), Failed: int(b.Failed)}
@@ -25,7 +25,7 @@ func seriesOf(buckets []hub.Bucket, step time.Duration, now time.Time) view.Seri
 	return out
 }
 
-// charts are what ended in a range, and how long it took, of all jobs of a tenant.
+// charts returns how many jobs of a tenant ended in a range, and how long they took.
 func (s *Server) charts(tenant string, reach view.Range, now time.Time) (view.Series, view.Times) {
 	of, merge := hub.Fine, 6 // buckets in a step of the latencies
 	switch {

@@ -2,17 +2,17 @@
 //
 // # Promises
 //
-//   - Every page is whole without script; with it, its parts follow the log.
-//   - A live part is drawn once for all of a tenant who look at it, from the same component
-//     as the page.
-//   - Nothing is loaded from elsewhere, and nothing inline is run.
+//   - Every page is complete without scripts; with them, its parts follow the log.
+//   - A live part is drawn once for all viewers of a tenant, from the same component as the
+//     page.
+//   - Nothing is loaded from other sites, and no inline script is run.
 //
 // routes.go has all pages in one table, views.go all live views. Pages of one subject are
-// methods of a type of their own (server.go), which shares what Server has. A page goes
+// methods of a type of their own (server.go), which embeds Server. A page is made by
 //
 //	mayPage → the page's method → its model, from the store, the hub and the engine → page
 //
-// and its live view
+// and its live view by
 //
 //	hub → Render → draw… → the same model → rendered
 package pages

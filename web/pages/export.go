@@ -14,9 +14,9 @@ import (
 
 const exportPage = 500 // jobs read at a time
 
-// export answers with all jobs that the page's filter selects, newest first, page by page:
-// its memory does not grow with their number. An export that breaks off is cut, so that
-// nobody takes it for whole.
+// export answers with all jobs that the page's filter selects, newest first. It reads them
+// page by page, so that its memory does not grow with their number. After an error the
+// connection is broken off, so that the download is seen to be incomplete.
 func (s tables) export(contentType, name string, writer func(*bufio.Writer) func(*jobs.Job, jobs.Position) error) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		values, err := rest.ReadQuery(r)
@@ -64,7 +64,7 @@ func (s tables) export(contentType, name string, writer func(*bufio.Writer) func
 	}
 }
 
-// ndjson writes a job a line, as the list of the API shows it, but for addresses of callbacks.
+// ndjson writes one job per line, like the list of the API, but with the URLs of callbacks cut.
 func ndjson(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 	var line []byte
 	return func(j *jobs.Job, pos jobs.Position) error {
@@ -77,7 +77,7 @@ func ndjson(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 var csvColumns = []string{"id", "kind", "queue", "state", "reason", "priority", "tags", "attempt", "max_attempts", "created_at", "scheduled_at", "started_at", "finished_at",
 	"percent", "message", "error", "input", "result", "retry_of", "parent"}
 
-// csvRows writes a job a row (RFC 4180).
+// csvRows writes one job per row (RFC 4180).
 func csvRows(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 	out := csv.NewWriter(w)
 	out.UseCRLF = true
@@ -93,7 +93,7 @@ func csvRows(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 		}
 		return id.String()
 	}
-	w.WriteString(strings.Join(csvColumns, ",") + "\r\n") // also where no job follows; an error comes up with the flush
+	w.WriteString(strings.Join(csvColumns, ",") + "\r\n") // also if there are no jobs; an error is returned by the flush
 	return func(j *jobs.Job, _ jobs.Position) error {
 		var percent, message, problem string
 		if p := j.Progress; p != nil {
@@ -122,7 +122,7 @@ func csvRows(w *bufio.Writer) func(*jobs.Job, jobs.Position) error {
 	}
 }
 
-// harmless keeps a spreadsheet from taking a cell for a formula.
+// harmless keeps a spreadsheet from running a cell as a formula.
 func harmless(cell string) string {
 	if cell != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", []rune(cell)[0]) {
 		return "'" + cell

@@ -6,22 +6,22 @@ import (
 	"runtime"
 )
 
-// Pages are sent compressed: they shrink to a sixth. That tells nobody a secret by the
-// length of an answer (BREACH): no page holds a token, and the cookie is SameSite=Strict,
-// so that the requests of other sites get the login page. API answers and streams are
-// left as they are.
+// Pages are sent compressed, which makes them six times smaller. The length of an answer
+// reveals no secret (BREACH): no page holds a token, and the cookie is SameSite=Strict, so
+// that requests from other sites get the login page. API answers and streams are not
+// compressed.
 
-// zippers compress, each for one page at a time. A page is in memory, so that nobody waits
-// for another's network.
+// zippers are the compressors; each works on one page at a time. Pages are compressed in
+// memory, so that no request waits for the network of another.
 var zippers = func() chan *gzip.Writer {
 	idle := make(chan *gzip.Writer, runtime.GOMAXPROCS(0))
 	for range cap(idle) {
-		idle <- gzip.NewWriter(nil) // which takes its memory with the first page
+		idle <- gzip.NewWriter(nil) // it allocates its memory with the first page
 	}
 	return idle
 }()
 
-// zipped is a page compressed.
+// zipped is the compressed page.
 func zipped(page []byte) []byte {
 	z := <-zippers
 	defer func() { zippers <- z }()

@@ -33,7 +33,8 @@ func (s jobPages) jobPage(w http.ResponseWriter, r *http.Request) error {
 	return s.Page(w, r, http.StatusOK, view.JobPage(s.Shell(r, pos), model))
 }
 
-// eachPiece gives what the log still has of a job, piece by piece; cut says that it had more.
+// eachPiece calls take with the events that the log still has of a job, piece by piece. cut
+// reports that older events are no longer kept.
 func (s jobPages) eachPiece(ctx context.Context, job jobs.ID, take func([]*jobs.Event) error) (cut bool, err error) {
 	q := jobs.ReadQuery{Job: job, MaxBytes: pieceOfLog, Walk: new(jobs.Walk)}
 	for {

@@ -14,9 +14,10 @@ import (
 	"jobhub/web/view"
 )
 
-// This file is the buttons of a job's page. All of them are forms that work without scripts.
+// This file serves the buttons of a job's page. All are forms that work without scripts.
 
-// cancelForm is POST /jobs/{id}/cancel. Where the form says ask, it first asks.
+// cancelForm is POST /jobs/{id}/cancel. With ask in the form, it answers with a page that
+// asks for confirmation.
 func (s jobPages) cancelForm(w http.ResponseWriter, r *http.Request) error {
 	id, err := rest.JobID(r)
 	if err == nil {
@@ -65,21 +66,21 @@ func (s jobPages) editPage(w http.ResponseWriter, r *http.Request) error {
 	if err == nil && !job.State.Final() {
 		err = jobs.NewProblem(jobs.Conflict, "Not finished", "The job is %s; only a finished job can be retried.", job.State)
 	}
-	if err == nil && job.Kind == jobs.KindWebhook { // whose address may hold a secret
+	if err == nil && job.Kind == jobs.KindWebhook { // its URL may hold a secret
 		err = jobs.NewProblem(jobs.Conflict, "Not editable", "A delivery can't be edited. Retry it as it is.")
 	}
 	if err != nil {
 		return err
 	}
 	input := jobs.Value(jobs.AppendValue(nil, job.Input))
-	if err := input.Indent(jsontext.WithIndent("  ")); err != nil { // what is stored is JSON
+	if err := input.Indent(jsontext.WithIndent("  ")); err != nil { // stored input is always JSON
 		input = job.Input
 	}
 	return s.Page(w, r, http.StatusOK, view.EditPage(s.Shell(r, s.Hub.Position()), view.Edit{Job: job, Input: string(input)}))
 }
 
-// retryForm is POST /jobs/{id}/retry: it leads to the new job. With another input that
-// can't be taken, it shows what is wrong with it.
+// retryForm is POST /jobs/{id}/retry: it redirects to the new job. If the edited input is
+// refused, it shows the form again with what is wrong.
 func (s jobPages) retryForm(w http.ResponseWriter, r *http.Request) error {
 	id, err := rest.JobID(r)
 	if err == nil {
@@ -145,7 +146,8 @@ func (s jobPages) runForm(w http.ResponseWriter, r *http.Request) error {
 	return seeOther(w, "/jobs/"+id.String())
 }
 
-// deleteForm is POST /jobs/{id}/delete. Where the form says ask, it first asks.
+// deleteForm is POST /jobs/{id}/delete. With ask in the form, it answers with a page that
+// asks for confirmation.
 func (s jobPages) deleteForm(w http.ResponseWriter, r *http.Request) error {
 	id, err := rest.JobID(r)
 	if err == nil {
@@ -175,7 +177,7 @@ func (s jobPages) changePage(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		job, _, err = s.Store.Job(r.Context(), rest.Tenant(r), id)
 	}
-	if err == nil { // what can't be changed is said before anybody writes
+	if err == nil { // show that a job can't be changed before anybody fills in the form
 		_, _, err = s.Engine.Change(r.Context(), rest.Tenant(r), id, jobs.Edit{})
 	}
 	if err != nil {
@@ -185,7 +187,7 @@ func (s jobPages) changePage(w http.ResponseWriter, r *http.Request) error {
 	return s.Page(w, r, http.StatusOK, view.ChangePage(s.Shell(r, s.Hub.Position()), job, form))
 }
 
-// changeForm is POST /jobs/{id}/change. What is wrong is said beside the field.
+// changeForm is POST /jobs/{id}/change. Errors are shown beside the fields.
 func (s jobPages) changeForm(w http.ResponseWriter, r *http.Request) error {
 	id, err := rest.JobID(r)
 	var form *view.Form
@@ -207,12 +209,12 @@ func (s jobPages) changeForm(w http.ResponseWriter, r *http.Request) error {
 		return errors.Join(readErr, err)
 	}
 	if err != nil {
-		misfit(form, err)
+		addErrors(form, err)
 	}
 	return s.Page(w, r, refusedWith(err), view.ChangePage(s.Shell(r, s.Hub.Position()), job, *form))
 }
 
-// editOf is what the fields of a form say, as PATCH takes it.
+// editOf is the change that the fields of a form describe, as for PATCH.
 func editOf(form *view.Form) (jobs.Edit, error) {
 	members := map[string]any{}
 	for _, name := range []string{"queue", "delay"} {

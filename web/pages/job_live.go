@@ -14,7 +14,7 @@ import (
 
 const mostChildren = 20
 
-// jobMemory is what the live view of a job knows from one rendering to the next: its way
+// jobMemory is what the live view of a job keeps from one rendering to the next: its history
 // so far, so that each event is read once.
 type jobMemory struct {
 	at  uint64 // seq of the newest event in it
@@ -45,14 +45,14 @@ func (s jobPages) renderJob(ctx context.Context, tenant, of string, last any) (o
 	}
 	pace := onEvents
 	if !m.Job.State.Final() || slices.ContainsFunc(m.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
-		pace = everyBucket // who watches, and its children, change without an event of this job
+		pace = everyBucket // its watchers and its child jobs change without an event of this job
 	}
 	out, err = rendered(ctx, hub.Filter{Tenant: tenant, Job: id}, pace, view.JobFragments(m))
 	out.Memory = memory
 	return out, err
 }
 
-// jobModel reads a job, and of its way what is not in memory yet.
+// jobModel reads a job, and the part of its history that is not in memory yet.
 func (s jobPages) jobModel(ctx context.Context, tenant string, id jobs.ID, memory *jobMemory) (view.JobModel, jobs.Position, error) {
 	job, pos, err := s.Store.Job(ctx, tenant, id)
 	if err == nil {
@@ -98,7 +98,7 @@ func (m *jobMemory) add(events []*jobs.Event) {
 	}
 }
 
-// held is what keeps a queued job from starting, besides its turn.
+// held returns what keeps a queued job from starting, besides the jobs before it.
 func (s jobPages) held(job jobs.Job) string {
 	if job.State != jobs.Queued {
 		return ""

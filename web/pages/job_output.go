@@ -11,7 +11,7 @@ import (
 	"jobhub/web/rest"
 )
 
-// This file is what can be loaded of a job: its output as text, its input and its result.
+// This file serves the downloads of a job: its output as text, its input and its result.
 
 // lineNumber reads the number of a line of output; 0 for none.
 func lineNumber(text string) (int, error) {
@@ -25,9 +25,9 @@ func lineNumber(text string) (int, error) {
 	return n, nil
 }
 
-// jobOutput is GET /jobs/{id}/output: what the log still has of what a job wrote, as it
-// wrote it, with a line between one start of the job and the next. It is read and sent
-// piece by piece. One that breaks off is cut.
+// jobOutput is GET /jobs/{id}/output: the output of a job that the log still has, unchanged,
+// with a line between one start of the job and the next. It is read and sent piece by piece.
+// After an error the connection is broken off, so that the output is seen to be incomplete.
 func (s jobPages) jobOutput(w http.ResponseWriter, r *http.Request) error {
 	job, err := s.jobOf(r)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s jobPages) jobOutput(w http.ResponseWriter, r *http.Request) error {
 		begin()
 		for _, e := range events {
 			if e.Type == jobs.JobOutput {
-				out.Write(text.of(e)) // an error comes up with the flush
+				out.Write(text.of(e)) // an error is returned by the flush
 			}
 		}
 		err := out.Flush()
@@ -54,7 +54,7 @@ func (s jobPages) jobOutput(w http.ResponseWriter, r *http.Request) error {
 	})
 	switch {
 	case err == nil:
-		begin() // also where there is nothing
+		begin() // also if there is no output
 	case !begun:
 		return err
 	default:
@@ -66,14 +66,14 @@ func (s jobPages) jobOutput(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// outputText makes one text of the events of output of a job.
+// outputText joins the output events of a job to one text.
 type outputText struct {
-	start int  // that wrote last; 0 before the first
-	open  bool // it ended without a line end
+	start int  // the start that wrote last; 0 before the first
+	open  bool // the last output ended without a line end
 }
 
-// of is what an event of output tells, as the job wrote it, below a line that names its
-// start if that is another one than before.
+// of returns the text of an output event as the job wrote it. If the event is of another
+// start than the one before, a line that names the start comes first.
 func (t *outputText) of(e *jobs.Event) (text []byte) {
 	start, written := writtenBy(e)
 	if start != t.start && t.start != 0 && start != 0 {
@@ -91,7 +91,7 @@ func (t *outputText) of(e *jobs.Event) (text []byte) {
 	return text
 }
 
-// writtenBy is what an event of output tells, and the number of the start that wrote it; 0
+// writtenBy returns the text of an output event, and the number of the start that wrote it; 0
 // if that is not known.
 func writtenBy(e *jobs.Event) (start int, written []byte) {
 	var data struct {
@@ -108,8 +108,8 @@ func writtenBy(e *jobs.Event) (start int, written []byte) {
 	return data.Start, data.Base64
 }
 
-// jobPayload is GET /jobs/{id}/input and …/result: the JSON as it is kept, but
-// for addresses of callbacks; null where there is none.
+// jobPayload is GET /jobs/{id}/input and …/result: the JSON as it is stored, but with the
+// URLs of callbacks cut; null if there is none.
 func (s jobPages) jobPayload(name string, of func(*jobs.Job) jobs.Value) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id, err := rest.JobID(r)
@@ -140,7 +140,7 @@ func (s jobPages) jobOf(r *http.Request) (jobs.Job, error) {
 	return job, err
 }
 
-// attachment is for what a browser is to keep, and never to run.
+// attachment makes the browser save the answer, and never run it.
 func attachment(w http.ResponseWriter, contentType, name string) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)

@@ -27,7 +27,7 @@ func toLogin(w http.ResponseWriter, r *http.Request) error {
 	return seeOther(w, to)
 }
 
-// seeOther leads to a path of this hub.
+// seeOther redirects to a path of this hub.
 func seeOther(w http.ResponseWriter, path string) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Location", path)
@@ -35,7 +35,8 @@ func seeOther(w http.ResponseWriter, path string) error {
 	return nil
 }
 
-// ownPath is where to go after the login: a path of this hub, whatever the link said.
+// ownPath is where to go after the login: always a path of this hub, also if the link named
+// another site.
 func ownPath(next string) string {
 	foreign := func(c rune) bool { return c <= ' ' || c == '\\' || c >= 0x7f }
 	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsFunc(next, foreign) {
@@ -53,7 +54,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request) error {
 	return s.askForKey(w, r, http.StatusOK, view.Login{Next: next})
 }
 
-// login is POST /login: it takes a key and gives a session in a cookie.
+// login is POST /login: it exchanges a key for a session in a cookie.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now()
 	if err := readForm(w, r, rest.MaxForm); err != nil {
@@ -64,7 +65,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 		return seeOther(w, next)
 	}
 	who, err := s.Authenticate(rest.ClientAddress(r), strings.TrimSpace(r.PostForm.Get("key")), now)
-	if err == nil && who.Grant != nil { // a token is for less than the pages show
+	if err == nil && who.Grant != nil { // a token allows less than the pages show
 		err = auth.ErrUnknown
 	}
 	if rest.IsCredentialsError(err) {
@@ -83,7 +84,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) error {
 	return seeOther(w, next)
 }
 
-// logout is POST /logout: the session ends for whoever has its cookie.
+// logout is POST /logout: the session ends in every browser that has its cookie.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	if cookie, err := r.Cookie(rest.SessionCookie); err == nil {
 		s.setSession(w, r, "", time.Unix(1, 0))
@@ -94,7 +95,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	return seeOther(w, "/login")
 }
 
-// endSession ends the session of a cookie, if it is one.
+// endSession ends the session of a cookie, if there is one.
 func (s *Server) endSession(cookie string) error {
 	now := time.Now()
 	if s.Auth == nil {

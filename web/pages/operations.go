@@ -42,7 +42,7 @@ func (s queuePages) showQueue(w http.ResponseWriter, r *http.Request, status int
 	return s.Page(w, r, status, view.QueuePage(s.Shell(r, pos), model, *form))
 }
 
-// formOf are limits as a person writes them.
+// formOf returns limits as a person writes them.
 func formOf(set jobs.QueueSettings) map[string]string {
 	l, out := api.NewQueueLimits(set), map[string]string{}
 	for name, n := range map[string]*int{"concurrency": l.Concurrency, "capacity": l.Capacity, "per_key": l.PerKey} {
@@ -58,8 +58,8 @@ func formOf(set jobs.QueueSettings) map[string]string {
 	return out
 }
 
-// limitsForm is the form of a queue's page: PATCH for those without scripts. One member
-// after the other is looked at, so that all that is wrong is said at once.
+// limitsForm is the form of a queue's page, a PATCH that works without scripts. It checks
+// each member by itself, so that all errors are shown at once.
 func (s queuePages) limitsForm(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r, rest.MaxForm); err != nil {
 		return err
@@ -108,7 +108,7 @@ func (s queuePages) resumeForm(w http.ResponseWriter, r *http.Request) error {
 	return s.configureForm(w, r, func(name string) error { return s.Engine.Resume(r.Context(), rest.Tenant(r), name) })
 }
 
-// configureForm changes a queue that exists: a page is of one, so nothing is created here.
+// configureForm changes a queue that exists; a form never creates one.
 func (s queuePages) configureForm(w http.ResponseWriter, r *http.Request, change func(name string) error) error {
 	name := r.PathValue("name")
 	if _, _, err := s.api.FindQueue(r.Context(), rest.Tenant(r), name); err != nil {
@@ -124,7 +124,7 @@ func (s queuePages) workersPage(w http.ResponseWriter, r *http.Request) error {
 	return s.Page(w, r, http.StatusOK, view.WorkersPage(s.Shell(r, s.Hub.Position()), s.workersModel(rest.Tenant(r))))
 }
 
-// directForm is a button of the page of workers.
+// directForm serves a button of the page of workers.
 func (s queuePages) directForm(d engine.Directive) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id := r.PathValue("id")

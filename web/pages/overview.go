@@ -29,7 +29,7 @@ func (s *Server) overviewPage(w http.ResponseWriter, r *http.Request) error {
 	return s.Page(w, r, http.StatusOK, page(s.Shell(r, pos), model))
 }
 
-// rangeOf is the range of a name in a query or a view.
+// rangeOf returns the range that a query or a view's name names.
 func rangeOf(name string) (view.Range, error) {
 	r, ok := view.RangeOf(name)
 	if !ok {
@@ -45,7 +45,7 @@ func findRange(_ context.Context, _, name string) error {
 	return nil
 }
 
-// overview is the hub in one look, with charts that reach so far back.
+// overview is the model of the overview, with charts of a range.
 func (s *Server) overview(ctx context.Context, tenant string, reach view.Range) (view.Overview, jobs.Position, error) {
 	now := time.Now()
 	o := view.Overview{Origin: s.Origin, Range: reach, Throughput: s.series(tenant, "", hub.Fine, now)}
@@ -75,8 +75,7 @@ func (s *Server) overview(ctx context.Context, tenant string, reach view.Range) 
 	return o, newest.Pos, nil
 }
 
-// nextRetry is when the next of the retrying jobs is due; zero where they are too many to
-// look at.
+// nextRetry is when the next retrying job is due; zero if there are too many to read.
 func (s *Server) nextRetry(ctx context.Context, tenant string, queues []view.Queue) (next time.Time, err error) {
 	n := int64(0)
 	for _, q := range queues {
@@ -104,7 +103,7 @@ func (s *Server) drawOverview(ctx context.Context, tenant, of string, _ any) (hu
 		return hub.Rendered{}, err
 	}
 	pace := whileBusy(model)
-	if s.ConfigState() != nil { // whose file may be mended, or spoiled
+	if s.ConfigState() != nil { // the configuration file may change without an event
 		pace = everyBucket
 	}
 	return rendered(ctx, everything(tenant), pace, view.OverviewFragments(model))
@@ -125,7 +124,7 @@ func busy(o view.Overview) bool {
 	return false
 }
 
-// everything is what changes the views of all queues.
+// everything selects all events of a tenant, for views of all queues.
 func everything(tenant string) hub.Filter { return hub.Filter{Tenant: tenant, All: true} }
 
 // whileBusy is the pace of a view of queues.

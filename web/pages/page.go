@@ -16,7 +16,7 @@ import (
 	"jobhub/web/view"
 )
 
-// pagePolicy is what a page may do: load the hub's own files, and nothing inline.
+// pagePolicy lets a page load only the hub's own files, and nothing inline.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types jobhub"
 
@@ -53,7 +53,7 @@ func (s *Server) FailPage(w http.ResponseWriter, r *http.Request, err error) {
 
 func (s *Server) Page(w http.ResponseWriter, r *http.Request, status int, c templ.Component) error {
 	var b bytes.Buffer                        // a page that fails half-way is an error, not half a page
-	ctx := context.WithoutCancel(r.Context()) // it ends when a body breaks off, and that is to be said
+	ctx := context.WithoutCancel(r.Context()) // it ends when the request's body breaks off, and the page that says so is still rendered
 	if err := c.Render(view.WithBase(ctx, s.BasePath), &b); err != nil {
 		return err
 	}
@@ -74,8 +74,8 @@ func (s *Server) Page(w http.ResponseWriter, r *http.Request, status int, c temp
 	return nil
 }
 
-// readable is HTML without what no page may hold: bytes that are not UTF-8, and zeros. Headers
-// of upstreams and queries may bring both.
+// readable removes what HTML may not hold: bytes that are not UTF-8, and zeros. Headers of
+// upstreams and queries may have both.
 func readable(html []byte) []byte {
 	return bytes.ReplaceAll(bytes.ToValidUTF8(html, []byte("\ufffd")), []byte{0}, []byte("\ufffd"))
 }

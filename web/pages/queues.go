@@ -20,7 +20,7 @@ const (
 	queuesShown   = 100 // on a page
 )
 
-// findQueues reports whether a page of queues can begin behind a name.
+// findQueues returns an error unless a page of queues can begin after this name.
 func findQueues(_ context.Context, _, after string) error {
 	if len(after) > rest.MaxQueueName {
 		return noView("queues:" + after)
@@ -102,7 +102,7 @@ func (s queuePages) workersModel(tenant string) view.WorkersModel {
 	return m
 }
 
-// hubModel is the hub from inside.
+// hubModel is the model of the page of the hub.
 func (s queuePages) hubModel() view.HubModel {
 	counts := s.live.Counts()
 	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases(),

@@ -12,14 +12,14 @@ import (
 // How often views are rendered, besides the hub's own bounds.
 var (
 	onEvents    = hub.Pace{}
-	everyBucket = hub.Pace{Max: hub.BucketWidth} // what time changes, like rates
-	everySecond = hub.Pace{Max: time.Second}     // what changes without an event, like workers
+	everyBucket = hub.Pace{Max: hub.BucketWidth} // for what changes with time, like rates
+	everySecond = hub.Pace{Max: time.Second}     // for what changes without an event, like workers
 )
 
-// lookupAge is for how long views keep what they look up for their renderings at great cost.
+// lookupAge is how long views reuse what is expensive to look up.
 const lookupAge = 5 * time.Second
 
-// rendered is a view of these parts, which events of the filter change, or the time.
+// rendered is a view of these parts, drawn again after events of the filter and at this pace.
 func rendered(ctx context.Context, f hub.Filter, pace hub.Pace, parts []view.Fragment) (hub.Rendered, error) {
 	out := hub.Rendered{Filter: f, Pace: pace, Fragments: make([]hub.Fragment, len(parts))}
 	for i, p := range parts {

@@ -7,14 +7,14 @@ import (
 	"jobhub/web/auth"
 )
 
-// Routes is the dashboard, and what a caller must be allowed to do to ask for it.
+// Routes returns the handlers of the dashboard, with the permission that each needs.
 func (s *Server) Routes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"GET /{$}":                      s.mayPage(auth.Watch, s.overviewPage),
 		"GET /jobs":                     s.mayPage(auth.Watch, s.tables.jobsPage),
 		"GET /jobs/export.csv":          s.mayPage(auth.Watch, s.tables.export("text/csv; charset=utf-8; header=present", "jobs.csv", csvRows)),
 		"GET /jobs/export.ndjson":       s.mayPage(auth.Watch, s.tables.export("application/x-ndjson", "jobs.ndjson", ndjson)),
-		"POST /jobs/bulk":               s.mayPage(auth.Watch, s.tables.bulkForm), // which looks at what is to be done
+		"POST /jobs/bulk":               s.mayPage(auth.Watch, s.tables.bulkForm), // bulkForm checks the permission for the action itself
 		"GET /jobs/{id}":                s.mayPage(auth.Watch, s.jobs.jobPage),
 		"GET /jobs/{id}/edit":           s.mayPage(auth.Submit, s.jobs.editPage),
 		"POST /jobs/{id}/cancel":        s.mayPage(auth.Cancel, s.jobs.cancelForm),

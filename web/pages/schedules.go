@@ -129,7 +129,7 @@ func (s schedulePages) scheduleOf(ctx context.Context, tenant string, one engine
 	return it, err
 }
 
-// makeScheduleForm is POST /schedules: PUT of a new one for those without scripts.
+// makeScheduleForm is POST /schedules: it creates a schedule, and works without scripts.
 func (s schedulePages) makeScheduleForm(w http.ResponseWriter, r *http.Request) error {
 	form, err := readFields(w, r, "name", "cron", "time_zone", "overlap", "kind", "queue", "input", "more", "paused")
 	if err != nil {
@@ -139,12 +139,12 @@ func (s schedulePages) makeScheduleForm(w http.ResponseWriter, r *http.Request) 
 	if !jobs.WellFormedName(one.Name) {
 		form.Errors["name"] = "must be " + jobs.NameRule
 	}
-	if len(form.Errors) > 0 { // say all that is wrong at once
+	if len(form.Errors) > 0 { // show all errors at once
 		err = s.Engine.CheckSchedule(rest.Tenant(r), &one)
 	} else {
 		one, err = s.Engine.CreateSchedule(r.Context(), rest.Tenant(r), one)
 	}
-	if err != nil && !misfit(form, err) {
+	if err != nil && !addErrors(form, err) {
 		return err
 	}
 	if err != nil || len(form.Errors) > 0 {
@@ -164,7 +164,7 @@ func (s schedulePages) changeScheduleForm(w http.ResponseWriter, r *http.Request
 		if r.PostForm.Has("overlap") {
 			one.Overlap = form.Values["overlap"]
 		}
-		if s.Auth != nil && s.Auth.CheckCaller(rest.Tenant(r), one.Caller) != nil { // from now on it is the caller's
+		if s.Auth != nil && s.Auth.CheckCaller(rest.Tenant(r), one.Caller) != nil { // the key of its owner is no longer valid: it becomes the caller's
 			one.Caller = rest.Caller(r)
 		}
 	})
@@ -176,14 +176,14 @@ func (s schedulePages) pauseSchedule(paused bool) rest.Handler {
 	}
 }
 
-// changeSchedule changes a schedule; what is wrong is said in the form, if there is one.
+// changeSchedule changes a schedule; errors are shown in the form, if there is one.
 func (s schedulePages) changeSchedule(w http.ResponseWriter, r *http.Request, form *view.Form, edit func(*engine.Schedule)) error {
 	name := r.PathValue("name")
 	_, err := s.Engine.ChangeSchedule(r.Context(), rest.Tenant(r), name, edit)
 	switch {
 	case err == nil:
 		return seeOther(w, "/schedules/"+name)
-	case form != nil && misfit(form, err):
+	case form != nil && addErrors(form, err):
 		return s.showSchedule(w, r, refusedWith(err), form)
 	}
 	return err
@@ -198,7 +198,8 @@ func (s schedulePages) runScheduleForm(w http.ResponseWriter, r *http.Request) e
 	return seeOther(w, "/schedules/"+name)
 }
 
-// deleteScheduleForm is POST /schedules/{name}/delete. Where the form says ask, it first asks.
+// deleteScheduleForm is POST /schedules/{name}/delete. With ask in the form, it answers with
+// a page that asks for confirmation.
 func (s schedulePages) deleteScheduleForm(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
 	err := readForm(w, r, rest.MaxForm)
@@ -230,8 +231,8 @@ func readFields(w http.ResponseWriter, r *http.Request, fields ...string) (*view
 	return form, nil
 }
 
-// jobOf is the submission that the fields of a form describe. What can't be read is among
-// the errors of the form, and left out.
+// jobOf is the submission that the fields of a form describe. Fields that can't be read are
+// left out, and their errors are added to the form.
 func jobOf(form *view.Form) jobs.Value {
 	members := map[string]jobs.Value{}
 	if more := form.Values["more"]; more != "" {
@@ -268,7 +269,7 @@ func jobOf(form *view.Form) jobs.Value {
 	return job
 }
 
-// faultOf says in a line what is wrong with a JSON text.
+// faultOf says in one line what is wrong with a JSON text.
 func faultOf(err error) string {
 	p, ok := err.(*jobs.Problem)
 	if !ok {
@@ -280,9 +281,9 @@ func faultOf(err error) string {
 	return cmp.Or(p.Detail, p.Title)
 }
 
-// misfit notes in a form what is wrong with a schedule: beside the field, or above all. It
-// returns false where that is none of the form's business.
-func misfit(form *view.Form, err error) bool {
+// addErrors adds to a form what is wrong with a schedule: beside the field, or above all
+// fields. It returns false if the error is not about the fields.
+func addErrors(form *view.Form, err error) bool {
 	p := rest.ProblemOf(err)
 	if p.Status >= 500 && p.Code == jobs.Internal || p.Code == jobs.NotFound {
 		return false

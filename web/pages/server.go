@@ -13,7 +13,7 @@ type Server struct {
 	*rest.Base
 	api   *api.Server
 	live  *live.Server
-	table func() *gateway.Table // of the routes in force
+	table func() *gateway.Table // the routes in force
 
 	views   map[string]liveView
 	waiting waitingKinds // kinds of jobs that wait for long

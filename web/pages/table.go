@@ -17,7 +17,7 @@ import (
 	"jobhub/web/view"
 )
 
-// This file is the page of jobs: the list of the API with a form in front.
+// This file is the page of jobs: the list of the API with a form above it.
 
 // tableQuery is what the page of jobs, its live view and its exports select.
 type tableQuery struct {
@@ -28,8 +28,8 @@ type tableQuery struct {
 	bulk   jobs.ID
 }
 
-// parseTable reads the parameters of the page: those of the list, and its own. What it
-// could read of a malformed query, it returns as well, for the form.
+// parseTable reads the parameters of the page: those of the list, and its own. With an error
+// it also returns what it could read, for the form.
 func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 	values = maps.Clone(values)
 	take := func(name string) string {
@@ -42,7 +42,7 @@ func parseTable(tenant string, values url.Values) (q tableQuery, err error) {
 	chosen, known := view.ParseColumns(strings.Join(values["columns"], ","))
 	q.Columns = chosen
 	values.Del("columns")
-	for _, own := range []string{"did", "done", "skipped"} { // what was done before, see bulkForm
+	for _, own := range []string{"did", "done", "skipped"} { // the result of the last bulk action, see bulkForm
 		values.Del(own)
 	}
 	values.Set("q", q.Text)
@@ -129,7 +129,7 @@ func (s tables) fillTable(ctx context.Context, q tableQuery, m *view.Jobs) (jobs
 	return page.Pos, err
 }
 
-// kindsKnown are the kinds of what is shown, of the hub's own handlers and of its workers.
+// kindsKnown returns the kinds of the jobs shown, of the hub's handlers and of its workers.
 func (s tables) kindsKnown(tenant string, rows []jobs.Job) []string {
 	all, _, _ := s.Engine.Handlers()
 	for _, w := range s.Engine.Workers(tenant) {
@@ -143,7 +143,7 @@ func (s tables) kindsKnown(tenant string, rows []jobs.Job) []string {
 	return all[:min(len(all), view.MaxSuggested)]
 }
 
-// countsOf are the hub's own numbers; nothing is ever counted for a page.
+// countsOf returns the numbers that the hub keeps; no jobs are counted for a page.
 func countsOf(q tableQuery, queues []jobs.QueueInfo) *view.Counts {
 	if !q.Counted() {
 		return nil
@@ -171,8 +171,8 @@ func (s tables) bulkJob(ctx context.Context, q tableQuery) (*jobs.Job, error) {
 	return &job, err
 }
 
-// tablePage is a page of what a query selects. Jobs are listed in the order in which they
-// were accepted, so that a limit of age ends the list.
+// tablePage is a page of the jobs that a query selects. Jobs are listed in the order in which
+// they were accepted, so the list ends at the first job that is older than the limit of age.
 func (s tables) tablePage(ctx context.Context, q tableQuery) (jobs.Page, error) {
 	if len(q.ids) > 0 {
 		return s.Store.List(ctx, jobs.Filter{Tenant: q.filter.Tenant, IDs: q.ids, Limit: len(q.ids)})
@@ -188,10 +188,10 @@ func (s tables) tablePage(ctx context.Context, q tableQuery) (jobs.Page, error) 
 	return page, nil
 }
 
-// mayBulk is what an action needs.
+// mayBulk is the permission that each action needs.
 var mayBulk = map[string]auth.Action{"cancel": auth.Cancel, "retry": auth.Submit}
 
-// didBefore is what the page says of an action that has just led to it.
+// didBefore is the result of the action after which the page is shown.
 func didBefore(values url.Values) *view.Did {
 	did := view.Did{Action: values.Get("did")}
 	if _, known := mayBulk[did.Action]; !known {

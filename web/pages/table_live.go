@@ -12,26 +12,26 @@ import (
 )
 
 const (
-	listEvery   = time.Second     // at most: which jobs a table has
+	listEvery   = time.Second     // shortest time between two reads of which jobs a table has
 	searchEvery = 5 * time.Second // the same where each list is a search
-	maxLeft     = 100             // jobs that are followed after they left a table
-	maxHeard    = 2000            // events that are looked through for jobs of a table
+	maxLeft     = 100             // jobs that are still shown after they left a table
+	maxHeard    = 2000            // events that are searched for jobs of a table
 )
 
-// tableMemory is what the live view of a table knows from one rendering to the next.
+// tableMemory is what the live view of a table keeps from one rendering to the next.
 type tableMemory struct {
-	listed time.Time  // when it was last asked which jobs there are
-	at     uint64     // position behind which events may concern the rows
-	rows   []jobs.Job // those there were then, and those that had left by then; newest first
+	listed time.Time  // when the list was last read
+	at     uint64     // position up to which the rows are current
+	rows   []jobs.Job // the jobs of that list, and those that have left it; newest first
 	counts *view.Counts
 	queues []jobs.QueueInfo
 	around view.Around
-	said   map[jobs.ID]float64 // what running jobs said of how far they are, in per cent
+	said   map[jobs.ID]float64 // progress of running jobs as last reported, in per cent
 }
 
 // renderTable renders the rows of a table, each a fragment of its own, so that only those
-// that changed are sent. Which jobs belong to it is asked once a second at most; a job that
-// no longer does is followed for a while, as somebody may look at its row.
+// that changed are sent. The list is read once a second at most; a job that has left it is
+// still shown for a while, as somebody may be reading its row.
 func (s tables) renderTable(ctx context.Context, tenant, query string, last any) (out hub.Rendered, err error) {
 	q, err := s.tableOf(tenant, query)
 	if err != nil {
@@ -79,8 +79,8 @@ func (s tables) tableOf(tenant, query string) (tableQuery, error) {
 	return parseTable(tenant, values)
 }
 
-// tableFilter is whose events change a table. A row that leaves a state, or a bulk job of
-// another queue, must be heard of too, so that it selects more than the table does.
+// tableFilter selects the events that change a table. It selects more than the table does:
+// also jobs that leave a state, and a bulk job in another queue.
 func tableFilter(q tableQuery) hub.Filter {
 	f := hub.Filter{Tenant: q.filter.Tenant}
 	switch {
@@ -120,8 +120,8 @@ func (s tables) listAgain(ctx context.Context, q tableQuery, m tableMemory) (tab
 	return tableMemory{now, head, rows, countsOf(q, queues), queues, m.around, m.said}, nil
 }
 
-// around is what the rows tell besides their jobs. When a job ends is guessed anew only
-// when it says something new of how far it is, so that its row does not change without.
+// around is what the rows show besides their jobs. The end of a job is estimated again only
+// after new progress, so that its row does not change without.
 func (s tables) around(tenant string, queues []jobs.QueueInfo, rows []jobs.Job, last view.Around, said map[jobs.ID]float64, now time.Time) (view.Around, map[jobs.ID]float64) {
 	a := view.Around{Paused: map[string]bool{}, Workers: map[jobs.ID]string{}, Ends: map[jobs.ID]time.Time{}}
 	says := map[jobs.ID]float64{}
@@ -160,7 +160,7 @@ func (s tables) around(tenant string, queues []jobs.QueueInfo, rows []jobs.Job, 
 	return a, says
 }
 
-// changed are the jobs that have events behind after up to head; nil if that is not known.
+// changed returns the jobs with events in (after, head]; nil if that is not known.
 func (s tables) changed(ctx context.Context, after, head uint64) map[jobs.ID]bool {
 	ids := map[jobs.ID]bool{}
 	for heard := 0; after < head; {
@@ -175,8 +175,8 @@ func (s tables) changed(ctx context.Context, after, head uint64) map[jobs.ID]boo
 	return ids
 }
 
-// refresh reads the unfinished ones of jobs again, without their payloads: those that
-// changed, or all where changed is nil. One that is gone stays as it was.
+// refresh reads the unfinished jobs of rows again, without their payloads: those in changed,
+// or all if changed is nil. A job that no longer exists stays as it was.
 func (s tables) refresh(ctx context.Context, tenant string, rows []jobs.Job, changed map[jobs.ID]bool) error {
 	var ids []jobs.ID
 	for i := range rows {

@@ -19,11 +19,11 @@ import (
 	"jobhub/web/view"
 )
 
-// This file is the page of routes, and what the overview says of their upstreams.
+// This file is the page of routes, and the overview's alerts about their upstreams.
 
 const (
-	lookedJobs = 50  // newest jobs of a route that are looked at
-	mostRoutes = 100 // whose jobs are
+	lookedJobs = 50  // newest jobs of a route that are read
+	mostRoutes = 100 // routes whose jobs are read
 
 	fanoutFailed jobs.Code = "fanout_failed" // the policy of a fan-out was not met
 )
@@ -77,7 +77,7 @@ func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes
 	return m, nil
 }
 
-// looks remembers what the newest jobs of routes were, for each tenant.
+// routeLooks caches the outcomes of the newest jobs of routes, for each tenant.
 type routeLooks struct {
 	rest.Cache[lookKey, map[string]view.RouteJobs]
 }
@@ -104,8 +104,8 @@ func (l *routeLooks) of(ctx context.Context, s *Server, tenant string, routes []
 	})
 }
 
-// routeJobs looks at the newest jobs that a route's upstream has answered, or should have.
-// Jobs do not say by which route they came, but by which upstreams, queue and kind.
+// routeJobs reads the newest jobs that called a route's upstream. A job does not name its
+// route, so they are found by upstream, queue and kind.
 func (s routePages) routeJobs(ctx context.Context, tenant string, r *gateway.Route) (of view.RouteJobs, err error) {
 	of.P50, of.P95 = -1, -1
 	if r.Async == gateway.Never {
@@ -151,8 +151,8 @@ func (s routePages) routeJobs(ctx context.Context, tenant string, r *gateway.Rou
 	return of, nil
 }
 
-// upstreamFailed reports whether it was the upstream that let a job down, and not the
-// caller who asked for what it refuses.
+// upstreamFailed reports whether a job failed because of the upstream, and not because the
+// upstream refused the caller's request.
 func upstreamFailed(j *jobs.Job) bool {
 	switch {
 	case j.State == jobs.Retrying, j.Reason == jobs.Exhausted, j.Reason == jobs.TimedOut:
@@ -161,8 +161,8 @@ func upstreamFailed(j *jobs.Job) bool {
 	return j.Error != nil && j.Error.Code == fanoutFailed
 }
 
-// routeAttention is which upstreams of routes fail now. It names the routes, which callers
-// know, and not where they lead, nor how much of other tenants' traffic they take.
+// routeAttention returns the routes whose upstreams fail now. It names the routes, which
+// callers know, but neither the upstreams' URLs nor the traffic of other tenants.
 func (s routePages) routeAttention(ctx context.Context, tenant string, now time.Time) (out []view.Attention, err error) {
 	routes := s.table().Routes()
 	jobsOf, err := s.looks.of(ctx, s.Server, tenant, routes)

@@ -11,7 +11,7 @@ import (
 	"jobhub/web/view"
 )
 
-// liveView is a page as the hub draws it: once for all of a tenant who look at it.
+// liveView is the live part of a page; the hub draws it once for all viewers of a tenant.
 type liveView struct {
 	may  auth.Action // who may watch it
 	find func(ctx context.Context, tenant, of string) error
@@ -38,8 +38,8 @@ func (s *Server) liveViews() map[string]liveView {
 	}
 }
 
-// FindView returns the view that a client names: a page, and for a page of one thing a colon
-// and that thing. It returns an error if there is none, or who may not watch it.
+// FindView returns the view that a client names, like "overview" or "job:ID". It returns an
+// error if there is none, or if the caller may not watch it.
 func (s *Server) FindView(ctx context.Context, who auth.Identity, name string) (hub.ViewKey, error) {
 	page, of, _ := strings.Cut(name, ":")
 	key := hub.ViewKey{Tenant: who.Tenant, Page: page, Of: of}
@@ -57,7 +57,7 @@ func noView(name string) error {
 	return jobs.NewProblem(jobs.NotFound, "Not found", "There is no view %s.", name)
 }
 
-// alone is for views that are of nothing else.
+// alone is for views whose names have no second part.
 func alone(_ context.Context, _, of string) error {
 	if of != "" {
 		return noView(of)
@@ -65,7 +65,7 @@ func alone(_ context.Context, _, of string) error {
 	return nil
 }
 
-// insideAlone is alone for views that show the hub from inside.
+// insideAlone is alone for views that show the internals of the hub.
 func insideAlone(ctx context.Context, tenant, of string) error {
 	if !rest.IsHubTenant(tenant) {
 		return rest.ErrHubTenantOnly

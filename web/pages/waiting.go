@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	linesMost = 20     // queues that are looked into a second
-	linesKept = 10_000 // queues of which it is remembered
+	linesMost = 20     // queues that are read in a second
+	linesKept = 10_000 // queues in the cache
 )
 
-// waitingKinds knows which kinds of jobs are in line in a queue where jobs wait for long. With
-// many such queues it looks into some at a time, since the overview asks of all of them
-// with every rendering; those it has not looked into yet have none.
+// waitingKinds caches which kinds of jobs wait in a queue where jobs wait for long. Every
+// rendering of the overview asks for all such queues; if there are many, only some are read
+// in each second, and those not read yet have no kinds.
 type waitingKinds struct {
 	mu     sync.Mutex // protects the fields below
 	known  map[lineKey]line
@@ -60,7 +60,7 @@ func (l *waitingKinds) kinds(ctx context.Context, store jobs.Store, tenant, queu
 	return fresh.kinds, nil
 }
 
-// look returns what is known, and whether it should be looked at again.
+// look returns what is cached, and whether it should be read again.
 func (l *waitingKinds) look(key lineKey, now time.Time) (old line, look bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

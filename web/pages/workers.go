@@ -13,6 +13,6 @@ func serves(w engine.WorkerInfo, queue string) bool {
 }
 
 func workerOf(w engine.WorkerInfo) view.Worker {
-	w.Seen = w.Seen.Truncate(time.Second) // so that a beat that tells nothing new changes little
+	w.Seen = w.Seen.Truncate(time.Second) // so that a beat without news changes the page once a second at most
 	return view.Worker{WorkerInfo: w}
 }

@@ -36,7 +36,7 @@ func (d *dials) Accept() (net.Conn, error) {
 func (d *dials) Close() error   { close(d.closed); return nil }
 func (d *dials) Addr() net.Addr { return &net.TCPAddr{} }
 
-// door is a server behind a Listener.
+// door is a server that uses a Listener.
 type door struct {
 	*Listener
 	t     *testing.T

@@ -37,7 +37,7 @@ func post(path string, length int, body string) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", path, length, body)
 }
 
-// TestBodyThatStops: a body that comes no further ends its connection, whoever waits for it.
+// TestBodyThatStops: a body that stops ends its connection, whatever waits for it.
 func TestBodyThatStops(t *testing.T) {
 	for name, test := range map[string]struct {
 		bytes, status string
@@ -97,7 +97,7 @@ func TestBodyThatComesSlowly(t *testing.T) {
 	})
 }
 
-// What needs no closing goes on on the same connection, also after a long time.
+// A connection that need not be closed is used again, also after a long time.
 func TestConnectionGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := open(t, Options{}, guarded)

@@ -31,7 +31,7 @@ func ClientContext(ctx context.Context) context.Context {
 	return ctx
 }
 
-// clientGrace is how long a synchronous batch goes on after its client has disconnected.
+// clientGrace is how long a synchronous batch continues after its client has disconnected.
 const clientGrace = 30 * time.Second
 
 // WithClientGrace returns a context that ends clientGrace after the client of ctx has

@@ -43,7 +43,7 @@ func (b *Budget) Release(n int64) { b.remaining.Add(n) }
 func (b *Budget) Remaining() int64 { return b.remaining.Load() }
 
 // errTooManyAnswers is the answer when the budget is used up.
-var errTooManyAnswers error = jobs.Unavailable("Too many long answers", "Too many long answers are in memory. Try again in a moment.")
+var errTooManyAnswers error = jobs.Unavailable("Too many long answers", "Too many long answers are in memory. Try again in a few seconds.")
 
 // documentFactor is how much memory a job's document takes while it is made, as a multiple of
 // the size of its parts.
@@ -105,7 +105,7 @@ func (s *Base) ReadFullJob(ctx context.Context, tenant string, id jobs.ID) (jobs
 	return job, pos, sync.OnceFunc(func() { s.Answers.Release(size) }), nil
 }
 
-// placeholder stands in a document for a part that is copied from the store. It is random, so
+// placeholder marks a part of a document that is copied from the store. It is random, so
 // that no job can contain it.
 var placeholder = jobs.Value(strconv.Quote("part " + rand.Text()))
 

@@ -196,7 +196,7 @@ var ErrSlowBody error = &jobs.Problem{Type: "urn:jobhub:problem:timeout", Title:
 // ErrTooManyFailures is the answer to a wrong key or token from an address that has sent too
 // many wrong ones.
 var ErrTooManyFailures error = &jobs.Problem{Type: "urn:jobhub:problem:rate_limited", Title: "Too many wrong credentials", Code: RateLimited, Status: http.StatusTooManyRequests,
-	Detail: "This key or token is invalid, and this address has sent too many invalid ones. Try again in a moment with a valid one."}
+	Detail: "This key or token is invalid, and this address has sent too many invalid ones. Try again in a few seconds with a valid one."}
 
 // ClientAddress returns the IP address that a request comes from.
 func ClientAddress(r *http.Request) netip.Addr {

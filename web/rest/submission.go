@@ -17,7 +17,7 @@ import (
 func (s *Base) CheckAcceptsJobs() error {
 	select {
 	case <-s.Gate.Closing:
-		return jobs.Unavailable("Shutting down", "The hub is shutting down and accepts no jobs; nothing was stored. Try again in a moment.")
+		return jobs.Unavailable("Shutting down", "The hub is shutting down and accepts no jobs; nothing was stored. Try again in a few seconds.")
 	default:
 		return nil
 	}

@@ -6,10 +6,10 @@ import (
 	"unicode"
 )
 
-// stretch is a part of a line in one look; Class is empty for the usual one.
+// stretch is a part of a line in one style; Class is empty for the default style.
 type stretch struct{ Class, Text string }
 
-// look is what SGR sequences (ECMA-48, 8.3.117) have set so far.
+// look is the style that SGR sequences (ECMA-48, 8.3.117) have set so far.
 type look struct {
 	bold, dim, italic, under, struck, swapped bool
 	ink, ground                               int // 0 for the usual one, else 1 to 16
@@ -39,9 +39,9 @@ func (l look) class() string {
 	return strings.Join(names, " ")
 }
 
-// ansi reads a line as a terminal would: colours and weights become classes, all other
-// escape sequences and control characters go, and of a line that was written over only
-// what was written last stays.
+// ansi reads a line as a terminal does: colours and weights become classes, all other escape
+// sequences and control characters are removed, and if a line was overwritten, only the last
+// text stays.
 func ansi(s string) []stretch {
 	var all []stretch
 	var now look
@@ -82,8 +82,8 @@ func ansi(s string) []stretch {
 	return all
 }
 
-// shown is a character as it may stand on a page: none that controls, or turns the
-// direction of what follows.
+// shown replaces characters that must not be on a page: control characters, and those that
+// change the direction of the following text.
 func shown(r rune) rune {
 	if r == '\t' || !unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r) {
 		return r
@@ -91,7 +91,7 @@ func shown(r rune) rune {
 	return '\ufffd'
 }
 
-// set takes in the parameters of one sequence; those that are not known change nothing.
+// set applies the parameters of one sequence; unknown parameters change nothing.
 func (l *look) set(parameters string) {
 	codes := strings.FieldsFunc(parameters, func(r rune) bool { return r == ';' || r == ':' })
 	if len(codes) == 0 {
@@ -139,7 +139,7 @@ func (l *look) set(parameters string) {
 			l.ink = n - 81
 		case n >= 100 && n <= 107:
 			l.ground = n - 91
-		case n == 38 || n == 48: // of 256 colours, or of all: the nearest that there is a class for
+		case n == 38 || n == 48: // one of 256 colours, or any colour: use the nearest one that has a class
 			colour, used := wide(codes[i+1:])
 			if i += used; n == 38 {
 				l.ink = colour
@@ -150,7 +150,7 @@ func (l *look) set(parameters string) {
 	}
 }
 
-// wide reads the parameters behind 38 or 48, and returns how many they are.
+// wide reads the parameters after 38 or 48, and returns their number.
 func wide(codes []string) (colour, used int) {
 	var v [5]int
 	for i := range min(len(codes), len(v)) {
@@ -191,7 +191,7 @@ func nearest(r, g, b int) int {
 	return n
 }
 
-// plain is the text of a line without its looks.
+// plain is the text of a line without its styles.
 func plain(s string) string {
 	var b strings.Builder
 	for _, p := range ansi(s) {

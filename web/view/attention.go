@@ -9,14 +9,14 @@ type Attention struct {
 	Detail string
 	Since  time.Time // zero where it does not matter or is not known
 	Link   string    // a path of the hub; may be empty
-	Do     Action    // what mends it, if anything here does
+	Do     Action    // what solves it, if the dashboard can
 }
 
-// Action is a link to what mends something, or a button that does.
+// Action is a link to the page that solves a problem, or a button that solves it.
 type Action struct {
 	Label, Path string
 	Post        bool // a button, for operators
-	Admin       bool // a link that leads others nowhere
+	Admin       bool // a link for admins; others may not open it
 }
 
 // Level is how urgent an Attention is.

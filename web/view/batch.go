@@ -13,9 +13,9 @@ import (
 
 const (
 	itemsShown = 50  // rows of the table of a page
-	fewerShown = 15  // the same where the grid is large
-	largeGrid  = 200 // cells from which on it is
-	afterShown = 4   // requests that one waits for that are named
+	fewerShown = 15  // the same below a large grid
+	largeGrid  = 200 // number of cells from which a grid is large
+	afterShown = 4   // number of dependencies of a request that are named
 )
 
 // BatchPlace is what the page of a batch or a fan-out shows of it.
@@ -25,10 +25,10 @@ type BatchPlace struct {
 	From int    // how many of these come before
 }
 
-// Shows are the words that BatchPlace.Show takes.
+// Shows are the valid values of BatchPlace.Show.
 var Shows = []string{"", "failed", "open"}
 
-// String is the one way to write the place.
+// String writes the place; equal places give equal texts.
 func (p BatchPlace) String() string {
 	v := url.Values{}
 	if p.Item != "" {
@@ -53,7 +53,7 @@ type Item struct {
 	Status   int // of its answer; 0 for none
 	Attempts int
 	Took     time.Duration // negative if not known
-	From, To time.Time     // when it, or its job, was at work; zero if not known
+	From, To time.Time     // when it, or its job, ran; zero if not known
 	Problem  string        // why it failed, in a line
 	Job      jobs.ID       // that it submitted; zero for none
 	Parted   bool          // State is that of its job
@@ -77,8 +77,8 @@ type WholeItem struct {
 	Response jobs.Value
 }
 
-// BatchFragments lists the live parts of the page of a batch: each cell is one, so that
-// a change of one is sent as one.
+// BatchFragments lists the live parts of the page of a batch. Each cell is one, so that only
+// changed cells are sent.
 func BatchFragments(m Batch) []Fragment {
 	all := make([]Fragment, 0, len(m.Items)+5)
 	all = append(all, Fragment{"batch-head", batchHead(m)}, Fragment{"batch-sum", batchSum(m)})
@@ -104,11 +104,11 @@ func (m Batch) noun() string {
 	return "request"
 }
 
-// Again are the indexes of the items that a retry of what failed makes again: those that
-// failed, or were not made though they were needed. What became of the job that an item
-// submitted is that job's affair.
+// Again returns the indexes of the items that a retry repeats: those that failed, or were
+// skipped although they were needed. An item that submitted a job has succeeded, also if
+// that job failed.
 func (m Batch) Again() (all []int) {
-	enough := m.Job.Kind == "fanout" && m.Job.State == jobs.Succeeded // its policy needed no more
+	enough := m.Job.Kind == "fanout" && m.Job.State == jobs.Succeeded // its policy needed no other targets
 	for i := range m.Items {
 		it := &m.Items[i]
 		if !it.Parted && (it.State == jobs.Failed || it.State == jobs.Cancelled && !enough) {
@@ -137,7 +137,7 @@ func (m Batch) members() (n int) {
 	return n
 }
 
-// states are how many items are in which state.
+// states counts the items by state.
 func (m Batch) states() (c Counts) {
 	for i := range m.Items {
 		c[m.Items[i].State]++
@@ -145,7 +145,7 @@ func (m Batch) states() (c Counts) {
 	return c
 }
 
-// rows are the indexes of the items that the table shows, and how many there are of the kind.
+// rows returns the indexes of the items that the table shows, and how many items match.
 func (m Batch) rows() (shown []int, all int) {
 	var picked []int
 	for i := range m.Items {
@@ -175,7 +175,7 @@ func (m Batch) title(i int) string {
 	return strconv.Itoa(i + 1)
 }
 
-// cellText says what a cell stands for.
+// cellText describes the request of a cell.
 func cellText(n int, i *Item, named bool) string {
 	text := strconv.Itoa(n + 1)
 	if named && i.Name != "" {
@@ -244,14 +244,14 @@ func (m Batch) showing(all int) string {
 	return fmt.Sprintf("%s to %s of %s", count(int64(m.From+1)), count(int64(m.From+len(shown))), count(int64(all)))
 }
 
-// step is the place before or behind this one in the table.
+// step is the place before or after this one in the table.
 func (m Batch) step(by int) string {
 	p := m.BatchPlace
 	p.From = max(0, p.From+by*m.perPage())
 	return pathWith(m.path(), p.String())
 }
 
-// back and on lead along the table, where there is more of it.
+// back and on are the links to the rows before and after, if there are any.
 func (m Batch) back() pageLink {
 	if m.From == 0 {
 		return pageLink{}

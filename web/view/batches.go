@@ -14,7 +14,7 @@ import (
 // BatchesLimit is how many rows the page of batches and fan-outs has.
 const BatchesLimit = 25
 
-// BatchKinds are the kinds of jobs that stand for many requests.
+// BatchKinds are the kinds of jobs that consist of many requests.
 var BatchKinds = []string{"batch", "fanout"}
 
 // BatchQuery is what the page of batches and fan-outs shows: the parameters of its URL.
@@ -24,7 +24,7 @@ type BatchQuery struct {
 	Cursor string // where the page begins; empty for the newest
 }
 
-// String is the one way to write the query.
+// String writes the query; equal queries give equal texts.
 func (q BatchQuery) String() string {
 	return Query{States: q.States, Kind: q.Kind, Cursor: q.Cursor}.String()
 }
@@ -56,7 +56,7 @@ func (m Batches) view() string {
 	return "batches:" + m.BatchQuery.String()
 }
 
-// went is how many requests of a batch or a fan-out are how far, as its progress says.
+// went counts the requests of a batch or a fan-out by state, from its progress.
 type went struct {
 	Known                    bool
 	Done, Failed, Left, Open int64 // succeeded; failed; never made; not ended
@@ -128,7 +128,7 @@ type piece struct {
 	X, Width float64
 }
 
-// pieces are the bar of a went. What there is of at all can be seen.
+// pieces are the parts of the bar for these counts. Every count above zero is visible.
 func (t went) pieces() (all []piece) {
 	x, whole := 0.0, float64(max(t.total(), 1))
 	for _, p := range []piece{{"succeeded", 0, float64(t.Done)}, {"failed", 0, float64(t.Failed)}, {"cancelled", 0, float64(t.Left)}} {
@@ -141,7 +141,8 @@ func (t went) pieces() (all []piece) {
 	return all
 }
 
-// deadline is when a job is given up as things stand; zero if that is not so or not known.
+// deadline is when a job times out if nothing changes; zero if there is no such time or it is
+// not known.
 func deadline(j jobs.Job) time.Time {
 	switch {
 	case j.State == jobs.Queued:

@@ -25,7 +25,7 @@ func TestOverviewIsSmall(t *testing.T) {
 	}
 }
 
-// However large the hub, its overview is not: the busiest queues stand for all.
+// The overview of a large hub is small: it shows only the busiest queues.
 func TestOverviewOfAnySize(t *testing.T) {
 	long := strings.Repeat("name-of-", 8)
 	o := Overview{Slots: 64}

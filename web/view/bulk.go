@@ -10,7 +10,7 @@ import (
 	"jobhub/jobs/engine"
 )
 
-// bulkText says in words what a bulk job does, how far it is and what came of it.
+// bulkText describes what a bulk job does, its progress and its result.
 func bulkText(j jobs.Job) (what, how string) {
 	var in struct {
 		Action engine.Action `json:"action"`
@@ -23,7 +23,7 @@ func bulkText(j jobs.Job) (what, how string) {
 			Q      string   `json:"q"`
 		} `json:"filter"`
 	}
-	_ = json.Unmarshal(j.Input, &in) // what is not there is not said
+	_ = json.Unmarshal(j.Input, &in) // missing members are left out
 	var at struct {
 		Count   int64 `json:"count"`
 		Done    int64 `json:"done"`

@@ -26,9 +26,9 @@ type CallbacksModel struct {
 	Hosts     Hosts
 }
 
-// Callback is where changes are told. It holds no secret: of the address only host and path.
+// Callback is a receiver of events. It holds no secret: only host and path of the URL.
 type Callback struct {
-	ID       string // tells it apart from the others of its queue
+	ID       string // unique in its queue
 	Target   string
 	Queue    string  // whose it is; empty if it is a job's
 	Job      jobs.ID // whose it is, if not a queue's
@@ -60,8 +60,8 @@ func (h Host) Total() int { return h.Pending + h.Retrying + h.Hour.Done + h.Hour
 // Ended counts deliveries.
 type Ended struct{ Done, Failed int }
 
-// unfolded is how many callbacks are shown at once: of more, those that are in order are
-// folded away.
+// unfolded is how many callbacks are shown. If there are more, the active ones are folded
+// away.
 const unfolded = 6
 
 func (m CallbacksModel) foldedCallbacks() (shown, folded []Callback) {
@@ -78,12 +78,11 @@ func (m CallbacksModel) foldedCallbacks() (shown, folded []Callback) {
 	return shown, folded
 }
 
-// HostPath is what may be shown of an address: a query, a user or a fragment may hold a
-// secret.
+// HostPath cuts a URL to what may be shown: a query, a user or a fragment may hold a secret.
 func HostPath(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		return "an address that can't be read"
+		return "a URL that can't be read"
 	}
 	text := u.Host
 	if path := u.EscapedPath(); path != "/" {
@@ -142,10 +141,10 @@ func CallbacksFragments(m CallbacksModel) []Fragment {
 	}
 }
 
-// delivery is a job of kind webhook as people read it.
+// delivery is a job of kind webhook as the page shows it.
 type delivery struct {
 	jobs.Job
-	Event  string // that it tells of
+	Event  string // that it sends
 	Target string
 	Status string        // that the receiver answered; empty if none is known
 	Took   time.Duration // the receiver; 0 if not known
@@ -184,7 +183,7 @@ func deliveryOf(j jobs.Job) (d delivery, ok bool) {
 	return d, true
 }
 
-// outcome is what came of the newest attempt, in a line.
+// outcome is the result of the newest attempt, in one line.
 func (d delivery) outcome() string {
 	switch {
 	case d.Error != nil && d.State != jobs.Succeeded:
@@ -197,7 +196,7 @@ func (d delivery) outcome() string {
 	return ""
 }
 
-// events are those that a callback names, or what stands for none.
+// events are the events of a callback; the text for the default if it names none.
 func (c Callback) events() string {
 	if len(c.Events) == 0 {
 		return "all final states"
@@ -212,8 +211,8 @@ func callbackCommand(origin string) string {
 		"  -d '{\"kind\":\"http\",\"input\":{\"method\":\"GET\",\"url\":\"https://example.com/\"},\n       \"callbacks\":[{\"url\":\"https://example.com/hook\",\"events\":[\"job.succeeded\",\"job.failed\"]}]}'"
 }
 
-// withoutAddresses is a document of a job, or what a delivery sends, without what the
-// addresses of callbacks may hold besides host and path.
+// withoutAddresses is the JSON of a job, or the body of a delivery, with the URLs of callbacks
+// cut to host and path.
 func withoutAddresses(n node) node {
 	for _, member := range n.Kids {
 		switch member.Key {

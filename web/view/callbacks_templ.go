@@ -14,7 +14,7 @@ import (
 	"jobhub/jobs"
 )
 
-// CallbacksPage shows where changes of jobs are told, and how that goes.
+// CallbacksPage shows the callbacks, and how their deliveries go.
 func CallbacksPage(s Shell, m CallbacksModel) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1265,7 +1265,7 @@ func deliveryRow(j jobs.Job) templ.Component {
 	})
 }
 
-// deliveryMark is the state of a delivery: what has succeeded was delivered.
+// deliveryMark is the state of a delivery; the state succeeded is called delivered.
 func deliveryMark(j jobs.Job) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1302,8 +1302,8 @@ func deliveryMark(j jobs.Job) templ.Component {
 	})
 }
 
-// sent is what a delivery tells its receiver. Its address may hold a secret, and the
-// signature is made anew with each attempt.
+// sent is the request of a delivery, without the rest of its URL, which may hold a secret, and
+// without its signature, which is new for each attempt.
 func sent(d delivery) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A chart is drawn in a box of fixed units that the browser stretches to its place;
-// texts stand outside the drawing, so that they are not stretched with it.
+// A chart is drawn in a box of fixed units, which the browser stretches. Texts are outside the
+// drawing, so that they are not stretched with it.
 const (
 	chartSpan   = 15 * time.Minute // unless a series says otherwise
 	chartBars   = 60               // at most
@@ -16,11 +16,11 @@ const (
 	chartHeight = 200
 	sparkSpan   = 5 * time.Minute
 	sparkBars   = 20
-	traceLeast  = 4 // steps that a line needs
+	traceLeast  = 4 // smallest number of steps for a line
 )
 
-// Series counts jobs that ended, oldest bucket first. It may be shorter than the time
-// it is drawn over: what was before is not known and stays blank.
+// Series counts finished jobs, oldest bucket first. It may be shorter than the time of the
+// chart; the time before it is not known and stays blank.
 type Series struct {
 	End     time.Time // end of the last bucket
 	Step    time.Duration
@@ -31,16 +31,16 @@ type Series struct {
 // Bucket counts the jobs that were accepted and that ended within one step.
 type Bucket struct{ In, Succeeded, Failed int }
 
-// bars is a histogram: two paths, failed standing on succeeded.
+// bars is a histogram of two paths: failed on top of succeeded.
 type bars struct {
 	Succeeded, Failed string
 	Top               float64 // per second, at the upper edge
 	Known             bool
 }
 
-// histogram draws the last n bars of s, each of so many buckets, into a box. The bars
-// begin at multiples of their length, so that buckets keep their company from render to
-// render; the last one may still be growing.
+// histogram draws the last n bars of s, each of merge buckets, into a box. The bars begin at
+// multiples of their length, so that each rendering merges the same buckets; the last bar
+// may still be growing.
 func histogram(s Series, n, merge int, width, height float64, top func(float64) float64) bars {
 	var out bars
 	if len(s.Buckets) == 0 || s.Step <= 0 || merge < 1 {
@@ -75,16 +75,16 @@ func histogram(s Series, n, merge int, width, height float64, top func(float64) 
 	return out
 }
 
-// skyline is a path along bars, as short as it can be: of large ones their outlines, which
-// are joined along the line that they stand on; of thin ones their middles, in whole
-// numbers, to be drawn with a pen of their width.
+// skyline is the shortest path for a row of bars. Wide bars are outlines, joined along the
+// base line; thin bars are lines through their middles, in whole numbers, drawn with a pen of
+// their width.
 type skyline struct {
 	thin bool
 	path []byte
 	x, y float64 // where it ended
 }
 
-// add draws a bar that stands on y.
+// add draws a bar with its foot at y.
 func (l *skyline) add(x, y, w, h float64) {
 	if l.thin {
 		x, y, h = math.Round(x)+2, math.Round(y), math.Round(h)
@@ -119,8 +119,8 @@ func (l *skyline) add(x, y, w, h float64) {
 
 func (*skyline) round(f float64) float64 { return math.Round(f*10) / 10 }
 
-// merged are the last n bars, each of so many buckets, and the first of them about which
-// something is known.
+// merged returns the last n bars, each of merge buckets, and the index of the first bar with
+// data.
 func (s Series) merged(n, merge int) (merged []Bucket, first int) {
 	merged, first = make([]Bucket, n), n
 	growing := s.growing(merge)
@@ -141,8 +141,9 @@ func (s Series) merged(n, merge int) (merged []Bucket, first int) {
 	return merged, first
 }
 
-// trace is a line through what one number was in the last five minutes, or since it is
-// known, without the step that is still growing, and the area below it; empty while too little is known, or nothing happened.
+// trace is a line through one number in the last five minutes, or since it is known, without
+// the step that is still growing; and the area below it. Both are empty while there is too
+// little data, or if nothing happened.
 func (s Series) trace(of func(Bucket) int, width, height float64) (line, area string) {
 	if s.Step <= 0 || len(s.Buckets) == 0 {
 		return "", ""
@@ -179,8 +180,8 @@ func appendCoord(b []byte, f float64) []byte {
 	return strconv.AppendFloat(b, math.Round(f*10)/10, 'f', -1, 64)
 }
 
-// roundTop is a number at or above v that leaves little room above it, that stays while v
-// changes a little, and whose half is a number one can say.
+// roundTop is a round number a little above v, whose half is round, too, and which stays the
+// same while v changes little.
 func roundTop(v float64) float64 {
 	if v <= 0 {
 		return 1
@@ -194,7 +195,7 @@ func roundTop(v float64) float64 {
 	return 10 * p
 }
 
-// tick writes a number of the scale.
+// tick writes a number at the scale.
 func tick(v float64) string {
 	if v >= 1000 {
 		return count(int64(v))
@@ -215,7 +216,7 @@ func (s Series) growing(merge int) int {
 	return int(last%int64(merge)) + 1
 }
 
-// chart is a histogram of what is known, and the time that it spans.
+// chart is a histogram of the known part of a series, and its time.
 type chart struct {
 	bars
 	Span  time.Duration
@@ -272,7 +273,7 @@ func (c chart) grid() string {
 	return string(b)
 }
 
-// lasts says how far the chart reaches back.
+// lasts says how far back the chart reaches.
 func (c chart) lasts() string {
 	if c.Span > 90*time.Minute {
 		return plural(int64(c.Span.Round(time.Hour)/time.Hour), "hour", "hours")
@@ -287,7 +288,7 @@ func (s Series) spark(width, height float64) bars {
 	return histogram(s, sparkBars, max(1, int(sparkSpan/sparkBars/s.Step)), width, height, tightTop)
 }
 
-// rates are the newest full picture of the series: the mean over its last half minute.
+// rates are the means over the last half minute of the series.
 func (s Series) rates() (succeeded, failed float64, known bool) {
 	n := min(len(s.Buckets), max(1, int(30*time.Second/max(s.Step, time.Second))))
 	if n == 0 || s.Step <= 0 {
@@ -301,7 +302,7 @@ func (s Series) rates() (succeeded, failed float64, known bool) {
 	return succeeded / seconds, failed / seconds, true
 }
 
-// summary says in words what the chart shows.
+// summary describes the chart in words.
 func (s Series) summary() string {
 	var total Bucket
 	for _, b := range s.Buckets[max(0, len(s.Buckets)-int(cmp.Or(s.Most, chartSpan)/max(1, s.Step))):] {

@@ -2,7 +2,7 @@
 //
 // A page is a full document; its live parts are fragments, each one element with a
 // stable id. The page and the live updates render the very same components, so that a
-// patched page and a reloaded one are equal. Fragments are viewer-neutral: the same
-// bytes go to everybody who looks, and what depends on the viewer (relative times, time
-// zone, theme) is left to the browser. What is not known is a dash, never a zero.
+// patched page and a reloaded one are equal. All viewers get the same bytes of a fragment;
+// the browser adds what depends on the viewer (relative times, time zone, theme). An unknown
+// value is shown as a dash, never as a zero.
 package view

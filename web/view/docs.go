@@ -20,7 +20,7 @@ type Heading struct {
 	Level    int
 }
 
-// API is openapi.json for people. What is called HTML was rendered from its texts.
+// API is the model of the page of the API. Members with HTML in their names are rendered texts.
 type API struct {
 	HTML    string
 	Groups  []APIGroup
@@ -53,7 +53,7 @@ type APIMember struct {
 // APIType is a type in words; Schema names the schema that it leads to.
 type APIType struct{ Text, Schema string }
 
-// APIBody is a body that an operation takes; of a named schema it has no members.
+// APIBody is a body that an operation takes. With a named schema it has no members.
 type APIBody struct {
 	Media   string
 	Type    APIType

@@ -31,7 +31,7 @@ func plural(n int64, one, many string) string {
 	return count(n) + " " + many
 }
 
-// rate writes a number per second with no more digits than it is worth.
+// rate writes a number per second with few digits.
 func rate(r float64) string {
 	switch {
 	case r == 0:
@@ -44,7 +44,7 @@ func rate(r float64) string {
 	return count(int64(math.Round(r)))
 }
 
-// share writes part of whole in per cent and never rounds something to nothing.
+// share writes part of whole in per cent; it never rounds a part above 0 down to 0.
 func share(part, whole int64) string {
 	if whole == 0 {
 		return dash
@@ -63,7 +63,7 @@ func share(part, whole int64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(p, 'f', 1, 64), ".0") + " %"
 }
 
-// span writes a duration in its two largest units. static/time.js writes them alike.
+// span writes a duration in its two largest units, like static/time.js.
 func span(d time.Duration) string {
 	whole := func(n time.Duration, unit string) string { return strconv.FormatInt(int64(n), 10) + unit }
 	switch {
@@ -113,7 +113,7 @@ func size(n int) string {
 	return strconv.FormatFloat(float64(n)/(1<<20), 'f', 1, 64) + " MiB"
 }
 
-// tail is the part of an id that tells jobs apart: the head of a UUIDv7 is the time.
+// tail is the end of an id, which differs between jobs; a UUIDv7 begins with the time.
 func tail(id jobs.ID) string { s := id.String(); return s[len(s)-8:] }
 
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }

@@ -2,7 +2,7 @@ package view
 
 import "jobhub/jobs"
 
-// filling is how full something is, drawn in a box 100 wide.
+// filling is a bar that shows how full something is, in a box 100 wide.
 type filling struct {
 	Width string
 	Class string // "", "hot" from three quarters, "full"
@@ -21,7 +21,7 @@ func filled(n, most int64) filling {
 	return f
 }
 
-// least is what can be seen of a little.
+// least makes a small part above 0 wide enough to be visible.
 func least(n int64) float64 {
 	if n > 0 {
 		return 2
@@ -29,10 +29,10 @@ func least(n int64) float64 {
 	return 0
 }
 
-// capacity is how full the queue is. Only one with a capacity has it.
+// capacity is how full a queue with a capacity is.
 func (q Queue) capacity() filling { return filled(q.Backlog(), int64(q.Settings.Capacity)) }
 
-// busy is how many slots are taken: many is good, so that it is never hot.
+// busy is how many slots are taken. Many are good, so it is never hot.
 func (o Overview) busy() (f filling, known bool) {
 	n := o.total(jobs.Running)
 	if o.Slots == 0 || n > int64(o.Slots) { // other programs of the hub run some

@@ -60,7 +60,7 @@ func appendBar(b []byte, x, y, w, h float64) []byte {
 	return append(b, 'z')
 }
 
-// fine writes a duration also below a millisecond.
+// fine writes a duration, also one below a millisecond.
 func fine(d time.Duration) string {
 	switch {
 	case d <= 0:

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// HubModel is the hub from inside.
+// HubModel is the model of the page of the hub.
 type HubModel struct {
 	Seq     uint64
 	Events  int64 // read from the log
 	Sent    int64 // to connections
 	Merged  int64 // progress events that newer ones replaced
 	Gaps    int64
-	Rescued int64   // leases that were lost, and the job given to somebody else, since the start
+	Rescued int64   // lost leases, after which another worker got the job, since the start
 	Resumes []Tally // by result
 	Closes  []Tally // by code
 	Opened  []Tally // by transport
@@ -32,13 +32,13 @@ type HubModel struct {
 // MaxConnections is how many connections the page lists.
 const MaxConnections = 100
 
-// Tally is a count of one sort.
+// Tally is a count with a name.
 type Tally struct {
 	Name string
 	N    int64
 }
 
-// Delay counts the events that were handed over within Most, and not within the step before.
+// Delay counts the events that were sent within Most, and not within the step before.
 type Delay struct {
 	Most time.Duration
 	N    int64
@@ -58,7 +58,7 @@ func HubFragments(m HubModel) []Fragment {
 	return []Fragment{{"hub-figures", hubFigures(m)}, {"hub-delay", hubDelay(m)}, {"hub-tallies", hubTallies(m)}, {"hub-connections", hubConnections(m)}}
 }
 
-// HubPage shows how events reach who watches.
+// HubPage shows connections and how events reach them.
 func HubPage(s Shell, m HubModel) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -13,14 +13,14 @@ import (
 	"jobhub/web/clip"
 )
 
-// JobModel is one job and all that is known of its way.
+// JobModel is one job with its history.
 type JobModel struct {
 	Job      jobs.Job
 	Way      Way
 	Watchers int    // subscribers and pages that follow it
-	Held     string // what keeps it from starting; empty if nothing but its turn
+	Held     string // what keeps it from starting; empty if only jobs before it
 
-	Upto   int    // number of the last line of output on the page; 0 for the end of it
+	Upto   int    // number of the last line of output on the page; 0 for the end of the output
 	Worker string // the external worker that runs it; empty if that is not known
 
 	Children     []jobs.Job // whose parent it is, newest first: deliveries of its callbacks
@@ -31,7 +31,7 @@ type JobModel struct {
 }
 
 // JobFragments lists the live parts of a job's page. Each line of output is one, so that
-// a line is sent once.
+// each line is sent once.
 func JobFragments(m JobModel) []Fragment {
 	lines := m.recent()
 	all := []Fragment{
@@ -49,7 +49,7 @@ func JobFragments(m JobModel) []Fragment {
 	return all
 }
 
-// next names what a job that waits for a time waits for.
+// next names what a job waits for that has a due time.
 func (m JobModel) next() string {
 	if m.Job.State == jobs.Retrying {
 		return "next attempt"
@@ -57,7 +57,7 @@ func (m JobModel) next() string {
 	return "due"
 }
 
-// why is the one remark beside the state.
+// why is the remark beside the state.
 func (m JobModel) why() string {
 	if m.Job.State == jobs.Waiting {
 		return "for other jobs"
@@ -65,7 +65,7 @@ func (m JobModel) why() string {
 	return reasonText(m.Job.Reason)
 }
 
-// childText says what a job is there for that belongs to another.
+// childText says what a child job does.
 func childText(j jobs.Job) string {
 	if j.Kind == jobs.KindWebhook && len(j.Callbacks) > 0 {
 		return "callback to " + HostPath(j.Callbacks[0].URL)
@@ -73,7 +73,7 @@ func childText(j jobs.Job) string {
 	return j.Kind
 }
 
-// jobFields are what can be changed of a job that does not run.
+// jobFields are the fields that can be changed while a job does not run.
 var jobFields = []formField{
 	{Name: "priority", Label: "Priority", Hint: "from -100 to 100, higher first", Example: "0"},
 	{Name: "queue", Label: "Queue", Hint: "1 to 64 of a-z 0-9 . _ -", Example: "default"},
@@ -82,7 +82,7 @@ var jobFields = []formField{
 
 func coord(f float64) string { return strconv.FormatFloat(math.Round(f*10)/10, 'f', -1, 64) }
 
-// timelineText says in words what the timeline draws.
+// timelineText describes the timeline in words.
 func timelineText(steps []step, at time.Time) string {
 	var parts []string
 	for _, s := range segments(steps, at) {
@@ -91,7 +91,7 @@ func timelineText(steps []step, at time.Time) string {
 	return strings.Join(parts, ", then ")
 }
 
-// cutAt is clip.Shorten where a reader may want the rest.
+// cutAt is clip.Shorten for texts of which a reader may want the rest.
 func cutAt(s string, most int) string {
 	s, cut := clip.Text(s, most)
 	if cut {
@@ -100,8 +100,8 @@ func cutAt(s string, most int) string {
 	return s
 }
 
-// answerBody is the body as a JSON value. A large one that is not JSON is cut before
-// it is looked at: nobody reads more here, and this runs at every change.
+// answerBody is the body as a JSON value. A large one that is not JSON is cut before it is
+// parsed, because the page shows no more of it, and this runs at every change.
 func answerBody(r *jobs.Response) jobs.Value {
 	kind := r.Header.Get("Content-Type")
 	if len(r.Body) > 64<<10 && !strings.Contains(kind, "json") {
@@ -111,7 +111,7 @@ func answerBody(r *jobs.Response) jobs.Value {
 	return jobs.BodyValue(kind, r.Body, 1)
 }
 
-// resultTitle names what a job has come to.
+// resultTitle is the title of the result of a job.
 func resultTitle(j jobs.Job) string {
 	if j.Kind == jobs.KindWebhook {
 		return "Response"
@@ -130,7 +130,7 @@ func (m JobModel) trace() string {
 	return parts[1]
 }
 
-// submission is the command that submits a job like this one.
+// submission is a command that submits a job like this one.
 func (m JobModel) submission() string {
 	j := m.Job
 	spec := struct {
@@ -160,13 +160,13 @@ func (m JobModel) submission() string {
 // quoted is a text as one word of a POSIX shell.
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// payloadAt is where a payload of a job can be loaded as it is.
+// payloadAt is the path from which a payload of a job can be downloaded unchanged.
 func payloadAt(j jobs.Job, name string) string { return "/jobs/" + j.ID.String() + "/" + name }
 
-// largePayload is what is shown as a beginning only, in bytes.
+// largePayload is the size in bytes above which only the beginning is shown.
 const largePayload = 32 << 10
 
-// beginning is a value as a tree; of a large one only little.
+// beginning is a value as a tree; only the beginning of a large value.
 func beginning(v jobs.Value) node {
 	if len(v) <= largePayload {
 		return parse(v)
@@ -187,8 +187,8 @@ func (n *node) shorten(most int) {
 
 func shortId(id string) string { s, _ := clip.Text(id, 64); return s }
 
-// progresses reports whether there is a progress to show: of a job that has ended, what it
-// said beside.
+// progresses reports whether there is progress to show. For a job that has ended, that is only
+// data of the job's own.
 func (m JobModel) progresses() bool {
 	p := m.Job.Progress
 	if p == nil || !m.Job.State.Final() {

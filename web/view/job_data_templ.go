@@ -16,7 +16,7 @@ import (
 	"jobhub/jobs"
 )
 
-// jobData is what went in and what came out.
+// jobData shows input and result.
 func jobData(m JobModel) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -300,8 +300,8 @@ func part(title, note string) templ.Component {
 	})
 }
 
-// raw is a value as JSON, to copy or to download; a large one only to download. What may
-// scroll takes the focus whatever its length, so that keys can scroll it.
+// raw is a value as JSON, to copy or to download; a large one only to download. Its box can
+// always take the focus, so that keys can scroll it.
 func raw(id, label string, v jobs.Value, path string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -571,8 +571,8 @@ func problem(p *jobs.Problem) templ.Component {
 	})
 }
 
-// answer is an HTTP answer: headers folded away and without credentials, of which mask
-// names more; body as the tree or text it is.
+// answer is an HTTP answer: its headers, folded and without credentials (mask names additional
+// ones), and its body as a tree or text.
 func answer(r *jobs.Response, mask []string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

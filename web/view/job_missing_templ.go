@@ -8,8 +8,8 @@ package view
 import "github.com/a-h/templ"
 import templruntime "github.com/a-h/templ/runtime"
 
-// MissingPage says why there is nothing to see of a job. A job of another tenant looks
-// like one that never was.
+// MissingPage says why a job can't be shown. A job of another tenant looks like one that
+// never existed.
 func MissingPage(s Shell, id string, gone bool) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	tailLines  = 60      // with which a page begins
-	blockLines = 100     // that are laid out together
-	olderLines = 500     // of a page further back
-	maxLines   = 400     // that the live view has: as many can come at once
+	tailLines  = 60      // lines with which a page begins
+	blockLines = 100     // lines in one layout block
+	olderLines = 500     // lines on a page of older output
+	maxLines   = 400     // lines in the live view; more can't arrive in one rendering
 	maxLine    = 4 << 10 // bytes
 )
 
@@ -32,21 +32,21 @@ type line struct {
 	At      time.Time
 	Text    string
 	Parts   []stretch // the same in its colours; nil where it has none
-	Raw     string    // what it was, where Text says it shorter
-	Note    bool      // said by the hub, not by the job
-	N       int       // from 1, of all that is known
-	Turn    bool      // another start than the line before
+	Raw     string    // the original, where Text is a shorter form
+	Note    bool      // a remark of the hub, not output of the job
+	N       int       // from 1, among all known lines
+	Turn    bool      // the first line of another start
 	open    bool      // its end has not been written yet
 }
 
-// recent is the end of what a job wrote as the live view has it.
+// recent is the end of the output, as the live view has it.
 func (m JobModel) recent() []line {
 	lines, _ := m.Way.slice(max(0, len(m.Way.lines)-maxLines), len(m.Way.lines))
 	return lines
 }
 
-// output is what a page shows of what a job wrote, the end unless it says otherwise, and
-// how many lines stand before it.
+// output returns the lines of output on the page, by default the last ones, and the number of
+// lines before them.
 func (m JobModel) output() (lines []line, before int) {
 	to := len(m.Way.lines)
 	from := max(0, to-tailLines)
@@ -72,7 +72,7 @@ func (w *Way) slice(from, to int) (lines []line, before int) {
 	return lines, before
 }
 
-// dressed is a line without escape sequences, and the same in parts if it has colours.
+// dressed returns a line without escape sequences, and the same in parts if it has colours.
 func dressed(s string) (string, []stretch) {
 	s, cut := clip.Text(s, maxLine)
 	parts := ansi(s)
@@ -107,9 +107,10 @@ func (l line) class() string {
 	return strings.Join(names, " ")
 }
 
-// block is lines that are laid out together, so that those far from the eye cost nothing.
+// block is a group of lines for the browser's layout, so that lines outside the screen cost
+// nothing.
 type block struct {
-	N     int // from 0, of all blocks that a job's output makes
+	N     int // from 0, among all blocks of a job's output
 	Lines []line
 }
 
@@ -133,7 +134,7 @@ func (l line) startName() string { return "attempt " + startText(l.Attempt, l.St
 // startText is the number of an attempt, and of its start where earlier starts were not
 // counted as attempts.
 func startText(attempt, start int) string {
-	if start <= attempt { // all were counted, or it is not known
+	if start <= attempt { // all starts were counted, or it is not known
 		return strconv.Itoa(attempt)
 	}
 	return strconv.Itoa(attempt) + ", start " + strconv.Itoa(start)
@@ -149,7 +150,7 @@ func appendOutput(lines []line, e *jobs.Event) []line {
 	}
 	key := strconv.FormatUint(e.Seq, 10)
 	if e.Truncated || json.Unmarshal(e.Data, &data) != nil {
-		var last line // whose start it was is in what is not kept
+		var last line // the start is in the data that is not kept
 		if n := len(lines); n > 0 {
 			last = lines[n-1]
 		}
@@ -176,8 +177,8 @@ func appendOutput(lines []line, e *jobs.Event) []line {
 	return lines
 }
 
-// report writes a line of JSON that says how far a job is, and nothing else, for the
-// eye; it is empty for any other line.
+// report makes a readable text of a line of JSON that only reports progress; it is empty for
+// any other line.
 func report(s string) string {
 	if !strings.HasPrefix(s, "{") || !strings.Contains(s, `"percent"`) {
 		return ""

@@ -24,11 +24,11 @@ type fanTarget struct {
 	Took     time.Duration // negative if not known
 }
 
-// targets are the calls of a fan-out, in declared order, as its result or what it said
-// last tells, and the longest time of one.
+// targets returns the calls of a fan-out, in declared order, from its result or its last
+// progress, and the longest time of one.
 func (m JobModel) targets() (all []fanTarget, longest time.Duration) {
 	if m.Job.Response != nil {
-		return nil, 0 // an upstream's own
+		return nil, 0 // the result of an upstream
 	}
 	fan := kid(parseUpTo(m.Job.Result, 5000), "targets")
 	if fan == nil && m.Job.Progress != nil {
@@ -62,13 +62,13 @@ func (m JobModel) targets() (all []fanTarget, longest time.Duration) {
 	return all, longest
 }
 
-// fans reports whether what the job says of its progress is drawn as targets.
+// fans reports whether the progress of the job is drawn as targets.
 func (m JobModel) fans() bool {
 	all, _ := m.targets()
 	return len(all) > 0
 }
 
-// targetState is the word of the fan-out, or what follows from the status.
+// targetState is the state as the fan-out names it, or as it follows from the status.
 func (m JobModel) targetState(word, status string) jobs.State {
 	if state, ok := jobs.ParseState(word); ok {
 		return state
@@ -93,7 +93,7 @@ func (t fanTarget) width(longest time.Duration) float64 {
 
 func (t fanTarget) took() string { return span(t.Took) }
 
-// fanText says how many are in which state.
+// fanText counts the targets by state, in words.
 func fanText(all []fanTarget) string {
 	var parts []string
 	for _, s := range jobs.States {
@@ -118,7 +118,7 @@ func kid(n node, name string) *node {
 	return &n.Kids[i]
 }
 
-// leafOf is the text of a member that is not null, or nothing.
+// leafOf is the text of a member, or empty if it is null.
 func leafOf(n node, name string) string {
 	k := kid(n, name)
 	if k == nil || k.Type == object || k.Type == array || k.Text == "null" {

@@ -172,7 +172,7 @@ func JobPage(s Shell, m JobModel) templ.Component {
 	})
 }
 
-// jobLog is the lines that the page begins with, in blocks, and where the rest is.
+// jobLog shows the lines with which the page begins, in blocks, and links to the others.
 func jobLog(m JobModel, lines []line, before int) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -2265,7 +2265,7 @@ func jobChildren(m JobModel) templ.Component {
 	})
 }
 
-// jobOutput is what stands above the lines.
+// jobOutput is the part above the lines.
 func jobOutput(m JobModel, lines int) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -2610,7 +2610,7 @@ func jobLine(l line) templ.Component {
 	})
 }
 
-// jobTargets is a fan-out: a bar for each target, on one scale.
+// jobTargets shows a fan-out: a bar for each target, on one scale.
 func jobTargets(m JobModel) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

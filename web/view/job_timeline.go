@@ -10,7 +10,7 @@ import (
 	"jobhub/jobs"
 )
 
-// step is one stay of a job in one state.
+// step is one period of a job in one state.
 type step struct {
 	State   jobs.State
 	From    time.Time
@@ -35,20 +35,20 @@ var stateOf = map[jobs.EventType]jobs.State{
 	jobs.JobWaiting: jobs.Waiting, jobs.JobSucceeded: jobs.Succeeded, jobs.JobFailed: jobs.Failed, jobs.JobCancelled: jobs.Cancelled,
 }
 
-// Way is what is known of a job's way: its states, and the end of what it wrote. Events
-// are added as they come, and only what is shown of them is kept.
+// Way is the history of a job: its states, and the end of its output. Events are added as
+// they come, and only what is shown of them is kept.
 type Way struct {
-	Cut  bool // it began earlier than what was added
-	Upto int  // the line at which a page further back ends, of which the lines are kept; 0 for the newest
+	Cut  bool // earlier events are no longer kept
+	Upto int  // number of the last line to keep, for a page of older output; 0 for the newest lines
 
 	steps  []step
 	lines  []line
 	before int // lines that are no longer kept
 
-	said time.Time // when it said last how far it is
+	said time.Time // time of the last progress
 }
 
-// Add takes in events, oldest first.
+// Add adds events, oldest first.
 func (w *Way) Add(events iter.Seq[*jobs.Event]) {
 	for e := range events {
 		if e.Type == jobs.JobOutput {
@@ -70,19 +70,19 @@ func (w *Way) Add(events iter.Seq[*jobs.Event]) {
 			Start   int           `json:"start"`
 			Error   *jobs.Problem `json:"error"`
 		}
-		_ = json.Unmarshal(e.Data, &data) // what is not there stays unknown
+		_ = json.Unmarshal(e.Data, &data) // missing members stay unknown
 		w.steps = append(w.steps, step{State: state, From: e.At, Attempt: data.Attempt, Start: data.Start, Error: data.Error})
 	}
 }
 
-// addOutput keeps the newest lines, or those up to one.
+// addOutput keeps the newest lines, or those up to Upto.
 func (w *Way) addOutput(e *jobs.Event) {
 	keep := maxLines
 	if w.Upto > 0 {
-		if w.before+len(w.lines) > w.Upto { // there is a line behind it: nothing more belongs to it
+		if w.before+len(w.lines) > w.Upto { // the line after Upto exists, so Upto is complete
 			return
 		}
-		keep = olderLines + 2 // with the one behind it, and the one before all, which may be of another start
+		keep = olderLines + 2 // also the line after Upto, and one before all others, which may be of another start
 	}
 	w.lines = appendOutput(w.lines, e)
 	if w.Upto > 0 {
@@ -93,8 +93,8 @@ func (w *Way) addOutput(e *jobs.Event) {
 	}
 }
 
-// steps is the way of the job through its states, or as much of it as the job itself
-// still tells.
+// steps returns the states of the job in order; if events are missing, those that follow from
+// the job itself.
 func (m JobModel) steps() []step {
 	if len(m.Way.steps) > 0 {
 		return m.Way.steps
@@ -114,7 +114,7 @@ func (m JobModel) steps() []step {
 	return steps
 }
 
-// ends is about when the job ends, if it says how far it is.
+// ends is the estimated end of the job, if it reports progress.
 func (m JobModel) ends() time.Time {
 	p, ok := percent(m.Job.Progress)
 	if !ok || m.Job.State != jobs.Running || m.Way.said.Before(m.Job.StartedAt) {
@@ -158,7 +158,7 @@ type segment struct {
 	Took     time.Duration
 }
 
-// sliver is the least width of a step: even the shortest can be seen and pointed at.
+// sliver is the smallest width of a step, so that even the shortest is visible.
 const sliver = 5
 
 func segments(steps []step, at time.Time) []segment {
@@ -185,11 +185,11 @@ func segments(steps []step, at time.Time) []segment {
 	return drawn
 }
 
-// stay is the time that a job spent in one state, all visits together.
+// stay is the total time of a job in one state.
 type stay struct {
 	State jobs.State
 	Took  time.Duration
-	Since time.Time // start of the visit that still lasts; zero if none
+	Since time.Time // start of the current step; zero if the job is in another state
 }
 
 func stays(steps []step) []stay {

@@ -12,7 +12,7 @@ type Jobs struct {
 	Query
 	Origin string
 	Jobs   []jobs.Job // newest first
-	Next   string     // cursor of the page behind this one; empty if there is none
+	Next   string     // cursor of the next page; empty if there is none
 	Counts *Counts    // nil where the hub keeps no such numbers
 	Queues []string   // names to choose from
 	Kinds  []string   // those that are known here
@@ -25,7 +25,7 @@ type Jobs struct {
 // Counts are the jobs of a queue, or of all, by state.
 type Counts [int(jobs.Cancelled) + 1]int64
 
-// Did says how many jobs were cancelled or retried, and how many could not be.
+// Did counts the jobs that were just cancelled or retried, and those that could not be.
 type Did struct {
 	Action        string // cancel or retry
 	Done, Skipped int64
@@ -40,8 +40,8 @@ func (d Did) text() string {
 	return text + "."
 }
 
-// JobsFragments lists the live parts of the page of jobs: its numbers, how far a bulk job
-// is, and each row.
+// JobsFragments lists the live parts of the page of jobs: its numbers, the progress of a bulk
+// job, and each row.
 func JobsFragments(m Jobs) (all []Fragment) {
 	for _, s := range jobs.States {
 		all = append(all, Fragment{"jobs-count-" + s.String(), stateCount(s, m.Counts)})
@@ -73,7 +73,7 @@ func (m Jobs) matching() (n int64, known bool) {
 	return n, true
 }
 
-// showing says which part of what there is the page shows.
+// showing says which part of the list the page shows.
 func (m Jobs) showing() string {
 	text := plural(int64(len(m.Jobs)), "job", "jobs")
 	if n, known := m.matching(); known && n > int64(len(m.Jobs)) {
@@ -102,7 +102,7 @@ func shownTags(tags []string) ([]string, int) {
 	return tags[:most], len(tags) - most
 }
 
-// Confirm asks whether to do what a form says.
+// Confirm asks before the action of a form is done.
 type Confirm struct {
 	Title  string
 	Text   string // what would happen
@@ -116,7 +116,7 @@ type Confirm struct {
 type Edit struct {
 	Job     jobs.Job
 	Input   string
-	Problem *jobs.Problem // why the last one was not taken
+	Problem *jobs.Problem // why the last input was refused
 }
 
 var tableKeys = []key{

@@ -20,8 +20,8 @@ var columns = []column{
 
 var usualColumns = []string{"queue", "stands", "tags", "accepted", "time"}
 
-// ParseColumns reads a choice of columns, names with commas between them, and writes it
-// the one way: empty is the usual choice. It returns false if one of them is unknown.
+// ParseColumns reads a choice of columns, names with commas between them, and returns it in
+// normal form: empty for the default columns. It returns false if a name is unknown.
 func ParseColumns(text string) (string, bool) {
 	if text == "" {
 		return "", true
@@ -44,7 +44,7 @@ func ParseColumns(text string) (string, bool) {
 	return strings.Join(chosen, ","), true
 }
 
-// columns are those that the query chooses.
+// columns returns the columns that the query chooses.
 func (q Query) columns() (all []column) {
 	for _, c := range columns {
 		if q.shows(c.Name) {

@@ -9,8 +9,8 @@ import (
 	"jobhub/jobs"
 )
 
-// DefaultLimit is how many rows a page has where the query does not say: as many as a
-// screen shows, so that the page is small.
+// DefaultLimit is the default number of rows of a page: as many as a screen shows, so that the
+// page is small.
 const DefaultLimit = 20
 
 // MaxSuggested is how many queues, and how many kinds, the page offers to choose from.
@@ -25,7 +25,7 @@ type Query struct {
 	Tag    string
 	Parent string
 	Text   string
-	Since  string // how long ago a job was accepted at most, as Go writes durations
+	Since  string // largest time since a job was accepted, as Go writes durations
 	Limit  int    // rows of a page; 0 for the default
 	Cursor string // where the page begins; empty for the newest
 	IDs    string // only these jobs, with commas between them
@@ -49,7 +49,7 @@ func (q Query) Values() url.Values {
 	return v
 }
 
-// String is the one way to write the query: equal queries are written alike.
+// String writes the query; equal queries give equal texts.
 func (q Query) String() string { return q.Values().Encode() }
 
 func (q Query) states() string {
@@ -60,7 +60,7 @@ func (q Query) states() string {
 	return strings.Join(names, ",")
 }
 
-// Filters reports whether any job could be left out.
+// Filters reports whether the query leaves out any jobs.
 func (q Query) Filters() bool {
 	return len(q.States) > 0 || q.Queue+q.Kind+q.Tag+q.Parent+q.Text+q.Since+q.IDs != ""
 }
@@ -68,7 +68,7 @@ func (q Query) Filters() bool {
 // Counted reports whether the hub keeps the number of jobs that the query selects.
 func (q Query) Counted() bool { return q.Kind+q.Tag+q.Parent+q.Text+q.Since+q.IDs == "" }
 
-// selects is the query without the place in it.
+// selects is the query without the members that do not select jobs.
 func (q Query) selects() Query { q.Cursor, q.Bulk, q.Columns, q.Limit = "", "", "", 0; return q }
 
 func (q Query) from(cursor string) Query { q.Cursor = cursor; return q }

@@ -9,18 +9,18 @@ import (
 	"jobhub/web/clip"
 )
 
-// Around is what the rows of a table tell besides what their jobs do.
+// Around is what the rows of a table show besides their jobs.
 type Around struct {
 	Paused  map[string]bool       // queues
-	Workers map[jobs.ID]string    // who runs a job, where that is an external worker
-	Ends    map[jobs.ID]time.Time // about when a running job ends, where it says how far it is
+	Workers map[jobs.ID]string    // the external worker that runs a job
+	Ends    map[jobs.ID]time.Time // estimated end of a running job that reports progress
 }
 
 // mostPreview is about how many bytes of a value a row shows.
 const mostPreview = 80
 
-// gist is the line of a row: where the job stands. dim says that it is only what went in
-// or came out.
+// gist is the details in a row: the progress, or why the job waits or failed. dim says that it
+// is only input or result.
 func gist(j jobs.Job, a Around) (text string, dim bool) {
 	if r := remark(j); r != "" {
 		return clip.Shorten(r, 120), false
@@ -42,8 +42,8 @@ func gist(j jobs.Job, a Around) (text string, dim bool) {
 	return inputPreview(j), true
 }
 
-// inputPreview is the beginning of what a job works on: of a call its body, as a URL or a
-// header may hold what is not for everybody's eyes.
+// inputPreview is the beginning of the input; for a call only its body, as URL and headers may
+// hold secrets.
 func inputPreview(j jobs.Job) string {
 	if _, call := targetOf(j); call || j.Kind == "fanout" {
 		body := kid(parseUpTo(j.Input, 40), "body")
@@ -77,8 +77,7 @@ func outcomePreview(j jobs.Job) string {
 	return n.preview()
 }
 
-// preview is a value in one line of words: its members without quotes, what is nested as
-// how much it holds.
+// preview is a value in one line: its members without quotes, nested values as their size.
 func (n node) preview() string {
 	if n.Type != object && n.Type != array {
 		return cutLine(n.Text)
@@ -108,7 +107,7 @@ func cutLine(s string) string {
 	return clip.Shorten(strings.Join(strings.Fields(s), " "), mostPreview)
 }
 
-// lasted is the text of the column time where it is not a moment.
+// lasted is the text of the column time for a job that has ended.
 func lasted(j jobs.Job) string {
 	if j.StartedAt.IsZero() || j.FinishedAt.IsZero() {
 		return dash
@@ -116,8 +115,8 @@ func lasted(j jobs.Job) string {
 	return span(j.FinishedAt.Sub(j.StartedAt))
 }
 
-// EndOf is about when something ends that began and has come so far; zero where that is
-// too early or too late to say.
+// EndOf estimates the end from the start and the progress so far; zero if it is too early or
+// too late to estimate.
 func EndOf(began, said time.Time, percent float64) time.Time {
 	took := said.Sub(began)
 	if began.IsZero() || percent < 1 || percent >= 100 || took < 2*time.Second || took > 30*24*time.Hour {

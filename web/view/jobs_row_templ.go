@@ -16,8 +16,8 @@ import (
 	"jobhub/jobs"
 )
 
-// jobRow is written with few bytes: a page has many. The style sheet knows the cells by
-// their columns, and the state by the row.
+// jobRow has few bytes, as a page has many rows. The style sheet selects cells by their
+// columns, and the state by the row.
 func jobRow(j jobs.Job, a Around, q Query) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -212,7 +212,7 @@ func jobRow(j jobs.Job, a Around, q Query) templ.Component {
 	})
 }
 
-// jobCells say who runs the job in one place only.
+// jobCells are the cells of a row. The worker is named in only one of them.
 func jobCells(j jobs.Job, a Around, q Query, said Around) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -582,7 +582,7 @@ func stands(j jobs.Job, a Around) templ.Component {
 	})
 }
 
-// brief is a moment as relative writes it, in fewer bytes; the browser adds its title.
+// brief is a relative time in fewer bytes than relative; the browser adds its title.
 func brief(t time.Time, mode string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

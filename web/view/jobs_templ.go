@@ -734,8 +734,8 @@ func stateCount(s jobs.State, c *Counts) templ.Component {
 	})
 }
 
-// bulkStrip says what is being done to all jobs that match. Its button is for those who
-// may; the style sheet hides it from the rest, whom the server refuses.
+// bulkStrip shows a bulk action on all matching jobs. The style sheet hides its button from
+// viewers whose key does not allow it; the server refuses them anyway.
 func bulkStrip(j *jobs.Job) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -894,8 +894,8 @@ func bulkStrip(j *jobs.Job) templ.Component {
 	})
 }
 
-// jobTable has all of its parts from the start: the style sheet shows those that fit a
-// table with rows, or one without.
+// jobTable always has all of its parts: the style sheet shows those for a table with rows, or
+// those for an empty one.
 func jobTable(s Shell, m Jobs) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1173,8 +1173,8 @@ func jobTable(s Shell, m Jobs) templ.Component {
 	})
 }
 
-// bulkTools act on the rows that are selected, or on all that match: each says how many
-// those are. Who may only watch sees them, and why they do nothing.
+// bulkTools act on the selected rows, or on all matching jobs, and show their number. Keys that
+// may only read see them disabled, with the reason.
 func bulkTools(s Shell, m Jobs) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1521,7 +1521,7 @@ func noJobs(m Jobs) templ.Component {
 	})
 }
 
-// ConfirmPage asks before something is done. With script, its content is a dialog.
+// ConfirmPage asks before something is done. With scripts, its content is shown as a dialog.
 func ConfirmPage(s Shell, c Confirm) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -22,7 +22,7 @@ type node struct {
 	Named bool // has a key
 	Type  nodeType
 	Text  string // of a leaf
-	Cut   bool   // Text or Kids are not all there is
+	Cut   bool   // Text or Kids are not complete
 	Kids  []node
 }
 
@@ -36,8 +36,8 @@ const (
 	word   nodeType = "word" // true, false, null
 )
 
-// parse reads as much of v as is shown. It stops reading at the limits, so that a
-// large document costs no more than a small one.
+// parse reads as much of v as is shown. It stops at the limits, so that a large document
+// costs no more than a small one.
 func parse(v jobs.Value) node { return parseUpTo(v, maxNodes) }
 
 func parseUpTo(v jobs.Value, nodes int) node {
@@ -93,7 +93,7 @@ func (p *parser) kids(n *node, depth int) {
 		kid := p.value(depth)
 		kid.Key, kid.Named = key, n.Type == object
 		n.Kids = append(n.Kids, kid)
-		if p.left <= 0 && kid.Cut && kid.Type != text { // the reader stands inside the child
+		if p.left <= 0 && kid.Cut && kid.Type != text { // the decoder is still inside the child
 			n.Cut = true
 			return
 		}
@@ -113,7 +113,7 @@ func (n node) summary() string {
 	return "{" + size + "}"
 }
 
-// open reports whether a branch is open at first: one that does not fill the page.
+// open reports whether a branch is open at first: a small one is.
 func (n node) open(depth int) bool {
 	return depth == 0 && len(n.Kids) <= 60 || depth < 3 && n.size() <= 24
 }

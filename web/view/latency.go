@@ -13,13 +13,13 @@ type Times struct {
 	Points []Quantiles
 }
 
-// Quantiles are of one step; negative where nothing is known.
+// Quantiles are those of one step; negative if not known.
 type Quantiles struct{ Wait50, Wait95, Run50, Run95 time.Duration }
 
 // timesLeast is the lower edge of the scale, which is logarithmic.
 const timesLeast = time.Millisecond
 
-// timesTops are its upper edges, which can be said in a word.
+// timesTops are its possible upper edges, all round times.
 var timesTops = []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, 24 * time.Hour}
 
 type timesChart struct {
@@ -27,10 +27,10 @@ type timesChart struct {
 	Top       time.Duration
 	Newest    Quantiles
 	Known     bool
-	First     int // the first point about which something is known
+	First     int // the first point with data
 }
 
-// chart draws the steps into a box that spans so much time.
+// chart draws the steps into a box that is span wide.
 func (t Times) chart(span time.Duration) (c timesChart) {
 	c.Newest = Quantiles{-1, -1, -1, -1}
 	most := 10 * time.Millisecond

@@ -11,7 +11,7 @@ import templruntime "github.com/a-h/templ/runtime"
 // Login is a form that asks for a key.
 type Login struct {
 	Next  string // the page to go to then
-	Error string // why the last key was not taken; empty at first
+	Error string // why the last key was refused; empty at first
 }
 
 // LoginPage asks for a key. It says nothing about the hub behind it.

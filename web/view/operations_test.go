@@ -90,7 +90,7 @@ func TestGoldenOfOperations(t *testing.T) {
 	}
 }
 
-// Those who may not change anything are told, and shown no way to.
+// Users who may not change anything see that, and see no forms.
 func TestReadOnlyOperations(t *testing.T) {
 	pages := operationPages(t)
 	for _, text := range []string{"<fieldset disabled", "This needs a key with the role operator", "read-only"} {

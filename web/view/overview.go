@@ -18,7 +18,7 @@ const (
 	maxAttention = 12 // things that need somebody: the most urgent
 )
 
-// Overview is the whole hub in one look.
+// Overview is the model of the overview.
 type Overview struct {
 	Origin     string // "http://host:port" of this hub, for commands to copy
 	Queues     []Queue
@@ -53,10 +53,10 @@ type Range struct {
 // Ranges are all there are.
 var Ranges = []Range{{"5m", "5 min", 5 * time.Minute}, {"15m", "15 min", 15 * time.Minute}, {"1h", "1 h", time.Hour}, {"24h", "24 h", 24 * time.Hour}}
 
-// usual is the range of those who ask for none.
+// usual is the default range.
 var usual = Ranges[1]
 
-// RangeOf is the range of a name; of no name the usual one.
+// RangeOf is the range with a name; the default range for an empty name.
 func RangeOf(name string) (r Range, ok bool) {
 	if name == "" {
 		return usual, true
@@ -68,7 +68,7 @@ func RangeOf(name string) (r Range, ok bool) {
 	return Ranges[at], true
 }
 
-// of is the range that is shown, which for the zero Range is the usual one.
+// of is the range that is shown; the default range for the zero Range.
 func (r Range) of() Range {
 	if r.Name == "" {
 		return usual
@@ -84,7 +84,7 @@ func (r Range) path() string {
 	return "/?range=" + r.Name
 }
 
-// view is the name of the overview with this range for the hub.
+// view is the name of the live view of the overview with this range.
 func (o Overview) view() string {
 	if r := o.Range.of(); r != usual {
 		return "overview:" + r.Name
@@ -103,7 +103,7 @@ func (o Overview) total(states ...jobs.State) (n int64) {
 
 func (o Overview) empty() bool { return len(o.Now) == 0 && o.total(jobs.States...) == 0 }
 
-// oldest is the acceptance of the job that has been in line for longest.
+// oldest is when the oldest queued job was accepted.
 func (o Overview) oldest() (t time.Time) {
 	for _, q := range o.Queues {
 		if !q.OldestAt.IsZero() && (t.IsZero() || q.OldestAt.Before(t)) {
@@ -126,8 +126,8 @@ func (o Overview) busiest(n int) []Queue {
 	return shown
 }
 
-// target says what a job is about where its kind alone says little. A query or
-// user of a URL may hold a secret and is left out.
+// target is the request of an http job, as its kind alone says little. The query and the user
+// of its URL may hold a secret and are left out.
 type target struct{ Method, Scheme, Host, Path string }
 
 func targetOf(j jobs.Job) (t target, ok bool) {
@@ -156,11 +156,11 @@ func UpstreamHost(j jobs.Job) string {
 	return t.Host
 }
 
-// short leaves the host out: in a list it is mostly the same.
+// short leaves out the host, which is mostly the same in a list.
 func (t target) short() string { return t.Method + " " + t.Path }
 func (t target) full() string  { return t.Method + " " + t.Scheme + "://" + t.Host + t.Path }
 
-// remark is the one line that explains where a job stands; empty if its state says it all.
+// remark is the line that explains the state of a job; empty if the state is enough.
 func remark(j jobs.Job) string {
 	switch j.State {
 	case jobs.Running:
@@ -209,7 +209,7 @@ func sampleCommand(origin string) string {
 	return "curl -i " + origin + "/v1/jobs \\\n  -H 'Content-Type: application/json' \\\n  -d '{\"kind\":\"http\",\"input\":{\"method\":\"GET\",\"url\":\"https://example.com/\"}}'"
 }
 
-// says is what those hear who do not see the page, when it changes.
+// says is the text that a screen reader announces when it changes.
 func (o Overview) says() string {
 	switch n := len(o.Attention); {
 	case o.empty():

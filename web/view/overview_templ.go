@@ -100,7 +100,7 @@ func OverviewPage(s Shell, o Overview) templ.Component {
 	})
 }
 
-// overviewRail is the whole system in one line.
+// overviewRail counts the jobs by state, in one line.
 func overviewRail(o Overview) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -424,7 +424,7 @@ func overviewRail(o Overview) templ.Component {
 	})
 }
 
-// trace is how a number went in the last five minutes.
+// trace is a line through a number in the last five minutes.
 func trace(s Series, state jobs.State, of func(Bucket) int) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -594,7 +594,7 @@ func tile(s jobs.State, n int64) templ.Component {
 	})
 }
 
-// minor is a state beside others, if there are jobs in it.
+// minor is a less important state, shown if there are jobs in it.
 func minor(s jobs.State, n int64) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -952,7 +952,7 @@ func overviewAttention(o Overview) templ.Component {
 	})
 }
 
-// action is what mends a thing; its name says of which.
+// action is the link or button of an alert; its accessible name names the alert.
 func action(a Attention) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1671,7 +1671,7 @@ func rates(r *Rates) templ.Component {
 	})
 }
 
-// overviewChart is how much ended, and how long it took, over the same time.
+// overviewChart shows how many jobs ended, and how long they took, over the same time.
 func overviewChart(o Overview) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1788,7 +1788,7 @@ func overviewChart(o Overview) templ.Component {
 	})
 }
 
-// throughput is what ended, in bars.
+// throughput shows finished jobs as bars.
 func throughput(s Series, c chart) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1978,7 +1978,7 @@ func throughput(s Series, c chart) templ.Component {
 	})
 }
 
-// latency is how long jobs waited and ran, over so much time.
+// latency shows how long jobs waited and ran.
 func latency(t Times, over time.Duration) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -2141,7 +2141,7 @@ func latency(t Times, over time.Duration) templ.Component {
 	})
 }
 
-// overviewNow is what happens. New rows wait while somebody points at it.
+// overviewNow shows the newest jobs. New rows wait while the pointer is over it.
 func overviewNow(o Overview) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -2494,7 +2494,7 @@ func feedLink(j jobs.Job) templ.Component {
 	})
 }
 
-// standing is the time that matters for the state a job is in.
+// standing is the time that matters in the state of a job.
 func standing(j jobs.Job) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

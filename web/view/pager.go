@@ -4,7 +4,7 @@ package view
 // 4.6.6); an empty Path leads nowhere.
 type pageLink struct{ Rel, Name, Path string }
 
-// given is a path where there is something to go to.
+// given returns the path if place is not empty.
 func given(place, path string) string {
 	if place == "" {
 		return ""

@@ -49,7 +49,7 @@ func TestTreeKeepsEveryDigitAndItsLimits(t *testing.T) {
 		many[i] = fmt.Sprintf(`{"id":%d,"x":{"y":[]}}`, i)
 	}
 	if n := parse(jobs.Value("[" + strings.Join(many, ",") + "]")); !n.Cut {
-		t.Error("a cut inside a child is not told by its parents")
+		t.Error("a parent does not show that its child is cut")
 	}
 }
 
@@ -191,11 +191,11 @@ func TestQueryIsWrittenOneWay(t *testing.T) {
 		t.Errorf("%s and %s", a, b)
 	}
 	if (Query{}).Filters() || (Query{Cursor: "1.1", Limit: 5, Bulk: "x"}).Filters() || !(Query{Since: "1h"}).Filters() || (Query{Tag: "x"}).Counted() || !(Query{Queue: "x"}).Counted() {
-		t.Error("what filters, or is counted, is not told right")
+		t.Error("Filters or Counted is wrong")
 	}
 }
 
-// A page further back shows the lines up to one, and says what stands before them.
+// A page of older output shows the lines up to one, and how many lines are before them.
 func TestOutputFurtherBack(t *testing.T) {
 	wayUpto := func(upto int) Way {
 		way := Way{Upto: upto}
@@ -235,7 +235,7 @@ func TestColours(t *testing.T) {
 		"":                                       nil,
 	} {
 		got := ansi(in)
-		for i := 1; i < len(got); i++ { // parts that look alike may stand apart
+		for i := 1; i < len(got); i++ { // parts of the same style need not be adjacent
 			if got[i].Class == got[i-1].Class {
 				got[i-1].Text += got[i].Text
 				got = slices.Delete(got, i, i+1)

@@ -30,12 +30,12 @@ func (q Queue) Backlog() int64 {
 // later are the states of jobs of a queue that cannot run yet.
 var later = []jobs.State{jobs.Retrying, jobs.Scheduled, jobs.Waiting}
 
-// limited reports whether any of the queues has a capacity to fill.
+// limited reports whether any of the queues has a capacity.
 func limited(queues []Queue) bool {
 	return slices.ContainsFunc(queues, func(q Queue) bool { return q.Settings.Capacity > 0 })
 }
 
-// lateAfter is a wait that catches the eye.
+// lateAfter is the wait from which the oldest job is marked.
 const lateAfter = 10 * time.Second
 
 // late reports whether the oldest job has waited for long, though nobody paused the queue.
@@ -43,7 +43,7 @@ func (q Queue) late() bool {
 	return q.Settings.Paused == nil && !q.OldestAt.IsZero() && !q.Series.End.IsZero() && q.Series.End.Sub(q.OldestAt) > lateAfter
 }
 
-// ofLimit is what runs, of how many that may.
+// ofLimit is how many jobs run, with the limit if there is one.
 func (q Queue) ofLimit() string {
 	text := count(q.Counts[jobs.Running])
 	if n := q.Settings.Concurrency; n > 0 {
@@ -53,7 +53,7 @@ func (q Queue) ofLimit() string {
 }
 
 // load is the order of magnitude of the jobs that are unfinished or ended in the last minutes.
-// A finer figure would have queues that are alike take turns on the screen.
+// A finer figure would make similar queues change places on the screen.
 func (q Queue) load() int {
 	n := q.Backlog() + q.Counts[jobs.Running]
 	for _, b := range q.Series.Buckets {

@@ -19,11 +19,11 @@ type Routes struct {
 type Config struct {
 	File     string
 	LoadedAt time.Time
-	Errors   []string // of a newer content that is not in force
+	Errors   []string // errors of a newer version of the file, which is not in use
 	FailedAt time.Time
 }
 
-// Route is one path of the hub that leads elsewhere.
+// Route is one path of the hub that leads to an upstream.
 type Route struct {
 	Path         string
 	Upstreams    []Upstream
@@ -38,14 +38,14 @@ type Route struct {
 	Jobs         RouteJobs
 }
 
-// Upstream is where a route leads.
+// Upstream is an API that a route calls.
 type Upstream struct {
 	Name    string // of a target; empty for the only one
 	URL     string
 	Timeout time.Duration // of a target; 0 for that of the route
 }
 
-// Traffic is what was passed straight through, and what became of all requests.
+// Traffic counts the requests of a route, and measures those that were proxied.
 type Traffic struct {
 	Passed, Failed, Accepted, Refused int64 // since the start of the hub
 
@@ -57,17 +57,17 @@ type Traffic struct {
 	Good, Failing time.Time
 }
 
-// RouteJobs is what the newest jobs say of an upstream.
+// RouteJobs summarizes the newest jobs that called an upstream.
 type RouteJobs struct {
 	Looked, Failed int
 	P50, P95       time.Duration // of the last attempt; negative if not known
-	Good           time.Time     // when one last went well; zero if none did
-	Failing        time.Time     // since when none did; zero if the newest went well
+	Good           time.Time     // when a job last succeeded; zero if none did
+	Failing        time.Time     // since when all failed; zero if the newest succeeded
 	Why            string        // the newest failure
 }
 
-// Failing is since when an upstream fails, by what was passed through and by jobs; zero if
-// it does not, or nothing is known. failed is how often it did lately.
+// Failing returns since when an upstream fails, for proxied requests and jobs; zero if it does
+// not fail, or nothing is known. failed counts the recent failures.
 func Failing(t Traffic, j RouteJobs) (since time.Time, failed int64) {
 	good := t.Good
 	if j.Good.After(good) {
@@ -91,7 +91,7 @@ func (r Route) failing() time.Time { since, _ := Failing(r.Traffic, r.Jobs); ret
 // idle reports whether nothing is known of the upstream.
 func (r Route) idle() bool { return r.Traffic.Last.IsZero() && r.Jobs.Looked == 0 }
 
-// goodWord and badWord are what the upstream did last, as far as that is known.
+// goodWord and badWord describe the last answer of the upstream, as far as it is known.
 func (r Route) goodWord() string {
 	if t := r.Traffic; !t.Last.IsZero() && t.Status > 0 && t.Failing.IsZero() {
 		return "answers " + strconv.Itoa(t.Status)
@@ -110,14 +110,14 @@ func (r Route) badWord() string {
 	return "answers " + strconv.Itoa(t.Status)
 }
 
-// errors is the share of requests that went wrong lately.
+// errors is the share of recent requests that failed.
 func (r Route) errors() string {
 	return share(r.Traffic.RecentFailed+int64(r.Jobs.Failed), r.Traffic.RecentPassed+int64(r.Jobs.Looked))
 }
 
 func (r Route) wrong() bool { return r.Traffic.RecentFailed+int64(r.Jobs.Failed) > 0 }
 
-// settings are those that matter to its callers, in words.
+// settings lists the settings that matter to callers, in words.
 func (r Route) settings() string {
 	var parts []string
 	if r.Async != "never" {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// RoutesPage is where the hub leads to other APIs.
+// RoutesPage lists the routes to upstream APIs.
 func RoutesPage(s Shell, m Routes) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -769,7 +769,7 @@ func routeRow(r Route) templ.Component {
 	})
 }
 
-// routeTimes is until an answer began, and below it how long a job ran.
+// routeTimes shows the time until an answer began, and below it how long a job ran.
 func routeTimes(passed, job time.Duration) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -216,7 +216,7 @@ func sampleFiltered() Jobs {
 	return m
 }
 
-// sampleFanout is a fan-out of which one call is still out.
+// sampleFanout is a fan-out with one unfinished call.
 func sampleFanout() JobModel {
 	m := sampleRunning()
 	m.Way, m.Job.Kind, m.Job.Progress = Way{}, "fanout", nil

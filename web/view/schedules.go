@@ -13,12 +13,12 @@ import (
 type SchedulesModel struct {
 	Origin string
 	List   []Schedule
-	After  string // the page begins behind this name; empty for the first one
-	Next   string // where the page behind this one begins; empty if there is none
-	All    int    // how many there are
+	After  string // the page begins after this name; empty for the first page
+	Next   string // the next page begins after this name; empty if there is none
+	All    int    // number of all schedules
 }
 
-// Schedule is a schedule and what came of it.
+// Schedule is a schedule with its newest runs.
 type Schedule struct {
 	engine.Schedule
 	Kind, Queue string // of its jobs
@@ -26,23 +26,23 @@ type Schedule struct {
 	Runs        []jobs.Job // the newest MaxRuns with its tag, newest first
 }
 
-// ScheduleModel is one schedule with all that is known of it.
+// ScheduleModel is the model of the page of one schedule.
 type ScheduleModel struct {
 	At    time.Time
 	It    Schedule
 	Ticks []time.Time // the next ones, in its time zone
 }
 
-// Form is what somebody wrote into the fields of a form, of a schedule or a job.
+// Form holds the fields of a form of a schedule or a job, as written.
 type Form struct {
 	Values map[string]string // by name of the field
 	Errors map[string]string
-	Wrong  string // what is wrong, but with no field
+	Wrong  string // an error that belongs to no field
 }
 
 func (f Form) refused() bool { return len(f.Errors) > 0 || f.Wrong != "" }
 
-// overlapText says what becomes of a tick while a run is unfinished.
+// overlapText says what happens at a tick while a run is unfinished.
 func (it Schedule) overlapText() string {
 	switch {
 	case it.Overlap == "skip":
@@ -60,7 +60,7 @@ func (it Schedule) overlapText() string {
 // MaxRuns is how many runs of a schedule are drawn.
 const MaxRuns = 20
 
-// recentRuns is how many of them are listed.
+// recentRuns is how many runs are listed.
 const recentRuns = 10
 
 // SchedulesFragments lists the live parts of the page of schedules.
@@ -89,10 +89,10 @@ func (m SchedulesModel) view() string {
 // formField describes one field of a form.
 type formField struct {
 	Name, Label, Hint, Example string
-	List                       string // id of a list of proposals
-	Rows                       int    // of a text of several lines; 0 for one
-	Own                        bool   // of a schedule: is in the form of a change, too
-	Key                        string // leads to it there
+	List                       string // id of a list of suggestions
+	Rows                       int    // lines of a text area; 0 for a field of one line
+	Own                        bool   // in a schedule: the form for changes has it, too
+	Key                        string // the keyboard shortcut that focuses it there
 }
 
 var scheduleFields = []formField{
@@ -106,7 +106,7 @@ var scheduleFields = []formField{
 	{Name: "more", Label: "More options", Hint: "other members of the job as a JSON object, like {\"timeout\":\"1m\",\"tags\":[\"report\"]}", Rows: 2},
 }
 
-// proposals are what is offered in a field; all else may be written, too.
+// proposals are suggestions for a field; other values are possible, too.
 var proposals = []struct {
 	ID     string
 	Values []string
@@ -122,8 +122,7 @@ var (
 	scheduleKeys  = []key{{"r", "run it now"}, {"p", "pause or resume it"}, {"e", "edit its timing"}, {"j", "next job"}, {"k", "previous job"}, {"Enter", "open it"}}
 )
 
-// last is the newest run that the schedule made, or that repeats one; ok is false if none
-// is kept.
+// last is the newest run of the schedule, or a retry of a run; ok is false if none is kept.
 func (s Schedule) last() (j jobs.Job, ok bool) {
 	if len(s.Runs) == 0 {
 		return j, false
@@ -131,7 +130,7 @@ func (s Schedule) last() (j jobs.Job, ok bool) {
 	return s.Runs[0], true
 }
 
-// overlap says what happens when a tick comes while the run before still goes on.
+// overlap says what happens at a tick while the run before is unfinished.
 func (s Schedule) overlap() string {
 	switch {
 	case s.Overlap != "" && s.Overlap != "allow":
@@ -142,7 +141,7 @@ func (s Schedule) overlap() string {
 	return "allow"
 }
 
-// zone is its time zone, where that is worth a word.
+// zone is its time zone, if it is not UTC.
 func (s Schedule) zone() string {
 	if s.TimeZone == "" {
 		return "UTC"
@@ -150,8 +149,8 @@ func (s Schedule) zone() string {
 	return s.TimeZone
 }
 
-// bar is a run as it is drawn: those that went well stand on the line and are the taller
-// the longer they took, those that failed hang from it.
+// bar is a run as it is drawn: a successful run is a bar above the line, higher the longer it
+// took; a failed run is a bar below it.
 type bar struct {
 	State       jobs.State
 	X, Y, H     float64
@@ -161,7 +160,7 @@ type bar struct {
 const (
 	barWidth  = 5.0
 	barEvery  = 7.0
-	barsLine  = 20.0 // where they stand
+	barsLine  = 20.0 // y of the line
 	barsTall  = 28.0
 	barLeast  = 4.0
 	runsWidth = barEvery * MaxRuns
@@ -216,7 +215,7 @@ func (s Schedule) barPaths() (all []barPath) {
 	return all
 }
 
-// ranFor is how long the last attempt at a job took; 0 where there was none.
+// ranFor is how long the last attempt at a job took; 0 if there was none.
 func ranFor(j jobs.Job) time.Duration {
 	if j.StartedAt.IsZero() || j.FinishedAt.Before(j.StartedAt) {
 		return 0
@@ -224,7 +223,7 @@ func ranFor(j jobs.Job) time.Duration {
 	return j.FinishedAt.Sub(j.StartedAt)
 }
 
-// history says in words what the bars draw.
+// history describes the bars in words.
 func (s Schedule) history() string {
 	if len(s.Runs) == 0 {
 		return "no run yet"
@@ -247,5 +246,5 @@ func scheduleCommand(origin string) string {
 		"  -d '{\"cron\":\"0 3 * * *\",\"time_zone\":\"Europe/Berlin\",\n       \"job\":{\"kind\":\"http\",\"input\":{\"method\":\"GET\",\"url\":\"https://example.com/\"}}}'"
 }
 
-// inZone writes a tick as the clocks of its zone show it.
+// inZone writes a tick in its time zone.
 func inZone(t time.Time) string { return t.Format("Mon 2 Jan 2006, 15:04 MST") }

@@ -128,9 +128,9 @@ func TestHostPath(t *testing.T) {
 		"https://user:secret@a.example:8443/b%20c?token=secret#secret": "a.example:8443/b%20c",
 		"https://a.example/":     "a.example",
 		"https://a.example":      "a.example",
-		"mailto:x":               "an address that can't be read",
-		"":                       "an address that can't be read",
-		"https://a.example/\x00": "an address that can't be read",
+		"mailto:x":               "a URL that can't be read",
+		"":                       "a URL that can't be read",
+		"https://a.example/\x00": "a URL that can't be read",
 	} {
 		if got := HostPath(address); got != want {
 			t.Errorf("%q: %q, want %q", address, got, want)
@@ -138,7 +138,7 @@ func TestHostPath(t *testing.T) {
 	}
 }
 
-// What went well stands on the line, what failed hangs from it: the shape says it, too.
+// Bars of successful runs are above the line, those of failed runs below it, so the shape shows the outcome, too.
 func TestRunBars(t *testing.T) {
 	bars := sampleSchedules().List[1].bars()
 	if len(bars) != 6 || bars[5].State != jobs.Running || bars[5].X+barWidth != runsWidth {

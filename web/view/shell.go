@@ -7,21 +7,21 @@ import (
 	"github.com/a-h/templ"
 )
 
-// Shell is what surrounds every page.
+// Shell is the frame of every page.
 type Shell struct {
 	Epoch   string // the position at which the page's model was read
 	Seq     uint64
 	At      time.Time                // when it was read
 	Version string                   // of the program; empty if unknown
 	Store   string                   // what it keeps jobs in; empty if unknown
-	User    string                   // who is logged in; empty where nobody has to
+	User    string                   // who is logged in; empty if the hub has no keys
 	Docs    bool                     // the page is of the documentation
 	Asset   func(name string) string // the path of a file of package static; nil for /static/<name>
 
 	ReadOnly bool // the user may not change anything
 	Operator bool // the user may change queues and direct workers
-	Admin    bool // the user may see the hub from inside
-	Steady   bool // the page holds forms: without script it is not loaded anew
+	Admin    bool // the user may see the internals of the hub
+	Steady   bool // the page has forms, so without scripts it does not reload itself
 
 	keys  []key // of this page
 	alone bool  // the page has no navigation: nobody is logged in

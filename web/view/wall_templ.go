@@ -14,8 +14,8 @@ import (
 	"jobhub/jobs"
 )
 
-// maxLanes is how many queues the wall shows: the busiest. The last of them is spare: a low
-// screen has no room for it.
+// maxLanes is how many queues the wall shows: the busiest. A low screen has no room for the
+// last one.
 const maxLanes = 5
 
 // WallFragments lists the live parts of the wall.
@@ -23,7 +23,7 @@ func WallFragments(o Overview) []Fragment {
 	return []Fragment{{"wall-rail", wallRail(o)}, {"wall-lanes", wallLanes(o)}, {"wall-ledger", wallLedger(o)}}
 }
 
-// WallPage is the overview for a room: large, without anything to press.
+// WallPage is the overview for a large screen: large texts, without controls.
 func WallPage(s Shell, o Overview) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

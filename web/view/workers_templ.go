@@ -24,7 +24,7 @@ func (w Worker) Busy() int { return len(w.Running) }
 
 func (w Worker) title() string { return cmp.Or(w.Name, w.ID) }
 
-// WorkersModel is all that runs jobs.
+// WorkersModel is the model of the page of workers.
 type WorkersModel struct {
 	At      time.Time
 	Origin  string
@@ -43,7 +43,7 @@ func WorkersFragments(m WorkersModel) []Fragment {
 	return []Fragment{{"workers-own", workersOwn(m)}, {"workers-list", workersList(m)}}
 }
 
-// WorkersPage is who runs jobs.
+// WorkersPage lists the workers, and the kinds that the hub runs itself.
 func WorkersPage(s Shell, m WorkersModel) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

@@ -13,7 +13,7 @@ import (
 )
 
 // TestStart: a hub answers when Start returns. One that could not start leaves nothing
-// behind, so that the next one gets the address and the store.
+// behind, so that the next one can use the address and the store.
 func TestStart(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "jobhub.yaml")

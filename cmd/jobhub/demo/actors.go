@@ -21,9 +21,9 @@ const (
 type actor struct {
 	queue     string
 	share     float64 // of all submissions
-	delays    float64 // how often it hands in a job for later
-	cancels   float64 // how often it thinks better of it
-	callbacks float64 // how often it wants to be told of the end
+	delays    float64 // share of jobs with a delay
+	cancels   float64 // share of jobs that it cancels later
+	callbacks float64 // share of jobs with a callback
 	work      func(api string, rng *rand.Rand, n uint64) (kind string, input any)
 	tags      []string // one of these, besides that of the demo
 }
@@ -59,7 +59,7 @@ type callInput struct {
 func (d *demo) act(ctx context.Context, a actor, clients *sync.WaitGroup) {
 	rng := stream(d.seed, a.queue)
 	for n := uint64(1); ; n++ {
-		// All is drawn before anything is done, so that a seed means the same jobs whatever the hub answers.
+		// All random numbers are drawn first, so that a seed gives the same jobs whatever the hub answers.
 		kind, input := a.work(d.api, rng, n)
 		s := client.Submission{
 			Kind:  kind,

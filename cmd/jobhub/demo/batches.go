@@ -4,40 +4,31 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+
+	"jobhub/web/client"
 )
 
-type batchDocument struct {
-	Requests []batchItem `json:"requests"`
-}
-
-type batchItem struct {
-	ID        string   `json:"id"`
-	Method    string   `json:"method"`
-	Path      string   `json:"path"`
-	Body      any      `json:"body,omitzero"`
-	DependsOn []string `json:"depends_on,omitempty"`
-}
-
-// actBatches hands in asynchronous batches until ctx is done.
+// actBatches submits asynchronous batches until ctx is done.
 func (d *demo) actBatches(ctx context.Context) {
 	rng := stream(d.seed, "batches")
 	for n := uint64(1); ; n++ {
-		b := invoices(d.api, rng, n)
+		requests := invoices(d.api, rng, n)
 		if !d.pause(ctx, rng, batchesShare) {
 			return
 		}
-		d.handIn(ctx, "batch", func(ctx context.Context) (string, error) {
-			return d.send(ctx, "POST", "/v1/batch?async=true", fmt.Sprintf("batch-%d", n), b)
+		d.untilKnown(ctx, "batch", func(ctx context.Context) (string, error) {
+			j, err := d.client.SubmitBatch(ctx, requests, fmt.Sprintf("batch-%d", n))
+			return j.ID, err
 		})
 	}
 }
 
-// invoices looks each of 4 to 9 customers up, invoices them, and sends the invoice off; all
-// through the route. Nearly half of these batches have a customer whom nobody knows. Half of them
-// end with a report, which is a job of its own.
-func invoices(api string, rng *rand.Rand, n uint64) (b batchDocument) {
+// invoices makes the requests of a batch: for each of 4 to 9 customers it looks the customer
+// up, makes an invoice and mails it, all through a route. Nearly half of the batches have one
+// unknown customer. Half of them end with a report, which is a job of its own.
+func invoices(api string, rng *rand.Rand, n uint64) (requests []client.BatchRequest) {
 	add := func(id, method, path string, body any, after ...string) {
-		b.Requests = append(b.Requests, batchItem{id, method, path, body, after})
+		requests = append(requests, client.BatchRequest{ID: id, Method: method, Path: path, Body: body, DependsOn: after})
 	}
 	customers, unknown := 4+rng.IntN(6), rng.IntN(12)
 	for i := range customers {
@@ -52,7 +43,7 @@ func invoices(api string, rng *rand.Rand, n uint64) (b batchDocument) {
 	}
 	report := reportRequest{fmt.Sprintf("Invoices of batch %d", n), 1 + rng.IntN(mostRows/4)}
 	if rng.IntN(2) == 0 {
-		add("report", "POST", "/v1/jobs", map[string]any{"kind": "http", "queue": "reports", "input": callInput{"POST", api + "/reports", report}}, "invoice-1")
+		add("report", "POST", "/v1/jobs", client.Submission{Kind: "http", Queue: "reports", Input: callInput{"POST", api + "/reports", report}}, "invoice-1")
 	}
-	return b
+	return requests
 }

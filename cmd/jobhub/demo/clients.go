@@ -29,8 +29,8 @@ type demo struct {
 	inPlace bool // the balance is rewritten on out, which is a terminal
 }
 
-// run submits until ctx is done, then waits for what is in flight and reports whether the
-// ledger balances.
+// run submits jobs until ctx is done, then waits for the unfinished ones and reports whether
+// the ledger balances.
 func (d *demo) run(ctx context.Context) (balanced bool) {
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
@@ -44,7 +44,7 @@ func (d *demo) run(ctx context.Context) (balanced bool) {
 	}
 
 	if err := d.putSchedules(ctx); err != nil {
-		fmt.Fprintln(d.out, "The schedules can't be made:", err)
+		fmt.Fprintln(d.out, "The schedules can't be created:", err)
 		return false
 	}
 	var clients sync.WaitGroup
@@ -75,7 +75,7 @@ func (d *demo) run(ctx context.Context) (balanced bool) {
 	d.audit(watching)
 	b := d.ledger.balance(time.Now())
 	if b.own > 0 {
-		screen.say(fmt.Sprintf("Besides, the hub made %d jobs itself: deliveries, ticks, and jobs of batches.", b.own))
+		screen.say(fmt.Sprintf("In addition, the hub submitted %d jobs itself: deliveries, and jobs of schedules and batches.", b.own))
 	}
 	screen.show(b)
 	screen.end()
@@ -83,7 +83,7 @@ func (d *demo) run(ctx context.Context) (balanced bool) {
 	return b.ok()
 }
 
-// watch feeds the ledger with all that the hub tells, and closes ready as soon as it listens.
+// watch gives all messages of the hub to the ledger, and closes ready once it is subscribed.
 func (d *demo) watch(ctx context.Context, ready chan struct{}) error {
 	var once sync.Once
 	lost := func(err error, pause time.Duration) {
@@ -96,12 +96,12 @@ func (d *demo) watch(ctx context.Context, ready chan struct{}) error {
 		if m.Type == client.Subscribed {
 			once.Do(func() { close(ready) })
 		}
-		d.ledger.told(&m, time.Now())
+		d.ledger.received(&m, time.Now())
 	}
 	return nil
 }
 
-// settle waits until nothing is in flight, but not for long: a delayed job may take its time.
+// settle waits until no job is in flight, at most for settleTime, as a job may have a long delay.
 func (d *demo) settle(screen *screen) {
 	for deadline := time.Now().Add(settleTime); time.Now().Before(deadline); {
 		b := d.ledger.balance(time.Now())
@@ -115,8 +115,8 @@ func (d *demo) settle(screen *screen) {
 	}
 }
 
-// audit asks the hub for each job that is still in flight. One that has ended must have
-// been announced by an event.
+// audit reads each job from the hub that is still in flight for the ledger. If it has ended,
+// there must be an event.
 func (d *demo) audit(ctx context.Context) {
 	ended := map[string]string{}
 	for _, id := range d.ledger.unfinished() {
@@ -129,26 +129,26 @@ func (d *demo) audit(ctx context.Context) {
 	if len(ended) == 0 {
 		return
 	}
-	time.Sleep(allowance) // the event may be on its way
+	time.Sleep(allowance) // the event may still arrive
 	for _, id := range d.ledger.unfinished() {
 		if state := ended[id]; state != "" {
-			d.ledger.unheard(id, state)
+			d.ledger.endedWithoutEvent(id, state)
 		}
 	}
 }
 
-// submit hands in a job and tells the ledger of the 202.
+// submit submits a job and enters the 202 into the ledger.
 func (d *demo) submit(ctx context.Context, s client.Submission, key string) (id string, ok bool) {
-	return d.handIn(ctx, s.Queue, func(ctx context.Context) (string, error) {
+	return d.untilKnown(ctx, s.Queue, func(ctx context.Context) (string, error) {
 		j, err := d.client.Submit(ctx, s, key)
 		return j.ID, err
 	})
 }
 
-// handIn asks for a job and tells the ledger of the 202. Where the outcome is unknown
-// it asks again: the key makes that safe. ^C does not cut a submission in half.
-func (d *demo) handIn(ctx context.Context, queue string, ask func(context.Context) (id string, err error)) (id string, ok bool) {
-	unknown := false // a later refusal does not say what became of an earlier try
+// untilKnown calls ask, which submits a job, and enters the 202 into the ledger. While the
+// outcome is unknown it asks again: the key makes that safe. ^C does not interrupt it.
+func (d *demo) untilKnown(ctx context.Context, queue string, ask func(context.Context) (id string, err error)) (id string, ok bool) {
+	unknown := false // a later refusal says nothing about the outcome of an earlier try
 	for try := 1; ; try++ {
 		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		id, err := ask(asking)
@@ -166,14 +166,14 @@ func (d *demo) handIn(ctx context.Context, queue string, ask func(context.Contex
 	}
 }
 
-// pause waits for the next submission of who makes that share of all; it reports false if
-// ctx ended it.
+// pause waits until the next submission of a client with this share of all submissions; it
+// returns false if ctx ended.
 func (d *demo) pause(ctx context.Context, rng *rand.Rand, share float64) bool {
 	wait := min(rng.ExpFloat64(), 4) / (d.rate * share)
 	return sleep(ctx, time.Duration(wait*float64(time.Second)))
 }
 
-// sleep reports false if ctx ended it.
+// sleep returns false if ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-time.After(d):

@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// Options is what a demo is started with.
+// Options are the options of a demo.
 type Options struct {
-	Addr    string        // of the hub; another port is taken if it is in use
-	Seed    uint64        // what the clients do is drawn from it
+	Addr    string        // address of the hub; another port is used if it is taken
+	Seed    uint64        // of the random numbers that decide what the clients do
 	Rate    float64       // jobs submitted per second by all clients, above 0
-	Length  time.Duration // after which it ends by itself; 0 for never
+	Length  time.Duration // time after which it ends by itself; 0 for never
 	Files   string        // folder whose files a worker process hashes and compresses; none if empty
 	Version string
 
@@ -33,7 +33,7 @@ type Options struct {
 	Worker func(server string) (*exec.Cmd, error)
 }
 
-// Run runs the demo until ctx ends, and reports whether the ledger balances in the end. An
+// Run runs the demo until ctx ends, and reports whether the ledger balances at the end. An
 // error says why it did not start.
 func Run(ctx context.Context, o Options) (balanced bool, err error) {
 	var files []string
@@ -79,7 +79,7 @@ func Run(ctx context.Context, o Options) (balanced bool, err error) {
 	return d.run(ctx), nil
 }
 
-// tempHub is a hub on a store that goes away with it.
+// tempHub is a hub with a temporary store.
 type tempHub struct {
 	url  string
 	stop func()
@@ -96,7 +96,7 @@ func startHub(o *Options, api string) (*tempHub, error) {
 		return nil, err
 	}
 	options := app.Options{Addr: o.Addr, Data: dir, Config: file, Version: o.Version, EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Grace: time.Second}
-	ctx := context.Background() // the hub outlives ^C by the time that the ledger needs to settle
+	ctx := context.Background() // after ^C the hub runs on until the ledger is finished
 	running, err := app.Start(ctx, options)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		fmt.Fprintf(o.Out, "%s is in use (by another hub?), so this demo takes another port.\n", o.Addr)

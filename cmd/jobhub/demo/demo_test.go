@@ -23,7 +23,7 @@ import (
 	"jobhub/web/client"
 )
 
-// toyHub ends every job at once and tells of it. It stops the demo after enough jobs.
+// toyHub ends every job at once and sends its events. It stops the demo after enough jobs.
 type toyHub struct {
 	endings int // final events of each job
 	most    int // jobs
@@ -198,7 +198,7 @@ func TestDemoSeed(t *testing.T) {
 		return string(text)
 	}
 	if first := all(42); first != all(42) || first == all(43) {
-		t.Error("a seed does not tell what the clients do")
+		t.Error("a seed does not decide what the clients do")
 	}
 }
 
@@ -207,11 +207,11 @@ func TestDemoBatches(t *testing.T) {
 	rng, failing, reports := stream(42, "batches"), 0, 0
 	for n := range uint64(200) {
 		b := invoices("http://api", rng, n)
-		if len(b.Requests) < 12 || len(b.Requests) > 30 {
-			t.Errorf("batch %d has %d items", n, len(b.Requests))
+		if len(b) < 12 || len(b) > 30 {
+			t.Errorf("batch %d has %d items", n, len(b))
 		}
 		ids := map[string]bool{}
-		for _, item := range b.Requests {
+		for _, item := range b {
 			for _, id := range item.DependsOn {
 				if !ids[id] {
 					t.Errorf("%s waits for %s", item.ID, id)

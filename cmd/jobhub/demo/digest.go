@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// FileDigest is what a job of FileKind finds out about a file.
+// FileDigest is the result of a job of FileKind.
 type FileDigest struct {
 	Path      string `json:"path"`
 	Bytes     int64  `json:"bytes"`
@@ -24,8 +24,8 @@ const (
 	digestEvery = 100 * time.Millisecond // between reports of progress
 )
 
-// Digest hashes and compresses a file. It writes lines to progress that jobhub work takes
-// for progress of the job.
+// Digest hashes and compresses a file. It writes lines to progress that jobhub work reports
+// as progress of the job.
 func Digest(ctx context.Context, path string, progress io.Writer) (d FileDigest, err error) {
 	f, err := os.Open(path)
 	if err != nil {

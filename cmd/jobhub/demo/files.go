@@ -14,7 +14,7 @@ import (
 	"jobhub/web/client"
 )
 
-// Where jobs for files wait, and their kind.
+// Kind and queue of the jobs for files.
 const (
 	FileKind  = "file.digest"
 	FileQueue = "files"
@@ -25,7 +25,7 @@ const (
 	mostFiles = 10_000
 )
 
-// listFiles lists the files of a folder, and of those in it, by absolute path.
+// listFiles lists the files in a folder and its subfolders, by absolute path.
 func listFiles(dir string) (files []string, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func listFiles(dir string) (files []string, err error) {
 		case err != nil && path == dir:
 			return err
 		case err != nil || !entry.Type().IsRegular():
-			return nil // what can't be read is not part of the demo
+			return nil // leave out files that can't be read
 		case len(files) == mostFiles:
 			return fs.SkipAll
 		}
@@ -48,23 +48,23 @@ func listFiles(dir string) (files []string, err error) {
 	return files, err
 }
 
-// startWorker starts a worker in a process of its own, and returns how to end it.
+// startWorker starts a worker in a process of its own, and returns a function that stops it.
 func startWorker(cmd *exec.Cmd) (stop func(), err error) {
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("the worker does not start: %w", err)
+		return nil, fmt.Errorf("the worker can't be started: %w", err)
 	}
 	return func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		late := time.AfterFunc(settleTime, func() { cmd.Process.Kill() })
 		defer late.Stop()
 		if err := cmd.Wait(); err != nil {
-			slog.Warn("the demo's worker did not end well", "error", err)
+			slog.Warn("the worker of the demo exited with an error", "error", err)
 		}
 	}, nil
 }
 
-// actFiles hands in a job for one file after the other, until ctx is done.
+// actFiles submits a job for one file after the other, until ctx is done.
 func (d *demo) actFiles(ctx context.Context) {
 	rng := stream(d.seed, "files")
 	order := rng.Perm(len(d.files))

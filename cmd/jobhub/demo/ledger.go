@@ -14,47 +14,47 @@ import (
 	"jobhub/web/client"
 )
 
-// ledger keeps the books of a hub's jobs from the outside: one side counts the 202
-// answers to submissions, the other only what events tell. The two meet in the job's
-// id and nowhere else, so that what the hub loses or invents shows as a difference.
+// ledger counts a hub's jobs from the outside, in two independent ways: by the 202 answers to
+// submissions, and by events. Only the id of a job connects the two, so a job that the hub
+// loses or invents shows as a difference.
 //
-// What counts are the jobs submitted here. Those of others are counted apart, and those
-// that the hub makes itself (deliveries, ticks, jobs of a batch's items) are not in the sums.
-// But the events of all of them must be complete and in order.
+// The sums count only the jobs submitted here. Jobs of others are counted apart; jobs that the
+// hub submits itself (deliveries, jobs of schedules and batches) are not counted. But the
+// events of all jobs must be complete and in order.
 type ledger struct {
 	tag      string   // of the jobs submitted here
-	untagged []string // queues where such jobs can have no tag: those answered for are ours
+	untagged []string // queues where jobs can have no tag: those with a 202 are ours
 
 	mu         sync.Mutex // protects the fields below
 	jobs       map[string]*account
 	submitted  int
 	duplicated int
-	missed     int // state changes that others show to be missing
+	missed     int // state changes that are missing between others
 	gaps       int
-	notes      []string // what went wrong, the first of it
+	notes      []string // the first errors
 }
 
-// account is what is known of one job.
+// account holds what is known about one job.
 type account struct {
 	owner    owner
 	accepted time.Time // when its 202 came
 	seen     time.Time // when its first event came
-	state    string    // the final one, once told
+	state    string    // the final state, once an event has it
 	version  uint64
 }
 
-// owner of a job is who submitted it.
+// owner is who submitted a job.
 type owner uint8
 
 const (
 	ours    owner = iota
-	perhaps       // ours if an answer comes, else of others
+	perhaps       // ours if an answer comes, otherwise somebody else's
 	own           // the hub's own
 	others
 )
 
-// allowance is how long a 202 and the first event may be apart before that counts
-// as a difference.
+// allowance is the longest time between a 202 and the first event; longer counts as a
+// difference.
 const allowance = 2 * time.Second
 
 const mostNotes = 20
@@ -105,18 +105,18 @@ func (l *ledger) accepted(id string, now time.Time) {
 	l.submitted++
 }
 
-// told enters a message of the watch over all jobs.
-func (l *ledger) told(m *client.Message, now time.Time) {
+// received enters a message from the subscription to all jobs.
+func (l *ledger) received(m *client.Message, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case m.Type == client.Gap || m.Type == client.Subscribed && m.Recovered != nil && !*m.Recovered:
 		l.gaps++
-		l.noteLocked("the hub could not give all events: %s", m.Reason)
+		l.noteLocked("the hub could not send all events: %s", m.Reason)
 		return
 	case m.Type == client.State:
 		if a := l.seeLocked(m, now); a.state == "" {
-			a.version = m.Version // the events that led here fell into the gap
+			a.version = m.Version // the events before are in the gap
 		}
 		return
 	case !m.Event() || m.Job == "":
@@ -146,13 +146,13 @@ func (l *ledger) told(m *client.Message, now time.Time) {
 	}
 }
 
-// ownerOf tells by the first message about a job whose it is. A 202 may come later, so for
-// most of ours it is the tag that tells.
+// ownerOf returns the owner of a job from the first message about it. The 202 may come later,
+// so most of our jobs are known by their tag.
 func (l *ledger) ownerOf(m *client.Message) owner {
 	var first struct {
 		RetryOf string   `json:"retry_of"`
 		Parent  string   `json:"parent"`
-		Queue   string   `json:"queue"` // of a state, as are tags; events have them outside
+		Queue   string   `json:"queue"` // in a state message, like tags; events have both outside data
 		Tags    []string `json:"tags"`
 	}
 	json.Unmarshal(m.Data, &first)
@@ -178,7 +178,7 @@ func (l *ledger) repeated(m client.Message) {
 	l.noteLocked("%s: %s came twice as event %d", m.Job, m.Type, m.Seq)
 }
 
-// unfinished returns the jobs that events have shown, but not their end.
+// unfinished returns the jobs with events, but without a final one.
 func (l *ledger) unfinished() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -192,12 +192,12 @@ func (l *ledger) unfinished() []string {
 	return ids
 }
 
-// unheard enters a job that has ended by its document, while no event told of it.
-func (l *ledger) unheard(id, state string) {
+// endedWithoutEvent enters a job that has ended, but without a final event.
+func (l *ledger) endedWithoutEvent(id, state string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.missed++
-	l.noteLocked("%s: has %s, but no event told so", id, state)
+	l.noteLocked("%s: has %s, but there was no event for that", id, state)
 }
 
 // balance is the ledger at one time.
@@ -254,7 +254,8 @@ func (l *ledger) balance(now time.Time) balance {
 	return b
 }
 
-// difference is what the answers count more than the events, beyond what is still on its way.
+// difference is how many more jobs the answers count than the events, without those that may
+// still arrive.
 func (b balance) difference() int {
 	return b.submitted + b.unanswered - b.succeeded - b.failed - b.cancelled - b.inFlight - b.unseen
 }
@@ -297,15 +298,15 @@ func list(ids []string, most int) string {
 	return strings.Join(ids, ", ")
 }
 
-// printNotes prints what went wrong, in more words than the balance has.
+// printNotes prints the errors in more detail than the balance.
 func (l *ledger) printNotes(w io.Writer, b balance) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range b.lost {
-		fmt.Fprintf(w, "  %s: accepted, but no event told of it\n", id)
+		fmt.Fprintf(w, "  %s: accepted, but there was no event\n", id)
 	}
 	for _, id := range b.strange {
-		fmt.Fprintf(w, "  %s: events tell of it, but no answer ever accepted it\n", id)
+		fmt.Fprintf(w, "  %s: there were events, but no answer accepted it\n", id)
 	}
 	for _, note := range l.notes {
 		fmt.Fprintf(w, "  %s\n", note)

@@ -11,7 +11,7 @@ import (
 	"jobhub/web/client"
 )
 
-// books is a ledger with a clock that stands still unless told.
+// books is a ledger with a clock that moves only when the test moves it.
 type books struct {
 	*ledger
 	now time.Time
@@ -28,10 +28,10 @@ func (b *books) answer(ids ...string) {
 }
 
 func (b *books) event(job, typ string, version uint64) {
-	b.told(&client.Message{Type: "job." + typ, Job: job, Version: version, Tags: []string{"x", "demo"}, Data: jsontext.Value(`{"state":"x"}`)}, b.now)
+	b.received(&client.Message{Type: "job." + typ, Job: job, Version: version, Tags: []string{"x", "demo"}, Data: jsontext.Value(`{"state":"x"}`)}, b.now)
 }
 
-// life tells of a whole job.
+// life enters all events of a job.
 func (b *books) life(job, end string) {
 	b.event(job, "queued", 1)
 	b.event(job, "started", 2)
@@ -139,7 +139,7 @@ func TestLedgerMissedEvents(t *testing.T) {
 	b.event("a", "succeeded", 4)
 	b.want(t, false, "submitted 2 = 1 succeeded + 0 failed + 0 cancelled + 0 in flight + 1 not yet seen   lost 2   duplicated 0")
 	b.event("b", "queued", 1)
-	b.unheard("b", "failed")
+	b.endedWithoutEvent("b", "failed")
 	b.want(t, false, "submitted 2 = 1 succeeded + 0 failed + 0 cancelled + 1 in flight   lost 3   duplicated 0")
 }
 
@@ -148,10 +148,10 @@ func TestLedgerGap(t *testing.T) {
 	b := newBooks()
 	b.answer("a", "b")
 	b.event("a", "queued", 1)
-	b.told(&client.Message{Type: client.Gap, From: 2, To: 9, Reason: "expired"}, b.now)
-	b.told(&client.Message{Type: client.State, Job: "a", Version: 4}, b.now)
-	b.told(&client.Message{Type: client.State, Job: "b", Version: 2}, b.now)
-	b.told(&client.Message{Type: client.Live}, b.now)
+	b.received(&client.Message{Type: client.Gap, From: 2, To: 9, Reason: "expired"}, b.now)
+	b.received(&client.Message{Type: client.State, Job: "a", Version: 4}, b.now)
+	b.received(&client.Message{Type: client.State, Job: "b", Version: 2}, b.now)
+	b.received(&client.Message{Type: client.Live}, b.now)
 	b.event("a", "succeeded", 5)
 	b.event("b", "failed", 3)
 	b.want(t, true, "submitted 2 = 1 succeeded + 1 failed + 0 cancelled + 0 in flight   lost 0   duplicated 0   gaps 1")
@@ -161,16 +161,16 @@ func TestLedgerOthers(t *testing.T) {
 	b := newBooks()
 	b.answer("a")
 	b.life("a", "failed")
-	b.told(&client.Message{Type: "job.queued", Job: "other", Version: 1, Data: jsontext.Value(`{"state":"queued"}`)}, b.now)
-	b.told(&client.Message{Type: "job.queued", Job: "again", Version: 1, Tags: []string{"demo"}, Data: jsontext.Value(`{"state":"queued","retry_of":"a"}`)}, b.now)
-	b.told(&client.Message{Type: "job.succeeded", Job: "other", Version: 2}, b.now)
-	b.told(&client.Message{Type: "queue.paused", Queue: "q"}, b.now)
+	b.received(&client.Message{Type: "job.queued", Job: "other", Version: 1, Data: jsontext.Value(`{"state":"queued"}`)}, b.now)
+	b.received(&client.Message{Type: "job.queued", Job: "again", Version: 1, Tags: []string{"demo"}, Data: jsontext.Value(`{"state":"queued","retry_of":"a"}`)}, b.now)
+	b.received(&client.Message{Type: "job.succeeded", Job: "other", Version: 2}, b.now)
+	b.received(&client.Message{Type: "queue.paused", Queue: "q"}, b.now)
 	b.want(t, true, "submitted 1 = 0 succeeded + 1 failed + 0 cancelled + 0 in flight   lost 0   duplicated 0   2 of others")
 }
 
 // message is an event of a job that has no tag.
 func (b *books) message(job, queue, typ string, version uint64, data string, tags ...string) {
-	b.told(&client.Message{Type: "job." + typ, Job: job, Queue: queue, Version: version, Tags: tags, Data: jsontext.Value(data)}, b.now)
+	b.received(&client.Message{Type: "job." + typ, Job: job, Queue: queue, Version: version, Tags: tags, Data: jsontext.Value(data)}, b.now)
 }
 
 // What the hub submits itself is in no sum, but its events must be complete all the same.
@@ -215,8 +215,8 @@ func TestLedgerUntagged(t *testing.T) {
 // A job that a snapshot shows first has had its events before.
 func TestLedgerSnapshot(t *testing.T) {
 	b := newBooks()
-	b.told(&client.Message{Type: client.State, Job: "a", Version: 3, Data: jsontext.Value(`{"queue":"q","tags":["demo"]}`)}, b.now)
-	b.told(&client.Message{Type: client.State, Job: "x", Version: 3, Data: jsontext.Value(`{"queue":"q","tags":[]}`)}, b.now)
+	b.received(&client.Message{Type: client.State, Job: "a", Version: 3, Data: jsontext.Value(`{"queue":"q","tags":["demo"]}`)}, b.now)
+	b.received(&client.Message{Type: client.State, Job: "x", Version: 3, Data: jsontext.Value(`{"queue":"q","tags":[]}`)}, b.now)
 	b.event("a", "succeeded", 4)
 	b.answer("a")
 	b.want(t, true, "submitted 1 = 1 succeeded + 0 failed + 0 cancelled + 0 in flight   lost 0   duplicated 0   1 of others")

@@ -14,8 +14,8 @@ import (
 	"jobhub/web/client"
 )
 
-// untaggedQueues are where jobs of the demo wait that can't have its tag: a request through
-// a route has none, nor has a batch.
+// untaggedQueues are the queues of jobs that can't have the demo's tag: requests through a
+// route, and batches.
 var untaggedQueues = []string{"checkout", "quotes", "batch"}
 
 // config is the configuration of the demo's hub: routes in front of the sample API.
@@ -40,11 +40,11 @@ func config(api string) []byte {
 `, api)
 }
 
-// actRoutes sends requests through the routes that shall become jobs, until ctx is done.
+// actRoutes sends asynchronous requests through the routes, until ctx is done.
 func (d *demo) actRoutes(ctx context.Context) {
 	rng := stream(d.seed, "routes")
 	for n := uint64(1); ; n++ {
-		// Its orders have numbers apart from those of the queue orders.
+		// The numbers of these orders differ from those of the queue orders.
 		queue, method, path, body := "checkout", "POST", "/shop/orders?async=true", any(order(rng, 1_000_000+n))
 		if article := 1 + rng.IntN(999); rng.IntN(4) == 0 {
 			queue, method, path, body = "quotes", "GET", fmt.Sprintf("/quotes/%d?async=true", article), nil
@@ -52,14 +52,14 @@ func (d *demo) actRoutes(ctx context.Context) {
 		if !d.pause(ctx, rng, routesShare) {
 			return
 		}
-		d.handIn(ctx, queue, func(ctx context.Context) (string, error) {
+		d.untilKnown(ctx, queue, func(ctx context.Context) (string, error) {
 			return d.send(ctx, method, path, fmt.Sprintf("%s-%d", queue, n), body)
 		})
 	}
 }
 
 // browse calls the sample API through the route, one request after the other, and waits for
-// the answers: no jobs, so they don't count. There are about half as many of them.
+// the answers. These are not jobs, so they don't count. There are about half as many.
 func (d *demo) browse(ctx context.Context) {
 	rng := stream(d.seed, "browse")
 	for {
@@ -83,8 +83,7 @@ func (d *demo) browse(ctx context.Context) {
 	}
 }
 
-// send asks the hub for what the client library has no method for, and returns the id that a
-// 2xx answer gives.
+// send sends a request through a route, and returns the id of the job in a 2xx answer.
 func (d *demo) send(ctx context.Context, method, path, key string, body any) (id string, err error) {
 	res, err := d.request(ctx, method, path, key, body)
 	if err != nil {

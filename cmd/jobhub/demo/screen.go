@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// screen shows a balance: rewritten in place on a terminal, else a line now and then.
+// screen shows the balance: rewritten in place on a terminal, otherwise as a line now and then.
 type screen struct {
 	out     io.Writer
 	inPlace bool
@@ -31,7 +31,7 @@ func (s *screen) show(b balance) {
 	fmt.Fprintln(s.out, b)
 }
 
-// say prints a line, over a balance that is rewritten.
+// say prints a line, in place of a balance that is rewritten.
 func (s *screen) say(text string) {
 	if s.inPlace {
 		text = "\r" + text + "\x1b[K"
@@ -39,7 +39,7 @@ func (s *screen) say(text string) {
 	fmt.Fprintln(s.out, text)
 }
 
-// end leaves the last balance standing.
+// end leaves the last balance on the screen.
 func (s *screen) end() {
 	s.tick.Stop()
 	if s.inPlace {

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// supplier answers within its time.
+// supplier is an API that answers within its time.
 type supplier struct {
 	name        string
 	least, most time.Duration
-	breathless  float64 // how often it answers 503
-	missing     int     // it does not have every so manieth article; 0 if it has all
+	busy        float64 // share of requests that it answers with 503
+	missing     int     // articles whose number is a multiple of this are missing; 0 if it has all
 }
 
 var suppliers = []supplier{
@@ -22,8 +22,7 @@ var suppliers = []supplier{
 	{"west", 3 * time.Second, 7 * time.Second, 0.2, 0},
 }
 
-// Paths of receivers of callbacks: the first always works, the second answers 500 now and
-// then.
+// Paths of receivers of callbacks: the first always works, the second sometimes answers 500.
 const (
 	mailHook = "/hooks/mail"
 	crmHook  = "/hooks/crm"
@@ -63,7 +62,7 @@ func (a *sampleAPI) offers(w http.ResponseWriter, r *http.Request) {
 		case !pause(r, a.between(s.least, s.most)):
 		case s.missing > 0 && article%s.missing == 0:
 			answer(w, http.StatusNotFound, map[string]string{"error": s.name + " does not have this article"})
-		case a.chance(s.breathless):
+		case a.chance(s.busy):
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, s.name+" is busy, try again", http.StatusServiceUnavailable)
 		default:
@@ -74,7 +73,7 @@ func (a *sampleAPI) offers(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// stock has all articles but one.
+// stock answers for all articles but one.
 func (a *sampleAPI) stock(w http.ResponseWriter, r *http.Request) {
 	article, ok := number(w, r, "article")
 	if !ok || !pause(r, a.between(5*time.Millisecond, 80*time.Millisecond)) {
@@ -125,7 +124,7 @@ func (a *sampleAPI) mails(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// receive takes callbacks; some it fails to take.
+// receive accepts callbacks; a share of them fails.
 func (a *sampleAPI) receive(fails float64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {

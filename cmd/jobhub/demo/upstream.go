@@ -14,8 +14,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// sampleAPI is an HTTP API as the hub's users have it: slow here, flaky there, and
-// knowing nothing of jobs.
+// sampleAPI is an HTTP API like those of the hub's users: sometimes slow, sometimes failing,
+// and without any knowledge of jobs.
 type sampleAPI struct {
 	seed uint64
 
@@ -23,11 +23,11 @@ type sampleAPI struct {
 	rng *rand.Rand
 }
 
-// startSampleAPI serves it on a loopback port and returns its URL and how to stop it.
+// startSampleAPI serves it on a loopback port, and returns its URL and a function that stops it.
 func startSampleAPI(seed uint64) (url string, stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", nil, fmt.Errorf("the sample API has no port: %w", err)
+		return "", nil, fmt.Errorf("the sample API can't listen: %w", err)
 	}
 	srv := &http.Server{Handler: newSampleAPI(seed)}
 	go srv.Serve(l)
@@ -58,7 +58,7 @@ func (a *sampleAPI) chance(p float64) bool {
 	return a.rng.Float64() < p
 }
 
-// pause reports false if the caller has gone.
+// pause returns false if the caller has disconnected.
 func pause(r *http.Request, d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -68,7 +68,7 @@ func pause(r *http.Request, d time.Duration) bool {
 	}
 }
 
-// mostRows of a report make it take 12 s; the smallest takes 2 s.
+// mostRows is the size of the largest report, which takes 12 s; the smallest takes 2 s.
 const mostRows = 20_000
 
 type reportRequest struct {
@@ -76,7 +76,7 @@ type reportRequest struct {
 	Rows  int    `json:"rows"`
 }
 
-// reports takes 2 to 12 seconds, and tells with every page how far it is.
+// reports takes 2 to 12 seconds, and writes its progress after every page.
 func (a *sampleAPI) reports(w http.ResponseWriter, r *http.Request) {
 	var in reportRequest
 	if !decode(w, r, &in) {
@@ -104,7 +104,7 @@ type orderRequest struct {
 	Items    int    `json:"items"`
 }
 
-// orders is out of breath every seventh time, and refuses some orders always.
+// orders answers 503 every seventh time, and always refuses some orders.
 func (a *sampleAPI) orders(w http.ResponseWriter, r *http.Request) {
 	var in orderRequest
 	if !decode(w, r, &in) || !pause(r, a.between(50*time.Millisecond, 400*time.Millisecond)) {
@@ -178,7 +178,7 @@ func answer(w http.ResponseWriter, status int, v any) {
 	json.MarshalWrite(w, v, json.Deterministic(true))
 }
 
-// line writes v as one line at once.
+// line writes v as one line, without delay.
 func line(w http.ResponseWriter, v any) {
 	json.MarshalWrite(w, v, json.Deterministic(true))
 	io.WriteString(w, "\n")

@@ -10,7 +10,7 @@ import (
 )
 
 // doings is what somebody does on a page, all of it kept in window.doing: a list of
-// functions that each say how one thing stands.
+// functions that each return the state of one thing.
 const doings = `void (() => {
 	const say = window.doing = [], main = document.getElementById("main");
 	window.updates = 0;
@@ -100,7 +100,7 @@ func TestPagesKeepWhatTheViewerDoes(t *testing.T) {
 	check("after 500 updates, with a dialog")
 	for name, p := range tabs {
 		if slices.Contains([]string{"failed job", "fan-out", "paused queue", "batch", "batches", "grid of a fan-out", "callbacks"}, name) {
-			continue // of which less changes
+			continue // where less changes
 		}
 		if p.Evaluate(`String(updates > 5)`) != "true" {
 			t.Errorf("%s was not updated", name)

@@ -102,7 +102,7 @@ func TestPagesByKeys(t *testing.T) {
 	p.Shows("#queue-control", "by another")
 	p.focused()
 
-	// What has the focus goes away: the focus stays near, and Tab goes on from there.
+	// If the element with the focus is removed, the focus stays near, and Tab continues there.
 	p.press("g", "w")
 	p.arrives(`location.pathname === "/workers" && ` + trial.Live)
 	p.tabTo(`form[action$="/quiet"] button`)

@@ -56,7 +56,7 @@ func (p plain) clicks(selector string) string {
 	return p.does(chromedp.Click(chromedp.CSS(selector)))
 }
 
-// types writes into a field in place of what is there.
+// types replaces the text of a field.
 func (p plain) types(selector, text string) {
 	p.T.Helper()
 	ctx, cancel := context.WithTimeout(p.Ctx, trial.Patience)
@@ -129,7 +129,7 @@ func TestEveryPageWithoutScript(t *testing.T) {
 	p.says(p.clicks(".strong"), "cancelled")
 	s.await(s.ids["scheduled"], "cancelled")
 
-	// Retry with another input: what is malformed comes back with what was written.
+	// Retry with another input: a malformed input is shown again with its error.
 	p.to(s.URL + "/jobs/" + s.ids["failed"])
 	p.clicks(`#job-head a[href$="/edit"]`)
 	p.types("#input", `{"method":`)
@@ -160,7 +160,7 @@ func TestEveryPageWithoutScript(t *testing.T) {
 		t.Errorf("the limits are %+v", limits)
 	}
 
-	// A worker is told to take no more, and to end; the worker does.
+	// A worker gets the directives quiet and terminate, and follows them.
 	p.to(s.URL + "/workers")
 	p.says(p.clicks(`#workers-list form[action$="/quiet"] button`), "quiet")
 	p.says(p.clicks(`#workers-list form[action$="/terminate"] button`), "Terminate this worker?")

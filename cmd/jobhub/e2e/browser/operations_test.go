@@ -72,7 +72,7 @@ func TestPageQueue(t *testing.T) {
 	}
 }
 
-// TestPageHub shows the page's own connection, and taps messages until it is told to stop.
+// TestPageHub shows the page's own connection, and lists messages until that is stopped.
 func TestPageHub(t *testing.T) {
 	t.Parallel()
 	h, p := trial.StartHub(t), openBrowser(t)

@@ -22,7 +22,7 @@ import (
 // place is a page of the dashboard.
 type place struct {
 	name string
-	path string // of the scene; {failed} and the like stand for the ids in it
+	path string // of the scene; {failed} and the like are replaced by ids
 
 	empty  [2]string // what it shows on a hub without jobs, as selector and text; none if it needs one
 	filled [2]string // what it shows of the scene
@@ -273,7 +273,7 @@ func trueWall(s *scene) map[string]string {
 	}
 	ended := states["succeeded"] + states["failed"] + states["cancelled"]
 	out["#wall-ledger p:first-child b"] = fmt.Sprintf("%d|%d|%d|%d", all, ended, all-ended-states["running"], states["running"])
-	if len(queues) > 5 { // of which it shows the busiest
+	if len(queues) > 5 { // the wall shows only the busiest
 		return out
 	}
 	for _, q := range queues {
@@ -282,7 +282,7 @@ func trueWall(s *scene) map[string]string {
 	return out
 }
 
-// trueTable is what the rows of the scene show; jobs that came later wait behind a button.
+// trueTable is what the rows of the scene must show; newer jobs are shown after a click on a button.
 func trueTable(s *scene) map[string]string {
 	_, states := counted(s)
 	out, late := map[string]string{}, 0

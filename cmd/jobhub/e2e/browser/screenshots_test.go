@@ -24,7 +24,7 @@ import (
 	"jobhub/web/client"
 )
 
-// picture is one of the README.
+// picture is a picture of the README.
 type picture struct {
 	name          string
 	width, height int64
@@ -33,7 +33,7 @@ type picture struct {
 
 const largestPicture = 150 << 10 // bytes
 
-// TestScreenshots takes the pictures of the README of a demo, into the folder that
+// TestScreenshots takes the pictures of the README from a demo, into the folder that
 // SCREENSHOTS names.
 func TestScreenshots(t *testing.T) {
 	folder := os.Getenv("SCREENSHOTS")
@@ -71,8 +71,8 @@ func TestScreenshots(t *testing.T) {
 	demo.Signal(syscall.SIGTERM)
 }
 
-// longest returns the id of a job that has just begun and goes on for a while: a report of
-// many pages.
+// longest returns the id of a job that runs for some time: a report with many pages. More than
+// four seconds have passed since it began, so the demo no longer cancels it.
 func longest(h *trial.Hub) (id string) {
 	h.T.Helper()
 	ctx, cancel := context.WithTimeout(h.T.Context(), 3*trial.Patience)
@@ -85,7 +85,9 @@ func longest(h *trial.Hub) (id string) {
 		if m.Type != "job.progress" {
 			continue
 		}
-		if h.Decode(m.Data, &p); p.Percent != nil && *p.Percent <= 6 {
+		h.Decode(m.Data, &p)
+		var page, pages int
+		if fmt.Sscanf(p.Message, "page %d of %d", &page, &pages); pages >= 17 && 3*page > pages && 5*page < 2*pages {
 			return m.Job
 		}
 	}
@@ -106,15 +108,16 @@ func (p *page) picture(folder string, c picture) {
 		p.T.Fatal(err)
 	}
 	if len(shot) > largestPicture {
-		p.T.Errorf("%s has %d bytes, of %d at most", c.name, len(shot), largestPicture)
+		p.T.Errorf("%s has %d bytes, more than the limit of %d", c.name, len(shot), largestPicture)
 	}
 	if err := os.WriteFile(filepath.Join(folder, c.name+".png"), shot, 0o644); err != nil {
 		p.T.Fatal(err)
 	}
 }
 
-// small writes a picture with its 256 most frequent colours, which is hardly to be seen in
-// text and lines, in less than half of the bytes.
+// small writes a picture with 256 colours, which needs less than half of the bytes. It takes
+// first the most frequent colours that differ clearly, so that also rare ones like the red of a
+// failed job keep their hue, and then the most frequent of the others.
 func small(shot []byte) ([]byte, error) {
 	whole, err := png.Decode(bytes.NewReader(shot))
 	if err != nil {
@@ -130,10 +133,15 @@ func small(shot []byte) ([]byte, error) {
 	colours := slices.SortedFunc(maps.Keys(often), func(a, b color.RGBA) int {
 		return cmp.Or(cmp.Compare(often[b], often[a]), cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
 	})
-	var few color.Palette
-	for _, c := range colours[:min(256, len(colours))] {
-		few = append(few, c)
+	var few, similar color.Palette
+	for _, c := range colours {
+		if len(few) > 0 && distance(c, few[few.Index(c)].(color.RGBA)) < 24*24 {
+			similar = append(similar, c)
+		} else if len(few) < 256 {
+			few = append(few, c)
+		}
 	}
+	few = append(few, similar[:min(256-len(few), len(similar))]...)
 	nearest := map[color.RGBA]uint8{}
 	for _, c := range colours {
 		nearest[c] = uint8(few.Index(c))
@@ -147,6 +155,14 @@ func small(shot []byte) ([]byte, error) {
 	var b bytes.Buffer
 	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, out)
 	return b.Bytes(), err
+}
+
+// distance is the square of how far two colours are apart.
+func distance(a, b color.RGBA) (sum int) {
+	for _, d := range []int{int(a.R) - int(b.R), int(a.G) - int(b.G), int(a.B) - int(b.B)} {
+		sum += d * d
+	}
+	return sum
 }
 
 // show sets the size of the screen and the colours that its user prefers.

@@ -43,7 +43,7 @@ func TestKeysLead(t *testing.T) {
 	p.is(`location.pathname`, "/")
 }
 
-// TestPageTellsThatItIsOld: without its hub the page says since when its figures stand, to
+// TestPageTellsThatItIsOld: without its hub the page shows the time of its figures, to
 // the eye and aloud, and at last so that nobody misses it; then it is live again.
 func TestPageTellsThatItIsOld(t *testing.T) {
 	t.Parallel()
@@ -144,7 +144,7 @@ func TestReducedMotion(t *testing.T) {
 	}
 }
 
-// TestForcedColours: the shapes by which states are told apart stay visible in the colours
+// TestForcedColours: the shapes that distinguish states stay visible in the colours
 // of the system, and so do the charts.
 func TestForcedColours(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 	"jobhub/cmd/jobhub/e2e/trial"
 )
 
-// withoutTimes is what the page shows besides times, which go on.
+// withoutTimes is the text of the page without times, which still change.
 const withoutTimes = `(() => { const main = document.getElementById("main").cloneNode(true);
 	for (const e of main.querySelectorAll("time, #messages-lines")) e.remove(); return main.textContent.replace(/\s+/g, " "); })()`
 
@@ -60,7 +60,7 @@ func TestPagesSayThatTheyAreStale(t *testing.T) {
 			v.Turn(c.shut, !c.shut)
 			cut := time.Now()
 			s.Submit(nobodys(`,"queue":"reports"`))
-			s.Call("POST", "/v1/jobs/"+s.ids["queued"]+"/cancel", "") // of which a callback tells
+			s.Call("POST", "/v1/jobs/"+s.ids["queued"]+"/cancel", "") // a callback gets the event
 			s.Call("PUT", "/v1/schedules/nightly", nightly(true), trial.IsJSON)
 			for i, o := range all {
 				o.Within(c.within-time.Since(cut).Truncate(time.Second)+time.Second, trial.NotLive)

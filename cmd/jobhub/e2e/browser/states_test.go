@@ -42,7 +42,7 @@ func (p *page) accessible(name string) {
 // contrasts checks the colours of the page alone.
 func (p *page) contrasts(name string) {
 	p.T.Helper()
-	p.checked(name, `{ type: "rule", values: ["color-contrast"] }`, 0) // below a dialog it is not told
+	p.checked(name, `{ type: "rule", values: ["color-contrast"] }`, 0) // the checker can't see the contrast below a dialog
 }
 
 // checked checks the page as it is by some rules of the checker, of which it has to keep a

@@ -46,10 +46,10 @@ func TestPagesTakeTrustedTypesOnly(t *testing.T) {
 				t.Errorf("%s: %s ends with %s", page.path, what, got)
 			}
 		}
-		// The browser tells of each, so that Unmoved would have seen one of the page's own.
+		// The browser reports each attempt, so that Unmoved would also see one by the page itself.
 		p.Until(fmt.Sprintf(`document.body.dataset.refused === "%d"`, len(attempts)))
 		if told := len(p.TakeComplaints()); told < len(attempts) {
-			t.Errorf("%s: %d complaints were heard", page.path, told)
+			t.Errorf("%s: the browser reported only %d violations", page.path, told)
 		}
 	}
 	close(s.Lines)

@@ -137,7 +137,7 @@ func TestCallbacks(t *testing.T) {
 		}
 	}
 
-	// They are jobs, below the job they tell of, and nothing shows the secrets.
+	// They are child jobs of the job of their event, and nothing shows the secrets.
 	list := h.Children(j.ID)
 	if len(list) != 2 || list[0].Kind != "webhook" || list[0].Queue != "callbacks" || list[0].Parent != j.ID {
 		t.Fatalf("children %+v", list)
@@ -343,7 +343,7 @@ func TestCallbacksOfManyKilled(t *testing.T) {
 		h.Await(list[0].ID, trial.InState("succeeded"))
 		mu.Lock()
 		if got := ids[id]; len(got) != 1 || !got["msg_"+list[0].ID] {
-			t.Errorf("job %s was told with %v", id, got)
+			t.Errorf("deliveries for job %s: %v", id, got)
 		}
 		mu.Unlock()
 	}

@@ -21,7 +21,7 @@ func route(path, upstream string) string {
 }
 
 // TestConfigReload: a changed file is in force without a restart and without a failed
-// request; a broken one changes nothing and is told of.
+// request; an invalid one changes nothing and is reported.
 func TestConfigReload(t *testing.T) {
 	t.Parallel()
 	api := trial.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "from "+r.URL.Path) }))
@@ -36,7 +36,7 @@ func TestConfigReload(t *testing.T) {
 		t.Errorf("%s", a.Body)
 	}
 
-	// Requests go on through all that follows; none may fail.
+	// Requests continue during all of the following; none may fail.
 	var stop atomic.Bool
 	failed := make(chan string, 1)
 	go func() {
@@ -141,12 +141,12 @@ func TestConfigCallbacks(t *testing.T) {
 		return strings.Contains(string(a.Body), "queues.told") && !strings.Contains(string(a.Body), secretA[6:])
 	})
 	h.Call("POST", "/v1/jobs", `{"kind":"nobody","queue":"told"}`, trial.IsJSON)
-	rec.Next(t) // the configuration before goes on
+	rec.Next(t) // the old configuration is still used
 	trial.Write(t, file, "queues: {told: {capacity: 5}}\n")
 	h.Eventually("/v1/queues/told", func(a trial.Answer) bool { return !strings.Contains(string(a.Body), rec.URL) })
 }
 
-// TestDrainKeepsRequests: what is on its way through when the hub is told to stop arrives.
+// TestDrainKeepsRequests: requests that pass through while the hub is stopped are completed.
 func TestDrainKeepsRequests(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -180,7 +180,7 @@ func TestDrainKeepsRequests(t *testing.T) {
 	}
 }
 
-// TestForeignUpstreams puts servers that nobody here wrote behind a route: what they say
+// TestForeignUpstreams uses servers of other projects as upstreams: what they say
 // through the hub, straight or as a job, is what they say without it.
 func TestForeignUpstreams(t *testing.T) {
 	t.Parallel()

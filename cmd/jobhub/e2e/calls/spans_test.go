@@ -115,7 +115,7 @@ func nameOf(s *tracepb.Span) string {
 }
 
 // TestSpans: a request of a route that becomes a job, its attempt, the call and the
-// callback are one trace, that of the caller, and upstreams are told the span that calls.
+// callback are one trace, that of the caller, and upstreams get the span of their call.
 func TestSpans(t *testing.T) {
 	t.Parallel()
 	const caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -16,7 +16,7 @@ import (
 	"jobhub/web/client"
 )
 
-// told is a state change that a subscriber heard of.
+// told is a state change that a subscriber received.
 type told struct {
 	Job     string `json:"job"`
 	Version uint64 `json:"version"`

@@ -171,7 +171,7 @@ func (c *listener) hear(kind string) heardLine {
 	}
 }
 
-// resume connects again, behind what came last.
+// resume connects again, after the last event.
 func (c *listener) resume(t *testing.T, epoch string) {
 	t.Helper()
 	c.open(fmt.Sprintf("/v1/ws?queue=foreign&epoch=%s&seq=%d", epoch, c.seq))
@@ -298,7 +298,7 @@ func (b *tab) open(path string) {
 	})`, trial.Quote(path)))
 }
 
-// follow opens an EventSource, which comes back by itself.
+// follow opens an EventSource, which reconnects by itself.
 func (b *tab) follow(path string) {
 	b.T.Helper()
 	b.Evaluate(fmt.Sprintf(`void (() => {
@@ -318,7 +318,7 @@ func (b *tab) next() string {
 	return b.Evaluate(`(said.length ? Promise.resolve() : new Promise((done) => { window.waiting = done; })).then(() => said.shift())`)
 }
 
-// TestForeignEventSource: Chromium's EventSource comes back by itself after a cut and
+// TestForeignEventSource: Chromium's EventSource reconnects by itself after a cut and
 // after a restart of the hub, and misses nothing.
 func TestForeignEventSource(t *testing.T) {
 	t.Parallel()

@@ -123,7 +123,7 @@ func TestWorkCommand(t *testing.T) {
 	if done := h.Await(crash.ID, trial.InState("failed")); done.Reason != "exhausted" || done.Error.Detail != "signal: killed" {
 		t.Errorf("%s", done.Raw)
 	}
-	pair := h.Submit(`{"kind":"pair"}`) // what it leaves behind does not hold it up
+	pair := h.Submit(`{"kind":"pair"}`) // processes that it leaves behind do not delay it
 	if done := h.Await(pair.ID, trial.InState("succeeded")); string(done.Result) != "1" {
 		t.Errorf("%s", done.Raw)
 	}
@@ -166,7 +166,7 @@ func TestWorkDrain(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, p.Stderr)
 	}
 	if j := h.Await(b.ID, trial.InState("queued")); j.Attempt != 0 {
-		t.Errorf("given back with attempt %d", j.Attempt)
+		t.Errorf("the released job has attempt %d", j.Attempt)
 	}
 	h.Await(late.ID, trial.InState("queued"))
 	if list := workersOf(h); len(list) != 0 {
@@ -211,7 +211,7 @@ func gone(t *testing.T, pid int) {
 	}
 }
 
-// relay stands between a worker and its hub. While it is deaf, the worker can't ask or
+// relay is a proxy between a worker and its hub. While it is deaf, the worker can't ask or
 // renew anything.
 type relay struct {
 	*httptest.Server
@@ -280,7 +280,7 @@ func TestZombie(t *testing.T) {
 	case <-time.After(trial.Patience):
 		t.Fatalf("the zombie says nothing\n%s", zombie.Stderr)
 	}
-	zombie.Matched(zombie.Stderr, `an outcome does not count`)
+	zombie.Matched(zombie.Stderr, `an outcome was not`)
 	now, err := h.Client.Job(t.Context(), j.ID)
 	if err != nil || string(now.Result) != `"healthy"` || now.Version != done.Version || now.Attempt != 1 || !now.FinishedAt.Equal(done.FinishedAt) {
 		t.Errorf("%v\nbefore %s\nafter  %s", err, done.Raw, now.Raw)
@@ -341,7 +341,7 @@ func TestWorkHubRestart(t *testing.T) {
 			pidOf(h, next)
 			l.open(t)
 			h.Await(next.ID, trial.InState("succeeded"))
-			w.Signal(syscall.SIGTERM) // before the hub ends: without one it would go on trying for its grace
+			w.Signal(syscall.SIGTERM) // before the hub ends: without a hub it would try again for its whole grace
 		})
 	}
 }

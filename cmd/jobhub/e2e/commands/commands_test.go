@@ -95,7 +95,7 @@ func TestCommands(t *testing.T) {
 		t.Errorf("cancel of an unknown job: exit code %d", code)
 	}
 
-	// Watching everything ends with ^C and says how to go on.
+	// Watching everything ends with ^C and prints how to continue.
 	all.Matched(all.Stdout, `cancelled.*`+later)
 	all.Signal(syscall.SIGINT)
 	again := all.Matched(all.Stderr, `To continue from here: jobhub (watch --all --since \w+:\d+)\n`)
@@ -106,7 +106,7 @@ func TestCommands(t *testing.T) {
 	fresh := h.Submit(trial.HTTPJob(api+"/fine", `,"tags":["third"]`))
 	going.Matched(going.Stdout, `succeeded.*`+fresh.ID)
 	if strings.Contains(going.Stdout.String(), later) {
-		t.Errorf("watch --since tells again what was told\n%s", going.Stdout)
+		t.Errorf("watch --since prints an event again\n%s", going.Stdout)
 	}
 
 	_, out, _ = command("jobs")
@@ -128,7 +128,7 @@ func TestCommands(t *testing.T) {
 		t.Errorf("jobs --limit 2 printed\n%s%s", out, errs)
 	}
 
-	// The hub's end is told to who watches, and a second hub may have the store then.
+	// Watchers learn that the hub ended, and a second hub can then open the store.
 	h.Signal(syscall.SIGTERM)
 	if code := h.Wait(); code != 0 {
 		t.Errorf("the hub: exit code %d\n%s", code, h.Stderr)
@@ -166,6 +166,6 @@ func TestDemo(t *testing.T) {
 		t.Errorf("%s", p.Stdout)
 	}
 	if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
+		t.Errorf("files that were not removed: %q", left)
 	}
 }

@@ -71,7 +71,7 @@ func TestDemoFiles(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", code, p.Stdout, p.Stderr)
 	}
 	if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {
-		t.Errorf("left behind: %q", left)
+		t.Errorf("files that were not removed: %q", left)
 	}
 	if code, _, errs := trial.Run(t, "demo", "--files", filepath.Join(dir, "nowhere")); code != 1 || !strings.Contains(errs, "no such file") {
 		t.Errorf("exit code %d: %s", code, errs)

@@ -89,7 +89,7 @@ func TestReadmeTour(t *testing.T) {
 		for _, expected := range want[i] {
 			before, after, found := strings.Cut(rest, expected)
 			if !found {
-				t.Errorf("%s\ndoes not print %s; behind what was found before it prints\n%s", blocks[i], expected, before)
+				t.Errorf("%s\ndoes not print %s; after the last expected text it prints\n%s", blocks[i], expected, before)
 				break
 			}
 			rest = after

@@ -21,7 +21,7 @@ import (
 	"jobhub/web/client"
 )
 
-// TestRefusedSubmissions: each is told what is wrong, and nothing is stored.
+// TestRefusedSubmissions: each answer says what is wrong, and nothing is stored.
 func TestRefusedSubmissions(t *testing.T) {
 	t.Parallel()
 	h := trial.StartHub(t)
@@ -128,7 +128,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestRefusedStarts: a hub that can't start says why in one line and leaves nothing behind.
+// TestRefusedStarts: a hub that can't start says why in one line and leaves no files.
 func TestRefusedStarts(t *testing.T) {
 	t.Parallel()
 	running := trial.StartHub(t)

@@ -79,7 +79,7 @@ type cutStore struct {
 	mu     sync.Mutex    // protects the fields below
 	moment string        // at which it is held up next; empty for none
 	begun  chan struct{} // closed when it is
-	go_    chan struct{} // closed when it may go on
+	go_    chan struct{} // closed when it may continue
 }
 
 // arm makes the store stop at a moment.
@@ -354,7 +354,7 @@ func (c *cuts) judge(t *testing.T, what string, one cutCase, a *cutAnswer) {
 	}
 }
 
-// random makes calls at random, among others that go on meanwhile.
+// random makes random calls while other calls run.
 func (c *cuts) random(t *testing.T, rng *rand.Rand, rounds int) {
 	busy, stop := context.WithCancel(t.Context())
 	var others sync.WaitGroup

@@ -131,7 +131,7 @@ func comesUp(h *trial.Hub) bool {
 }
 
 // TestRestoredCopies puts a copy of the data folder back, in all the ways there are. A
-// client that has seen more is told that its position is of another history.
+// client that has seen more learns that its position is of another log.
 func TestRestoredCopies(t *testing.T) {
 	t.Parallel()
 	for way, restore := range map[string]string{

@@ -24,7 +24,7 @@ const (
 )
 
 // TestDiskFull fills the disk under a hub that works: it refuses what it can't store
-// and says so, what runs is not forgotten, and when there is space again it goes on
+// and says so, running jobs are not lost, and when there is space again it continues
 // by itself.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,7 @@ type storm struct {
 	from       client.Position // where all begin
 	resumed    atomic.Int64    // connections that resumed
 	wanted     int64
-	over       chan struct{} // closed when all that is to come stands in the log
+	over       chan struct{} // closed when all events of the test are in the log
 	head       uint64        // then
 
 	mu    sync.Mutex // protects the fields below
@@ -363,7 +363,7 @@ func (f *follower) overSSE(ctx context.Context, c *http.Client, path string, tak
 		case "id":
 			id = value
 		case "":
-			if id != "" { // first, as browsers do: whoever stops at an event has had it
+			if id != "" { // first, as browsers do: a client that stops at an event has received it
 				at, err := client.ParsePosition(id)
 				if err != nil || at.Epoch != f.at.Epoch || at.Seq < f.at.Seq {
 					f.say("at %s came the id %q", f.at, id)

@@ -204,7 +204,7 @@ func torture(t *testing.T, binary string, kills int, seed uint64) (out outcome) 
 	return out
 }
 
-// submit hands in jobs until the faults are over and the last ones were accepted.
+// submit submits jobs until the faults have ended and the last jobs were accepted.
 func (m *torment) submit(random *rand.Rand) {
 	last := 0
 	for deadline := (<-chan time.Time)(nil); last < lastOnes; {

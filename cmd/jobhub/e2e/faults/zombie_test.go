@@ -21,7 +21,7 @@ import (
 const zombieLease = time.Second
 
 // init makes the test binary a worker if the environment says so: it takes one job,
-// renews its lease, and completes it when it is told to by a line on its input.
+// renews its lease, and completes it after a line on its input.
 func init() {
 	url := os.Getenv("FAULT_WORKER")
 	if url == "" {
@@ -183,7 +183,7 @@ func zombie(t *testing.T, late bool) {
 	report(t, append(stopped(h), alarms(h)...))
 }
 
-// documentsOf is all that the hub tells of a job: the document, and its events.
+// documentsOf is everything that the hub returns about a job: its document and its events.
 func documentsOf(h *trial.Hub, id string) string {
 	h.T.Helper()
 	doc := h.Client

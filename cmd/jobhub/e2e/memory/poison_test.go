@@ -18,7 +18,7 @@ import (
 // crashes is how often the hub may crash with a job before the job is given up.
 const crashes = 3
 
-// TestPoison: a job whose run kills the hub ends after three crashes, and all else goes on.
+// TestPoison: a job whose run kills the hub ends after three crashes, and all other jobs run.
 func TestPoison(t *testing.T) {
 	t.Parallel()
 	called := make(chan struct{}, 10)
@@ -56,7 +56,7 @@ func checkPoisoned(t *testing.T, end client.Job) {
 const memoryForJobs = 200 << 20
 
 // TestPoisonByMemory: a job that asks for more than the memory there is ends, after three
-// crashes at the most, and all else goes on.
+// crashes at the most, and all other jobs run.
 func TestPoisonByMemory(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("prlimit"); err != nil {
@@ -102,7 +102,7 @@ func TestPoisonByMemory(t *testing.T) {
 		}
 		trial.Soon(t, ended)
 		if crashed++; crashed > crashes {
-			t.Fatal("the hub goes on crashing")
+			t.Fatal("the hub still crashes")
 		}
 		again()
 	}

@@ -127,7 +127,7 @@ func (h *Hub) Call(method, path, body string, headers ...string) Answer {
 // IsJSON is a header line to send.
 const IsJSON = "Content-Type: application/json"
 
-// Submit hands in a job that has to be accepted.
+// Submit submits a job, which has to be accepted.
 func (h *Hub) Submit(body string, headers ...string) client.Job {
 	h.T.Helper()
 	a := h.Call("POST", "/v1/jobs", body, append(headers, IsJSON)...)
