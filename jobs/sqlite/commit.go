@@ -156,7 +156,7 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if r == nil || fenced && (r.job.State != ch.If.State || r.job.Lease != ch.If.Lease || ch.If.Version != 0 && r.job.Version != ch.If.Version) {
+	if r == nil || r.job.State != ch.If.State || r.job.Lease != ch.If.Lease || ch.If.Version != 0 && r.job.Version != ch.If.Version {
 		return jobs.ErrConflict, nil
 	}
 	if ch.Delete {

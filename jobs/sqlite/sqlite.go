@@ -181,7 +181,7 @@ func (s *Store) open(ctx context.Context, dir string, log *slog.Logger) error {
 	// Without cache_spill the frames of the WAL that are read are always final, and can be checked.
 	// A checkpoint after each 32 MiB of WAL (the default is 4): pages that change often then get their
 	// checksum and their place in the database once for many changes.
-	for _, setting := range []string{"synchronous=" + synchronous, "wal_autocheckpoint=8000", "cache_size=-16384", "cache_spill=OFF", "temp_store=MEMORY"} {
+	for _, setting := range []string{"synchronous=FULL", "wal_autocheckpoint=8000", "cache_size=-16384", "cache_spill=OFF", "temp_store=MEMORY"} {
 		if err := sqlitex.ExecuteTransient(s.write, "PRAGMA "+setting, nil); err != nil {
 			return err
 		}
