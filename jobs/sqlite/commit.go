@@ -11,6 +11,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/eventlog"
 )
 
 // commit is a batch while it is stored. Changes of the store's memory are collected here
@@ -75,14 +76,14 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 		q.settings = settings
 	}
 	s.mu.Unlock()
-	s.epoch.acknowledged(s.path, c.seq)
-	s.tail.publish(c.events)
+	s.folder.Acknowledge(c.seq)
+	s.tail.Publish(c.events)
 	b.Woken, b.Ready = c.woken, c.becameReady
 	return nil
 }
 
 func (s *Store) newCommit(now time.Time) *commit {
-	head, _ := s.tail.position()
+	head, _ := s.tail.Position()
 	return &commit{Store: s, now: now, seq: head, countChanges: map[*queue]*counts{}, becameReady: map[jobs.Lane]int{}, rows: map[uint64]*changedRow{}}
 }
 
@@ -223,7 +224,7 @@ func (c *commit) addEvent(j *jobs.Job, e *jobs.Event) {
 func (c *commit) log() error {
 	st := c.write.Prep("INSERT INTO log (last, events) VALUES (?, ?)")
 	st.BindInt64(1, int64(c.seq))
-	st.BindBytes(2, encodeEvents(nil, c.events))
+	st.BindBytes(2, eventlog.Encode(nil, c.events))
 	return run(st)
 }
 

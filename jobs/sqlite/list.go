@@ -68,7 +68,7 @@ func (s *Store) passDamage(low, high int64, read func(low, high int64) (lowest i
 		}
 		return between(low, middle-1)
 	}
-	head, _ := s.tail.position()
+	head, _ := s.tail.Position()
 	lowest, err := read(low, high)
 	if !isDamage(err) {
 		return err

@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/eventlog"
 )
 
 // fields says which columns a jobs.Field stands for, in the order in which
@@ -245,7 +246,7 @@ func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err e
 	q := s.byID[r.int()]
 	s.mu.RUnlock()
 	if q == nil {
-		return j, false, fmt.Errorf("%w: job %d is of a queue that is not there", errCorrupt, j.N)
+		return j, false, fmt.Errorf("%w: job %d is of a queue that is not there", eventlog.ErrCorrupt, j.N)
 	}
 	j.Tenant, j.Queue = q.Tenant, q.Name
 	j.Kind = r.text()

@@ -38,7 +38,7 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 }
 
 func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
-	head, floor := s.tail.position()
+	head, floor := s.tail.Position()
 	seq := min(t.Seq, head-min(head, 1))
 	c := s.newCommit(t.Retained)
 	c.isolating = careful
@@ -72,8 +72,8 @@ func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
 		return 0, s.storeError(err)
 	}
 	s.moveCounts(c.countChanges)
-	s.tail.trimmed(max(seq, floor))
-	defer s.epoch.acknowledged(s.path, head)
+	s.tail.Trimmed(max(seq, floor))
+	defer s.folder.Acknowledge(head)
 	if pruned > 0 || seq > floor {
 		err = s.noteFlushError(sqlitex.ExecuteTransient(s.write, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")", nil))
 	}
