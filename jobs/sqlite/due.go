@@ -50,6 +50,6 @@ func (s *Store) readRow(conn *sqlite.Conn, n int64) (job jobs.Job, err error) {
 	if !found {
 		return job, fmt.Errorf("%w: an index names job %d, which is not there", eventlog.ErrCorrupt, n)
 	}
-	job, _, err = s.scanJob(st, 0)
+	job, _, err = scanJob(s.queueCache, st, 0)
 	return job, err
 }

@@ -60,7 +60,7 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 					if cut = cut || over(); cut {
 						return nil
 					}
-					job, far, err := s.scanJob(st, 0)
+					job, far, err := scanJob(s.queueCache, st, 0)
 					if err != nil {
 						return err
 					}

@@ -84,8 +84,9 @@ type Store struct {
 	folder *folder.Folder
 	tail   *eventlog.Tail
 	read   *sqlitex.Pool
-
 	damage damageLog
+
+	queueCache *queueCache
 
 	searching chan struct{} // held by the search that is under way
 	closed    chan struct{} // closed by Close
@@ -98,21 +99,7 @@ type Store struct {
 	ready   map[lane]bool         // lanes that may hold ready jobs
 
 	unreadable map[int64]bool // ready jobs that claims skip because they are damaged
-
-	mu     sync.RWMutex // protects the fields below
-	queues map[jobs.QueueName]*queue
-	byID   map[int64]*queue
 }
-
-// queue is the cached row of a queue.
-type queue struct {
-	id int64
-	jobs.QueueName
-	counts   counts
-	settings jobs.QueueSettings
-}
-
-type counts = [9]int64
 
 // lane is the ready jobs of one kind in one queue.
 type lane struct {
@@ -127,7 +114,7 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{searching: make(chan struct{}, 1), closed: make(chan struct{}), updates: map[jobs.Field]string{}, ready: map[lane]bool{}, unreadable: map[int64]bool{},
-		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}, tail: eventlog.NewTail(cmp.Or(o.TailBytes, 32<<20)), damage: damageLog{log: log}}
+		queueCache: newQueueCache(), tail: eventlog.NewTail(cmp.Or(o.TailBytes, 32<<20)), damage: damageLog{log: log}}
 	if s.folder, err = folder.Open(dir, log); err != nil {
 		return nil, err
 	}
@@ -179,7 +166,7 @@ func (s *Store) open(ctx context.Context, log *slog.Logger) error {
 	if err := migrate(s.write); err != nil {
 		return err
 	}
-	if err := s.loadQueues(); err != nil {
+	if err := s.queueCache.load(s.write); err != nil {
 		return fmt.Errorf("the table of queues: %w", err)
 	}
 	if err := s.loadLanes(); err != nil {
@@ -190,14 +177,6 @@ func (s *Store) open(ctx context.Context, log *slog.Logger) error {
 		return fmt.Errorf("the newest events: %w", err)
 	}
 	return s.folder.Identify(s.write, head)
-}
-
-func (s *Store) loadQueues() error {
-	return sqlitex.Execute(s.write, "SELECT q, tenant, name, counts, settings FROM queues", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-		q, err := scanQueue(st)
-		s.queues[q.QueueName], s.byID[q.id] = &q, &q
-		return err
-	}})
 }
 
 // loadLanes reads the lanes from the index; it does not read the jobs.
