@@ -120,7 +120,6 @@ func (s *Server) writeAccepted(w http.ResponseWriter, a engine.Accepted, body fu
 	h.Set("Location", self+"/response")
 	h.Set("Operation-Location", self)
 	if a.Existing {
-		h.Set("Jobhub-Existing", "true")
 		if !a.Job.State.Final() {
 			h.Set("Retry-After", "1")
 		}
