@@ -44,6 +44,7 @@ func limitRows() []limitRow {
 		{"Queues with figures of their own in `/metrics`", count(rest.MaxQueueSeries), "counted as `other`"},
 		{"Answer to an item of a batch", jobs.SizeText(rest.MaxAnswer), "`502` for the item"},
 		{"Answers to a batch", jobs.SizeText(rest.MaxAnswers), "`502` for the item"},
+		{"Compressed answer of an upstream that is decompressed for a client", jobs.SizeText(rest.MaxDecoded), "sent compressed"},
 		{"Long answers in memory, all together; most are streamed and need none", jobs.SizeText(rest.MaxBufferedAnswers), "`503`"},
 		{"Message of a WebSocket client", jobs.SizeText(rest.MaxMessage), "close code `1009`"},
 		{"Subscriptions of a WebSocket", count(rest.MaxSubscriptions), "`limit_exceeded`"},
