@@ -38,8 +38,8 @@ func (c *Client) Schedule(ctx context.Context, name string) (s Schedule, err err
 	return s, err
 }
 
-// PutSchedule makes the schedule of s.Name, or replaces it. A credential that is *** stays as
-// it was; the secret of a callback has to be given again.
+// PutSchedule makes the schedule of s.Name, or replaces it. A credential that is *** and a
+// callback's secret that is whsec_*** stay as they were.
 func (c *Client) PutSchedule(ctx context.Context, s Schedule) (stored Schedule, err error) {
 	in := struct {
 		Cron     string     `json:"cron"`
