@@ -9,6 +9,8 @@ RACE = -race -gcflags=modernc.org/sqlite/lib=-race=false
 # A program with the race detector sleeps for a second before it exits, if not told otherwise.
 export GORACE = atexit_sleep_ms=10
 
+minify = go tool esbuild static/*.js static/*.css --minify --outdir=static/dist
+
 .PHONY: test lint generate bench dev tools screenshots torture graph
 
 test: tools lint
@@ -19,13 +21,15 @@ test: tools lint
 # Generated code is fresh, and the code is formatted and free of known mistakes.
 lint:
 	go tool templ generate -log-level error
-	git diff --exit-code -- '*_templ.go'
+	$(minify) --log-level=error
+	git diff --exit-code -- '*_templ.go' static/dist
 	@test -z "$$(gofmt -l . | grep -v _templ.go)" || { gofmt -l .; echo 'run gofmt -w on these'; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
 
 generate:
 	go tool templ generate
+	$(minify)
 
 bench:
 	go -C cmd/jobhub-bench run . all
@@ -37,6 +41,7 @@ torture: tools
 	go test -count=1 -timeout 30m -run TestFlippedBits ./jobs/sqlite -flips 500
 
 dev:
+	$(minify)
 	go tool templ generate --watch --cmd 'go run ./cmd/jobhub demo'
 
 # The graph of packages in the README.

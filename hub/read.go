@@ -91,7 +91,7 @@ func (h *Hub) Replay(ctx context.Context, s Subscription, after, upTo uint64, yi
 		return err
 	}
 	c := h.Cursor(nil)
-	c.seq.Store(min(after+resumeLate, max(after, upTo)))
+	c.seq.Store(after)
 	c.subs[""] = s
 	return c.ReadUntil(ctx, upTo, yield)
 }

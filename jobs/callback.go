@@ -160,6 +160,9 @@ func decodeSecrets(pointer string, data Value) (list []Secret, err error) {
 			if !one {
 				pointer = fmt.Sprintf("%s/%d", pointer, i)
 			}
+			if s == hiddenSecret {
+				return nil, Invalid(pointer, hiddenDetail)
+			}
 			return nil, Invalid(pointer, "%s", err)
 		}
 	}

@@ -141,7 +141,7 @@ func (c Credentials) Restore(old, doc Value, mine bool, except []string) (Value,
 			case mine && !containsFold(except, name):
 				return secret
 			}
-			refused = append(refused, Invalid(at, "is hidden; write its value or leave it out"))
+			refused = append(refused, Invalid(at, hiddenDetail))
 			return nil
 		}
 	})

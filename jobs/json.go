@@ -93,36 +93,6 @@ func DecodeAnyDepth(data []byte, v any) error {
 	return nil
 }
 
-// DecodeProblem turns an error of the JSON decoder into a *Problem.
-func DecodeProblem(err error) *Problem {
-	p := NewProblem(BadMessage, "Malformed request", "")
-	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		p.Status = 400
-		p.Detail = "The body is not one JSON document: " + syntactic.Err.Error()
-		if pointer := string(syntactic.JSONPointer); pointer != "" && len(pointer) <= 256 {
-			p.Errors = []MemberError{{pointer, syntactic.Err.Error()}}
-		}
-		return p
-	}
-	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		detail := "wrong type"
-		switch {
-		case errors.Is(err, json.ErrUnknownName):
-			detail = "unknown member"
-		case semantic.Err != nil:
-			detail = semantic.Err.Error()
-		case semantic.GoType != nil && semantic.JSONKind != 0:
-			detail = "must not be " + kindNames[semantic.JSONKind]
-		}
-		return Invalid(string(semantic.JSONPointer), "%s", detail)
-	}
-	p.Status = 400
-	p.Detail = "The body is not one JSON document: " + err.Error()
-	return p
-}
-
-var kindNames = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a text", '0': "such a number", '{': "an object", '[': "an array"}
-
 // jsonMember is v as it may be kept with a job, nil if it is empty. Its error is a *Problem
 // with status 422.
 func JsonMember(pointer string, v Value, depth int) (Value, error) {

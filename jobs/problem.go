@@ -122,7 +122,7 @@ func problemOfType(kind string, code Code, title, detail string) *Problem {
 // Unavailable is the problem, with status 503, of a request that can't be served now and had
 // no effect.
 func Unavailable(title, detail string) *Problem {
-	return &Problem{Type: "urn:jobhub:problem:unavailable", Title: title, Status: 503, Code: Internal, Detail: detail}
+	return &Problem{Type: "urn:jobhub:problem:internal", Title: title, Status: 503, Code: Internal, Detail: detail}
 }
 
 // Errors that a Store returns and that the engine and its callers compare with.
@@ -132,7 +132,7 @@ var (
 	ErrLeaseLost = NewProblem(CodeLeaseLost, "Lease lost", "This attempt was taken over or ended; stop working on it.")
 
 	ErrQueueFull = problemOfType("https://iana.org/assignments/http-problem-types#temporary-reduced-capacity", QueueFull, "Queue full", "The queue holds as many waiting jobs as its capacity allows; nothing was stored. Try again later.")
-	ErrGone      = &Problem{Type: "urn:jobhub:problem:gone", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job was deleted, or its time of retention is over; it is no longer kept."}
+	ErrGone      = &Problem{Type: "urn:jobhub:problem:not_found", Title: "Gone", Status: 410, Code: NotFound, Detail: "The job was deleted, or its time of retention is over; it is no longer kept."}
 
 	ErrOrderTaken = NewProblem(Conflict, "Ordering key in use", "A later job of the same ordering key runs in that queue. Move this one when that has ended.")
 	// ErrDamaged: the data is in a damaged part of the store. As the error of a whole

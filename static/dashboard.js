@@ -10,7 +10,7 @@ const view = document.body.dataset.view;
 const parts = `[id^=${view.split(":")[0]}-]`; // the live parts
 const policy = globalThis.trustedTypes?.createPolicy("jobhub", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
 // Reconnect faster than the default, as somebody is looking at the page.
-const hub = new JobHub(new URL("..", import.meta.url), { minDelay: 250, maxDelay: 1500 });
+const hub = new JobHub(new URL("../..", import.meta.url), { minDelay: 250, maxDelay: 1500 });
 
 const parse = (html) => new DOMParser().parseFromString(policy.createHTML(html), "text/html");
 
@@ -242,7 +242,7 @@ document.addEventListener("submit", async (e) => {
   } else if (form.method === "post" && chip.dataset.state !== "live" && !("sure" in form.dataset)) {
     e.preventDefault();
     try {
-      await fetch(new URL("../healthz", import.meta.url));
+      await fetch(new URL("../../healthz", import.meta.url));
       form.dataset.sure = "";
       form.requestSubmit(e.submitter);
     } catch {

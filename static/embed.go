@@ -1,5 +1,6 @@
 // Package static holds the files that browsers load: stylesheet, scripts, icon. They are part
-// of the program; no page loads anything from another server.
+// of the program; no page loads anything from another server. The folder dist has our scripts
+// and stylesheet minified; make generate writes it.
 package static
 
 import (
@@ -8,133 +9,98 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"fmt"
 	"io/fs"
 	"net/http"
-	"path"
-	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/tdewolff/minify/v2"
-	"github.com/tdewolff/minify/v2/css"
-	"github.com/tdewolff/minify/v2/js"
 )
 
-//go:embed *.css *.js *.svg vendor/*.js
-var FS embed.FS
+//go:embed dist/*.css dist/*.js *.svg vendor/*.js
+var embedded embed.FS
 
 const prefix = "/static/"
 
 // file is a served file.
 type file struct {
-	version string // short hash of the content
-	forms   func() (plain, zipped []byte)
+	hash  string // of the content, shortened
+	forms func() (plain, zipped []byte)
 }
 
-// files returns all files by name. They are read at the first request: most commands of the
-// program never need them.
-var files = sync.OnceValue(func() map[string]file {
-	all := map[string]file{}
-	err := fs.WalkDir(FS, ".", func(name string, entry fs.DirEntry, err error) error {
+// site is all files by name, and their version: a hash of everything.
+type site struct {
+	version string
+	files   map[string]file
+}
+
+// loaded reads all files at the first request: most commands of the program never need them.
+var loaded = sync.OnceValue(func() site {
+	s := site{files: map[string]file{}}
+	all := sha256.New()
+	err := fs.WalkDir(embedded, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		return add(all, name, nil)
+		content, err := embedded.ReadFile(name)
+		sum := sha256.Sum256(content)
+		all.Write(sum[:])
+		s.files[strings.TrimPrefix(name, "dist/")] = file{shortHash(sum[:]), sync.OnceValues(func() (plain, zipped []byte) { return content, zip(content) })}
+		return err
 	})
 	if err != nil { // can't happen: the files are in the program
 		panic(err)
 	}
-	return all
+	s.version = shortHash(all.Sum(nil))
+	return s
 })
 
-// imported matches the import of a module from the same folder.
-var imported = regexp.MustCompile(`((?:from|import)\s*\(?\s*)"\./([\w/.-]+\.js)"`)
+func shortHash(sum []byte) string { return hex.EncodeToString(sum[:6]) }
 
-// add adds a file, after those that it imports. It imports them with their versions, as the
-// pages do, so that browsers can cache modules forever and load each only once.
-func add(all map[string]file, name string, above []string) error {
-	if _, known := all[name]; known {
+// zip returns the content compressed, or nil if that is not smaller.
+func zip(content []byte) []byte {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is known
+	w.Write(content)                                      // to memory, as Close
+	if w.Close(); b.Len() >= len(content) {
 		return nil
 	}
-	if slices.Contains(above, name) {
-		return fmt.Errorf("modules import each other in a cycle: %s", append(above, name))
-	}
-	source, err := FS.ReadFile(name)
-	if path.Ext(name) == ".js" {
-		source = imported.ReplaceAllFunc(source, func(match []byte) []byte {
-			part := imported.FindSubmatch(match)
-			module := string(part[2])
-			if err == nil {
-				err = add(all, module, append(above, name))
-			}
-			return fmt.Appendf(nil, `%s"./%s?v=%s"`, part[1], module, all[module].version)
-		})
-	}
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(source)
-	all[name] = file{hex.EncodeToString(sum[:6]), sync.OnceValues(func() (plain, zipped []byte) { return forms(name, source) })}
-	return nil
+	return b.Bytes()
 }
 
-// small minifies files.
-var small = func() *minify.M {
-	m := minify.New()
-	m.AddFunc(".css", css.Minify)
-	m.AddFunc(".js", js.Minify)
-	return m
-}()
+// Path is the URL path of a file. It begins with the version of all files, so what it names
+// never changes, and a module finds those that it imports under the same version.
+func Path(name string) string { return prefix + loaded().version + "/" + name }
 
-// forms returns a file as it is sent, and compressed; nil if that is not smaller.
-func forms(name string, source []byte) (plain, zipped []byte) {
-	plain = source
-	if path.Dir(name) == "." { // those in vendor are minified already
-		if shorter, err := small.Bytes(path.Ext(name), source); err == nil { // else it is sent unchanged
-			plain = shorter
+// Serve answers a request for a file below /static/, or reports false if there is no such
+// file. With the current version the answer may be kept for good. With none, or that of
+// another release, a browser has to ask again and gets 304 while the file is the same.
+func Serve(w http.ResponseWriter, r *http.Request) bool {
+	s := loaded()
+	name := strings.TrimPrefix(r.URL.Path, prefix)
+	f, known := s.files[name]
+	version := ""
+	if !known {
+		version, name, _ = strings.Cut(name, "/")
+		if f, known = s.files[name]; !known {
+			return false
 		}
 	}
-	var b bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // can't fail: the level is valid
-	w.Write(plain)                                        // to memory, as Close
-	if w.Close(); b.Len() < len(plain) {
-		zipped = b.Bytes()
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("Cache-Control", "no-cache")
+	if version == s.version {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	return plain, zipped
-}
-
-// Path is the URL path of a file, with its version. The content of that URL never changes.
-func Path(name string) string { return prefix + name + "?v=" + files()[name].version }
-
-// Handler serves the files below /static/. A URL with the right version may be cached
-// forever; any other is revalidated, and answered 304 while the file is the same.
-func Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := strings.TrimPrefix(r.URL.Path, prefix)
-		f, known := files()[name]
-		if !known {
-			http.NotFound(w, r)
-			return
-		}
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Vary", "Accept-Encoding")
-		h.Set("Cache-Control", "no-cache")
-		if r.URL.Query().Get("v") == f.version {
-			h.Set("Cache-Control", "public, max-age=31536000, immutable")
-		}
-		plain, zipped := f.forms()
-		content, tag := plain, f.version
-		if zipped != nil && r.Header.Get("Range") == "" && TakesGzip(r) {
-			content, tag = zipped, f.version+"-gz"
-			h.Set("Content-Encoding", "gzip")
-		}
-		h.Set("ETag", `"`+tag+`"`)
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
-	})
+	content, zipped := f.forms()
+	tag := f.hash
+	if zipped != nil && r.Header.Get("Range") == "" && TakesGzip(r) {
+		content, tag = zipped, f.hash+"-gz"
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("ETag", `"`+tag+`"`)
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+	return true
 }
 
 // TakesGzip reads the Accept-Encoding header of a request (RFC 9110, section 12.5.3).

@@ -95,7 +95,7 @@ var everyPage = []string{"theme.js", "vendor/idiomorph.min.js", "dashboard.js", 
 // question, catchup.js after a lost connection. No page needs fallback.js, which is for
 // subscriptions to jobs.
 func TestScriptBudget(t *testing.T) {
-	server := httptest.NewServer(static.Handler())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { static.Serve(w, r) }))
 	defer server.Close()
 	sent := func(name string) int {
 		request, _ := http.NewRequest("GET", server.URL+static.Path(name), nil)
@@ -132,7 +132,7 @@ func TestSmallScripts(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer := httptest.NewRecorder()
-		static.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/static/"+name, nil))
+		static.Serve(answer, httptest.NewRequest("GET", "/static/"+name, nil))
 		if n := answer.Body.Len(); n == 0 || n > len(source)*9/10 || answer.Header().Get("Content-Encoding") != "" {
 			t.Errorf("%s is served as\n%s", name, answer.Body)
 		}

@@ -64,6 +64,9 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 		items = append(items, fmt.Sprintf(`{"id":%q,"method":"GET","path":"/up%s"},{"method":"GET","path":"/healthz","depends_on":[%q]}`, path, path, path))
 	}
 	body := `{"requests":[` + strings.Join(items, ",") + `]}`
+	id := w.do("GET", "/up/length", "", "Prefer", "respond-async").want(http.StatusAccepted).json()["id"].(string)
+	w.await(id, "failed")
+	job := w.do("GET", "/v1/jobs/"+id+"/response", "").problem(502, "upstream_unreachable")
 	for _, prefer := range []string{"", "respond-async"} {
 		r := w.do("POST", "/v1/batch", body, "Prefer", prefer)
 		if prefer != "" {
@@ -75,6 +78,10 @@ func TestAnswerThatBreaksOff(t *testing.T) {
 			want := []int{502, 424}[i%2]
 			if fmt.Sprint(one["status"]) != fmt.Sprint(want) {
 				t.Errorf("%q: item %d: %v, want %d", prefer, i, one, want)
+			}
+			p, _ := one["body"].(map[string]any)
+			if i%2 == 0 && (p["code"] != job["code"] || p["type"] != job["type"] || p["detail"] != job["detail"]) {
+				t.Errorf("%q: item %d says %v, a job says %v", prefer, i, p, job)
 			}
 		}
 	}

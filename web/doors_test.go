@@ -129,6 +129,18 @@ func TestDepthOverWebSocket(t *testing.T) {
 	}
 }
 
+// TestCharsets: JSON is UTF-8 (RFC 8259, section 8.1), whatever a client calls it.
+func TestCharsets(t *testing.T) {
+	w := start(t)
+	for contentType, status := range map[string]int{"application/json; charset=utf-8": 202, "application/json;charset=UTF-8": 202, `application/json; charset="us-ascii"`: 202,
+		"application/json; charset=utf-16": 415, "application/problem+json; charset=iso-8859-1": 415} {
+		r := w.do("POST", "/v1/jobs", `{"kind":"nobody"}`, "Content-Type", contentType)
+		if r.status != status || status == 415 && (r.header.Get("Accept") != "application/json" || !strings.Contains(r.body, "UTF-8")) {
+			t.Errorf("%s: %d %s %s", contentType, r.status, r.header, r.body)
+		}
+	}
+}
+
 // TestCompressedBodies: an encoded body is refused with what is taken, and not as broken JSON.
 func TestCompressedBodies(t *testing.T) {
 	doors(t, func(w *world, method, path, body string, _ bool) {

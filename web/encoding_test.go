@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"jobhub/web/gateway"
+	"jobhub/web/rest"
 )
 
 // TestGzipAnswers: who submits with gzip gets what the synchronous call gives; who polls
@@ -50,3 +52,34 @@ func TestGzipAnswers(t *testing.T) {
 		t.Errorf("the document has %v", result)
 	}
 }
+
+// TestGzipBomb: an answer that becomes very long is not decompressed, whatever a client
+// accepts, and one that is not whole is sent as it came.
+func TestGzipBomb(t *testing.T) {
+	gzipped := func(size int64) []byte {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := io.CopyN(z, zeroBytes{}, size); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	bomb, fits := gzipped(rest.MaxDecoded+1), gzipped(rest.MaxDecoded/16)
+	up := newUpstream(t, func(h http.ResponseWriter, r *http.Request) {
+		h.Header().Set("Content-Encoding", "gzip")
+		h.Write(map[string][]byte{"/api/bomb": bomb, "/api/fits": fits, "/api/cut": fits[:len(fits)-1]}[r.URL.Path])
+	})
+	w := startRoutes(t, up.route("/api/", func(r *gateway.Route) { r.Queue = "api" }))
+	for path, want := range map[string]int64{"bomb": int64(len(bomb)), "fits": rest.MaxDecoded / 16, "cut": int64(len(fits)) - 1} {
+		location := w.do("GET", "/api/"+path+"?async=true", "", "Accept-Encoding", "gzip").want(202).header.Get("Location")
+		w.await(strings.Split(location, "/")[3], "succeeded")
+		r := w.do("GET", location, "", "Accept-Encoding", "identity").want(200)
+		if compressed := r.header.Get("Content-Encoding") == "gzip"; compressed != (path != "fits") || int64(len(r.body)) != want {
+			t.Errorf("%s: %d bytes, want %d; %s", path, len(r.body), want, r.header)
+		}
+	}
+}
+
+type zeroBytes struct{}
+
+func (zeroBytes) Read(b []byte) (int, error) { clear(b); return len(b), nil }

@@ -287,6 +287,15 @@ func TestHostileMessages(t *testing.T) {
 		{`{"id":"a","type":"bogus"}`, "a", "unsupported"},
 		{`{"id":"a","type":"Ping"}`, "a", "unsupported"},
 		{`{"id":"a","type":""}`, "a", "unsupported"},
+		{`{"id":"a","type":"bogus","since":7,"more":{}}`, "a", "unsupported"},
+		{`{"id":"a","type":"ping","watch":true}`, "a", "bad_message"},
+		{`{"id":"a","type":"hello","job":"x"}`, "a", "bad_message"},
+		{`{"id":"a","type":"subscribe","all":true,"key":"k"}`, "a", "bad_message"},
+		{`{"id":"a","type":"unsubscribe","all":true}`, "a", "bad_message"},
+		{`{"id":"a","type":"submit","job":{"kind":"a"},"since":{"epoch":"e","seq":1}}`, "a", "bad_message"},
+		{`{"id":"a","type":"cancel","job":"` + job + `","progress":"all"}`, "a", "bad_message"},
+		{`{"id":"a","type":"get","job":"` + job + `","token":"t"}`, "a", "bad_message"},
+		{`{"id":"a","type":"refresh","token":"t","t":1}`, "a", "bad_message"},
 	}
 	w := start(t)
 	c := w.dial("")

@@ -237,7 +237,7 @@ var routeCases = []routeCase{
 	{"POST /login", "POST /login", "", 303, ""},
 	{"POST /logout", "POST /logout", "", 303, ""},
 	{"GET /static/", "GET /static/jobhub.css", "", 200, "text/css; charset=utf-8"},
-	{"GET /static/", "GET /static/nothing.css", "", 404, "text/plain; charset=utf-8"},
+	{"GET /static/", "GET /static/nothing.css", "", 404, "application/problem+json"},
 }
 
 // routes reads the tables of routes, so that none can be without a case here.

@@ -3,6 +3,7 @@ package web_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -37,6 +38,43 @@ func TestSchedules(t *testing.T) {
 	w.do("DELETE", "/v1/schedules/also", "").want(204)
 	w.do("DELETE", "/v1/schedules/also", "").problem(404, "not_found")
 	w.do("GET", "/v1/schedules/also", "").problem(404, "not_found")
+}
+
+// TestScheduleRoundTrip: PUT takes what GET gave, and what GET hides stays as it is stored.
+func TestScheduleRoundTrip(t *testing.T) {
+	w := start(t)
+	stored := func() string {
+		list, err := w.store.Documents(t.Context(), "default", "schedule")
+		if err != nil || len(list) != 1 {
+			t.Fatal(list, err)
+		}
+		return string(list[0].Data)
+	}
+	callbacks := `"callbacks":[{"url":"https://a.example/hook?token=t0ps3cret","events":["job.failed"],"secret":"` + hookSecret + `"},{"url":"https://b.example/hook"}]`
+	for name, job := range map[string]string{
+		"a worker's kind": `{"kind":"nobody","input":{"n":1.10},` + callbacks + `}`,
+		"requests":        `{"kind":"http","input":{"url":"https://c.example/","headers":{"Authorization":"Bearer t0ps3cret"}},` + callbacks + `}`,
+	} {
+		w.do("PUT", "/v1/schedules/s", `{"cron":"@daily","job":`+job+`}`).want(201)
+		before := stored()
+		got := w.do("GET", "/v1/schedules/s", "").want(200)
+		if strings.Contains(got.body, hookSecret) || strings.Contains(got.body, "t0ps3cret") {
+			t.Errorf("%s: GET shows %s", name, got.body)
+		}
+		again := w.do("PUT", "/v1/schedules/s", got.body).want(200)
+		if again.body != got.body {
+			t.Errorf("%s: PUT says %s, GET said %s", name, again.body, got.body)
+		}
+		after := stored()
+		for _, secret := range []string{hookSecret, "t0ps3cret"} {
+			if strings.Count(after, secret) != strings.Count(before, secret) || !strings.Contains(after, secret) {
+				t.Errorf("%s: %s became %s", name, before, after)
+			}
+		}
+		w.do("PUT", "/v1/schedules/s", strings.Replace(got.body, "https://a.example/", "https://evil.example/", 1)).problem(422, "bad_message")
+		w.do("PUT", "/v1/schedules/s", strings.Replace(got.body, `"name":"s"`, `"name":"other"`, 1)).problem(422, "bad_message")
+		w.do("DELETE", "/v1/schedules/s", "").want(204)
+	}
 }
 
 func TestSchedulesThatAreWrong(t *testing.T) {

@@ -26,7 +26,7 @@ deliveries of callbacks, ticks of schedules, and jobs of a batch's items.
 func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o := demo.Options{Version: programVersion(), Out: stdout, InPlace: terminal(stdout), Worker: fileWorker}
 	fs := newFlags("demo", demoUsage, stderr)
-	fs.StringVar(&o.Addr, "addr", app.DefaultAddr, "`address` of the hub; another port is taken if it is in use")
+	fs.StringVar(&o.Addr, "addr", "", "`address` of the hub (default: "+app.DefaultAddr+", or another port if that is in use)")
 	fs.Uint64Var(&o.Seed, "seed", 42, "`number` that seeds what the clients do")
 	fs.Float64Var(&o.Rate, "rate", 4, "jobs submitted per second, by all clients")
 	fs.DurationVar(&o.Length, "for", 0, "stop after this time (default: run until ^C)")

@@ -20,8 +20,13 @@ var mayImport = map[string][]string{
 	"jobhub/jobs/httpheader": {},
 	"jobhub/jobs/cron":       {},
 	"jobhub/jobs/storetest":  {"jobhub/jobs"},
-	"jobhub/jobs/sqlite":     {"jobhub/jobs"},
+	"jobhub/jobs/sqlite":     {"jobhub/jobs", "jobhub/jobs/sqlite/eventlog", "jobhub/jobs/sqlite/folder", "jobhub/jobs/sqlite/vfs"},
 	"jobhub/jobs/egress":     {"jobhub/jobs"},
+
+	"jobhub/jobs/sqlite/eventlog": {"jobhub/jobs"},
+	"jobhub/jobs/sqlite/folder":   {"jobhub/jobs/sqlite/vfs"},
+	"jobhub/jobs/sqlite/vfs":      {},
+
 	"jobhub/jobs/call":       {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader"},
 	"jobhub/jobs/webhook":    {"jobhub/jobs", "jobhub/jobs/egress"},
 	"jobhub/hub":             {"jobhub/hub/quantile", "jobhub/jobs"},

@@ -238,7 +238,7 @@ func (c *committer) commit(ops []*op) {
 	} else if err == nil {
 		c.clearDiskFull()
 	}
-	if err != nil && !errors.Is(err, jobs.ErrNoSpace) && !errors.Is(err, jobs.ErrDamaged) && failStop {
+	if err != nil && !errors.Is(err, jobs.ErrNoSpace) && !errors.Is(err, jobs.ErrDamaged) {
 		c.fail(err)
 	}
 	for _, o := range ops {

@@ -454,5 +454,3 @@ func TestHandlerAddedDuringAClaim(t *testing.T) {
 		w.close(0)
 	})
 }
-
-func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }

@@ -80,7 +80,7 @@ func ExampleTyped() {
 	fmt.Println(err)
 	// Output:
 	// succeeded {"gross":119} <nil>
-	// Invalid request: See errors for the members to correct. (/input/net: must not be a text)
+	// Invalid request: See errors for the members to correct. (/input/net: must be a whole number, not a string)
 }
 
 // An error fails the attempt; Permanent, After and Snooze say otherwise.

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -135,39 +134,4 @@ func (s *Schedule) Words() string {
 		return s.Cron
 	}
 	return expr.Words()
-}
-
-// Shown is the job of a schedule without the secrets of its callbacks.
-func (s *Schedule) Shown() jobs.Value {
-	spec, err := jobs.DecodeSpec(s.Job)
-	if err != nil { // not after it was checked
-		return jobs.Value("null")
-	}
-	if len(spec.Callbacks) == 0 {
-		return s.Job
-	}
-	d := jsontext.NewDecoder(bytes.NewReader(s.Job))
-	if _, err := d.ReadToken(); err != nil {
-		return jobs.Value("null")
-	}
-	b := []byte{'{'}
-	for d.PeekKind() == '"' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return jobs.Value("null")
-		}
-		own := name.String() == "callbacks" // before the token's text goes with the next one
-		b = append(jobs.AppendString(b, name.String()), ':')
-		value, err := d.ReadValue()
-		if err != nil {
-			return jobs.Value("null")
-		}
-		if own {
-			b = jobs.AppendCallbacks(b, spec.Callbacks)
-		} else {
-			b = append(b, value...)
-		}
-		b = append(b, ',')
-	}
-	return append(bytes.TrimSuffix(b, []byte{','}), '}')
 }

@@ -11,19 +11,25 @@ import (
 )
 
 // PutSchedule creates a schedule or replaces the one of that name, with the members of s up
-// to Caller. made says whether it is new. The job is checked as in a submission.
+// to Caller. made says whether it is new. The job is checked as in a submission. Credentials and
+// secrets that it hides, as Shown does, stay as they are stored.
 func (e *Engine) PutSchedule(ctx context.Context, tenant string, s Schedule) (_ Schedule, made bool, err error) {
 	if !jobs.WellFormedName(s.Name) {
 		return s, false, noSchedule(s.Name)
 	}
-	if err := e.CheckSchedule(tenant, &s); err != nil {
-		return s, false, err
-	}
-	return e.writeSchedule(ctx, tenant, s.Name, func(old *Schedule) (Schedule, error) {
-		next := s
+	return e.writeSchedule(ctx, tenant, s.Name, func(old *Schedule) (next Schedule, err error) {
+		next = s
+		mine := old != nil && sameCaller(s.Caller, old.Caller)
 		if old != nil {
-			var err error
-			if next.Job, err = old.Credentials.Restore(old.Job, s.Job, sameCaller(s.Caller, old.Caller), nil); err != nil {
+			if next.Job, err = old.restoreSecrets(next.Job, mine); err != nil {
+				return next, err
+			}
+		}
+		if err := e.CheckSchedule(tenant, &next); err != nil {
+			return next, err
+		}
+		if old != nil {
+			if next.Job, err = old.Credentials.Restore(old.Job, next.Job, mine, nil); err != nil {
 				return next, jobs.ErrorUnder("/job", err)
 			}
 		}

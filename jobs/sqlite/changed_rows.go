@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 
+	"zombiezen.com/go/sqlite"
+
 	"jobhub/jobs"
 )
 
@@ -18,28 +20,36 @@ type changedRow struct {
 	largeResult bool // its result is in the table payloads
 }
 
-// row is a job with the changes of this commit so far; nil if there is none.
-func (c *commit) row(n uint64) (*changedRow, error) {
-	if r := c.rows[n]; r != nil {
+// changedRows are the jobs that changed in a commit and are not written yet.
+type changedRows struct {
+	conn    *sqlite.Conn
+	updates map[jobs.Field]string // SQL by the fields it sets; of the store
+	byN     map[uint64]*changedRow
+	list    []*changedRow // in the order of their first change
+}
+
+// get is a job with the changes of this commit so far; nil if there is none.
+func (c *changedRows) get(n uint64) (*changedRow, error) {
+	if r := c.byN[n]; r != nil {
 		return r, nil
 	}
 	// SELECT and then UPDATE is cheaper than UPDATE … RETURNING, and as safe: nobody else
 	// writes.
-	st := c.write.Prep("SELECT state, lease, version, seq, length(result)=0 FROM jobs WHERE n=?")
+	st := c.conn.Prep("SELECT state, lease, version, seq, length(result)=0 FROM jobs WHERE n=?")
 	st.BindInt64(1, int64(n))
 	found, err := st.Step()
 	var r *changedRow
 	if found {
 		r = &changedRow{largeResult: st.ColumnInt(4) != 0, job: jobs.Job{N: n, State: jobs.State(st.ColumnInt(0)), Lease: st.ColumnText(1), Version: uint64(st.ColumnInt64(2)), Seq: uint64(st.ColumnInt64(3))}}
-		c.rows[n] = r
-		c.changedRows = append(c.changedRows, r)
+		c.byN[n] = r
+		c.list = append(c.list, r)
 	}
 	return r, errors.Join(err, st.Reset())
 }
 
 // flush writes the changed rows, so that statements after it see them.
-func (c *commit) flush() error {
-	for _, r := range c.changedRows {
+func (c *changedRows) flush() error {
+	for _, r := range c.list {
 		if !r.dirty {
 			continue
 		}
@@ -47,13 +57,18 @@ func (c *commit) flush() error {
 			return err
 		}
 	}
-	clear(c.rows)
-	c.changedRows = c.changedRows[:0]
+	c.forget()
 	return nil
 }
 
-func (c *commit) update(r *changedRow) error {
-	st, err := c.write.Prepare(c.updateSQL(r.fields))
+// forget drops what was not written.
+func (c *changedRows) forget() {
+	clear(c.byN)
+	c.list = c.list[:0]
+}
+
+func (c *changedRows) update(r *changedRow) error {
+	st, err := c.conn.Prepare(c.updateSQL(r.fields))
 	if err != nil {
 		return err
 	}
@@ -66,12 +81,12 @@ func (c *commit) update(r *changedRow) error {
 		return err
 	}
 	if r.largeResult && r.fields.Has(jobs.FieldResult) { // the new result replaces the partial one
-		if err := c.do("DELETE FROM payloads WHERE id=?", int64(r.job.N)*4+partResult); err != nil {
+		if err := execute(c.conn, "DELETE FROM payloads WHERE id=?", int64(r.job.N)*4+partResult); err != nil {
 			return err
 		}
 	}
 	for _, l := range large {
-		if err := c.savePayload(r.job.N, l); err != nil {
+		if err := savePayload(c.conn, r.job.N, l); err != nil {
 			return err
 		}
 	}
@@ -79,8 +94,8 @@ func (c *commit) update(r *changedRow) error {
 }
 
 // updateSQL is the statement that sets fields.
-func (s *Store) updateSQL(f jobs.Field) string {
-	if sql := s.updates[f]; sql != "" {
+func (c *changedRows) updateSQL(f jobs.Field) string {
+	if sql := c.updates[f]; sql != "" {
 		return sql
 	}
 	var b strings.Builder
@@ -93,7 +108,7 @@ func (s *Store) updateSQL(f jobs.Field) string {
 		}
 	}
 	b.WriteString(" WHERE n=?")
-	s.updates[f] = b.String()
+	c.updates[f] = b.String()
 	return b.String()
 }
 

@@ -30,7 +30,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 			if len(cl.Jobs) == len(cl.Leases) {
 				break
 			}
-			q := c.queueByID(b.q)
+			q := c.queueCache.numbered(b.q)
 			if c.slotsLeft(cl, q) <= 0 || cl.Share != nil && !cl.Share.Fits(q.QueueName, b.key) {
 				cl.Limited = true
 				continue
@@ -60,7 +60,7 @@ func (c *commit) claim(cl *jobs.Claim) error {
 // best returns ready jobs from all lanes that the claim covers, in order.
 func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 	for l := range c.ready {
-		q := c.queueByID(l.q)
+		q := c.queueCache.numbered(l.q)
 		if !cl.Covers(jobs.Lane{QueueName: q.QueueName, Kind: l.kind}) {
 			continue
 		}
@@ -87,24 +87,18 @@ func (c *commit) best(cl *jobs.Claim) (best []candidate, err error) {
 
 // slotsLeft is how many more jobs of a queue the claim may start.
 func (c *commit) slotsLeft(cl *jobs.Claim, q *queue) int {
-	s := c.settings(q)
+	s := c.queues.settings(q)
 	if s.Paused != nil {
 		return 0
 	}
 	left := math.MaxInt
 	if s.Concurrency > 0 {
-		left = s.Concurrency - int(c.count(q, jobs.Running))
+		left = s.Concurrency - int(c.queues.count(q, jobs.Running))
 	}
 	if allow, ok := cl.Allow[q.QueueName]; ok {
 		left = min(left, allow)
 	}
 	return left
-}
-
-func (c *commit) queueByID(id int64) *queue {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.byID[id]
 }
 
 // candidates are the first ready jobs of a lane, and whether some were skipped because their
@@ -130,7 +124,7 @@ func (c *commit) candidates(share *jobs.Share, q *queue, l lane, limit int) (fou
 
 // startAttempt makes a ready job running.
 func (c *commit) startAttempt(n int64, lease string, follow func(*jobs.Job) []*jobs.Change) (job jobs.Job, err error) {
-	if job, err = c.job(n); err != nil {
+	if job, err = c.stored.job(n); err != nil {
 		return job, err
 	}
 	prev := job.Seq
@@ -139,7 +133,7 @@ func (c *commit) startAttempt(n int64, lease string, follow func(*jobs.Job) []*j
 	st := c.write.Prep("UPDATE jobs SET version=?, seq=?, state=?, ready=NULL, wake=NULL, lease=?, reported=0, output=0, started=?, attempt=?, start=? WHERE n=?")
 	p := binder{Stmt: st}
 	p.int(int64(job.Version))
-	p.int(int64(c.seq + 1))
+	p.int(int64(c.events.seq + 1))
 	p.int(int64(jobs.Running))
 	p.text(lease)
 	p.time(c.now)
@@ -150,10 +144,11 @@ func (c *commit) startAttempt(n int64, lease string, follow func(*jobs.Job) []*j
 		return job, err
 	}
 	e := jobs.Event{Type: jobs.JobStarted, Prev: prev, Data: job.ChangedData(jobs.FieldState | jobs.FieldAttempt | jobs.FieldStarted)}
-	c.moveCount(c.queue(job.Tenant, job.Queue), jobs.Queued, jobs.Running)
-	c.addEvent(&job, &e)
+	q := c.queueCache.named(job.Tenant, job.Queue)
+	c.queues.move(q, jobs.Queued, jobs.Running)
+	c.events.add(&job, &e)
 	if job.FairKey != "" {
-		if err := c.promote(c.queue(job.Tenant, job.Queue), job.FairKey); err != nil {
+		if err := c.marks.promote(q, job.FairKey); err != nil {
 			return job, err
 		}
 	}

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"errors"
+
+	"jobhub/jobs/sqlite/vfs"
 )
 
 // Close ends all use of the store: later calls get ErrClosed. It may be repeated.
@@ -17,16 +19,13 @@ func (s *Store) Close() error {
 		errs = append(errs, s.read.Close())
 	}
 	if s.write != nil {
-		head, _ := s.tail.position()
-		s.epoch.closing(s.path, head)
-		errs = append(errs, s.write.Close(), s.epoch.close(s.path))
+		head, _ := s.tail.Position()
+		s.folder.Closing(head)
+		errs = append(errs, s.write.Close())
 		s.write = nil
-		forgetFiles(s.path)
+		vfs.Forget(s.path)
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.folder.Close())...)
 }
 
 func (s *Store) isClosed() bool {

@@ -8,25 +8,28 @@ import (
 	"maps"
 	"time"
 
+	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"jobhub/jobs"
 )
 
-// commit is a batch while it is stored. Changes of the store's memory are collected here
-// until the transaction is durable.
+// commit is a batch while it is stored. Changes of the store's memory are collected in its
+// parts until the transaction is durable:
+//
+//	transact ─ apply ─┬─ change, insert, relocate …   each change of the batch
+//	                  ├─ rows.flush                   the changed jobs
+//	                  ├─ claim ─ startAttempt         what claimers take
+//	                  └─ events.write, queues.saveCounts
 type commit struct {
 	*Store
-	now          time.Time
-	seq          uint64
-	events       []*jobs.Event
-	countChanges map[*queue]*counts // changes of the counters, by queue
-	newQueues    []*queue
-	newSettings  map[*queue]jobs.QueueSettings // settings that this commit has written
-	woken        bool                          // the WakeAt of other jobs was set to now
-	becameReady  map[jobs.Lane]int             // jobs that became ready
-	rows         map[uint64]*changedRow        // jobs that changed and are not written yet, by N
-	changedRows  []*changedRow                 // the same, in the order of their first change
+	now    time.Time
+	stored lookup
+	events newEvents
+	queues queueChanges
+	rows   changedRows
+	marks  readyMarks
+	woken  bool // the WakeAt of other jobs was set to now
 
 	isolating bool // damage fails only the part of the batch that meets it
 }
@@ -56,34 +59,32 @@ func (s *Store) Commit(ctx context.Context, b *jobs.Batch) error {
 		for i, cl := range b.Claims {
 			cl.Jobs, cl.Limited, cl.Allow = nil, false, allow[i]
 		}
-		s.forgetQueues(c.newQueues)
+		c.queues.undo()
 		c = s.newCommit(b.Now)
 		c.isolating = true
 		err = c.transact(b)
 	}
 	if err != nil {
 		s.full = errors.Is(err, jobs.ErrNoSpace)
-		s.forgetQueues(c.newQueues)
+		c.queues.undo()
 		if e := s.loadLanes(); e != nil { // claims may have removed lanes whose jobs are ready again after the rollback
 			err = errors.Join(err, e)
 		}
 		return err
 	}
-	s.moveCounts(c.countChanges)
-	s.mu.Lock()
-	for q, settings := range c.newSettings {
-		q.settings = settings
-	}
-	s.mu.Unlock()
-	s.epoch.acknowledged(s.path, c.seq)
-	s.tail.publish(c.events)
-	b.Woken, b.Ready = c.woken, c.becameReady
+	s.queueCache.apply(&c.queues)
+	s.folder.Acknowledge(c.events.seq)
+	s.tail.Publish(c.events.list)
+	b.Woken, b.Ready = c.woken, c.marks.became
 	return nil
 }
 
 func (s *Store) newCommit(now time.Time) *commit {
-	head, _ := s.tail.position()
-	return &commit{Store: s, now: now, seq: head, countChanges: map[*queue]*counts{}, becameReady: map[jobs.Lane]int{}, rows: map[uint64]*changedRow{}}
+	head, _ := s.tail.Position()
+	c := &commit{Store: s, now: now, stored: lookup{s.write, s.queueCache}, events: newEvents{now: now, seq: head}, queues: newQueueChanges(s.write, s.queueCache),
+		rows: changedRows{conn: s.write, updates: s.updates, byN: map[uint64]*changedRow{}}}
+	c.marks = readyMarks{conn: s.write, queues: &c.queues, events: &c.events, lanes: s.ready, became: map[jobs.Lane]int{}}
+	return c
 }
 
 func (c *commit) transact(b *jobs.Batch) (err error) {
@@ -111,7 +112,7 @@ func (c *commit) apply(b *jobs.Batch) (err error) {
 		}
 	}
 	for _, d := range b.Documents {
-		damage, err := c.isolated(func() string { return "the document " + d.Kind + " " + d.Name }, func() (err error) { d.Err, err = c.document(d); return err })
+		damage, err := c.isolated(func() string { return "the document " + d.Kind + " " + d.Name }, func() (err error) { d.Err, err = changeDocument(c.write, d); return err })
 		if err != nil {
 			return err
 		}
@@ -124,7 +125,7 @@ func (c *commit) apply(b *jobs.Batch) (err error) {
 		}
 		ch.Err = cmp.Or(damage, ch.Err)
 	}
-	if err := c.flush(); err != nil {
+	if err := c.rows.flush(); err != nil {
 		return err
 	}
 	for _, cl := range b.Claims {
@@ -132,18 +133,18 @@ func (c *commit) apply(b *jobs.Batch) (err error) {
 			return err
 		}
 	}
-	if len(c.events) > 0 {
-		if err := c.log(); err != nil {
-			return fmt.Errorf("the log: %w", err)
-		}
+	if err := c.events.write(c.write); err != nil {
+		return fmt.Errorf("the log: %w", err)
 	}
-	return c.saveCounts()
+	return c.queues.saveCounts()
 }
 
 func (c *commit) exec(sql string) error { return run(c.write.Prep(sql)) }
 
-func (c *commit) do(sql string, args ...any) error {
-	return sqlitex.Execute(c.write, sql, &sqlitex.ExecOptions{Args: args})
+func (c *commit) do(sql string, args ...any) error { return execute(c.write, sql, args...) }
+
+func execute(conn *sqlite.Conn, sql string, args ...any) error {
+	return sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{Args: args})
 }
 
 // change applies one change. outcome is the outcome for the caller, err an error of the
@@ -152,11 +153,11 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 	if ch.If.State == 0 {
 		return c.insert(ch, true)
 	}
-	r, err := c.row(ch.Job.N)
+	r, err := c.rows.get(ch.Job.N)
 	if err != nil {
 		return nil, err
 	}
-	if r == nil || fenced && (r.job.State != ch.If.State || r.job.Lease != ch.If.Lease || ch.If.Version != 0 && r.job.Version != ch.If.Version) {
+	if r == nil || r.job.State != ch.If.State || r.job.Lease != ch.If.Lease || ch.If.Version != 0 && r.job.Version != ch.If.Version {
 		return jobs.ErrConflict, nil
 	}
 	if ch.Delete {
@@ -166,7 +167,7 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 		if outcome, err = c.relocate(ch); err != nil || outcome != nil {
 			return outcome, err
 		}
-		if r, err = c.row(ch.Job.N); err != nil {
+		if r, err = c.rows.get(ch.Job.N); err != nil {
 			return nil, err
 		}
 	}
@@ -176,62 +177,21 @@ func (c *commit) change(ch *jobs.Change) (outcome, err error) {
 		if ch.Event.Type.Lasting() {
 			r.job.Version++
 		}
-		ch.Event.Prev, r.job.Seq = r.job.Seq, c.seq+1
+		ch.Event.Prev, r.job.Seq = r.job.Seq, c.events.seq+1
 		ch.Job.Version = r.job.Version
-		c.addEvent(&ch.Job, &ch.Event)
+		c.events.add(&ch.Job, &ch.Event)
 	}
 	if !ch.Fields.Has(jobs.FieldState) {
 		return nil, c.follow(ch)
 	}
-	q := c.queue(ch.Job.Tenant, ch.Job.Queue)
-	c.moveCount(q, ch.If.State, ch.Job.State)
+	q := c.queueCache.named(ch.Job.Tenant, ch.Job.Queue)
+	c.queues.move(q, ch.If.State, ch.Job.State)
 	if r.ready = ch.Job.State == jobs.Queued && ch.Job.OrderingKey == "" && ch.Job.FairKey == ""; r.ready {
-		r.readyAt = c.seq
-		c.markReady(q, ch.Job.Kind)
+		r.readyAt = c.events.seq
+		c.marks.set(q, ch.Job.Kind)
 	}
 	if err := c.promoteOthers(q, &ch.Job); err != nil {
 		return nil, err
 	}
 	return nil, c.follow(ch)
-}
-
-// job reads a whole job with the changes that were flushed.
-func (c *commit) job(n int64) (job jobs.Job, err error) {
-	st := c.write.Prep("SELECT " + jobColumns + " FROM jobs WHERE n=?")
-	st.BindInt64(1, n)
-	far := false
-	found, err := st.Step()
-	if found {
-		job, far, err = c.scanJob(st, 0)
-	}
-	if err := errors.Join(err, st.Reset()); err != nil {
-		return job, err
-	}
-	return job, loadPayloads(c.write, &job, far)
-}
-
-// addEvent numbers an event and adds it to the commit.
-func (c *commit) addEvent(j *jobs.Job, e *jobs.Event) {
-	c.seq++
-	e.Seq, e.At, e.Version = c.seq, c.now, j.Version
-	e.Job, e.Tenant, e.Queue, e.Kind, e.Tags = j.ID, j.Tenant, j.Queue, j.Kind, j.Tags
-	j.Seq = c.seq
-	ev := *e // a copy, so that the change with its payloads can be freed before the event
-	c.events = append(c.events, &ev)
-}
-
-func (c *commit) log() error {
-	st := c.write.Prep("INSERT INTO log (last, events) VALUES (?, ?)")
-	st.BindInt64(1, int64(c.seq))
-	st.BindBytes(2, encodeEvents(nil, c.events))
-	return run(st)
-}
-
-func (s *Store) forgetQueues(made []*queue) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, q := range made {
-		delete(s.queues, q.QueueName)
-		delete(s.byID, q.id)
-	}
 }

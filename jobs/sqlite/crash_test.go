@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"jobhub/jobs/sqlite/vfs"
 )
 
 // kill ends a store as SIGKILL ends its process: the files are left as they are, and are
@@ -28,12 +30,10 @@ func kill(t testing.TB, s *Store) {
 	defer s.writing.Unlock()
 	must(s.read.Close())
 	s.read = nil
-	must(s.epoch.file.Close())
 	must(s.write.Close())
 	s.write = nil
-	forgetFiles(s.path)
-	must(s.lock.Close())
-	s.lock = nil
+	vfs.Forget(s.path)
+	must(s.folder.Close())
 	must(os.WriteFile(s.path, database, 0o600)) // in place
 	if had {
 		must(os.Rename(wal+".left", wal))

@@ -9,12 +9,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"jobhub/jobs/sqlite/folder"
+	"jobhub/jobs/sqlite/vfs"
 )
 
 // applicationID marks databases whose pages have checksums, besides the number of
@@ -26,10 +28,10 @@ const applicationID = 0x6a6f6268 // "jobh"
 // told these only together when it creates a file, and not by statements.
 // The format is described at https://sqlite.org/fileformat2.html.
 func firstPage() []byte {
-	p := make([]byte, pageSize)
+	p := make([]byte, vfs.PageSize)
 	copy(p, "SQLite format 3\x00")
-	binary.BigEndian.PutUint16(p[16:], pageSize)
-	p[18], p[19], p[20] = 2, 2, pageReserved // 2: WAL
+	binary.BigEndian.PutUint16(p[16:], vfs.PageSize)
+	p[18], p[19], p[20] = 2, 2, vfs.PageReserved // 2: WAL
 	p[21], p[22], p[23] = 64, 32, 32
 	binary.BigEndian.PutUint32(p[24:], 1) // changes
 	binary.BigEndian.PutUint32(p[28:], 1) // pages
@@ -41,8 +43,8 @@ func firstPage() []byte {
 	binary.BigEndian.PutUint32(p[92:], 1)       // the number of pages is of this change
 	binary.BigEndian.PutUint32(p[96:], 3050000) // version of SQLite
 	p[100] = 0x0d                               // a table without rows: the schema
-	binary.BigEndian.PutUint16(p[105:], pageSize-pageReserved)
-	signPage(p)
+	binary.BigEndian.PutUint16(p[105:], vfs.PageSize-vfs.PageReserved)
+	vfs.SignPage(p)
 	return p
 }
 
@@ -66,7 +68,7 @@ func createIfMissing(ctx context.Context, path string, log *slog.Logger) error {
 		if err := create(path + ".new"); err != nil {
 			return err
 		}
-		return rename(path+".new", path)
+		return folder.Rename(path+".new", path)
 	case err != nil:
 		return err
 	case n < len(header) || string(header[:16]) != "SQLite format 3\x00":
@@ -74,8 +76,8 @@ func createIfMissing(ctx context.Context, path string, log *slog.Logger) error {
 	case binary.BigEndian.Uint32(header[60:]) > schemaVersion: // said before its pages are looked at, which may have another form
 		return unknownFormat(int64(binary.BigEndian.Uint32(header[60:])))
 	case header[20] == 0 && binary.BigEndian.Uint32(header[68:]) == 0:
-		if wal, err := readWAL(path); err != nil || wal.broken || wal.dropped > 0 {
-			log.Error("the WAL of the store is damaged; what stood in it is lost", "frames", wal.dropped, "error", err)
+		if wal, err := vfs.ReadWAL(path); err != nil || wal.Broken || wal.Dropped > 0 {
+			log.Error("the WAL of the store is damaged; what stood in it is lost", "frames", wal.Dropped, "error", err)
 		}
 		log.Info("bringing the store to a new format; the former database is replaced when that is done", "format", schemaVersion)
 		return rebuild(ctx, path)
@@ -94,19 +96,6 @@ func readStart(path string, b []byte) (int, error) {
 		err = nil
 	}
 	return n, err
-}
-
-// rename gives a file its name and makes that durable.
-func rename(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(to))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }
 
 // schemaChanges has, by the format that they lead to, the statements for databases that
@@ -144,7 +133,7 @@ func unknownFormat(version int64) error {
 // rebuild copies a database without checksums into one that has them, and puts it in its
 // place when it is whole.
 func rebuild(ctx context.Context, path string) (err error) {
-	registerVFS()
+	vfs.Register()
 	fresh := path + ".new"
 	for _, name := range []string{fresh, fresh + "-wal", fresh + "-journal"} {
 		os.Remove(name)
@@ -156,12 +145,12 @@ func rebuild(ctx context.Context, path string) (err error) {
 		os.Remove(fresh)
 		return fmt.Errorf("bringing the store to format %d: %w", schemaVersion, err)
 	}
-	forgetFiles(fresh)
-	return rename(fresh, path)
+	vfs.Forget(fresh)
+	return folder.Rename(fresh, path)
 }
 
 func copyAll(ctx context.Context, from, to string) (err error) {
-	old, err := sqlite.OpenConn(plainURI(from), sqlite.OpenReadWrite|sqlite.OpenURI)
+	old, err := sqlite.OpenConn(vfs.PlainURI(from), sqlite.OpenReadWrite|sqlite.OpenURI)
 	if err != nil {
 		return err
 	}
@@ -173,7 +162,7 @@ func copyAll(ctx context.Context, from, to string) (err error) {
 	if version != 0 && version != firstChecksums-1 {
 		return fmt.Errorf("the store has format %d, which this program cannot read", version)
 	}
-	conn, err := sqlite.OpenConn(fileURI(to), sqlite.OpenReadWrite|sqlite.OpenURI)
+	conn, err := sqlite.OpenConn(vfs.URI(to), sqlite.OpenReadWrite|sqlite.OpenURI)
 	if err != nil {
 		return err
 	}
@@ -188,7 +177,7 @@ func copyAll(ctx context.Context, from, to string) (err error) {
 	if err := migrate(conn); err != nil || version == 0 {
 		return err
 	}
-	if err := sqlitex.ExecuteTransient(conn, "ATTACH ? AS old", &sqlitex.ExecOptions{Args: []any{plainURI(from)}}); err != nil {
+	if err := sqlitex.ExecuteTransient(conn, "ATTACH ? AS old", &sqlitex.ExecOptions{Args: []any{vfs.PlainURI(from)}}); err != nil {
 		return err
 	}
 	tables, err := texts(conn, "SELECT name FROM main.sqlite_schema WHERE type='table'")

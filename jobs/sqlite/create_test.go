@@ -12,6 +12,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/eventlog"
+	"jobhub/jobs/sqlite/folder"
 )
 
 //go:embed testdata/format2.sql
@@ -24,12 +26,12 @@ func TestOldFormat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			check(t, os.Mkdir(dir, 0o700))
-			path := filepath.Join(dir, databaseFile)
+			path := filepath.Join(dir, folder.DatabaseFile)
 			conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
 			check(t, err)
 			check(t, sqlitex.ExecuteScript(conn, format2, nil))
 			storeInvalid(t, conn)
-			check(t, os.WriteFile(filepath.Join(dir, epochFile), []byte("k3fk3fk3 4 2\n"), 0o600))
+			check(t, os.WriteFile(filepath.Join(dir, folder.EpochFile), []byte("k3fk3fk3 4 2\n"), 0o600))
 			if !closed {
 				left := filepath.Join(t.TempDir(), "left")
 				copyFolder(t, dir, left)
@@ -77,7 +79,7 @@ func storeInvalid(t *testing.T, conn *sqlite.Conn) {
 		events, err := scanEvents(st)
 		check(t, err)
 		events[len(events)-1].Data = jobs.Value(twice)
-		return sqlitex.Execute(conn, "UPDATE log SET events=?", &sqlitex.ExecOptions{Args: []any{encodeEvents(nil, events)}})
+		return sqlitex.Execute(conn, "UPDATE log SET events=?", &sqlitex.ExecOptions{Args: []any{eventlog.Encode(nil, events)}})
 	}}))
 }
 

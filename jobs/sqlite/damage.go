@@ -9,6 +9,8 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/eventlog"
+	"jobhub/jobs/sqlite/vfs"
 )
 
 // damageLog logs each damaged place once, so that repeated reads do not fill the log.
@@ -40,7 +42,7 @@ func isDamage(err error) bool {
 		return false
 	}
 	code := sqlite.ErrCode(err).ToPrimary()
-	return code == sqlite.ResultCorrupt || code == sqlite.ResultNotADB || errors.Is(err, errCorrupt)
+	return code == sqlite.ResultCorrupt || code == sqlite.ResultNotADB || errors.Is(err, eventlog.ErrCorrupt)
 }
 
 // damaged turns an error that means damage into jobs.ErrDamaged, with what was read and
@@ -50,7 +52,7 @@ func (s *Store) damaged(err error, format string, args ...any) error {
 		return err
 	}
 	what := fmt.Sprintf(format, args...)
-	place := what + ": " + lastDamage(s.path)
+	place := what + ": " + vfs.LastDamage(s.path)
 	s.damage.report(place, err)
 	return fmt.Errorf("%w (%s: %w)", jobs.ErrDamaged, place, err)
 }

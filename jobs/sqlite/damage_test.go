@@ -17,6 +17,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/sqlite/folder"
 )
 
 // damagedStore holds jobs, numbered in their inputs, of which some stand on a damaged
@@ -38,7 +39,7 @@ func damagedStore(t *testing.T, n int) (s *Store, log *lockedBuffer, ids []jobs.
 	}
 	check(t, s.Commit(t.Context(), all))
 	stop(t, s)
-	path := filepath.Join(dir, databaseFile)
+	path := filepath.Join(dir, folder.DatabaseFile)
 	content, err := os.ReadFile(path)
 	check(t, err)
 	marker := fmt.Appendf(nil, `"number %04d"`, n/2)

@@ -10,15 +10,13 @@ import (
 
 // dependencies looks up the jobs that a new job depends on: those that have not succeeded,
 // and whether one of them has failed or was cancelled.
-func (c *commit) dependencies(tenant string, ids []jobs.ID) (open []int64, failed bool, err error) {
+func (l *lookup) dependencies(tenant string, ids []jobs.ID) (open []int64, failed bool, err error) {
 	var lost []int64
 	for _, id := range ids {
 		found := false
-		err := sqlitex.Execute(c.write, "SELECT n, state, q FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
-			c.mu.RLock()
-			q := c.byID[st.ColumnInt64(2)]
+		err := sqlitex.Execute(l.conn, "SELECT n, state, q FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
+			q := l.queues.numbered(st.ColumnInt64(2))
 			found = q != nil && q.Tenant == tenant
-			c.mu.RUnlock()
 			switch state := jobs.State(st.ColumnInt(1)); {
 			case !state.Final():
 				open = append(open, st.ColumnInt64(0))
@@ -56,7 +54,7 @@ func (c *commit) wakeDependents(j *jobs.Job) error {
 	if len(children) == 0 {
 		return nil
 	}
-	if err := c.flush(); err != nil {
+	if err := c.rows.flush(); err != nil {
 		return err
 	}
 	if j.State == jobs.Succeeded { // otherwise a retry needs to know which jobs depended on it

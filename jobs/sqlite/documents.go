@@ -26,25 +26,25 @@ func (s *Store) Documents(ctx context.Context, tenant, kind string) (list []jobs
 	return list, s.damaged(err, "the documents of kind %s", kind)
 }
 
-// document applies a change that does not belong to a job.
-func (c *commit) document(d *jobs.DocumentChange) (outcome, err error) {
-	if same, err := c.documentIs(d); err != nil || !same {
+// changeDocument applies a change that does not belong to a job.
+func changeDocument(conn *sqlite.Conn, d *jobs.DocumentChange) (outcome, err error) {
+	if same, err := documentIs(conn, d); err != nil || !same {
 		return jobs.ErrConflict, err
 	}
-	return nil, c.writeDocument(d)
+	return nil, writeDocument(conn, d)
 }
 
 // documentIs reports whether the stored document is still d.Was.
-func (c *commit) documentIs(d *jobs.DocumentChange) (bool, error) {
+func documentIs(conn *sqlite.Conn, d *jobs.DocumentChange) (bool, error) {
 	var stored []byte
-	err := sqlitex.Execute(c.write, "SELECT data FROM documents WHERE kind=? AND tenant=? AND name=?", &sqlitex.ExecOptions{Args: []any{d.Kind, d.Tenant, d.Name},
+	err := sqlitex.Execute(conn, "SELECT data FROM documents WHERE kind=? AND tenant=? AND name=?", &sqlitex.ExecOptions{Args: []any{d.Kind, d.Tenant, d.Name},
 		ResultFunc: func(st *sqlite.Stmt) error { stored = (&row{st, -1}).blob(); return nil }})
 	return bytes.Equal(stored, d.Was) && (stored == nil) == (d.Was == nil), err
 }
 
-func (c *commit) writeDocument(d *jobs.DocumentChange) error {
+func writeDocument(conn *sqlite.Conn, d *jobs.DocumentChange) error {
 	if d.Data == nil {
-		return c.do("DELETE FROM documents WHERE kind=? AND tenant=? AND name=?", d.Kind, d.Tenant, d.Name)
+		return execute(conn, "DELETE FROM documents WHERE kind=? AND tenant=? AND name=?", d.Kind, d.Tenant, d.Name)
 	}
-	return c.do("INSERT OR REPLACE INTO documents (kind, tenant, name, data) VALUES (?, ?, ?, ?)", d.Kind, d.Tenant, d.Name, []byte(d.Data))
+	return execute(conn, "INSERT OR REPLACE INTO documents (kind, tenant, name, data) VALUES (?, ?, ?, ?)", d.Kind, d.Tenant, d.Name, []byte(d.Data))
 }

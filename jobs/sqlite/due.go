@@ -6,6 +6,8 @@ import (
 	"jobhub/jobs"
 
 	"zombiezen.com/go/sqlite"
+
+	"jobhub/jobs/sqlite/eventlog"
 )
 
 // listDue lists the jobs whose WakeAt has come, earliest first, without damaged ones.
@@ -46,8 +48,8 @@ func (s *Store) readRow(conn *sqlite.Conn, n int64) (job jobs.Job, err error) {
 		return job, err
 	}
 	if !found {
-		return job, fmt.Errorf("%w: an index names job %d, which is not there", errCorrupt, n)
+		return job, fmt.Errorf("%w: an index names job %d, which is not there", eventlog.ErrCorrupt, n)
 	}
-	job, _, err = s.scanJob(st, 0)
+	job, _, err = scanJob(s.queueCache, st, 0)
 	return job, err
 }

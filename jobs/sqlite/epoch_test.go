@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/folder"
 )
 
 // opened opens a store whose log goes to a buffer.
@@ -66,12 +67,12 @@ func TestRestoredCopies(t *testing.T) {
 			copyFolder(t, backup, dir)
 		},
 		"the database": func(t *testing.T, dir, backup string) {
-			check(t, os.Remove(filepath.Join(dir, databaseFile)))
-			check(t, copyFile(filepath.Join(backup, databaseFile), filepath.Join(dir, databaseFile)))
+			check(t, os.Remove(filepath.Join(dir, folder.DatabaseFile)))
+			check(t, copyFile(filepath.Join(backup, folder.DatabaseFile), filepath.Join(dir, folder.DatabaseFile)))
 		},
 		"the database and its WAL, in place": func(t *testing.T, dir, backup string) {
-			os.Remove(filepath.Join(dir, databaseFile+"-wal"))
-			for _, name := range []string{databaseFile, databaseFile + "-wal"} {
+			os.Remove(filepath.Join(dir, folder.DatabaseFile+"-wal"))
+			for _, name := range []string{folder.DatabaseFile, folder.DatabaseFile + "-wal"} {
 				err := copyFile(filepath.Join(backup, name), filepath.Join(dir, name))
 				if err != nil && !os.IsNotExist(err) {
 					t.Fatal(err)
@@ -79,15 +80,15 @@ func TestRestoredCopies(t *testing.T) {
 			}
 		},
 		"the epoch": func(t *testing.T, dir, backup string) {
-			check(t, os.Remove(filepath.Join(dir, epochFile)))
-			check(t, copyFile(filepath.Join(backup, epochFile), filepath.Join(dir, epochFile)))
+			check(t, os.Remove(filepath.Join(dir, folder.EpochFile)))
+			check(t, copyFile(filepath.Join(backup, folder.EpochFile), filepath.Join(dir, folder.EpochFile)))
 		},
 		"the epoch, in place": func(t *testing.T, dir, backup string) {
-			check(t, copyFile(filepath.Join(backup, epochFile), filepath.Join(dir, epochFile)))
+			check(t, copyFile(filepath.Join(backup, folder.EpochFile), filepath.Join(dir, folder.EpochFile)))
 		},
-		"no epoch": func(t *testing.T, dir, backup string) { check(t, os.Remove(filepath.Join(dir, epochFile))) },
+		"no epoch": func(t *testing.T, dir, backup string) { check(t, os.Remove(filepath.Join(dir, folder.EpochFile))) },
 		"a damaged epoch": func(t *testing.T, dir, backup string) {
-			path := filepath.Join(dir, epochFile)
+			path := filepath.Join(dir, folder.EpochFile)
 			text, _ := os.ReadFile(path)
 			text[20] ^= 1
 			check(t, os.WriteFile(path, text, 0o600))
@@ -133,11 +134,11 @@ func TestRestoredWhileRunning(t *testing.T) {
 	submit(t, s, 3)
 	was := s.Head().Epoch
 	copyFolder(t, dir, backup)
-	for copied := time.Now(); time.Since(copied) < 3*clockError; {
+	for copied := time.Now(); time.Since(copied) < 3*folder.ClockError; {
 		submit(t, s, 1)
 	}
 	kill(t, s)
-	if boot() == "" {
+	if folder.Boot() == "" {
 		t.Skip("files have no identity here")
 	}
 	copyFolder(t, backup, dir)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -12,10 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/folder"
 )
 
 var flips = flag.Int("flips", 30, "how many bits TestFlippedBits flips")
@@ -36,7 +40,7 @@ func TestFlippedBits(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			verdicts := map[string]int{}
 			for range *flips / 2 {
-				files := []string{databaseFile, databaseFile + "-wal"}
+				files := []string{folder.DatabaseFile, folder.DatabaseFile + "-wal"}
 				if how == "stopped" {
 					files = files[:1]
 				}
@@ -157,7 +161,7 @@ func judge(t *testing.T, dir string, want map[jobs.ID]jobs.Job, epoch string) st
 				if !strings.Contains(log.String(), "damaged") {
 					return "WRONG: nobody is told of a gap"
 				}
-				_, seq = s.tail.position()
+				_, seq = s.tail.Position()
 				continue
 			}
 			if err != nil {
@@ -184,19 +188,22 @@ func judge(t *testing.T, dir string, want map[jobs.ID]jobs.Job, epoch string) st
 
 // claimOwn makes the record of a copied folder one of the copies.
 func claimOwn(t *testing.T, dir string) {
-	path := filepath.Join(dir, epochFile)
+	path := filepath.Join(dir, folder.EpochFile)
 	text, err := os.ReadFile(path)
 	check(t, err)
-	r, err := decodeRecord(text)
-	check(t, err)
-	for name, identity := range map[string]*string{epochFile: &r.Self, databaseFile: &r.Database} {
+	checked := len(text) - len("01234567\n") // the checksum follows
+	var record map[string]any
+	check(t, json.Unmarshal(text[:checked], &record))
+	for name, member := range map[string]string{folder.EpochFile: "self", folder.DatabaseFile: "database"} {
 		f, err := os.Open(filepath.Join(dir, name))
 		check(t, err)
-		*identity, _, err = identify(f)
+		record[member], _, err = folder.Identity(f)
 		check(t, errors.Join(err, f.Close()))
 	}
-	r.At = 0
-	text, err = r.encode()
+	record["at"] = 0
+	changed, err := json.Marshal(record)
 	check(t, err)
+	text = fmt.Appendf(nil, "%-*s", checked, changed)
+	text = fmt.Appendf(text, "%08x\n", crc32.Checksum(text, crc32.MakeTable(crc32.Castagnoli)))
 	check(t, os.WriteFile(path, text, 0o600))
 }

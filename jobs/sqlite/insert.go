@@ -9,41 +9,41 @@ import (
 func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	j := &ch.Job
 	if ch.Key != nil || len(ch.After) > 0 || ch.Retry != nil || len(ch.Peers) > 0 {
-		if err := c.flush(); err != nil {
+		if err := c.rows.flush(); err != nil {
 			return nil, err
 		}
 	}
 	if ch.Key != nil {
-		if taken, err := c.bindKey(ch.Key); err != nil || taken != nil {
+		if taken, err := c.stored.bindKey(ch.Key, c.now); err != nil || taken != nil {
 			return taken, err
 		}
 	}
 	if ch.Document != nil {
-		if same, err := c.documentIs(ch.Document); err != nil || !same {
+		if same, err := documentIs(c.write, ch.Document); err != nil || !same {
 			return jobs.ErrConflict, err
 		}
 	}
 	if ch.Retry != nil {
-		if existing, err := c.retryOf(ch); err != nil || existing != nil {
+		if existing, err := c.stored.retryOf(ch); err != nil || existing != nil {
 			return existing, err
 		}
 	}
-	replaced, outcome, err := c.askPeers(ch)
+	replaced, outcome, err := c.stored.askPeers(ch)
 	if err != nil || outcome != nil {
 		return outcome, err
 	}
-	parents, failed, err := c.dependencies(j.Tenant, ch.After)
+	parents, failed, err := c.stored.dependencies(j.Tenant, ch.After)
 	if unknown, ok := errors.AsType[*jobs.UnknownDependency](err); ok {
 		return unknown, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	q, err := c.makeQueue(jobs.QueueName{Tenant: j.Tenant, Name: j.Queue})
+	q, err := c.queues.of(jobs.QueueName{Tenant: j.Tenant, Name: j.Queue})
 	if err != nil {
 		return nil, err
 	}
-	if bounded && !c.queueHasRoom(q, replaced) {
+	if bounded && !c.queues.hasRoom(q, replaced) {
 		return jobs.ErrQueueFull, nil
 	}
 	for _, other := range replaced {
@@ -54,7 +54,7 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	if len(ch.After) > 0 && (failed || len(parents) == 0) {
 		j.WakeAt = c.now // what it waits for has ended already
 	}
-	j.N, j.Version = c.seq+1, 1
+	j.N, j.Version = c.events.seq+1, 1
 	st := c.write.Prep(`INSERT INTO jobs (version, seq, n, id, q, kind, state, priority, tags, attempt, max_attempts, backoff, backoff_initial,
 		backoff_max, timeout, created, scheduled, expires, wake, ready, ordering_key, key, never_rerun, retention, parent_failed, queue_timeout, cancel, lost,
 		retry_of, caller, parent, via, callbacks, credentials, uniq, unique_key, schedule, result, input)
@@ -116,7 +116,7 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 	}
 	for _, large := range []*payload{result, input} {
 		if large != nil {
-			if err := c.savePayload(j.N, *large); err != nil {
+			if err := savePayload(c.write, j.N, *large); err != nil {
 				return nil, err
 			}
 		}
@@ -136,17 +136,17 @@ func (c *commit) insert(ch *jobs.Change, bounded bool) (outcome, err error) {
 		}
 	}
 	if ch.Document != nil {
-		if err := c.writeDocument(ch.Document); err != nil {
+		if err := writeDocument(c.write, ch.Document); err != nil {
 			return nil, err
 		}
 	}
-	c.moveCount(q, 0, j.State)
-	c.addEvent(j, &ch.Event)
+	c.queues.move(q, 0, j.State)
+	c.events.add(j, &ch.Event)
 	if ready {
-		c.markReady(q, j.Kind)
+		c.marks.set(q, j.Kind)
 	}
 	if j.State == jobs.Queued {
-		ch.Position = q.counts[jobs.Queued] + c.countChanges[q][jobs.Queued]
+		ch.Position = c.queues.count(q, jobs.Queued)
 		if err := c.promoteOthers(q, j); err != nil {
 			return nil, err
 		}
@@ -178,10 +178,10 @@ func (c *commit) follow(ch *jobs.Change) error {
 	if ch.Follow == nil {
 		return nil
 	}
-	if err := c.flush(); err != nil {
+	if err := c.rows.flush(); err != nil {
 		return err
 	}
-	job, err := c.job(int64(ch.Job.N))
+	job, err := c.stored.job(int64(ch.Job.N))
 	if err != nil {
 		return err
 	}

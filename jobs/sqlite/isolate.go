@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"maps"
 	"slices"
 
 	"jobhub/jobs"
@@ -10,34 +9,16 @@ import (
 // A batch that meets a damaged page is stored a second time, with each change isolated in a
 // savepoint: changes that meet the damage fail, and all others are stored.
 
-// savepoint is the state of a commit before a change, to undo the change in memory.
-type savepoint struct {
-	seq          uint64
-	events       int
-	newQueues    int
-	countChanges map[*queue]counts
-	newSettings  map[*queue]jobs.QueueSettings
-	becameReady  map[jobs.Lane]int
-	woken        bool
-}
-
-func (c *commit) save() savepoint {
-	s := savepoint{seq: c.seq, events: len(c.events), newQueues: len(c.newQueues), countChanges: map[*queue]counts{}, newSettings: maps.Clone(c.newSettings), becameReady: maps.Clone(c.becameReady), woken: c.woken}
-	for q, by := range c.countChanges {
-		s.countChanges[q] = *by
+// save returns the state of the commit in memory as a function that returns to it.
+func (c *commit) save() (restore func()) {
+	events, queues, marks, woken := c.events.save(), c.queues.save(), c.marks.save(), c.woken
+	return func() {
+		events()
+		queues()
+		marks()
+		c.rows.forget()
+		c.woken = woken
 	}
-	return s
-}
-
-func (c *commit) restore(s savepoint) {
-	c.Store.forgetQueues(c.newQueues[s.newQueues:])
-	c.seq, c.events, c.newQueues, c.newSettings, c.becameReady, c.woken = s.seq, c.events[:s.events], c.newQueues[:s.newQueues], s.newSettings, s.becameReady, s.woken
-	clear(c.countChanges)
-	for q, by := range s.countChanges {
-		c.countChanges[q] = &by
-	}
-	clear(c.rows)
-	c.changedRows = c.changedRows[:0]
 }
 
 // isolated runs a part of a commit. If the commit is isolating and the part meets damage, all
@@ -47,20 +28,20 @@ func (c *commit) isolated(what func() string, part func() error) (damage, err er
 	if !c.isolating {
 		return nil, part()
 	}
-	before := c.save()
+	restore := c.save()
 	if err := c.exec("SAVEPOINT part"); err != nil {
 		return nil, err
 	}
 	err = part()
 	if err == nil {
-		err = c.flush()
+		err = c.rows.flush()
 	}
 	if isDamage(err) && !c.write.AutocommitEnabled() {
 		damage = c.damaged(err, "%s", what())
 		if err := c.exec("ROLLBACK TO part"); err != nil {
 			return nil, err
 		}
-		c.restore(before)
+		restore()
 		err = nil
 	}
 	if err != nil {

@@ -23,7 +23,7 @@ func (s *Store) job(ctx context.Context, tenant string, id jobs.ID, load func(co
 	found, gone := false, false
 	pos, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		err := sqlitex.Execute(conn, "SELECT "+jobColumns+" FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
-			if job, far, err = s.scanJob(st, 0); err != nil {
+			if job, far, err = scanJob(s.queueCache, st, 0); err != nil {
 				return err
 			}
 			if found = job.Tenant == tenant; !found {

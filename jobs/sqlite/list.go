@@ -29,7 +29,7 @@ func (s *Store) runQuery(conn *sqlite.Conn, p listQuery, page *jobs.Page, low, h
 		}
 		lowest := high + 1
 		err := sqlitex.Execute(conn, sql, &sqlitex.ExecOptions{Args: append(p.args[:len(p.args):len(p.args)], high, low, left), ResultFunc: func(st *sqlite.Stmt) error {
-			job, _, err := s.scanJob(st, 0)
+			job, _, err := scanJob(s.queueCache, st, 0)
 			if err == nil {
 				page.Jobs = append(page.Jobs, job)
 				lowest, left = int64(job.N), left-1
@@ -68,7 +68,7 @@ func (s *Store) passDamage(low, high int64, read func(low, high int64) (lowest i
 		}
 		return between(low, middle-1)
 	}
-	head, _ := s.tail.position()
+	head, _ := s.tail.Position()
 	lowest, err := read(low, high)
 	if !isDamage(err) {
 		return err
@@ -159,7 +159,7 @@ func (s *Store) queriesOf(f jobs.Filter) (parts []listQuery) {
 	if f.Tag != "" {
 		base = and(base, "tag=+?", f.Tag)
 	}
-	queues, all := s.queueIDs(f)
+	queues, all := s.queueCache.selected(f)
 	if len(f.IDs) == 0 && f.Text == "" && f.Tag == "" && f.Parent == (jobs.ID{}) && f.DependsOn == (jobs.ID{}) && f.DependencyOf == (jobs.ID{}) && (!all || len(f.States) > 0) {
 		states := f.States
 		if len(states) == 0 {
@@ -208,18 +208,6 @@ func hexList(ids []jobs.ID) string {
 
 // stateLiteral is a state as it is written in a statement.
 func stateLiteral(s jobs.State) string { return strconv.Itoa(int(s)) }
-
-// queueIDs returns the queues that a filter selects, and whether these are all queues.
-func (s *Store) queueIDs(f jobs.Filter) (ids []int64, all bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for name, q := range s.queues {
-		if (f.Tenant == "" || name.Tenant == f.Tenant) && (f.Queue == "" || name.Name == f.Queue) {
-			ids = append(ids, q.id)
-		}
-	}
-	return ids, len(ids) == len(s.queues)
-}
 
 // earliestRetained finds the earliest RetainedUntil.
 func (s *Store) earliestRetained(ctx context.Context) (page jobs.Page, err error) {

@@ -10,16 +10,17 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/eventlog"
 )
 
 // Head implements jobs.Store.
 func (s *Store) Head() jobs.Position {
-	head, _ := s.tail.position()
-	return jobs.Position{Epoch: s.epoch.name, Seq: head}
+	head, _ := s.tail.Position()
+	return jobs.Position{Epoch: s.folder.Epoch(), Seq: head}
 }
 
 // Wait implements jobs.Store.
-func (s *Store) Wait(ctx context.Context, seq uint64) error { return s.tail.wait(ctx, seq, s.closed) }
+func (s *Store) Wait(ctx context.Context, seq uint64) error { return s.tail.Wait(ctx, seq, s.closed) }
 
 // Read implements jobs.Store.
 func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Event, err error) {
@@ -32,11 +33,11 @@ func (s *Store) Read(ctx context.Context, q jobs.ReadQuery) (events []*jobs.Even
 	if q.MaxBytes <= 0 {
 		q.MaxBytes = 1 << 20
 	}
-	events, ok, err := s.tail.after(q.After, q.MaxBytes)
+	events, ok, err := s.tail.After(q.After, q.MaxBytes)
 	if ok {
 		return events, err
 	}
-	head, _ := s.tail.position()
+	head, _ := s.tail.Position()
 	conn, err := s.borrowReader(ctx)
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func (s *Store) skipDamagedEvents(conn *sqlite.Conn, seq uint64, err error) erro
 	if !isDamage(err) {
 		return err
 	}
-	head, _ := s.tail.position()
+	head, _ := s.tail.Position()
 	floor := head
 	readable := func(after uint64) bool {
 		ok := false
@@ -98,7 +99,7 @@ func (s *Store) skipDamagedEvents(conn *sqlite.Conn, seq uint64, err error) erro
 	if good == head || !readable(good) {
 		floor = head
 	}
-	floor = s.tail.raiseFloor(floor)
+	floor = s.tail.RaiseFloor(floor)
 	return fmt.Errorf("%w: %w", jobs.ErrTrimmed, s.damaged(err, "events %d to %d", seq+1, floor))
 }
 
@@ -127,9 +128,9 @@ func eachRow(conn *sqlite.Conn, seq uint64, more func(row []*jobs.Event) bool) e
 func scanEvents(st *sqlite.Stmt) ([]*jobs.Event, error) {
 	r := row{st, -1}
 	last := r.int()
-	events, err := decodeEvents(r.blob())
+	events, err := eventlog.Decode(r.blob())
 	if err == nil && events[len(events)-1].Seq != uint64(last) {
-		err = errCorrupt
+		err = eventlog.ErrCorrupt
 	}
 	if err != nil {
 		return nil, fmt.Errorf("row %d of the log: %w", last, err)
@@ -146,7 +147,7 @@ func (s *Store) readJob(ctx context.Context, q jobs.ReadQuery) (events []*jobs.E
 	}
 	defer s.read.Put(conn)
 	defer s.explainInterrupt(ctx, &err)
-	_, floor := s.tail.position()
+	_, floor := s.tail.Position()
 	in := jobLog{s, conn, floor, nil}
 	defer func() { err = s.damaged(err, "the events of job %s", q.Job) }()
 	if q.Walk != nil {
@@ -196,7 +197,7 @@ func (l *jobLog) at(ctx context.Context, seq uint64) (*jobs.Event, error) {
 	if seq <= l.floor {
 		return nil, jobs.ErrTrimmed
 	}
-	if e := l.tail.at(seq); e != nil {
+	if e := l.tail.At(seq); e != nil {
 		return e, nil
 	}
 	if len(l.row) == 0 || seq < l.row[0].Seq || seq > l.row[len(l.row)-1].Seq {
@@ -255,25 +256,25 @@ func (l *jobLog) walk(ctx context.Context, q jobs.ReadQuery) (w jobs.Walk, err e
 }
 
 // loadTail fills the tail with the newest events, so that readers that return after a restart
-// find them in memory. It stops at damaged events.
-func (s *Store) loadTail() error {
-	head, err := sqlitex.ResultInt64(s.write.Prep("SELECT ifnull(max(last), 0) FROM log"))
+// find them in memory. It stops at damaged events. head is the newest event.
+func (s *Store) loadTail() (head uint64, err error) {
+	newest, err := sqlitex.ResultInt64(s.write.Prep("SELECT ifnull(max(last), 0) FROM log"))
 	if err != nil {
-		return err
+		return 0, err
 	}
+	floor := int64(0)
 	err = sqlitex.Execute(s.write, "SELECT value FROM meta WHERE name='floor'", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-		s.tail.floor = uint64(st.ColumnInt64(0))
+		floor = st.ColumnInt64(0)
 		return nil
 	}})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	s.tail.head = uint64(head)
 	var rows [][]*jobs.Event
 	size := 0
 	st := s.write.Prep("SELECT last, events FROM log ORDER BY last DESC")
 	defer st.Reset()
-	for size < s.tail.limit || len(rows) == 0 {
+	for size < s.tail.Limit() || len(rows) == 0 {
 		found, err := st.Step()
 		var events []*jobs.Event
 		if found && err == nil {
@@ -282,12 +283,12 @@ func (s *Store) loadTail() error {
 		if isDamage(err) {
 			s.damaged(err, "the newest events")
 			if len(rows) == 0 {
-				s.tail.floor = s.tail.head
+				floor = newest
 			}
 			break
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if !found {
 			break
@@ -297,8 +298,9 @@ func (s *Store) loadTail() error {
 		}
 		rows = append(rows, events)
 	}
+	s.tail.Start(uint64(newest), uint64(floor))
 	for _, events := range slices.Backward(rows) {
-		s.tail.publish(events)
+		s.tail.Publish(events)
 	}
-	return nil
+	return uint64(newest), nil
 }

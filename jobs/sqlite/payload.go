@@ -16,9 +16,7 @@ func (s *Store) ReadPayload(ctx context.Context, tenant string, id jobs.ID, part
 	_, err = s.snapshot(ctx, func(conn *sqlite.Conn) error {
 		row, found := int64(0), false
 		err := sqlitex.Execute(conn, "SELECT n, q FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]}, ResultFunc: func(st *sqlite.Stmt) error {
-			s.mu.RLock()
-			defer s.mu.RUnlock()
-			row, found = st.ColumnInt64(0)*4+int64(part), s.byID[st.ColumnInt64(1)].Tenant == tenant
+			row, found = st.ColumnInt64(0)*4+int64(part), s.queueCache.numbered(st.ColumnInt64(1)).Tenant == tenant
 			return nil
 		}})
 		if err != nil {
@@ -59,8 +57,8 @@ type payload struct {
 	data []byte
 }
 
-func (c *commit) savePayload(n uint64, p payload) error {
-	st := c.write.Prep("INSERT OR REPLACE INTO payloads (id, data) VALUES (?, ?)")
+func savePayload(conn *sqlite.Conn, n uint64, p payload) error {
+	st := conn.Prep("INSERT OR REPLACE INTO payloads (id, data) VALUES (?, ?)")
 	st.BindInt64(1, int64(n)*4+int64(p.part))
 	st.BindBytes(2, p.data)
 	return run(st)

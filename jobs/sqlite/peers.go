@@ -11,9 +11,9 @@ import (
 
 // askPeers calls Decide with the peers of a change. It returns the changes to apply before
 // it, or the outcome of the change.
-func (c *commit) askPeers(ch *jobs.Change) (before []*jobs.Change, outcome, err error) {
+func (l *lookup) askPeers(ch *jobs.Change) (before []*jobs.Change, outcome, err error) {
 	for _, p := range ch.Peers {
-		peers, err := c.peers(ch.Job.Tenant, int64(ch.Job.N), p)
+		peers, err := l.peers(ch.Job.Tenant, int64(ch.Job.N), p)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -36,14 +36,14 @@ const (
 )
 
 // peers reads the peers of a job, without the job itself.
-func (c *commit) peers(tenant string, self int64, p *jobs.Peers) (list []jobs.Job, err error) {
+func (l *lookup) peers(tenant string, self int64, p *jobs.Peers) (list []jobs.Job, err error) {
 	since := int64(0)
 	if !p.Since.IsZero() {
 		since = p.Since.UnixMilli()
 	}
 	var found []int64
 	find := func(sql string, args ...any) error {
-		return sqlitex.Execute(c.write, sql, &sqlitex.ExecOptions{Args: args, ResultFunc: func(st *sqlite.Stmt) error {
+		return sqlitex.Execute(l.conn, sql, &sqlitex.ExecOptions{Args: args, ResultFunc: func(st *sqlite.Stmt) error {
 			found = append(found, st.ColumnInt64(0))
 			return nil
 		}})
@@ -63,7 +63,7 @@ func (c *commit) peers(tenant string, self int64, p *jobs.Peers) (list []jobs.Jo
 			return nil, err
 		}
 		var job jobs.Job
-		if job, err = c.job(n); job.Tenant == tenant && n != self && job.CreatedAt.UnixMilli() > since {
+		if job, err = l.job(n); job.Tenant == tenant && n != self && job.CreatedAt.UnixMilli() > since {
 			list = append(list, job)
 		}
 	}

@@ -2,6 +2,9 @@ package sqlite
 
 import (
 	"errors"
+	"maps"
+
+	"zombiezen.com/go/sqlite"
 
 	"jobhub/jobs"
 )
@@ -15,28 +18,28 @@ import (
 // to continue.
 func (c *commit) promoteOthers(q *queue, j *jobs.Job) error {
 	if j.OrderingKey != "" || j.FairKey != "" {
-		if err := c.flush(); err != nil {
+		if err := c.rows.flush(); err != nil {
 			return err
 		}
 	}
 	if j.State == jobs.Queued && (j.OrderingKey != "" || j.FairKey != "") {
 		first := true
 		if j.OrderingKey != "" {
-			oldest, _, err := c.firstInOrder(q, j.OrderingKey)
+			oldest, _, err := c.marks.firstInOrder(q, j.OrderingKey)
 			if err != nil {
 				return err
 			}
 			first = oldest == int64(j.N)
 		}
 		if first {
-			if err := c.makeReadyOrHold(q, int64(j.N), j.FairKey, j.Kind); err != nil {
+			if err := c.marks.makeReadyOrHold(q, int64(j.N), j.FairKey, j.Kind); err != nil {
 				return err
 			}
 		}
 	}
 	if j.State.Final() {
 		if j.OrderingKey != "" {
-			if err := c.nextInOrder(q, j.OrderingKey); err != nil {
+			if err := c.marks.nextInOrder(q, j.OrderingKey); err != nil {
 				return err
 			}
 		}
@@ -45,9 +48,25 @@ func (c *commit) promoteOthers(q *queue, j *jobs.Job) error {
 		}
 	}
 	if j.FairKey != "" && j.State != jobs.Queued {
-		return c.promote(q, j.FairKey)
+		return c.marks.promote(q, j.FairKey)
 	}
 	return nil
+}
+
+// readyMarks sets and moves the marks of ready jobs in one commit. Changed rows have to be
+// flushed before, except for set.
+type readyMarks struct {
+	conn   *sqlite.Conn
+	queues *queueChanges
+	events *newEvents
+	lanes  map[lane]bool     // lanes that may hold ready jobs; of the store
+	became map[jobs.Lane]int // jobs that became ready
+}
+
+// save returns the present state as a function that returns to it. Lanes may be too many.
+func (m *readyMarks) save() (restore func()) {
+	became := maps.Clone(m.became)
+	return func() { m.became = became }
 }
 
 // orderHead is the oldest unfinished job of an ordering key.
@@ -56,8 +75,8 @@ type orderHead struct {
 	queued    bool // and neither ready nor held
 }
 
-func (c *commit) firstInOrder(q *queue, orderingKey string) (n int64, who orderHead, err error) {
-	st := c.write.Prep("SELECT n, ifnull(key, ''), kind, state=2 AND ready IS NULL AND held IS NULL FROM jobs WHERE q=+? AND ordering_key=+? AND ordering_key IS NOT NULL AND state <= 5 ORDER BY n LIMIT 1")
+func (m *readyMarks) firstInOrder(q *queue, orderingKey string) (n int64, who orderHead, err error) {
+	st := m.conn.Prep("SELECT n, ifnull(key, ''), kind, state=2 AND ready IS NULL AND held IS NULL FROM jobs WHERE q=+? AND ordering_key=+? AND ordering_key IS NOT NULL AND state <= 5 ORDER BY n LIMIT 1")
 	st.BindInt64(1, q.id)
 	st.BindText(2, orderingKey)
 	found, err := st.Step()
@@ -67,47 +86,47 @@ func (c *commit) firstInOrder(q *queue, orderingKey string) (n int64, who orderH
 	return n, who, errors.Join(err, st.Reset())
 }
 
-func (c *commit) nextInOrder(q *queue, orderingKey string) error {
-	n, who, err := c.firstInOrder(q, orderingKey)
+func (m *readyMarks) nextInOrder(q *queue, orderingKey string) error {
+	n, who, err := m.firstInOrder(q, orderingKey)
 	if err != nil || n == 0 || !who.queued {
 		return err
 	}
-	return c.makeReadyOrHold(q, n, who.key, who.kind)
+	return m.makeReadyOrHold(q, n, who.key, who.kind)
 }
 
 // makeReadyOrHold makes a job ready that is first of its ordering key. With a fair key it is
 // held until there is room for it.
-func (c *commit) makeReadyOrHold(q *queue, n int64, key, kind string) error {
+func (m *readyMarks) makeReadyOrHold(q *queue, n int64, key, kind string) error {
 	if key == "" {
-		return c.makeReady(q, n, kind)
+		return m.makeReady(q, n, kind)
 	}
-	if err := c.do("UPDATE jobs SET held=1 WHERE n=?", n); err != nil {
+	if err := execute(m.conn, "UPDATE jobs SET held=1 WHERE n=?", n); err != nil {
 		return err
 	}
-	return c.promote(q, key)
+	return m.promote(q, key)
 }
 
-// markReady records that a lane has got a ready job.
-func (c *commit) markReady(q *queue, kind string) {
-	c.ready[lane{q.id, kind}] = true
-	c.becameReady[jobs.Lane{QueueName: q.QueueName, Kind: kind}]++
+// set records that a lane has got a ready job.
+func (m *readyMarks) set(q *queue, kind string) {
+	m.lanes[lane{q.id, kind}] = true
+	m.became[jobs.Lane{QueueName: q.QueueName, Kind: kind}]++
 }
 
-func (c *commit) makeReady(q *queue, n int64, kind string) error {
-	c.markReady(q, kind)
-	return c.do("UPDATE jobs SET ready=?, held=NULL WHERE n=?", int64(c.seq), n)
+func (m *readyMarks) makeReady(q *queue, n int64, kind string) error {
+	m.set(q, kind)
+	return execute(m.conn, "UPDATE jobs SET ready=?, held=NULL WHERE n=?", int64(m.events.seq), n)
 }
 
 // promote makes held jobs of a key ready while there is room.
-func (c *commit) promote(q *queue, key string) error {
+func (m *readyMarks) promote(q *queue, key string) error {
 	for {
-		room, err := c.keyHasRoom(q, key)
+		room, err := m.keyHasRoom(q, key)
 		if err != nil || !room {
 			return err
 		}
 		var n int64
 		var kind string
-		st := c.write.Prep("SELECT n, kind FROM jobs WHERE q=+? AND key=+? AND held IS NOT NULL ORDER BY priority DESC, n LIMIT 1")
+		st := m.conn.Prep("SELECT n, kind FROM jobs WHERE q=+? AND key=+? AND held IS NOT NULL ORDER BY priority DESC, n LIMIT 1")
 		st.BindInt64(1, q.id)
 		st.BindText(2, key)
 		found, err := st.Step()
@@ -117,7 +136,7 @@ func (c *commit) promote(q *queue, key string) error {
 		if err := errors.Join(err, st.Reset()); err != nil || !found {
 			return err
 		}
-		if err := c.makeReady(q, n, kind); err != nil {
+		if err := m.makeReady(q, n, kind); err != nil {
 			return err
 		}
 	}
@@ -128,12 +147,12 @@ func (c *commit) promote(q *queue, key string) error {
 const maxReady = 100
 
 // keyHasRoom reports whether one more job of a key may be ready.
-func (c *commit) keyHasRoom(q *queue, key string) (bool, error) {
+func (m *readyMarks) keyHasRoom(q *queue, key string) (bool, error) {
 	limit, sql := int64(1), "SELECT count(*), count(*) FROM (SELECT 1 FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) AND ready IS NOT NULL LIMIT ?+0)"
-	if per := c.settings(q).PerKey; per > 0 {
+	if per := m.queues.settings(q).PerKey; per > 0 {
 		limit, sql = int64(per), "SELECT count(*), count(ready) FROM (SELECT ready FROM jobs WHERE q=+? AND key=+? AND key IS NOT NULL AND (ready IS NOT NULL OR state = 3) LIMIT ?+0)"
 	}
-	st := c.write.Prep(sql)
+	st := m.conn.Prep(sql)
 	st.BindInt64(1, q.id)
 	st.BindText(2, key)
 	st.BindInt64(3, limit)

@@ -7,10 +7,10 @@ import (
 // relocate moves a job that does not run to another queue or other tags, before the change
 // itself is applied. Subscribers to the former queue and tags get an event of their own.
 func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
-	if err := c.flush(); err != nil {
+	if err := c.rows.flush(); err != nil {
 		return nil, err
 	}
-	old, err := c.job(int64(ch.Job.N))
+	old, err := c.stored.job(int64(ch.Job.N))
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
 	left.Version++
 	event := ch.Event
 	event.Prev = old.Seq
-	c.addEvent(&left, &event)
+	c.events.add(&left, &event)
 	if err := c.do("UPDATE jobs SET version=?, seq=? WHERE n=?", int64(left.Version), int64(left.Seq), int64(old.N)); err != nil {
 		return nil, err
 	}
@@ -41,14 +41,14 @@ func (c *commit) relocate(ch *jobs.Change) (outcome, err error) {
 // moveToQueue moves a job to another queue, if that has room and no later job of the ordering
 // key runs there.
 func (c *commit) moveToQueue(ch *jobs.Change, old *jobs.Job) (outcome, err error) {
-	if _, outcome, err := c.askPeers(ch); err != nil || outcome != nil {
+	if _, outcome, err := c.stored.askPeers(ch); err != nil || outcome != nil {
 		return outcome, err
 	}
-	to, err := c.makeQueue(jobs.QueueName{Tenant: old.Tenant, Name: ch.Job.Queue})
+	to, err := c.queues.of(jobs.QueueName{Tenant: old.Tenant, Name: ch.Job.Queue})
 	if err != nil {
 		return nil, err
 	}
-	if !c.queueHasRoom(to, nil) {
+	if !c.queues.hasRoom(to, nil) {
 		return jobs.ErrQueueFull, nil
 	}
 	if old.OrderingKey != "" {
@@ -63,19 +63,19 @@ func (c *commit) moveToQueue(ch *jobs.Change, old *jobs.Job) (outcome, err error
 	if err := run(p.Stmt); err != nil {
 		return nil, err
 	}
-	c.moveCount(c.queue(old.Tenant, old.Queue), old.State, 0)
-	c.moveCount(to, 0, old.State)
+	c.queues.move(c.queueCache.named(old.Tenant, old.Queue), old.State, 0)
+	c.queues.move(to, 0, old.State)
 	return nil, nil
 }
 
 // overtake makes the first job of an ordering key wait, if the job that moves to the queue
 // was accepted before it. A running job can't be overtaken.
 func (c *commit) overtake(to *queue, moved *jobs.Job) (outcome, err error) {
-	n, who, err := c.firstInOrder(to, moved.OrderingKey)
+	n, who, err := c.marks.firstInOrder(to, moved.OrderingKey)
 	if err != nil || n < int64(moved.N) {
 		return nil, err
 	}
-	first, err := c.job(n)
+	first, err := c.stored.job(n)
 	if err != nil {
 		return nil, err
 	}
@@ -85,19 +85,19 @@ func (c *commit) overtake(to *queue, moved *jobs.Job) (outcome, err error) {
 	if err := c.do("UPDATE jobs SET ready=NULL, held=NULL WHERE n=?", n); err != nil || who.key == "" {
 		return nil, err
 	}
-	return nil, c.promote(to, who.key)
+	return nil, c.marks.promote(to, who.key)
 }
 
 // leaveQueue makes other jobs of its keys ready in the queue that a job has left.
 func (c *commit) leaveQueue(old *jobs.Job) error {
-	from := c.queue(old.Tenant, old.Queue)
+	from := c.queueCache.named(old.Tenant, old.Queue)
 	if old.OrderingKey != "" {
-		if err := c.nextInOrder(from, old.OrderingKey); err != nil {
+		if err := c.marks.nextInOrder(from, old.OrderingKey); err != nil {
 			return err
 		}
 	}
 	if old.FairKey != "" {
-		return c.promote(from, old.FairKey)
+		return c.marks.promote(from, old.FairKey)
 	}
 	return nil
 }

@@ -3,26 +3,12 @@ package sqlite
 import (
 	"bytes"
 	"jobhub/jobs"
-
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 )
-
-// jobByID reads a job of a tenant; false if there is none.
-func (c *commit) jobByID(tenant string, id jobs.ID) (job jobs.Job, found bool, err error) {
-	var n int64
-	if err := sqlitex.Execute(c.write, "SELECT n FROM jobs WHERE id=?", &sqlitex.ExecOptions{Args: []any{id[:]},
-		ResultFunc: func(st *sqlite.Stmt) error { n = st.ColumnInt64(0); return nil }}); err != nil || n == 0 {
-		return job, false, err
-	}
-	job, err = c.job(n)
-	return job, job.Tenant == tenant, err
-}
 
 // retryOf returns a *jobs.Existing if the old job has a retry already that makes this one
 // unnecessary.
-func (c *commit) retryOf(ch *jobs.Change) (outcome, err error) {
-	old, found, err := c.jobByID(ch.Job.Tenant, ch.Job.RetryOf)
+func (l *lookup) retryOf(ch *jobs.Change) (outcome, err error) {
+	old, found, err := l.jobByID(ch.Job.Tenant, ch.Job.RetryOf)
 	if err != nil || !found {
 		return jobs.ErrNotFound, err
 	}
@@ -32,7 +18,7 @@ func (c *commit) retryOf(ch *jobs.Change) (outcome, err error) {
 	if ch.Retry.Force || old.RetriedBy == (jobs.ID{}) || ch.Retry.Fingerprint != nil && !bytes.Equal(ch.Retry.Fingerprint, old.RetryFingerprint) {
 		return nil, nil
 	}
-	there, found, err := c.jobByID(ch.Job.Tenant, old.RetriedBy)
+	there, found, err := l.jobByID(ch.Job.Tenant, old.RetriedBy)
 	if err != nil || !found {
 		return nil, err
 	}
@@ -41,10 +27,10 @@ func (c *commit) retryOf(ch *jobs.Change) (outcome, err error) {
 
 // markRetried records an inserted job as the retry of the old one.
 func (c *commit) markRetried(ch *jobs.Change) error {
-	if err := c.flush(); err != nil {
+	if err := c.rows.flush(); err != nil {
 		return err
 	}
-	old, found, err := c.jobByID(ch.Job.Tenant, ch.Job.RetryOf)
+	old, found, err := c.stored.jobByID(ch.Job.Tenant, ch.Job.RetryOf)
 	if err != nil || !found {
 		return err
 	}

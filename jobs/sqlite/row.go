@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/eventlog"
 )
 
 // fields says which columns a jobs.Field stands for, in the order in which
@@ -237,15 +238,13 @@ const jobColumns = `jobs.n, jobs.id, jobs.q, jobs.kind, jobs.state, jobs.reason,
 
 // scanJob reads jobColumns from column first on. Large payloads are left out; far says that
 // there are any.
-func (s *Store) scanJob(st *sqlite.Stmt, first int) (j jobs.Job, far bool, err error) {
+func scanJob(queues *queueCache, st *sqlite.Stmt, first int) (j jobs.Job, far bool, err error) {
 	r := row{st, first - 1}
 	j.N = uint64(r.int())
 	st.ColumnBytes(r.next(), j.ID[:])
-	s.mu.RLock()
-	q := s.byID[r.int()]
-	s.mu.RUnlock()
+	q := queues.numbered(r.int())
 	if q == nil {
-		return j, false, fmt.Errorf("%w: job %d is of a queue that is not there", errCorrupt, j.N)
+		return j, false, fmt.Errorf("%w: job %d is of a queue that is not there", eventlog.ErrCorrupt, j.N)
 	}
 	j.Tenant, j.Queue = q.Tenant, q.Name
 	j.Kind = r.text()

@@ -40,7 +40,7 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 			newest.BindInt64(1, before)
 			n, err := sqlitex.ResultInt64(newest)
 			if isDamage(err) {
-				head, _ := s.tail.position()
+				head, _ := s.tail.Position()
 				n, err = min(before-1, int64(head)), nil
 			}
 			if err != nil {
@@ -60,7 +60,7 @@ func (s *Store) search(ctx context.Context, f jobs.Filter, before int64, limit i
 					if cut = cut || over(); cut {
 						return nil
 					}
-					job, far, err := s.scanJob(st, 0)
+					job, far, err := scanJob(s.queueCache, st, 0)
 					if err != nil {
 						return err
 					}

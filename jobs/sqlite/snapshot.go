@@ -19,7 +19,7 @@ func (s *Store) snapshot(ctx context.Context, read func(conn *sqlite.Conn) error
 	defer s.explainInterrupt(ctx, &err)
 	end := sqlitex.Transaction(conn)
 	defer end(&err)
-	pos.Epoch = s.epoch.name
+	pos.Epoch = s.folder.Epoch()
 	st := conn.Prep("SELECT max(last) FROM log")
 	if _, err := st.Step(); err != nil {
 		return pos, err

@@ -7,7 +7,7 @@
 // # Files
 //
 // In the folder are the database jobs.db, while it is open its WAL jobs.db-wal and the
-// index of that, a file named epoch (see epoch.go), and a file named lock that the process
+// index of that, a file named epoch (see package folder), and a file named lock that the process
 // holds while it has the store open. Only their owner may read them.
 //
 // # Damage
@@ -16,7 +16,7 @@
 //
 //   - Each page of the database ends with a checksum, in the format of SQLite's extension
 //     cksumvfs. It is written with the page and checked whenever the page is read. Frames
-//     of the WAL are checked by the checksums that SQLite gives them (see vfs.go).
+//     of the WAL are checked by the checksums that SQLite gives them (see package vfs).
 //   - Damaged data gives jobs.ErrDamaged and is logged with its place. Only the data on the
 //     damaged page is affected: other jobs are served, listed, run and changed. A row that
 //     grows may need the page next to its own, so changes of some jobs next to the damage can
@@ -46,19 +46,20 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/eventlog"
+	"jobhub/jobs/sqlite/folder"
+	"jobhub/jobs/sqlite/vfs"
 )
 
 //go:embed schema.sql
@@ -75,17 +76,17 @@ type Options struct {
 }
 
 // ErrInUse: another process has the store open.
-var ErrInUse = errors.New("another process has this store open; stop it first or choose another --data folder")
+var ErrInUse = folder.ErrInUse
 
 // Store is an open store. It implements jobs.Store.
 type Store struct {
-	path  string
-	lock  *os.File
-	epoch epoch
-	tail  tail
-	read  *sqlitex.Pool
-
+	path   string
+	folder *folder.Folder
+	tail   *eventlog.Tail
+	read   *sqlitex.Pool
 	damage damageLog
+
+	queueCache *queueCache
 
 	searching chan struct{} // held by the search that is under way
 	closed    chan struct{} // closed by Close
@@ -98,21 +99,7 @@ type Store struct {
 	ready   map[lane]bool         // lanes that may hold ready jobs
 
 	unreadable map[int64]bool // ready jobs that claims skip because they are damaged
-
-	mu     sync.RWMutex // protects the fields below
-	queues map[jobs.QueueName]*queue
-	byID   map[int64]*queue
 }
-
-// queue is the cached row of a queue.
-type queue struct {
-	id int64
-	jobs.QueueName
-	counts   counts
-	settings jobs.QueueSettings
-}
-
-type counts = [9]int64
 
 // lane is the ready jobs of one kind in one queue.
 type lane struct {
@@ -126,29 +113,26 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{path: filepath.Join(dir, databaseFile), searching: make(chan struct{}, 1), closed: make(chan struct{}), updates: map[jobs.Field]string{}, ready: map[lane]bool{}, unreadable: map[int64]bool{},
-		queues: map[jobs.QueueName]*queue{}, byID: map[int64]*queue{}, damage: damageLog{log: log}}
-	s.tail.limit, s.tail.grown = o.TailBytes, make(chan struct{})
-	if o.TailBytes == 0 {
-		s.tail.limit = 32 << 20
-	}
-	if s.lock, err = openFolder(dir, log); err != nil {
+	s := &Store{searching: make(chan struct{}, 1), closed: make(chan struct{}), updates: map[jobs.Field]string{}, ready: map[lane]bool{}, unreadable: map[int64]bool{},
+		queueCache: newQueueCache(), tail: eventlog.NewTail(cmp.Or(o.TailBytes, 32<<20)), damage: damageLog{log: log}}
+	if s.folder, err = folder.Open(dir, log); err != nil {
 		return nil, err
 	}
+	s.path = s.folder.Database()
 	defer func() {
 		if err != nil {
 			s.Close()
 		}
 	}()
-	if err = s.open(ctx, dir, log); err != nil {
+	if err = s.open(ctx, log); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", s.path, s.damaged(err, "while opening"))
 	}
-	restrictModes(dir, log)
+	s.folder.RestrictModes()
 	readers := o.Readers
 	if readers == 0 {
 		readers = 4
 	}
-	s.read, err = sqlitex.NewPool(fileURI(s.path), sqlitex.PoolOptions{PoolSize: readers, Flags: sqlite.OpenReadWrite | sqlite.OpenURI | sqlite.OpenWAL,
+	s.read, err = sqlitex.NewPool(vfs.URI(s.path), sqlitex.PoolOptions{PoolSize: readers, Flags: sqlite.OpenReadWrite | sqlite.OpenURI | sqlite.OpenWAL,
 		PrepareConn: func(c *sqlite.Conn) error {
 			if err := sqlitex.ExecuteScript(c, "PRAGMA query_only=ON;", nil); err != nil {
 				return err
@@ -159,29 +143,22 @@ func Open(ctx context.Context, dir string, o Options) (_ *Store, err error) {
 }
 
 // open opens the database and reads what the store keeps in memory.
-func (s *Store) open(ctx context.Context, dir string, log *slog.Logger) error {
-	registerVFS()
+func (s *Store) open(ctx context.Context, log *slog.Logger) error {
+	vfs.Register()
 	if err := createIfMissing(ctx, s.path, log); err != nil {
 		return err
 	}
-	epochPath := filepath.Join(dir, epochFile)
-	found, err := inspectFolder(s.path, epochPath)
-	if err != nil {
+	if err := s.folder.Inspect(); err != nil {
 		return err
 	}
-	if found.foreignWAL() {
-		if err := setWALAside(s.path, log); err != nil {
-			return err
-		}
-		found.wal = walState{}
-	}
-	if s.write, err = sqlite.OpenConn(fileURI(s.path), sqlite.OpenReadWrite|sqlite.OpenURI|sqlite.OpenWAL); err != nil {
+	conn, err := sqlite.OpenConn(vfs.URI(s.path), sqlite.OpenReadWrite|sqlite.OpenURI|sqlite.OpenWAL)
+	if s.write = conn; err != nil {
 		return err
 	}
 	// Without cache_spill the frames of the WAL that are read are always final, and can be checked.
 	// A checkpoint after each 32 MiB of WAL (the default is 4): pages that change often then get their
 	// checksum and their place in the database once for many changes.
-	for _, setting := range []string{"synchronous=" + synchronous, "wal_autocheckpoint=8000", "cache_size=-16384", "cache_spill=OFF", "temp_store=MEMORY"} {
+	for _, setting := range []string{"synchronous=FULL", "wal_autocheckpoint=8000", "cache_size=-16384", "cache_spill=OFF", "temp_store=MEMORY"} {
 		if err := sqlitex.ExecuteTransient(s.write, "PRAGMA "+setting, nil); err != nil {
 			return err
 		}
@@ -189,25 +166,17 @@ func (s *Store) open(ctx context.Context, dir string, log *slog.Logger) error {
 	if err := migrate(s.write); err != nil {
 		return err
 	}
-	if err := s.loadQueues(); err != nil {
+	if err := s.queueCache.load(s.write); err != nil {
 		return fmt.Errorf("the table of queues: %w", err)
 	}
 	if err := s.loadLanes(); err != nil {
 		return fmt.Errorf("the ready jobs: %w", err)
 	}
-	if err := s.loadTail(); err != nil {
+	head, err := s.loadTail()
+	if err != nil {
 		return fmt.Errorf("the newest events: %w", err)
 	}
-	s.epoch, err = openEpoch(s.write, s.path, epochPath, found, s.tail.head, log)
-	return err
-}
-
-func (s *Store) loadQueues() error {
-	return sqlitex.Execute(s.write, "SELECT q, tenant, name, counts, settings FROM queues", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
-		q, err := scanQueue(st)
-		s.queues[q.QueueName], s.byID[q.id] = &q, &q
-		return err
-	}})
+	return s.folder.Identify(s.write, head)
 }
 
 // loadLanes reads the lanes from the index; it does not read the jobs.

@@ -183,21 +183,6 @@ func TestDamagedLog(t *testing.T) {
 	read(s, 5, 6, 1)
 }
 
-func FuzzLogRow(f *testing.F) {
-	f.Add(encodeEvents(nil, []*jobs.Event{{Type: jobs.JobQueued, Seq: 7, Tenant: "default", Queue: "q", Kind: "k", Tags: []string{"a"}, Version: 1, Data: jobs.Value(`{}`)},
-		{Type: jobs.JobProgress, Seq: 8, Prev: 7, Truncated: true}}))
-	f.Fuzz(func(t *testing.T, row []byte) {
-		events, err := decodeEvents(row)
-		if err != nil {
-			return
-		}
-		again, err := decodeEvents(encodeEvents(nil, events))
-		if err != nil || len(again) != len(events) {
-			t.Errorf("decoded once %d events, again %d: %v", len(events), len(again), err)
-		}
-	})
-}
-
 // After a flush of Trim that failed nothing more is stored: that a later flush succeeds
 // proves nothing.
 func TestFailedTrim(t *testing.T) {

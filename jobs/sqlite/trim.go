@@ -38,7 +38,7 @@ func (s *Store) Trim(ctx context.Context, t jobs.Trim) (pruned int, err error) {
 }
 
 func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
-	head, floor := s.tail.position()
+	head, floor := s.tail.Position()
 	seq := min(t.Seq, head-min(head, 1))
 	c := s.newCommit(t.Retained)
 	c.isolating = careful
@@ -60,7 +60,7 @@ func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
 		if pruned, err = c.prune(t.Retained, t.Limit); err != nil {
 			return err
 		}
-		return c.saveCounts()
+		return c.queues.saveCounts()
 	}()
 	if err == nil {
 		err = c.noteFlushError(c.exec("COMMIT"))
@@ -71,9 +71,9 @@ func (s *Store) trim(t jobs.Trim, careful bool) (pruned int, err error) {
 		}
 		return 0, s.storeError(err)
 	}
-	s.moveCounts(c.countChanges)
-	s.tail.trimmed(max(seq, floor))
-	defer s.epoch.acknowledged(s.path, head)
+	s.queueCache.apply(&c.queues)
+	s.tail.Trimmed(max(seq, floor))
+	defer s.folder.Acknowledge(head)
 	if pruned > 0 || seq > floor {
 		err = s.noteFlushError(sqlitex.ExecuteTransient(s.write, "PRAGMA incremental_vacuum("+strconv.Itoa(vacuumPages)+")", nil))
 	}
@@ -122,7 +122,7 @@ func (c *commit) pruneJob(n int64, now time.Time) error {
 	id := make([]byte, 16)
 	if err := sqlitex.Execute(c.write, "SELECT id, q, state FROM jobs WHERE n=?", &sqlitex.ExecOptions{Args: []any{n}, ResultFunc: func(st *sqlite.Stmt) error {
 		st.ColumnBytes(0, id)
-		q, state = c.queueByID(st.ColumnInt64(1)), jobs.State(st.ColumnInt(2))
+		q, state = c.queueCache.numbered(st.ColumnInt64(1)), jobs.State(st.ColumnInt(2))
 		return nil
 	}}); err != nil || q == nil {
 		return err
@@ -130,7 +130,7 @@ func (c *commit) pruneJob(n int64, now time.Time) error {
 	if err := c.remove(n, id, q.Tenant, now); err != nil {
 		return err
 	}
-	c.moveCount(q, state, 0)
+	c.queues.move(q, state, 0)
 	return nil
 }
 
@@ -159,11 +159,11 @@ const removeTags = "DELETE FROM tags WHERE n=? AND tag IN (SELECT value FROM jso
 
 // deleteJob deletes a finished job at once.
 func (c *commit) deleteJob(ch *jobs.Change, r *changedRow) error {
-	if err := c.flush(); err != nil {
+	if err := c.rows.flush(); err != nil {
 		return err
 	}
 	ch.Job.Version, ch.Event.Prev = r.job.Version+1, r.job.Seq
-	c.addEvent(&ch.Job, &ch.Event)
-	c.moveCount(c.queue(ch.Job.Tenant, ch.Job.Queue), ch.If.State, 0)
+	c.events.add(&ch.Job, &ch.Event)
+	c.queues.move(c.queueCache.named(ch.Job.Tenant, ch.Job.Queue), ch.If.State, 0)
 	return c.remove(int64(ch.Job.N), ch.Job.ID[:], ch.Job.Tenant, c.now)
 }

@@ -10,6 +10,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"jobhub/jobs"
+	"jobhub/jobs/sqlite/eventlog"
 )
 
 // validateValues makes all values of a copied store valid JSON. Before format 3, values from
@@ -79,7 +80,7 @@ func validProgress(v []byte) []byte {
 // validEvents drops event data that is not JSON, as data that is too large. A row that can't
 // be decoded stays as it is: reading it gives ErrDamaged.
 func validEvents(row []byte) []byte {
-	events, err := decodeEvents(row)
+	events, err := eventlog.Decode(row)
 	if err != nil {
 		return row
 	}
@@ -92,5 +93,5 @@ func validEvents(row []byte) []byte {
 	if !changed {
 		return row
 	}
-	return encodeEvents(nil, events)
+	return eventlog.Encode(nil, events)
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"jobhub/jobs/sqlite/folder"
+	"jobhub/jobs/sqlite/vfs"
 )
 
 // killedStore leaves a folder with acknowledged jobs, most of them in the WAL alone.
@@ -18,7 +21,7 @@ func killedStore(t *testing.T, jobs int) (dir, epoch string) {
 	s, _ := opened(t, dir)
 	submit(t, s, jobs)
 	kill(t, s)
-	return dir, s.epoch.name
+	return dir, s.Head().Epoch
 }
 
 // TestDamagedWAL: SQLite drops everything after the first bad frame. That is reported, and
@@ -34,27 +37,30 @@ func TestDamagedWAL(t *testing.T) {
 		}
 	}
 	for name, damage := range map[string]func(wal []byte) []byte{
-		"a page of the first commit":    flip(walHeader+frameHeader+100, 1),
-		"a page in the middle":          flip(walHeader+20*frameSize+frameHeader+4000, 0x80),
-		"the salt of a frame":           flip(walHeader+10*frameSize+9, 4),
-		"the checksum of a frame":       flip(walHeader+10*frameSize+17, 4),
-		"the last page":                 flip(-1, 1),
-		"the header of the last frame":  flip(-frameSize+2, 1),
-		"the magic number":              flip(1, 2),
-		"the salt in the header":        flip(18, 2),
-		"the checksum in the header":    flip(31, 2),
-		"the size of pages":             flip(10, 2),
-		"a cut in the middle":           func(wal []byte) []byte { return wal[:len(wal)/2] },
-		"a cut in the last frame":       func(wal []byte) []byte { return wal[:len(wal)-1] },
-		"only the header":               func(wal []byte) []byte { return wal[:walHeader] },
-		"nothing":                       func(wal []byte) []byte { return nil },
-		"zeros in the last frame":       func(wal []byte) []byte { clear(wal[len(wal)-100:]); return wal },
-		"zeros from the middle on":      func(wal []byte) []byte { clear(wal[len(wal)/2:]); return wal },
-		"the first half is that before": func(wal []byte) []byte { copy(wal[walHeader:], wal[walHeader+frameSize:len(wal)/2]); return wal },
+		"a page of the first commit":   flip(vfs.WALHeader+vfs.FrameHeader+100, 1),
+		"a page in the middle":         flip(vfs.WALHeader+20*vfs.FrameSize+vfs.FrameHeader+4000, 0x80),
+		"the salt of a frame":          flip(vfs.WALHeader+10*vfs.FrameSize+9, 4),
+		"the checksum of a frame":      flip(vfs.WALHeader+10*vfs.FrameSize+17, 4),
+		"the last page":                flip(-1, 1),
+		"the header of the last frame": flip(-vfs.FrameSize+2, 1),
+		"the magic number":             flip(1, 2),
+		"the salt in the header":       flip(18, 2),
+		"the checksum in the header":   flip(31, 2),
+		"the size of pages":            flip(10, 2),
+		"a cut in the middle":          func(wal []byte) []byte { return wal[:len(wal)/2] },
+		"a cut in the last frame":      func(wal []byte) []byte { return wal[:len(wal)-1] },
+		"only the header":              func(wal []byte) []byte { return wal[:vfs.WALHeader] },
+		"nothing":                      func(wal []byte) []byte { return nil },
+		"zeros in the last frame":      func(wal []byte) []byte { clear(wal[len(wal)-100:]); return wal },
+		"zeros from the middle on":     func(wal []byte) []byte { clear(wal[len(wal)/2:]); return wal },
+		"the first half is that before": func(wal []byte) []byte {
+			copy(wal[vfs.WALHeader:], wal[vfs.WALHeader+vfs.FrameSize:len(wal)/2])
+			return wal
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, epoch := killedStore(t, 20)
-			path := filepath.Join(dir, databaseFile+"-wal")
+			path := filepath.Join(dir, folder.DatabaseFile+"-wal")
 			wal, err := os.ReadFile(path)
 			check(t, err)
 			check(t, os.WriteFile(path, damage(bytes.Clone(wal)), 0o600))
@@ -76,7 +82,7 @@ func TestDamagedCopyOfWAL(t *testing.T) {
 	dir, epoch := killedStore(t, 5)
 	backup := filepath.Join(t.TempDir(), "backup")
 	copyFolder(t, dir, backup)
-	path := filepath.Join(backup, databaseFile+"-wal")
+	path := filepath.Join(backup, folder.DatabaseFile+"-wal")
 	wal, err := os.ReadFile(path)
 	check(t, err)
 	wal[len(wal)-1] ^= 1
@@ -91,14 +97,14 @@ func TestDamagedCopyOfWAL(t *testing.T) {
 // TestTornWAL: a commit that a killed process did not finish, and that nobody saw, is no damage.
 func TestTornWAL(t *testing.T) {
 	for name, tear := range map[string]func(wal []byte) []byte{
-		"the header of a frame":        func(wal []byte) []byte { return append(wal, wal[len(wal)-frameSize:][:frameHeader]...) },
-		"half a page":                  func(wal []byte) []byte { return append(wal, wal[len(wal)-frameSize:][:2000]...) },
-		"a frame that does not follow": func(wal []byte) []byte { return append(wal, wal[len(wal)-frameSize:]...) },
-		"old frames behind":            func(wal []byte) []byte { return append(wal, make([]byte, 3*frameSize)...) },
+		"the header of a frame":        func(wal []byte) []byte { return append(wal, wal[len(wal)-vfs.FrameSize:][:vfs.FrameHeader]...) },
+		"half a page":                  func(wal []byte) []byte { return append(wal, wal[len(wal)-vfs.FrameSize:][:2000]...) },
+		"a frame that does not follow": func(wal []byte) []byte { return append(wal, wal[len(wal)-vfs.FrameSize:]...) },
+		"old frames behind":            func(wal []byte) []byte { return append(wal, make([]byte, 3*vfs.FrameSize)...) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, epoch := killedStore(t, 5)
-			path := filepath.Join(dir, databaseFile+"-wal")
+			path := filepath.Join(dir, folder.DatabaseFile+"-wal")
 			wal, err := os.ReadFile(path)
 			check(t, err)
 			check(t, os.WriteFile(path, tear(wal), 0o600))
@@ -125,27 +131,11 @@ func TestWALIsReadAsSQLiteDoes(t *testing.T) {
 			check(t, sqlitex.ExecuteTransient(s.write, "PRAGMA wal_checkpoint(RESTART)", nil))
 			submit(t, s, 1+rand.IntN(3))
 		}
-		salt, end := walEnd(s.path)
+		salt, end := vfs.WALEnd(s.path)
 		kill(t, s)
-		w, err := readWAL(s.path)
-		if err != nil || w.salt != salt || w.end != end || w.dropped > 0 || w.broken {
+		w, err := vfs.ReadWAL(s.path)
+		if err != nil || w.Salt != salt || w.End != end || w.Dropped > 0 || w.Broken {
 			t.Fatalf("%+v, %v; want %d up to %d", w, err, salt, end)
 		}
 	}
-}
-
-func FuzzWAL(f *testing.F) {
-	s, _ := opened(f, f.TempDir())
-	submit(f, s, 1)
-	kill(f, s)
-	wal, err := os.ReadFile(s.path + "-wal")
-	check(f, err)
-	f.Add(wal[:walHeader+2*frameSize])
-	f.Add(make([]byte, walHeader))
-	f.Fuzz(func(t *testing.T, wal []byte) {
-		w, err := parseWAL(bytes.NewReader(wal))
-		if err != nil || w.end > int64(len(wal)) || w.dropped > w.frames || int64(w.frames)*frameSize > int64(len(wal)) {
-			t.Errorf("%+v, %v of %d bytes", w, err, len(wal))
-		}
-	})
 }

@@ -69,7 +69,7 @@ func (s *Server) writeOutcome(w http.ResponseWriter, r *http.Request, job *jobs.
 	h := w.Header()
 	if resp := job.Response; resp != nil {
 		fromRoute, cors := len(job.Via.Upstreams) > 0, h.Get("Access-Control-Allow-Origin") != ""
-		answer, header, length := rest.DecodeForClient(r, resp.Header, rest.ResponseBody(r.Context(), resp, body), int64(len(resp.Body))+rest.PayloadSize(body))
+		answer, header, length := rest.DecodeForClient(r, resp, body)
 		if length < 0 {
 			h.Add("Vary", "Accept-Encoding")
 		}

@@ -38,8 +38,6 @@ func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if accepted.Replayed {
-		w.Header().Set("Idempotency-Replayed", "true")
-	}
+	setAcceptedHeaders(w.Header(), accepted)
 	return s.writeAccepted(w, accepted, s.AcceptedBody)
 }

@@ -40,7 +40,8 @@ func (s *Server) getSchedule(w http.ResponseWriter, r *http.Request) error {
 	return s.writeSchedule(w, r, http.StatusOK, &schedule)
 }
 
-// putSchedule is PUT /v1/schedules/{name}: it answers 201 for a new schedule, else 200.
+// putSchedule is PUT /v1/schedules/{name}: it answers 201 for a new schedule, else 200. It takes
+// what GET gives: members that only the hub sets are ignored.
 func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Cron     string     `json:"cron"`
@@ -48,9 +49,20 @@ func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) error {
 		Job      jobs.Value `json:"job"`
 		Paused   bool       `json:"paused"`
 		Overlap  string     `json:"overlap"`
+
+		Name      *string    `json:"name"`
+		NextAt    jobs.Value `json:"next_at"`
+		LastAt    jobs.Value `json:"last_at"`
+		LastJob   jobs.Value `json:"last_job"`
+		LastError jobs.Value `json:"last_error"`
+		SkippedAt jobs.Value `json:"skipped_at"`
+		Links     jobs.Value `json:"links"`
 	}
 	if _, err := rest.DecodeBody(w, r, jobs.MaxInput, &in); err != nil {
 		return err
+	}
+	if name := r.PathValue("name"); in.Name != nil && *in.Name != name {
+		return jobs.Invalid("/name", "must be %s, as in the path; a schedule can't be renamed", name)
 	}
 	schedule, created, err := s.Engine.PutSchedule(r.Context(), rest.Tenant(r), engine.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
 		Job: in.Job, Paused: in.Paused, Overlap: in.Overlap, Caller: rest.Caller(r)})

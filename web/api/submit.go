@@ -85,14 +85,9 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 	}
 	h := w.Header()
 	h.Add("Vary", "Prefer")
-	if accepted.Replayed {
-		h.Set("Idempotency-Replayed", "true")
-	}
+	setAcceptedHeaders(h, accepted)
 	if applied := p.applied(); applied != "" {
 		h.Set("Preference-Applied", applied)
-	}
-	if accepted.Existing {
-		h.Set("Jobhub-Existing", "true")
 	}
 	job := accepted.Job
 	if p.Waiting {
@@ -104,6 +99,16 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 		}
 	}
 	return s.writeAccepted(w, accepted, p.Body)
+}
+
+// setAcceptedHeaders says that the job of a submission was there already.
+func setAcceptedHeaders(h http.Header, a engine.Accepted) {
+	if a.Replayed {
+		h.Set("Idempotency-Replayed", "true")
+	}
+	if a.Existing {
+		h.Set("Jobhub-Existing", "true")
+	}
 }
 
 // queueFull sets the headers of the answer for a full queue
@@ -120,7 +125,6 @@ func (s *Server) writeAccepted(w http.ResponseWriter, a engine.Accepted, body fu
 	h.Set("Location", self+"/response")
 	h.Set("Operation-Location", self)
 	if a.Existing {
-		h.Set("Jobhub-Existing", "true")
 		if !a.Job.State.Final() {
 			h.Set("Retry-After", "1")
 		}

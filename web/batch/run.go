@@ -21,6 +21,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
 	"jobhub/jobs/httpheader"
+	"jobhub/web/gateway"
 	"jobhub/web/rest"
 )
 
@@ -216,8 +217,10 @@ func (b *batch) finish(ctx context.Context, i int, w *itemWriter) {
 	b.answer(ctx, i, w)
 }
 
-// call lets the server answer a request. A panic becomes the answer 502.
+// call lets the server answer a request. A panic becomes the answer 502: that of an upstream
+// which cut its answer off is what the same request as a job would get.
 func (b *batch) call(w *itemWriter, req *http.Request) {
+	var cut *jobs.Problem
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -229,11 +232,14 @@ func (b *batch) call(w *itemWriter, req *http.Request) {
 		if !w.tooLarge {
 			w.batch.release(w.reserved)
 			*w = itemWriter{header: http.Header{}}
-			rest.WriteProblem(w, jobs.Problem{Type: "urn:jobhub:problem:internal", Title: "Broken answer", Status: http.StatusBadGateway, Code: jobs.Internal,
-				Detail: "The answer was cut off. Whether the request took effect is unknown."}, req.URL.Path)
+			if cut == nil {
+				cut = &jobs.Problem{Type: "urn:jobhub:problem:internal", Title: "Broken answer", Status: http.StatusBadGateway, Code: jobs.Internal,
+					Detail: "The answer was cut off. Whether the request took effect is unknown."}
+			}
+			rest.WriteProblem(w, *cut, req.URL.Path)
 		}
 	}()
-	b.server.front.Serve(w, req)
+	b.server.front.Serve(w, req.WithContext(gateway.NoteCut(req.Context(), &cut)))
 }
 
 func (b *batch) fail(w http.ResponseWriter, i int, err error) {

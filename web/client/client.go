@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -61,8 +62,13 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.RoundTripper.RoundTrip(r)
 }
 
+var errEmptyName = errors.New("client: the id or name is empty; give that of a job, schedule, queue or worker")
+
 // do sends a request, as JSON unless header says otherwise.
 func (c *Client) do(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
+	if plain, _, _ := strings.Cut(path, "?"); strings.HasPrefix(path, "/v1/") && strings.Contains(plain+"/", "//") { // it would lead elsewhere
+		return nil, errEmptyName
+	}
 	req, err := http.NewRequestWithContext(ctx, method, c.url(path), bytes.NewReader(body))
 	if err != nil {
 		return nil, err

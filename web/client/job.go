@@ -99,6 +99,9 @@ func (c *Client) Cancel(ctx context.Context, id string) (Job, error) {
 
 // Wait returns the job with that id once it is final.
 func (c *Client) Wait(ctx context.Context, id string) (Job, error) {
+	if id == "" {
+		return Job{}, errEmptyName
+	}
 	for m, err := range c.Watch(ctx, Filter{Job: id}, WatchOptions{Snapshot: true, Progress: "none"}) {
 		if err != nil {
 			return Job{}, err

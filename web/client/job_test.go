@@ -115,3 +115,26 @@ func TestWait(t *testing.T) {
 		t.Errorf("%+v, %v", j, err)
 	}
 }
+
+// TestEmptyNames: a call with an empty id or name would be another request.
+func TestEmptyNames(t *testing.T) {
+	a := &answer{status: 200, typ: "application/json", body: `{}`}
+	c, ctx := start(t, a), t.Context()
+	for name, call := range map[string]func() error{
+		"Job":            func() error { _, err := c.Job(ctx, ""); return err },
+		"Cancel":         func() error { _, err := c.Cancel(ctx, ""); return err },
+		"Wait":           func() error { _, err := c.Wait(ctx, ""); return err },
+		"Retry":          func() error { _, err := c.Retry(ctx, "", RetryOptions{}); return err },
+		"Response":       func() error { _, err := c.Response(ctx, ""); return err },
+		"Queue":          func() error { _, err := c.Queue(ctx, ""); return err },
+		"PauseQueue":     func() error { _, err := c.PauseQueue(ctx, "", "why"); return err },
+		"Schedule":       func() error { _, err := c.Schedule(ctx, ""); return err },
+		"PutSchedule":    func() error { _, err := c.PutSchedule(ctx, Schedule{Cron: "@daily"}); return err },
+		"DeleteSchedule": func() error { return c.DeleteSchedule(ctx, "") },
+	} {
+		if err := call(); !errors.Is(err, errEmptyName) || a.request != "" {
+			t.Errorf("%s: %v, and the request %q", name, err, a.request)
+		}
+		a.request = ""
+	}
+}

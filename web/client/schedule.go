@@ -39,7 +39,7 @@ func (c *Client) Schedule(ctx context.Context, name string) (s Schedule, err err
 }
 
 // PutSchedule creates or replaces the schedule with the name s.Name. A credential that is ***
-// keeps its stored value; the secret of a callback must be given again.
+// and a callback's secret that is whsec_*** keep their stored values.
 func (c *Client) PutSchedule(ctx context.Context, s Schedule) (stored Schedule, err error) {
 	in := struct {
 		Cron     string     `json:"cron"`

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/goccy/go-yaml"
 
 	"jobhub/web/view"
 )
@@ -16,7 +15,7 @@ import (
 
 // node is a value in a document whose members have an order.
 type node struct {
-	root  yaml.MapSlice
+	root  object
 	value any
 	ref   string // the last name of the reference through which it was found
 }
@@ -25,10 +24,10 @@ type node struct {
 func (n node) at(names ...string) node {
 	for _, name := range names {
 		next := node{root: n.root}
-		members, _ := n.value.(yaml.MapSlice)
-		for _, m := range overridden(members) {
-			if fmt.Sprint(m.Key) == name {
-				next.value = m.Value
+		members, _ := n.value.(object)
+		for _, m := range members {
+			if m.name == name {
+				next.value = m.value
 			}
 		}
 		n = next
@@ -43,9 +42,9 @@ func (n node) at(names ...string) node {
 
 // raw returns a member that is a text.
 func (n node) raw(name string) string {
-	members, _ := n.value.(yaml.MapSlice)
+	members, _ := n.value.(object)
 	for _, m := range members {
-		if text, ok := m.Value.(string); ok && m.Key == name {
+		if text, ok := m.value.(string); ok && m.name == name {
 			return text
 		}
 	}
@@ -55,15 +54,15 @@ func (n node) raw(name string) string {
 // all yields the members of an object, or the elements of an array.
 func (n node) all() iter.Seq2[string, node] {
 	return func(yield func(string, node) bool) {
-		members, _ := n.value.(yaml.MapSlice)
+		members, _ := n.value.(object)
 		if list, ok := n.value.([]any); ok {
 			for i, element := range list {
-				members = append(members, yaml.MapItem{Key: i, Value: element})
+				members = append(members, member{fmt.Sprint(i), element})
 			}
 		}
-		for _, m := range overridden(members) {
-			one := yaml.MapSlice{m}
-			if !yield(fmt.Sprint(m.Key), node{root: n.root, value: one}.at(fmt.Sprint(m.Key))) {
+		for _, m := range members {
+			one := object{m}
+			if !yield(m.name, node{root: n.root, value: one}.at(m.name)) {
 				return
 			}
 		}
@@ -311,10 +310,10 @@ func pretty(n node, indent string) string {
 	var lines []string
 	opening, closing := "{", "}"
 	switch v := n.value.(type) {
-	case yaml.MapSlice:
-		for _, m := range overridden(v) {
-			name, _ := json.Marshal(fmt.Sprint(m.Key))
-			lines = append(lines, string(name)+": "+pretty(node{root: n.root, value: m.Value}, inner))
+	case object:
+		for _, m := range v {
+			name, _ := json.Marshal(m.name)
+			lines = append(lines, string(name)+": "+pretty(node{root: n.root, value: m.value}, inner))
 		}
 	case []any:
 		opening, closing = "[", "]"

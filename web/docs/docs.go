@@ -7,13 +7,8 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 	"sync"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	"github.com/goccy/go-yaml"
 
 	"jobhub/web/rest"
 	"jobhub/web/view"
@@ -68,19 +63,19 @@ func (s *Server) readDocument(name string) ([]byte, error) {
 }
 
 // mergeDocument puts a document together from its parts and the schemas that all share.
-func (s *Server) mergeDocument(name string) (yaml.MapSlice, error) {
+func (s *Server) mergeDocument(name string) (object, error) {
 	parts, err := fs.Glob(docsFiles, name+"/*.yaml")
 	if err != nil {
 		return nil, err
 	}
-	var whole yaml.MapSlice
+	var whole object
 	for _, file := range append(parts, "schemas.yaml", "schemas_callbacks.yaml") {
 		text, err := docsFiles.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		var part yaml.MapSlice
-		if err := yaml.UnmarshalWithOptions([]byte(s.here(string(text))), &part, yaml.UseOrderedMap(), yaml.Strict()); err != nil {
+		part, err := parse(s.here(string(text)))
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path.Base(file), err)
 		}
 		if whole, err = merge(whole, part); err != nil {
@@ -100,75 +95,4 @@ func (s *Server) here(text string) string {
 	}
 	return strings.NewReplacer(sampleOrigin, origin, "ws://"+host(sampleOrigin), "ws"+secure+"://"+host(origin), host(sampleOrigin), host(origin),
 		"protocol: ws\n", "protocol: ws"+secure+"\n", "protocol: http\n", "protocol: http"+secure+"\n").Replace(text)
-}
-
-// merge adds the members of b to those of a. A member that both have must be an object in both.
-func merge(a, b yaml.MapSlice) (yaml.MapSlice, error) {
-	for _, item := range b {
-		i := 0
-		for i < len(a) && a[i].Key != item.Key {
-			i++
-		}
-		if i == len(a) {
-			a = append(a, item)
-			continue
-		}
-		old, ok := a[i].Value.(yaml.MapSlice)
-		add, also := item.Value.(yaml.MapSlice)
-		if !ok || !also {
-			return nil, fmt.Errorf("%v is defined twice", item.Key)
-		}
-		joined, err := merge(old, add)
-		if err != nil {
-			return nil, fmt.Errorf("%v: %w", item.Key, err)
-		}
-		a[i].Value = joined
-	}
-	return a, nil
-}
-
-// overridden returns each member once: a member beside a merge key (<<) wins over one from it.
-func overridden(v yaml.MapSlice) (all yaml.MapSlice) {
-	for _, item := range v {
-		if i := slices.IndexFunc(all, func(m yaml.MapItem) bool { return m.Key == item.Key }); i >= 0 {
-			all[i].Value = item.Value
-		} else {
-			all = append(all, item)
-		}
-	}
-	return all
-}
-
-// appendOrdered appends a value as JSON, the members of objects in the order of the source.
-func appendOrdered(b []byte, value any) ([]byte, error) {
-	var err error
-	switch v := value.(type) {
-	case yaml.MapSlice:
-		b = append(b, '{')
-		for i, item := range overridden(v) {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			if b, err = jsontext.AppendQuote(b, fmt.Sprint(item.Key)); err != nil {
-				return nil, err
-			}
-			if b, err = appendOrdered(append(b, ':'), item.Value); err != nil {
-				return nil, err
-			}
-		}
-		return append(b, '}'), nil
-	case []any:
-		b = append(b, '[')
-		for i, element := range v {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			if b, err = appendOrdered(b, element); err != nil {
-				return nil, err
-			}
-		}
-		return append(b, ']'), nil
-	}
-	text, err := json.Marshal(value)
-	return append(b, text...), err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"maps"
 	"mime"
@@ -111,6 +112,14 @@ func (r *Route) prepare(own *egress.Own) {
 
 var errStatus = errors.New("the upstream answered a status below 100")
 
+type cutKey struct{}
+
+// NoteCut returns a context for Pass. If the upstream cuts its answer off, Pass stores at cut
+// the problem that a job of the route would have, before it aborts.
+func NoteCut(ctx context.Context, cut **jobs.Problem) context.Context {
+	return context.WithValue(ctx, cutKey{}, cut)
+}
+
 type proxiedKey struct{}
 
 // proxied is the state of a request while it is proxied.
@@ -148,6 +157,16 @@ func (r *Route) Pass(w http.ResponseWriter, req *http.Request, values *transform
 		req.Body = &reader{body: p.body}
 		// An error only means that the protocol does this anyway.
 		http.NewResponseController(w).EnableFullDuplex() // otherwise the body is read to its end before the answer begins
+	}
+	if cut, ok := ctx.Value(cutKey{}).(**jobs.Problem); ok {
+		defer func() {
+			if v := recover(); v != nil {
+				if v == http.ErrAbortHandler && p.answered && ctx.Err() == nil {
+					*cut = r.problem(io.ErrUnexpectedEOF, true)
+				}
+				panic(v)
+			}
+		}()
 	}
 	r.proxy.ServeHTTP(&responseWriter{w}, req)
 	if p.answered && p.body.clientError() != nil { // the next request on this connection could not be separated from the body

@@ -3,8 +3,11 @@ package live
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -58,18 +61,48 @@ func (s *since) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return nil
 }
 
+// members are the types of messages, and what each takes besides type and id.
+var members = map[string][]string{
+	"hello":       {"token"},
+	"subscribe":   {"job", "queue", "tag", "kind", "all", "view", "since", "snapshot", "progress"},
+	"unsubscribe": {},
+	"submit":      {"job", "key", "watch"},
+	"cancel":      {"job"},
+	"get":         {"job"},
+	"refresh":     {"token"},
+	"ping":        {"t"},
+}
+
 // decodeMessage reads one message. On an error the message holds what could be read,
-// so that the answer can name its id.
+// so that the answer can name its id. Of a type that is not known only type and id are read.
 func decodeMessage(line []byte) (message, error) {
 	var m message
-	if err := jobs.Decode(line, &m); err != nil {
+	if err := jobs.CheckDepth(line); err != nil {
 		return m, err
 	}
-	if len(m.ID) > 128 {
+	var all struct {
+		Type   string                    `json:"type"`
+		ID     string                    `json:"id"`
+		Others map[string]jsontext.Value `json:",embed"`
+	}
+	err := json.Unmarshal(line, &all)
+	if m.Type, m.ID = all.Type, all.ID; len(m.ID) > 128 {
 		m.ID = ""
 		return m, jobs.NewProblem(jobs.BadMessage, "Malformed message", "id takes up to 128 bytes.")
 	}
-	return m, nil
+	if err != nil {
+		return m, jobs.DecodeProblem(err)
+	}
+	taken, known := members[m.Type]
+	if !known {
+		return m, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(all.Others)) {
+		if !slices.Contains(taken, name) {
+			return m, jobs.Invalid(string(jsontext.Pointer("").AppendToken(name)), "a message of type %s takes no such member; it takes %s", m.Type, strings.Join(slices.Concat([]string{"type", "id"}, taken), ", "))
+		}
+	}
+	return m, jobs.DecodeAnyDepth(line, &m)
 }
 
 // subscription is what a subscribe message asks for.

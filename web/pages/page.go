@@ -21,8 +21,12 @@ const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img
 	"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types jobhub"
 
 func (s *Server) staticFiles(w http.ResponseWriter, r *http.Request) error {
+	policy := w.Header().Get("Content-Security-Policy")
 	w.Header().Del("Content-Security-Policy")
-	static.Handler().ServeHTTP(w, r)
+	if !static.Serve(w, r) {
+		w.Header().Set("Content-Security-Policy", policy)
+		s.Fail(w, r, jobs.NewProblem(jobs.NotFound, "Not found", "There is no file %s.", r.URL.Path))
+	}
 	return nil
 }
 

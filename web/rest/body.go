@@ -52,10 +52,14 @@ func requireJSON(w http.ResponseWriter, r *http.Request) error {
 	if contentType == "application/json" {
 		return nil
 	}
-	media, _, err := mime.ParseMediaType(contentType)
+	media, parameters, err := mime.ParseMediaType(contentType)
 	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
 		w.Header().Set("Accept", "application/json")
 		return unsupportedMedia("Send the body as JSON, with Content-Type: application/json.")
+	}
+	if charset := parameters["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
+		w.Header().Set("Accept", "application/json")
+		return unsupportedMedia("Send the JSON in UTF-8, and not as charset=" + charset + ".")
 	}
 	return nil
 }

@@ -48,21 +48,35 @@ type payloadReader struct {
 
 func (p payloadReader) Read(b []byte) (int, error) { return p.Next(p.ctx, b) }
 
-// DecodeForClient returns the body and headers of an upstream's answer as the client of r gets
-// them: decompressed if they are gzip and the client does not accept that, else unchanged.
-// The length is in bytes, -1 if it is not known.
-func DecodeForClient(r *http.Request, h http.Header, body io.Reader, length int64) (io.Reader, http.Header, int64) {
-	if !jobs.Gzipped(h) || length == 0 || acceptsGzip(r.Header) {
-		return body, h, length
+// DecodeForClient returns the body and headers of a response as the client of r gets them, the
+// body as ResponseBody reads it. It is decompressed if it is gzip and the client does not accept
+// that; unchanged if it is not whole, or would become longer than MaxDecoded. The length is in
+// bytes, -1 if it is not known.
+func DecodeForClient(r *http.Request, resp *jobs.Response, rest *jobs.Payload) (body io.Reader, h http.Header, length int64) {
+	length = int64(len(resp.Body)) + PayloadSize(rest)
+	stored := func() io.Reader {
+		if rest == nil {
+			return ResponseBody(r.Context(), resp, nil)
+		}
+		begin := *rest // it can be read more than once
+		return ResponseBody(r.Context(), resp, &begin)
 	}
-	begins := bufio.NewReaderSize(body, copyBufferSize)
-	head, _ := begins.Peek(1 << 10)
-	if _, err := gzip.NewReader(bytes.NewReader(head)); err != nil {
-		return begins, h, length
+	if !jobs.Gzipped(resp.Header) || length == 0 || acceptsGzip(r.Header) || !decodes(stored()) {
+		return stored(), resp.Header, length
 	}
-	z, err := gzip.NewReader(begins)
-	if err != nil { // can't happen: its header was read above
-		return begins, h, length
+	z, err := gzip.NewReader(stored())
+	if err != nil { // can't happen: it was read before
+		return stored(), resp.Header, length
 	}
-	return z, jobs.DecodedHeader(h), -1
+	return z, jobs.DecodedHeader(resp.Header), -1
+}
+
+// decodes reports whether a compressed body is whole and not longer than MaxDecoded.
+func decodes(body io.Reader) bool {
+	z, err := gzip.NewReader(body)
+	if err != nil {
+		return false
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(z, MaxDecoded+1))
+	return err == nil && n <= MaxDecoded
 }

@@ -50,6 +50,7 @@ const (
 	MaxAnswers       = 32 << 20 // bytes of all answers to a batch
 
 	MaxInlineParts     = 256 << 10 // bytes of a job's parts that are read before its answer begins, so that a failed read can still set the status
+	MaxDecoded         = 64 << 20  // bytes of a compressed answer that is decompressed for a client; longer ones are sent compressed
 	copyBufferSize     = 64 << 10  // bytes of an answer from the store that are in memory at the same time
 	MaxBufferedAnswers = 256 << 20 // bytes of all answers that have to be in memory as a whole
 

@@ -17,7 +17,7 @@ func (s *Base) CheckHost(r *http.Request) error {
 	if s.IsOwnHost(r.Host) || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" { // probes use any address, and get no details then
 		return nil
 	}
-	return &jobs.Problem{Type: "urn:jobhub:problem:misdirected", Title: "Misdirected request", Code: Forbidden, Status: http.StatusMisdirectedRequest,
+	return &jobs.Problem{Type: "urn:jobhub:problem:forbidden", Title: "Misdirected request", Code: Forbidden, Status: http.StatusMisdirectedRequest,
 		Detail: "This hub does not answer for the host " + r.Host + ". Add it to hosts in the configuration if it should."}
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"os"
@@ -16,7 +17,7 @@ import (
 func LoadConfig(path string, allow []netip.Prefix) (c *config.Config, notes []string, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("the configuration file can't be read: %w; check the path and its permissions", err)
 	}
 	return decodeConfig(path, data, allow)
 }

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 
 // Options are the options of a demo.
 type Options struct {
-	Addr    string        // address of the hub; another port is used if it is taken
+	Addr    string        // address of the hub; if empty app.DefaultAddr, or another port if that is in use
 	Seed    uint64        // of the random numbers that decide what the clients do
 	Rate    float64       // jobs submitted per second by all clients, above 0
 	Length  time.Duration // time after which it ends by itself; 0 for never
@@ -95,11 +96,14 @@ func startHub(o *Options, api string) (*tempHub, error) {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	options := app.Options{Addr: o.Addr, Data: dir, Config: file, Version: o.Version, EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Grace: time.Second}
+	options := app.Options{Addr: cmp.Or(o.Addr, app.DefaultAddr), Data: dir, Config: file, Version: o.Version, EgressAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Grace: time.Second}
 	ctx := context.Background() // after ^C the hub runs on until the ledger is finished
 	running, err := app.Start(ctx, options)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		fmt.Fprintf(o.Out, "%s is in use (by another hub?), so this demo takes another port.\n", o.Addr)
+	switch inUse := errors.Is(err, syscall.EADDRINUSE); {
+	case inUse && o.Addr != "":
+		err = fmt.Errorf("%s is in use; choose another --addr, or leave it out to have a free port taken", o.Addr)
+	case inUse:
+		fmt.Fprintf(o.Out, "%s is in use (by another hub?), so this demo takes another port.\n", options.Addr)
 		options.Addr = "127.0.0.1:0"
 		running, err = app.Start(ctx, options)
 	}

@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant\n%s", file, got, want)
 		}
 	}
-	if code, _, stderr := trial.Run(t, "check", "nowhere.yaml"); code != 1 || !strings.Contains(stderr, "nowhere.yaml") {
+	if code, _, stderr := trial.Run(t, "check", "nowhere.yaml"); code != 1 || !strings.Contains(stderr, "nowhere.yaml") || !strings.Contains(stderr, "check the path") {
 		t.Errorf("a missing file: %d %s", code, stderr)
 	}
 	if code, _, _ := trial.Run(t, "check"); code != 2 {

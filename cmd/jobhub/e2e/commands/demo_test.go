@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,20 @@ type digest struct {
 	Bytes     int    `json:"bytes"`
 	SHA256    string `json:"sha256"`
 	GzipBytes int    `json:"gzip_bytes"`
+}
+
+// TestDemoTakenPort: an address that the user gave is the one that is used, or none.
+func TestDemoTakenPort(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	code, stdout, stderr := trial.Run(t, "demo", "--addr", l.Addr().String(), "--for", "1s")
+	if code != 1 || !strings.Contains(stderr, l.Addr().String()+" is in use; choose another --addr") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
 }
 
 // TestDemoFiles: the demo's worker process works on real files, and the ledger balances.

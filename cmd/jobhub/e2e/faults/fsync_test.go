@@ -25,7 +25,7 @@ const syncRequests = 25
 // which does not flush breaks the promise.
 func TestFsync(t *testing.T) {
 	t.Parallel()
-	for name, binary := range map[string]string{"flushed": trial.Program, "sabotaged": trial.Build(t, "sabotage_nosync")} {
+	for name, binary := range map[string]string{"flushed": trial.Program, "sabotaged": sabotaged(t, "nosync")} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			steps := trace(t, binary)

@@ -47,15 +47,15 @@ func stopped(h *trial.Hub) (wrong []string) {
 // one promise broken, and the test of that promise says so.
 func TestSabotageIsCaught(t *testing.T) {
 	t.Parallel()
-	for tag, test := range map[string]func(*testing.T, string) []string{
-		"sabotage_nosync":  func(t *testing.T, binary string) []string { return powerCuts(t, binary, 8, 10) },
-		"sabotage_refsync": func(t *testing.T, binary string) []string { return failedFsync(t, binary, 20, false) },
-		"sabotage_nofence": func(t *testing.T, binary string) []string { return fencing(t, binary, 40) },
-		"sabotage_resume":  func(t *testing.T, binary string) []string { return torture(t, binary, 2, trial.Seed(t)).wrong },
+	for name, test := range map[string]func(*testing.T, string) []string{
+		"nosync":  func(t *testing.T, binary string) []string { return powerCuts(t, binary, 8, 10) },
+		"refsync": func(t *testing.T, binary string) []string { return failedFsync(t, binary, 20, false) },
+		"nofence": func(t *testing.T, binary string) []string { return fencing(t, binary, 40) },
+		"resume":  func(t *testing.T, binary string) []string { return torture(t, binary, 2, trial.Seed(t)).wrong },
 	} {
-		t.Run(strings.TrimPrefix(tag, "sabotage_"), func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wrong := test(t, trial.Build(t, tag))
+			wrong := test(t, sabotaged(t, name))
 			if len(wrong) == 0 {
 				t.Fatal("nothing was found to be wrong with this program, so the test proves nothing")
 			}

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/url"
 	"os/exec"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +22,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/go-json-experiment/json/jsontext"
 )
+
+// versions are the beginnings of the addresses that pages give to static files.
+var versions = regexp.MustCompile(`^/static/[0-9a-f]{12}/`)
 
 // Page is a tab of a real browser that shows a page of the hub.
 type Page struct {
@@ -101,8 +106,8 @@ func (p *Page) hear(event any) {
 		}
 		// The icon is fetched by the browser, whenever it likes, and not by the page; what
 		// the page asks while the hub is down is whether HTTP works at least.
-		if u, err := url.Parse(e.Request.URL); err == nil && u.Host != "" && u.Path != "/static/icon.svg" && u.Path != "/healthz" {
-			p.requests = append(p.requests, e.Request.Method+" "+u.Path)
+		if u, err := url.Parse(e.Request.URL); err == nil && u.Host != "" && path.Base(u.Path) != "icon.svg" && u.Path != "/healthz" {
+			p.requests = append(p.requests, e.Request.Method+" "+versions.ReplaceAllString(u.Path, "/static/"))
 		}
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == "error" || e.Type == "warning" || e.Type == "assert" {

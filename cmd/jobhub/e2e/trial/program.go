@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 )
 
@@ -18,7 +17,7 @@ func Main(m *testing.M) int {
 	if err == nil {
 		defer os.RemoveAll(dir)
 		Program = filepath.Join(dir, "jobhub")
-		err = build("", Program)
+		err = Build(Program)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -28,31 +27,13 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-func build(tag, path string) error {
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", tag, "-o", path, "jobhub/cmd/jobhub").CombinedOutput(); err != nil {
-		return fmt.Errorf("go build -tags %q: %v\n%s", tag, err, out)
+// Build builds the program at path, with additional arguments of go build.
+func Build(path string, args ...string) error {
+	args = append([]string{"build", "-buildvcs=false", "-o", path}, args...)
+	if out, err := exec.Command("go", append(args, "jobhub/cmd/jobhub")...).CombinedOutput(); err != nil {
+		return fmt.Errorf("go %q: %v\n%s", args, err, out)
 	}
 	return nil
-}
-
-var (
-	building sync.Mutex // held while one is built
-	builds   = map[string]string{}
-)
-
-// Build builds the program with a tag that makes it break a promise, and returns its path.
-func Build(t *testing.T, tag string) string {
-	t.Helper()
-	building.Lock()
-	defer building.Unlock()
-	if builds[tag] == "" {
-		path := filepath.Join(filepath.Dir(Program), tag)
-		if err := build(tag, path); err != nil {
-			t.Fatal(err)
-		}
-		builds[tag] = path
-	}
-	return builds[tag]
 }
 
 // File returns the absolute path of a file of this repository, given below its root.

@@ -1,4 +1,6 @@
-package sqlite
+// Package eventlog is the log of events: how the events of a commit are written as a row of
+// the database, and the newest events in memory.
+package eventlog
 
 import (
 	"encoding/binary"
@@ -24,13 +26,13 @@ const (
 	flagTruncated = 0x80
 )
 
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	errCorrupt = errors.New("the row is not what was written")
-)
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// encodeEvents encodes the events of one commit; they are consecutive and not empty.
-func encodeEvents(b []byte, events []*jobs.Event) []byte {
+// ErrCorrupt: a row is not what was written.
+var ErrCorrupt = errors.New("the row is not what was written")
+
+// Encode encodes the events of one commit; they are consecutive and not empty.
+func Encode(b []byte, events []*jobs.Event) []byte {
 	start := len(b)
 	seen := map[string]uint64{}
 	text := func(s string) {
@@ -73,15 +75,15 @@ func encodeEvents(b []byte, events []*jobs.Event) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
-// decodeEvents reads what encodeEvents wrote. The events share memory with row.
-func decodeEvents(row []byte) (events []*jobs.Event, err error) {
+// Decode reads what Encode wrote. The events share memory with row.
+func Decode(row []byte) (events []*jobs.Event, err error) {
 	if len(row) < 5 || row[0] != logFormat || crc32.Checksum(row[:len(row)-4], castagnoli) != binary.BigEndian.Uint32(row[len(row)-4:]) {
-		return nil, errCorrupt
+		return nil, ErrCorrupt
 	}
 	d := decoder{rest: row[1 : len(row)-4]}
 	seq, at, n := d.number(), time.UnixMilli(int64(d.number())), d.number()
 	if n > uint64(len(row)) {
-		return nil, errCorrupt
+		return nil, ErrCorrupt
 	}
 	events = make([]*jobs.Event, 0, n)
 	for ; n > 0 && !d.bad; n-- {
@@ -109,7 +111,7 @@ func decodeEvents(row []byte) (events []*jobs.Event, err error) {
 		seq++
 	}
 	if d.bad || len(d.rest) > 0 || len(events) == 0 {
-		return nil, errCorrupt
+		return nil, ErrCorrupt
 	}
 	return events, nil
 }

@@ -1,4 +1,12 @@
-package sqlite
+// Package vfs makes SQLite check the checksum of every page that it reads, and add one to every
+// page that it writes. vfs.go is the only file with unsafe code: SQLite calls a VFS (its layer
+// for files) by the rules of C, although it was translated to Go.
+//
+// The VFS is the default one with other functions for reading and writing. Of the
+// database it checks the checksum at the end of each page, of the WAL the checksum that
+// SQLite gives each frame, but checks only when it recovers. What is damaged fails the
+// statement, before SQLite has used a byte of it.
+package vfs
 
 import (
 	"encoding/binary"
@@ -12,15 +20,6 @@ import (
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
 )
-
-// This file makes SQLite check the checksum of every page that it reads, and add one to every
-// page that it writes. It is the only file with unsafe code: SQLite calls a VFS (its layer
-// for files) by the rules of C, although it was translated to Go.
-//
-// The VFS is the default one with other functions for reading and writing. Of the
-// database it checks the checksum at the end of each page, of the WAL the checksum that
-// SQLite gives each frame, but checks only when it recovers. What is damaged fails the
-// statement, before SQLite has used a byte of it.
 
 const vfsName = "jobhub"
 
@@ -39,7 +38,7 @@ type file struct {
 	damage              atomic.Int64  // number of the page or frame that was found damaged last
 }
 
-var vfs struct {
+var layer struct {
 	inner    string  // name of the default VFS
 	table    uintptr // ours
 	open     uintptr // of the default VFS
@@ -55,9 +54,9 @@ type (
 	infoFunc func(tls *libc.TLS, f uintptr) int32
 )
 
-// registerVFS makes the VFS known to SQLite.
-func registerVFS() {
-	vfs.register.Do(func() {
+// Register makes the VFS known to SQLite.
+func Register() {
+	layer.register.Do(func() {
 		tls := libc.NewTLS()
 		defer tls.Close()
 		standard := (*sqlite3.Tsqlite3_vfs)(pointer(sqlite3.Xsqlite3_vfs_find(tls, 0)))
@@ -65,58 +64,58 @@ func registerVFS() {
 		if err != nil {
 			panic(err) // there is no memory
 		}
-		vfs.inner, vfs.open, vfs.files = libc.GoString(standard.FzName), standard.FxOpen, map[string]*file{}
-		vfs.table = allocate(tls, unsafe.Sizeof(*standard))
-		ours := (*sqlite3.Tsqlite3_vfs)(pointer(vfs.table))
+		layer.inner, layer.open, layer.files = libc.GoString(standard.FzName), standard.FxOpen, map[string]*file{}
+		layer.table = allocate(tls, unsafe.Sizeof(*standard))
+		ours := (*sqlite3.Tsqlite3_vfs)(pointer(layer.table))
 		*ours = *standard
 		ours.FpNext, ours.FzName, ours.FxOpen = 0, name, address(openFunc(openFile))
-		sqlite3.Xsqlite3_vfs_register(tls, vfs.table, 0)
+		sqlite3.Xsqlite3_vfs_register(tls, layer.table, 0)
 	})
 }
 
-// fileURI names a database for SQLite, and that its pages are checked.
-func fileURI(path string) string { return uriWith(path, vfsName) }
+// URI names a database for SQLite, and that its pages are checked.
+func URI(path string) string { return uriWith(path, vfsName) }
 
-// plainURI names a database without checksums.
-func plainURI(path string) string { return uriWith(path, vfs.inner) }
+// PlainURI names a database without checksums.
+func PlainURI(path string) string { return uriWith(path, layer.inner) }
 
 func uriWith(path, vfs string) string {
 	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(absolute(path)), RawQuery: "vfs=" + vfs}
 	return u.String()
 }
 
-// walEnd is the generation of a database's WAL and where its newest frame ends, as
+// WALEnd is the generation of a database's WAL and where its newest frame ends, as
 // written by this process.
-func walEnd(database string) (salt uint64, end int64) {
-	vfs.mu.Lock()
-	defer vfs.mu.Unlock()
-	if f := vfs.files[absolute(database)+"-wal"]; f != nil {
+func WALEnd(database string) (salt uint64, end int64) {
+	layer.mu.Lock()
+	defer layer.mu.Unlock()
+	if f := layer.files[absolute(database)+"-wal"]; f != nil {
 		return f.salt.Load(), f.end.Load()
 	}
 	return 0, 0
 }
 
-// lastDamage says what was found damaged last in a database or its WAL.
-func lastDamage(database string) string {
-	vfs.mu.Lock()
-	defer vfs.mu.Unlock()
+// LastDamage says what was found damaged last in a database or its WAL.
+func LastDamage(database string) string {
+	layer.mu.Lock()
+	defer layer.mu.Unlock()
 	for suffix, format := range map[string]string{"": "page %d of the database", "-wal": "frame %d of the WAL"} {
-		if f := vfs.files[absolute(database)+suffix]; f != nil && f.damage.Load() > 0 {
+		if f := layer.files[absolute(database)+suffix]; f != nil && f.damage.Load() > 0 {
 			return fmt.Sprintf(format, f.damage.Load())
 		}
 	}
 	return "its structure"
 }
 
-// forgetFiles frees what is known of a database that is closed.
-func forgetFiles(database string) {
-	vfs.mu.Lock()
-	defer vfs.mu.Unlock()
+// Forget frees what is known of a database that is closed.
+func Forget(database string) {
+	layer.mu.Lock()
+	defer layer.mu.Unlock()
 	tls := libc.NewTLS()
 	defer tls.Close()
 	for _, path := range []string{absolute(database), absolute(database) + "-wal"} {
-		if f := vfs.files[path]; f != nil {
-			delete(vfs.files, path)
+		if f := layer.files[path]; f != nil {
+			delete(layer.files, path)
 			libc.Xfree(tls, uintptr(unsafe.Pointer(f)))
 		}
 	}
@@ -130,17 +129,17 @@ func absolute(path string) string {
 }
 
 func openFile(tls *libc.TLS, _, path, f uintptr, flags int32, outFlags uintptr) int32 {
-	open := *(*openFunc)(unsafe.Pointer(&struct{ uintptr }{vfs.open}))
-	rc := open(tls, vfs.table, path, f, flags, outFlags)
+	open := *(*openFunc)(unsafe.Pointer(&struct{ uintptr }{layer.open}))
+	rc := open(tls, layer.table, path, f, flags, outFlags)
 	if rc != sqlite3.SQLITE_OK || flags&(sqlite3.SQLITE_OPEN_MAIN_DB|sqlite3.SQLITE_OPEN_WAL) == 0 {
 		return rc
 	}
 	handle := (*sqlite3.Tsqlite3_file)(pointer(f))
 	standard := (*sqlite3.Tsqlite3_io_methods)(pointer(handle.FpMethods))
 	name := libc.GoString(path)
-	vfs.mu.Lock()
-	defer vfs.mu.Unlock()
-	ours := vfs.files[name]
+	layer.mu.Lock()
+	defer layer.mu.Unlock()
+	ours := layer.files[name]
 	if ours == nil {
 		ours = (*file)(pointer(allocate(tls, unsafe.Sizeof(file{}))))
 		ours.Tsqlite3_io_methods = *standard
@@ -151,7 +150,7 @@ func openFile(tls *libc.TLS, _, path, f uintptr, flags int32, outFlags uintptr) 
 		if flags&sqlite3.SQLITE_OPEN_WAL != 0 {
 			ours.FxRead, ours.FxWrite = address(ioFunc(readFrame)), address(ioFunc(writeFrame))
 		}
-		vfs.files[name] = ours
+		layer.files[name] = ours
 	}
 	handle.FpMethods = uintptr(unsafe.Pointer(ours))
 	return rc
@@ -184,8 +183,8 @@ func readPage(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 	switch {
 	case rc != sqlite3.SQLITE_OK || offset+int64(n) <= headerSize:
 		return rc
-	case n != pageSize || offset%pageSize != 0 || !pageIntact(memory(buffer, n)):
-		of(f).damage.Store(offset/pageSize + 1)
+	case n != PageSize || offset%PageSize != 0 || !pageIntact(memory(buffer, n)):
+		of(f).damage.Store(offset/PageSize + 1)
 		return damagedPage
 	}
 	return rc
@@ -194,45 +193,45 @@ func readPage(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 // writePage writes to the database. The bytes of the checksum are no part of what SQLite
 // keeps in a page, so they are set in place.
 func writePage(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
-	if n == pageSize {
-		signPage(memory(buffer, n))
+	if n == PageSize {
+		SignPage(memory(buffer, n))
 	}
 	return of(f).standardWrite()(tls, f, buffer, n, offset)
 }
 
 // A WAL is a header and frames, which are a header and a page each.
 const (
-	walHeader   = 32
-	frameHeader = 24
-	frameSize   = frameHeader + pageSize
+	WALHeader   = 32
+	FrameHeader = 24
+	FrameSize   = FrameHeader + PageSize
 )
 
 // readFrame reads from the WAL. SQLite reads pages from it in no other way than whole.
 func readFrame(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 	read := of(f).standardRead()
 	rc := read(tls, f, buffer, n, offset)
-	if rc == sqlite3.SQLITE_OK && n == walHeader && offset == 0 {
+	if rc == sqlite3.SQLITE_OK && n == WALHeader && offset == 0 {
 		of(f).salt.Store(binary.BigEndian.Uint64(memory(buffer, n)[16:]))
 	}
-	if rc != sqlite3.SQLITE_OK || n != pageSize {
+	if rc != sqlite3.SQLITE_OK || n != PageSize {
 		return rc
 	}
-	start := offset - frameHeader
-	scratch := tls.Alloc(frameHeader + 8)
-	defer tls.Free(frameHeader + 8)
+	start := offset - FrameHeader
+	scratch := tls.Alloc(FrameHeader + 8)
+	defer tls.Free(FrameHeader + 8)
 	before := start - 8 // the end of the header of the WAL
-	if start > walHeader {
-		before = start - frameSize + 16
+	if start > WALHeader {
+		before = start - FrameSize + 16
 	}
-	if rc := read(tls, f, scratch, frameHeader, start); rc != sqlite3.SQLITE_OK {
+	if rc := read(tls, f, scratch, FrameHeader, start); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	if rc := read(tls, f, scratch+frameHeader, 8, before); rc != sqlite3.SQLITE_OK {
+	if rc := read(tls, f, scratch+FrameHeader, 8, before); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	header := memory(scratch, frameHeader+8)
-	if (start-walHeader)%frameSize != 0 || !frameIntact(header[frameHeader:], header[:frameHeader], memory(buffer, n)) {
-		of(f).damage.Store((start-walHeader)/frameSize + 1)
+	header := memory(scratch, FrameHeader+8)
+	if (start-WALHeader)%FrameSize != 0 || !frameIntact(header[FrameHeader:], header[:FrameHeader], memory(buffer, n)) {
+		of(f).damage.Store((start-WALHeader)/FrameSize + 1)
 		return damagedPage
 	}
 	return rc
@@ -243,11 +242,11 @@ func writeFrame(tls *libc.TLS, f, buffer uintptr, n int32, offset int64) int32 {
 	rc := of(f).standardWrite()(tls, f, buffer, n, offset)
 	if rc == sqlite3.SQLITE_OK {
 		switch {
-		case n == pageSize:
-			of(f).end.Store(offset + pageSize)
-		case n == walHeader && offset == 0:
+		case n == PageSize:
+			of(f).end.Store(offset + PageSize)
+		case n == WALHeader && offset == 0:
 			of(f).salt.Store(binary.BigEndian.Uint64(memory(buffer, n)[16:]))
-			of(f).end.Store(walHeader)
+			of(f).end.Store(WALHeader)
 		}
 	}
 	return rc

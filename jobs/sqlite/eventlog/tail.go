@@ -1,4 +1,4 @@
-package sqlite
+package eventlog
 
 import (
 	"context"
@@ -7,10 +7,10 @@ import (
 	"jobhub/jobs"
 )
 
-// tail holds the newest events in memory, so that readers that keep up never touch
-// the database.
-type tail struct {
-	limit int // bytes
+// Tail holds the newest events in memory, so that readers that keep up never touch
+// the database. It is safe for concurrent use.
+type Tail struct {
+	limit int // bytes of events that it holds
 
 	mu     sync.RWMutex  // protects the fields below
 	events []*jobs.Event // consecutive, the newest last
@@ -20,8 +20,21 @@ type tail struct {
 	grown  chan struct{} // closed and replaced when head rises
 }
 
-// publish makes events visible. They follow directly on head.
-func (t *tail) publish(events []*jobs.Event) {
+// NewTail returns an empty tail that holds limit bytes of events; none if negative.
+func NewTail(limit int) *Tail { return &Tail{limit: limit, grown: make(chan struct{})} }
+
+// Limit is how many bytes of events it holds; none if not positive.
+func (t *Tail) Limit() int { return t.limit }
+
+// Start sets the seq of the newest event that is stored, and up to which events are trimmed.
+func (t *Tail) Start(head, floor uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.head, t.floor = head, floor
+}
+
+// Publish makes events visible. They follow directly on head.
+func (t *Tail) Publish(events []*jobs.Event) {
 	if len(events) == 0 {
 		return
 	}
@@ -45,9 +58,9 @@ func (t *tail) publish(events []*jobs.Event) {
 	t.grown = make(chan struct{})
 }
 
-// after returns events behind seq that are in memory. ok is false if the database
+// After returns events behind seq that are in memory. ok is false if the database
 // has to be asked.
-func (t *tail) after(seq uint64, maxBytes int) (events []*jobs.Event, ok bool, err error) {
+func (t *Tail) After(seq uint64, maxBytes int) (events []*jobs.Event, ok bool, err error) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	switch {
@@ -69,8 +82,8 @@ func (t *tail) after(seq uint64, maxBytes int) (events []*jobs.Event, ok bool, e
 	return append([]*jobs.Event(nil), from[:n]...), true, nil
 }
 
-// at returns the event of that seq if it is in memory.
-func (t *tail) at(seq uint64) *jobs.Event {
+// At returns the event of that seq if it is in memory.
+func (t *Tail) At(seq uint64) *jobs.Event {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if len(t.events) == 0 || seq < t.events[0].Seq || seq > t.head {
@@ -79,7 +92,8 @@ func (t *tail) at(seq uint64) *jobs.Event {
 	return t.events[seq-t.events[0].Seq]
 }
 
-func (t *tail) wait(ctx context.Context, seq uint64, closed <-chan struct{}) error {
+// Wait returns when there is an event after seq. jobs.ErrClosed if closed is closed before.
+func (t *Tail) Wait(ctx context.Context, seq uint64, closed <-chan struct{}) error {
 	for {
 		t.mu.RLock()
 		head, grown := t.head, t.grown
@@ -97,15 +111,16 @@ func (t *tail) wait(ctx context.Context, seq uint64, closed <-chan struct{}) err
 	}
 }
 
-func (t *tail) position() (head, floor uint64) {
+// Position is the seq of the newest event, and up to which events are trimmed.
+func (t *Tail) Position() (head, floor uint64) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.head, t.floor
 }
 
-// raiseFloor treats events up to floor as trimmed, except those in memory, and returns the
+// RaiseFloor treats events up to floor as trimmed, except those in memory, and returns the
 // new floor.
-func (t *tail) raiseFloor(floor uint64) uint64 {
+func (t *Tail) RaiseFloor(floor uint64) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.events) > 0 {
@@ -115,7 +130,8 @@ func (t *tail) raiseFloor(floor uint64) uint64 {
 	return t.floor
 }
 
-func (t *tail) trimmed(floor uint64) {
+// Trimmed forgets events up to floor.
+func (t *Tail) Trimmed(floor uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.floor = max(t.floor, floor)

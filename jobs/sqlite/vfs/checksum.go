@@ -1,12 +1,12 @@
-package sqlite
+package vfs
 
 import "encoding/binary"
 
 // The size of a page and of the checksum at its end. The database has the format of
 // SQLite's own extension cksumvfs, so that other programs can check it, too.
 const (
-	pageSize     = 4096
-	pageReserved = 8
+	PageSize     = 4096
+	PageReserved = 8
 )
 
 // sum is the checksum of SQLite. In the WAL it continues from frame to frame; in cksumvfs
@@ -29,9 +29,9 @@ func (s sum) add(order binary.ByteOrder, data []byte) sum {
 	return s
 }
 
-// signPage writes the checksum of a page of the database into its last bytes.
-func signPage(page []byte) {
-	end := len(page) - pageReserved
+// SignPage writes the checksum of a page of the database into its last bytes.
+func SignPage(page []byte) {
+	end := len(page) - PageReserved
 	s := sum{}.add(binary.LittleEndian, page[:end])
 	binary.LittleEndian.PutUint32(page[end:], s.a)
 	binary.LittleEndian.PutUint32(page[end+4:], s.b)
@@ -40,7 +40,7 @@ func signPage(page []byte) {
 // pageIntact reports whether a page of the database is as it was written. A page of
 // zeros, which SQLite has reserved and not used yet, is.
 func pageIntact(page []byte) bool {
-	end := len(page) - pageReserved
+	end := len(page) - PageReserved
 	s := sum{}.add(binary.LittleEndian, page[:end])
 	return s.a == binary.LittleEndian.Uint32(page[end:]) && s.b == binary.LittleEndian.Uint32(page[end+4:])
 }

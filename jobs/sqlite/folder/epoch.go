@@ -1,4 +1,4 @@
-package sqlite
+package folder
 
 import (
 	"cmp"
@@ -15,6 +15,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"jobhub/jobs/sqlite/vfs"
 )
 
 // epoch is the name of the log. It is stored in the database and in a file beside it. That
@@ -51,10 +53,10 @@ type record struct {
 	Closed bool `json:"closed,omitzero"`
 }
 
-const (
-	recordSize = 512 // with spaces, and a checksum at the end; within one sector
-	clockError = 50 * time.Millisecond
-)
+const recordSize = 512 // with spaces, and a checksum at the end; within one sector
+
+// ClockError is how far the times of files may be from the process's own clock.
+const ClockError = 50 * time.Millisecond
 
 // encode pads the record with spaces to recordSize, so that it can be overwritten in place.
 func (r *record) encode() ([]byte, error) {
@@ -63,21 +65,21 @@ func (r *record) encode() ([]byte, error) {
 		return nil, errors.Join(err, fmt.Errorf("the record of the epoch has %d bytes", len(text)))
 	}
 	b := fmt.Appendf(nil, "%-*s", recordSize-9, text)
-	return fmt.Appendf(b, "%08x\n", crc32.Checksum(b, castagnoli)), nil
+	return fmt.Appendf(b, "%08x\n", crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))), nil
 }
 
 func decodeRecord(b []byte) (r record, err error) {
-	if len(b) != recordSize || string(b[recordSize-9:]) != fmt.Sprintf("%08x\n", crc32.Checksum(b[:recordSize-9], castagnoli)) {
+	if len(b) != recordSize || string(b[recordSize-9:]) != fmt.Sprintf("%08x\n", crc32.Checksum(b[:recordSize-9], crc32.MakeTable(crc32.Castagnoli))) {
 		return r, errors.New("the file epoch is damaged")
 	}
 	return r, json.Unmarshal(b[:recordSize-9], &r)
 }
 
-// folderState is what a folder held before SQLite opened the database.
-type folderState struct {
+// state is what a folder held before SQLite opened the database.
+type state struct {
 	record  record
 	unknown string // why there is no record
-	wal     walState
+	wal     vfs.WAL
 
 	self, database string      // identities
 	changed        time.Time   // when the file of the record was changed last
@@ -85,9 +87,9 @@ type folderState struct {
 	size, time     int64       // of the database
 }
 
-// inspectFolder reads what opening the database will change.
-func inspectFolder(database, path string) (f folderState, err error) {
-	if f.wal, err = readWAL(database); err != nil {
+// inspect reads what opening the database will change.
+func inspect(database, path string) (f state, err error) {
+	if f.wal, err = vfs.ReadWAL(database); err != nil {
 		return f, err
 	}
 	db, err := os.Open(database)
@@ -95,7 +97,7 @@ func inspectFolder(database, path string) (f folderState, err error) {
 		return f, err
 	}
 	defer db.Close()
-	if f.database, _, err = identify(db); err != nil {
+	if f.database, _, err = Identity(db); err != nil {
 		return f, err
 	}
 	info, err := db.Stat()
@@ -112,7 +114,7 @@ func inspectFolder(database, path string) (f folderState, err error) {
 		return f, err
 	}
 	defer file.Close()
-	if f.self, f.changed, err = identify(file); err != nil {
+	if f.self, f.changed, err = Identity(file); err != nil {
 		return f, err
 	}
 	if f.mode, err = file.Stat(); err != nil {
@@ -128,24 +130,24 @@ func inspectFolder(database, path string) (f folderState, err error) {
 
 // foreignWAL reports whether the WAL belongs to a former database that was replaced: SQLite
 // would mix the two.
-func (f *folderState) foreignWAL() bool {
-	return f.unknown == "" && f.record.Self == f.self && f.record.Database != f.database && f.wal.frames > 0 && f.wal.salt == f.record.Salt
+func (f *state) foreignWAL() bool {
+	return f.unknown == "" && f.record.Self == f.self && f.record.Database != f.database && f.wal.Frames > 0 && f.wal.Salt == f.record.Salt
 }
 
 // lost says which acknowledged data is lost; empty if none is. head is the newest event.
-func (f *folderState) lost(head uint64) string {
+func (f *state) lost(head uint64) string {
 	r := &f.record
 	here := f.unknown == "" && r.Self == f.self && r.Database == f.database // the record is of these files
 	killed := here && !r.Closed
 	switch {
-	case f.wal.broken && f.wal.frames > 0:
-		return fmt.Sprintf("the header of the WAL is damaged, and %d frames cannot be used", f.wal.frames)
-	case f.unknown == "" && !r.Closed && r.Salt == f.wal.salt && f.wal.end < r.End: // also of a copy
-		return fmt.Sprintf("%d frames at the end of the WAL are damaged or missing", (r.End-max(f.wal.end, walHeader))/frameSize)
-	case killed && f.wal.salt == 0 && r.End > walHeader:
+	case f.wal.Broken && f.wal.Frames > 0:
+		return fmt.Sprintf("the header of the WAL is damaged, and %d frames cannot be used", f.wal.Frames)
+	case f.unknown == "" && !r.Closed && r.Salt == f.wal.Salt && f.wal.End < r.End: // also of a copy
+		return fmt.Sprintf("%d frames at the end of the WAL are damaged or missing", (r.End-max(f.wal.End, vfs.WALHeader))/vfs.FrameSize)
+	case killed && f.wal.Salt == 0 && r.End > vfs.WALHeader:
 		return "the WAL is missing"
-	case f.wal.dropped > 0 && (!here || r.Boot == "" || r.Boot != boot()): // the record may be older than the WAL
-		return fmt.Sprintf("%d frames of the WAL stand behind a damaged one", f.wal.dropped)
+	case f.wal.Dropped > 0 && (!here || r.Boot == "" || r.Boot != Boot()): // the record may be older than the WAL
+		return fmt.Sprintf("%d frames of the WAL stand behind a damaged one", f.wal.Dropped)
 	case here && head < r.Head:
 		return fmt.Sprintf("%d events were acknowledged and are gone", r.Head-head)
 	}
@@ -154,7 +156,7 @@ func (f *folderState) lost(head uint64) string {
 
 // other says why these files are not those that the store used last; empty if they are. mark
 // and before are the marks of the last two openings, from the database.
-func (f *folderState) other(name, mark, before string, head uint64) string {
+func (f *state) other(name, mark, before string, head uint64) string {
 	r := &f.record
 	switch {
 	case f.unknown != "":
@@ -169,14 +171,14 @@ func (f *folderState) other(name, mark, before string, head uint64) string {
 		return "the database was changed while the hub was stopped"
 	case head < r.Head:
 		return "the database is older than the file epoch"
-	case !r.Closed && r.At != 0 && r.Boot != "" && r.Boot == boot() && f.changed.Sub(time.Unix(0, r.At)).Abs() > clockError && !otherMode(f.mode):
+	case !r.Closed && r.At != 0 && r.Boot != "" && r.Boot == Boot() && f.changed.Sub(time.Unix(0, r.At)).Abs() > ClockError && !otherMode(f.mode):
 		return "the file epoch was written by something else" // copied in place; a change of mode or owner would explain it
 	}
 	return ""
 }
 
 // openEpoch decides whether the log keeps its name or gets a new one, and replaces the file.
-func openEpoch(conn *sqlite.Conn, database, path string, f folderState, head uint64, log *slog.Logger) (e epoch, err error) {
+func openEpoch(conn *sqlite.Conn, database, path string, f state, head uint64, log *slog.Logger) (e epoch, err error) {
 	var mark, before string
 	err = sqlitex.Execute(conn, "SELECT value FROM meta WHERE name='epoch'", &sqlitex.ExecOptions{ResultFunc: func(st *sqlite.Stmt) error {
 		_, err := fmt.Sscan(st.ColumnText(0), &e.name, &mark, &before)
@@ -203,7 +205,7 @@ func openEpoch(conn *sqlite.Conn, database, path string, f folderState, head uin
 		}
 	}
 	e.path = path
-	e.last = record{Epoch: e.name, Mark: strings.ToLower(rand.Text()[:12]), Database: f.database, Boot: boot()}
+	e.last = record{Epoch: e.name, Mark: strings.ToLower(rand.Text()[:12]), Database: f.database, Boot: Boot()}
 	if mark == "" {
 		mark = "none"
 	}
@@ -212,18 +214,16 @@ func openEpoch(conn *sqlite.Conn, database, path string, f folderState, head uin
 		return e, err
 	}
 	e.last.Head = head
-	e.last.Salt, e.last.End = walEnd(database)
+	e.last.Salt, e.last.End = vfs.WALEnd(database)
 	return e, e.replace()
 }
 
-// acknowledged records the newest acknowledged event. If that can't be written, the commit
-// does not fail; only a later loss may not be noticed.
-func (e *epoch) acknowledged(database string, head uint64) {
+func (e *epoch) acknowledge(database string, head uint64) {
 	if e.file == nil {
 		return
 	}
 	e.last.Head = head
-	e.last.Salt, e.last.End = walEnd(database)
+	e.last.Salt, e.last.End = vfs.WALEnd(database)
 	e.overwrite()
 }
 
@@ -237,8 +237,8 @@ func (e *epoch) overwrite() {
 		if e.write() != nil {
 			return
 		}
-		_, changed, err := identify(e.file)
-		if err != nil || changed.IsZero() || changed.Sub(now).Abs() < clockError/2 {
+		_, changed, err := Identity(e.file)
+		if err != nil || changed.IsZero() || changed.Sub(now).Abs() < ClockError/2 {
 			return
 		}
 	}
@@ -256,16 +256,13 @@ func (e *epoch) write() error {
 	return err
 }
 
-// closing records that the store is closed in order, before the database is closed.
-func (e *epoch) closing(database string, head uint64) {
-	e.last.Closed = true
-	e.acknowledged(database, head)
-}
-
 // close replaces the file once more, with the size and time of the closed database.
 func (e *epoch) close(database string) error {
 	if e.file == nil {
 		return nil
+	}
+	if !e.last.Closed {
+		return e.file.Close()
 	}
 	if info, err := os.Stat(database); err == nil {
 		e.last.Size, e.last.Time = info.Size(), info.ModTime().UnixNano()
@@ -287,7 +284,7 @@ func (e *epoch) replace() error {
 		e.file.Close()
 	}
 	e.file = f
-	if e.last.Self, _, err = identify(f); err != nil {
+	if e.last.Self, _, err = Identity(f); err != nil {
 		return err
 	}
 	if err := e.write(); err != nil {
@@ -296,7 +293,7 @@ func (e *epoch) replace() error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := rename(e.path+".new", e.path); err != nil {
+	if err := Rename(e.path+".new", e.path); err != nil {
 		return err
 	}
 	if !e.last.Closed {

@@ -1,5 +1,0 @@
-//go:build sabotage_resume
-
-package hub
-
-const resumeLate = 1

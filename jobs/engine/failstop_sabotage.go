@@ -1,5 +1,0 @@
-//go:build sabotage_refsync
-
-package engine
-
-const failStop = false

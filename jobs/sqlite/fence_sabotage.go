@@ -1,5 +1,0 @@
-//go:build sabotage_nofence
-
-package sqlite
-
-const fenced = false

@@ -1,5 +1,0 @@
-//go:build sabotage_nosync
-
-package sqlite
-
-const synchronous = "OFF"

@@ -1,0 +1,1 @@
+export async function press(t){const e=document.getElementById(t.dataset.copy);t.textContent=await n(e)?"copied":"press Ctrl C",setTimeout(()=>{t.textContent="copy"},1500)}async function n(t){try{return await navigator.clipboard.writeText(t.textContent.trim()),!0}catch{return t.closest("details")?.setAttribute("open",""),getSelection().selectAllChildren(t),!1}}
