@@ -102,7 +102,7 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 		request.Header.Del("Prefer")
 	}
 	tenant := rest.Tenant(r)
-	spec, err := route.Spec(&request, body, values, s.Engine.Settings(tenant, route.QueueName()).QueueTimeout > 0)
+	spec, err := route.Spec(&request, body, values, s.Engine.Queues.Settings(tenant, route.QueueName()).QueueTimeout > 0)
 	if err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func (s *Server) Accept(w http.ResponseWriter, r *http.Request, spec jobs.Spec, 
 // queueFull sets the headers of the answer for a full queue
 // (draft-ietf-httpapi-ratelimit-headers) and returns its problem.
 func (s *Server) queueFull(w http.ResponseWriter, tenant, queue string) error {
-	w.Header().Set("RateLimit-Policy", `"default";q=`+strconv.Itoa(s.Engine.Settings(tenant, queue).Capacity)+`;w=1`)
+	w.Header().Set("RateLimit-Policy", `"default";q=`+strconv.Itoa(s.Engine.Queues.Settings(tenant, queue).Capacity)+`;w=1`)
 	w.Header().Set("RateLimit", `"default";r=0;t=1`)
 	return jobs.ErrQueueFull
 }

@@ -253,11 +253,11 @@ func (s callbackPages) enableCallbackForm(w http.ResponseWriter, r *http.Request
 		return err
 	}
 	queue, id := r.PostForm.Get("queue"), r.PostForm.Get("callback")
-	list := s.Engine.Settings(rest.Tenant(r), queue).Callbacks
+	list := s.Engine.Queues.Settings(rest.Tenant(r), queue).Callbacks
 	i := slices.IndexFunc(list, func(c jobs.Callback) bool { return callbackID(c.URL) == id })
 	err := error(jobs.NewProblem(jobs.NotFound, "No such callback", "The queue has no such callback any more."))
 	if i >= 0 {
-		err = s.Engine.EnableCallback(r.Context(), rest.Tenant(r), queue, list[i].URL)
+		err = s.Engine.Queues.EnableCallback(r.Context(), rest.Tenant(r), queue, list[i].URL)
 	}
 	if err != nil {
 		return err

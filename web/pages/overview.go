@@ -63,7 +63,7 @@ func (s *Server) overview(ctx context.Context, tenant string, reach view.Range) 
 	}
 	o.History, o.Times = s.charts(tenant, reach, now)
 	_, o.Slots, _ = s.Engine.Handlers()
-	for _, w := range s.Engine.Workers(tenant) {
+	for _, w := range s.Engine.Workers.List(tenant) {
 		o.Slots += w.Slots
 	}
 	if o.NextRetry, err = s.nextRetry(ctx, tenant, o.Queues); err != nil {

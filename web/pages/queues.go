@@ -84,7 +84,7 @@ func (s queuePages) queueModel(ctx context.Context, tenant, name string) (view.Q
 	}
 	m.Failures = failed.Jobs
 	m.Kinds, _, _ = s.Engine.Handlers()
-	for _, w := range s.Engine.Workers(tenant) {
+	for _, w := range s.Engine.Workers.List(tenant) {
 		if serves(w, name) {
 			m.Workers = append(m.Workers, workerOf(w))
 		}
@@ -93,9 +93,9 @@ func (s queuePages) queueModel(ctx context.Context, tenant, name string) (view.Q
 }
 
 func (s queuePages) workersModel(tenant string) view.WorkersModel {
-	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.LeaseTime()}
+	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.Workers.LeaseTime()}
 	m.Kinds, m.Slots, m.Busy = s.Engine.Handlers()
-	for _, w := range s.Engine.Workers(tenant) {
+	for _, w := range s.Engine.Workers.List(tenant) {
 		m.Workers = append(m.Workers, workerOf(w))
 	}
 	slices.SortStableFunc(m.Workers, func(a, b view.Worker) int { return cmp.Compare(a.Name, b.Name) })
@@ -105,7 +105,7 @@ func (s queuePages) workersModel(tenant string) view.WorkersModel {
 // hubModel is the model of the page of the hub.
 func (s queuePages) hubModel() view.HubModel {
 	counts := s.live.Counts()
-	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases(),
+	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.Workers.LostLeases(),
 		Sent: counts.Events, Gaps: counts.Gaps, Opened: tallies(counts.Opened), Closes: tallies(counts.Closes), Resumes: tallies(counts.Resumes)}
 	for _, d := range counts.Delays {
 		m.Delays = append(m.Delays, view.Delay(d))

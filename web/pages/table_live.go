@@ -149,7 +149,7 @@ func (s tables) around(tenant string, queues []jobs.QueueInfo, rows []jobs.Job, 
 		}
 	}
 	if len(running) > 0 {
-		for _, w := range s.Engine.Workers(tenant) {
+		for _, w := range s.Engine.Workers.List(tenant) {
 			for _, id := range w.Running {
 				if running[id] {
 					a.Workers[id] = w.Name

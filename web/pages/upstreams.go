@@ -62,7 +62,7 @@ func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes
 		row := view.Route{Path: r.Name(), Async: gateway.AsyncNames[r.Async], Strip: r.Strip, Policy: r.Policy, Queue: r.QueueName(),
 			QueueTimeout: r.QueueTimeout, Timeout: cmp.Or(r.Timeout, jobs.DefaultTimeout), MaxAttempts: max(r.MaxAttempts, 1), Traffic: view.Traffic(r.Stats.Counts(now)), Jobs: jobsOf[r.Name()]}
 		if row.QueueTimeout == 0 {
-			row.QueueTimeout = cmp.Or(time.Duration(s.Engine.Settings(tenant, row.Queue).QueueTimeout), gateway.DefaultQueueTimeout)
+			row.QueueTimeout = cmp.Or(time.Duration(s.Engine.Queues.Settings(tenant, row.Queue).QueueTimeout), gateway.DefaultQueueTimeout)
 		}
 		if r.Upstream != nil {
 			row.Upstreams = []view.Upstream{{URL: r.Upstream.Redacted()}}

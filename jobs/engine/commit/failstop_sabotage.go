@@ -1,5 +1,5 @@
 //go:build sabotage_refsync
 
-package engine
+package commit
 
 const failStop = false
