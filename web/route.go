@@ -155,6 +155,7 @@ func (s *Server) Apply(set Settings, routes []gateway.Route) error {
 	if old := s.table.Swap(table); old != nil {
 		old.Close()
 	}
+	s.Hub.Notify(jobs.Notice{Subject: jobs.ConfigurationChanged})
 	return nil
 }
 

@@ -68,6 +68,7 @@ func (a *attempts) handle(kind string, h jobs.Handler) {
 		slots.kinds = slices.Insert(slices.Clone(slots.kinds), at, kind) // claims may hold the old slice
 	}
 	slots.wantsJobs = true
+	a.claims.notify(jobs.Notice{Subject: jobs.HandlersChanged})
 }
 
 func (a *attempts) handler(kind string) (jobs.Handler, bool) {

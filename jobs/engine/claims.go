@@ -45,6 +45,7 @@ type claims struct {
 	commits        *commit.Committer
 	upkeep         alarm
 	severalTenants func() bool // Options.SeveralTenants
+	notify         func(jobs.Notice)
 
 	mu       sync.Mutex      // protects the fields below, and the claimers; and those of Workers
 	claimers []*claimer      // all, in the order in which they came
@@ -54,8 +55,8 @@ type claims struct {
 	drained  chan struct{} // closed when draining
 }
 
-func newClaims(commits *commit.Committer, upkeep alarm, severalTenants func() bool) *claims {
-	return &claims{commits: commits, upkeep: upkeep, severalTenants: severalTenants, tenants: map[string]bool{}, buckets: map[jobs.QueueName]*tokenBucket{}, drained: make(chan struct{})}
+func newClaims(commits *commit.Committer, upkeep alarm, severalTenants func() bool, notify func(jobs.Notice)) *claims {
+	return &claims{commits: commits, upkeep: upkeep, severalTenants: severalTenants, notify: notify, tenants: map[string]bool{}, buckets: map[jobs.QueueName]*tokenBucket{}, drained: make(chan struct{})}
 }
 
 // stop ends claiming.

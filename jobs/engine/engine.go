@@ -15,6 +15,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/engine/commit"
 	"jobhub/jobs/engine/transition"
+	"jobhub/jobs/schedule"
 )
 
 // Engine accepts jobs, runs those that have a handler, and decides what becomes of
@@ -31,6 +32,7 @@ type Engine struct {
 	store      jobs.Store
 	log        *slog.Logger
 	allowed    func(tenant, caller string) error
+	notify     func(jobs.Notice)
 	commits    *commit.Committer
 	claims     *claims
 	attempts   *attempts
@@ -61,6 +63,10 @@ type Options struct {
 	// and must not wait. If nil, the engine knows of those only that have jobs.
 	SeveralTenants func() bool
 
+	// Notify is called when something changes of which no event tells, for those who show it.
+	// It must not block, nor call the engine. If nil, nobody wants to know.
+	Notify func(jobs.Notice)
+
 	Logger *slog.Logger
 }
 
@@ -73,6 +79,10 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
+	if o.Notify == nil {
+		o.Notify = func(jobs.Notice) {}
+	}
+	e.notify = o.Notify
 	if e.allowed == nil {
 		e.allowed = func(string, string) error { return nil }
 	}
@@ -105,14 +115,14 @@ func (e *Engine) connect(o *Options) {
 		Committed:  e.committed,
 		DiskFull:   e.diskFull,
 	})
-	e.claims = newClaims(e.commits, e.upkeepDue, o.SeveralTenants)
+	e.claims = newClaims(e.commits, e.upkeepDue, o.SeveralTenants, e.notify)
 	e.attempts = newAttempts(e.commits, e.claims, cmp.Or(o.Slots, jobs.DefaultSlots), o.Wrap, e.log)
-	e.Queues = &Queues{commits: e.commits, claims: e.claims, attempts: e.attempts, names: e.names, settings: map[jobs.QueueName]jobs.QueueSettings{}}
+	e.Queues = &Queues{notify: e.notify, commits: e.commits, claims: e.claims, attempts: e.attempts, names: e.names, settings: map[jobs.QueueName]jobs.QueueSettings{}}
 	e.deliveries = &deliveries{store: e.store, commits: e.commits, queues: e.Queues, attempts: e.attempts, log: e.log, epoch: e.store.Head().Epoch, masked: &e.masked}
 	e.attempts.deliveries = e.deliveries
 	e.retention = &retention{store: e.store, log: e.log, upkeep: e.upkeepDue, logAge: cmp.Or(o.LogAge, jobs.DefaultLogAge)}
 	e.Schedules = &Schedules{engine: e, alarm: newAlarm()}
-	e.Workers = &Workers{store: e.store, commits: e.commits, claims: e.claims, attempts: e.attempts, log: e.log, upkeep: e.upkeepDue, failed: e.failed,
+	e.Workers = &Workers{store: e.store, notify: e.notify, commits: e.commits, claims: e.claims, attempts: e.attempts, log: e.log, upkeep: e.upkeepDue, failed: e.failed,
 		leaseTime: cmp.Or(o.Lease, jobs.DefaultLease), mu: &e.claims.mu, all: map[string]*worker{}, totals: map[string]workerTotals{}, leases: map[string]*workerLease{}}
 }
 
@@ -216,6 +226,7 @@ func (e *Engine) committed(b *jobs.Batch, err error) {
 		}
 		return
 	}
+	e.notifySchedules(b)
 	var wake, retained time.Time
 	for _, c := range b.Changes {
 		if c.Err == nil && c.Fields.Has(jobs.FieldRetained) && (retained.IsZero() || c.Job.RetainedUntil.Before(retained)) {
@@ -235,6 +246,20 @@ func (e *Engine) committed(b *jobs.Batch, err error) {
 		e.retention.scheduleDeletion(retained.Add(deletionPause)) // so that many are deleted together
 	}
 	e.claims.assign(b, false)
+}
+
+// notifySchedules tells of the schedules that a batch has changed.
+func (e *Engine) notifySchedules(b *jobs.Batch) {
+	for _, d := range b.Documents {
+		if d.Err == nil && d.Kind == schedule.Kind {
+			e.notify(jobs.Notice{Tenant: d.Tenant, Subject: jobs.SchedulesChanged})
+		}
+	}
+	for _, c := range b.Changes {
+		if c.Err == nil && c.Document != nil {
+			e.notify(jobs.Notice{Tenant: c.Document.Tenant, Subject: jobs.SchedulesChanged})
+		}
+	}
 }
 
 // Close stops claiming, lets running handlers finish until ctx ends, then releases the jobs

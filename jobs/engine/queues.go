@@ -15,6 +15,7 @@ import (
 
 // Queues keeps the settings of queues, in the store and in memory.
 type Queues struct {
+	notify   func(jobs.Notice)
 	commits  *commit.Committer
 	claims   *claims
 	attempts *attempts
@@ -61,6 +62,7 @@ func (q *Queues) Configure(ctx context.Context, tenant, name string, edit func(*
 		return commit.Problem(err)
 	}
 	q.cache(queue, set)
+	q.notify(jobs.Notice{Tenant: tenant, Subject: jobs.SettingsChanged})
 	q.claims.lookAgain()
 	return nil
 }

@@ -20,6 +20,7 @@ func (cs *claims) addPool(slots int, start func(jobs.Job, *slotPool)) *slotPool 
 			share.Acquire(jobs.QueueName{Tenant: job.Tenant, Name: job.Queue}, job.FairKey)
 			start(job, p)
 		}
+		cs.notify(jobs.Notice{Subject: jobs.HandlersChanged})
 	}
 	cs.claimers = append(cs.claimers, p.claimer)
 	return p
@@ -32,6 +33,7 @@ func (cs *claims) freeSlot(p *slotPool, job *jobs.Job) {
 	p.wantsJobs = p.wantsJobs || p.limited // a free slot changes the shares
 	more := p.wantsJobs && !cs.draining
 	cs.mu.Unlock()
+	cs.notify(jobs.Notice{Subject: jobs.HandlersChanged})
 	if more {
 		cs.commits.Trigger(true)
 	}

@@ -67,6 +67,7 @@ func (ws *Workers) endLeaseLocked(name string, lost bool) {
 		return
 	}
 	delete(ws.leases, name)
+	ws.changed(h.job.Tenant)
 	if lost {
 		ws.lostLeases++
 	}

@@ -28,6 +28,7 @@ func (ws *Workers) Lease(ctx context.Context, tenant, id string, most int, wait 
 			return LeaseReply{}, err
 		}
 		w.seen = time.Now()
+		ws.changed(tenant)
 		over := false
 		if w.directive == DirectiveRun && !ws.claims.draining {
 			jobs, done, err := ws.waitForJobsLocked(ctx, w, most, timer.C)
@@ -64,6 +65,7 @@ func (ws *Workers) waitForJobsLocked(ctx context.Context, w *worker, most int, o
 			ws.leases[j.Lease] = newLease(j, attempt.NewReporter(ws.commits, j), w.id, time.Now().Add(ws.leaseTime))
 			ws.upkeep.setBy(ws.leases[j.Lease].deadline())
 		}
+		ws.changed(w.tenant)
 		for i := range claimed {
 			claimed[i].Input = claimed[i].Credentials.Join(claimed[i].Input)
 		}
@@ -132,6 +134,7 @@ func (ws *Workers) waitLocked(ctx context.Context, w *worker, over <-chan time.T
 		ws.mu.Lock()
 		w.waiting--
 		w.seen = time.Now()
+		ws.changed(w.tenant)
 	}()
 	var jobs chan []jobs.Job
 	if len(got) > 0 {
@@ -176,6 +179,7 @@ func (ws *Workers) Beat(ctx context.Context, tenant, id string, tokens []string,
 			ws.upkeep.setBy(h.deadline())
 		}
 	}
+	ws.changed(tenant)
 	if wait > 0 && !w.hasNews && w.directive == DirectiveRun {
 		ws.waitLocked(ctx, w, timer.C)
 	}

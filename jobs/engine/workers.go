@@ -22,6 +22,7 @@ import (
 //	expire: leases after their deadline and silent workers
 type Workers struct {
 	store     jobs.Store
+	notify    func(jobs.Notice)
 	commits   *commit.Committer
 	claims    *claims
 	attempts  *attempts
@@ -86,6 +87,7 @@ func (ws *Workers) Register(tenant string, s WorkerSpec) (id string, err error) 
 	}
 	ws.totals[tenant] = workerTotals{all.workers + 1, all.names + w.names()}
 	ws.all[w.id] = w
+	ws.changed(tenant)
 	ws.upkeep.setBy(time.Now().Add(2 * ws.leaseTime))
 	return w.id, nil
 }
@@ -95,12 +97,18 @@ func (w *worker) names() int { return len(w.kinds) + len(w.queues) }
 // removeLocked removes a worker.
 func (ws *Workers) removeLocked(w *worker) {
 	delete(ws.all, w.id)
+	ws.changed(w.tenant)
 	all := ws.totals[w.tenant]
 	if all = (workerTotals{all.workers - 1, all.names - w.names()}); all.workers > 0 {
 		ws.totals[w.tenant] = all
 	} else {
 		delete(ws.totals, w.tenant)
 	}
+}
+
+// changed tells that the workers of a tenant, as List returns them, have changed.
+func (ws *Workers) changed(tenant string) {
+	ws.notify(jobs.Notice{Tenant: tenant, Subject: jobs.WorkersChanged})
 }
 
 // LeaseTime is how long a lease lasts without a renewal; workers should renew after a third
@@ -142,6 +150,7 @@ func (ws *Workers) SetDirective(tenant, id string, d Directive) error {
 		return err
 	}
 	w.directive = d
+	ws.changed(tenant)
 	ws.notifyLocked(id)
 	return nil
 }

@@ -121,7 +121,7 @@ func (s callbackPages) drawCallbacks(ctx context.Context, tenant, of string, _ a
 		return out, err
 	}
 	seen.fill(&model)
-	return rendered(ctx, hub.Filter{Tenant: tenant, Queue: jobs.CallbackQueue}, everyBucket, view.CallbacksFragments(model))
+	return rendered(ctx, hub.Causes{Filters: []hub.Filter{{Tenant: tenant, Queue: jobs.CallbackQueue}}, Notices: []jobs.Notice{{Tenant: tenant, Subject: jobs.SettingsChanged}}}, everyBucket, view.CallbacksFragments(model))
 }
 
 func (s callbackPages) callbacksModel(ctx context.Context, tenant string, q callbacksQuery) (view.CallbacksModel, jobs.Position, error) {

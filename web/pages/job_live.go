@@ -47,7 +47,7 @@ func (s jobPages) renderJob(ctx context.Context, tenant, of string, last any) (o
 	if !m.Job.State.Final() || slices.ContainsFunc(m.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
 		pace = everyBucket // its watchers and its child jobs change without an event of this job
 	}
-	out, err = rendered(ctx, hub.Filter{Tenant: tenant, Job: id}, pace, view.JobFragments(m))
+	out, err = rendered(ctx, on(hub.Filter{Tenant: tenant, Job: id}), pace, view.JobFragments(m))
 	out.Memory = memory
 	return out, err
 }

@@ -71,7 +71,11 @@ func (s schedulePages) drawSchedules(ctx context.Context, tenant, after string, 
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{}, everySecond, view.SchedulesFragments(model))
+	causes := hub.Causes{Notices: []jobs.Notice{{Tenant: tenant, Subject: jobs.SchedulesChanged}}}
+	for i := range model.List { // their runs
+		causes.Filters = append(causes.Filters, hub.Filter{Tenant: tenant, Tag: schedule.Tag(model.List[i].Name)})
+	}
+	return rendered(ctx, causes, onEvents, view.SchedulesFragments(model))
 }
 
 func (s schedulePages) drawSchedule(ctx context.Context, tenant, name string, _ any) (hub.Rendered, error) {
@@ -79,7 +83,12 @@ func (s schedulePages) drawSchedule(ctx context.Context, tenant, name string, _ 
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{Tenant: tenant, Tag: schedule.Tag(name)}, everySecond, view.ScheduleFragments(model))
+	causes := hub.Causes{Filters: []hub.Filter{{Tenant: tenant, Tag: schedule.Tag(name)}}, Notices: []jobs.Notice{{Tenant: tenant, Subject: jobs.SchedulesChanged}}}
+	pace := onEvents
+	if len(model.Ticks) > 0 { // the next one of a paused schedule passes without an event
+		pace.Max = max(time.Until(model.Ticks[0]), time.Second)
+	}
+	return rendered(ctx, causes, pace, view.ScheduleFragments(model))
 }
 
 func (s schedulePages) schedulesModel(ctx context.Context, tenant, after string) (view.SchedulesModel, error) {

@@ -41,7 +41,14 @@ func (s routePages) drawRoutes(ctx context.Context, tenant, _ string, _ any) (hu
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{}, everySecond, view.RoutesFragments(m))
+	pace := hub.Pace{Min: time.Second, Again: lookupAge}
+	for i := range m.Routes {
+		if t := m.Routes[i].Traffic; t.RecentPassed+t.RecentFailed > 0 { // which time changes
+			pace.Max = hub.BucketWidth
+		}
+	}
+	causes := onAll(tenant, jobs.Notice{Tenant: tenant, Subject: jobs.SettingsChanged}, jobs.Notice{Subject: jobs.ConfigurationChanged}, jobs.Notice{Subject: jobs.TrafficChanged})
+	return rendered(ctx, causes, pace, view.RoutesFragments(m))
 }
 
 func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes, error) {
