@@ -6,6 +6,8 @@ import (
 	"maps"
 	"sync/atomic"
 	"time"
+
+	"jobhub/jobs"
 )
 
 // Cursor is the position of one connection in the log, with all its subscriptions. An event
@@ -72,6 +74,7 @@ func (c *Cursor) resubscribe(t topic) {
 		}
 	}
 	h := c.hub
+	defer h.Notify(jobs.Notice{Subject: jobs.WatchersChanged})
 	h.mu.Lock()
 	f.mu.Lock()
 	if wanted {
@@ -119,6 +122,7 @@ func (c *Cursor) attach() {
 		return
 	}
 	h := c.hub
+	defer h.Notify(jobs.Notice{Subject: jobs.WatchersChanged})
 	h.mu.Lock()
 	f := h.streamLocked(c.subs)
 	f.mu.Lock()
@@ -140,6 +144,7 @@ func (c *Cursor) detach() {
 	if f == nil {
 		return
 	}
+	defer h.Notify(jobs.Notice{Subject: jobs.WatchersChanged})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.removeLocked(c)

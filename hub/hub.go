@@ -8,6 +8,9 @@
 //   - A slow cursor costs nothing but its position: memory is bounded by the ring. If the log
 //     was trimmed past a cursor, Next fails with jobs.ErrTrimmed.
 //   - Handling an event costs time only for the cursors that it matches.
+//   - A view is rendered when an event or a notice changes it, and not on a timer, unless it
+//     shows what changes with time alone. Notices tell of what is not in the log: schedules,
+//     workers, settings.
 //
 // The hub calls nothing of its users but wake functions: the owner of a cursor is woken and
 // then calls Next.
@@ -59,6 +62,7 @@ type Hub struct {
 	stop       context.CancelFunc
 	loops      sync.WaitGroup
 	wakers     wakers
+	notices    notices
 
 	mu      sync.RWMutex // protects the fields below
 	ring    []*Event     // consecutive, the newest last
@@ -222,6 +226,7 @@ func (h *Hub) advanceLocked(seq uint64, now time.Time) {
 	h.dirty = h.dirty[:0]
 	close(h.grown)
 	h.grown = make(chan struct{})
+	h.Notify(jobs.Notice{Subject: jobs.LogChanged})
 }
 
 // skipTrimmed continues at the head after events were trimmed before the hub had read them.

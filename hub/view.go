@@ -32,7 +32,7 @@ type Renderer func(ctx context.Context, view ViewKey, last any) (Rendered, error
 
 // Rendered is a view in one state.
 type Rendered struct {
-	Filter    Filter // the events that change it
+	Causes    Causes // what changes it
 	Fragments []Fragment
 	Pace      Pace
 	Memory    any // passed to the next rendering, so that it need not read everything again
@@ -40,8 +40,12 @@ type Rendered struct {
 
 // Pace bounds the time from one rendering of a view to the next.
 type Pace struct {
-	Min time.Duration // also if events change the view; the hub's own minimum holds, too
-	Max time.Duration // also if none does; 0 for no bound
+	Min time.Duration // also if there are causes; the hub's own minimum holds, too
+	Max time.Duration // also if nothing does; 0 for no bound
+
+	// Again is when a view is rendered once more after a cause: for views that show what follows
+	// from it a little later. 0 for never.
+	Again time.Duration
 }
 
 // After a rendering, every view pauses for renderPause, or renderPauseFactor times as long as
@@ -139,7 +143,7 @@ func (w *Viewer) Close() {
 // subject is gone.
 func (h *Hub) renderLoop(ctx context.Context, v *view) {
 	defer v.stop()
-	var filter Filter
+	var causes Causes
 	var changed <-chan struct{}
 	var signal *Signal
 	var memory any
@@ -148,16 +152,18 @@ func (h *Hub) renderLoop(ctx context.Context, v *view) {
 			signal.Close()
 		}
 	}()
-	overdue := time.NewTimer(0) // by Pace.Max
+	overdue := time.NewTimer(0) // by Pace.Max or Pace.Again
 	defer overdue.Stop()
 	for {
+		caused := false
 		select {
 		case <-changed:
+			caused = true
 		case <-overdue.C:
 		case <-ctx.Done():
 			return
 		}
-		at, read := h.Position().Seq, time.Now()
+		at, noticed, read := h.Position().Seq, h.notices.count.Load(), time.Now()
 		h.Stats.Renders.Add(1)
 		out, err := h.callRenderer(ctx, v.key, memory)
 		pause := min(max(renderPause, renderPauseFactor*time.Since(read)), maxRenderPause)
@@ -174,15 +180,18 @@ func (h *Hub) renderLoop(ctx context.Context, v *view) {
 		} else {
 			memory = out.Memory
 			h.publish(v, at, read, out.Fragments)
+			if again := out.Pace.Again; caused && again > 0 && (out.Pace.Max == 0 || again < out.Pace.Max) {
+				out.Pace.Max = again
+			}
 		}
-		if err == nil && out.Filter != filter {
-			filter = out.Filter
+		if err == nil && (signal == nil || !causes.equal(out.Causes)) {
+			causes = out.Causes
 			if signal != nil {
 				signal.Close()
 			}
-			signal = h.Signal(filter)
+			signal = h.Signal(causes)
 			changed = signal.C
-			if h.Position().Seq > at { // events before the signal existed count, too
+			if h.Position().Seq > at || h.notices.count.Load() > noticed { // what happened before the signal existed counts, too
 				signal.notify(nil)
 			}
 		}

@@ -54,7 +54,7 @@ func (e *easel) render(_ context.Context, key hub.ViewKey, last any) (hub.Render
 		return hub.Rendered{}, *err
 	}
 	return hub.Rendered{
-		Filter: hub.Filter{Tenant: tenant, All: true},
+		Causes: hub.Causes{Filters: []hub.Filter{{Tenant: tenant, All: true}}},
 		Fragments: []hub.Fragment{
 			{ID: "head", HTML: fmt.Appendf(nil, "<b>%d</b>", e.Position().Seq)},
 			{ID: "frame", HTML: []byte("<i>" + key.Page + "</i>")},

@@ -1,6 +1,15 @@
 package jobs
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// CancelGrace is how long a running attempt may take to stop after it was asked to.
+const CancelGrace = 10 * time.Second
+
+// MaxCheckpoint is the largest checkpoint, in bytes of JSON.
+const MaxCheckpoint = 64 << 10
 
 // Run is one attempt at a job, as its handler sees it. Its methods may be called from several
 // goroutines until the handler returns. Progress, Checkpoint, Output and Log are the same as

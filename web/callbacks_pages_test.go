@@ -17,7 +17,7 @@ import (
 // disable makes a callback of the queue "disabled" that its receiver has ended.
 func (w *world) disable(address string) {
 	w.t.Helper()
-	if err := w.engine.Configure(w.t.Context(), jobs.DefaultTenant, "disabled", func(s *jobs.QueueSettings) error {
+	if err := w.engine.Queues.Configure(w.t.Context(), jobs.DefaultTenant, "disabled", func(s *jobs.QueueSettings) error {
 		s.Callbacks = []jobs.Callback{{URL: address, Secrets: []jobs.Secret{hookSecret}, Disabled: true, DisabledAt: time.Now()}}
 		return nil
 	}); err != nil {
@@ -75,7 +75,7 @@ func TestCallbacksPage(t *testing.T) {
 	w.post("/jobs/"+again+"/cancel", nil).want(303)
 
 	status = http.StatusGone
-	if err := w.engine.SetCallbacks(t.Context(), jobs.DefaultTenant, "orders", []jobs.Callback{{URL: address, Secrets: []jobs.Secret{hookSecret}}}); err != nil {
+	if err := w.engine.Queues.SetCallbacks(t.Context(), jobs.DefaultTenant, "orders", []jobs.Callback{{URL: address, Secrets: []jobs.Secret{hookSecret}}}); err != nil {
 		t.Fatal(err)
 	}
 	job = w.submit(`{"kind":"echo","queue":"orders"}`)
@@ -87,7 +87,7 @@ func TestCallbacksPage(t *testing.T) {
 	id, _, _ = strings.Cut(id, `"`)
 	w.post("/callbacks/enable", url.Values{"queue": {"billing"}, "callback": {id}}).want(404)
 	w.post("/callbacks/enable", url.Values{"queue": {"orders"}, "callback": {id}}).want(303).has("Location", "/callbacks")
-	if c := w.engine.Settings(jobs.DefaultTenant, "orders").Callbacks[0]; c.Disabled || !c.DisabledAt.IsZero() {
+	if c := w.engine.Queues.Settings(jobs.DefaultTenant, "orders").Callbacks[0]; c.Disabled || !c.DisabledAt.IsZero() {
 		t.Errorf("it is still %+v", c)
 	}
 	w.do("GET", "/callbacks", "").want(200).shows(append(secret, `<span class="st succeeded">active</span>`, "!Enable ")...)

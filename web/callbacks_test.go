@@ -12,7 +12,7 @@ import (
 func TestCallbacksOfAQueueAreShown(t *testing.T) {
 	w := start(t)
 	secret := "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-	if err := w.engine.Configure(t.Context(), jobs.DefaultTenant, "orders", func(s *jobs.QueueSettings) error {
+	if err := w.engine.Queues.Configure(t.Context(), jobs.DefaultTenant, "orders", func(s *jobs.QueueSettings) error {
 		s.Callbacks = []jobs.Callback{{URL: "https://a.example/hook", Secrets: []jobs.Secret{jobs.Secret(secret)}, Disabled: true}}
 		return nil
 	}); err != nil {

@@ -51,6 +51,7 @@ func (s *Server) passThrough(w http.ResponseWriter, r *http.Request, found match
 		for _, end := range x.ends {
 			end()
 		}
+		s.Hub.Notify(jobs.Notice{Subject: jobs.TrafficChanged})
 	}()
 	rec := stages.Of(r.Context())
 	for _, st := range pipeline {

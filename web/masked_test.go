@@ -135,7 +135,7 @@ func TestScheduleCredentials(t *testing.T) {
 		t.Errorf("%s", shown.body)
 	}
 	w.do("PUT", "/v1/schedules/s", `{"cron":"0 1 1 1 *","job":`+hidden+`}`).want(200)
-	job, err := w.engine.RunSchedule(t.Context(), jobs.DefaultTenant, "s")
+	job, err := w.engine.Schedules.Run(t.Context(), jobs.DefaultTenant, "s")
 	if err != nil || !strings.Contains(string(job.Credentials.Join(job.Input)), "Bearer s3cret") || strings.Contains(string(job.Input), "s3cret") {
 		t.Errorf("%s %v %v", job.Input, job.Credentials, err)
 	}

@@ -26,7 +26,7 @@ func TestQueueForms(t *testing.T) {
 	w.submit(`{"kind":"nobody","queue":"reports"}`)
 	w.post("/queues/reports", url.Values{"concurrency": {" 8 "}, "rate": {"10/s"}, "queue_timeout": {"30s"}, "capacity": {""}}).want(303).has("Location", "/queues/reports")
 	want := jobs.QueueSettings{Concurrency: 8, Rate: jobs.Rate{N: 10, Per: jobs.Duration(time.Second)}, QueueTimeout: jobs.Duration(30 * time.Second)}
-	if got := w.engine.Settings("default", "reports"); !reflect.DeepEqual(got, want) {
+	if got := w.engine.Queues.Settings("default", "reports"); !reflect.DeepEqual(got, want) {
 		t.Errorf("the limits are %+v, want %+v", got, want)
 	}
 	page := w.do("GET", "/queues/reports", "").want(200).body
@@ -42,11 +42,11 @@ func TestQueueForms(t *testing.T) {
 			t.Errorf("%s=%s is answered with\n%s", field, value, r.body)
 		}
 	}
-	if got := w.engine.Settings("default", "reports"); !reflect.DeepEqual(got, want) {
+	if got := w.engine.Queues.Settings("default", "reports"); !reflect.DeepEqual(got, want) {
 		t.Errorf("a refused form changed the limits to %+v", got)
 	}
 	w.post("/queues/reports", url.Values{"concurrency": {""}, "rate": {""}, "queue_timeout": {""}}).want(303)
-	if got := w.engine.Settings("default", "reports"); !reflect.DeepEqual(got, jobs.QueueSettings{}) {
+	if got := w.engine.Queues.Settings("default", "reports"); !reflect.DeepEqual(got, jobs.QueueSettings{}) {
 		t.Errorf("after lifting all limits there are %+v", got)
 	}
 
@@ -56,7 +56,7 @@ func TestQueueForms(t *testing.T) {
 	}
 	w.post("/queues/reports/pause", url.Values{"reason": {strings.Repeat("x", 1001)}}).want(422)
 	w.post("/queues/reports/resume", nil).want(303)
-	if w.engine.Settings("default", "reports").Paused != nil {
+	if w.engine.Queues.Settings("default", "reports").Paused != nil {
 		t.Error("it is still paused")
 	}
 	w.post("/queues/reports", url.Values{"concurrency": {strings.Repeat("1", 20<<10)}}).want(400)
@@ -82,7 +82,7 @@ func TestWorkersPage(t *testing.T) {
 		t.Error("the queue's page does not name its worker, or gives its lease away")
 	}
 	w.do("POST", "/workers/"+k.id+"/quiet", "").want(303).has("Location", "/workers")
-	if got := w.engine.Workers("default")[0].Directive; got != engine.DirectiveQuiet {
+	if got := w.engine.Workers.List("default")[0].Directive; got != engine.DirectiveQuiet {
 		t.Errorf("the directive is %q", got)
 	}
 }

@@ -343,7 +343,7 @@ func TestSchedulesFromBeforeTheFirstKey(t *testing.T) {
 		w.do("PUT", "/v1/schedules/s", `{"cron":"* * * * *","job":{"kind":"batch","input":{"requests":[{"method":"POST","path":"/v1/queues/q/pause"}]}}}`).want(201)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		one, err := w.engine.Schedule(t.Context(), "default", "s")
+		one, err := w.engine.Schedules.Get(t.Context(), "default", "s")
 		if err != nil || one.LastError != nil || one.LastJob == (jobs.ID{}) {
 			t.Errorf("without keys: %+v %v", one, err)
 		}
@@ -353,7 +353,7 @@ func TestSchedulesFromBeforeTheFirstKey(t *testing.T) {
 		w.bearer = w.key(auth.Admin, "default")
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		two, err := w.engine.Schedule(t.Context(), "default", "s")
+		two, err := w.engine.Schedules.Get(t.Context(), "default", "s")
 		if err != nil || two.LastJob != one.LastJob || two.LastError == nil || !strings.Contains(two.LastError.Detail, "without a key") {
 			t.Errorf("with keys: %+v %v", two, err)
 		}

@@ -102,7 +102,7 @@ func (s *Server) submitRouted(w http.ResponseWriter, r *http.Request, route *gat
 		request.Header.Del("Prefer")
 	}
 	tenant := rest.Tenant(r)
-	spec, err := route.Spec(&request, body, values, s.Engine.Settings(tenant, route.QueueName()).QueueTimeout > 0)
+	spec, err := route.Spec(&request, body, values, s.Engine.Queues.Settings(tenant, route.QueueName()).QueueTimeout > 0)
 	if err != nil {
 		return err
 	}
@@ -155,6 +155,7 @@ func (s *Server) Apply(set Settings, routes []gateway.Route) error {
 	if old := s.table.Swap(table); old != nil {
 		old.Close()
 	}
+	s.Hub.Notify(jobs.Notice{Subject: jobs.ConfigurationChanged})
 	return nil
 }
 

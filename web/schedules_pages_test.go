@@ -35,7 +35,7 @@ func TestScheduleForms(t *testing.T) {
 	made := url.Values{"name": {"weekly.report"}, "cron": {" 0 9 * * mon "}, "time_zone": {"Europe/Berlin"}, "kind": {"nobody"}, "queue": {"reports"}, "input": {`{"n":1.10}`},
 		"more": {`{"tags":["a"],"callbacks":[{"url":"https://a.example/hook?token=hunter2","secret":"` + hookSecret + `"}]}`}}
 	w.post("/schedules", made).want(303).has("Location", "/schedules/weekly.report")
-	one, err := w.engine.Schedule(t.Context(), "default", "weekly.report")
+	one, err := w.engine.Schedules.Get(t.Context(), "default", "weekly.report")
 	if err != nil || one.Cron != "0 9 * * mon" || one.TimeZone != "Europe/Berlin" || one.NextAt.IsZero() || !strings.Contains(string(one.Job), `"input":{"n":1.10}`) || !strings.Contains(string(one.Job), hookSecret) {
 		t.Errorf("made: %+v, %v", one, err)
 	}
@@ -55,7 +55,7 @@ func TestScheduleForms(t *testing.T) {
 	w.post("/schedules/weekly.report", url.Values{"cron": {"*/5 * * * *"}, "time_zone": {""}}).want(303).has("Location", "/schedules/weekly.report")
 	w.post("/schedules/weekly.report", url.Values{"cron": {"soon"}, "time_zone": {"Mars"}}).want(422).shows("Nothing was changed", `value="soon"`, `value="Mars"`, "must have 5 fields", "must be a name like Europe/Berlin")
 	w.post("/schedules/weekly.report/pause", nil).want(303)
-	if one, _ := w.engine.Schedule(t.Context(), "default", "weekly.report"); one.Cron != "*/5 * * * *" || one.TimeZone != "UTC" || !one.Paused || !strings.Contains(string(one.Job), hookSecret) {
+	if one, _ := w.engine.Schedules.Get(t.Context(), "default", "weekly.report"); one.Cron != "*/5 * * * *" || one.TimeZone != "UTC" || !one.Paused || !strings.Contains(string(one.Job), hookSecret) {
 		t.Errorf("changed and paused it is %+v", one)
 	}
 	w.do("GET", "/schedules/weekly.report", "").shows("every 5 minutes", "if it is resumed", "/resume", "!/pause")
@@ -102,7 +102,7 @@ func TestSchedulesThatCantBeMade(t *testing.T) {
 	}
 	w.post("/schedules", url.Values{"name": {"s"}, "cron": {"@daily"}, "kind": {"picky"}}).want(422).shows("This handler takes yes only.")
 	w.post("/schedules", url.Values{"input": {strings.Repeat("x", 257<<10)}}).want(400)
-	if list, err := w.engine.Schedules(t.Context(), ""); err != nil || len(list) > 0 {
+	if list, err := w.engine.Schedules.List(t.Context(), ""); err != nil || len(list) > 0 {
 		t.Errorf("stored: %v %v", list, err)
 	}
 	w.nothingStored()
@@ -167,7 +167,7 @@ func TestAttentionToSchedules(t *testing.T) {
 			w.post("/schedules/"+name+"/run", nil).want(303)
 		}
 		last := func(name string) string {
-			one, err := w.engine.Schedule(t.Context(), "default", name)
+			one, err := w.engine.Schedules.Get(t.Context(), "default", name)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -95,7 +95,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
-	if w.engine, err = engine.Open(ctx, engine.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.CheckCaller}); err != nil {
+	if w.engine, err = engine.Open(ctx, engine.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.CheckCaller, Notify: w.hub.Notify}); err != nil {
 		t.Fatal(err)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub

@@ -9,6 +9,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 )
 
 // gate lets one caller act until it is shut.
@@ -30,8 +31,8 @@ func TestScheduleOfACallerThatIsGone(t *testing.T) {
 		g := &gate{caller: "key_a alice"}
 		w.allowed = g.allowed
 		w.open(nil, 0)
-		w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *", Caller: g.caller})
-		w.schedule(engine.Schedule{Name: "other", Cron: "0 * * * *", Caller: "key_b bob"})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *", Caller: g.caller})
+		w.schedule(schedule.Schedule{Name: "other", Cron: "0 * * * *", Caller: "key_b bob"})
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		w.expect("before", w.fired("s"), "01T01:00:00.000")
@@ -43,7 +44,7 @@ func TestScheduleOfACallerThatIsGone(t *testing.T) {
 		s := w.current("s")
 		w.expect("why", s.LastError.Detail, "The key of key_a alice was revoked.")
 		w.expect("next", s.NextAt, time.Date(2000, 1, 1, 3, 0, 0, 0, time.UTC))
-		if _, err := w.engine.RunSchedule(context.Background(), jobs.DefaultTenant, "s"); err == nil {
+		if _, err := w.engine.Schedules.Run(context.Background(), jobs.DefaultTenant, "s"); err == nil {
 			t.Error("it can be run by hand")
 		}
 		w.close(0) // and over a restart, also what was missed meanwhile
@@ -52,7 +53,7 @@ func TestScheduleOfACallerThatIsGone(t *testing.T) {
 		defer w.close(0)
 		synctest.Wait()
 		w.expect("after a restart", w.fired("s"), "01T01:00:00.000")
-		w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *", Caller: "key_b bob"})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *", Caller: "key_b bob"})
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		w.expect("saved by another", w.fired("s"), "01T01:00:00.000 01T05:00:00.000")
@@ -74,7 +75,7 @@ func TestBulkOfACallerThatIsGone(t *testing.T) {
 				}
 				if action == engine.RetryAll {
 					w.bulk(engine.Bulk{Action: engine.CancelAll})
-					err := w.engine.Configure(context.Background(), jobs.DefaultTenant, "default", func(s *jobs.QueueSettings) error { s.Capacity = 20; return nil })
+					err := w.engine.Queues.Configure(context.Background(), jobs.DefaultTenant, "default", func(s *jobs.QueueSettings) error { s.Capacity = 20; return nil })
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -29,34 +29,67 @@ func (k *tokenBucket) next() time.Time {
 }
 
 // startsAllowedLocked is how many jobs may start now, for each queue with a rate.
-func (e *Engine) startsAllowedLocked(now time.Time) map[jobs.QueueName]int {
-	if len(e.buckets) == 0 {
+func (cs *claims) startsAllowedLocked(now time.Time) map[jobs.QueueName]int {
+	if len(cs.buckets) == 0 {
 		return nil
 	}
-	allow := make(map[jobs.QueueName]int, len(e.buckets))
-	for name, k := range e.buckets {
+	allow := make(map[jobs.QueueName]int, len(cs.buckets))
+	for name, k := range cs.buckets {
 		k.refill(now)
 		allow[name] = int(k.tokens)
 	}
 	return allow
 }
 
-// spendTokensLocked removes a token for each started job. If jobs had to wait for tokens,
+// spendLocked removes a token for each started job. If jobs had to wait for tokens,
 // upkeep runs again when there is one.
-func (e *Engine) spendTokensLocked(b *jobs.Batch, limited bool) {
+func (cs *claims) spendLocked(b *jobs.Batch, limited bool) {
 	for _, c := range b.Claims {
 		for _, j := range c.Jobs {
-			if k := e.buckets[jobs.QueueName{Tenant: j.Tenant, Name: j.Queue}]; k != nil {
+			if k := cs.buckets[jobs.QueueName{Tenant: j.Tenant, Name: j.Queue}]; k != nil {
 				k.tokens--
 			}
 		}
 	}
 	if limited {
-		for _, k := range e.buckets {
+		for _, k := range cs.buckets {
 			if k.tokens < 1 {
 				k.empty = true
-				e.upkeepAlarm.setBy(k.next())
+				cs.upkeep.setBy(k.next())
 			}
 		}
 	}
+}
+
+// setRate sets the rate of a queue; none if its N is 0.
+func (cs *claims) setRate(name jobs.QueueName, rate jobs.Rate) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	old := cs.buckets[name]
+	switch {
+	case rate.N == 0:
+		delete(cs.buckets, name)
+	case old == nil || old.rate != rate:
+		cs.buckets[name] = &tokenBucket{rate: rate, tokens: float64(rate.N), at: time.Now()}
+	}
+}
+
+// refill wakes the claimers if there are tokens for jobs that wait for one, and returns when
+// it has to run again; the zero time for never.
+func (cs *claims) refill(now time.Time) (next time.Time) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for _, k := range cs.buckets {
+		if !k.empty {
+			continue
+		}
+		if k.refill(now); k.tokens < 1 {
+			next = earlierTime(next, k.next())
+			continue
+		}
+		k.empty = false
+		cs.retryLimitedLocked()
+		cs.commits.Trigger(true)
+	}
+	return next
 }

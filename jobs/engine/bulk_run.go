@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine/attempt"
 )
 
 const (
@@ -36,7 +37,7 @@ func (e *Engine) Count(ctx context.Context, b Bulk) (n int64, err error) {
 	if err := b.limitStates(); err != nil {
 		return 0, err
 	}
-	err = e.eachPage(ctx, b.Filter, math.MaxUint64>>1, func(page []jobs.Job, _ uint64) error {
+	err = eachPage(ctx, e.store, b.Filter, math.MaxUint64>>1, func(page []jobs.Job, _ uint64) error {
 		for i := range page {
 			if b.Action != RetryAll || page[i].RetriedBy == (jobs.ID{}) {
 				n++
@@ -49,9 +50,9 @@ func (e *Engine) Count(ctx context.Context, b Bulk) (n int64, err error) {
 
 // eachPage calls do with the jobs before a number, page by page and newest first, without
 // bulk jobs.
-func (e *Engine) eachPage(ctx context.Context, f jobs.Filter, before uint64, do func(page []jobs.Job, next uint64) error) error {
+func eachPage(ctx context.Context, store jobs.Store, f jobs.Filter, before uint64, do func(page []jobs.Job, next uint64) error) error {
 	for f.Before, f.Limit = before, bulkPage; f.Before > 0; {
-		page, err := e.store.List(ctx, f)
+		page, err := store.List(ctx, f)
 		if err != nil {
 			return err
 		}
@@ -63,56 +64,68 @@ func (e *Engine) eachPage(ctx context.Context, f jobs.Filter, before uint64, do 
 	return nil
 }
 
+// bulkRun is an attempt at a bulk job.
+type bulkRun struct {
+	engine *Engine
+	run    *attempt.Run
+	job    *jobs.Job
+	filter jobs.Filter
+	at     bulkState
+}
+
 // runBulk is the handler of bulk jobs. After a restart it continues with the page that was
 // under way; what was done of that page is not done again.
-func (e *Engine) runBulk(ctx context.Context, run jobs.Run) (jobs.Result, error) {
-	job := run.Job()
+func (e *Engine) runBulk(ctx context.Context, r jobs.Run) (jobs.Result, error) {
+	b := &bulkRun{engine: e, run: r.(*run).Run, job: r.Job()}
 	var in bulkInput
-	if err := json.Unmarshal(job.Input, &in); err != nil {
+	if err := json.Unmarshal(b.job.Input, &in); err != nil {
 		return jobs.Result{}, err
 	}
-	f := jobs.Filter{Tenant: job.Tenant, Queue: in.Filter.Queue, Kind: in.Filter.Kind, Tag: in.Filter.Tag, Parent: in.Filter.Parent, Text: in.Filter.Text}
+	b.filter = jobs.Filter{Tenant: b.job.Tenant, Queue: in.Filter.Queue, Kind: in.Filter.Kind, Tag: in.Filter.Tag, Parent: in.Filter.Parent, Text: in.Filter.Text}
 	for _, name := range in.Filter.States {
 		state, _ := jobs.ParseState(name)
-		f.States = append(f.States, state)
+		b.filter.States = append(b.filter.States, state)
 	}
-	at := bulkState{Before: job.N}
-	if job.Checkpoint != nil {
-		if err := json.Unmarshal(job.Checkpoint, &at); err != nil {
+	b.at = bulkState{Before: b.job.N}
+	if b.job.Checkpoint != nil {
+		if err := json.Unmarshal(b.job.Checkpoint, &b.at); err != nil {
 			return jobs.Result{}, err
 		}
 	}
-	var total int64
-	if err := e.eachPage(ctx, f, at.Before, func(page []jobs.Job, _ uint64) error { total += int64(len(page)); return nil }); err != nil {
+	act := map[Action]func(context.Context, *jobs.Job) (bool, error){CancelAll: b.cancelOne, DeleteAll: b.deleteOne, RunAll: b.runOne, RetryAll: b.retryOne}[in.Action]
+	if err := b.actOnAll(ctx, act); err != nil {
 		return jobs.Result{}, err
 	}
-	total += at.Count
-	act := map[Action]func(context.Context, *jobs.Job, *jobs.Job) (bool, error){CancelAll: e.cancelOne, DeleteAll: e.deleteOne, RunAll: e.runOne,
-		RetryAll: func(ctx context.Context, bulk, job *jobs.Job) (bool, error) { return e.retryOne(ctx, bulk, job, f) }}[in.Action]
-	err := e.eachPage(ctx, f, at.Before, func(page []jobs.Job, next uint64) error {
-		done, err := e.actOnPage(ctx, page, func(one *jobs.Job) (bool, error) { return act(ctx, job, one) })
+	result, err := json.Marshal(b.at)
+	return jobs.Result{Value: result}, err
+}
+
+// actOnAll acts on all jobs that are left, and reports after each page how far it is.
+func (b *bulkRun) actOnAll(ctx context.Context, act func(context.Context, *jobs.Job) (bool, error)) error {
+	total := b.at.Count
+	if err := eachPage(ctx, b.engine.store, b.filter, b.at.Before, func(page []jobs.Job, _ uint64) error { total += int64(len(page)); return nil }); err != nil {
+		return err
+	}
+	return eachPage(ctx, b.engine.store, b.filter, b.at.Before, func(page []jobs.Job, next uint64) error {
+		done, err := b.actOnPage(ctx, page, act)
 		if err != nil {
 			return err
 		}
+		at := &b.at
 		at.Count, at.Done, at.Skipped, at.Before = at.Count+int64(len(page)), at.Done+done, at.Skipped+int64(len(page))-done, next
-		percent := 100 * float64(at.Count) / float64(max(total, at.Count, 1))
+		whole := max(total, at.Count)
+		percent := 100 * float64(at.Count) / float64(max(whole, 1))
 		checkpoint, err := json.Marshal(at)
 		if err != nil {
 			return err
 		}
-		whole := max(total, at.Count)
-		run.(*attemptRun).report(&jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", at.Count, whole), Data: fmt.Appendf(nil, `{"done":%d,"total":%d}`, at.Count, whole)}, checkpoint)
+		b.run.Save(&jobs.Progress{Percent: &percent, Message: fmt.Sprintf("%d of %d", at.Count, whole), Data: fmt.Appendf(nil, `{"done":%d,"total":%d}`, at.Count, whole)}, checkpoint)
 		return nil
 	})
-	if err != nil {
-		return jobs.Result{}, err
-	}
-	result, err := json.Marshal(at)
-	return jobs.Result{Value: result}, err
 }
 
 // actOnPage acts on the jobs of a page and returns how many were changed.
-func (e *Engine) actOnPage(ctx context.Context, page []jobs.Job, act func(*jobs.Job) (bool, error)) (int64, error) {
+func (b *bulkRun) actOnPage(ctx context.Context, page []jobs.Job, act func(context.Context, *jobs.Job) (bool, error)) (int64, error) {
 	var done atomic.Int64
 	var failed atomic.Pointer[error]
 	var workers sync.WaitGroup
@@ -122,7 +135,7 @@ func (e *Engine) actOnPage(ctx context.Context, page []jobs.Job, act func(*jobs.
 			for job := range next {
 				var ok bool
 				var err error
-				if bad := e.catchPanic("a bulk action", job.ID, func() { ok, err = act(job) }); bad != nil {
+				if bad := catchPanic(b.engine.log, "a bulk action", job.ID, func() { ok, err = act(ctx, job) }); bad != nil {
 					ok, err = false, bad
 				}
 				if ok {
@@ -148,42 +161,42 @@ func (e *Engine) actOnPage(ctx context.Context, page []jobs.Job, act func(*jobs.
 	return done.Load(), context.Cause(ctx)
 }
 
-// bulkAllowed fails the bulk job without a retry if its caller may not act any more.
-func (e *Engine) bulkAllowed(bulk *jobs.Job) error {
-	err := e.allowed(bulk.Tenant, bulk.Caller)
+// allowed fails the bulk job without a retry if its caller may not act any more.
+func (b *bulkRun) allowed() error {
+	err := b.engine.allowed(b.job.Tenant, b.job.Caller)
 	if p, ok := errors.AsType[*jobs.Problem](err); ok {
 		return &jobs.Failure{Problem: p, Never: true}
 	}
 	return err
 }
 
-func (e *Engine) cancelOne(ctx context.Context, bulk, one *jobs.Job) (bool, error) {
-	if err := e.bulkAllowed(bulk); err != nil {
+func (b *bulkRun) cancelOne(ctx context.Context, one *jobs.Job) (bool, error) {
+	if err := b.allowed(); err != nil {
 		return false, err
 	}
-	job, _, err := e.Cancel(ctx, bulk.Tenant, one.ID)
+	job, _, err := b.engine.Cancel(ctx, b.job.Tenant, one.ID)
 	if isGone(err) {
 		return false, nil
 	}
 	return job.State == jobs.Cancelled || job.CancelRequested, err
 }
 
-func (e *Engine) deleteOne(ctx context.Context, bulk, one *jobs.Job) (bool, error) {
-	if err := e.bulkAllowed(bulk); err != nil {
+func (b *bulkRun) deleteOne(ctx context.Context, one *jobs.Job) (bool, error) {
+	if err := b.allowed(); err != nil {
 		return false, err
 	}
-	err := e.Delete(ctx, bulk.Tenant, one.ID)
+	err := b.engine.Delete(ctx, b.job.Tenant, one.ID)
 	if isGone(err) || errors.Is(err, jobs.ErrConflict) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-func (e *Engine) runOne(ctx context.Context, bulk, one *jobs.Job) (bool, error) {
-	if err := e.bulkAllowed(bulk); err != nil {
+func (b *bulkRun) runOne(ctx context.Context, one *jobs.Job) (bool, error) {
+	if err := b.allowed(); err != nil {
 		return false, err
 	}
-	_, _, err := e.RunNow(ctx, bulk.Tenant, one.ID)
+	_, _, err := b.engine.RunNow(ctx, b.job.Tenant, one.ID)
 	if isGone(err) || errors.Is(err, jobs.ErrConflict) {
 		return false, nil
 	}
@@ -192,18 +205,18 @@ func (e *Engine) runOne(ctx context.Context, bulk, one *jobs.Job) (bool, error) 
 
 // retryOne waits while the job's queue is full. A job is skipped if a job that it depends on
 // will be retried too: it is then retried together with that one.
-func (e *Engine) retryOne(ctx context.Context, bulk, one *jobs.Job, f jobs.Filter) (bool, error) {
+func (b *bulkRun) retryOne(ctx context.Context, one *jobs.Job) (bool, error) {
 	if one.Reason == jobs.ByDependency {
-		if along, err := e.retriedWithDependency(ctx, one, f); err != nil || along {
+		if along, err := b.retriedWithDependency(ctx, one); err != nil || along {
 			return false, err
 		}
 	}
 	for {
-		if err := e.bulkAllowed(bulk); err != nil {
+		if err := b.allowed(); err != nil {
 			return false, err
 		}
-		key := &jobs.Key{Scope: bulk.Tenant + " " + kindBulk, Key: bulk.ID.String() + " " + one.ID.String(), Fingerprint: []byte(kindBulk), Until: time.Now().Add(2 * bulkAttempts * bulkTimeout)}
-		accepted, err := e.Retry(ctx, bulk.Tenant, one.ID, RetryOptions{Key: key, Caller: bulk.Caller})
+		key := &jobs.Key{Scope: b.job.Tenant + " " + kindBulk, Key: b.job.ID.String() + " " + one.ID.String(), Fingerprint: []byte(kindBulk), Until: time.Now().Add(2 * bulkAttempts * bulkTimeout)}
+		accepted, err := b.engine.Retry(ctx, b.job.Tenant, one.ID, RetryOptions{Key: key, Caller: b.job.Caller})
 		if !errors.Is(err, jobs.ErrQueueFull) {
 			if isGone(err) || errors.Is(err, jobs.ErrConflict) {
 				return false, nil
@@ -223,10 +236,10 @@ func (e *Engine) retryOne(ctx context.Context, bulk, one *jobs.Job, f jobs.Filte
 
 // retriedWithDependency reports whether the job depends on one that did not succeed, has no
 // retry yet and is selected by the filter, so that the bulk action will retry it.
-func (e *Engine) retriedWithDependency(ctx context.Context, one *jobs.Job, f jobs.Filter) (bool, error) {
-	ahead := f
+func (b *bulkRun) retriedWithDependency(ctx context.Context, one *jobs.Job) (bool, error) {
+	ahead := b.filter
 	ahead.DependencyOf, ahead.Text, ahead.Limit, ahead.Before = one.ID, "", jobs.MaxAfter, 0
-	page, err := e.store.List(ctx, ahead)
+	page, err := b.engine.store.List(ctx, ahead)
 	return slices.ContainsFunc(page.Jobs, func(j jobs.Job) bool { return j.RetriedBy == (jobs.ID{}) }), err
 }
 

@@ -119,7 +119,7 @@ func TestBulkGoesOnAfterARestart(t *testing.T) {
 		}
 		w.bulk(engine.Bulk{Action: engine.CancelAll})
 		limit := func(n int) {
-			if err := w.engine.Configure(context.Background(), jobs.DefaultTenant, "default", func(s *jobs.QueueSettings) error { s.Capacity = n; return nil }); err != nil {
+			if err := w.engine.Queues.Configure(context.Background(), jobs.DefaultTenant, "default", func(s *jobs.QueueSettings) error { s.Capacity = n; return nil }); err != nil {
 				w.Fatal(err)
 			}
 		}
@@ -153,7 +153,7 @@ func TestBulkCancelled(t *testing.T) {
 			w.Fatal(err)
 		}
 		w.submit(jobs.Spec{Kind: "nobody"})
-		if err := w.engine.Configure(w.Context(), jobs.DefaultTenant, "default", func(s *jobs.QueueSettings) error { s.Capacity = 1; return nil }); err != nil {
+		if err := w.engine.Queues.Configure(w.Context(), jobs.DefaultTenant, "default", func(s *jobs.QueueSettings) error { s.Capacity = 1; return nil }); err != nil {
 			w.Fatal(err)
 		}
 		spec, err := engine.Bulk{Action: engine.RetryAll, Filter: jobs.Filter{Tenant: jobs.DefaultTenant}}.Spec()

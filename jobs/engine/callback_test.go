@@ -229,7 +229,7 @@ func TestCallbackSecretsStayHidden(t *testing.T) {
 		}
 		defer w.close(time.Second)
 		list := callbacks(t, `[{"url":"https://a.example/x?token=`+token+`","secret":["`+secretA+`","`+secretB+`"],"events":["job.queued","job.succeeded"]}]`)
-		if err := w.engine.SetCallbacks(t.Context(), jobs.DefaultTenant, "default", callbacks(t, `[{"url":"https://q.example","secret":"`+secretB+`"}]`)); err != nil {
+		if err := w.engine.Queues.SetCallbacks(t.Context(), jobs.DefaultTenant, "default", callbacks(t, `[{"url":"https://q.example","secret":"`+secretB+`"}]`)); err != nil {
 			t.Fatal(err)
 		}
 		j := w.await(w.submit(jobs.Spec{Kind: "k", Callbacks: list}).ID)

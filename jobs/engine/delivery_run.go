@@ -6,18 +6,19 @@ import (
 	"slices"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine/commit"
 )
 
 // Callback is the current callback of a delivery. It is disabled if its receiver answered 410
 // or its queue no longer has it, unless this delivery is a retry that somebody asked for.
-func (r *attemptRun) Callback(ctx context.Context) (jobs.Callback, error) {
-	if len(r.job.Callbacks) == 0 {
+func (r *run) Callback(ctx context.Context) (jobs.Callback, error) {
+	if len(r.Job().Callbacks) == 0 {
 		return jobs.Callback{Disabled: true}, nil
 	}
-	c := r.job.Callbacks[0]
-	again := r.job.RetryOf != (jobs.ID{})
+	c := r.Job().Callbacks[0]
+	again := r.Job().RetryOf != (jobs.ID{})
 	if c.Queue != "" {
-		list := r.engine.Settings(r.job.Tenant, c.Queue).Callbacks
+		list := r.deliveries.queues.Settings(r.Job().Tenant, c.Queue).Callbacks
 		i := slices.IndexFunc(list, func(now jobs.Callback) bool { return now.URL == c.URL })
 		if i < 0 {
 			c.Disabled = true
@@ -29,7 +30,7 @@ func (r *attemptRun) Callback(ctx context.Context) (jobs.Callback, error) {
 	if again || !c.SeveralPerJob() {
 		return c, nil
 	}
-	parent, _, err := r.engine.store.Job(ctx, r.job.Tenant, r.job.Parent)
+	parent, _, err := r.deliveries.store.Job(ctx, r.Job().Tenant, r.Job().Parent)
 	if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
 		return c, nil
 	}
@@ -44,15 +45,15 @@ func callbackOf(j *jobs.Job, url string) int {
 }
 
 // EnableCallback enables or disables the callback of this delivery, for further deliveries.
-func (r *attemptRun) EnableCallback(ctx context.Context, on bool) error {
-	if len(r.job.Callbacks) == 0 {
+func (r *run) EnableCallback(ctx context.Context, on bool) error {
+	if len(r.Job().Callbacks) == 0 {
 		return nil
 	}
-	c := r.job.Callbacks[0]
+	c := r.Job().Callbacks[0]
 	if c.Queue == "" {
-		return r.engine.enableCallback(ctx, r.job.Tenant, r.job.Parent, c.URL, on)
+		return r.deliveries.enable(ctx, r.Job().Tenant, r.Job().Parent, c.URL, on)
 	}
-	return r.engine.Configure(ctx, r.job.Tenant, c.Queue, func(s *jobs.QueueSettings) error {
+	return r.deliveries.queues.Configure(ctx, r.Job().Tenant, c.Queue, func(s *jobs.QueueSettings) error {
 		for i := range s.Callbacks {
 			if s.Callbacks[i].URL == c.URL {
 				s.Callbacks[i].SetEnabled(on)
@@ -62,11 +63,11 @@ func (r *attemptRun) EnableCallback(ctx context.Context, on bool) error {
 	})
 }
 
-// enableCallback enables or disables a callback of a job, and tries again if the job changes
+// enable enables or disables a callback of a job, and tries again if the job changes
 // meanwhile.
-func (e *Engine) enableCallback(ctx context.Context, tenant string, id jobs.ID, url string, on bool) error {
+func (d *deliveries) enable(ctx context.Context, tenant string, id jobs.ID, url string, on bool) error {
 	for {
-		job, _, err := e.store.Job(ctx, tenant, id)
+		job, _, err := d.store.Job(ctx, tenant, id)
 		if errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrGone) {
 			return nil // there will be no further deliveries
 		}
@@ -79,7 +80,7 @@ func (e *Engine) enableCallback(ctx context.Context, tenant string, id jobs.ID, 
 		}
 		job.Callbacks = slices.Clone(job.Callbacks)
 		job.Callbacks[i].SetEnabled(on)
-		err = e.commits.doWhenSpace(ctx, newOp(&jobs.Change{Job: job, If: jobs.Condition{State: job.State, Lease: job.Lease}, Fields: jobs.FieldCallbacks}))
+		err = d.commits.DoWhenSpace(ctx, commit.NewOp(&jobs.Change{Job: job, If: jobs.Condition{State: job.State, Lease: job.Lease}, Fields: jobs.FieldCallbacks}))
 		if !errors.Is(err, jobs.ErrConflict) {
 			return err
 		}

@@ -18,9 +18,14 @@
 //
 // A job goes
 //
-//	Submit → newJob → committer: all waiting changes in one commit → Store.Commit
-//	   claimer: ready jobs for free slots → execute → the handler → settle → committer
-//	   timers: what is due → committer        upkeep: leases, rates, retention
+//	Submit → newJob → Committer: all waiting changes in one commit → Store.Commit
+//	   claims: ready jobs for free slots → attempts: the handler → transition.Settle → Committer
+//	   due: what is due → transition.Due → Committer
+//	   upkeep: Workers.expire, claims.refill, retention.run
+//
+// What can be understood alone has a package of its own: transition has the rules by which a
+// job changes its state, commit stores the changes of many callers together, attempt takes what
+// a running job says, and schedule (beside this package) has the rules of a schedule.
 //
 // A whole program:
 //
@@ -64,6 +69,7 @@
 //		fmt.Println(job.State, string(job.Result)) // succeeded "hello, world"
 //	}
 //
-// Workers in other processes use the same engine through [Engine.Register], [Engine.Lease]
-// and [Engine.Report].
+// Workers in other processes use the same engine through Engine.Workers: [Workers.Register],
+// [Workers.Lease], [Workers.Report], [Workers.Complete]. Engine.Schedules has the schedules,
+// and Engine.Queues the settings of queues.
 package engine

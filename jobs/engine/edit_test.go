@@ -114,7 +114,7 @@ func TestPriorityOfAWaitingJob(t *testing.T) {
 		if _, err := w.edit(ids[0], `{"queue":"other"}`); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.engine.Pause(context.Background(), jobs.DefaultTenant, "other", "me", ""); err != nil {
+		if err := w.engine.Queues.Pause(context.Background(), jobs.DefaultTenant, "other", "me", ""); err != nil {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex // of order
@@ -128,7 +128,7 @@ func TestPriorityOfAWaitingJob(t *testing.T) {
 		synctest.Wait()
 		w.expect("order", words(len(order)), "2") // the slots take both at once
 		w.expect("the moved one", w.get(ids[0]).State, jobs.Queued)
-		if err := w.engine.Resume(context.Background(), jobs.DefaultTenant, "other"); err != nil {
+		if err := w.engine.Queues.Resume(context.Background(), jobs.DefaultTenant, "other"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -141,7 +141,7 @@ func TestMoveToAFullQueue(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
 		defer w.close(0)
-		if err := w.engine.Configure(context.Background(), jobs.DefaultTenant, "small", func(s *jobs.QueueSettings) error { s.Capacity = 1; return nil }); err != nil {
+		if err := w.engine.Queues.Configure(context.Background(), jobs.DefaultTenant, "small", func(s *jobs.QueueSettings) error { s.Capacity = 1; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		a, b := w.submit(jobs.Spec{Kind: "k"}), w.submit(jobs.Spec{Kind: "k"})

@@ -278,7 +278,7 @@ func TestCancel(t *testing.T) {
 			w.expect("running", words(told.State, told.CancelRequested), "running true")
 			j = w.await(j.ID)
 			w.expect(kind, words(j.State, j.Reason, w.story(j.ID)), want)
-			if took := time.Since(begin); took > engine.CancelGrace+time.Second || (kind == "deaf" && took < engine.CancelGrace) {
+			if took := time.Since(begin); took > jobs.CancelGrace+time.Second || (kind == "deaf" && took < jobs.CancelGrace) {
 				t.Errorf("%s ended after %s", kind, took)
 			}
 		}

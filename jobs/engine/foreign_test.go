@@ -10,6 +10,8 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/engine/attempt"
+	"jobhub/jobs/schedule"
 )
 
 // unkept are values that can't be kept with a job, whoever brings them.
@@ -71,16 +73,16 @@ func TestDoorsOfTheEngine(t *testing.T) {
 		for _, value := range unkept {
 			_, err := w.engine.Submit(bg, jobs.Spec{Kind: "k", Input: value})
 			refused("submit", "/input", err)
-			_, _, err = w.engine.PutSchedule(bg, jobs.DefaultTenant, engine.Schedule{Name: "s", Cron: "* * * * *", Job: value})
+			_, _, err = w.engine.Schedules.Put(bg, jobs.DefaultTenant, schedule.Schedule{Name: "s", Cron: "* * * * *", Job: value})
 			refused("schedule", "/job", err)
-			_, _, err = w.engine.Complete(bg, jobs.DefaultTenant, token, value)
+			_, _, err = w.engine.Workers.Complete(bg, jobs.DefaultTenant, token, value)
 			refused("complete", "/result", err)
-			_, _, err = w.engine.Release(bg, jobs.DefaultTenant, token, value)
+			_, _, err = w.engine.Workers.Release(bg, jobs.DefaultTenant, token, value)
 			refused("release", "/checkpoint", err)
-			_, _, err = w.engine.Report(bg, jobs.DefaultTenant, token, []engine.Report{{N: 1, Checkpoint: value}})
+			_, _, err = w.engine.Workers.Report(bg, jobs.DefaultTenant, token, []attempt.Report{{N: 1, Checkpoint: value}})
 			refused("checkpoint", "/data", err)
 		}
-		if _, _, err := w.engine.Fail(bg, jobs.DefaultTenant, token, &jobs.Failure{Never: true, Problem: &jobs.Problem{Title: "\xff", Detail: "\x00\xe9", Code: "\xff"}}); err != nil {
+		if _, _, err := w.engine.Workers.Fail(bg, jobs.DefaultTenant, token, &jobs.Failure{Never: true, Problem: &jobs.Problem{Title: "\xff", Detail: "\x00\xe9", Code: "\xff"}}); err != nil {
 			t.Error(err)
 		}
 		if j := w.get(old.ID); j.State != jobs.Failed || j.Error.Detail != "\x00\ufffd" {
@@ -98,10 +100,10 @@ func TestDoorsOfTheEngine(t *testing.T) {
 			refused("submit", pointer, err)
 		}
 		w.submit(jobs.Spec{Kind: "k", Caller: "\xff"})
-		if err := w.engine.Pause(bg, jobs.DefaultTenant, "q", "\xff", "\xff"); err != nil {
+		if err := w.engine.Queues.Pause(bg, jobs.DefaultTenant, "q", "\xff", "\xff"); err != nil {
 			t.Error(err)
 		}
-		if err := w.engine.Configure(bg, jobs.DefaultTenant, "q", func(s *jobs.QueueSettings) error {
+		if err := w.engine.Queues.Configure(bg, jobs.DefaultTenant, "q", func(s *jobs.QueueSettings) error {
 			s.Callbacks = []jobs.Callback{{URL: "http://\xff"}}
 			s.Paused = &jobs.Pause{By: "\xff"}
 			return nil

@@ -2,46 +2,12 @@ package engine
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine/commit"
+	"jobhub/jobs/engine/transition"
 )
-
-// editChange is the change that an edit makes to a job; nil if it changes nothing.
-func (e *Engine) editChange(edit jobs.Edit, job jobs.Job, now time.Time) *jobs.Change {
-	was, from := jobs.Condition{State: job.State, Version: job.Version}, job.State
-	var fields jobs.Field
-	if edit.Priority != nil && *edit.Priority != job.Priority {
-		job.Priority, fields = *edit.Priority, fields|jobs.FieldPriority
-	}
-	if edit.Tags != nil && !slices.Equal(*edit.Tags, job.Tags) {
-		job.Tags, fields = *edit.Tags, fields|jobs.FieldTags
-	}
-	if edit.RunAt != nil || edit.Delay != nil {
-		fields |= applyTime(&edit, &job, now)
-	}
-	c := &jobs.Change{If: was}
-	if edit.Queue != nil && *edit.Queue != job.Queue {
-		job.Queue, fields = *edit.Queue, fields|jobs.FieldQueue|jobs.FieldState
-		if job.Unique != nil {
-			job.UniqueKey = job.Unique.Key(&job)
-			c.Peers = e.uniquePeers(&job)
-			c.Peers[0].Decide = func(peers []jobs.Job) ([]*jobs.Change, error) {
-				return nil, jobs.NewProblem(jobs.Conflict, "Not unique", "The job %s of the queue %s is the same by unique.by.", peers[0].ID, job.Queue)
-			}
-		}
-	}
-	c.Job, c.Fields, c.Event = job, fields, jobs.Event{Type: jobs.JobChanged}
-	if job.State != from {
-		c.Event.Type = jobs.EventOf[job.State]
-	}
-	c.Event.Data = job.ChangedData(fields)
-	if fields == 0 {
-		return nil
-	}
-	return c
-}
 
 // Change edits a job that does not run. ErrConflict if it runs or has ended, ErrQueueFull if
 // its new queue is full. A job that changes its queue goes to the end of the new one; with an
@@ -53,44 +19,21 @@ func (e *Engine) Change(ctx context.Context, tenant string, id jobs.ID, edit job
 		}
 	}
 	return e.update(ctx, tenant, id, func(job jobs.Job) (*jobs.Change, error) {
-		if job.State == jobs.Running || job.State.Final() {
-			return nil, jobs.NewProblem(jobs.Conflict, "Not to be changed", "The job %s; only one that waits for its turn can be changed.", stateInWords(job.State))
-		}
-		return e.editChange(edit, job, time.Now().Truncate(time.Millisecond)), nil
+		return transition.Edit(job, edit, time.Now().Truncate(time.Millisecond))
 	})
 }
 
 // RunNow queues a job that waits for a time. A queued job stays as it is.
 func (e *Engine) RunNow(ctx context.Context, tenant string, id jobs.ID) (jobs.Job, jobs.Position, error) {
 	return e.update(ctx, tenant, id, func(job jobs.Job) (*jobs.Change, error) {
-		switch job.State {
-		case jobs.Queued:
-			return nil, nil
-		case jobs.Scheduled, jobs.Retrying:
-		case jobs.Waiting:
-			return nil, jobs.NewProblem(jobs.Conflict, "Waits for other jobs", "The job waits for other jobs, not for a time; it runs when they have succeeded.")
-		default:
-			return nil, jobs.NewProblem(jobs.Conflict, "Not waiting", "The job %s; only a scheduled or retrying one can be told to run now.", stateInWords(job.State))
-		}
-		now := time.Now().Truncate(time.Millisecond)
-		job.ScheduledAt = now
-		was := jobs.Condition{State: job.State, Version: job.Version}
-		c := enqueue(job, was, now)
-		c.Fields |= jobs.FieldScheduled
-		c.Event.Data = c.Job.ChangedData(c.Fields)
-		return c, nil
+		return transition.RunNow(job, time.Now().Truncate(time.Millisecond))
 	})
 }
 
 // Delete deletes a job that has ended, as the end of its retention would. ErrConflict if it
 // has not ended.
 func (e *Engine) Delete(ctx context.Context, tenant string, id jobs.ID) error {
-	_, _, err := e.update(ctx, tenant, id, func(job jobs.Job) (*jobs.Change, error) {
-		if !job.State.Final() {
-			return nil, jobs.NewProblem(jobs.Conflict, "Not finished", "The job is %s; only a finished job can be deleted. Cancel it first.", job.State)
-		}
-		return &jobs.Change{Job: job, If: jobs.Condition{State: job.State}, Delete: true, Event: jobs.Event{Type: jobs.JobDeleted, Data: job.ChangedData(0)}}, nil
-	})
+	_, _, err := e.update(ctx, tenant, id, transition.Delete)
 	return err
 }
 
@@ -106,70 +49,17 @@ func (e *Engine) update(ctx context.Context, tenant string, id jobs.ID, decide f
 		if err != nil || c == nil {
 			return job, pos, err
 		}
-		o := newOp(c)
-		err = e.commits.do(ctx, o)
+		o := commit.NewOp(c)
+		err = e.commits.Do(ctx, o)
 		if err == error(jobs.ErrConflict) {
 			continue // it has changed meanwhile: read it again
 		}
 		if err != nil {
-			return job, pos, e.storeProblem(err)
+			return job, pos, commit.Problem(err)
 		}
 		if c.Delete {
 			return job, pos, nil
 		}
 		return e.store.Job(ctx, tenant, id)
 	}
-}
-
-// stateInWords is a state as the end of a sentence that begins with "The job".
-func stateInWords(s jobs.State) string {
-	switch s {
-	case jobs.Running:
-		return "runs"
-	case jobs.Cancelled:
-		return "was cancelled"
-	}
-	return "has " + s.String()
-}
-
-// applyTime applies RunAt or Delay of an edit to a job that does not run.
-func applyTime(edit *jobs.Edit, job *jobs.Job, now time.Time) jobs.Field {
-	var at time.Time
-	if edit.Delay != nil {
-		at = now.Add(*edit.Delay)
-	} else {
-		at = *edit.RunAt
-	}
-	at = at.Add(time.Millisecond - 1).Truncate(time.Millisecond) // never early
-	if !at.After(now) {
-		at = time.Time{}
-	}
-	if job.State == jobs.Waiting { // it takes effect when the jobs that it depends on have ended
-		job.ScheduledAt = at
-		return jobs.FieldScheduled
-	}
-	if at.IsZero() {
-		if job.State != jobs.Queued {
-			job.ScheduledAt = now
-		}
-		return enqueueNow(job, now)
-	}
-	job.ScheduledAt, job.WakeAt = at, at
-	if job.State == jobs.Queued {
-		job.State = jobs.Scheduled
-	}
-	if job.StartedAt.IsZero() && job.QueueTimeout > 0 {
-		job.ExpiresAt = at.Add(job.QueueTimeout)
-	}
-	return jobs.FieldState | jobs.FieldScheduled | jobs.FieldWake | jobs.FieldExpires
-}
-
-// enqueueNow queues a job that waits for a time. A queued job keeps its place.
-func enqueueNow(job *jobs.Job, now time.Time) jobs.Field {
-	if job.State == jobs.Queued {
-		return 0
-	}
-	c := enqueue(*job, jobs.Condition{State: job.State}, now)
-	*job = c.Job
-	return c.Fields | jobs.FieldScheduled
 }

@@ -1,6 +1,19 @@
 package engine
 
-import "strings"
+import (
+	"strings"
+	"sync/atomic"
+)
+
+// maskedNames are further names of headers and query parameters that hold credentials.
+type maskedNames struct{ list atomic.Pointer[[]string] }
+
+func (m *maskedNames) get() []string {
+	if names := m.list.Load(); names != nil {
+		return *names
+	}
+	return nil
+}
 
 // Mask sets further names of headers and query parameters that hold credentials. It applies
 // to jobs that are accepted from now on.
@@ -9,12 +22,5 @@ func (e *Engine) Mask(names []string) {
 	for i, name := range names {
 		plain[i] = strings.ReplaceAll(name, "_", "-") // as isCredential compares them
 	}
-	e.masked.Store(&plain)
-}
-
-func (e *Engine) maskedNames() []string {
-	if names := e.masked.Load(); names != nil {
-		return *names
-	}
-	return nil
+	e.masked.list.Store(&plain)
 }

@@ -190,7 +190,7 @@ func (m *model) pick(n int) *grant {
 }
 
 func (m *model) register(name string) string {
-	id, err := m.engine.Register(jobs.DefaultTenant, engine.WorkerSpec{Name: name, Kinds: []string{"k"}, Slots: 100})
+	id, err := m.engine.Workers.Register(jobs.DefaultTenant, engine.WorkerSpec{Name: name, Kinds: []string{"k"}, Slots: 100})
 	if err != nil {
 		panic(err)
 	}
@@ -198,10 +198,10 @@ func (m *model) register(name string) string {
 }
 
 func (m *model) lease(worker, most int) int {
-	leased, err := m.engine.Lease(bg, jobs.DefaultTenant, m.workers[worker], most, 0)
+	leased, err := m.engine.Workers.Lease(bg, jobs.DefaultTenant, m.workers[worker], most, 0)
 	if errors.Is(err, jobs.ErrNotFound) { // silent for too long: it registers again
 		m.workers[worker] = m.register("again")
-		leased, err = m.engine.Lease(bg, jobs.DefaultTenant, m.workers[worker], most, 0)
+		leased, err = m.engine.Workers.Lease(bg, jobs.DefaultTenant, m.workers[worker], most, 0)
 	}
 	if err != nil {
 		m.failf("lease: %v", err)
@@ -234,10 +234,10 @@ func (m *model) lease(worker, most int) int {
 }
 
 func (m *model) beat(g *grant) engine.LeaseState {
-	b, err := m.engine.Beat(bg, jobs.DefaultTenant, m.workers[g.worker], []string{g.token}, 0)
+	b, err := m.engine.Workers.Beat(bg, jobs.DefaultTenant, m.workers[g.worker], []string{g.token}, 0)
 	if errors.Is(err, jobs.ErrNotFound) {
 		m.workers[g.worker] = m.register("again")
-		b, err = m.engine.Beat(bg, jobs.DefaultTenant, m.workers[g.worker], []string{g.token}, 0)
+		b, err = m.engine.Workers.Beat(bg, jobs.DefaultTenant, m.workers[g.worker], []string{g.token}, 0)
 	}
 	if err != nil {
 		m.failf("beat: %v", err)
@@ -258,13 +258,13 @@ func (m *model) settle(g *grant, verb string, d time.Duration) {
 	var err error
 	switch verb {
 	case "complete":
-		_, _, err = m.engine.Complete(bg, jobs.DefaultTenant, g.token, jobs.Value(`1`))
+		_, _, err = m.engine.Workers.Complete(bg, jobs.DefaultTenant, g.token, jobs.Value(`1`))
 	case "fail":
-		_, _, err = m.engine.Fail(bg, jobs.DefaultTenant, g.token, &jobs.Failure{Problem: jobs.NewProblem("no", "No", "no")})
+		_, _, err = m.engine.Workers.Fail(bg, jobs.DefaultTenant, g.token, &jobs.Failure{Problem: jobs.NewProblem("no", "No", "no")})
 	case "snooze":
-		_, _, err = m.engine.Snooze(bg, jobs.DefaultTenant, g.token, d)
+		_, _, err = m.engine.Workers.Snooze(bg, jobs.DefaultTenant, g.token, d)
 	case "release":
-		_, _, err = m.engine.Release(bg, jobs.DefaultTenant, g.token, nil)
+		_, _, err = m.engine.Workers.Release(bg, jobs.DefaultTenant, g.token, nil)
 	}
 	after := m.get(g.job)
 	switch {

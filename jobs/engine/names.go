@@ -94,7 +94,7 @@ func (e *Engine) mention(s *jobs.Spec) error {
 		return nil
 	}
 	kind := s.Kind
-	if _, ok := e.handler(kind); ok {
+	if _, ok := e.attempts.handler(kind); ok {
 		kind = ""
 	}
 	return e.names.mention(s.Tenant, s.Queue, kind)

@@ -13,6 +13,9 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/engine/attempt"
+	"jobhub/jobs/engine/commit"
+	"jobhub/jobs/schedule"
 	"jobhub/jobs/sqlite"
 )
 
@@ -86,7 +89,7 @@ func TestCallersThatLeaveHearTheTruth(t *testing.T) {
 		"submit in a group": func(ctx context.Context, w *world) (func() bool, func() error) {
 			n := w.count(jobs.Filter{})
 			return func() bool { return w.count(jobs.Filter{}) > n }, func() error {
-				ctx, leave := engine.NewGroup(1).Join(ctx)
+				ctx, leave := commit.NewGroup(1).Join(ctx)
 				defer leave()
 				_, err := w.engine.Submit(ctx, jobs.Spec{Kind: "nobody"})
 				return err
@@ -109,33 +112,33 @@ func TestCallersThatLeaveHearTheTruth(t *testing.T) {
 			}
 		},
 		"configure": func(ctx context.Context, w *world) (func() bool, func() error) {
-			w.engine.Resume(bg, jobs.DefaultTenant, "other")
+			w.engine.Queues.Resume(bg, jobs.DefaultTenant, "other")
 			return func() bool {
 					queues, _, _ := w.store.Queues(bg, jobs.DefaultTenant)
 					stored := slices.ContainsFunc(queues, func(q jobs.QueueInfo) bool { return q.Name == "other" && q.Settings.Paused != nil })
-					return stored && w.engine.Settings(jobs.DefaultTenant, "other").Paused != nil
+					return stored && w.engine.Queues.Settings(jobs.DefaultTenant, "other").Paused != nil
 				}, func() error {
-					return w.engine.Pause(ctx, jobs.DefaultTenant, "other", "me", "")
+					return w.engine.Queues.Pause(ctx, jobs.DefaultTenant, "other", "me", "")
 				}
 		},
 		"schedule": func(ctx context.Context, w *world) (func() bool, func() error) {
-			w.engine.DeleteSchedule(bg, jobs.DefaultTenant, "s")
-			return func() bool { _, err := w.engine.Schedule(bg, jobs.DefaultTenant, "s"); return err == nil }, func() error {
-				_, _, err := w.engine.PutSchedule(ctx, jobs.DefaultTenant, engine.Schedule{Name: "s", Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)})
+			w.engine.Schedules.Delete(bg, jobs.DefaultTenant, "s")
+			return func() bool { _, err := w.engine.Schedules.Get(bg, jobs.DefaultTenant, "s"); return err == nil }, func() error {
+				_, _, err := w.engine.Schedules.Put(ctx, jobs.DefaultTenant, schedule.Schedule{Name: "s", Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)})
 				return err
 			}
 		},
 		"delete schedule": func(ctx context.Context, w *world) (func() bool, func() error) {
-			w.engine.PutSchedule(bg, jobs.DefaultTenant, engine.Schedule{Name: "t", Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)})
-			return func() bool { _, err := w.engine.Schedule(bg, jobs.DefaultTenant, "t"); return err != nil }, func() error {
-				return w.engine.DeleteSchedule(ctx, jobs.DefaultTenant, "t")
+			w.engine.Schedules.Put(bg, jobs.DefaultTenant, schedule.Schedule{Name: "t", Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)})
+			return func() bool { _, err := w.engine.Schedules.Get(bg, jobs.DefaultTenant, "t"); return err != nil }, func() error {
+				return w.engine.Schedules.Delete(ctx, jobs.DefaultTenant, "t")
 			}
 		},
 		"run schedule": func(ctx context.Context, w *world) (func() bool, func() error) {
-			w.engine.PutSchedule(bg, jobs.DefaultTenant, engine.Schedule{Name: "u", Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)})
+			w.engine.Schedules.Put(bg, jobs.DefaultTenant, schedule.Schedule{Name: "u", Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)})
 			n := w.count(jobs.Filter{})
 			return func() bool { return w.count(jobs.Filter{}) > n }, func() error {
-				_, err := w.engine.RunSchedule(ctx, jobs.DefaultTenant, "u")
+				_, err := w.engine.Schedules.Run(ctx, jobs.DefaultTenant, "u")
 				return err
 			}
 		},
@@ -154,23 +157,23 @@ func TestCallersThatLeaveHearTheTruth(t *testing.T) {
 		}
 	}
 	calls["complete"] = held(func(ctx context.Context, w *world, token string) error {
-		_, _, err := w.engine.Complete(ctx, jobs.DefaultTenant, token, nil)
+		_, _, err := w.engine.Workers.Complete(ctx, jobs.DefaultTenant, token, nil)
 		return err
 	})
 	calls["fail"] = held(func(ctx context.Context, w *world, token string) error {
-		_, _, err := w.engine.Fail(ctx, jobs.DefaultTenant, token, &jobs.Failure{Problem: jobs.NewProblem("x", "x", "x")})
+		_, _, err := w.engine.Workers.Fail(ctx, jobs.DefaultTenant, token, &jobs.Failure{Problem: jobs.NewProblem("x", "x", "x")})
 		return err
 	})
 	calls["snooze"] = held(func(ctx context.Context, w *world, token string) error {
-		_, _, err := w.engine.Snooze(ctx, jobs.DefaultTenant, token, time.Hour)
+		_, _, err := w.engine.Workers.Snooze(ctx, jobs.DefaultTenant, token, time.Hour)
 		return err
 	})
 	calls["release"] = held(func(ctx context.Context, w *world, token string) error {
-		_, _, err := w.engine.Release(ctx, jobs.DefaultTenant, token, nil)
+		_, _, err := w.engine.Workers.Release(ctx, jobs.DefaultTenant, token, nil)
 		return err
 	})
 	calls["report"] = held(func(ctx context.Context, w *world, token string) error {
-		_, _, err := w.engine.Report(ctx, jobs.DefaultTenant, token, []engine.Report{{N: 1, Stream: "out", Output: []byte("x")}})
+		_, _, err := w.engine.Workers.Report(ctx, jobs.DefaultTenant, token, []attempt.Report{{N: 1, Stream: "out", Output: []byte("x")}})
 		return err
 	})
 	for name, prepare := range calls {
@@ -253,7 +256,7 @@ func TestLeavingAGroup(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(handlers{}, 1)
 		defer w.close(time.Second)
-		group := engine.NewGroup(2)
+		group := commit.NewGroup(2)
 		parent, cancel := context.WithCancel(bg)
 		ctx, leave := group.Join(parent)
 		done := make(chan error, 1)

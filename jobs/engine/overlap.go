@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine/transition"
+	"jobhub/jobs/schedule"
 )
 
 // errSkipped is the outcome of a tick that is skipped because of an earlier run.
@@ -20,8 +22,8 @@ func (p *runsUnfinished) Error() string {
 
 // applyOverlap lets unfinished runs decide about a tick's job, as the schedule's Overlap
 // says.
-func (e *Engine) applyOverlap(t *tick, c *jobs.Change) {
-	if t.Overlap == "" || t.Overlap == Overlaps[0] {
+func (ss *Schedules) applyOverlap(t *tick, c *jobs.Change) {
+	if t.Overlap == "" || t.Overlap == schedule.Overlaps[0] {
 		return
 	}
 	c.Peers = append(c.Peers, &jobs.Peers{Schedule: t.Name, Decide: func(runs []jobs.Job) (list []*jobs.Change, err error) {
@@ -40,8 +42,8 @@ func (e *Engine) applyOverlap(t *tick, c *jobs.Change) {
 				}
 			}
 			if t.Overlap == "replace" && !run.CancelRequested {
-				cancel := cancelChange(run)
-				cancel.Follow = e.followWithDeliveries(cancel.Event.Type, time.Now().Truncate(time.Millisecond))
+				cancel := transition.Cancel(run)
+				cancel.Follow = ss.engine.deliveries.follow(cancel.Event.Type, time.Now().Truncate(time.Millisecond))
 				list = append(list, cancel)
 				t.replaced = append(t.replaced, cancel)
 			}
@@ -54,14 +56,14 @@ func (e *Engine) applyOverlap(t *tick, c *jobs.Change) {
 }
 
 // signalReplaced stops the running runs that a tick has replaced.
-func (e *Engine) signalReplaced(t *tick) {
+func (ss *Schedules) signalReplaced(t *tick) {
 	for _, c := range t.replaced {
 		if c.If.State != jobs.Running {
 			continue
 		}
 		if !c.Job.WakeAt.IsZero() {
-			e.dueAlarm.setBy(c.Job.WakeAt)
+			ss.engine.due.setBy(c.Job.WakeAt)
 		}
-		e.signalRun(c.If.Lease, jobs.ErrCancelRequested)
+		ss.engine.signal(c.If.Lease, jobs.ErrCancelRequested)
 	}
 }

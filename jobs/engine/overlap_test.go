@@ -9,6 +9,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 )
 
 // door is a handler whose runs end when the test ends them, or when they are cancelled.
@@ -36,7 +37,7 @@ func (g *door) Run(ctx context.Context, _ jobs.Run) (jobs.Result, error) {
 
 func (w *world) states(name string) string {
 	w.Helper()
-	page, err := w.store.List(context.Background(), jobs.Filter{Tag: engine.ScheduleTag(name), Limit: 1000})
+	page, err := w.store.List(context.Background(), jobs.Filter{Tag: schedule.Tag(name), Limit: 1000})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestOverlap(t *testing.T) {
 				g := &door{open: make(chan struct{})}
 				w.open(handlers{"k": {Run: g.Run}}, 8)
 				defer func() { w.close(0) }()
-				w.schedule(engine.Schedule{Name: "s", Cron: "* * * * *", Overlap: overlap, Job: jobs.Value(`{"kind":"k"}`)})
+				w.schedule(schedule.Schedule{Name: "s", Cron: "* * * * *", Overlap: overlap, Job: jobs.Value(`{"kind":"k"}`)})
 				time.Sleep(3*time.Minute + 30*time.Second)
 				synctest.Wait()
 				w.expect("runs", w.states("s"), want.states)
@@ -91,7 +92,7 @@ func TestOverlapOverARestart(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
 		defer func() { w.close(0) }()
-		w.schedule(engine.Schedule{Name: "s", Cron: "* * * * *", Overlap: "skip"})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "* * * * *", Overlap: "skip"})
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		first := w.current("s").LastJob
@@ -100,7 +101,7 @@ func TestOverlapOverARestart(t *testing.T) {
 		w.open(nil, 0)
 		synctest.Wait()
 		w.expect("after a restart", w.states("s"), "que ")
-		if _, err := w.engine.RunSchedule(context.Background(), jobs.DefaultTenant, "s"); !conflict(err) {
+		if _, err := w.engine.Schedules.Run(context.Background(), jobs.DefaultTenant, "s"); !conflict(err) {
 			t.Errorf("run by hand: %v", err)
 		}
 		if _, _, err := w.engine.Cancel(context.Background(), jobs.DefaultTenant, first); err != nil {
@@ -119,7 +120,7 @@ func TestOverlapOfTwoEngines(t *testing.T) {
 		t.Run(overlap, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.open(nil, 0)
-				w.schedule(engine.Schedule{Name: "s", Cron: "* * * * *", Overlap: overlap})
+				w.schedule(schedule.Schedule{Name: "s", Cron: "* * * * *", Overlap: overlap})
 				shared := &oneAtATime{Store: w.store, held: make(chan struct{}, 1)}
 				for range 3 {
 					other, err := engine.Open(context.Background(), engine.Options{Store: shared})
@@ -147,10 +148,10 @@ func TestOverlapOfAChangedSchedule(t *testing.T) {
 				g := &door{open: make(chan struct{})}
 				w.open(handlers{"k": {Run: g.Run}}, 8)
 				defer w.close(0)
-				w.schedule(engine.Schedule{Name: "s", Cron: "* * * * *", Job: jobs.Value(`{"kind":"k"}`)})
+				w.schedule(schedule.Schedule{Name: "s", Cron: "* * * * *", Job: jobs.Value(`{"kind":"k"}`)})
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				w.schedule(engine.Schedule{Name: "s", Cron: "* * * * *", Job: jobs.Value(`{"kind":"k","queue":"other"}`), Overlap: overlap})
+				w.schedule(schedule.Schedule{Name: "s", Cron: "* * * * *", Job: jobs.Value(`{"kind":"k","queue":"other"}`), Overlap: overlap})
 				time.Sleep(90 * time.Second)
 				synctest.Wait()
 				w.expect("runs", w.states("s"), map[string]string{"queue": "run ", "replace": "can run "}[overlap])
@@ -169,8 +170,8 @@ func TestUniqueJobOfASchedule(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
 		defer w.close(0)
-		w.schedule(engine.Schedule{Name: "s", Cron: "* * * * *", Job: jobs.Value(`{"kind":"nobody","unique":{}}`)})
-		w.schedule(engine.Schedule{Name: "r", Cron: "* * * * *", Job: jobs.Value(`{"kind":"other","unique":{"conflict":"refuse"}}`)})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "* * * * *", Job: jobs.Value(`{"kind":"nobody","unique":{}}`)})
+		w.schedule(schedule.Schedule{Name: "r", Cron: "* * * * *", Job: jobs.Value(`{"kind":"other","unique":{"conflict":"refuse"}}`)})
 		time.Sleep(3*time.Minute + time.Second)
 		synctest.Wait()
 		for _, name := range []string{"s", "r"} {
@@ -179,7 +180,7 @@ func TestUniqueJobOfASchedule(t *testing.T) {
 			if s.LastError == nil || s.LastError.Code != jobs.Conflict || time.Until(s.NextAt) != 59*time.Second {
 				t.Errorf("%+v", s)
 			}
-			if _, err := w.engine.RunSchedule(context.Background(), jobs.DefaultTenant, name); !conflict(err) {
+			if _, err := w.engine.Schedules.Run(context.Background(), jobs.DefaultTenant, name); !conflict(err) {
 				t.Errorf("run by hand: %v", err)
 			}
 		}

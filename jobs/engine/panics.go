@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"log/slog"
 	"runtime/debug"
 
 	"jobhub/jobs"
@@ -8,10 +9,10 @@ import (
 
 // catchPanic calls f and turns a panic into an error. Code that works with the data of one
 // job is called through it, so that a panic does not end the hub and with it all other jobs.
-func (e *Engine) catchPanic(what string, id jobs.ID, f func()) (err error) {
+func catchPanic(log *slog.Logger, what string, id jobs.ID, f func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			e.log.Error("recovered from a panic", "in", what, "job", id, "panic", p, "stack", string(debug.Stack()))
+			log.Error("recovered from a panic", "in", what, "job", id, "panic", p, "stack", string(debug.Stack()))
 			err = panicProblem(what)
 		}
 	}()

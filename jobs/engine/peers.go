@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine/transition"
 )
 
 // uniquePeers are the jobs that are equal to a job by its Unique, and what happens if there
@@ -12,13 +13,9 @@ func (e *Engine) uniquePeers(j *jobs.Job) []*jobs.Peers {
 	if j.Unique == nil {
 		return nil
 	}
-	u := j.Unique
-	p := &jobs.Peers{UniqueKey: j.UniqueKey, Finished: u.While == "kept" && j.RetryOf == (jobs.ID{})} // a retry is equal to the finished job that it retries
-	if u.Within > 0 {
-		p.Since = j.CreatedAt.Add(-time.Duration(u.Within))
-	}
+	p := transition.EqualTo(j)
 	p.Decide = func(peers []jobs.Job) ([]*jobs.Change, error) {
-		switch u.Conflict {
+		switch j.Unique.Conflict {
 		case "replace":
 			return e.replace(peers)
 		case "refuse":
@@ -37,8 +34,8 @@ func (e *Engine) replace(peers []jobs.Job) (list []*jobs.Change, err error) {
 			return nil, jobs.NewProblem(jobs.Conflict, "Not replaced", "The job %s is the same and runs; nothing was stored. Cancel it first, or wait for its end.", old.ID)
 		}
 		if !old.State.Final() {
-			c := finish(old, jobs.Condition{State: old.State, Version: old.Version}, jobs.Cancelled, jobs.ByUser, 0)
-			c.Follow = e.followWithDeliveries(jobs.JobCancelled, time.Now().Truncate(time.Millisecond))
+			c := transition.Cancel(old)
+			c.Follow = e.deliveries.follow(jobs.JobCancelled, time.Now().Truncate(time.Millisecond))
 			list = append(list, c)
 		}
 	}

@@ -18,18 +18,18 @@ const (
 )
 
 // checkCallbacks asks the handler of deliveries whether it would call these URLs.
-func (e *Engine) checkCallbacks(pointer string, list []jobs.Callback) error {
+func (a *attempts) checkCallbacks(pointer string, list []jobs.Callback) error {
 	if len(list) == 0 {
 		return nil
 	}
-	h, ok := e.handler(jobs.KindWebhook)
+	h, ok := a.handler(jobs.KindWebhook)
 	if !ok {
 		p := jobs.Invalid(pointer, "this hub sends no callbacks; leave it out")
 		p.Code, p.Type = jobs.Unsupported, "urn:jobhub:problem:unsupported"
 		return p
 	}
 	for i, c := range list {
-		err := e.check(h, appendDelivery(nil, "", &c, "", jobs.Value("null")), jobs.Via{})
+		err := a.check(h, appendDelivery(nil, "", &c, "", jobs.Value("null")), jobs.Via{})
 		if p, ok := errors.AsType[*jobs.Problem](err); ok {
 			at := *p
 			at.Errors = slices.Clone(p.Errors)
@@ -48,14 +48,14 @@ func (e *Engine) checkCallbacks(pointer string, list []jobs.Callback) error {
 // SetCallbacks replaces the callbacks of a queue: they receive the events of all its jobs,
 // besides the callbacks that a job names itself. A disabled one stays disabled until it is
 // removed, enabled, or a delivery to it is retried and accepted.
-func (e *Engine) SetCallbacks(ctx context.Context, tenant, queue string, list []jobs.Callback) error {
-	if err := e.checkCallbacks("/callbacks", list); err != nil {
+func (q *Queues) SetCallbacks(ctx context.Context, tenant, queue string, list []jobs.Callback) error {
+	if err := q.attempts.checkCallbacks("/callbacks", list); err != nil {
 		return err
 	}
-	if err := e.limitDeliveries(ctx, tenant, len(list)); err != nil {
+	if err := q.limitDeliveries(ctx, tenant, len(list)); err != nil {
 		return err
 	}
-	return e.Configure(ctx, tenant, queue, func(s *jobs.QueueSettings) error {
+	return q.Configure(ctx, tenant, queue, func(s *jobs.QueueSettings) error {
 		old := s.Callbacks
 		s.Callbacks = slices.Clone(list)
 		for i := range s.Callbacks {
@@ -71,8 +71,8 @@ func (e *Engine) SetCallbacks(ctx context.Context, tenant, queue string, list []
 
 // EnableCallback enables a disabled callback of a queue. Events of the time in which it was
 // disabled are not sent. A problem with NotFound if the queue has no such callback.
-func (e *Engine) EnableCallback(ctx context.Context, tenant, queue, url string) error {
-	return e.Configure(ctx, tenant, queue, func(s *jobs.QueueSettings) error {
+func (q *Queues) EnableCallback(ctx context.Context, tenant, queue, url string) error {
+	return q.Configure(ctx, tenant, queue, func(s *jobs.QueueSettings) error {
 		i := slices.IndexFunc(s.Callbacks, func(c jobs.Callback) bool { return c.URL == url })
 		if i < 0 {
 			return jobs.NewProblem(jobs.NotFound, "No such callback", "The queue %s has no callback of that address any more.", queue)
@@ -84,14 +84,14 @@ func (e *Engine) EnableCallback(ctx context.Context, tenant, queue, url string) 
 
 // limitDeliveries sets the limits of a tenant's queue of deliveries before the first job
 // enters it.
-func (e *Engine) limitDeliveries(ctx context.Context, tenant string, callbacks int) error {
-	e.mu.Lock()
-	_, known := e.settings[jobs.QueueName{Tenant: tenant, Name: jobs.CallbackQueue}]
-	e.mu.Unlock()
+func (q *Queues) limitDeliveries(ctx context.Context, tenant string, callbacks int) error {
+	q.mu.RLock()
+	_, known := q.settings[jobs.QueueName{Tenant: tenant, Name: jobs.CallbackQueue}]
+	q.mu.RUnlock()
 	if known || callbacks == 0 {
 		return nil
 	}
-	return e.Configure(ctx, tenant, jobs.CallbackQueue, func(s *jobs.QueueSettings) error {
+	return q.Configure(ctx, tenant, jobs.CallbackQueue, func(s *jobs.QueueSettings) error {
 		s.Concurrency, s.PerKey = deliveriesAtOnce, deliveriesToReceiver
 		return nil
 	})

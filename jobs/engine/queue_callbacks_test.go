@@ -32,20 +32,20 @@ func TestCallbacksOfAQueue(t *testing.T) {
 		defer w.close(time.Second)
 		set := func(text string) {
 			t.Helper()
-			if err := w.engine.SetCallbacks(t.Context(), jobs.DefaultTenant, "default", callbacks(t, text)); err != nil {
+			if err := w.engine.Queues.SetCallbacks(t.Context(), jobs.DefaultTenant, "default", callbacks(t, text)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		set(`[{"url":"https://a.example"},{"url":"https://b.example","secret":"` + secretA + `"}]`)
 		pause := func() {
 			t.Helper()
-			must(t, w.engine.Pause(t.Context(), jobs.DefaultTenant, jobs.CallbackQueue, "test", ""))
+			must(t, w.engine.Queues.Pause(t.Context(), jobs.DefaultTenant, jobs.CallbackQueue, "test", ""))
 		}
 		pause()
 		j := w.await(w.submit(jobs.Spec{Kind: "k", Callbacks: callbacks(t, `[{"url":"https://a.example","secret":"`+secretB+`"}]`)}).ID)
 		w.expect("deliveries", len(w.deliveriesOf(j.ID)), 2)
 		set(`[{"url":"https://b.example","secret":["` + secretB + `","` + secretA + `"]}]`) // rotated before it is sent
-		must(t, w.engine.Resume(t.Context(), jobs.DefaultTenant, jobs.CallbackQueue))
+		must(t, w.engine.Queues.Resume(t.Context(), jobs.DefaultTenant, jobs.CallbackQueue))
 		for _, d := range w.deliveriesOf(j.ID) {
 			w.await(d.ID)
 		}
@@ -56,11 +56,11 @@ func TestCallbacksOfAQueue(t *testing.T) {
 		pause()
 		j = w.await(w.submit(jobs.Spec{Kind: "k"}).ID)
 		set(`[]`) // a removed callback does not get events from before its removal
-		must(t, w.engine.Resume(t.Context(), jobs.DefaultTenant, jobs.CallbackQueue))
+		must(t, w.engine.Queues.Resume(t.Context(), jobs.DefaultTenant, jobs.CallbackQueue))
 		w.await(w.deliveriesOf(j.ID)[0].ID)
 		w.expect("after removal", signed, []string{"https://b.example true"})
 		w.expect("told then", w.types(w.await(w.submit(jobs.Spec{Kind: "k"}).ID).ID), "")
-		w.expect("limits", words(w.engine.Settings(jobs.DefaultTenant, jobs.CallbackQueue).Concurrency, w.engine.Settings(jobs.DefaultTenant, jobs.CallbackQueue).PerKey), "32 8")
+		w.expect("limits", words(w.engine.Queues.Settings(jobs.DefaultTenant, jobs.CallbackQueue).Concurrency, w.engine.Queues.Settings(jobs.DefaultTenant, jobs.CallbackQueue).PerKey), "32 8")
 	})
 }
 
@@ -89,13 +89,13 @@ func TestDisabledCallbacks(t *testing.T) {
 				s := jobs.Spec{Kind: "k"}
 				if s.Callbacks = list; of == "queue" {
 					s.Callbacks = nil
-					must(t, w.engine.SetCallbacks(t.Context(), jobs.DefaultTenant, "default", list))
+					must(t, w.engine.Queues.SetCallbacks(t.Context(), jobs.DefaultTenant, "default", list))
 				}
 				j := w.await(w.submit(s).ID)
 				first := w.await(w.deliveriesOf(j.ID)[0].ID)
 				w.expect("sent and made", words(sent, w.types(j.ID)), "[job.queued] job.queued")
 				if of == "queue" {
-					must(t, w.engine.SetCallbacks(t.Context(), jobs.DefaultTenant, "default", list)) // as at a restart
+					must(t, w.engine.Queues.SetCallbacks(t.Context(), jobs.DefaultTenant, "default", list)) // as at a restart
 					w.expect("made later", w.types(w.await(w.submit(s).ID).ID), "")
 				}
 				accept, sent = true, nil

@@ -46,7 +46,7 @@ func TestRegistrationIsBounded(t *testing.T) {
 			"bulk":               {engine.WorkerSpec{Kinds: []string{"bulk"}, Slots: 1}, "/kinds/0"},
 			"added later":        {engine.WorkerSpec{Kinds: []string{"late"}, Slots: 1}, "/kinds/0"},
 		} {
-			_, err := w.engine.Register(jobs.DefaultTenant, test.spec)
+			_, err := w.engine.Workers.Register(jobs.DefaultTenant, test.spec)
 			p, _ := errors.AsType[*jobs.Problem](err)
 			switch {
 			case test.pointer == "" && err == nil:
@@ -54,7 +54,7 @@ func TestRegistrationIsBounded(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		w.expect("workers", len(w.engine.Workers(jobs.DefaultTenant)), 1)
+		w.expect("workers", len(w.engine.Workers.List(jobs.DefaultTenant)), 1)
 	})
 }
 
@@ -68,7 +68,7 @@ func TestWorkersOfATenantAreBounded(t *testing.T) {
 		}
 		refused := func(tenant string, s engine.WorkerSpec) {
 			t.Helper()
-			_, err := w.engine.Register(tenant, s)
+			_, err := w.engine.Workers.Register(tenant, s)
 			if p, ok := errors.AsType[*jobs.Problem](err); !ok || p.Code != jobs.LimitExceeded {
 				t.Errorf("over the limit: %v", err)
 			}
@@ -76,7 +76,7 @@ func TestWorkersOfATenantAreBounded(t *testing.T) {
 		one := engine.WorkerSpec{Kinds: []string{"k"}, Slots: 1}
 		refused(jobs.DefaultTenant, one)
 		registered(t, w.engine, "other", one) // whose limit it is not
-		if err := w.engine.Unregister(jobs.DefaultTenant, last); err != nil {
+		if err := w.engine.Workers.Unregister(jobs.DefaultTenant, last); err != nil {
 			t.Error(err)
 		}
 		w.register(1, "k")
@@ -103,15 +103,15 @@ func TestCallsOfAWorkerAreBounded(t *testing.T) {
 		for i := range 2 + engine.MaxSpareCalls {
 			go func() {
 				if i%2 == 0 {
-					w.engine.Lease(ctx, jobs.DefaultTenant, id, 1, time.Minute)
+					w.engine.Workers.Lease(ctx, jobs.DefaultTenant, id, 1, time.Minute)
 				} else {
-					w.engine.Beat(ctx, jobs.DefaultTenant, id, nil, time.Minute)
+					w.engine.Workers.Beat(ctx, jobs.DefaultTenant, id, nil, time.Minute)
 				}
 			}()
 		}
 		synctest.Wait()
-		_, lease := w.engine.Lease(bg, jobs.DefaultTenant, id, 1, 0)
-		_, beat := w.engine.Beat(bg, jobs.DefaultTenant, id, nil, 0)
+		_, lease := w.engine.Workers.Lease(bg, jobs.DefaultTenant, id, 1, 0)
+		_, beat := w.engine.Workers.Beat(bg, jobs.DefaultTenant, id, nil, 0)
 		for _, err := range []error{lease, beat} {
 			if p, ok := errors.AsType[*jobs.Problem](err); !ok || p.Code != jobs.LimitExceeded {
 				t.Errorf("one more call: %v", err)

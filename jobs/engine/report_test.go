@@ -10,6 +10,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/engine/attempt"
 )
 
 // written is the output of a job as the log has it.
@@ -32,15 +33,15 @@ func (w *world) written(id jobs.ID) string {
 	return text.String()
 }
 
-func outputReport(n uint64, text string) engine.Report {
-	return engine.Report{N: n, Stream: "out", Output: []byte(text)}
+func outputReport(n uint64, text string) attempt.Report {
+	return attempt.Report{N: n, Stream: "out", Output: []byte(text)}
 }
 
 // A report that is repeated while its first delivery is on its way is answered when that is
 // durable, and not before.
 func TestRepeatedReportWaitsForTheFirst(t *testing.T) {
 	percent := 50.0
-	for name, report := range map[string]engine.Report{
+	for name, report := range map[string]attempt.Report{
 		"output":     outputReport(1, "x"),
 		"progress":   {N: 1, Progress: &jobs.Progress{Percent: &percent}},
 		"checkpoint": {N: 1, Checkpoint: jobs.Value(`{"at":1}`)},
@@ -56,7 +57,7 @@ func TestRepeatedReportWaitsForTheFirst(t *testing.T) {
 				left, leave := context.WithCancel(bg)
 				first, second, third := make(chan error, 1), make(chan error, 1), make(chan error, 1)
 				send := func(ctx context.Context, done chan<- error) {
-					accepted, _, err := w.engine.Report(ctx, jobs.DefaultTenant, engine.Token(j), []engine.Report{report})
+					accepted, _, err := w.engine.Workers.Report(ctx, jobs.DefaultTenant, engine.Token(j), []attempt.Report{report})
 					if err == nil && (accepted != 1 || w.get(j.ID).Reported != 1) {
 						err = errors.New(words("accepted", accepted, "and stored", w.get(j.ID).Reported))
 					}
@@ -93,8 +94,8 @@ func TestReportRefusedByAFullDisk(t *testing.T) {
 		defer w.close(time.Second)
 		w.submit(jobs.Spec{Kind: "k"})
 		j := w.leaseOne(w.register(1, "k"))
-		report := func(list ...engine.Report) (uint64, error) {
-			accepted, _, err := w.engine.Report(bg, jobs.DefaultTenant, engine.Token(j), list)
+		report := func(list ...attempt.Report) (uint64, error) {
+			accepted, _, err := w.engine.Workers.Report(bg, jobs.DefaultTenant, engine.Token(j), list)
 			return accepted, err
 		}
 		if n, err := report(outputReport(1, "one ")); n != 1 || err != nil {
@@ -115,9 +116,9 @@ func TestReportRefusedByAFullDisk(t *testing.T) {
 		w.expect("output", w.written(j.ID), "one two three four")
 
 		// More than goes into one commit: what was stored of it is answered.
-		var many []engine.Report
+		var many []attempt.Report
 		for i := range 2000 {
-			many = append(many, engine.Report{N: uint64(5 + i), Stream: []string{"out", "err"}[i%2], Output: []byte("x")})
+			many = append(many, attempt.Report{N: uint64(5 + i), Stream: []string{"out", "err"}[i%2], Output: []byte("x")})
 		}
 		synctest.Wait()
 		step, open = g.shut()
@@ -146,11 +147,11 @@ func TestReportIsStoredWhole(t *testing.T) {
 		long := strings.Repeat("0123456789", 20_000) // several events
 		step, open := g.shut()
 		go func() { step <- nil; step <- errors.New("the power went") }()
-		if n, _, err := w.engine.Report(bg, jobs.DefaultTenant, engine.Token(j), []engine.Report{outputReport(1, long)}); n != 1 || err != nil {
+		if n, _, err := w.engine.Workers.Report(bg, jobs.DefaultTenant, engine.Token(j), []attempt.Report{outputReport(1, long)}); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 		w.expect("one commit", len(w.written(j.ID)), len(long))
-		if _, _, err := w.engine.Report(bg, jobs.DefaultTenant, engine.Token(j), []engine.Report{outputReport(2, long)}); err == nil || known(err) {
+		if _, _, err := w.engine.Workers.Report(bg, jobs.DefaultTenant, engine.Token(j), []attempt.Report{outputReport(2, long)}); err == nil || known(err) {
 			t.Errorf("of unknown outcome: %v", err)
 		}
 		open()
@@ -158,7 +159,7 @@ func TestReportIsStoredWhole(t *testing.T) {
 		w.store.Close()
 		w.open(handlers{}, 1)
 		defer w.close(time.Second)
-		if n, _, err := w.engine.Report(bg, jobs.DefaultTenant, engine.Token(j), []engine.Report{outputReport(1, long), outputReport(2, long)}); n != 2 || err != nil {
+		if n, _, err := w.engine.Workers.Report(bg, jobs.DefaultTenant, engine.Token(j), []attempt.Report{outputReport(1, long), outputReport(2, long)}); n != 2 || err != nil {
 			t.Error(n, err)
 		}
 		w.expect("after a restart", len(w.written(j.ID)), 2*len(long))

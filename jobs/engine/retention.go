@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -16,16 +17,30 @@ const (
 	maxLogEvents      = 20_000_000  // events kept at the most, about 2 GB
 )
 
-// retention holds when the next finished job is to be deleted.
+// retention deletes old jobs and old events.
 type retention struct {
+	store    jobs.Store
+	log      *slog.Logger
+	upkeep   alarm // at which run is called
+	logAge   time.Duration
+	nextTrim time.Time // when the log is trimmed next; only run uses it
+
 	mu   sync.Mutex // protects the fields below
 	next time.Time  // not later than the earliest RetainedUntil; the zero time at the start
 }
 
-// deleteExpiredJobs deletes jobs whose retention has ended, and returns when it has to run
+// run deletes what is due, and returns when it has to run again.
+func (r *retention) run(ctx context.Context, now time.Time) (next time.Time) {
+	if !now.Before(r.nextTrim) {
+		r.trimLog(ctx)
+		r.nextTrim = now.Add(retentionInterval)
+	}
+	return earlierTime(r.nextTrim, r.deleteJobs(ctx, now))
+}
+
+// deleteJobs deletes jobs whose retention has ended, and returns when it has to run
 // again.
-func (e *Engine) deleteExpiredJobs(ctx context.Context, now time.Time) (next time.Time) {
-	r := &e.retention
+func (r *retention) deleteJobs(ctx context.Context, now time.Time) (next time.Time) {
 	r.mu.Lock()
 	next = r.next
 	if next.After(now) {
@@ -36,14 +51,14 @@ func (e *Engine) deleteExpiredJobs(ctx context.Context, now time.Time) (next tim
 	r.mu.Unlock()
 	var err error
 	for n := deletionBatch; err == nil && n == deletionBatch && ctx.Err() == nil; {
-		n, err = e.store.Trim(ctx, jobs.Trim{Retained: now, Limit: deletionBatch})
+		n, err = r.store.Trim(ctx, jobs.Trim{Retained: now, Limit: deletionBatch})
 	}
 	var page jobs.Page
 	if err == nil {
-		page, err = e.store.List(ctx, jobs.Filter{Retained: true})
+		page, err = r.store.List(ctx, jobs.Filter{Retained: true})
 	}
 	if err != nil && ctx.Err() == nil {
-		e.log.Error("deleting jobs that are out of their retention", "error", err)
+		r.log.Error("deleting jobs that are out of their retention", "error", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,8 +69,7 @@ func (e *Engine) deleteExpiredJobs(ctx context.Context, now time.Time) (next tim
 }
 
 // scheduleDeletion makes sure that jobs are deleted at that time at the latest.
-func (e *Engine) scheduleDeletion(at time.Time) {
-	r := &e.retention
+func (r *retention) scheduleDeletion(at time.Time) {
 	r.mu.Lock()
 	brought := at.Before(r.next)
 	if brought {
@@ -63,30 +77,30 @@ func (e *Engine) scheduleDeletion(at time.Time) {
 	}
 	r.mu.Unlock()
 	if brought {
-		e.upkeepAlarm.setBy(at)
+		r.upkeep.setBy(at)
 	}
 }
 
 // trimLog deletes events that are older than logAge, or more than maxLogEvents.
-func (e *Engine) trimLog(ctx context.Context) {
-	seq, err := e.seqBefore(ctx, time.Now().Add(-e.logAge))
-	if head := e.store.Head().Seq; head > maxLogEvents {
+func (r *retention) trimLog(ctx context.Context) {
+	seq, err := r.seqBefore(ctx, time.Now().Add(-r.logAge))
+	if head := r.store.Head().Seq; head > maxLogEvents {
 		seq = max(seq, head-maxLogEvents)
 	}
 	if err == nil {
-		_, err = e.store.Trim(ctx, jobs.Trim{Seq: seq})
+		_, err = r.store.Trim(ctx, jobs.Trim{Seq: seq})
 	}
 	if err != nil && ctx.Err() == nil {
-		e.log.Error("deleting old events", "error", err)
+		r.log.Error("deleting old events", "error", err)
 	}
 }
 
 // seqBefore finds the last event before a time.
-func (e *Engine) seqBefore(ctx context.Context, at time.Time) (uint64, error) {
-	low, high := uint64(0), e.store.Head().Seq // the answer is in [low, high]
+func (r *retention) seqBefore(ctx context.Context, at time.Time) (uint64, error) {
+	low, high := uint64(0), r.store.Head().Seq // the answer is in [low, high]
 	for low < high {
 		mid := (low + high + 1) / 2
-		events, err := e.store.Read(ctx, jobs.ReadQuery{After: mid - 1, MaxBytes: 1})
+		events, err := r.store.Read(ctx, jobs.ReadQuery{After: mid - 1, MaxBytes: 1})
 		switch {
 		case errors.Is(err, jobs.ErrTrimmed) || (err == nil && len(events) > 0 && events[0].At.Before(at)):
 			low = mid

@@ -16,8 +16,6 @@ type RetryOptions struct {
 	Force   bool       // make another retry even if there is one
 	Key     *jobs.Key  // idempotency key; nil if the caller sent none
 	Caller  string     // who retries it, as in Spec.Caller
-
-	tenant string
 }
 
 // Retry submits a copy of a job that has ended; ErrConflict if it has not. The old job then
@@ -49,24 +47,23 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id jobs.ID, again Ret
 		again.Input = input
 		via.Upstreams, via.Route, via.Headers = nil, "", nil // the operator opened these for requests of the route, not for an input that a caller wrote
 	}
-	again.tenant = tenant
-	s := e.retrySpec(&old, again)
+	s := retrySpec(&old, again)
 	s.Input, s.Via = input, via
 	if again.Targets != nil {
 		if again.Input != nil {
 			return Accepted{}, jobs.Invalid("/targets", "give input or targets, not both")
 		}
-		h, _ := e.handler(old.Kind)
+		h, _ := e.attempts.handler(old.Kind)
 		if h.Repeat == nil {
 			return Accepted{}, jobs.Invalid("/targets", "a job of kind %s has no targets; leave it out", old.Kind)
 		}
-		bad := e.catchPanic("the repetition of targets", old.ID, func() { s.ByEngine.Result, err = h.Repeat(&old, again.Targets) })
+		bad := catchPanic(e.log, "the repetition of targets", old.ID, func() { s.ByEngine.Result, err = h.Repeat(&old, again.Targets) })
 		if err = cmp.Or(bad, err); err != nil {
 			return Accepted{}, err
 		}
 	}
 	if old.Reason == jobs.ByDependency {
-		if s.After, _, err = e.newDependencies(ctx, &old, nil); err != nil {
+		if s.After, _, err = newDependencies(ctx, e.store, &old, nil); err != nil {
 			return Accepted{}, err
 		}
 	}
@@ -76,19 +73,19 @@ func (e *Engine) Retry(ctx context.Context, tenant string, id jobs.ID, again Ret
 	}
 	c := e.insertion(job, s)
 	if old.State != jobs.Succeeded {
-		along, err := e.dependentRetries(ctx, &old, job.ID, again)
-		if err != nil {
+		along := &dependentRetries{engine: e, caller: again.Caller, retries: map[jobs.ID]jobs.ID{old.ID: job.ID}}
+		if err := along.add(ctx, &old); err != nil {
 			return Accepted{}, err
 		}
-		if len(along) > 0 {
-			c.Follow = func(*jobs.Job) []*jobs.Change { return along }
+		if len(along.changes) > 0 {
+			c.Follow = func(*jobs.Job) []*jobs.Change { return along.changes }
 		}
 	}
 	return e.submit(ctx, s, c)
 }
 
 // retrySpec is the submission that retries a job unchanged.
-func (e *Engine) retrySpec(old *jobs.Job, again RetryOptions) jobs.Spec {
+func retrySpec(old *jobs.Job, again RetryOptions) jobs.Spec {
 	var callbacks []jobs.Callback
 	if old.Kind == jobs.KindWebhook || sameCaller(old.Caller, again.Caller) { // another caller must not get bodies signed with these secrets
 		callbacks = slices.Clone(old.Callbacks)

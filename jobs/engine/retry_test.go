@@ -13,6 +13,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/engine/commit"
 )
 
 func (w *world) retry(id jobs.ID, again engine.RetryOptions) engine.Accepted {
@@ -190,7 +191,7 @@ func TestRetryOfADependent(t *testing.T) {
 			<-make(chan struct{})
 			return jobs.Result{}, nil
 		}})
-		_ = w.engine.Pause(context.Background(), jobs.DefaultTenant, "default", "", "")
+		_ = w.engine.Queues.Pause(context.Background(), jobs.DefaultTenant, "default", "", "")
 		w.retry(p, engine.RetryOptions{})
 		w.expect("q has failed still", w.get(other).RetriedBy, jobs.ID{})
 		w.retry(q, engine.RetryOptions{})
@@ -289,7 +290,7 @@ func TestUnique(t *testing.T) {
 			stop := make(chan struct{})
 			w.open(nil, 0)
 			defer w.close(0)
-			if err := w.engine.Configure(context.Background(), jobs.DefaultTenant, "default", func(s *jobs.QueueSettings) error { s.Capacity = 1; return nil }); err != nil {
+			if err := w.engine.Queues.Configure(context.Background(), jobs.DefaultTenant, "default", func(s *jobs.QueueSettings) error { s.Capacity = 1; return nil }); err != nil {
 				t.Fatal(err)
 			}
 			a, _ := unique(w, `"input":0`, `{}`)
@@ -345,7 +346,7 @@ func TestUniqueAtOnce(t *testing.T) {
 		defer w.close(0)
 		var made atomic.Int64
 		var all sync.WaitGroup
-		for _, group := range []*engine.Group{nil, engine.NewGroup(100)} {
+		for _, group := range []*commit.Group{nil, commit.NewGroup(100)} {
 			spec, err := jobs.DecodeSpec(fmt.Appendf(nil, `{"kind":"k","input":%v,"unique":{}}`, group == nil))
 			if err != nil {
 				t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 )
 
 // TestScheduleRunNow: running a schedule by hand makes the job that its tick would, moves
@@ -18,9 +18,9 @@ func TestScheduleRunNow(t *testing.T) {
 		w.open(nil, 0)
 		defer w.close(0)
 		ctx := w.Context()
-		before := w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *", Job: jobs.Value(`{"kind":"nobody","tags":["a"],"input":{"n":1.10}}`), Caller: "operator me"})
+		before := w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *", Job: jobs.Value(`{"kind":"nobody","tags":["a"],"input":{"n":1.10}}`), Caller: "operator me"})
 		time.Sleep(time.Minute)
-		made, err := w.engine.RunSchedule(ctx, jobs.DefaultTenant, "s")
+		made, err := w.engine.Schedules.Run(ctx, jobs.DefaultTenant, "s")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,24 +32,24 @@ func TestScheduleRunNow(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if page, err := w.store.List(ctx, jobs.Filter{Tag: engine.ScheduleTag("s")}); err != nil || len(page.Jobs) != 2 {
+		if page, err := w.store.List(ctx, jobs.Filter{Tag: schedule.Tag("s")}); err != nil || len(page.Jobs) != 2 {
 			w.Errorf("with the tick there are %d jobs, %v", len(page.Jobs), err)
 		}
-		if _, err := w.engine.ChangeSchedule(ctx, jobs.DefaultTenant, "s", func(s *engine.Schedule) { s.Paused = true }); err != nil {
+		if _, err := w.engine.Schedules.Change(ctx, jobs.DefaultTenant, "s", func(s *schedule.Schedule) { s.Paused = true }); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.engine.RunSchedule(ctx, jobs.DefaultTenant, "s"); err != nil {
+		if _, err := w.engine.Schedules.Run(ctx, jobs.DefaultTenant, "s"); err != nil {
 			t.Fatal(err)
 		}
 		if now := w.current("s"); !now.Paused || !now.NextAt.IsZero() {
 			w.Errorf("running it has resumed it: %+v", now)
 		}
-		must(t, w.engine.Configure(ctx, jobs.DefaultTenant, "default", func(q *jobs.QueueSettings) error { q.Capacity = 1; return nil }))
-		if _, err := w.engine.RunSchedule(ctx, jobs.DefaultTenant, "s"); !errors.Is(err, jobs.ErrQueueFull) {
+		must(t, w.engine.Queues.Configure(ctx, jobs.DefaultTenant, "default", func(q *jobs.QueueSettings) error { q.Capacity = 1; return nil }))
+		if _, err := w.engine.Schedules.Run(ctx, jobs.DefaultTenant, "s"); !errors.Is(err, jobs.ErrQueueFull) {
 			w.Errorf("with a full queue: %v", err)
 		}
 		for _, tenant := range []string{jobs.DefaultTenant, "other"} {
-			if _, err := w.engine.RunSchedule(ctx, tenant, map[bool]string{true: "s", false: "t"}[tenant == "other"]); !errors.Is(err, jobs.ErrNotFound) {
+			if _, err := w.engine.Schedules.Run(ctx, tenant, map[bool]string{true: "s", false: "t"}[tenant == "other"]); !errors.Is(err, jobs.ErrNotFound) {
 				w.Errorf("one that is not there, of %s: %v", tenant, err)
 			}
 		}
@@ -62,17 +62,17 @@ func TestScheduleEdits(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
 		defer w.close(0)
-		ctx, good := w.Context(), engine.Schedule{Name: "s", Cron: "@hourly", Job: jobs.Value(`{"kind":"nobody"}`), Caller: "operator a"}
-		if _, err := w.engine.CreateSchedule(ctx, jobs.DefaultTenant, good); err != nil {
+		ctx, good := w.Context(), schedule.Schedule{Name: "s", Cron: "@hourly", Job: jobs.Value(`{"kind":"nobody"}`), Caller: "operator a"}
+		if _, err := w.engine.Schedules.Create(ctx, jobs.DefaultTenant, good); err != nil {
 			t.Fatal(err)
 		}
 		again := good
 		again.Cron = "@daily"
-		if p, ok := errors.AsType[*jobs.Problem](func() error { _, err := w.engine.CreateSchedule(ctx, jobs.DefaultTenant, again); return err }()); !ok || p.Code != jobs.Conflict {
+		if p, ok := errors.AsType[*jobs.Problem](func() error { _, err := w.engine.Schedules.Create(ctx, jobs.DefaultTenant, again); return err }()); !ok || p.Code != jobs.Conflict {
 			w.Errorf("making it twice: %v", p)
 		}
 		edit := func(name, cron string) error {
-			_, err := w.engine.ChangeSchedule(ctx, jobs.DefaultTenant, name, func(s *engine.Schedule) { s.Cron, s.TimeZone = cron, "Europe/Berlin" })
+			_, err := w.engine.Schedules.Change(ctx, jobs.DefaultTenant, name, func(s *schedule.Schedule) { s.Cron, s.TimeZone = cron, "Europe/Berlin" })
 			return err
 		}
 		if err := edit("t", "@daily"); !errors.Is(err, jobs.ErrNotFound) {
@@ -94,7 +94,7 @@ func TestScheduleEdits(t *testing.T) {
 func TestScheduleShown(t *testing.T) {
 	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	for _, name := range []string{"callbacks", `callb\u0061cks`} {
-		s := engine.Schedule{Job: jobs.Value(`{"kind":"k","` + name + `":[{"url":"https://a.example","secret":"` + secret + `"}],"input":{"n":1.10}}`)}
+		s := schedule.Schedule{Job: jobs.Value(`{"kind":"k","` + name + `":[{"url":"https://a.example","secret":"` + secret + `"}],"input":{"n":1.10}}`)}
 		got := string(s.Shown())
 		if want := `{"kind":"k","callbacks":[{"url":"https://a.example","secret":"whsec_***"}],"input":{"n":1.10}}`; got != want || strings.Contains(got, secret) {
 			t.Errorf("%s: %s, want %s", name, got, want)
@@ -108,19 +108,19 @@ func TestCallbackEnabled(t *testing.T) {
 		w.open(handlers{jobs.KindWebhook: {Run: nil}}, 0)
 		defer w.close(0)
 		ctx := w.Context()
-		must(t, w.engine.Configure(ctx, jobs.DefaultTenant, "q", func(s *jobs.QueueSettings) error {
+		must(t, w.engine.Queues.Configure(ctx, jobs.DefaultTenant, "q", func(s *jobs.QueueSettings) error {
 			s.Callbacks = []jobs.Callback{{URL: "https://a.example", Disabled: true, DisabledAt: time.Now()}}
 			return nil
 		}))
-		must(t, w.engine.SetCallbacks(ctx, jobs.DefaultTenant, "q", callbacks(t, `[{"url":"https://a.example"},{"url":"https://b.example"}]`)))
-		if c := w.engine.Settings(jobs.DefaultTenant, "q").Callbacks; !c[0].Disabled || c[0].DisabledAt.IsZero() || c[1].Disabled {
+		must(t, w.engine.Queues.SetCallbacks(ctx, jobs.DefaultTenant, "q", callbacks(t, `[{"url":"https://a.example"},{"url":"https://b.example"}]`)))
+		if c := w.engine.Queues.Settings(jobs.DefaultTenant, "q").Callbacks; !c[0].Disabled || c[0].DisabledAt.IsZero() || c[1].Disabled {
 			w.Errorf("written anew they are %+v", c)
 		}
-		if err := w.engine.EnableCallback(ctx, jobs.DefaultTenant, "q", "https://c.example"); !errors.Is(err, jobs.ErrNotFound) {
+		if err := w.engine.Queues.EnableCallback(ctx, jobs.DefaultTenant, "q", "https://c.example"); !errors.Is(err, jobs.ErrNotFound) {
 			w.Errorf("an unknown one: %v", err)
 		}
-		must(t, w.engine.EnableCallback(ctx, jobs.DefaultTenant, "q", "https://a.example"))
-		if c := w.engine.Settings(jobs.DefaultTenant, "q").Callbacks[0]; c.Disabled || !c.DisabledAt.IsZero() {
+		must(t, w.engine.Queues.EnableCallback(ctx, jobs.DefaultTenant, "q", "https://a.example"))
+		if c := w.engine.Queues.Settings(jobs.DefaultTenant, "q").Callbacks[0]; c.Disabled || !c.DisabledAt.IsZero() {
 			w.Errorf("enabled it is %+v", c)
 		}
 	})

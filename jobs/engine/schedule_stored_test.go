@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 )
 
 // TestScheduleOfAFormerVersion: a schedule stored when the fair key of its job was called
@@ -35,12 +35,12 @@ func TestScheduleOfAFormerVersion(t *testing.T) {
 			w.expect("its job", words(job.FairKey, string(job.Input), job.OrderingKey), `customer {"key":"inner"} key`)
 		}
 		fires("01T00:20:00.000")
-		if _, err := w.engine.ChangeSchedule(context.Background(), jobs.DefaultTenant, "s", func(s *engine.Schedule) { s.Overlap = "queue" }); err != nil {
+		if _, err := w.engine.Schedules.Change(context.Background(), jobs.DefaultTenant, "s", func(s *schedule.Schedule) { s.Overlap = "queue" }); err != nil {
 			t.Fatal(err)
 		}
 		fires("01T00:20:00.000 01T00:40:00.000")
 
-		_, _, err := w.engine.PutSchedule(context.Background(), jobs.DefaultTenant, engine.Schedule{Name: "t", Cron: "* * * * *", Job: jobs.Value(`{"kind":"nobody","key":"customer"}`)})
+		_, _, err := w.engine.Schedules.Put(context.Background(), jobs.DefaultTenant, schedule.Schedule{Name: "t", Cron: "* * * * *", Job: jobs.Value(`{"kind":"nobody","key":"customer"}`)})
 		if err == nil {
 			t.Error("a new schedule may still say key")
 		}

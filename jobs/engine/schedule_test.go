@@ -12,16 +12,17 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 )
 
 // In a bubble it is midnight of 1 January 2000, UTC, a Saturday.
 
-func (w *world) schedule(s engine.Schedule) engine.Schedule {
+func (w *world) schedule(s schedule.Schedule) schedule.Schedule {
 	w.Helper()
 	if s.Job == nil {
 		s.Job = jobs.Value(`{"kind":"nobody"}`)
 	}
-	s, _, err := w.engine.PutSchedule(context.Background(), jobs.DefaultTenant, s)
+	s, _, err := w.engine.Schedules.Put(context.Background(), jobs.DefaultTenant, s)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -31,7 +32,7 @@ func (w *world) schedule(s engine.Schedule) engine.Schedule {
 // fired is when the jobs of a schedule were accepted, oldest first.
 func (w *world) fired(name string) string {
 	w.Helper()
-	page, err := w.store.List(context.Background(), jobs.Filter{Tag: engine.ScheduleTag(name), Limit: 1000})
+	page, err := w.store.List(context.Background(), jobs.Filter{Tag: schedule.Tag(name), Limit: 1000})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -42,9 +43,9 @@ func (w *world) fired(name string) string {
 	return strings.Join(times, " ")
 }
 
-func (w *world) current(name string) engine.Schedule {
+func (w *world) current(name string) schedule.Schedule {
 	w.Helper()
-	s, err := w.engine.Schedule(context.Background(), jobs.DefaultTenant, name)
+	s, err := w.engine.Schedules.Get(context.Background(), jobs.DefaultTenant, name)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func TestScheduleFiresOncePerTick(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
 		defer w.close(0)
-		s := w.schedule(engine.Schedule{Name: "s", Cron: "*/20 * * * *", Job: jobs.Value(`{ "kind":"nobody", "tags":["a"], "input":{"n":1.10} }`), Caller: "me"})
+		s := w.schedule(schedule.Schedule{Name: "s", Cron: "*/20 * * * *", Job: jobs.Value(`{ "kind":"nobody", "tags":["a"], "input":{"n":1.10} }`), Caller: "me"})
 		w.expect("next", s.NextAt, time.Date(2000, 1, 1, 0, 20, 0, 0, time.UTC))
 		time.Sleep(20*time.Minute - time.Millisecond)
 		synctest.Wait()
@@ -78,7 +79,7 @@ func TestScheduleFiresOncePerTick(t *testing.T) {
 func TestScheduleTicksThatWereMissed(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
-		w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *"})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *"})
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		w.close(0)
@@ -101,7 +102,7 @@ func TestScheduleTicksThatWereMissed(t *testing.T) {
 func TestScheduleOfTwoEngines(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
-		w.schedule(engine.Schedule{Name: "s", Cron: "* * * * *"})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "* * * * *"})
 		shared := &oneAtATime{Store: w.store, held: make(chan struct{}, 1)}
 		for range 3 {
 			other, err := engine.Open(context.Background(), engine.Options{Store: shared})
@@ -137,31 +138,31 @@ func TestSchedulePausedChangedDeleted(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
 		defer w.close(0)
-		w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *"})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *"})
 		time.Sleep(90 * time.Minute)
-		s := w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *", Paused: true})
+		s := w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *", Paused: true})
 		if !s.NextAt.IsZero() || s.LastAt.IsZero() {
 			w.Errorf("paused: %+v", s)
 		}
 		time.Sleep(5 * time.Hour)
-		w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *"}) // what it slept through is gone
+		w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *"}) // what it slept through is gone
 		synctest.Wait()
 		w.expect("after a pause", w.fired("s"), "01T01:00:00.000")
 		time.Sleep(time.Hour)
-		w.schedule(engine.Schedule{Name: "s", Cron: "15 * * * *"})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "15 * * * *"})
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		w.expect("with another cron", w.fired("s"), "01T01:00:00.000 01T07:00:00.000 01T08:15:00.000")
-		if err := w.engine.DeleteSchedule(w.Context(), jobs.DefaultTenant, "s"); err != nil {
+		if err := w.engine.Schedules.Delete(w.Context(), jobs.DefaultTenant, "s"); err != nil {
 			w.Fatal(err)
 		}
-		if err := w.engine.DeleteSchedule(w.Context(), jobs.DefaultTenant, "s"); !errors.Is(err, jobs.ErrNotFound) {
+		if err := w.engine.Schedules.Delete(w.Context(), jobs.DefaultTenant, "s"); !errors.Is(err, jobs.ErrNotFound) {
 			w.Errorf("deleted twice: %v", err)
 		}
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
 		w.expect("deleted", w.fired("s"), "01T01:00:00.000 01T07:00:00.000 01T08:15:00.000")
-		if list, err := w.engine.Schedules(w.Context(), jobs.DefaultTenant); err != nil || len(list) > 0 {
+		if list, err := w.engine.Schedules.List(w.Context(), jobs.DefaultTenant); err != nil || len(list) > 0 {
 			w.Errorf("left: %v %v", list, err)
 		}
 	})
@@ -171,12 +172,12 @@ func TestSchedulePausedChangedDeleted(t *testing.T) {
 func TestScheduleWrittenAgainAtItsTick(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
-		s := w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *"})
+		s := w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *"})
 		w.close(0)
 		time.Sleep(time.Hour + time.Minute)
 		w.open(nil, 0)
 		defer w.close(0)
-		again := w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *", Job: jobs.Value(`{"kind":"other"}`)})
+		again := w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *", Job: jobs.Value(`{"kind":"other"}`)})
 		synctest.Wait()
 		if got := strings.Fields(w.fired("s")); len(got) != 1 {
 			w.Errorf("next was %v and then %v; fired %v", s.NextAt, again.NextAt, got)
@@ -188,11 +189,11 @@ func TestScheduleWhoseQueueIsFull(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.open(nil, 0)
 		defer w.close(0)
-		if err := w.engine.Configure(w.Context(), jobs.DefaultTenant, "small", func(s *jobs.QueueSettings) error { s.Capacity = 1; return nil }); err != nil {
+		if err := w.engine.Queues.Configure(w.Context(), jobs.DefaultTenant, "small", func(s *jobs.QueueSettings) error { s.Capacity = 1; return nil }); err != nil {
 			w.Fatal(err)
 		}
-		w.schedule(engine.Schedule{Name: "s", Cron: "0 * * * *", Job: jobs.Value(`{"kind":"nobody","queue":"small"}`)})
-		w.schedule(engine.Schedule{Name: "other", Cron: "0 * * * *"})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "0 * * * *", Job: jobs.Value(`{"kind":"nobody","queue":"small"}`)})
+		w.schedule(schedule.Schedule{Name: "other", Cron: "0 * * * *"})
 		time.Sleep(3*time.Hour + time.Minute)
 		synctest.Wait()
 		w.expect("one fits", w.fired("s"), "01T01:00:00.000")
@@ -225,10 +226,10 @@ func TestScheduleInATimeZone(t *testing.T) {
 			w.open(nil, 0)
 		}
 		until(time.March, 26)
-		w.schedule(engine.Schedule{Name: "s", Cron: "30 2 25-27 3 *", TimeZone: "Europe/Berlin"})
+		w.schedule(schedule.Schedule{Name: "s", Cron: "30 2 25-27 3 *", TimeZone: "Europe/Berlin"})
 		time.Sleep(25 * time.Hour)
 		until(time.October, 29)
-		w.schedule(engine.Schedule{Name: "t", Cron: "30 2 28-30 10 *", TimeZone: "Europe/Berlin"})
+		w.schedule(schedule.Schedule{Name: "t", Cron: "30 2 28-30 10 *", TimeZone: "Europe/Berlin"})
 		time.Sleep(26 * time.Hour)
 		synctest.Wait()
 		w.expect("forward", w.fired("s"), "26T01:00:00.000 27T00:30:00.000")
@@ -243,27 +244,27 @@ func TestSchedulesThatAreRefused(t *testing.T) {
 		good := jobs.Value(`{"kind":"k"}`)
 		tags := `"` + strings.Join(strings.Split(strings.Repeat("t", 32), ""), `","`) + `"`
 		for i, c := range []struct {
-			engine.Schedule
+			schedule.Schedule
 			pointer string
 			code    jobs.Code
 		}{
-			{engine.Schedule{Name: "S", Cron: "@daily", Job: good}, "", jobs.NotFound},
-			{engine.Schedule{Name: "", Cron: "@daily", Job: good}, "", jobs.NotFound},
-			{engine.Schedule{Name: "s", Cron: "", Job: good}, "/cron", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "0 0 29 2 */7", Job: jobs.Value(`{"kind":"UPPER"}`)}, "/job/kind", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "soon", TimeZone: "Mars/Base", Job: jobs.Value(`{"kind":"UPPER"}`)}, "/cron /time_zone /job/kind", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "@daily", TimeZone: "Mars/Base", Job: good}, "/time_zone", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "@daily", TimeZone: "Local", Job: good}, "/time_zone", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "@daily", TimeZone: "../etc/passwd", Job: good}, "/time_zone", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "@daily"}, "/job", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","other":1}`)}, "/job/other", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","run_at":"2030-01-01T00:00:00Z"}`)}, "/job/run_at", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","tags":[` + tags + `]}`)}, "/job/tags", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","input":"` + strings.Repeat("x", 64<<10) + `"}`)}, "/job", jobs.BadMessage},
-			{engine.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"picky"}`)}, "", jobs.BlockedAddress},
-			{engine.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"bulk"}`)}, "/job/kind", jobs.Unsupported},
+			{schedule.Schedule{Name: "S", Cron: "@daily", Job: good}, "", jobs.NotFound},
+			{schedule.Schedule{Name: "", Cron: "@daily", Job: good}, "", jobs.NotFound},
+			{schedule.Schedule{Name: "s", Cron: "", Job: good}, "/cron", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "0 0 29 2 */7", Job: jobs.Value(`{"kind":"UPPER"}`)}, "/job/kind", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "soon", TimeZone: "Mars/Base", Job: jobs.Value(`{"kind":"UPPER"}`)}, "/cron /time_zone /job/kind", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "@daily", TimeZone: "Mars/Base", Job: good}, "/time_zone", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "@daily", TimeZone: "Local", Job: good}, "/time_zone", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "@daily", TimeZone: "../etc/passwd", Job: good}, "/time_zone", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "@daily"}, "/job", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","other":1}`)}, "/job/other", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","run_at":"2030-01-01T00:00:00Z"}`)}, "/job/run_at", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","tags":[` + tags + `]}`)}, "/job/tags", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"k","input":"` + strings.Repeat("x", 64<<10) + `"}`)}, "/job", jobs.BadMessage},
+			{schedule.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"picky"}`)}, "", jobs.BlockedAddress},
+			{schedule.Schedule{Name: "s", Cron: "@daily", Job: jobs.Value(`{"kind":"bulk"}`)}, "/job/kind", jobs.Unsupported},
 		} {
-			_, _, err := w.engine.PutSchedule(w.Context(), jobs.DefaultTenant, c.Schedule)
+			_, _, err := w.engine.Schedules.Put(w.Context(), jobs.DefaultTenant, c.Schedule)
 			p, ok := errors.AsType[*jobs.Problem](err)
 			var at []string
 			for _, e := range p.Errors {
@@ -273,7 +274,7 @@ func TestSchedulesThatAreRefused(t *testing.T) {
 				w.Errorf("case %d: %v, want %s at %s", i, err, c.code, c.pointer)
 			}
 		}
-		if list, err := w.engine.Schedules(w.Context(), ""); err != nil || len(list) > 0 || w.store.Head().Seq > 0 {
+		if list, err := w.engine.Schedules.List(w.Context(), ""); err != nil || len(list) > 0 || w.store.Head().Seq > 0 {
 			w.Errorf("stored: %v %v", list, err)
 		}
 	})
@@ -285,11 +286,11 @@ func TestSchedulesOfTenants(t *testing.T) {
 		w.open(nil, 0)
 		defer w.close(0)
 		for _, tenant := range []string{"a", "b"} {
-			if _, made, err := w.engine.PutSchedule(w.Context(), tenant, engine.Schedule{Name: "s", Cron: "@hourly", Job: jobs.Value(`{"kind":"nobody"}`)}); err != nil || !made {
+			if _, made, err := w.engine.Schedules.Put(w.Context(), tenant, schedule.Schedule{Name: "s", Cron: "@hourly", Job: jobs.Value(`{"kind":"nobody"}`)}); err != nil || !made {
 				w.Fatal(made, err)
 			}
 		}
-		if err := w.engine.DeleteSchedule(w.Context(), "a", "s"); err != nil {
+		if err := w.engine.Schedules.Delete(w.Context(), "a", "s"); err != nil {
 			w.Fatal(err)
 		}
 		time.Sleep(time.Hour)
@@ -298,7 +299,7 @@ func TestSchedulesOfTenants(t *testing.T) {
 		if err != nil || len(page.Jobs) != 1 || page.Jobs[0].Tenant != "b" {
 			w.Errorf("jobs: %v %v", page.Jobs, err)
 		}
-		if _, err := w.engine.Schedule(w.Context(), "a", "s"); !errors.Is(err, jobs.ErrNotFound) {
+		if _, err := w.engine.Schedules.Get(w.Context(), "a", "s"); !errors.Is(err, jobs.ErrNotFound) {
 			w.Errorf("another tenant's: %v", err)
 		}
 	})
@@ -311,17 +312,17 @@ func TestTooManySchedules(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 1000 {
 			all.Go(func() {
-				if _, _, err := w.engine.PutSchedule(w.Context(), jobs.DefaultTenant, engine.Schedule{Name: fmt.Sprint("s", i), Cron: "@daily", Job: jobs.Value(`{"kind":"k"}`)}); err != nil {
+				if _, _, err := w.engine.Schedules.Put(w.Context(), jobs.DefaultTenant, schedule.Schedule{Name: fmt.Sprint("s", i), Cron: "@daily", Job: jobs.Value(`{"kind":"k"}`)}); err != nil {
 					w.Error(err)
 				}
 			})
 		}
 		all.Wait()
-		_, _, err := w.engine.PutSchedule(w.Context(), jobs.DefaultTenant, engine.Schedule{Name: "more", Cron: "@daily", Job: jobs.Value(`{"kind":"k"}`)})
+		_, _, err := w.engine.Schedules.Put(w.Context(), jobs.DefaultTenant, schedule.Schedule{Name: "more", Cron: "@daily", Job: jobs.Value(`{"kind":"k"}`)})
 		if !errors.Is(err, jobs.ErrConflict) {
 			w.Errorf("one more: %v", err)
 		}
-		w.schedule(engine.Schedule{Name: "s7", Cron: "@hourly"})
+		w.schedule(schedule.Schedule{Name: "s7", Cron: "@hourly"})
 	})
 }
 
@@ -331,7 +332,7 @@ func TestManySchedulesAtOnce(t *testing.T) {
 		w.open(nil, 0)
 		defer w.close(0)
 		for i := range 50 {
-			w.schedule(engine.Schedule{Name: fmt.Sprint("s", i), Cron: "0 0 * * *"})
+			w.schedule(schedule.Schedule{Name: fmt.Sprint("s", i), Cron: "0 0 * * *"})
 		}
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()

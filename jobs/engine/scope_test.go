@@ -22,11 +22,11 @@ func TestJobsFindTheWorkerOfTheirTenantAndQueue(t *testing.T) {
 			s.After = []jobs.ID{parent.ID}
 			w.submit(s)
 			id := registered(w, w.engine, s.Tenant, engine.WorkerSpec{Kinds: []string{"first"}, Slots: 1})
-			l, err := w.engine.Lease(bg, s.Tenant, id, 1, time.Second)
+			l, err := w.engine.Workers.Lease(bg, s.Tenant, id, 1, time.Second)
 			if err != nil || len(l.Jobs) != 1 {
 				w.Fatal(l, err)
 			}
-			if _, _, err := w.engine.Complete(bg, s.Tenant, engine.Token(&l.Jobs[0]), nil); err != nil {
+			if _, _, err := w.engine.Workers.Complete(bg, s.Tenant, engine.Token(&l.Jobs[0]), nil); err != nil {
 				w.Fatal(err)
 			}
 		},
@@ -40,7 +40,7 @@ func TestJobsFindTheWorkerOfTheirTenantAndQueue(t *testing.T) {
 				for _, p := range places {
 					id := registered(w, w.engine, p.Tenant, engine.WorkerSpec{Kinds: []string{"k"}, Queues: []string{p.Name}, Slots: 1})
 					go func() {
-						l, err := w.engine.Lease(bg, p.Tenant, id, 1, time.Hour)
+						l, err := w.engine.Workers.Lease(bg, p.Tenant, id, 1, time.Hour)
 						if len(l.Jobs) != 1 || l.Jobs[0].Tenant != p.Tenant || l.Jobs[0].Queue != p.Name {
 							t.Errorf("the worker of %v got %v, %v", p, l.Jobs, err)
 						}
@@ -77,20 +77,20 @@ func TestLeasesOfAnotherTenant(t *testing.T) {
 			t.Fatal(err)
 		}
 		theirs := registered(w, w.engine, "other", engine.WorkerSpec{Kinds: []string{"k"}, Slots: 1})
-		b, err := w.engine.Beat(bg, "other", theirs, []string{token}, 0)
+		b, err := w.engine.Workers.Beat(bg, "other", theirs, []string{token}, 0)
 		w.expect("the state of a foreign lease", words(b.Leases[token], err), "lost <nil>")
-		time.Sleep(2 * engine.CancelGrace) // which has not begun: its worker does not know yet
+		time.Sleep(2 * jobs.CancelGrace) // which has not begun: its worker does not know yet
 		w.expect("the state of its own", w.beat(mine, 0, token).Leases[token], engine.LeaseCancel)
-		if _, _, err := w.engine.Complete(bg, "other", token, nil); !errors.Is(err, jobs.ErrNotFound) {
+		if _, _, err := w.engine.Workers.Complete(bg, "other", token, nil); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("completing a foreign lease: %v", err)
 		}
-		if _, _, err := w.engine.Report(bg, "other", token, nil); !errors.Is(err, jobs.ErrLeaseLost) {
+		if _, _, err := w.engine.Workers.Report(bg, "other", token, nil); !errors.Is(err, jobs.ErrLeaseLost) {
 			t.Errorf("reporting on a foreign lease: %v", err)
 		}
 		if err := w.complete(token); err != nil {
 			t.Error(err)
 		}
-		for _, err := range []error{w.engine.SetDirective("other", mine, engine.DirectiveQuiet), w.engine.Unregister("other", mine), w.engine.SetDirective(jobs.DefaultTenant, "wk_x", engine.DirectiveQuiet)} {
+		for _, err := range []error{w.engine.Workers.SetDirective("other", mine, engine.DirectiveQuiet), w.engine.Workers.Unregister("other", mine), w.engine.Workers.SetDirective(jobs.DefaultTenant, "wk_x", engine.DirectiveQuiet)} {
 			p, ok := errors.AsType[*jobs.Problem](err)
 			if !ok || p.Code != jobs.NotFound || p.Title != "Unknown worker" {
 				t.Errorf("a foreign worker: %v", err)

@@ -219,7 +219,7 @@ func TestWaitingForASlotIsIdle(t *testing.T) {
 		}
 		w.store, w.engine = store, engine
 		defer w.close(0)
-		if err := engine.Configure(context.Background(), "a", "rated", func(s *jobs.QueueSettings) error {
+		if err := engine.Queues.Configure(context.Background(), "a", "rated", func(s *jobs.QueueSettings) error {
 			s.Rate = jobs.Rate{N: 100, Per: jobs.Duration(time.Second)}
 			return nil
 		}); err != nil {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"jobhub/jobs"
+	"jobhub/jobs/engine/transition"
 )
 
 // slotPool is the slots of handlers in this process; each runs one attempt.
@@ -10,27 +11,30 @@ type slotPool struct {
 	size     int // slots in all
 }
 
-func (e *Engine) newSlotPool(slots int) *slotPool {
-	share := &jobs.Share{Free: slots} // protected by Engine.mu
-	p := &slotPool{size: slots, claimer: &claimer{prefix: inProcess, share: share, freeSlots: func() int { return share.Free }}}
+// addPool makes slots; start is called with each job that was claimed for one.
+func (cs *claims) addPool(slots int, start func(jobs.Job, *slotPool)) *slotPool {
+	share := &jobs.Share{Free: slots} // protected by claims.mu
+	p := &slotPool{size: slots, claimer: &claimer{prefix: transition.InProcess, share: share, freeSlots: func() int { return share.Free }}}
 	p.assign = func(claimed []jobs.Job) {
 		for _, job := range claimed {
 			share.Acquire(jobs.QueueName{Tenant: job.Tenant, Name: job.Queue}, job.FairKey)
-			e.startRunLocked(job, p)
+			start(job, p)
 		}
+		cs.notify(jobs.Notice{Subject: jobs.HandlersChanged})
 	}
+	cs.claimers = append(cs.claimers, p.claimer)
 	return p
 }
 
 // freeSlot gives back the slot of an attempt that ended.
-func (e *Engine) freeSlot(r *attemptRun) {
-	e.mu.Lock()
-	p := r.pool
-	p.share.Release(jobs.QueueName{Tenant: r.job.Tenant, Name: r.job.Queue}, r.job.FairKey)
+func (cs *claims) freeSlot(p *slotPool, job *jobs.Job) {
+	cs.mu.Lock()
+	p.share.Release(jobs.QueueName{Tenant: job.Tenant, Name: job.Queue}, job.FairKey)
 	p.wantsJobs = p.wantsJobs || p.limited // a free slot changes the shares
-	more := p.wantsJobs && !e.draining
-	e.mu.Unlock()
+	more := p.wantsJobs && !cs.draining
+	cs.mu.Unlock()
+	cs.notify(jobs.Notice{Subject: jobs.HandlersChanged})
 	if more {
-		e.commits.trigger(true)
+		cs.commits.Trigger(true)
 	}
 }

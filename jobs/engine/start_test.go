@@ -13,6 +13,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/engine/attempt"
 	"jobhub/jobs/sqlite"
 )
 
@@ -102,7 +103,7 @@ func TestOutputGoesOnAfterARestart(t *testing.T) {
 				token := engine.Token(&w.lease(w.register(1, "k"), 1, 0).Jobs[0])
 				report := func(n uint64, text string) {
 					t.Helper()
-					if _, _, err := w.engine.Report(bg, jobs.DefaultTenant, token, []engine.Report{{N: n, Stream: "out", Output: []byte(text)}, {N: n + 1, Stream: "err", Output: []byte("!")}}); err != nil {
+					if _, _, err := w.engine.Workers.Report(bg, jobs.DefaultTenant, token, []attempt.Report{{N: n, Stream: "out", Output: []byte(text)}, {N: n + 1, Stream: "err", Output: []byte("!")}}); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine/commit"
+	"jobhub/jobs/engine/transition"
 )
 
 // Accepted is the answer to a submission.
@@ -42,11 +44,11 @@ func (e *Engine) Submit(ctx context.Context, s jobs.Spec) (Accepted, error) {
 // checkHidden refuses an input in which credentials are hidden, because it was copied from a
 // page or answer: the requests would send the placeholder.
 func (e *Engine) checkHidden(s *jobs.Spec) error {
-	if h, _ := e.handler(s.Kind); !h.Requests || s.ByEngine.Trusted || len(s.Via.Upstreams) > 0 {
+	if h, _ := e.attempts.handler(s.Kind); !h.Requests || s.ByEngine.Trusted || len(s.Via.Upstreams) > 0 {
 		return nil
 	}
 	var refused []error
-	for _, at := range jobs.Placeholders(s.Input, e.maskedNames()) {
+	for _, at := range jobs.Placeholders(s.Input, e.masked.get()) {
 		refused = append(refused, jobs.Invalid("/input"+at, "stands for a hidden value; write the value or leave it out"))
 	}
 	return jobs.JoinProblems(refused...)
@@ -54,17 +56,17 @@ func (e *Engine) checkHidden(s *jobs.Spec) error {
 
 // insertion is the change that submits a job.
 func (e *Engine) insertion(job jobs.Job, s jobs.Spec) *jobs.Change {
-	c := accept(job)
+	c := transition.Accept(job)
 	c.Key, c.After, c.Retry, c.Peers = s.Key, s.After, s.ByEngine.Retry, e.uniquePeers(&job)
 	return c
 }
 
 func (e *Engine) submit(ctx context.Context, s jobs.Spec, c *jobs.Change) (Accepted, error) {
-	if err := e.limitDeliveries(ctx, c.Job.Tenant, len(c.Job.Callbacks)); err != nil {
+	if err := e.Queues.limitDeliveries(ctx, c.Job.Tenant, len(c.Job.Callbacks)); err != nil {
 		return Accepted{}, err
 	}
-	o := newOp(c)
-	err := e.commits.submit(ctx, o)
+	o := commit.NewOp(c)
+	err := e.commits.Submit(ctx, o)
 	if unknown, ok := errors.AsType[*jobs.UnknownDependency](err); ok {
 		i := slices.Index(s.After, unknown.ID)
 		return Accepted{}, jobs.Invalid(fmt.Sprintf("/after/%d", i), "there is no such job")
@@ -81,9 +83,9 @@ func (e *Engine) submit(ctx context.Context, s jobs.Spec, c *jobs.Change) (Accep
 		return Accepted{Job: existing.Job, Existing: true}, nil
 	}
 	if err != nil {
-		return Accepted{}, e.storeProblem(err)
+		return Accepted{}, commit.Problem(err)
 	}
-	return Accepted{Job: o.change.Job, Position: o.change.Position}, nil
+	return Accepted{Job: o.Change.Job, Position: o.Change.Position}, nil
 }
 
 // checkOutside checks what callers may not submit: deliveries, bulk jobs, and callbacks that
@@ -95,11 +97,11 @@ func (e *Engine) checkOutside(s *jobs.Spec) error {
 		p.Code, p.Type = jobs.Unsupported, "urn:jobhub:problem:unsupported"
 		return p
 	case jobs.KindWebhook:
-		if _, ok := e.handler(jobs.KindWebhook); ok {
+		if _, ok := e.attempts.handler(jobs.KindWebhook); ok {
 			return jobs.Invalid("/kind", "deliveries are made by the hub; give a job callbacks, or retry a delivery")
 		}
 	}
-	return e.checkCallbacks("/callbacks", s.Callbacks)
+	return e.attempts.checkCallbacks("/callbacks", s.Callbacks)
 }
 
 func (e *Engine) newJob(s jobs.Spec) (jobs.Job, error) {
@@ -120,8 +122,8 @@ func (e *Engine) newJob(s jobs.Spec) (jobs.Job, error) {
 	if s.Input, err = jobs.JsonMember("/input", s.Input, depth); err != nil {
 		return jobs.Job{}, err
 	}
-	h, _ := e.handler(s.Kind)
-	if err := e.check(h, s.Input, s.Via); err != nil {
+	h, _ := e.attempts.handler(s.Kind)
+	if err := e.attempts.check(h, s.Input, s.Via); err != nil {
 		return jobs.Job{}, err
 	}
 	id, err := uuid.NewV7()
@@ -131,7 +133,7 @@ func (e *Engine) newJob(s jobs.Spec) (jobs.Job, error) {
 	whole := s.Input
 	var hidden jobs.Credentials
 	if h.Requests {
-		s.Via.Mask = e.maskedNames()
+		s.Via.Mask = e.masked.get()
 		s.Input, hidden = jobs.SplitCredentials(s.Input, slices.Concat(s.Via.Headers, s.Via.Mask))
 	}
 	now := time.Now().Truncate(time.Millisecond)
@@ -144,9 +146,7 @@ func (e *Engine) newJob(s jobs.Spec) (jobs.Job, error) {
 		j.Unique, j.UniqueKey = s.Unique, s.Unique.Key(&same)
 	}
 	if j.QueueTimeout == 0 {
-		e.mu.Lock()
-		j.QueueTimeout = time.Duration(e.settings[jobs.QueueName{Tenant: j.Tenant, Name: j.Queue}].QueueTimeout)
-		e.mu.Unlock()
+		j.QueueTimeout = time.Duration(e.Queues.Settings(j.Tenant, j.Queue).QueueTimeout)
 	}
 	start := now
 	if s.Delay > 0 {
@@ -167,15 +167,4 @@ func (e *Engine) newJob(s jobs.Spec) (jobs.Job, error) {
 		}
 	}
 	return j, nil
-}
-
-// check asks a handler whether it accepts an input.
-func (e *Engine) check(h jobs.Handler, input jobs.Value, via jobs.Via) (err error) {
-	if h.Check == nil {
-		return nil
-	}
-	if bad := e.catchPanic("the check of an input", jobs.ID{}, func() { err = h.Check(input, via) }); bad != nil {
-		return bad
-	}
-	return err
 }

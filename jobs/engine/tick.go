@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine/commit"
+	"jobhub/jobs/schedule"
 )
 
 // maxSleep bounds the wait for the next tick, because the clock may be set meanwhile.
@@ -15,13 +17,13 @@ const maxSleep = time.Minute
 
 // fireDue submits the jobs of all schedules that are due, and returns when it has to run
 // again.
-func (e *Engine) fireDue(ctx context.Context) (next time.Time) {
+func (ss *Schedules) fireDue(ctx context.Context) (next time.Time) {
 	for {
 		now := time.Now()
-		all, err := e.store.Documents(ctx, "", kindSchedule)
+		all, err := ss.engine.store.Documents(ctx, "", schedule.Kind)
 		if err != nil {
 			if ctx.Err() == nil {
-				e.log.Error("looking for schedules", "error", err)
+				ss.engine.log.Error("looking for schedules", "error", err)
 			}
 			return now.Add(time.Second)
 		}
@@ -29,10 +31,10 @@ func (e *Engine) fireDue(ctx context.Context) (next time.Time) {
 		var fired []*tick
 		active := false
 		for _, d := range all {
-			s, err := decodeSchedule(d)
+			s, err := schedule.Decode(d)
 			switch {
 			case err != nil:
-				e.log.Error("reading a schedule", "error", err)
+				ss.engine.log.Error("reading a schedule", "error", err)
 			case s.NextAt.IsZero():
 			case s.NextAt.After(now):
 				active, next = true, earlierTime(next, s.NextAt)
@@ -46,7 +48,7 @@ func (e *Engine) fireDue(ctx context.Context) (next time.Time) {
 			}
 			return next
 		}
-		if !e.fire(ctx, now, fired) {
+		if !ss.fire(ctx, now, fired) {
 			return now.Add(time.Second)
 		}
 	}
@@ -54,72 +56,72 @@ func (e *Engine) fireDue(ctx context.Context) (next time.Time) {
 
 // tick is a schedule whose time has come.
 type tick struct {
-	Schedule
+	schedule.Schedule
 	tenant   string
 	was      jobs.Value
-	op       *op
+	op       *commit.Op
 	replaced []*jobs.Change // the cancellations of the runs that it replaces
 }
 
 // prepareTick makes the op that submits the job of a schedule and updates the schedule.
-func (e *Engine) prepareTick(t *tick, now time.Time) error {
-	if err := e.allowed(t.tenant, t.Caller); err != nil {
+func (ss *Schedules) prepareTick(t *tick, now time.Time) error {
+	if err := ss.engine.allowed(t.tenant, t.Caller); err != nil {
 		return err
 	}
-	spec, err := t.spec(t.tenant)
+	spec, err := t.Spec(t.tenant)
 	if err != nil {
 		return err
 	}
-	job, err := e.newJob(spec)
+	job, err := ss.engine.newJob(spec)
 	if err == nil {
-		err = e.mention(&spec)
+		err = ss.engine.mention(&spec)
 	}
 	if err != nil {
 		return err
 	}
 	fired := t.Schedule
 	fired.LastAt, fired.LastJob, fired.LastError = now.Truncate(time.Millisecond).UTC(), job.ID, nil
-	doc, err := fired.document(t.tenant, t.was)
+	doc, err := fired.Document(t.tenant, t.was)
 	if err != nil {
 		return err
 	}
-	c := e.insertion(job, spec)
+	c := ss.engine.insertion(job, spec)
 	c.Document = doc
-	e.applyOverlap(t, c)
-	t.op = newOp(c)
+	ss.applyOverlap(t, c)
+	t.op = commit.NewOp(c)
 	return nil
 }
 
 // fire submits the jobs of schedules together. It returns false if it has to be called again.
-func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done bool) {
+func (ss *Schedules) fire(ctx context.Context, now time.Time, due []*tick) (done bool) {
 	all := len(due)
 	for _, t := range due {
-		next, err := t.Schedule.tick(now)
+		next, err := t.Tick(now)
 		if err != nil { // an update of the system may have removed a time zone
-			e.log.Error("a schedule can't go on and is paused", "schedule", t.Name, "error", err)
+			ss.engine.log.Error("a schedule can't go on and is paused", "schedule", t.Name, "error", err)
 			t.Paused = true
 		}
 		if t.NextAt = next; t.Paused {
 			t.NextAt = time.Time{}
-			e.recordRefusal(t, err)
+			ss.recordRefusal(t, err)
 			continue
 		}
-		bad := e.catchPanic("the job of a schedule", jobs.ID{}, func() { err = e.prepareTick(t, now) })
+		bad := catchPanic(ss.engine.log, "the job of a schedule", jobs.ID{}, func() { err = ss.prepareTick(t, now) })
 		if err = cmp.Or(bad, err); err != nil {
-			e.recordRefusal(t, err)
+			ss.recordRefusal(t, err)
 		}
 	}
 	due = slices.DeleteFunc(due, func(t *tick) bool { return t.op == nil })
-	if !e.enqueueTicks(ctx, due) {
+	if !ss.enqueueTicks(ctx, due) {
 		return false
 	}
 	done = true
 	for _, t := range due {
-		err := t.op.wait()
+		err := t.op.Wait()
 		if off, ok := errors.AsType[*runsUnfinished](err); ok {
-			e.log.Info("a schedule waits for an earlier run", "schedule", t.Name, "error", err)
+			ss.engine.log.Info("a schedule waits for an earlier run", "schedule", t.Name, "error", err)
 			for _, id := range off.cancel {
-				if _, _, err := e.Cancel(ctx, t.tenant, id); err != nil && !isGone(err) {
+				if _, _, err := ss.engine.Cancel(ctx, t.tenant, id); err != nil && !isGone(err) {
 					return false
 				}
 			}
@@ -128,18 +130,18 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 		}
 		switch {
 		case err == nil:
-			e.signalReplaced(t)
+			ss.signalReplaced(t)
 		case err == errSkipped:
 			t.SkippedAt, t.LastError = now.Truncate(time.Millisecond).UTC(), nil
-			if t.op, err = t.change(t.tenant, t.was); err == nil {
-				err = e.commits.do(ctx, t.op)
+			if t.op, err = replacement(&t.Schedule, t.tenant, t.was); err == nil {
+				err = ss.engine.commits.Do(ctx, t.op)
 			}
-		case t.op.document == nil && isRefusal(err):
-			e.log.Warn("a schedule's job was refused; its next chance is the next tick", "schedule", t.Name, "error", err)
-			if e.recordRefusal(t, err); t.op == nil {
+		case t.op.Document == nil && isRefusal(err):
+			ss.engine.log.Warn("a schedule's job was refused; its next chance is the next tick", "schedule", t.Name, "error", err)
+			if ss.recordRefusal(t, err); t.op == nil {
 				continue
 			}
-			err = e.commits.do(ctx, t.op)
+			err = ss.engine.commits.Do(ctx, t.op)
 		}
 		if err != nil && err != error(jobs.ErrConflict) { // else it was changed or fired elsewhere
 			return false
@@ -148,9 +150,9 @@ func (e *Engine) fire(ctx context.Context, now time.Time, due []*tick) (done boo
 	return done && len(due) == all
 }
 
-func (e *Engine) enqueueTicks(ctx context.Context, due []*tick) bool {
+func (ss *Schedules) enqueueTicks(ctx context.Context, due []*tick) bool {
 	for _, t := range due {
-		if err := e.commits.put(ctx, t.op); err != nil {
+		if err := ss.engine.commits.Put(ctx, t.op); err != nil {
 			return false
 		}
 	}
@@ -158,7 +160,7 @@ func (e *Engine) enqueueTicks(ctx context.Context, due []*tick) bool {
 }
 
 // recordRefusal makes the op that stores why a tick has no job; nil if that fails.
-func (e *Engine) recordRefusal(t *tick, err error) {
+func (ss *Schedules) recordRefusal(t *tick, err error) {
 	p, ok := errors.AsType[*jobs.Problem](err)
 	if existing, same := errors.AsType[*jobs.Existing](err); same {
 		p = existing.Problem()
@@ -166,8 +168,8 @@ func (e *Engine) recordRefusal(t *tick, err error) {
 		p = jobs.NewProblem(jobs.Internal, "Not submitted", "%s", err)
 	}
 	t.LastError = p
-	if t.op, err = t.change(t.tenant, t.was); err != nil {
-		e.log.Error("a schedule can't be kept", "schedule", t.Name, "error", err)
+	if t.op, err = replacement(&t.Schedule, t.tenant, t.was); err != nil {
+		ss.engine.log.Error("a schedule can't be kept", "schedule", t.Name, "error", err)
 	}
 }
 

@@ -6,77 +6,34 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine/commit"
+	"jobhub/jobs/engine/transition"
 )
-
-// alarm calls a function at times that can be set earlier while it waits.
-type alarm struct {
-	times chan time.Time
-}
-
-func newAlarm() alarm { return alarm{make(chan time.Time, 1)} }
-
-// setBy makes the alarm go off at that time at the latest.
-func (a alarm) setBy(at time.Time) {
-	for {
-		select {
-		case a.times <- at:
-			return
-		case other := <-a.times:
-			if other.Before(at) {
-				at = other
-			}
-		}
-	}
-}
-
-// run calls ring at once and then whenever it is time, until ctx ends. ring returns when it
-// has to be called again, which replaces all earlier calls of setBy; the zero time for never.
-func (a alarm) run(ctx context.Context, ring func(context.Context) time.Time) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	next := time.Now() // when the timer fires; zero if it does not
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case at := <-a.times:
-			if next.IsZero() || at.Before(next) {
-				next = at
-				timer.Reset(time.Until(next))
-			}
-			continue
-		case <-timer.C:
-		}
-		if next = ring(ctx); !next.IsZero() {
-			timer.Reset(max(time.Until(next), 0))
-		}
-	}
-}
 
 // wakeDue changes all jobs whose WakeAt has come, and returns the next WakeAt.
 func (e *Engine) wakeDue(ctx context.Context) time.Time {
 	for {
 		now := time.Now()
-		page, err := e.store.List(ctx, jobs.Filter{Due: now, Limit: maxBatchChanges})
+		page, err := e.store.List(ctx, jobs.Filter{Due: now, Limit: commit.MaxChanges})
 		if err != nil {
 			if ctx.Err() == nil {
 				e.log.Error("looking for due jobs", "error", err)
 			}
 			return now.Add(time.Second)
 		}
-		var ops []*op
+		var ops []*commit.Op
 		for _, job := range page.Jobs {
 			var c *jobs.Change
-			if e.catchPanic("what is due of a job", job.ID, func() { c = dueChange(job, now) }) == nil && c != nil {
-				o := newOp(c)
-				if e.commits.put(ctx, o) == nil {
+			if catchPanic(e.log, "what is due of a job", job.ID, func() { c = transition.Due(job, now) }) == nil && c != nil {
+				o := commit.NewOp(c)
+				if e.commits.Put(ctx, o) == nil {
 					ops = append(ops, o)
 				}
 			}
 		}
 		done := 0
 		for _, o := range ops {
-			err := o.wait()
+			err := o.Wait()
 			if ctx.Err() != nil {
 				return time.Time{}
 			}
@@ -86,8 +43,8 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 			if !errors.Is(err, jobs.ErrDamaged) {
 				done++
 			}
-			if err == nil && o.change.If.State == jobs.Running {
-				e.signalRun(o.change.If.Lease, jobs.ErrRevoked)
+			if err == nil && o.Change.If.State == jobs.Running {
+				e.signal(o.Change.If.Lease, jobs.ErrRevoked)
 			}
 		}
 		if len(page.Jobs) == 0 {
@@ -97,4 +54,11 @@ func (e *Engine) wakeDue(ctx context.Context) time.Time {
 			return now.Add(time.Second)
 		}
 	}
+}
+
+// upkeep does what is due besides changes of jobs, and returns when it has to run again.
+func (e *Engine) upkeep(ctx context.Context) (next time.Time) {
+	now := time.Now()
+	next = earlierTime(e.retention.run(ctx, now), e.claims.refill(now))
+	return earlierTime(next, e.Workers.expire(ctx, now))
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
 )
 
 type order struct {
@@ -88,7 +87,7 @@ func TestVerdicts(t *testing.T) {
 					run.Log("put off")
 					return nil, jobs.Snooze(time.Hour)
 				}
-				if err := run.Checkpoint(strings.Repeat("x", engine.MaxCheckpoint)); err == nil {
+				if err := run.Checkpoint(strings.Repeat("x", jobs.MaxCheckpoint)); err == nil {
 					t.Error("a checkpoint may be too large")
 				}
 				return run.Job().Checkpoint, nil

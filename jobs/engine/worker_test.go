@@ -11,6 +11,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/engine/attempt"
 )
 
 var bg = context.Background()
@@ -21,7 +22,7 @@ func (w *world) register(slots int, kinds ...string) string {
 
 func registered(t testing.TB, e *engine.Engine, tenant string, s engine.WorkerSpec) string {
 	t.Helper()
-	id, err := e.Register(tenant, s)
+	id, err := e.Workers.Register(tenant, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func registered(t testing.TB, e *engine.Engine, tenant string, s engine.WorkerSp
 
 func (w *world) lease(id string, most int, wait time.Duration) engine.LeaseReply {
 	w.Helper()
-	l, err := w.engine.Lease(bg, jobs.DefaultTenant, id, most, wait)
+	l, err := w.engine.Workers.Lease(bg, jobs.DefaultTenant, id, most, wait)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func (w *world) leaseOne(id string) *jobs.Job {
 
 func (w *world) beat(id string, wait time.Duration, tokens ...string) engine.LeaseReply {
 	w.Helper()
-	l, err := w.engine.Beat(bg, jobs.DefaultTenant, id, tokens, wait)
+	l, err := w.engine.Workers.Beat(bg, jobs.DefaultTenant, id, tokens, wait)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func (w *world) beat(id string, wait time.Duration, tokens ...string) engine.Lea
 }
 
 func (w *world) complete(token string) error {
-	_, _, err := w.engine.Complete(bg, jobs.DefaultTenant, token, jobs.Value(`"by worker"`))
+	_, _, err := w.engine.Workers.Complete(bg, jobs.DefaultTenant, token, jobs.Value(`"by worker"`))
 	return err
 }
 
@@ -75,23 +76,23 @@ func TestWorkerLifeOfAJob(t *testing.T) {
 		w.expect("leased", words(len(got.Jobs), got.Jobs[0].ID == j.ID, string(got.Jobs[0].Input)), "1 true 7")
 		token := engine.Token(&got.Jobs[0])
 		half := 50.0
-		reports := []engine.Report{{N: 1, Progress: &jobs.Progress{Percent: &half}}, {N: 2, Stream: "out", Output: []byte("héllo")}, {N: 3, Checkpoint: jobs.Value(`{"page":4}`)}}
+		reports := []attempt.Report{{N: 1, Progress: &jobs.Progress{Percent: &half}}, {N: 2, Stream: "out", Output: []byte("héllo")}, {N: 3, Checkpoint: jobs.Value(`{"page":4}`)}}
 		for range 2 { // repeated, it is ignored
-			n, state, err := w.engine.Report(bg, jobs.DefaultTenant, token, reports)
+			n, state, err := w.engine.Workers.Report(bg, jobs.DefaultTenant, token, reports)
 			w.expect("reported", words(n, state, err), "3 ok <nil>")
 		}
 		if err := w.complete(token); err != nil {
 			t.Fatal(err)
 		}
 		w.expect("again", w.complete(token), nil)
-		_, _, err := w.engine.Fail(bg, jobs.DefaultTenant, token, &jobs.Failure{Problem: jobs.ErrConflict})
+		_, _, err := w.engine.Workers.Fail(bg, jobs.DefaultTenant, token, &jobs.Failure{Problem: jobs.ErrConflict})
 		if !errors.Is(err, jobs.ErrConflict) {
 			t.Errorf("another verb: %v", err)
 		}
 		j = w.get(j.ID)
 		w.expect("end", words(j.State, string(j.Result), *j.Progress.Percent, string(j.Checkpoint)), `succeeded "by worker" 50 {"page":4}`)
 		w.expect("story", w.story(j.ID), "queued started progress output progress succeeded")
-		w.expect("report after the end", errors.Is(func() error { _, _, err := w.engine.Report(bg, jobs.DefaultTenant, token, reports); return err }(), jobs.ErrLeaseLost), true)
+		w.expect("report after the end", errors.Is(func() error { _, _, err := w.engine.Workers.Report(bg, jobs.DefaultTenant, token, reports); return err }(), jobs.ErrLeaseLost), true)
 	})
 }
 
@@ -241,7 +242,7 @@ func TestSnoozeAndRelease(t *testing.T) {
 		id := w.register(1, "k")
 		j := w.submit(jobs.Spec{Kind: "k", MaxAttempts: 1})
 		token := engine.Token(&w.lease(id, 1, 0).Jobs[0])
-		if _, _, err := w.engine.Snooze(bg, jobs.DefaultTenant, token, time.Hour); err != nil {
+		if _, _, err := w.engine.Workers.Snooze(bg, jobs.DefaultTenant, token, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		begin := time.Now()
@@ -250,12 +251,12 @@ func TestSnoozeAndRelease(t *testing.T) {
 			t.Errorf("it came back after %s", took)
 		}
 		w.expect("attempt", again.Attempt, 1)
-		if _, _, err := w.engine.Release(bg, jobs.DefaultTenant, engine.Token(&again), jobs.Value(`"p5"`)); err != nil {
+		if _, _, err := w.engine.Workers.Release(bg, jobs.DefaultTenant, engine.Token(&again), jobs.Value(`"p5"`)); err != nil {
 			t.Fatal(err)
 		}
 		again = w.lease(id, 1, time.Hour).Jobs[0]
 		w.expect("released", words(again.Attempt, string(again.Checkpoint)), `1 "p5"`)
-		_, _, err := w.engine.Fail(bg, jobs.DefaultTenant, engine.Token(&again), &jobs.Failure{Problem: jobs.NewProblem("x", "No", "no")})
+		_, _, err := w.engine.Workers.Fail(bg, jobs.DefaultTenant, engine.Token(&again), &jobs.Failure{Problem: jobs.NewProblem("x", "No", "no")})
 		w.expect("failed", err, nil)
 		w.expect("story", w.story(j.ID), "queued started scheduled queued started queued started failed")
 	})
@@ -269,18 +270,18 @@ func TestDirectives(t *testing.T) {
 		told := make(chan engine.LeaseReply)
 		go func() { told <- w.lease(id, 1, time.Hour) }()
 		synctest.Wait()
-		if err := w.engine.SetDirective(jobs.DefaultTenant, id, engine.DirectiveQuiet); err != nil {
+		if err := w.engine.Workers.SetDirective(jobs.DefaultTenant, id, engine.DirectiveQuiet); err != nil {
 			t.Fatal(err)
 		}
 		w.expect("told", (<-told).Directive, engine.DirectiveQuiet)
 		w.submit(jobs.Spec{Kind: "k"})
 		w.expect("a quiet worker gets nothing", len(w.lease(id, 1, time.Second).Jobs), 0)
 		w.expect("terminate", func() engine.Directive {
-			w.engine.SetDirective(jobs.DefaultTenant, id, engine.DirectiveTerminate)
+			w.engine.Workers.SetDirective(jobs.DefaultTenant, id, engine.DirectiveTerminate)
 			return w.beat(id, time.Hour).Directive
 		}(), engine.DirectiveTerminate)
 		time.Sleep(3 * time.Minute)
-		if _, err := w.engine.Lease(bg, jobs.DefaultTenant, id, 1, 0); !errors.Is(err, jobs.ErrNotFound) {
+		if _, err := w.engine.Workers.Lease(bg, jobs.DefaultTenant, id, 1, 0); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("a worker that was silent for long: %v", err)
 		}
 	})
@@ -293,8 +294,8 @@ func TestLeasesSurviveARestart(t *testing.T) {
 		id := w.register(1, "k")
 		j := w.submit(jobs.Spec{Kind: "k", MaxAttempts: 1})
 		token := engine.Token(&w.lease(id, 1, 0).Jobs[0])
-		one := engine.Report{N: 1, Stream: "out", Output: []byte("12345")}
-		if _, _, err := w.engine.Report(bg, jobs.DefaultTenant, token, []engine.Report{one}); err != nil {
+		one := attempt.Report{N: 1, Stream: "out", Output: []byte("12345")}
+		if _, _, err := w.engine.Workers.Report(bg, jobs.DefaultTenant, token, []attempt.Report{one}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(29 * time.Second)
@@ -302,13 +303,13 @@ func TestLeasesSurviveARestart(t *testing.T) {
 		w.open(handlers{}, 1)
 		defer w.close(time.Second)
 		time.Sleep(29 * time.Second) // the lease got a fresh period
-		if _, err := w.engine.Beat(bg, jobs.DefaultTenant, id, nil, 0); !errors.Is(err, jobs.ErrNotFound) {
+		if _, err := w.engine.Workers.Beat(bg, jobs.DefaultTenant, id, nil, 0); !errors.Is(err, jobs.ErrNotFound) {
 			t.Errorf("the hub knows the worker still: %v", err)
 		}
 		id = w.register(1, "k")
 		w.expect("its lease is good", w.beat(id, 0, token).Leases[token], engine.LeaseOK)
 		time.Sleep(29 * time.Second)
-		n, _, err := w.engine.Report(bg, jobs.DefaultTenant, token, []engine.Report{one, {N: 2, Stream: "out", Output: []byte("678")}})
+		n, _, err := w.engine.Workers.Report(bg, jobs.DefaultTenant, token, []attempt.Report{one, {N: 2, Stream: "out", Output: []byte("678")}})
 		w.expect("reports", words(n, err), "2 <nil>")
 		w.expect("completed", w.complete(token), nil)
 		events, _ := w.store.Read(bg, jobs.ReadQuery{Job: j.ID})
@@ -330,7 +331,7 @@ func TestAWorkerThatHangsUpGetsNothing(t *testing.T) {
 		id := w.register(1, "k")
 		ctx, cancel := context.WithCancel(bg)
 		gone := make(chan error)
-		go func() { _, err := w.engine.Lease(ctx, jobs.DefaultTenant, id, 1, time.Hour); gone <- err }()
+		go func() { _, err := w.engine.Workers.Lease(ctx, jobs.DefaultTenant, id, 1, time.Hour); gone <- err }()
 		synctest.Wait()
 		cancel()
 		<-gone
@@ -352,7 +353,7 @@ func TestQueueLimits(t *testing.T) {
 		defer w.close(time.Minute)
 		configure := func(queue string, set jobs.QueueSettings) {
 			t.Helper()
-			if err := w.engine.Configure(bg, jobs.DefaultTenant, queue, func(s *jobs.QueueSettings) error { *s = set; return nil }); err != nil {
+			if err := w.engine.Queues.Configure(bg, jobs.DefaultTenant, queue, func(s *jobs.QueueSettings) error { *s = set; return nil }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -377,7 +378,7 @@ func TestQueueLimits(t *testing.T) {
 			t.Errorf("6 jobs at 3 a minute, 3 of them at once, took %s", took)
 		}
 		configure("small", jobs.QueueSettings{Capacity: 1, QueueTimeout: jobs.Duration(5 * time.Second)})
-		if err := w.engine.Pause(bg, jobs.DefaultTenant, "small", "me", "why not"); err != nil {
+		if err := w.engine.Queues.Pause(bg, jobs.DefaultTenant, "small", "me", "why not"); err != nil {
 			t.Fatal(err)
 		}
 		first := w.submit(jobs.Spec{Kind: "k", Queue: "small"})
@@ -388,7 +389,7 @@ func TestQueueLimits(t *testing.T) {
 		second := w.submit(jobs.Spec{Kind: "k", Queue: "small"})
 		time.Sleep(time.Second)
 		w.expect("paused", w.get(second.ID).State, jobs.Queued)
-		if err := w.engine.Resume(bg, jobs.DefaultTenant, "small"); err != nil {
+		if err := w.engine.Queues.Resume(bg, jobs.DefaultTenant, "small"); err != nil {
 			t.Fatal(err)
 		}
 		w.expect("resumed", w.await(second.ID).State, jobs.Succeeded)

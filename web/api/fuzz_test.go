@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
 	"jobhub/web/rest"
 )
 
@@ -94,7 +93,7 @@ func FuzzReports(f *testing.F) {
 			if p := r.Progress; p != nil && (p.Percent != nil && !(*p.Percent >= 0 && *p.Percent <= 100) || p.Data != nil && !json.Valid(p.Data)) {
 				t.Fatalf("%q gives the progress %+v", body, p)
 			}
-			if c := r.Checkpoint; c != nil && (!json.Valid(c) || len(c) > engine.MaxCheckpoint || strings.ContainsRune(string(c), '\n')) {
+			if c := r.Checkpoint; c != nil && (!json.Valid(c) || len(c) > jobs.MaxCheckpoint || strings.ContainsRune(string(c), '\n')) {
 				t.Fatalf("%q gives the checkpoint %s", body, c)
 			}
 		}

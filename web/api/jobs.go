@@ -49,7 +49,7 @@ func (s *Server) await(ctx context.Context, tenant string, id jobs.ID, limit tim
 	who, _ := rest.IdentityFromContext(ctx)
 	valid, stop := s.WhileValid(context.WithoutCancel(ctx), who)
 	defer stop()
-	changed := s.Hub.Signal(hub.Filter{Tenant: tenant, Job: id})
+	changed := s.Hub.Signal(hub.Causes{Filters: []hub.Filter{{Tenant: tenant, Job: id}}})
 	defer changed.Close()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()

@@ -223,7 +223,7 @@ func (s *Server) patchQueue(w http.ResponseWriter, r *http.Request) error {
 	if _, err := rest.DecodeBody(w, r, rest.MaxReport, &in); err != nil {
 		return err
 	}
-	return s.configure(w, r, func(name string) error { return s.Engine.Configure(r.Context(), rest.Tenant(r), name, in.Apply) })
+	return s.configure(w, r, func(name string) error { return s.Engine.Queues.Configure(r.Context(), rest.Tenant(r), name, in.Apply) })
 }
 
 // pauseQueue is POST /v1/queues/{name}/pause.
@@ -235,13 +235,13 @@ func (s *Server) pauseQueue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.configure(w, r, func(name string) error {
-		return s.Engine.Pause(r.Context(), rest.Tenant(r), name, rest.IdentityOf(r).Name, in.Reason)
+		return s.Engine.Queues.Pause(r.Context(), rest.Tenant(r), name, rest.IdentityOf(r).Name, in.Reason)
 	})
 }
 
 // resumeQueue is POST /v1/queues/{name}/resume.
 func (s *Server) resumeQueue(w http.ResponseWriter, r *http.Request) error {
-	return s.configure(w, r, func(name string) error { return s.Engine.Resume(r.Context(), rest.Tenant(r), name) })
+	return s.configure(w, r, func(name string) error { return s.Engine.Queues.Resume(r.Context(), rest.Tenant(r), name) })
 }
 
 // configure calls change for the queue in the path, and answers with the changed queue.

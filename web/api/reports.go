@@ -9,6 +9,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/engine/attempt"
 	"jobhub/web/clip"
 	"jobhub/web/rest"
 )
@@ -30,7 +31,7 @@ func (s workers) report(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token := r.PathValue("token")
-	accepted, state, err := s.Engine.Report(r.Context(), rest.Tenant(r), token, list)
+	accepted, state, err := s.Engine.Workers.Report(r.Context(), rest.Tenant(r), token, list)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (s workers) report(w http.ResponseWriter, r *http.Request) error {
 
 // decodeReports reads a worker's reports. A report of type log becomes output of the stream
 // log.
-func decodeReports(body []byte) (list []engine.Report, err error) {
+func decodeReports(body []byte) (list []attempt.Report, err error) {
 	for i, line := range bytes.Split(body, []byte{'\n'}) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
@@ -59,7 +60,7 @@ func decodeReports(body []byte) (list []engine.Report, err error) {
 	return list, nil
 }
 
-func decodeReport(line []byte) (engine.Report, error) {
+func decodeReport(line []byte) (attempt.Report, error) {
 	var in struct {
 		N       uint64     `json:"n"`
 		Type    string     `json:"type"`
@@ -71,12 +72,12 @@ func decodeReport(line []byte) (engine.Report, error) {
 		Base64  *string    `json:"base64"`
 	}
 	if err := jobs.Decode(line, &in); err != nil {
-		return engine.Report{}, err
+		return attempt.Report{}, err
 	}
 	if in.N == 0 {
-		return engine.Report{}, rest.InvalidMember("/n", "must be the number of the report, from 1")
+		return attempt.Report{}, rest.InvalidMember("/n", "must be the number of the report, from 1")
 	}
-	out := engine.Report{N: in.N}
+	out := attempt.Report{N: in.N}
 	switch in.Type {
 	case "progress":
 		if in.Percent != nil && (*in.Percent < 0 || *in.Percent > 100) {
@@ -91,8 +92,8 @@ func decodeReport(line []byte) (engine.Report, error) {
 		if in.Data == nil {
 			return out, rest.InvalidMember("/data", "is required: the state that the next attempt continues from")
 		}
-		if err := in.Data.Compact(); err != nil || len(in.Data) > engine.MaxCheckpoint {
-			return out, rest.InvalidMember("/data", "must be JSON of up to "+strconv.Itoa(engine.MaxCheckpoint)+" bytes")
+		if err := in.Data.Compact(); err != nil || len(in.Data) > jobs.MaxCheckpoint {
+			return out, rest.InvalidMember("/data", "must be JSON of up to "+strconv.Itoa(jobs.MaxCheckpoint)+" bytes")
 		}
 		out.Checkpoint = in.Data
 	case "log", "output":

@@ -9,13 +9,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 	"jobhub/web/rest"
 )
 
 // listSchedules is GET /v1/schedules.
 func (s *Server) listSchedules(w http.ResponseWriter, r *http.Request) error {
-	list, err := s.Engine.Schedules(r.Context(), rest.Tenant(r))
+	list, err := s.Engine.Schedules.List(r.Context(), rest.Tenant(r))
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (s *Server) listSchedules(w http.ResponseWriter, r *http.Request) error {
 
 // getSchedule is GET /v1/schedules/{name}.
 func (s *Server) getSchedule(w http.ResponseWriter, r *http.Request) error {
-	schedule, err := s.Engine.Schedule(r.Context(), rest.Tenant(r), r.PathValue("name"))
+	schedule, err := s.Engine.Schedules.Get(r.Context(), rest.Tenant(r), r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) error {
 	if name := r.PathValue("name"); in.Name != nil && *in.Name != name {
 		return jobs.Invalid("/name", "must be %s, as in the path; a schedule can't be renamed", name)
 	}
-	schedule, created, err := s.Engine.PutSchedule(r.Context(), rest.Tenant(r), engine.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
+	schedule, created, err := s.Engine.Schedules.Put(r.Context(), rest.Tenant(r), schedule.Schedule{Name: r.PathValue("name"), Cron: in.Cron, TimeZone: in.TimeZone,
 		Job: in.Job, Paused: in.Paused, Overlap: in.Overlap, Caller: rest.Caller(r)})
 	if err != nil {
 		return err
@@ -79,14 +79,14 @@ func (s *Server) putSchedule(w http.ResponseWriter, r *http.Request) error {
 
 // deleteSchedule is DELETE /v1/schedules/{name}.
 func (s *Server) deleteSchedule(w http.ResponseWriter, r *http.Request) error {
-	if err := s.Engine.DeleteSchedule(r.Context(), rest.Tenant(r), r.PathValue("name")); err != nil {
+	if err := s.Engine.Schedules.Delete(r.Context(), rest.Tenant(r), r.PathValue("name")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func (s *Server) writeSchedule(w http.ResponseWriter, r *http.Request, status int, schedule *engine.Schedule) error {
+func (s *Server) writeSchedule(w http.ResponseWriter, r *http.Request, status int, schedule *schedule.Schedule) error {
 	body, err := appendSchedule(nil, schedule)
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (s *Server) writeSchedule(w http.ResponseWriter, r *http.Request, status in
 	return rest.WriteJSON(w, status, body)
 }
 
-func appendSchedule(b []byte, s *engine.Schedule) ([]byte, error) {
+func appendSchedule(b []byte, s *schedule.Schedule) ([]byte, error) {
 	at := func(t time.Time) *string {
 		if t.IsZero() {
 			return nil
@@ -115,7 +115,7 @@ func appendSchedule(b []byte, s *engine.Schedule) ([]byte, error) {
 		LastError *jobs.Problem     `json:"last_error"`
 		SkippedAt *string           `json:"skipped_at"`
 		Links     map[string]string `json:"links"`
-	}{s.Name, s.Cron, s.TimeZone, s.Shown(), s.Paused, cmp.Or(s.Overlap, engine.Overlaps[0]), at(s.NextAt), at(s.LastAt), "", s.LastError, at(s.SkippedAt),
+	}{s.Name, s.Cron, s.TimeZone, s.Shown(), s.Paused, cmp.Or(s.Overlap, schedule.Overlaps[0]), at(s.NextAt), at(s.LastAt), "", s.LastError, at(s.SkippedAt),
 		map[string]string{"self": "/v1/schedules/" + s.Name, "jobs": "/v1/jobs?tag=schedule:" + s.Name}}
 	if s.LastJob != (jobs.ID{}) {
 		doc.LastJob = s.LastJob.String()

@@ -114,7 +114,7 @@ func setAcceptedHeaders(h http.Header, a engine.Accepted) {
 // queueFull sets the headers of the answer for a full queue
 // (draft-ietf-httpapi-ratelimit-headers) and returns its problem.
 func (s *Server) queueFull(w http.ResponseWriter, tenant, queue string) error {
-	w.Header().Set("RateLimit-Policy", `"default";q=`+strconv.Itoa(s.Engine.Settings(tenant, queue).Capacity)+`;w=1`)
+	w.Header().Set("RateLimit-Policy", `"default";q=`+strconv.Itoa(s.Engine.Queues.Settings(tenant, queue).Capacity)+`;w=1`)
 	w.Header().Set("RateLimit", `"default";r=0;t=1`)
 	return jobs.ErrQueueFull
 }

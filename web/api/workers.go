@@ -40,11 +40,11 @@ func (s workers) register(w http.ResponseWriter, r *http.Request) error {
 	if _, err := rest.DecodeBody(w, r, rest.MaxReport, &in); err != nil {
 		return err
 	}
-	id, err := s.Engine.Register(rest.Tenant(r), engine.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
+	id, err := s.Engine.Workers.Register(rest.Tenant(r), engine.WorkerSpec{Name: in.Name, Kinds: in.Kinds, Queues: in.Queues, Slots: in.Slots})
 	if err != nil {
 		return err
 	}
-	lease := s.Engine.LeaseTime()
+	lease := s.Engine.Workers.LeaseTime()
 	b := rest.AppendText([]byte(`{"worker_id":`), id)
 	b = rest.AppendText(append(b, `,"lease":`...), lease.String())
 	b = rest.AppendText(append(b, `,"beat":`...), (lease / 3).String())
@@ -65,7 +65,7 @@ func (s workers) listWorkers(w http.ResponseWriter, r *http.Request) error {
 		SeenMS    int64    `json:"seen_ms"`
 	}
 	list := []shown{}
-	for _, info := range s.Engine.Workers(rest.Tenant(r)) {
+	for _, info := range s.Engine.Workers.List(rest.Tenant(r)) {
 		running := []string{}
 		for _, id := range info.Running {
 			running = append(running, id.String())
@@ -84,7 +84,7 @@ func (s workers) listWorkers(w http.ResponseWriter, r *http.Request) error {
 // setDirective is POST /v1/workers/{id}/quiet and …/terminate.
 func (s workers) setDirective(d engine.Directive) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := s.Engine.SetDirective(rest.Tenant(r), r.PathValue("id"), d); err != nil {
+		if err := s.Engine.Workers.SetDirective(rest.Tenant(r), r.PathValue("id"), d); err != nil {
 			return err
 		}
 		return rest.WriteJSON(w, http.StatusOK, []byte(`{"directive":"`+string(d)+`"}`))
@@ -93,7 +93,7 @@ func (s workers) setDirective(d engine.Directive) rest.Handler {
 
 // unregister is DELETE /v1/workers/{id}.
 func (s workers) unregister(w http.ResponseWriter, r *http.Request) error {
-	if err := s.Engine.Unregister(rest.Tenant(r), r.PathValue("id")); err != nil {
+	if err := s.Engine.Workers.Unregister(rest.Tenant(r), r.PathValue("id")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -123,7 +123,7 @@ func (s workers) leaseJobs(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, stop := s.polling(r)
 	defer stop()
-	reply, err := s.Engine.Lease(ctx, rest.Tenant(r), r.PathValue("id"), in.Max, wait)
+	reply, err := s.Engine.Workers.Lease(ctx, rest.Tenant(r), r.PathValue("id"), in.Max, wait)
 	if ended := context.Cause(ctx); rest.IsCredentialsError(ended) {
 		err = rest.CredentialsProblem(ended)
 	}
@@ -198,7 +198,7 @@ func (s workers) beat(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, stop := s.polling(r)
 	defer stop()
-	reply, err := s.Engine.Beat(ctx, rest.Tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
+	reply, err := s.Engine.Workers.Beat(ctx, rest.Tenant(r), r.PathValue("id"), append([]string{}, in.Leases...), wait)
 	if ended := context.Cause(ctx); rest.IsCredentialsError(ended) {
 		err = rest.CredentialsProblem(ended)
 	}
@@ -245,7 +245,7 @@ func (s workers) complete(w http.ResponseWriter, r *http.Request) error {
 		if len(in.Result) > rest.MaxResult {
 			return jobs.Job{}, jobs.Position{}, rest.BodyTooLarge(rest.MaxResult)
 		}
-		return s.Engine.Complete(ctx, tenant, token, in.Result)
+		return s.Engine.Workers.Complete(ctx, tenant, token, in.Result)
 	})
 }
 
@@ -260,7 +260,7 @@ func (s workers) failAttempt(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return jobs.Job{}, jobs.Position{}, err
 		}
-		return s.Engine.Fail(ctx, tenant, token, failure)
+		return s.Engine.Workers.Fail(ctx, tenant, token, failure)
 	})
 }
 
@@ -318,7 +318,7 @@ func (s workers) snooze(w http.ResponseWriter, r *http.Request) error {
 		if err != nil || d < 0 || d > maxDelay {
 			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/delay", `must be a duration like "30s", within ten years`)
 		}
-		return s.Engine.Snooze(ctx, tenant, token, d)
+		return s.Engine.Workers.Snooze(ctx, tenant, token, d)
 	})
 }
 
@@ -328,10 +328,10 @@ func (s workers) release(w http.ResponseWriter, r *http.Request) error {
 		Checkpoint jobs.Value `json:"checkpoint"`
 	}
 	return s.endAttempt(w, r, jobs.Decode, &in, func(ctx context.Context, tenant, token string) (jobs.Job, jobs.Position, error) {
-		if in.Checkpoint != nil && (in.Checkpoint.Compact() != nil || len(in.Checkpoint) > engine.MaxCheckpoint) {
-			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/checkpoint", "must be JSON of up to "+strconv.Itoa(engine.MaxCheckpoint)+" bytes")
+		if in.Checkpoint != nil && (in.Checkpoint.Compact() != nil || len(in.Checkpoint) > jobs.MaxCheckpoint) {
+			return jobs.Job{}, jobs.Position{}, rest.InvalidMember("/checkpoint", "must be JSON of up to "+strconv.Itoa(jobs.MaxCheckpoint)+" bytes")
 		}
-		return s.Engine.Release(ctx, tenant, token, in.Checkpoint)
+		return s.Engine.Workers.Release(ctx, tenant, token, in.Checkpoint)
 	})
 }
 

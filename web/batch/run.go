@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
+	"jobhub/jobs/engine/commit"
 	"jobhub/jobs/httpheader"
 	"jobhub/web/gateway"
 	"jobhub/web/rest"
@@ -137,7 +137,7 @@ func (b *batch) run(ctx context.Context) {
 		}
 	}
 	b.mu.Unlock()
-	group := engine.NewGroup(submissions)
+	group := commit.NewGroup(submissions)
 	for _, r := range start {
 		b.workers.Go(func() {
 			if !r.submission {

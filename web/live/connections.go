@@ -3,6 +3,8 @@ package live
 import (
 	"runtime/debug"
 	"time"
+
+	"jobhub/jobs"
 )
 
 // join adds an open WebSocket; it returns false when the server drains.
@@ -11,6 +13,7 @@ func (s *Server) join(c *socket) bool {
 	defer s.mu.Unlock()
 	s.joined[c] = struct{}{}
 	s.churnedLocked()
+	s.Hub.Notify(jobs.Notice{Subject: jobs.WatchersChanged})
 	if s.Stopped.Err() != nil {
 		c.wire.Close()
 	}
@@ -22,6 +25,7 @@ func (s *Server) part(c *socket) {
 	defer s.mu.Unlock()
 	delete(s.joined, c)
 	s.churnedLocked()
+	s.Hub.Notify(jobs.Notice{Subject: jobs.WatchersChanged})
 }
 
 // churnedLocked returns free memory to the system after many connections came or went:

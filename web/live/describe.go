@@ -35,6 +35,7 @@ func (c *socket) describe() {
 	}
 	if old := c.about.Load(); old == nil || *old != a {
 		c.about.Store(&a)
+		c.Hub.Notify(jobs.Notice{Subject: jobs.WatchersChanged})
 	}
 }
 

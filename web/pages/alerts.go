@@ -166,7 +166,7 @@ type consumers struct {
 
 func (s *Server) consumers(tenant string) consumers {
 	own, _, _ := s.Engine.Handlers()
-	return consumers{own, s.Engine.Workers(tenant)}
+	return consumers{own, s.Engine.Workers.List(tenant)}
 }
 
 // take reports whether a handler or worker takes jobs of a kind from a queue.

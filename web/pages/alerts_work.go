@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 	"jobhub/web/view"
 )
 
@@ -17,7 +17,7 @@ func (s *Server) failingSchedules(ctx context.Context, tenant string) ([]view.At
 }
 
 func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.Attention, err error) {
-	all, err := s.Engine.Schedules(ctx, tenant)
+	all, err := s.Engine.Schedules.List(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.
 			continue
 		default:
 			if len(out) < schedulesNamed { // somebody may have repeated it since
-				newest, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: engine.ScheduleTag(one.Name), Limit: 1})
+				newest, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: schedule.Tag(one.Name), Limit: 1})
 				if err != nil {
 					return nil, err
 				}
@@ -62,7 +62,7 @@ func (s *Server) lookForFailing(ctx context.Context, tenant string) (out []view.
 }
 
 // lastFailures returns the last jobs of schedules, where these failed.
-func (s *Server) lastFailures(ctx context.Context, tenant string, all []engine.Schedule) (map[jobs.ID]jobs.Job, error) {
+func (s *Server) lastFailures(ctx context.Context, tenant string, all []schedule.Schedule) (map[jobs.ID]jobs.Job, error) {
 	var ids []jobs.ID
 	for _, one := range all {
 		if one.LastJob != (jobs.ID{}) {

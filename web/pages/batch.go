@@ -140,7 +140,7 @@ func (s batchPages) drawBatch(ctx context.Context, tenant, of string, last any) 
 	if open {
 		pace = everySecond // the times of running requests
 	}
-	out, err := rendered(ctx, filter, pace, view.BatchFragments(m))
+	out, err := rendered(ctx, on(filter), pace, view.BatchFragments(m))
 	out.Memory = memory
 	return out, err
 }

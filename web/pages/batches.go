@@ -101,5 +101,5 @@ func (s batchPages) drawBatches(ctx context.Context, tenant, query string, _ any
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, everything(tenant), hub.Pace{Min: time.Second / 4}, view.BatchesFragments(m))
+	return rendered(ctx, onAll(tenant), hub.Pace{Min: time.Second / 4}, view.BatchesFragments(m))
 }

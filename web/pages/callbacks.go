@@ -121,7 +121,7 @@ func (s callbackPages) drawCallbacks(ctx context.Context, tenant, of string, _ a
 		return out, err
 	}
 	seen.fill(&model)
-	return rendered(ctx, hub.Filter{Tenant: tenant, Queue: jobs.CallbackQueue}, everyBucket, view.CallbacksFragments(model))
+	return rendered(ctx, hub.Causes{Filters: []hub.Filter{{Tenant: tenant, Queue: jobs.CallbackQueue}}, Notices: []jobs.Notice{{Tenant: tenant, Subject: jobs.SettingsChanged}}}, everyBucket, view.CallbacksFragments(model))
 }
 
 func (s callbackPages) callbacksModel(ctx context.Context, tenant string, q callbacksQuery) (view.CallbacksModel, jobs.Position, error) {
@@ -253,11 +253,11 @@ func (s callbackPages) enableCallbackForm(w http.ResponseWriter, r *http.Request
 		return err
 	}
 	queue, id := r.PostForm.Get("queue"), r.PostForm.Get("callback")
-	list := s.Engine.Settings(rest.Tenant(r), queue).Callbacks
+	list := s.Engine.Queues.Settings(rest.Tenant(r), queue).Callbacks
 	i := slices.IndexFunc(list, func(c jobs.Callback) bool { return callbackID(c.URL) == id })
 	err := error(jobs.NewProblem(jobs.NotFound, "No such callback", "The queue has no such callback any more."))
 	if i >= 0 {
-		err = s.Engine.EnableCallback(r.Context(), rest.Tenant(r), queue, list[i].URL)
+		err = s.Engine.Queues.EnableCallback(r.Context(), rest.Tenant(r), queue, list[i].URL)
 	}
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ func cancelQuestion(job jobs.Job) view.Confirm {
 			c.Text = "The job is cancelled already."
 		}
 	case job.State == jobs.Running:
-		c.Text = "The job is running. It is told to stop; a result within " + engine.CancelGrace.String() + " still counts. This can't be undone."
+		c.Text = "The job is running. It is told to stop; a result within " + jobs.CancelGrace.String() + " still counts. This can't be undone."
 	default:
 		c.Text = "The job is " + job.State.String() + " and will not run. This can't be undone."
 	}

@@ -47,7 +47,7 @@ func (s jobPages) renderJob(ctx context.Context, tenant, of string, last any) (o
 	if !m.Job.State.Final() || slices.ContainsFunc(m.Children, func(j jobs.Job) bool { return !j.State.Final() }) {
 		pace = everyBucket // its watchers and its child jobs change without an event of this job
 	}
-	out, err = rendered(ctx, hub.Filter{Tenant: tenant, Job: id}, pace, view.JobFragments(m))
+	out, err = rendered(ctx, on(hub.Filter{Tenant: tenant, Job: id}), pace, view.JobFragments(m))
 	out.Memory = memory
 	return out, err
 }
@@ -64,7 +64,7 @@ func (s jobPages) jobModel(ctx context.Context, tenant string, id jobs.ID, memor
 	m := view.JobModel{Job: job, Way: memory.way, At: time.Now(), Origin: s.Origin}
 	m.Watchers = s.Hub.Watchers(hub.Filter{Tenant: tenant, Job: id}) + s.Hub.Viewers(hub.ViewKey{Tenant: tenant, Page: "job", Of: id.String()})
 	if job.State == jobs.Running {
-		for _, w := range s.Engine.Workers(tenant) {
+		for _, w := range s.Engine.Workers.List(tenant) {
 			if slices.Contains(workerOf(w).Running, id) {
 				m.Worker = w.Name
 			}
@@ -103,13 +103,13 @@ func (s jobPages) held(job jobs.Job) string {
 	if job.State != jobs.Queued {
 		return ""
 	}
-	if pause := s.Engine.Settings(job.Tenant, job.Queue).Paused; pause != nil {
+	if pause := s.Engine.Queues.Settings(job.Tenant, job.Queue).Paused; pause != nil {
 		return "its queue is paused " + view.PausedBy(pause)
 	}
 	if own, _, _ := s.Engine.Handlers(); slices.Contains(own, job.Kind) {
 		return ""
 	}
-	for _, w := range s.Engine.Workers(job.Tenant) {
+	for _, w := range s.Engine.Workers.List(job.Tenant) {
 		if serves(w, job.Queue) && slices.Contains(w.Kinds, job.Kind) {
 			return ""
 		}

@@ -91,7 +91,7 @@ func (s queuePages) limitsForm(w http.ResponseWriter, r *http.Request) error {
 	if len(form.Errors) > 0 {
 		return s.showQueue(w, r, http.StatusUnprocessableEntity, &form)
 	}
-	return s.configureForm(w, r, func(name string) error { return s.Engine.Configure(r.Context(), rest.Tenant(r), name, in.Apply) })
+	return s.configureForm(w, r, func(name string) error { return s.Engine.Queues.Configure(r.Context(), rest.Tenant(r), name, in.Apply) })
 }
 
 func (s queuePages) pauseForm(w http.ResponseWriter, r *http.Request) error {
@@ -100,12 +100,12 @@ func (s queuePages) pauseForm(w http.ResponseWriter, r *http.Request) error {
 	}
 	reason := strings.ToValidUTF8(strings.TrimSpace(r.PostForm.Get("reason")), "�")
 	return s.configureForm(w, r, func(name string) error {
-		return s.Engine.Pause(r.Context(), rest.Tenant(r), name, rest.IdentityOf(r).Name, reason)
+		return s.Engine.Queues.Pause(r.Context(), rest.Tenant(r), name, rest.IdentityOf(r).Name, reason)
 	})
 }
 
 func (s queuePages) resumeForm(w http.ResponseWriter, r *http.Request) error {
-	return s.configureForm(w, r, func(name string) error { return s.Engine.Resume(r.Context(), rest.Tenant(r), name) })
+	return s.configureForm(w, r, func(name string) error { return s.Engine.Queues.Resume(r.Context(), rest.Tenant(r), name) })
 }
 
 // configureForm changes a queue that exists; a form never creates one.
@@ -134,7 +134,7 @@ func (s queuePages) directForm(d engine.Directive) rest.Handler {
 				Text: "It releases its jobs, so that other workers run them, and exits. To let it finish them, use Quiet.", Action: "/workers/" + id + "/terminate", Back: "/workers"}))
 		}
 		if err == nil {
-			err = s.Engine.SetDirective(rest.Tenant(r), id, d)
+			err = s.Engine.Workers.SetDirective(rest.Tenant(r), id, d)
 		}
 		if err != nil {
 			return err

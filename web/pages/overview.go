@@ -63,7 +63,7 @@ func (s *Server) overview(ctx context.Context, tenant string, reach view.Range) 
 	}
 	o.History, o.Times = s.charts(tenant, reach, now)
 	_, o.Slots, _ = s.Engine.Handlers()
-	for _, w := range s.Engine.Workers(tenant) {
+	for _, w := range s.Engine.Workers.List(tenant) {
 		o.Slots += w.Slots
 	}
 	if o.NextRetry, err = s.nextRetry(ctx, tenant, o.Queues); err != nil {
@@ -102,11 +102,7 @@ func (s *Server) drawOverview(ctx context.Context, tenant, of string, _ any) (hu
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	pace := whileBusy(model)
-	if s.ConfigState() != nil { // the configuration file may change without an event
-		pace = everyBucket
-	}
-	return rendered(ctx, everything(tenant), pace, view.OverviewFragments(model))
+	return rendered(ctx, causesOfOverview(tenant), whileBusy(model), view.OverviewFragments(model))
 }
 
 // busy reports whether the overview changes with time alone.
@@ -127,12 +123,19 @@ func busy(o view.Overview) bool {
 // everything selects all events of a tenant, for views of all queues.
 func everything(tenant string) hub.Filter { return hub.Filter{Tenant: tenant, All: true} }
 
-// whileBusy is the pace of a view of queues.
+// causesOfOverview is what changes the overview: also all that its alerts are about.
+func causesOfOverview(tenant string) hub.Causes {
+	return onAll(tenant, jobs.Notice{Tenant: tenant, Subject: jobs.SchedulesChanged}, jobs.Notice{Tenant: tenant, Subject: jobs.WorkersChanged},
+		jobs.Notice{Tenant: tenant, Subject: jobs.SettingsChanged}, jobs.Notice{Subject: jobs.ConfigurationChanged})
+}
+
+// whileBusy is the pace of a view of queues. Alerts may be found by a lookup that is repeated
+// only after lookupAge.
 func whileBusy(o view.Overview) hub.Pace {
 	if busy(o) {
 		return everyBucket
 	}
-	return onEvents
+	return hub.Pace{Again: lookupAge}
 }
 
 func (s *Server) drawWall(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
@@ -141,5 +144,5 @@ func (s *Server) drawWall(ctx context.Context, tenant, _ string, _ any) (hub.Ren
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, everything(tenant), whileBusy(model), view.WallFragments(model))
+	return rendered(ctx, causesOfOverview(tenant), whileBusy(model), view.WallFragments(model))
 }

@@ -33,7 +33,7 @@ func (s queuePages) drawQueues(ctx context.Context, tenant, after string, _ any)
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, everything(tenant), whileBusy(view.Overview{Queues: model.Queues}), view.QueuesFragments(model))
+	return rendered(ctx, onAll(tenant, jobs.Notice{Tenant: tenant, Subject: jobs.SettingsChanged}), whileBusy(view.Overview{Queues: model.Queues}), view.QueuesFragments(model))
 }
 
 func (s queuePages) findQueue(ctx context.Context, tenant, name string) error {
@@ -46,15 +46,29 @@ func (s queuePages) drawQueue(ctx context.Context, tenant, name string, _ any) (
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{Tenant: tenant, Queue: name}, everySecond, view.QueueFragments(model))
+	causes := hub.Causes{Filters: []hub.Filter{{Tenant: tenant, Queue: name}}, Notices: []jobs.Notice{{Tenant: tenant, Subject: jobs.SettingsChanged},
+		{Tenant: tenant, Subject: jobs.WorkersChanged}, {Subject: jobs.WatchersChanged}}}
+	return rendered(ctx, causes, whileBusy(view.Overview{Queues: []view.Queue{model.Queue}}), view.QueueFragments(model))
 }
 
 func (s queuePages) drawWorkers(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
-	return rendered(ctx, everything(tenant), everySecond, view.WorkersFragments(s.workersModel(tenant)))
+	m := s.workersModel(tenant)
+	pace := hub.Pace{Min: time.Second}
+	if next := m.NextLate(); !next.IsZero() {
+		pace.Max = max(time.Until(next), time.Second)
+	}
+	causes := hub.Causes{Notices: []jobs.Notice{{Tenant: tenant, Subject: jobs.WorkersChanged}, {Subject: jobs.HandlersChanged}}}
+	return rendered(ctx, causes, pace, view.WorkersFragments(m))
 }
 
 func (s queuePages) drawHub(ctx context.Context, _, _ string, _ any) (hub.Rendered, error) {
-	return rendered(ctx, hub.Filter{}, hub.Pace{Max: time.Second / 2}, view.HubFragments(s.hubModel()))
+	m := s.hubModel()
+	pace := hub.Pace{Min: time.Second / 2, Again: time.Second} // connections follow the log a little later
+	if slices.ContainsFunc(m.Conns, func(c view.Connection) bool { return c.Lag > 0 }) {
+		pace.Max = time.Second / 2
+	}
+	causes := hub.Causes{Notices: []jobs.Notice{{Subject: jobs.LogChanged}, {Subject: jobs.WatchersChanged}}}
+	return rendered(ctx, causes, pace, view.HubFragments(m))
 }
 
 func (s queuePages) queuesModel(ctx context.Context, tenant, after string) (view.QueuesModel, jobs.Position, error) {
@@ -84,7 +98,7 @@ func (s queuePages) queueModel(ctx context.Context, tenant, name string) (view.Q
 	}
 	m.Failures = failed.Jobs
 	m.Kinds, _, _ = s.Engine.Handlers()
-	for _, w := range s.Engine.Workers(tenant) {
+	for _, w := range s.Engine.Workers.List(tenant) {
 		if serves(w, name) {
 			m.Workers = append(m.Workers, workerOf(w))
 		}
@@ -93,9 +107,9 @@ func (s queuePages) queueModel(ctx context.Context, tenant, name string) (view.Q
 }
 
 func (s queuePages) workersModel(tenant string) view.WorkersModel {
-	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.LeaseTime()}
+	m := view.WorkersModel{At: time.Now(), Origin: s.Origin, Lease: s.Engine.Workers.LeaseTime()}
 	m.Kinds, m.Slots, m.Busy = s.Engine.Handlers()
-	for _, w := range s.Engine.Workers(tenant) {
+	for _, w := range s.Engine.Workers.List(tenant) {
 		m.Workers = append(m.Workers, workerOf(w))
 	}
 	slices.SortStableFunc(m.Workers, func(a, b view.Worker) int { return cmp.Compare(a.Name, b.Name) })
@@ -105,7 +119,7 @@ func (s queuePages) workersModel(tenant string) view.WorkersModel {
 // hubModel is the model of the page of the hub.
 func (s queuePages) hubModel() view.HubModel {
 	counts := s.live.Counts()
-	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.LostLeases(),
+	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.Workers.LostLeases(),
 		Sent: counts.Events, Gaps: counts.Gaps, Opened: tallies(counts.Opened), Closes: tallies(counts.Closes), Resumes: tallies(counts.Resumes)}
 	for _, d := range counts.Delays {
 		m.Delays = append(m.Delays, view.Delay(d))

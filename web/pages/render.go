@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jobhub/hub"
+	"jobhub/jobs"
 	"jobhub/web/view"
 )
 
@@ -13,15 +14,23 @@ import (
 var (
 	onEvents    = hub.Pace{}
 	everyBucket = hub.Pace{Max: hub.BucketWidth} // for what changes with time, like rates
-	everySecond = hub.Pace{Max: time.Second}     // for what changes without an event, like workers
+	everySecond = hub.Pace{Max: time.Second}     // for times of what is in progress
 )
 
 // lookupAge is how long views reuse what is expensive to look up.
 const lookupAge = 5 * time.Second
 
-// rendered is a view of these parts, drawn again after events of the filter and at this pace.
-func rendered(ctx context.Context, f hub.Filter, pace hub.Pace, parts []view.Fragment) (hub.Rendered, error) {
-	out := hub.Rendered{Filter: f, Pace: pace, Fragments: make([]hub.Fragment, len(parts))}
+// on is the cause of a view that only events change.
+func on(f hub.Filter) hub.Causes { return hub.Causes{Filters: []hub.Filter{f}} }
+
+// onAll is the cause of a view that all events of a tenant change, and these notices.
+func onAll(tenant string, notices ...jobs.Notice) hub.Causes {
+	return hub.Causes{Filters: []hub.Filter{everything(tenant)}, Notices: notices}
+}
+
+// rendered is a view of these parts, rendered again after its causes and at this pace.
+func rendered(ctx context.Context, causes hub.Causes, pace hub.Pace, parts []view.Fragment) (hub.Rendered, error) {
+	out := hub.Rendered{Causes: causes, Pace: pace, Fragments: make([]hub.Fragment, len(parts))}
 	for i, p := range parts {
 		var b bytes.Buffer
 		if err := p.Component.Render(ctx, &b); err != nil {

@@ -12,7 +12,7 @@ import (
 
 	"jobhub/hub"
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 	"jobhub/web/rest"
 	"jobhub/web/view"
 )
@@ -49,7 +49,7 @@ func (s schedulePages) showSchedule(w http.ResponseWriter, r *http.Request, stat
 		return err
 	}
 	if form == nil {
-		form = &view.Form{Values: map[string]string{"cron": model.It.Cron, "time_zone": model.It.TimeZone, "overlap": cmp.Or(model.It.Overlap, engine.Overlaps[0])}}
+		form = &view.Form{Values: map[string]string{"cron": model.It.Cron, "time_zone": model.It.TimeZone, "overlap": cmp.Or(model.It.Overlap, schedule.Overlaps[0])}}
 	}
 	return s.Page(w, r, status, view.SchedulePage(s.Shell(r, s.Hub.Position()), model, *form))
 }
@@ -62,7 +62,7 @@ func findSchedules(_ context.Context, _, after string) error {
 }
 
 func (s schedulePages) findSchedule(ctx context.Context, tenant, name string) error {
-	_, err := s.Engine.Schedule(ctx, tenant, name)
+	_, err := s.Engine.Schedules.Get(ctx, tenant, name)
 	return err
 }
 
@@ -71,7 +71,11 @@ func (s schedulePages) drawSchedules(ctx context.Context, tenant, after string, 
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{}, everySecond, view.SchedulesFragments(model))
+	causes := hub.Causes{Notices: []jobs.Notice{{Tenant: tenant, Subject: jobs.SchedulesChanged}}}
+	for i := range model.List { // their runs
+		causes.Filters = append(causes.Filters, hub.Filter{Tenant: tenant, Tag: schedule.Tag(model.List[i].Name)})
+	}
+	return rendered(ctx, causes, onEvents, view.SchedulesFragments(model))
 }
 
 func (s schedulePages) drawSchedule(ctx context.Context, tenant, name string, _ any) (hub.Rendered, error) {
@@ -79,18 +83,23 @@ func (s schedulePages) drawSchedule(ctx context.Context, tenant, name string, _ 
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{Tenant: tenant, Tag: engine.ScheduleTag(name)}, everySecond, view.ScheduleFragments(model))
+	causes := hub.Causes{Filters: []hub.Filter{{Tenant: tenant, Tag: schedule.Tag(name)}}, Notices: []jobs.Notice{{Tenant: tenant, Subject: jobs.SchedulesChanged}}}
+	pace := onEvents
+	if len(model.Ticks) > 0 { // the next one of a paused schedule passes without an event
+		pace.Max = max(time.Until(model.Ticks[0]), time.Second)
+	}
+	return rendered(ctx, causes, pace, view.ScheduleFragments(model))
 }
 
 func (s schedulePages) schedulesModel(ctx context.Context, tenant, after string) (view.SchedulesModel, error) {
 	m := view.SchedulesModel{Origin: s.Origin, After: after}
-	all, err := s.Engine.Schedules(ctx, tenant)
+	all, err := s.Engine.Schedules.List(ctx, tenant)
 	if err != nil {
 		return m, err
 	}
 	m.All = len(all)
-	slices.SortFunc(all, func(a, b engine.Schedule) int { return strings.Compare(a.Name, b.Name) })
-	all = slices.DeleteFunc(all, func(one engine.Schedule) bool { return one.Name <= after })
+	slices.SortFunc(all, func(a, b schedule.Schedule) int { return strings.Compare(a.Name, b.Name) })
+	all = slices.DeleteFunc(all, func(one schedule.Schedule) bool { return one.Name <= after })
 	if len(all) > schedulesShown {
 		all = all[:schedulesShown]
 		m.Next = all[schedulesShown-1].Name
@@ -107,7 +116,7 @@ func (s schedulePages) schedulesModel(ctx context.Context, tenant, after string)
 
 func (s schedulePages) scheduleModel(ctx context.Context, tenant, name string) (view.ScheduleModel, error) {
 	m := view.ScheduleModel{At: time.Now()}
-	one, err := s.Engine.Schedule(ctx, tenant, name)
+	one, err := s.Engine.Schedules.Get(ctx, tenant, name)
 	if err != nil {
 		return m, err
 	}
@@ -117,14 +126,14 @@ func (s schedulePages) scheduleModel(ctx context.Context, tenant, name string) (
 }
 
 // scheduleOf is a schedule with its newest runs.
-func (s schedulePages) scheduleOf(ctx context.Context, tenant string, one engine.Schedule) (view.Schedule, error) {
+func (s schedulePages) scheduleOf(ctx context.Context, tenant string, one schedule.Schedule) (view.Schedule, error) {
 	it := view.Schedule{Schedule: one}
 	spec, err := jobs.DecodeSpec(one.Job)
 	if err != nil {
 		return it, err
 	}
 	it.Kind, it.Queue, it.OrderingKey = spec.Kind, spec.Queue, spec.OrderingKey
-	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: engine.ScheduleTag(one.Name), Limit: view.MaxRuns})
+	page, err := s.Store.List(ctx, jobs.Filter{Tenant: tenant, Tag: schedule.Tag(one.Name), Limit: view.MaxRuns})
 	it.Runs = page.Jobs
 	return it, err
 }
@@ -135,14 +144,14 @@ func (s schedulePages) makeScheduleForm(w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return err
 	}
-	one := engine.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Overlap: form.Values["overlap"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: rest.Caller(r)}
+	one := schedule.Schedule{Name: form.Values["name"], Cron: form.Values["cron"], TimeZone: form.Values["time_zone"], Overlap: form.Values["overlap"], Job: jobOf(form), Paused: form.Values["paused"] != "", Caller: rest.Caller(r)}
 	if !jobs.WellFormedName(one.Name) {
 		form.Errors["name"] = "must be " + jobs.NameRule
 	}
 	if len(form.Errors) > 0 { // show all errors at once
-		err = s.Engine.CheckSchedule(rest.Tenant(r), &one)
+		err = s.Engine.Schedules.Check(rest.Tenant(r), &one)
 	} else {
-		one, err = s.Engine.CreateSchedule(r.Context(), rest.Tenant(r), one)
+		one, err = s.Engine.Schedules.Create(r.Context(), rest.Tenant(r), one)
 	}
 	if err != nil && !addErrors(form, err) {
 		return err
@@ -159,7 +168,7 @@ func (s schedulePages) changeScheduleForm(w http.ResponseWriter, r *http.Request
 	if err != nil {
 		return err
 	}
-	return s.changeSchedule(w, r, form, func(one *engine.Schedule) {
+	return s.changeSchedule(w, r, form, func(one *schedule.Schedule) {
 		one.Cron, one.TimeZone = form.Values["cron"], form.Values["time_zone"]
 		if r.PostForm.Has("overlap") {
 			one.Overlap = form.Values["overlap"]
@@ -172,14 +181,14 @@ func (s schedulePages) changeScheduleForm(w http.ResponseWriter, r *http.Request
 
 func (s schedulePages) pauseSchedule(paused bool) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		return s.changeSchedule(w, r, nil, func(one *engine.Schedule) { one.Paused = paused })
+		return s.changeSchedule(w, r, nil, func(one *schedule.Schedule) { one.Paused = paused })
 	}
 }
 
 // changeSchedule changes a schedule; errors are shown in the form, if there is one.
-func (s schedulePages) changeSchedule(w http.ResponseWriter, r *http.Request, form *view.Form, edit func(*engine.Schedule)) error {
+func (s schedulePages) changeSchedule(w http.ResponseWriter, r *http.Request, form *view.Form, edit func(*schedule.Schedule)) error {
 	name := r.PathValue("name")
-	_, err := s.Engine.ChangeSchedule(r.Context(), rest.Tenant(r), name, edit)
+	_, err := s.Engine.Schedules.Change(r.Context(), rest.Tenant(r), name, edit)
 	switch {
 	case err == nil:
 		return seeOther(w, "/schedules/"+name)
@@ -192,7 +201,7 @@ func (s schedulePages) changeSchedule(w http.ResponseWriter, r *http.Request, fo
 // runScheduleForm is POST /schedules/{name}/run.
 func (s schedulePages) runScheduleForm(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
-	if _, err := s.Engine.RunSchedule(r.Context(), rest.Tenant(r), name); err != nil {
+	if _, err := s.Engine.Schedules.Run(r.Context(), rest.Tenant(r), name); err != nil {
 		return err
 	}
 	return seeOther(w, "/schedules/"+name)
@@ -204,14 +213,14 @@ func (s schedulePages) deleteScheduleForm(w http.ResponseWriter, r *http.Request
 	name := r.PathValue("name")
 	err := readForm(w, r, rest.MaxForm)
 	if err == nil && r.PostForm.Get("ask") != "" {
-		if _, err = s.Engine.Schedule(r.Context(), rest.Tenant(r), name); err == nil {
+		if _, err = s.Engine.Schedules.Get(r.Context(), rest.Tenant(r), name); err == nil {
 			return s.Page(w, r, http.StatusOK, view.ConfirmPage(s.Shell(r, s.Hub.Position()), view.Confirm{Title: "Delete the schedule " + name + "?",
 				Text: "It submits no more jobs. Jobs that it has submitted stay. This can't be undone.", Action: "/schedules/" + name + "/delete",
 				Button: "Delete the schedule", Back: "/schedules/" + name}))
 		}
 	}
 	if err == nil {
-		err = s.Engine.DeleteSchedule(r.Context(), rest.Tenant(r), name)
+		err = s.Engine.Schedules.Delete(r.Context(), rest.Tenant(r), name)
 	}
 	if err != nil {
 		return err

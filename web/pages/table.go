@@ -132,7 +132,7 @@ func (s tables) fillTable(ctx context.Context, q tableQuery, m *view.Jobs) (jobs
 // kindsKnown returns the kinds of the jobs shown, of the hub's handlers and of its workers.
 func (s tables) kindsKnown(tenant string, rows []jobs.Job) []string {
 	all, _, _ := s.Engine.Handlers()
-	for _, w := range s.Engine.Workers(tenant) {
+	for _, w := range s.Engine.Workers.List(tenant) {
 		all = append(all, w.Kinds...)
 	}
 	for _, j := range rows {

@@ -60,7 +60,7 @@ func (s tables) renderTable(ctx context.Context, tenant, query string, last any)
 	}
 	m.around, m.said = s.around(tenant, m.queues, m.rows, m.around, m.said, time.Now())
 	parts := view.JobsFragments(view.Jobs{Query: q.Query, Jobs: m.rows, Counts: m.counts, Around: m.around, Bulk: bulk})
-	out, err = rendered(ctx, tableFilter(q), pace, parts)
+	out, err = rendered(ctx, on(tableFilter(q)), pace, parts)
 	out.Memory = m
 	return out, err
 }
@@ -149,7 +149,7 @@ func (s tables) around(tenant string, queues []jobs.QueueInfo, rows []jobs.Job, 
 		}
 	}
 	if len(running) > 0 {
-		for _, w := range s.Engine.Workers(tenant) {
+		for _, w := range s.Engine.Workers.List(tenant) {
 			for _, id := range w.Running {
 				if running[id] {
 					a.Workers[id] = w.Name

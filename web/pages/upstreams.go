@@ -41,7 +41,14 @@ func (s routePages) drawRoutes(ctx context.Context, tenant, _ string, _ any) (hu
 	if err != nil {
 		return hub.Rendered{}, err
 	}
-	return rendered(ctx, hub.Filter{}, everySecond, view.RoutesFragments(m))
+	pace := hub.Pace{Min: time.Second, Again: lookupAge}
+	for i := range m.Routes {
+		if t := m.Routes[i].Traffic; t.RecentPassed+t.RecentFailed > 0 { // which time changes
+			pace.Max = hub.BucketWidth
+		}
+	}
+	causes := onAll(tenant, jobs.Notice{Tenant: tenant, Subject: jobs.SettingsChanged}, jobs.Notice{Subject: jobs.ConfigurationChanged}, jobs.Notice{Subject: jobs.TrafficChanged})
+	return rendered(ctx, causes, pace, view.RoutesFragments(m))
 }
 
 func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes, error) {
@@ -62,7 +69,7 @@ func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes
 		row := view.Route{Path: r.Name(), Async: gateway.AsyncNames[r.Async], Strip: r.Strip, Policy: r.Policy, Queue: r.QueueName(),
 			QueueTimeout: r.QueueTimeout, Timeout: cmp.Or(r.Timeout, jobs.DefaultTimeout), MaxAttempts: max(r.MaxAttempts, 1), Traffic: view.Traffic(r.Stats.Counts(now)), Jobs: jobsOf[r.Name()]}
 		if row.QueueTimeout == 0 {
-			row.QueueTimeout = cmp.Or(time.Duration(s.Engine.Settings(tenant, row.Queue).QueueTimeout), gateway.DefaultQueueTimeout)
+			row.QueueTimeout = cmp.Or(time.Duration(s.Engine.Queues.Settings(tenant, row.Queue).QueueTimeout), gateway.DefaultQueueTimeout)
 		}
 		if r.Upstream != nil {
 			row.Upstreams = []view.Upstream{{URL: r.Upstream.Redacted()}}

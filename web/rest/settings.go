@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"jobhub/jobs"
 	"jobhub/web/limit"
 )
 
@@ -50,7 +51,10 @@ type ConfigState struct {
 func (s *Base) ConfigState() *ConfigState { return s.config.Load() }
 
 // ReportConfig sets what /readyz and the dashboard say about the configuration file.
-func (s *Base) ReportConfig(c ConfigState) { s.config.Store(&c) }
+func (s *Base) ReportConfig(c ConfigState) {
+	s.config.Store(&c)
+	s.Hub.Notify(jobs.Notice{Subject: jobs.ConfigurationChanged})
+}
 
 // OnDashboardHost reports whether a request is sent to the host of the dashboard.
 func (set *Settings) OnDashboardHost(r *http.Request) bool {

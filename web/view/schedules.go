@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 )
 
 // SchedulesModel is a page of the schedules of a tenant, by name.
@@ -20,7 +20,7 @@ type SchedulesModel struct {
 
 // Schedule is a schedule with its newest runs.
 type Schedule struct {
-	engine.Schedule
+	schedule.Schedule
 	Kind, Queue string // of its jobs
 	OrderingKey string
 	Runs        []jobs.Job // the newest MaxRuns with its tag, newest first
@@ -112,7 +112,7 @@ var proposals = []struct {
 	Values []string
 }{
 	{"cron-words", []string{"* * * * *", "*/15 * * * *", "@hourly", "@daily", "@weekly", "@monthly", "0 9 * * mon-fri", "0 12 L * *"}},
-	{"overlaps", engine.Overlaps},
+	{"overlaps", schedule.Overlaps},
 	{"zones", []string{"UTC", "Europe/London", "Europe/Berlin", "Europe/Kyiv", "America/New_York", "America/Chicago", "America/Los_Angeles", "America/Sao_Paulo",
 		"Africa/Lagos", "Asia/Dubai", "Asia/Kolkata", "Asia/Singapore", "Asia/Shanghai", "Asia/Tokyo", "Australia/Sydney"}},
 }

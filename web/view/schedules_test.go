@@ -6,11 +6,11 @@ import (
 	"time"
 
 	"jobhub/jobs"
-	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 )
 
 func sampleSchedule(name, cron string, states ...jobs.State) Schedule {
-	it := Schedule{Schedule: engine.Schedule{Name: name, Cron: cron, TimeZone: "Europe/Berlin", NextAt: noon.Add(14 * time.Hour),
+	it := Schedule{Schedule: schedule.Schedule{Name: name, Cron: cron, TimeZone: "Europe/Berlin", NextAt: noon.Add(14 * time.Hour),
 		Job: jobs.Value(`{"kind":"report.daily","queue":"reports","input":{"n":1.10}}`)}, Kind: "report.daily", Queue: "reports"}
 	for i, state := range states {
 		j := jobs.Job{ID: sampleID(i), Kind: it.Kind, Queue: it.Queue, State: state, CreatedAt: ago(time.Duration(i) * time.Hour)}
@@ -156,7 +156,7 @@ func TestRunBars(t *testing.T) {
 }
 
 func evilSchedule(evil, evilJSON string, runs ...jobs.Job) Schedule {
-	return Schedule{Schedule: engine.Schedule{Name: evil, Cron: evil, TimeZone: evil, Job: jobs.Value(`{"kind":"k","input":{` + evilJSON + `:` + evilJSON + `}}`), LastError: &jobs.Problem{Title: evil, Detail: evil}},
+	return Schedule{Schedule: schedule.Schedule{Name: evil, Cron: evil, TimeZone: evil, Job: jobs.Value(`{"kind":"k","input":{` + evilJSON + `:` + evilJSON + `}}`), LastError: &jobs.Problem{Title: evil, Detail: evil}},
 		Kind: evil, Queue: evil, OrderingKey: evil, Runs: runs}
 }
 

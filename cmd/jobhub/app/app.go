@@ -146,7 +146,7 @@ func Start(ctx context.Context, o Options) (_ *Hub, err error) {
 	calls := call.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Wrap: h.traces.Calls,
 		Route: func(via jobs.Via) (http.RoundTripper, int64) { return h.web.RouteTransport(via) }}
 	handlers := map[string]jobs.Handler{jobs.KindWebhook: webhook.Handler(webhook.Options{Allow: o.EgressAllow, Opened: opened, Own: own, Outbound: outbound, Secrets: o.Secrets, Wrap: h.traces.Calls})}
-	if h.engine, err = engine.Open(ctx, engine.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Allowed: keys.CheckCaller, Lease: o.Lease, Logger: o.Logger,
+	if h.engine, err = engine.Open(ctx, engine.Options{Store: h.store, Handlers: handlers, Wrap: h.traces.Attempts, Allowed: keys.CheckCaller, Notify: h.hub.Notify, Lease: o.Lease, Logger: o.Logger,
 		SeveralTenants: func() bool { return keys.SeveralTenants(time.Now()) }}); err != nil {
 		return nil, err
 	}

@@ -178,13 +178,13 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 		if err := c.setCallbacks(ctx, name, queue.Callbacks); err != nil {
 			return fmt.Errorf("queues.%s: %w", name, err)
 		}
-		set := c.engine.Settings(jobs.DefaultTenant, name)
+		set := c.engine.Queues.Settings(jobs.DefaultTenant, name)
 		want := set
 		queue.ApplyTo(&want)
 		if reflect.DeepEqual(want, set) {
 			continue
 		}
-		if err := c.engine.Configure(ctx, jobs.DefaultTenant, name, func(s *jobs.QueueSettings) error { queue.ApplyTo(s); return nil }); err != nil {
+		if err := c.engine.Queues.Configure(ctx, jobs.DefaultTenant, name, func(s *jobs.QueueSettings) error { queue.ApplyTo(s); return nil }); err != nil {
 			return err
 		}
 	}
@@ -212,8 +212,8 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 
 // setCallbacks sets the callbacks of a queue; that creates the queue if it has any.
 func (c *configured) setCallbacks(ctx context.Context, queue string, list []jobs.Callback) error {
-	if len(list) == 0 && len(c.engine.Settings(jobs.DefaultTenant, queue).Callbacks) == 0 {
+	if len(list) == 0 && len(c.engine.Queues.Settings(jobs.DefaultTenant, queue).Callbacks) == 0 {
 		return nil
 	}
-	return c.engine.SetCallbacks(ctx, jobs.DefaultTenant, queue, list)
+	return c.engine.Queues.SetCallbacks(ctx, jobs.DefaultTenant, queue, list)
 }

@@ -12,6 +12,7 @@ import (
 	"jobhub/cmd/jobhub/e2e/trial"
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/jobs/schedule"
 	"jobhub/jobs/sqlite"
 )
 
@@ -65,7 +66,7 @@ var cutCalls = []cutCall{
 		return cutCase{method: "POST", path: "/v1/queues/" + name + "/pause", changed: queue(name, func(s jobs.QueueSettings) bool { return s.Paused != nil })}
 	}},
 	{"resume", false, func(c *cuts, name string) cutCase {
-		if err := c.engine.Pause(context.Background(), jobs.DefaultTenant, name, "test", ""); err != nil {
+		if err := c.engine.Queues.Pause(context.Background(), jobs.DefaultTenant, name, "test", ""); err != nil {
 			panic(err)
 		}
 		return cutCase{method: "POST", path: "/v1/queues/" + name + "/resume", changed: queue(name, func(s jobs.QueueSettings) bool { return s.Paused == nil })}
@@ -74,7 +75,7 @@ var cutCalls = []cutCall{
 		return cutCase{method: "PUT", path: "/v1/schedules/" + name, body: `{"cron":"0 0 1 1 *","job":{"kind":"nobody"}}`, changed: scheduled(name)}
 	}},
 	{"delete a schedule", false, func(c *cuts, name string) cutCase {
-		if _, _, err := c.engine.PutSchedule(context.Background(), jobs.DefaultTenant, engine.Schedule{Name: name, Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)}); err != nil {
+		if _, _, err := c.engine.Schedules.Put(context.Background(), jobs.DefaultTenant, schedule.Schedule{Name: name, Cron: "0 0 1 1 *", Job: jobs.Value(`{"kind":"nobody"}`)}); err != nil {
 			panic(err)
 		}
 		there := scheduled(name)
@@ -188,11 +189,11 @@ func (c *cuts) submit(s jobs.Spec) jobs.ID {
 // lease gives a new job to a worker.
 func (c *cuts) lease(kind string) jobs.Job {
 	c.submit(jobs.Spec{Kind: kind})
-	worker, err := c.engine.Register(jobs.DefaultTenant, engine.WorkerSpec{Kinds: []string{kind}, Slots: 1})
+	worker, err := c.engine.Workers.Register(jobs.DefaultTenant, engine.WorkerSpec{Kinds: []string{kind}, Slots: 1})
 	if err != nil {
 		panic(err)
 	}
-	leased, err := c.engine.Lease(context.Background(), jobs.DefaultTenant, worker, 1, time.Minute)
+	leased, err := c.engine.Workers.Lease(context.Background(), jobs.DefaultTenant, worker, 1, time.Minute)
 	if err != nil || len(leased.Jobs) != 1 {
 		panic(fmt.Sprint(leased, err))
 	}
@@ -258,7 +259,7 @@ func prepareBatch(c *cuts, name string) cutCase {
 // prepareLease: a job is with the client that hears of it, and with nobody else.
 func prepareLease(c *cuts, name string) cutCase {
 	id := c.submit(jobs.Spec{Kind: name})
-	worker, err := c.engine.Register(jobs.DefaultTenant, engine.WorkerSpec{Kinds: []string{name}, Slots: 1})
+	worker, err := c.engine.Workers.Register(jobs.DefaultTenant, engine.WorkerSpec{Kinds: []string{name}, Slots: 1})
 	if err != nil {
 		panic(err)
 	}

@@ -24,7 +24,7 @@ var sabotages = map[string]sabotage{
 	},
 	// The engine goes on after a commit of unknown outcome.
 	"refsync": {
-		file:    "jobs/engine/committer.go",
+		file:    "jobs/engine/commit/committer.go",
 		line:    `	if err != nil && !errors.Is(err, jobs.ErrNoSpace) && !errors.Is(err, jobs.ErrDamaged) {`,
 		instead: `	if false {`,
 	},

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"jobhub/jobs"
+	"jobhub/jobs/engine/transition"
 )
 
 // WorkerSpec is what an outside worker registers.
@@ -54,7 +55,7 @@ type LeaseState string
 
 const (
 	LeaseOK     LeaseState = "ok"
-	LeaseCancel LeaseState = "cancel" // stop; a result within CancelGrace still counts
+	LeaseCancel LeaseState = "cancel" // stop; a result within jobs.CancelGrace still counts
 	LeaseLost   LeaseState = "lost"   // stop; nothing that it reports about the job is stored
 )
 
@@ -79,17 +80,8 @@ func Token(j *jobs.Job) string { return j.ID.String() + "." + j.Lease }
 
 func parseToken(token string) (id jobs.ID, lease string, err error) {
 	name, lease, ok := strings.Cut(token, ".")
-	if id, err = uuid.Parse(name); err != nil || !ok || !strings.HasPrefix(lease, byWorker) {
+	if id, err = uuid.Parse(name); err != nil || !ok || !strings.HasPrefix(lease, transition.ByWorker) {
 		return jobs.ID{}, "", jobs.ErrLeaseLost
 	}
 	return id, lease, nil
 }
-
-// MaxCheckpoint is the largest checkpoint, in bytes of JSON.
-const MaxCheckpoint = 64 << 10
-
-// The first letter of a lease says who holds it.
-const (
-	inProcess = "h"
-	byWorker  = "w"
-)

@@ -1,4 +1,4 @@
-package engine
+package schedule
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 	"jobhub/jobs"
 )
 
-// decodeSchedule reads a schedule as it is stored, by this version or a former one.
-func decodeSchedule(d jobs.Document) (s Schedule, err error) {
+// Decode reads a schedule as it is stored, by this version or a former one.
+func Decode(d jobs.Document) (s Schedule, err error) {
 	if err = json.Unmarshal(d.Data, &s); err != nil {
 		err = fmt.Errorf("schedule %s: %w", d.Name, err)
 	}

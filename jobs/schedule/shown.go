@@ -1,4 +1,4 @@
-package engine
+package schedule
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"jobhub/jobs"
 )
 
-// Shown is the job of a schedule without the secrets of its callbacks. PutSchedule takes it
+// Shown is the job of a schedule without the secrets of its callbacks. Saving the schedule takes it
 // back.
 func (s *Schedule) Shown() jobs.Value {
 	spec, err := jobs.DecodeSpec(s.Job)
@@ -27,10 +27,10 @@ func (s *Schedule) Shown() jobs.Value {
 	return shown
 }
 
-// restoreSecrets puts the secrets of the stored schedule's callbacks into job, where it shows
+// RestoreSecrets puts the secrets of the stored schedule's callbacks into job, where it shows
 // the same callbacks with hidden ones. Without mine that is an error, as secrets are of the
 // caller who gave them.
-func (s *Schedule) restoreSecrets(job jobs.Value, mine bool) (jobs.Value, error) {
+func (s *Schedule) RestoreSecrets(job jobs.Value, mine bool) (jobs.Value, error) {
 	spec, err := jobs.DecodeSpec(s.Credentials.Join(s.Job))
 	if err != nil || len(spec.Callbacks) == 0 {
 		return job, nil

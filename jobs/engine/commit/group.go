@@ -1,4 +1,4 @@
-package engine
+package commit
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 type Group struct {
 	mu      sync.Mutex // protects the fields below
 	absent  int        // members that have neither submitted nor left
-	pending []*op
+	pending []*Op
 }
 
 // NewGroup returns a group of that many members. Each of them has to Join.
@@ -32,7 +32,7 @@ func (g *Group) Join(ctx context.Context) (context.Context, func()) {
 
 // arrive records that a member has submitted o, or with nil that it has left. False if it had
 // arrived before.
-func (m *member) arrive(ctx context.Context, o *op) bool {
+func (m *member) arrive(ctx context.Context, o *Op) bool {
 	g := m.group
 	g.mu.Lock()
 	if m.here {
@@ -42,16 +42,15 @@ func (m *member) arrive(ctx context.Context, o *op) bool {
 	m.here = true
 	g.absent--
 	if o != nil {
-		o.group = g
 		g.pending = append(g.pending, o)
 	}
-	var all []*op
+	var all []*Op
 	if g.absent == 0 {
 		all, g.pending = g.pending, nil
 	}
 	g.mu.Unlock()
 	if len(all) > 0 {
-		if err := all[0].committer.putAll(context.WithoutCancel(ctx), all); err != nil {
+		if err := all[0].committer.PutAll(context.WithoutCancel(ctx), all); err != nil {
 			for _, o := range all {
 				o.finish(err)
 			}
@@ -62,7 +61,7 @@ func (m *member) arrive(ctx context.Context, o *op) bool {
 
 // withdraw removes what a member submitted from the group. False if the group was handed in
 // already.
-func (g *Group) withdraw(o *op) bool {
+func (g *Group) withdraw(o *Op) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := slices.Index(g.pending, o)
@@ -73,11 +72,11 @@ func (g *Group) withdraw(o *op) bool {
 	return true
 }
 
-// submit enqueues the insertion of a job, through the group of ctx if there is one, and waits
+// Submit enqueues the insertion of a job, through the group of ctx if there is one, and waits
 // for its outcome.
-func (c *committer) submit(ctx context.Context, o *op) error {
+func (c *Committer) Submit(ctx context.Context, o *Op) error {
 	if m, ok := ctx.Value(memberKey{}).(*member); ok && ctx.Err() == nil {
-		o.failFast, o.committer = true, c
+		o.FailFast, o.committer = true, c
 		if m.arrive(ctx, o) {
 			select {
 			case <-o.done:
@@ -86,8 +85,8 @@ func (c *committer) submit(ctx context.Context, o *op) error {
 					return refusal{context.Cause(ctx)}
 				}
 			}
-			return o.wait()
+			return o.Wait()
 		}
 	}
-	return c.do(ctx, o)
+	return c.Do(ctx, o)
 }

@@ -1,4 +1,7 @@
-package engine
+// Package transition has the rules by which a job goes from one state to the next. Each
+// function takes a job as it is stored and returns the change to store; nothing else is read
+// but the clock. The store applies a change only if the job has not changed meanwhile.
+package transition
 
 import (
 	"errors"
@@ -9,14 +12,17 @@ import (
 	"jobhub/jobs"
 )
 
-// This file decides about state transitions. Each function returns the change to store; the
-// store applies it only if the job has not changed meanwhile.
+// The first letter of a lease says who holds it.
+const (
+	InProcess = "h" // a handler of the hub
+	ByWorker  = "w" // an outside worker
+)
 
 // transition is the change of a job's state. It panics if the table of transitions does not
 // allow it, which is a defect of this package.
 func transition(job jobs.Job, was jobs.Condition, to jobs.State, fields jobs.Field) *jobs.Change {
 	if !was.State.CanBecome(to) {
-		panic("jobs: no transition from " + was.State.String() + " to " + to.String())
+		panic("no transition from " + was.State.String() + " to " + to.String())
 	}
 	job.State = to
 	c := &jobs.Change{Job: job, If: was, Fields: fields | jobs.FieldState, Event: jobs.Event{Type: jobs.EventOf[to]}}
@@ -36,8 +42,8 @@ func finish(job jobs.Job, was jobs.Condition, to jobs.State, reason jobs.Reason,
 	return transition(job, was, to, fields|jobs.FieldFinished|jobs.FieldRetained|jobs.FieldWake|jobs.FieldLease)
 }
 
-// release queues a running job again; the attempt does not count.
-func release(job jobs.Job) *jobs.Change {
+// Release queues a running job again; the attempt does not count.
+func Release(job jobs.Job) *jobs.Change {
 	was := jobs.Condition{State: jobs.Running, Lease: job.Lease}
 	job.Attempt--
 	job.Lease, job.WakeAt = "", time.Time{}
@@ -47,13 +53,13 @@ func release(job jobs.Job) *jobs.Change {
 	return transition(job, was, jobs.Queued, jobs.FieldAttempt|jobs.FieldLease|jobs.FieldWake)
 }
 
-// interrupt is release for an attempt that may have had effects: a job that must not run
+// interrupt is Release for an attempt that may have had effects: a job that must not run
 // again fails.
 func interrupt(job jobs.Job) *jobs.Change {
 	if job.NeverRerun && !job.CancelRequested {
 		return failLost(job, "The worker was lost while it ran the job; whether the work was done is unknown.")
 	}
-	return release(job)
+	return Release(job)
 }
 
 func failLost(job jobs.Job, detail string) *jobs.Change {
@@ -66,13 +72,13 @@ func failLost(job jobs.Job, detail string) *jobs.Change {
 // assumed to kill its workers and fails. For a handler of the hub, a crash of the hub counts.
 const maxLostAttempts = 3
 
-// workerLost is the change after the worker of a job was lost: its lease was not renewed, or
+// WorkerLost is the change after the worker of a job was lost: its lease was not renewed, or
 // it was a handler of the hub and the hub crashed.
-func workerLost(job jobs.Job) *jobs.Change {
+func WorkerLost(job jobs.Job) *jobs.Change {
 	job.Lost++
 	if job.Lost >= maxLostAttempts && !job.CancelRequested {
 		by := "the worker"
-		if strings.HasPrefix(job.Lease, inProcess) {
+		if strings.HasPrefix(job.Lease, InProcess) {
 			by = "the hub"
 		}
 		return failLost(job, fmt.Sprintf("%d times in a row %s was lost while it ran the job, so the job is not tried again. Whether the work was done is unknown.", job.Lost, by))
@@ -82,10 +88,10 @@ func workerLost(job jobs.Job) *jobs.Change {
 	return c
 }
 
-// snooze schedules a running job again; the attempt does not count.
-func snooze(job jobs.Job, delay time.Duration) *jobs.Change {
+// Snooze schedules a running job again; the attempt does not count.
+func Snooze(job jobs.Job, delay time.Duration) *jobs.Change {
 	if job.CancelRequested {
-		return release(job)
+		return Release(job)
 	}
 	was := jobs.Condition{State: jobs.Running, Lease: job.Lease}
 	at := time.Now().Add(delay + time.Millisecond - 1).Truncate(time.Millisecond)
@@ -94,16 +100,16 @@ func snooze(job jobs.Job, delay time.Duration) *jobs.Change {
 	return transition(job, was, jobs.Scheduled, jobs.FieldAttempt|jobs.FieldLease|jobs.FieldScheduled|jobs.FieldWake|jobs.FieldLost)
 }
 
-// accept inserts a new job.
-func accept(job jobs.Job) *jobs.Change {
+// Accept inserts a new job.
+func Accept(job jobs.Job) *jobs.Change {
 	c := transition(job, jobs.Condition{}, job.State, 0)
 	c.Event.Data = job.AcceptedData()
 	return c
 }
 
-// settle is the change that ends an attempt with a result or an error; cause is why its
+// Settle is the change that ends an attempt with a result or an error; cause is why its
 // context ended, nil if it did not.
-func settle(job jobs.Job, res jobs.Result, err, cause error) *jobs.Change {
+func Settle(job jobs.Job, res jobs.Result, err, cause error) *jobs.Change {
 	was := jobs.Condition{State: jobs.Running, Lease: job.Lease}
 	job.Result, job.Response, job.Error = res.Value, res.Response, nil
 	if err == nil {
@@ -117,7 +123,7 @@ func settle(job jobs.Job, res jobs.Result, err, cause error) *jobs.Change {
 		return interrupt(job)
 	}
 	if later, ok := errors.AsType[*jobs.Snoozed](err); ok && cause == nil {
-		return snooze(job, later.Delay)
+		return Snooze(job, later.Delay)
 	}
 	var failure *jobs.Failure
 	if errors.Is(cause, jobs.ErrTimeout) {
@@ -156,8 +162,8 @@ func enqueue(job jobs.Job, was jobs.Condition, now time.Time) *jobs.Change {
 	return transition(job, was, jobs.Queued, jobs.FieldWake|jobs.FieldExpires)
 }
 
-// dueChange is the change of a job whose WakeAt has come; nil if there is nothing to do.
-func dueChange(job jobs.Job, now time.Time) *jobs.Change {
+// Due is the change of a job whose WakeAt has come; nil if there is nothing to do.
+func Due(job jobs.Job, now time.Time) *jobs.Change {
 	was := jobs.Condition{State: job.State, Lease: job.Lease, Version: job.Version}
 	switch job.State {
 	case jobs.Waiting:

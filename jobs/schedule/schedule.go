@@ -1,4 +1,6 @@
-package engine
+// Package schedule has the rules of a schedule: when its ticks are, what it submits, and how
+// it is stored. Package engine keeps the schedules and fires them.
+package schedule
 
 import (
 	"fmt"
@@ -34,14 +36,11 @@ type Schedule struct {
 	Credentials jobs.Credentials `json:"credentials,omitzero"`
 }
 
-const (
-	kindSchedule   = "schedule"
-	maxSchedules   = 1000     // of one tenant
-	maxScheduleJob = 64 << 10 // bytes of JSON
-)
+// Kind is the kind of the documents that hold schedules.
+const Kind = "schedule"
 
-// ScheduleTag is on every job that a schedule submits.
-func ScheduleTag(name string) string { return "schedule:" + name }
+// Tag is on every job that the schedule of that name submits.
+func Tag(name string) string { return "schedule:" + name }
 
 // next is the first tick after t.
 func (s *Schedule) next(t time.Time) (time.Time, error) {
@@ -63,14 +62,14 @@ func (s *Schedule) next(t time.Time) (time.Time, error) {
 	return next, nil
 }
 
-// tick is the first tick after t, in UTC.
-func (s *Schedule) tick(t time.Time) (time.Time, error) {
+// Tick is the first tick after t, in UTC.
+func (s *Schedule) Tick(t time.Time) (time.Time, error) {
 	next, err := s.next(t)
 	return next.UTC(), err
 }
 
-// spec is what the schedule submits.
-func (s *Schedule) spec(tenant string) (jobs.Spec, error) {
+// Spec is what the schedule submits.
+func (s *Schedule) Spec(tenant string) (jobs.Spec, error) {
 	spec, err := jobs.DecodeSpec(s.Credentials.Join(s.Job))
 	if err == nil && !spec.RunAt.IsZero() {
 		err = jobs.Invalid("/run_at", "is set by the schedule; use delay to run the job later")
@@ -78,20 +77,20 @@ func (s *Schedule) spec(tenant string) (jobs.Spec, error) {
 	if err == nil && len(spec.Tags) >= jobs.MaxTags {
 		err = jobs.Invalid("/tags", "at most %d tags, besides that of the schedule", jobs.MaxTags-1)
 	}
-	spec.Tenant, spec.Caller, spec.Tags, spec.ByEngine.Schedule = tenant, s.Caller, append(spec.Tags, ScheduleTag(s.Name)), s.Name
+	spec.Tenant, spec.Caller, spec.Tags, spec.ByEngine.Schedule = tenant, s.Caller, append(spec.Tags, Tag(s.Name)), s.Name
 	if (s.Overlap == "queue" || s.Overlap == "replace") && spec.OrderingKey == "" {
-		spec.OrderingKey = ScheduleTag(s.Name)
+		spec.OrderingKey = Tag(s.Name)
 	}
 	return spec, err
 }
 
-// document is the change that stores the schedule; was is the stored document.
-func (s *Schedule) document(tenant string, was jobs.Value) (*jobs.DocumentChange, error) {
+// Document is the change that stores the schedule; was is the stored document.
+func (s *Schedule) Document(tenant string, was jobs.Value) (*jobs.DocumentChange, error) {
 	data, err := json.Marshal(s, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return nil, fmt.Errorf("writing the schedule %s: %w", s.Name, err)
 	}
-	return &jobs.DocumentChange{Document: jobs.Document{Tenant: tenant, Kind: kindSchedule, Name: s.Name, Data: data}, Was: was}, nil
+	return &jobs.DocumentChange{Document: jobs.Document{Tenant: tenant, Kind: Kind, Name: s.Name, Data: data}, Was: was}, nil
 }
 
 // Overlaps are what a schedule can do at a tick while an earlier run of it is unfinished. A
@@ -106,12 +105,14 @@ func (s *Schedule) document(tenant string, was jobs.Value) (*jobs.DocumentChange
 // job, or else the tag of the schedule.
 var Overlaps = []string{"allow", "skip", "queue", "replace"}
 
-// checkOverlap checks the member overlap.
-func (s *Schedule) checkOverlap() error {
-	if s.Overlap == "" || slices.Contains(Overlaps, s.Overlap) {
-		return nil
+// Check checks when the schedule submits jobs: its expression, time zone and overlap. Its job
+// is checked by the engine, as a submission.
+func (s *Schedule) Check() error {
+	_, err := s.next(time.Now())
+	if s.Overlap != "" && !slices.Contains(Overlaps, s.Overlap) {
+		err = jobs.JoinProblems(err, jobs.Invalid("/overlap", "must be allow, skip, queue or replace"))
 	}
-	return jobs.Invalid("/overlap", "must be allow, skip, queue or replace")
+	return err
 }
 
 // Ticks are the next n times of a schedule after t, whether it is paused or not, in its time
