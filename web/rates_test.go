@@ -110,3 +110,33 @@ func TestPlansAndKeys(t *testing.T) {
 	w.with(own, "GET", "/api/x", "").want(200)
 	w.with(own, "GET", "/api/x", "").problem(429, "rate_limited")
 }
+
+// TestQuota: a quota is counted for each consumer, and goes on after a restart.
+func TestQuota(t *testing.T) {
+	up, dir := newUpstream(t, sample), t.TempDir()
+	var ann, bob string
+	for i, want := range []int{4, 3, 0} { // of ten that Ann may send, in three lives of the hub
+		w := startIn(t, dir, nil)
+		w.applyConfig(up, `
+routes:
+  - {path: /api/, upstream: UP, quota: 7/366d}
+`)
+		if i == 0 {
+			ann, bob = w.key(auth.Submitter, "default"), w.key(auth.Submitter, "default")
+		}
+		for n := range 4 {
+			got := w.with(ann, "GET", "/api/x", "", "Prefer", []string{"wait=0", "respond-async"}[n%2])
+			switch {
+			case n < want && got.status >= 300:
+				t.Errorf("life %d, request %d: %d %s", i, n, got.status, got.body)
+			case n >= want:
+				p := got.has("RateLimit-Policy", `"default";q=7;w=31622400`).problem(429, "quota_exceeded")
+				if p["type"] != "https://iana.org/assignments/http-problem-types#quota-exceeded" {
+					t.Errorf("%v", p)
+				}
+			}
+		}
+		w.with(bob, "GET", "/api/x", "").want(200)
+		w.close()
+	}
+}

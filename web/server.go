@@ -46,8 +46,6 @@ type Config struct {
 
 	Proxies []netip.Prefix // whose X-Forwarded-For and -Proto are trusted
 
-	Quotas limit.QuotaStore // counts what is used of quotas; without it, requests under a quota are refused
-
 	StallLimit time.Duration // how long a peer may make no progress (see package peers); 30 s if zero
 }
 
@@ -79,7 +77,7 @@ func New(c Config) *Server {
 		c.StallLimit = rest.StallLimit
 	}
 	base := &rest.Base{Engine: c.Engine, Store: c.Store, Hub: c.Hub, Auth: c.Auth, Logger: c.Logger, Version: c.Version, StoreName: c.StoreName, StallLimit: c.StallLimit,
-		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxBufferedAnswers), Failures: peers.NewFailures(rest.WrongKeys, time.Second), Limiter: limit.New(limit.Options{Store: c.Quotas})}
+		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxBufferedAnswers), Failures: peers.NewFailures(rest.WrongKeys, time.Second), Limiter: limit.New(limit.Options{Store: limit.NewDocumentStore(c.Engine.Documents)})}
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
 	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
 	s.setOrigin()
@@ -193,12 +191,17 @@ func (s *Server) Drain() {
 	}
 }
 
+// ReturnQuotas gives back what was reserved of quotas. From then on, requests under a quota are
+// refused. It comes before the engine is closed.
+func (s *Server) ReturnQuotas(ctx context.Context) {
+	if err := s.Limiter.Close(ctx); err != nil {
+		s.Logger.Warn("what was reserved of quotas could not be given back; it counts as used", "error", err)
+	}
+}
+
 // Close waits until the connections that Drain ends are closed; when ctx ends it closes those
 // that are left.
 func (s *Server) Close(ctx context.Context) {
 	s.live.Close(ctx)
 	s.Stop()
-	if err := s.Limiter.Close(ctx); err != nil {
-		s.Logger.Warn("what was reserved of quotas could not be given back; it counts as used", "error", err)
-	}
 }

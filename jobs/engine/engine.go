@@ -28,6 +28,7 @@ type Engine struct {
 	Queues    *Queues    // settings of queues
 	Schedules *Schedules // jobs by the clock
 	Workers   *Workers   // outside workers and their leases
+	Documents *Documents // small records of packages above
 
 	store      jobs.Store
 	log        *slog.Logger
@@ -122,6 +123,7 @@ func (e *Engine) connect(o *Options) {
 	e.attempts.deliveries = e.deliveries
 	e.retention = &retention{store: e.store, log: e.log, upkeep: e.upkeepDue, logAge: cmp.Or(o.LogAge, jobs.DefaultLogAge)}
 	e.Schedules = &Schedules{engine: e, alarm: newAlarm()}
+	e.Documents = &Documents{e.store, e.commits}
 	e.Workers = &Workers{store: e.store, notify: e.notify, commits: e.commits, claims: e.claims, attempts: e.attempts, log: e.log, upkeep: e.upkeepDue, failed: e.failed,
 		leaseTime: cmp.Or(o.Lease, jobs.DefaultLease), mu: &e.claims.mu, all: map[string]*worker{}, totals: map[string]workerTotals{}, leases: map[string]*workerLease{}}
 }

@@ -227,6 +227,7 @@ const closeTimeout = time.Second
 func (h *Hub) Close(ctx context.Context) error {
 	h.configured.close()
 	h.web.Drain()
+	h.web.ReturnQuotas(ctx)
 	var front sync.WaitGroup
 	front.Go(func() {
 		soon, cancel := context.WithTimeout(ctx, closeTimeout)
@@ -251,6 +252,9 @@ func (h *Hub) closeParts(ctx context.Context) (err error) {
 	if h.unfollow != nil {
 		h.unfollow()
 		h.following.Wait()
+	}
+	if h.web != nil {
+		h.web.ReturnQuotas(ctx)
 	}
 	if h.engine != nil {
 		err = h.engine.Close(ctx)
