@@ -21,6 +21,10 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, rec *stages.Rec
 	}
 	return out, r, func() {
 		last := rec.Last()
+		if rec.Explains() {
+			return
+		}
+		s.Requests.Add(last)
 		s.Logger.Debug("request", "method", r.Method, "path", r.URL.Path, "route", rec.Route, "consumer", rec.Consumer, "status", out.status,
 			"stage", last.Stage.String(), "verdict", last.Outcome.String(), "in", in.bytes.Load(), "out", out.bytes, "took", time.Since(began))
 	}

@@ -59,7 +59,7 @@ func (s *Server) passThrough(w http.ResponseWriter, r *http.Request, found match
 		switch {
 		case err != nil:
 			rec.Refuse(st.name, err)
-			x.route.Stats.CountRefused()
+			x.route.Stats.CountRefused(st.name)
 			s.Fail(w, x.r, err)
 			return
 		case done:

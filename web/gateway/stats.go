@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"jobhub/hub/quantile"
+	"jobhub/web/stages"
 )
 
 const (
@@ -17,7 +18,8 @@ const (
 // Stats counts the requests of a route, without locks and in a fixed amount of memory. Counters
 // that are read together may differ by the requests in progress.
 type Stats struct {
-	passed, failed, accepted, refused atomic.Int64 // since the start of the hub
+	passed, failed, accepted atomic.Int64 // since the start of the hub
+	refused                  [stages.Count]atomic.Int64
 
 	status       atomic.Int64 // of the upstream's last answer; 0 for none
 	lastGood     atomic.Int64 // when the upstream last succeeded, in ms since 1970; 0 for never
@@ -36,10 +38,11 @@ type slot struct {
 
 // Counts is a snapshot of a Stats.
 type Counts struct {
-	Passed   int64 // requests that were passed to the upstream
-	Failed   int64 // of these, without an answer or with a 5xx
-	Accepted int64 // became jobs
-	Refused  int64 // by the hub
+	Passed    int64            // requests that were passed to the upstream
+	Failed    int64            // of these, without an answer or with a 5xx
+	Accepted  int64            // became jobs
+	Refused   int64            // by the hub
+	RefusedBy map[string]int64 // the same by the name of the stage
 
 	RecentPassed, RecentFailed int64         // of the last 15 minutes
 	P50, P95                   time.Duration // until an answer began, in the last 15 minutes; negative if not known
@@ -53,8 +56,8 @@ type Counts struct {
 // CountAccepted counts a request that became a job.
 func (s *Stats) CountAccepted() { s.accepted.Add(1) }
 
-// CountRefused counts a request that the hub refused.
-func (s *Stats) CountRefused() { s.refused.Add(1) }
+// CountRefused counts a request that a stage refused.
+func (s *Stats) CountRefused(by stages.Stage) { s.refused[by].Add(1) }
 
 // countAnswer counts an answer of the upstream, with status 0 if there was none. took is the
 // time until it began.
@@ -112,8 +115,14 @@ func bucketEnd(i int) time.Duration {
 
 // Counts reads the counters.
 func (s *Stats) Counts(now time.Time) Counts {
-	t := Counts{Passed: s.passed.Load(), Failed: s.failed.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
+	t := Counts{Passed: s.passed.Load(), Failed: s.failed.Load(), Accepted: s.accepted.Load(), RefusedBy: map[string]int64{},
 		Status: int(s.status.Load()), Good: fromMillis(s.lastGood.Load()), Failing: fromMillis(s.failingSince.Load())}
+	for stage := range s.refused {
+		if n := s.refused[stage].Load(); n > 0 {
+			t.RefusedBy[stages.Stage(stage).String()] = n
+			t.Refused += n
+		}
+	}
 	if t.Last = fromMillis(s.lastBad.Load()); t.Good.After(t.Last) {
 		t.Last = t.Good
 	}

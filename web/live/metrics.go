@@ -9,6 +9,7 @@ import (
 
 	"jobhub/web/peers"
 	"jobhub/web/rest"
+	"jobhub/web/stages"
 )
 
 // serveMetrics is GET /metrics, in the format of Prometheus: operators of the hub get the
@@ -64,6 +65,25 @@ func (s *Server) Connections() (all []Connection) {
 		all = append(all, on)
 	}
 	return all
+}
+
+// requestMetrics counts requests by the stage at which they ended.
+type requestMetrics struct{ counters *stages.Counters }
+
+var requestsDesc = prometheus.NewDesc("jobhub_requests_total", "Requests, by the stage that answered or refused them.", []string{"stage", "verdict"}, nil)
+
+// Describe implements prometheus.Collector.
+func (m requestMetrics) Describe(out chan<- *prometheus.Desc) { out <- requestsDesc }
+
+// Collect implements prometheus.Collector.
+func (m requestMetrics) Collect(out chan<- prometheus.Metric) {
+	for stage := range stages.Count {
+		for _, outcome := range stages.Outcomes() {
+			if n := m.counters.Load(stage, outcome); n > 0 {
+				out <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), stage.String(), outcome.String())
+			}
+		}
+	}
 }
 
 // connectionMetrics counts the connections of the listener, if the server has one.

@@ -18,6 +18,7 @@ func newMetrics(s *Server) http.Handler {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(s.connectionMetrics()...)
+	registry.MustRegister(requestMetrics{&s.Requests})
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("jobhub_live_connections", "Open WebSocket connections.", func() float64 { return float64(s.openSockets()) }),

@@ -12,6 +12,7 @@ import (
 	"jobhub/web/auth"
 	"jobhub/web/limit"
 	"jobhub/web/peers"
+	"jobhub/web/stages"
 )
 
 // Base is what the packages of the server share.
@@ -35,6 +36,7 @@ type Base struct {
 	Answers    *Budget         // bytes of answers that are in memory as a whole
 	Failures   *peers.Failures // wrong keys and tokens, by address
 	Limiter    *limit.Limiter
+	Requests   stages.Counters // by the stage at which they ended
 
 	settings atomic.Pointer[Settings]
 	config   atomic.Pointer[ConfigState]

@@ -15,6 +15,7 @@ package stages
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"jobhub/jobs"
 )
@@ -34,10 +35,10 @@ const (
 	Upstream                       // the upstream, the job or the hub itself
 	TransformResponse              // changes of the answer
 	Account                        // counting
-	count
+	Count // how many stages there are
 )
 
-var names = [count]string{"match", "cors", "who", "may", "validate", "limits", "cache", "transform_request", "upstream", "transform_response", "account"}
+var names = [Count]string{"match", "cors", "who", "may", "validate", "limits", "cache", "transform_request", "upstream", "transform_response", "account"}
 
 func (s Stage) String() string { return names[s] }
 
@@ -54,7 +55,7 @@ const (
 	Refused            // the stage refuses the request
 )
 
-var outcomes = []string{NotReached: "not_reached", Passed: "pass", Answered: "answer", Refused: "refuse"}
+var outcomes = [...]string{NotReached: "not_reached", Passed: "pass", Answered: "answer", Refused: "refuse"}
 
 func (o Outcome) String() string { return outcomes[o] }
 
@@ -73,7 +74,7 @@ type Record struct {
 	Consumer string // see auth.Identity.Consumer; empty if the caller is not known
 	Tenant   string
 
-	verdicts [count]Verdict
+	verdicts [Count]Verdict
 }
 
 // Pass records that a request goes on after a stage.
@@ -135,6 +136,18 @@ func (r *Record) Last() (last Verdict) {
 	}
 	return last
 }
+
+// Counters count requests by the stage that answered or refused them.
+type Counters struct{ by [Count][len(outcomes)]atomic.Int64 }
+
+// Add counts a request with its last verdict.
+func (c *Counters) Add(v Verdict) { c.by[v.Stage][v.Outcome].Add(1) }
+
+// Load returns how many requests ended at a stage with an outcome.
+func (c *Counters) Load(s Stage, o Outcome) int64 { return c.by[s][o].Load() }
+
+// Outcomes returns all outcomes at which a request can end.
+func Outcomes() []Outcome { return []Outcome{Passed, Answered, Refused} }
 
 type recordKey struct{}
 

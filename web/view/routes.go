@@ -1,6 +1,9 @@
 package view
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +50,8 @@ type Upstream struct {
 
 // Traffic counts the requests of a route, and measures those that were proxied.
 type Traffic struct {
-	Passed, Failed, Accepted, Refused int64 // since the start of the hub
+	Passed, Failed, Accepted, Refused int64            // since the start of the hub
+	RefusedBy                         map[string]int64 // the same by the name of the stage
 
 	RecentPassed, RecentFailed int64         // of the last 15 minutes
 	P50, P95                   time.Duration // until an answer began, in the last 15 minutes; negative if not known
@@ -160,3 +164,14 @@ func (r Route) modeText() string {
 }
 
 const sampleRoutes = "routes: [{path: /api/, upstream: \"http://127.0.0.1:9000\"}]"
+
+// refusedBy names the stages that have refused requests, the busiest first.
+func (t Traffic) refusedBy() string {
+	stages := slices.SortedFunc(maps.Keys(t.RefusedBy), func(a, b string) int {
+		return cmp.Or(cmp.Compare(t.RefusedBy[b], t.RefusedBy[a]), cmp.Compare(a, b))
+	})
+	for i, stage := range stages {
+		stages[i] = stage + " " + count(t.RefusedBy[stage])
+	}
+	return strings.Join(stages, ", ")
+}
