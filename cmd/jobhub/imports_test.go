@@ -61,6 +61,8 @@ var mayImport = map[string][]string{
 	"jobhub/jobs/engine/attempt":      {"jobhub/jobs", "jobhub/jobs/engine/commit"},
 	"jobhub/jobs/engine/commit":       {"jobhub/jobs"},
 	"jobhub/jobs/engine/transition":   {"jobhub/jobs"},
+	"jobhub/web/auth/jwt":             {"jobhub/jobs"},
+	"jobhub/web/auth/signature":       {"jobhub/jobs", "jobhub/jobs/httpheader", "jobhub/web/peers"},
 
 	"jobhub/cmd/jobhub/e2e/trial":    {"jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/browser":  {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
