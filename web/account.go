@@ -25,7 +25,7 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, rec *stages.Rec
 			return
 		}
 		s.Requests.Add(last)
-		s.Logger.Debug("request", "method", r.Method, "path", r.URL.Path, "route", rec.Route, "consumer", rec.Consumer, "status", out.status,
+		s.Logger.Debug("request", "method", r.Method, "route", rec.Route, "consumer", rec.Consumer, "status", out.status,
 			"stage", last.Stage.String(), "verdict", last.Outcome.String(), "in", in.bytes.Load(), "out", out.bytes, "took", time.Since(began))
 	}
 }

@@ -192,7 +192,7 @@ func (s *Server) Drain() {
 }
 
 // ReturnQuotas gives back what was reserved of quotas. From then on, requests under a quota are
-// refused. It comes before the engine is closed.
+// refused. It comes before the engine is closed; Close does it, too.
 func (s *Server) ReturnQuotas(ctx context.Context) {
 	if err := s.Limiter.Close(ctx); err != nil {
 		s.Logger.Warn("what was reserved of quotas could not be given back; it counts as used", "error", err)
@@ -202,6 +202,7 @@ func (s *Server) ReturnQuotas(ctx context.Context) {
 // Close waits until the connections that Drain ends are closed; when ctx ends it closes those
 // that are left.
 func (s *Server) Close(ctx context.Context) {
+	s.ReturnQuotas(ctx)
 	s.live.Close(ctx)
 	s.Stop()
 }
