@@ -191,7 +191,7 @@ func (h *Hub) renderLoop(ctx context.Context, v *view) {
 			}
 			signal = h.Signal(causes)
 			changed = signal.C
-			if h.Position().Seq > at || h.notices.count.Load() > noticed { // what happened before the signal existed counts, too
+			if h.Position().Seq > at || h.notices.since(noticed, causes.Notices) { // what happened before the signal existed counts, too
 				signal.notify(nil)
 			}
 		}

@@ -198,7 +198,7 @@ func TestDocsErrors(t *testing.T) {
 	for _, i := range readAsyncAPI(w).at("components", "schemas", "Code", "enum").names() {
 		codes = append(codes, readAsyncAPI(w).at("components", "schemas", "Code", "enum").at(i).value.(string))
 	}
-	for _, folder := range []string{".", "rest", "api", "batch", "live", "pages", "../jobs", "../jobs/engine", "../jobs/call", "../jobs/egress", "../jobs/webhook", "gateway"} {
+	for _, folder := range []string{".", "rest", "api", "batch", "live", "pages", "../jobs", "../jobs/engine", "../jobs/engine/commit", "../jobs/engine/transition", "../jobs/call", "../jobs/egress", "../jobs/webhook", "gateway"} {
 		files, err := filepath.Glob(folder + "/*.go")
 		if err != nil {
 			t.Fatal(err)

@@ -129,13 +129,12 @@ func causesOfOverview(tenant string) hub.Causes {
 		jobs.Notice{Tenant: tenant, Subject: jobs.SettingsChanged}, jobs.Notice{Subject: jobs.ConfigurationChanged})
 }
 
-// whileBusy is the pace of a view of queues. Alerts may be found by a lookup that is repeated
-// only after lookupAge.
+// whileBusy is the pace of a view of queues.
 func whileBusy(o view.Overview) hub.Pace {
 	if busy(o) {
 		return everyBucket
 	}
-	return hub.Pace{Again: lookupAge}
+	return onEvents
 }
 
 func (s *Server) drawWall(ctx context.Context, tenant, _ string, _ any) (hub.Rendered, error) {
