@@ -130,10 +130,13 @@ type Settings = rest.Settings
 type ConfigState = rest.ConfigState
 
 // Apply replaces the settings and the routes. Requests in progress keep those that they started
-// with. It changes nothing if it returns an error, which is a *match.TableError.
+// with. It changes nothing if it returns an error.
 func (s *Server) Apply(set Settings, routes []gateway.Route) error {
 	table, err := gateway.NewTable(routes, s.config.Own)
 	if err != nil {
+		return err
+	}
+	if err := s.UseIssuers(set.Issuers, s.issuerClient); err != nil {
 		return err
 	}
 	set.Hosts = slices.Concat(s.config.Hosts, set.Hosts)

@@ -52,7 +52,7 @@ func TestRoutesPage(t *testing.T) {
 	w.do("GET", "/up/x?async=true", "", "Idempotency-Key", strings.Repeat("k", 300)).want(400)
 	id := w.do("GET", "/up/x?async=true", "").want(202).text("id")
 	w.await(id, "succeeded")
-	if got := w.row("/up/"); !strings.Contains(got, "answers 200") || !strings.Contains(got, "3 1 1 0 %") {
+	if got := w.row("/up/"); !strings.Contains(got, "answers 200") || !strings.Contains(got, "3 1 1 upstream 1 0 %") {
 		t.Errorf("a route that is well: %s", got)
 	}
 	if got := w.row("/down/"); !strings.Contains(got, "no answer for") || !strings.Contains(got, "proxied only 3 0 0 100 %") {

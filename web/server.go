@@ -63,6 +63,7 @@ type Server struct {
 	pages *pages.Server
 	docs  *docs.Server
 
+	issuerClient  *http.Client    // fetches the keys of identity providers
 	routeRequests sync.WaitGroup  // requests that are being passed to an upstream; added through the gate
 	listener      *peers.Listener // nil if Listen was not called
 }
@@ -80,6 +81,7 @@ func New(c Config) *Server {
 		Gate: rest.NewGate(), Answers: rest.NewBudget(rest.MaxBufferedAnswers), Failures: peers.NewFailures(rest.WrongKeys, time.Second), Limiter: limit.New(limit.Options{Store: limit.NewDocumentStore(c.Engine.Documents)})}
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
 	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
+	s.issuerClient = &http.Client{Transport: egress.Unguarded(c.Own, egress.Outbound{})}
 	s.setOrigin()
 	s.Apply(Settings{}, nil) // no routes, so no error
 	s.api = api.New(base)
@@ -205,4 +207,6 @@ func (s *Server) Close(ctx context.Context) {
 	s.ReturnQuotas(ctx)
 	s.live.Close(ctx)
 	s.Stop()
+	s.UseIssuers(nil, nil) // none, so no error
+	s.issuerClient.CloseIdleConnections()
 }

@@ -12,6 +12,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
 	"jobhub/jobs/engine"
+	"jobhub/web/auth/jwt"
 	"jobhub/web/gateway"
 	"jobhub/web/limit"
 )
@@ -29,6 +30,7 @@ type Config struct {
 	Queues      map[string]Queue
 	Routes      []gateway.Route
 	Plans       map[string]*limit.RuleSet // by name; nil for one without limits
+	Issuers     []jwt.Options             // identity providers whose tokens are taken
 	KeyHeader   string                    // name of a header for the hub's keys, besides Authorization; empty if not given
 	HTTP        HTTP
 	Otel        string // base URL of an OpenTelemetry collector; empty for none

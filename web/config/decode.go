@@ -65,6 +65,7 @@ func Decode(name string, data []byte) (*Config, error) {
 			"queues": func(n *yaml.Node, at string) {
 				r.each(n, at, func(key, value *yaml.Node, at string) { c.Queues[key.Value] = r.queue(key, value, at, c) })
 			},
+			"auth": func(n *yaml.Node, at string) { r.auth(n, at, c) },
 			"plans": func(n *yaml.Node, at string) {
 				r.each(n, at, func(key, value *yaml.Node, at string) { r.plan(key, value, at, c) })
 			},
@@ -80,6 +81,7 @@ func Decode(name string, data []byte) (*Config, error) {
 	}
 	if len(r.errs) == 0 {
 		r.checkRoutes(c)
+		r.checkMethods(c)
 	}
 	if len(r.errs) > 0 {
 		r.errs.sort()

@@ -12,6 +12,9 @@ import (
 // TestRouteMembers: members of a route that say which requests it takes, and from whom.
 func TestRouteMembers(t *testing.T) {
 	c, err := Decode("f", []byte(`
+auth:
+  jwt: {corp: {issuer: https://idp.example.com/, audience: hub, jwks: https://idp.example.com/jwks.json, tenant: org, scopes: scope, name: sub}}
+plans: {free: {limits: [{rate: 60/1m}], quota: 10000/1d}, open: {}}
 routes:
   - path: /api/orders/{id}
     match: {host: api.example.com, methods: [GET, POST], headers: {X-Beta: "1"}, query: {kind: a}}
@@ -25,6 +28,9 @@ routes:
 `))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o := c.Issuers[0]; o.Name != "corp" || o.Issuer != "https://idp.example.com/" || o.TenantClaim != "org" || c.Plans["free"] == nil || c.Plans["open"] != nil {
+		t.Errorf("%+v %v", o, c.Plans)
 	}
 	r := c.Routes[0]
 	want := match.Rule{Host: "api.example.com", Methods: []string{"GET", "POST"}, Headers: map[string]string{"X-Beta": "1"}, Query: map[string]string{"kind": "a"}}

@@ -10,6 +10,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
 	"jobhub/web/auth"
+	"jobhub/web/auth/jwt"
 	"jobhub/web/limit"
 	"jobhub/web/peers"
 	"jobhub/web/stages"
@@ -39,5 +40,6 @@ type Base struct {
 	Requests   stages.Counters // by the stage at which they ended
 
 	settings atomic.Pointer[Settings]
+	issuers  atomic.Pointer[jwt.Issuers]
 	config   atomic.Pointer[ConfigState]
 }

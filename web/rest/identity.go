@@ -11,6 +11,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/web/auth"
+	"jobhub/web/auth/jwt"
 	"jobhub/web/peers"
 )
 
@@ -37,10 +38,17 @@ func (s *Base) Identify(r *http.Request) (auth.Identity, error) {
 	if job := ActingJob(r.Context()); job != nil {
 		return s.actingIdentity(job, now)
 	}
+	bearer, err := s.Credentials(r)
+	if err == nil && s.isIssued(bearer.text) {
+		who, err := s.verifyIssued(r.Context(), bearer.text)
+		if ProblemOf(err).Status == http.StatusUnauthorized && s.Failures.Fail(ClientAddress(r), now) > 0 {
+			return who, ErrTooManyFailures
+		}
+		return who, err
+	}
 	if !s.KeysRequired(now) {
 		return auth.Local, nil
 	}
-	bearer, err := s.Credentials(r)
 	if err != nil {
 		return auth.Identity{}, err
 	}
@@ -159,6 +167,9 @@ func CredentialsProblem(err error) error {
 
 // challenge returns the WWW-Authenticate header (RFC 6750, section 3) for an error.
 func challenge(err error) string {
+	if text := jwt.Challenge(err); text != "" {
+		return text
+	}
 	if err == ErrAnonymous {
 		return "Bearer"
 	}

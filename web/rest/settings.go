@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/web/auth/jwt"
 	"jobhub/web/limit"
 )
 
@@ -21,6 +22,7 @@ type Settings struct {
 	ConnectionsPerAddress int                       // 256 if zero
 	MaxInput              int64                     // largest input of a job of kind http or fanout, in bytes; jobs.MaxInput if 0
 	Plans                 map[string]*limit.RuleSet // by name
+	Issuers               []jwt.Options             // identity providers whose tokens are taken; their clients are set by the server
 }
 
 // DefaultKeyHeader is for callers whose Authorization is meant for an API behind the hub.

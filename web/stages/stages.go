@@ -35,7 +35,7 @@ const (
 	Upstream                       // the upstream, the job or the hub itself
 	TransformResponse              // changes of the answer
 	Account                        // counting
-	Count // how many stages there are
+	Count                          // how many stages there are
 )
 
 var names = [Count]string{"match", "cors", "who", "may", "validate", "limits", "cache", "transform_request", "upstream", "transform_response", "account"}
@@ -138,7 +138,9 @@ func (r *Record) Last() (last Verdict) {
 }
 
 // Counters count requests by the stage that answered or refused them.
-type Counters struct{ by [Count][len(outcomes)]atomic.Int64 }
+type Counters struct {
+	by [Count][len(outcomes)]atomic.Int64
+}
 
 // Add counts a request with its last verdict.
 func (c *Counters) Add(v Verdict) { c.by[v.Stage][v.Outcome].Add(1) }

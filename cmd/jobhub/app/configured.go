@@ -202,7 +202,7 @@ func (c *configured) apply(ctx context.Context, next *config.Config) (err error)
 	c.engine.SetLimits(next.Limits.NameLimits())
 	c.engine.Mask(next.Mask)
 	c.outbound.Set(next.HTTP.Outbound)
-	if err := c.web.Apply(web.Settings{Plans: next.Plans, MaxInput: next.HTTP.MaxInput, Hosts: next.Hosts, Origins: next.Origins, Proxies: next.Proxies, Dashboard: next.Dashboard, KeyHeader: next.KeyHeader, ConnectionsPerAddress: next.Limits.ConnectionsPerAddress}, next.Routes); err != nil {
+	if err := c.web.Apply(web.Settings{Plans: next.Plans, Issuers: next.Issuers, MaxInput: next.HTTP.MaxInput, Hosts: next.Hosts, Origins: next.Origins, Proxies: next.Proxies, Dashboard: next.Dashboard, KeyHeader: next.KeyHeader, ConnectionsPerAddress: next.Limits.ConnectionsPerAddress}, next.Routes); err != nil {
 		return err
 	}
 	c.now, c.state = next, web.ConfigState{File: c.path, LoadedAt: time.Now()}
