@@ -62,6 +62,9 @@ var mayImport = map[string][]string{
 	"jobhub/jobs/engine/commit":       {"jobhub/jobs"},
 	"jobhub/jobs/engine/transition":   {"jobhub/jobs"},
 
+	"jobhub/web/gateway/upstream": {"jobhub/jobs", "jobhub/jobs/egress"},
+	"jobhub/web/gateway/upgrade":  {"jobhub/jobs"},
+
 	"jobhub/cmd/jobhub/e2e/trial":    {"jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/browser":  {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/calls":    {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
