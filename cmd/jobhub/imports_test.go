@@ -62,8 +62,8 @@ var mayImport = map[string][]string{
 	"jobhub/jobs/engine/commit":       {"jobhub/jobs"},
 	"jobhub/jobs/engine/transition":   {"jobhub/jobs"},
 
-	"jobhub/web/gateway/upstream": {"jobhub/jobs", "jobhub/jobs/egress"},
-	"jobhub/web/gateway/upgrade":  {"jobhub/jobs"},
+	"jobhub/web/gateway/upstream": {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader"},
+	"jobhub/web/gateway/upgrade":  {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader"},
 
 	"jobhub/cmd/jobhub/e2e/trial":    {"jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/browser":  {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},

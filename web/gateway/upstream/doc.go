@@ -39,4 +39,5 @@
 //	├── budget.take                budget.go
 //	└── answer                     body.go       the body of the answer
 //	Pool.Pick                      pool.go       a member for the attempt of a job
+//	Split.Key                      split.go      the key of a request
 package upstream
