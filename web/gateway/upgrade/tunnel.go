@@ -15,15 +15,15 @@ type tunnel struct {
 	toUpstream direction
 	toClient   direction
 
-	mu     sync.Mutex // protects the fields below
-	ended  bool       // close frames are on their way
-	cutter *time.Timer
-	cut    bool
-	done   chan struct{} // closed at the end
+	mu     sync.Mutex  // protects the fields below
+	watch  *time.Timer // calls check
+	cutter *time.Timer // calls close after the grace time; nil before end
+	ended  bool        // close frames are on their way
+	cut    bool        // the connections are closed
 }
 
 func newTunnel(o *Options, client, upstream io.ReadWriteCloser, c *Counters) *tunnel {
-	t := &tunnel{options: o, client: client, upstream: upstream, done: make(chan struct{})}
+	t := &tunnel{options: o, client: client, upstream: upstream}
 	now := time.Now().UnixNano()
 	for _, d := range []*direction{&t.toUpstream, &t.toClient} {
 		d.maxMessage = o.MaxMessage
@@ -36,17 +36,18 @@ func newTunnel(o *Options, client, upstream io.ReadWriteCloser, c *Counters) *tu
 
 // run passes frames both ways until one side ends. first is what the client has sent already.
 func (t *tunnel) run(first []byte) {
+	t.mu.Lock()
+	t.watch = time.AfterFunc(t.every(), t.check)
+	t.mu.Unlock()
 	var group sync.WaitGroup
 	group.Go(func() { t.pass(&t.toUpstream, first, &t.toClient) })
-	group.Go(func() { t.pass(&t.toClient, nil, &t.toUpstream) })
-	group.Go(t.watch)
+	t.pass(&t.toClient, nil, &t.toUpstream)
 	group.Wait()
-	t.close()
-	t.mu.Lock()
-	if t.cutter != nil {
-		t.cutter.Stop()
-	}
-	t.mu.Unlock()
+}
+
+// every is the time between checks.
+func (t *tunnel) every() time.Duration {
+	return max(min(t.options.Stall, t.options.Idle)/4, time.Millisecond)
 }
 
 // pass runs one direction to its end. back is the other one.
@@ -64,30 +65,21 @@ func (t *tunnel) pass(d *direction, first []byte, back *direction) {
 	t.close()
 }
 
-// watch ends the tunnel when a side stalls or both are silent.
-func (t *tunnel) watch() {
-	tick := time.NewTicker(max(min(t.options.Stall, t.options.Idle)/4, time.Millisecond))
-	defer tick.Stop()
-	for {
-		select {
-		case <-t.done:
-			return
-		case now := <-tick.C:
-			t.check(now)
-		}
-	}
-}
-
-func (t *tunnel) check(now time.Time) {
-	last := max(t.toUpstream.active.Load(), t.toClient.active.Load())
+// check ends the tunnel when a side stalls or both are silent.
+func (t *tunnel) check() {
+	now := time.Now().UnixNano()
 	for _, d := range []*direction{&t.toUpstream, &t.toClient} {
-		if since := d.blocked.Load(); since != 0 && now.UnixNano()-since >= int64(t.options.Stall) {
+		if since := d.blocked.Load(); since != 0 && now-since >= int64(t.options.Stall) {
 			t.close()
-			return
 		}
 	}
-	if now.UnixNano()-last >= int64(t.options.Idle) {
-		go t.end(goingAway, goingAway, "idle")
+	if now-max(t.toUpstream.active.Load(), t.toClient.active.Load()) >= int64(t.options.Idle) {
+		t.end(goingAway, goingAway, "idle")
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.cut {
+		t.watch.Reset(t.every())
 	}
 }
 
@@ -114,7 +106,11 @@ func (t *tunnel) close() {
 	defer t.mu.Unlock()
 	if !t.cut {
 		t.cut = true
-		close(t.done)
+		for _, timer := range []*time.Timer{t.watch, t.cutter} {
+			if timer != nil {
+				timer.Stop()
+			}
+		}
 		t.client.Close()
 		t.upstream.Close()
 	}

@@ -34,9 +34,11 @@ type member struct {
 	state   *state
 }
 
+const maxWeight = 1 << 20 // so that sums do not overflow
+
 func newMember(m Member, b Breaker) *member {
 	name := m.URL.String()
-	return &member{url: m.URL, name: name, weight: max(m.Weight, 0), hash: hashOf(name), breaker: b, state: &state{}}
+	return &member{url: m.URL, name: name, weight: min(max(m.Weight, 0), maxWeight), hash: hashOf(name), breaker: b, state: &state{}}
 }
 
 // state is what is known about an upstream.

@@ -20,8 +20,9 @@ type Call struct {
 	Key string // requests with the same key have the same member; empty for a random one
 
 	// After RoundTrip:
-	Member *url.URL // the last one that was tried; nil if none was
-	Tries  int
+	Member    *url.URL // the last one that was tried; nil if none was
+	Connected bool     // there was a connection to it
+	Tries     int
 }
 
 type callKey struct{}
@@ -57,6 +58,7 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 	for call.Tries = 1; ; call.Tries++ {
 		call.Member = m.url
 		got := t.attempt(m, pass, body)
+		call.Connected = got.err == nil || got.connected
 		if m, pass, body = t.next(call, got); m == nil {
 			return t.end(got)
 		}
@@ -89,8 +91,11 @@ type result struct {
 	err    error
 	member *member
 	body   *bodyOnce // nil if there was none
-	unsent bool      // nothing was sent, nor will be
-	own    bool      // the error is of the caller or of the request
+
+	// With an error:
+	connected bool // there was a connection
+	unsent    bool // nothing was sent, nor will be
+	own       bool // the error is of the caller or of the request
 }
 
 // attempt makes one try with a member.
@@ -137,8 +142,9 @@ func (t *trip) attempt(m *member, pass pass, body io.ReadCloser) result {
 	if context.Cause(t.ctx) == error(timeoutError{}) {
 		got.err = timeoutError{}
 	}
-	got.unsent = s.nothing()
-	got.own = t.req.Context().Err() != nil || got.body.clientError() != nil || !s.tried()
+	var asked bool
+	got.unsent, got.connected, asked = s.end()
+	got.own = t.req.Context().Err() != nil || got.body.clientError() != nil || !asked
 	outcome := Failure
 	if got.own {
 		outcome = Unknown

@@ -11,7 +11,7 @@ import (
 
 // Track returns a dial function for the DialContext of a pool's transport. On its connections a
 // pool knows exactly whether any byte of a request was written. On others, and where requests
-// share a connection as in HTTP/2, it assumes that all of it was once its header was written.
+// share a connection as in HTTP/2, it takes a request that got a connection as sent.
 func Track(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
@@ -94,11 +94,12 @@ func connOf(on net.Conn) *conn {
 
 // sent is what a try has sent.
 type sent struct {
-	mu    sync.Mutex // protects the fields below
-	asked bool       // for a connection: so the request itself was not refused
-	on    *conn      // the last one; nil if it is not tracked
-	from  int64      // bytes written to it before
-	some  bool       // something was sent, or may have been
+	mu        sync.Mutex // protects the fields below
+	asked     bool       // for a connection: so the request itself was not refused
+	connected bool       // there was one
+	on        *conn      // the last one; nil if it is not tracked
+	from      int64      // bytes written to it before
+	some      bool       // something was sent, or may have been
 }
 
 // traced returns a context that records in s what is sent.
@@ -115,14 +116,12 @@ func (s *sent) traced(ctx context.Context, p *patience) context.Context {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.leaveLocked()
+			s.connected = true
 			if s.on = on; on != nil {
 				s.from = on.count()
+			} else {
+				s.some = true
 			}
-		},
-		WroteHeaders: func() {
-			s.mu.Lock()
-			s.some = s.some || s.on == nil
-			s.mu.Unlock()
 		},
 		WroteRequest: func(httptrace.WroteRequestInfo) { p.resume() },
 	})
@@ -136,18 +135,11 @@ func (s *sent) leaveLocked() {
 	s.on = nil
 }
 
-// nothing reports, after a try failed, whether nothing was sent, and sees to it that nothing
-// will be.
-func (s *sent) nothing() bool {
+// end says, after a try failed, whether nothing was sent, and sees to it that nothing will be;
+// whether there was a connection; and whether one was asked for.
+func (s *sent) end() (nothing, connected, asked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leaveLocked()
-	return !s.some
-}
-
-// tried reports whether a try got as far as asking for a connection.
-func (s *sent) tried() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asked
+	return !s.some, s.connected, s.asked
 }

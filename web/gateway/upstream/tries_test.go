@@ -88,10 +88,10 @@ func TestTries(t *testing.T) {
 						if c.method == "HEAD" {
 							want = ""
 						}
-						if err != nil || status != 200 || body != want || call.Tries != 2 || served.Load() != 1 || call.Member.String() != good {
+						if err != nil || status != 200 || body != want || call.Tries != 2 || !call.Connected || served.Load() != 1 || call.Member.String() != good {
 							t.Errorf("%s: got %d %q %v after %d tries", what, status, body, err, call.Tries)
 						}
-					} else if served.Load() != 0 || status != kind.status || (err == nil) != (kind.status != 0) || call.Tries != 1 || call.Member.String() != bad {
+					} else if served.Load() != 0 || status != kind.status || (err == nil) != (kind.status != 0) || call.Tries != 1 || call.Connected == kind.anyway || call.Member.String() != bad {
 						t.Errorf("%s: got %d %q %v after %d tries; the other member had %d requests", what, status, body, err, call.Tries, served.Load())
 					}
 					if s := p.Members(); s[0].Failures != 1 || s[0].InFlight != 0 || s[1].InFlight != 0 || s[1].Failures != 0 {
