@@ -139,7 +139,6 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, res *http.Response,
 		return malformed("This connection can't become a WebSocket. Connect with HTTP/1.1.").Because(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Time{})
 	first, _ := rw.Reader.Peek(rw.Reader.Buffered()) // can't fail: they are there
 	t := newTunnel(&p.options, conn, upstream, c)
 	t.toClient.mu.Lock() // so that no close frame goes before the answer

@@ -207,3 +207,14 @@ func TestViolations(t *testing.T) {
 		})
 	}
 }
+
+// TestMessages: the limit is that of a message, not of a connection.
+func TestMessages(t *testing.T) {
+	p := open(t, Options{MaxMessage: 1000}, "")
+	half := strings.Repeat("x", 500)
+	for range 3 {
+		message := frame(0x01, half, true) + frame(0x80, half, true) + frame(0x81, half+half, true)
+		io.WriteString(p.client, message)
+		expect(t, p.upstream, message)
+	}
+}

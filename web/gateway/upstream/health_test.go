@@ -108,6 +108,9 @@ func TestFlapping(t *testing.T) {
 	}
 	s.checked("down", time.Now())
 	s.checked("down", time.Now())
+	if _, ok := (&member{weight: 1, state: s}).acquire(time.Now()); ok {
+		t.Error("a request passes to an ill member")
+	}
 	for i := range 20 {
 		s.checked([]string{"", "down"}[i%2], time.Now())
 		if !s.ill {
@@ -157,8 +160,11 @@ func TestKeep(t *testing.T) {
 	}
 	next := o
 	next.Members = append(weighted(t, 5), Member{&url.URL{Scheme: "http", Host: "10.0.0.3:9000"}, 2})
-	p := NewPool(next)
-	p.Keep(fill())
+	p, old := NewPool(next), fill()
+	p.Keep(old)
+	if p.budget != old.budget {
+		t.Error("a reload gives a new budget of tries")
+	}
 	s := p.Members()
 	if s[0].Healthy || s[0].Breaker != Open || s[0].Requests != 1 || s[0].Weight != 5 || !s[1].Healthy || s[1].Breaker != Closed || s[1].Requests != 0 {
 		t.Errorf("%+v", s)
