@@ -64,6 +64,9 @@ var mayImport = map[string][]string{
 	"jobhub/web/auth/jwt":             {"jobhub/jobs"},
 	"jobhub/web/auth/signature":       {"jobhub/jobs", "jobhub/jobs/httpheader", "jobhub/web/peers"},
 
+	"jobhub/web/gateway/upstream": {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader"},
+	"jobhub/web/gateway/upgrade":  {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader"},
+
 	"jobhub/cmd/jobhub/e2e/trial":    {"jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/browser":  {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/calls":    {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
