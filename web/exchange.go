@@ -10,6 +10,7 @@ import (
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
 	"jobhub/web/gateway/transform"
+	"jobhub/web/gateway/upgrade"
 	"jobhub/web/limit"
 	"jobhub/web/rest"
 	"jobhub/web/stages"
@@ -182,10 +183,12 @@ func (x *exchange) answer() (string, bool, error) {
 	}
 	ctx, stop := s.WhileValid(r.Context(), x.who) // the answer may be a stream
 	defer stop()
+	r = r.WithContext(ctx)
 	set := w.Header().Clone()
 	clear(w.Header()) // the answer is the upstream's
 	cors := s.corsOf(route)
-	route.Pass(w, r.WithContext(ctx), x.values(), gateway.Answer{
+	passing := gateway.Passing{
+		Values: x.values(), Consumer: x.who.Consumer(),
 		Edit: func(h http.Header) {
 			cors.ReplaceIn(h, set)
 			for _, name := range []string{"Ratelimit", "Ratelimit-Policy"} {
@@ -200,14 +203,19 @@ func (x *exchange) answer() (string, bool, error) {
 			}
 			s.Fail(w, r, err)
 		},
-	})
+	}
+	if route.WebSocket && upgrade.IsWebSocket(r) {
+		route.PassWebSocket(w, r, s.upgrades, passing)
+		return "a WebSocket to " + detail, true, nil
+	}
+	route.Pass(w, r, passing)
 	return detail, true, nil
 }
 
 // values are what the rules of the route about requests and answers may name; nil if there are
 // none.
 func (x *exchange) values() *transform.Values {
-	if x.route.Request == nil && x.route.Response == nil {
+	if x.route.Request == nil && x.route.Response == nil && x.route.Pool == nil {
 		return nil
 	}
 	v := &transform.Values{Path: make(map[string]string, len(x.params)), Rest: x.rest, Claims: x.who.Claims, Query: gateway.Query(x.r.URL), Header: x.r.Header,

@@ -152,9 +152,7 @@ func (s *Server) Apply(set Settings, routes []gateway.Route) error {
 	}
 	s.UseSettings(&set)
 	s.Limiter.Use(limitsOf(&set, routes)...)
-	if old := s.table.Load(); old != nil {
-		table.KeepStats(old)
-	}
+	table.Start(s.table.Load())
 	if old := s.table.Swap(table); old != nil {
 		old.Close()
 	}

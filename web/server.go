@@ -21,6 +21,7 @@ import (
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
+	"jobhub/web/gateway/upgrade"
 	"jobhub/web/limit"
 	"jobhub/web/live"
 	"jobhub/web/pages"
@@ -63,6 +64,7 @@ type Server struct {
 	pages *pages.Server
 	docs  *docs.Server
 
+	upgrades      *upgrade.Proxy  // WebSockets to upstreams
 	issuerClient  *http.Client    // fetches the keys of identity providers
 	routeRequests sync.WaitGroup  // requests that are being passed to an upstream; added through the gate
 	listener      *peers.Listener // nil if Listen was not called
@@ -82,6 +84,7 @@ func New(c Config) *Server {
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
 	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
 	s.issuerClient = &http.Client{Transport: egress.Unguarded(c.Own, egress.Outbound{})}
+	s.upgrades = upgrade.New(upgrade.Options{Stall: c.StallLimit, Hidden: rest.HoldsToken})
 	s.setOrigin()
 	s.Apply(Settings{}, nil) // no routes, so no error
 	s.api = api.New(base)
@@ -205,6 +208,7 @@ func (s *Server) ReturnQuotas(ctx context.Context) {
 // that are left.
 func (s *Server) Close(ctx context.Context) {
 	s.ReturnQuotas(ctx)
+	s.upgrades.Drain(ctx)
 	s.live.Close(ctx)
 	s.Stop()
 	s.UseIssuers(nil, nil) // none, so no error

@@ -38,6 +38,9 @@ func AttemptError(ctx context.Context, at *url.URL, err error) error {
 		return Never(jobs.NewProblem(jobs.BlockedAddress, "Blocked address",
 			"%s leads to an address that is not public. Ask the operator to open its range with --egress-allow.", at.Host))
 	}
+	if p, ok := errors.AsType[*jobs.Problem](err); ok { // of the hub itself, like that no upstream of a route is well
+		return &jobs.Failure{Problem: p}
+	}
 	return &jobs.Failure{Problem: jobs.NewProblem(UpstreamUnreachable, "Upstream unreachable", "%s", Reason(at.Host, err))}
 }
 

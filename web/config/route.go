@@ -55,6 +55,9 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	maps.Copy(fields, r.limits(&limits))
 	var changes changes
 	maps.Copy(fields, r.changeFields(&changes))
+	pool := &gateway.Pool{}
+	maps.Copy(fields, r.poolFields(pool))
+	fields["websocket"] = func(n *yaml.Node, at string) { route.WebSocket, _ = r.boolean(n, at) }
 	fields["max_body"] = func(n *yaml.Node, at string) { route.MaxBody = r.size(n, at, maxAnswerSetting) }
 	before := len(r.errs)
 	r.recordKeys(given, fields)
@@ -63,12 +66,15 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	if n.Kind != yaml.MappingNode {
 		return
 	}
+	r.setPool(at, pool, given, &route)
 	missing := func(key string) { r.fail(n, at, "needs %s", key) }
 	switch {
 	case given["path"] == nil:
 		missing("a path, like /api/orders/")
-	case given["upstream"] == nil && given["targets"] == nil:
+	case given["upstream"] == nil && given["targets"] == nil && given["upstreams"] == nil:
 		missing("an upstream, like http://127.0.0.1:9000")
+	case given["upstream"] != nil && given["upstreams"] != nil:
+		r.fail(given["upstreams"], at+".upstreams", "can't be combined with upstream; keep one of them")
 	case given["upstream"] != nil && given["targets"] != nil:
 		r.fail(given["targets"], at+".targets", "can't be combined with upstream; keep one of them")
 	case given["targets"] != nil && len(r.errs) == before:

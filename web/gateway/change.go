@@ -17,7 +17,7 @@ type changer struct {
 
 func (c *changer) RoundTrip(req *http.Request) (*http.Response, error) {
 	out := req.Clone(req.Context())
-	values := proxiedOf(req).values
+	values := proxiedOf(req).passing.Values
 	if c.route.Request != nil {
 		if err := c.route.Request.Apply(out, values, c.route.MaxBody); err != nil {
 			return nil, err
@@ -56,21 +56,36 @@ type keptValues struct {
 	Path     map[string]string   `json:"path,omitzero"`
 	Rest     string              `json:"rest,omitzero"`
 	Consumer *transform.Consumer `json:"consumer,omitzero"`
+	Split    string              `json:"split,omitzero"` // see upstream.Call
 }
 
-// keep returns what Via keeps of some values for a route's answers; nil if they have no rules.
-func (r *Route) keep(v *transform.Values) (jobs.Value, error) {
-	if r.Response == nil || v == nil {
+// keep returns what Via keeps of a request; nil if nothing is needed.
+func (r *Route) keep(req *http.Request, v *transform.Values) (jobs.Value, error) {
+	var k keptValues
+	if r.Pool != nil && v != nil {
+		k.Split = r.Pool.SplitBy.Key(req, v.Consumer.ID)
+	}
+	if r.Response != nil && v != nil {
+		k.Path, k.Rest, k.Consumer = v.Path, v.Rest, &v.Consumer
+	}
+	if k.Split == "" && k.Consumer == nil {
 		return nil, nil
 	}
-	return json.Marshal(keptValues{v.Path, v.Rest, &v.Consumer}, json.Deterministic(true))
+	return json.Marshal(k, json.Deterministic(true))
 }
 
-// kept returns the values that Via has kept.
-func kept(values jobs.Value) *transform.Values {
-	var v keptValues
-	if json.Unmarshal(values, &v) != nil || v.Consumer == nil { // none, or of an older version
-		return &transform.Values{}
+// kept returns what Via has kept; the zero value if it has nothing.
+func kept(values jobs.Value) (k keptValues) {
+	if json.Unmarshal(values, &k) != nil { // none
+		return keptValues{}
 	}
-	return &transform.Values{Path: v.Path, Rest: v.Rest, Consumer: *v.Consumer}
+	return k
+}
+
+func (k keptValues) values() *transform.Values {
+	v := &transform.Values{Path: k.Path, Rest: k.Rest}
+	if k.Consumer != nil {
+		v.Consumer = *k.Consumer
+	}
+	return v
 }

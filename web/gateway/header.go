@@ -76,7 +76,7 @@ func isKey(value string) bool {
 // and the dashboard's cookies. Another Authorization is meant for the upstream.
 func hideCredentials(h http.Header) {
 	maps.DeleteFunc(h, func(_ string, values []string) bool { return slices.ContainsFunc(values, isKey) })
-	h.Del("Sec-Websocket-Protocol") // there are no upgrades, and it may hold a token
+	h.Del("Sec-Websocket-Protocol") // it may hold a token; package upgrade passes the others on
 	lines := h["Cookie"]            // a copy, made by outgoing
 	for i := 0; i < len(lines); i++ {
 		if !strings.Contains(lines[i], "jobhub") {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ import (
 	"jobhub/jobs/egress"
 	"jobhub/jobs/httpheader"
 	"jobhub/web/gateway/transform"
+	"jobhub/web/gateway/upgrade"
+	"jobhub/web/gateway/upstream"
 	"jobhub/web/peers"
 )
 
@@ -40,38 +43,34 @@ func (r *Route) prepare(own *egress.Own) {
 		}
 		return peers.NewConn(c, stallTime), nil
 	}
+	if r.Pool != nil {
+		r.transport.DialContext = upstream.Track(r.transport.DialContext)
+	}
 	r.transport.ResponseHeaderTimeout = cmp.Or(r.Timeout, jobs.DefaultTimeout)
 	r.transport.MaxIdleConns, r.transport.MaxIdleConnsPerHost = maxIdle, maxIdle
 	r.jobTransport = egress.Unguarded(own, r.Outbound)
-	var transport http.RoundTripper = r.transport
+	r.preparePool(cmp.Or(r.Timeout, jobs.DefaultTimeout))
+	r.front = r.transport
+	if r.pool != nil {
+		r.front = r.pool
+	}
 	if r.Request != nil || r.Response != nil {
-		transport = &changer{transport, r}
+		r.front = &changer{r.front, r}
 	}
 	r.proxy = &httputil.ReverseProxy{
-		Transport:     transport,
+		Transport:     r.front,
 		BufferPool:    buffers,
 		FlushInterval: flushTime,
 		ErrorLog:      slog.NewLogLogger(slog.Default().Handler(), slog.LevelInfo),
 		Rewrite: func(p *httputil.ProxyRequest) {
-			p.Out.URL = upstreamURL(r.Upstream, r.Strip, p.In.URL, r.Async != Never)
-			p.Out.Host = ""
+			r.rewrite(p.Out, p.In)
 			p.Out.Trailer = p.In.Trailer // the same map: its values are set at the end of the body
 			if b := proxiedOf(p.In).body; b != nil {
 				p.Out.GetBody = b.fromStart
 			}
-			trailers := p.Out.Header.Get("Te")
-			p.Out.Header = r.upstreamHeader(p.In)
-			if trailers != "" { // set by ReverseProxy: the client understands trailers
-				p.Out.Header.Set("Te", trailers)
-			}
-			if Trace(p.Out.Header) == "" {
-				p.Out.Header.Set("Traceparent", newTrace())
-				p.Out.Header.Del("Tracestate")
-			}
 		},
 		ModifyResponse: func(res *http.Response) error {
-			DropHubCookies(res.Header)
-			maps.DeleteFunc(res.Header, func(name string, _ []string) bool { return IsHubHeader(name) })
+			dropHubHeaders(res.Header)
 			if res.StatusCode < 100 { // net/http reads such a status, but refuses to write it
 				return errStatus
 			}
@@ -79,8 +78,8 @@ func (r *Route) prepare(own *egress.Own) {
 			p.answered = true
 			now := time.Now()
 			r.Stats.countAnswer(res.StatusCode, now.Sub(p.sent), now)
-			if p.answer.Edit != nil {
-				p.answer.Edit(res.Header)
+			if p.passing.Edit != nil {
+				p.passing.Edit(res.Header)
 			}
 			disableBuffering(res.Header)
 			return nil
@@ -88,26 +87,78 @@ func (r *Route) prepare(own *egress.Own) {
 		ErrorHandler: func(w http.ResponseWriter, req *http.Request, err error) {
 			p := proxiedOf(req)
 			late, _ := errors.AsType[*jobs.Problem](p.body.clientError()) // of a body that stopped arriving
-			refused, _ := errors.AsType[*jobs.Problem](err)               // by the hub itself
 			switch {
 			case late != nil:
 				w.Header().Set("Connection", "close")
-				p.answer.Fail(w, p.in, late)
-			case refused != nil:
-				p.answer.Fail(w, p.in, refused)
+				p.passing.Fail(w, p.in, late)
 			case req.Context().Err() != nil: // the client has disconnected
 				panic(http.ErrAbortHandler)
 			case p.body.clientError() != nil:
 				w.Header().Set("Connection", "close")
-				p.answer.Fail(w, p.in, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
+				p.passing.Fail(w, p.in, jobs.NewProblem(jobs.BadMessage, "Broken request", "The body did not arrive whole."))
 			default:
-				if now := time.Now(); !p.answered {
-					r.Stats.countAnswer(0, now.Sub(p.sent), now)
-				}
-				p.answer.Fail(w, p.in, r.problem(err, p.connected))
+				r.fail(w, p, err)
 			}
 		},
 	}
+}
+
+// rewrite sets URL and headers of the request to the upstream for one that came in.
+func (r *Route) rewrite(out, in *http.Request) {
+	out.URL = upstreamURL(r.base(), r.Strip, in.URL, r.Async != Never)
+	out.Host = ""
+	trailers := out.Header.Get("Te")
+	out.Header = r.upstreamHeader(in)
+	if trailers != "" { // set by ReverseProxy: the client understands trailers
+		out.Header.Set("Te", trailers)
+	}
+	if Trace(out.Header) == "" {
+		out.Header.Set("Traceparent", newTrace())
+		out.Header.Del("Tracestate")
+	}
+}
+
+// dropHubHeaders removes from an upstream's answer what only the hub says.
+func dropHubHeaders(h http.Header) {
+	DropHubCookies(h)
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return IsHubHeader(name) })
+}
+
+// PassWebSocket passes a WebSocket through to the upstream.
+func (r *Route) PassWebSocket(w http.ResponseWriter, req *http.Request, proxy *upgrade.Proxy, passing Passing) {
+	p := &proxied{in: req, sent: time.Now(), passing: passing}
+	ctx := context.WithValue(req.Context(), proxiedKey{}, p)
+	if r.pool != nil {
+		p.call.Key = r.Pool.SplitBy.Key(req, passing.Consumer)
+		ctx = upstream.WithCall(ctx, &p.call)
+	}
+	out := req.Clone(ctx)
+	out.Body, out.ContentLength = http.NoBody, 0
+	r.rewrite(out, req)
+	err := proxy.Serve(w, req, upgrade.Call{Request: out, Transport: r.front, Counters: r.Sockets, Edit: func(h http.Header) {
+		dropHubHeaders(h)
+		if passing.Edit != nil {
+			passing.Edit(h)
+		}
+	}})
+	if err != nil {
+		r.fail(w, p, err)
+	}
+}
+
+// fail answers a request without an answer of the upstream.
+func (r *Route) fail(w http.ResponseWriter, p *proxied, err error) {
+	if none, ok := errors.AsType[*upstream.Unavailable](err); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(none.RetryAfter.Seconds())))
+	}
+	problem, byHub := errors.AsType[*jobs.Problem](err)
+	if !byHub {
+		if now := time.Now(); !p.answered {
+			r.Stats.countAnswer(0, now.Sub(p.sent), now)
+		}
+		problem = r.problem(err, p.connected || p.call.Connected)
+	}
+	p.passing.Fail(w, p.in, problem)
 }
 
 var errStatus = errors.New("the upstream answered a status below 100")
@@ -129,24 +180,31 @@ type proxied struct {
 	body      *body // nil if there is none
 	connected bool  // a connection to the upstream was made
 	answered  bool  // the upstream's answer has begun
-	answer    Answer
-	values    *transform.Values
+	passing   Passing
+	call      upstream.Call
 }
 
-// Answer says what the hub does with the answer to a proxied request.
-type Answer struct {
-	Edit func(http.Header)                               // changes its headers; may be nil
+// Passing says what the hub knows of a proxied request, and does with its answer.
+type Passing struct {
+	Values   *transform.Values // for the rules of the route; may be nil if it has none
+	Consumer string            // who sends it
+	Edit     func(http.Header) // changes the headers of the answer; may be nil
+
 	Fail func(http.ResponseWriter, *http.Request, error) // answers a request that could not be proxied
 }
 
 func proxiedOf(r *http.Request) *proxied { return r.Context().Value(proxiedKey{}).(*proxied) }
 
-// Pass proxies a request to the upstream. values are for the rules of the route; they may be nil
-// if it has none.
-func (r *Route) Pass(w http.ResponseWriter, req *http.Request, values *transform.Values, answer Answer) {
-	p := &proxied{in: req, sent: time.Now(), answer: answer, values: values}
-	ctx := httptrace.WithClientTrace(context.WithValue(req.Context(), proxiedKey{}, p),
-		&httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { p.connected = true }})
+// Pass proxies a request to the upstream.
+func (r *Route) Pass(w http.ResponseWriter, req *http.Request, passing Passing) {
+	p := &proxied{in: req, sent: time.Now(), passing: passing}
+	ctx := context.WithValue(req.Context(), proxiedKey{}, p)
+	if r.pool != nil {
+		p.call.Key = r.Pool.SplitBy.Key(req, passing.Consumer)
+		ctx = upstream.WithCall(ctx, &p.call)
+	} else {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { p.connected = true }})
+	}
 	if ctx.Value(http.ServerContextKey) == nil { // a request of the hub itself: without it, an answer that breaks off would end like a whole one
 		ctx = context.WithValue(ctx, http.ServerContextKey, new(http.Server))
 	}

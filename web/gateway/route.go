@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"maps"
+	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"jobhub/jobs/egress"
 	"jobhub/web/gateway/match"
 	"jobhub/web/gateway/transform"
+	"jobhub/web/gateway/upgrade"
+	"jobhub/web/gateway/upstream"
 	"jobhub/web/limit"
 )
 
@@ -44,6 +47,7 @@ type Route struct {
 	Upstream *url.URL // the request's path is appended to its own
 	Targets  []Target // instead of Upstream: each request goes to all of them, as a fan-out job
 	Policy   string   // of the fan-out; empty for its default
+	Pool     *Pool    // its upstreams, if there are several or they are checked; Upstream is the first of them
 	Strip    string   // a prefix to remove from the path
 
 	Async        Async
@@ -63,15 +67,20 @@ type Route struct {
 	CORS   *CORS          // nil for that of the hub
 	Limits *limit.RuleSet // nil for none
 
+	WebSocket bool // pass WebSockets through
+
 	Request  *transform.Request  // changes of requests; nil for none
 	Response *transform.Response // changes of answers; nil for none
 	MaxBody  int64               // largest body of a request, and of an answer that is changed, in bytes; 0 for the defaults
 
-	Stats *Stats // made by NewTable
+	Stats   *Stats            // made by NewTable
+	Sockets *upgrade.Counters // likewise
 
 	proxy        *httputil.ReverseProxy
 	transport    *egress.Transport // of proxied requests
 	jobTransport *egress.Transport // of jobs
+	pool         *upstream.Pool    // nil for none
+	front        http.RoundTripper // of proxied requests: transport, with the pool and the rules of the route
 }
 
 // UpstreamURL returns the URL to which a request of u is passed.
@@ -89,6 +98,12 @@ type Target struct {
 
 // Upstreams returns the origins of its upstreams, like http://127.0.0.1:9000.
 func (r *Route) Upstreams() (all []string) {
+	if r.Pool != nil {
+		for _, m := range r.Pool.Members {
+			all = append(all, origin(m.URL))
+		}
+		return all
+	}
 	if r.Upstream != nil {
 		return []string{origin(r.Upstream)}
 	}

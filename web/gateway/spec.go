@@ -42,9 +42,6 @@ func (r *Route) Spec(req *http.Request, body []byte, values *transform.Values, q
 		spec.QueueTimeout = DefaultQueueTimeout
 	}
 	newCall := func(upstream *url.URL, strip string) (call, error) {
-		if o := origin(upstream); len(spec.Via.Upstreams) == 0 || spec.Via.Upstreams[len(spec.Via.Upstreams)-1] != o {
-			spec.Via.Upstreams = append(spec.Via.Upstreams, o)
-		}
 		to, h, body := upstreamURL(upstream, strip, req.URL, true), h, body
 		if r.Request != nil {
 			h = h.Clone()
@@ -57,8 +54,9 @@ func (r *Route) Spec(req *http.Request, body []byte, values *transform.Values, q
 		headers, err := headerValues(h)
 		return call{Method: req.Method, URL: to.String(), Headers: headers, Body: bodyValue(body)}, err
 	}
+	spec.Via.Upstreams = slices.Compact(r.Upstreams())
 	var err error
-	if spec.Via.Values, err = r.keep(values); err != nil {
+	if spec.Via.Values, err = r.keep(req, values); err != nil {
 		return spec, err
 	}
 	var input any

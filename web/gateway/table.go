@@ -9,6 +9,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
 	"jobhub/web/gateway/match"
+	"jobhub/web/gateway/upgrade"
 )
 
 // Table is all routes of a hub. A nil Table has none.
@@ -30,7 +31,7 @@ func NewTable(routes []Route, own *egress.Own) (*Table, error) {
 	for _, e := range entries {
 		r := e.Value
 		r.prepare(own)
-		r.Stats = &Stats{}
+		r.Stats, r.Sockets = &Stats{}, &upgrade.Counters{}
 		t.routes, t.byName[r.Name()] = append(t.routes, r), r
 	}
 	slices.SortFunc(t.routes, func(a, b *Route) int { return cmp.Compare(a.Name(), b.Name()) })
@@ -52,15 +53,22 @@ func entriesOf(routes []Route) []match.Entry[*Route] {
 	return entries
 }
 
-// KeepStats takes over the counters of an older table for routes with the same name and
-// upstreams.
-func (t *Table) KeepStats(old *Table) {
-	if old == nil {
-		return
-	}
+// Start takes over the counters of an older table, which may be nil, for routes with the same
+// name and upstreams, and what it knows of their upstreams. It begins to check these.
+func (t *Table) Start(old *Table) {
 	for name, r := range t.byName {
-		if was := old.byName[name]; was != nil && slices.Equal(was.Upstreams(), r.Upstreams()) {
-			r.Stats = was.Stats
+		var was *Route
+		if old != nil {
+			was = old.byName[name]
+		}
+		if was != nil && slices.Equal(was.Upstreams(), r.Upstreams()) {
+			r.Stats, r.Sockets = was.Stats, was.Sockets
+		}
+		if r.pool != nil && was != nil && was.pool != nil {
+			r.pool.Keep(was.pool)
+		}
+		if r.pool != nil {
+			r.pool.Start()
 		}
 	}
 }
@@ -73,10 +81,13 @@ func (t *Table) Routes() []*Route {
 	return slices.Clone(t.routes)
 }
 
-// Close closes idle connections. Requests in progress continue.
+// Close ends the checks of upstreams and closes idle connections. Requests in progress continue.
 func (t *Table) Close() {
 	if t != nil {
 		for _, r := range t.routes {
+			if r.pool != nil {
+				r.pool.Close()
+			}
 			r.transport.CloseIdleConnections()
 			r.jobTransport.CloseIdleConnections()
 		}
@@ -89,8 +100,12 @@ func (t *Table) Transport(via jobs.Via) (http.RoundTripper, int64) {
 	if t == nil || t.byName[via.Route] == nil {
 		return nil, 0
 	}
-	r := t.byName[via.Route]
-	return answerChanger{r.jobTransport, r, kept(via.Values)}, r.Outbound.MaxAnswer
+	r, known := t.byName[via.Route], kept(via.Values)
+	var next http.RoundTripper = r.jobTransport
+	if r.pool != nil {
+		next = memberTransport{r, known.Split}
+	}
+	return answerChanger{next, r, known.values()}, r.Outbound.MaxAnswer
 }
 
 // Empty reports whether there are no routes.

@@ -102,6 +102,9 @@ type Bearer struct {
 	Source CredentialsSource
 }
 
+// HoldsToken reports whether a WebSocket subprotocol carries a key or token.
+func HoldsToken(protocol string) bool { return strings.HasPrefix(protocol, tokenProtocol) }
+
 // CredentialsSource is where a request carries its credentials.
 type CredentialsSource uint8
 

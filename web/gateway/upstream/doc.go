@@ -10,7 +10,7 @@
 //     connection, and none will be (see Track). An answer 502, 503 or 504 is tried again for safe
 //     methods only. Nothing is tried again once an answer began, the time is over, the start of
 //     the body is no longer kept, or the budget is used up: over 10 s, at most 20 % more requests
-//     than came, plus 10.
+//     than came, plus 10. A try after one of which nothing was sent is not in the budget.
 //   - The timeout holds for all tries of a request together. The time in which a request is
 //     being sent does not count, as a large body may take long.
 //   - If no member can be used, the error is *Unavailable, with status 503. A pool never falls

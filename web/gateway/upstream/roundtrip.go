@@ -182,7 +182,7 @@ func (t *trip) next(call *Call, got result) (*member, pass, io.ReadCloser) {
 			return nil, pass{}, nil
 		}
 	}
-	if !p.budget.take(now) {
+	if nothing := got.err != nil && got.unsent; !nothing && !p.budget.take(now) { // what was not sent is no load
 		m.report(next, Unknown, "", now)
 		return nil, pass{}, nil
 	}

@@ -1,10 +1,12 @@
 package upstream
 
 import (
+	"net/http"
 	"strings"
 	"time"
 
 	"jobhub/jobs"
+	"jobhub/jobs/egress"
 )
 
 // Unavailable is the error of a request for which no member could be used. It wraps a
@@ -43,5 +45,5 @@ func (p *Pool) unavailable(now time.Time) *Unavailable {
 		detail += " " + strings.Join(reasons, " ")
 	}
 	seconds := (max(soonest, 0) + time.Second - 1) / time.Second
-	return &Unavailable{jobs.Unavailable("Upstream unavailable", detail), max(seconds, 1) * time.Second}
+	return &Unavailable{&jobs.Problem{Type: "urn:jobhub:problem:" + string(egress.UpstreamUnreachable), Title: "Upstream unavailable", Status: http.StatusServiceUnavailable, Code: egress.UpstreamUnreachable, Detail: detail}, max(seconds, 1) * time.Second}
 }
