@@ -39,7 +39,7 @@ sessions end, and its schedules and batches stop. When the last key is revoked, 
 still requires one.
 
   admin      everything
-  operator   everything but what concerns keys
+  operator   everything but what concerns keys and the hub itself
   submitter  submits, watches and cancels jobs
   worker     runs jobs, and watches
   viewer     watches
