@@ -208,6 +208,24 @@ func TestListOfKeys(t *testing.T) {
 	}
 }
 
+// TestNoKeyInAJob: the answers of an asynchronous batch are stored, so no key is made by one.
+func TestNoKeyInAJob(t *testing.T) {
+	w := start(t)
+	w.bearer = w.key(auth.Admin, "default")
+	const batch = `{"requests":[{"method":"POST","path":"/v1/keys","body":{"role":"admin"},"headers":{"Content-Type":"application/json"}}]}`
+	id := w.do("POST", "/batch?async=true", batch).want(202).text("id")
+	w.await(id, "succeeded")
+	if r := w.do("GET", "/v1/jobs/"+id+"/response", ""); strings.Contains(r.body, "jh_") || !strings.Contains(r.body, `"status":422`) {
+		t.Errorf("the answers are %s", r.body)
+	}
+	if r := w.do("POST", "/batch", batch).want(200); !strings.Contains(r.body, `"status":201`) {
+		t.Errorf("a batch that is answered at once: %s", r.body)
+	}
+	if n := len(w.do("GET", "/v1/keys", "").json()["keys"].([]any)); n != 2 {
+		t.Errorf("there are %d keys", n)
+	}
+}
+
 func TestIdempotencyOfKeys(t *testing.T) {
 	w := start(t)
 	w.bearer = w.key(auth.Admin, "default")

@@ -44,6 +44,9 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if rest.ActingJob(r.Context()) != nil { // whoever may watch could read the key
+		return jobs.NewProblem(jobs.Unsupported, "Not in a job", "The answer to this has a key, and an asynchronous batch stores its answers. Send this request by itself.")
+	}
 	body, err := rest.ReadJSON(w, r, rest.MaxReport)
 	if err != nil {
 		return err
