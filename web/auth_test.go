@@ -90,6 +90,11 @@ var rights = map[string]string{
 	"POST /v1/leases/{token}/fail":     "admin operator worker",
 	"POST /v1/leases/{token}/snooze":   "admin operator worker",
 	"POST /v1/leases/{token}/release":  "admin operator worker",
+	"POST /v1/keys":                    "admin",
+	"GET /v1/keys":                     "admin",
+	"GET /v1/keys/{id}":                "admin",
+	"PATCH /v1/keys/{id}":              "admin",
+	"DELETE /v1/keys/{id}":             "admin",
 	"POST /v1/tokens":                  "admin operator submitter worker viewer",
 	"GET /v1/ws":                       "all", // its messages are judged one by one
 	"GET /v1/events":                   "admin operator submitter worker viewer job",

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"jobhub/web/auth"
 )
 
 var docsPaths = []string{"/docs", "/docs/protocol", "/docs/workers", "/docs/operate", "/docs/api", "/docs/errors"}
@@ -37,7 +39,7 @@ func shell(t *testing.T, script string) string {
 	cmd := exec.CommandContext(t.Context(), "sh", "-ec", `curl() {
 		case " $* " in
 		*" -N "*) command curl --fail-with-body --max-time 1 "$@" || [ $? = 28 ] ;; # 28: it took too long
-		*) command curl --fail-with-body --max-time 20 "$@" ;;
+		*) command curl --fail-with-body --max-time 20 ${key:+-H "Authorization: Bearer $key"} "$@" ;;
 		esac
 	}`+"\n"+script)
 	out, err := cmd.CombinedOutput()
@@ -121,8 +123,9 @@ func TestDocsWorkers(t *testing.T) {
 
 // TestDocsAPICommands sends the curl commands of the reference unchanged.
 func TestDocsAPICommands(t *testing.T) {
-	w := start(t)
-	page := w.do("GET", "/docs/api", "").want(200).body
+	open, keyed := start(t), start(t)
+	keyed.bearer = keyed.key(auth.Admin, "default")
+	page := open.do("GET", "/docs/api", "").want(200).body
 	commands := regexp.MustCompile(`<pre id="curl-([^"]+)"><code>(.*?)</code>`)
 	all := commands.FindAllStringSubmatch(strings.ReplaceAll(page, "\n", "\x00"), -1)
 	if len(all) < 30 {
@@ -132,7 +135,12 @@ func TestDocsAPICommands(t *testing.T) {
 		if operation, _, _ := strings.Cut(m[1], "-"); operation == "socket" || operation == "events" { // which have no end
 			continue
 		}
-		command := strings.ReplaceAll(html.UnescapeString(strings.ReplaceAll(m[2], "\x00", "\n")), "http://127.0.0.1:8080", w.url)
+		command := html.UnescapeString(strings.ReplaceAll(m[2], "\x00", "\n"))
+		w, key := open, ""
+		if strings.Contains(command, "/v1/keys") { // the first key would close the hub
+			w, key = keyed, "key="+keyed.bearer+"\n"
+		}
+		command = key + strings.ReplaceAll(command, "http://127.0.0.1:8080", w.url)
 		t.Run(m[1], func(t *testing.T) { shell(t, newStand(w).in(command)) })
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"jobhub/jobs"
+	"jobhub/web/auth"
 )
 
 // jsonDoors are the calls that take a JSON body, with one that each of them takes. TOKEN
-// and JOB and WORKER are replaced by a lease, a finished job and a worker.
+// and JOB, WORKER and KEY are replaced by a lease, a finished job, a worker and a key.
 var jsonDoors = []struct {
 	method, path, body string
 	optional           bool // the body may be left out
@@ -28,6 +30,8 @@ var jsonDoors = []struct {
 	{"POST", "/v1/workers", `{"kinds":["none"]}`, false},
 	{"POST", "/v1/workers/WORKER/lease", `{"wait":"0s","max":1}`, true},
 	{"POST", "/v1/workers/WORKER/beat", `{"leases":[]}`, true},
+	{"POST", "/v1/keys", `{"role":"viewer"}`, false},
+	{"PATCH", "/v1/keys/KEY", `{}`, true},
 	{"POST", "/v1/tokens", `{"queues":["q"]}`, false},
 	{"POST", "/v1/leases/TOKEN/events", `{"n":1,"type":"log","text":"x"}`, false},
 	{"POST", "/v1/leases/TOKEN/release", `{}`, true},
@@ -39,6 +43,11 @@ var jsonDoors = []struct {
 // doors gives every door to a test, each with a lease and a worker of its own.
 func doors(t *testing.T, test func(w *world, method, path, body string, optional bool)) {
 	w := start(t)
+	key, text, err := w.keys.Create(auth.Key{Role: auth.Admin}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.bearer = text
 	w.do("POST", "/v1/jobs", `{"kind":"echo","input":[]}`, "Prefer", "wait=20").want(200)
 	done, err := w.store.List(t.Context(), jobs.Filter{Tenant: jobs.DefaultTenant})
 	if err != nil || len(done.Jobs) != 1 {
@@ -49,7 +58,7 @@ func doors(t *testing.T, test func(w *world, method, path, body string, optional
 			defer func(all testing.TB) { w.t = all }(w.t)
 			w.t = t
 			k := w.worker(1, "outside")
-			path := strings.NewReplacer("JOB", done.Jobs[0].ID.String(), "WORKER", w.worker(9, "plenty").id).Replace(door.path)
+			path := strings.NewReplacer("JOB", done.Jobs[0].ID.String(), "WORKER", w.worker(9, "plenty").id, "KEY", key.ID).Replace(door.path)
 			if strings.HasSuffix(path, "/lease") { // so that no poll is held
 				for range 9 {
 					w.submit(`{"kind":"plenty"}`)
@@ -168,6 +177,7 @@ func TestEmptyChunkedBodies(t *testing.T) {
 			if err != nil {
 				w.t.Fatal(err)
 			}
+			req.Header.Set("Authorization", "Bearer "+w.bearer)
 			if contentType != "" {
 				req.Header.Set("Content-Type", contentType)
 			}

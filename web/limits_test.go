@@ -34,6 +34,8 @@ func TestLimits(t *testing.T) {
 		"text to search":    {"GET", "/v1/jobs?q=" + fill(257), "", 400, "bad_message"},
 		"page of jobs":      {"GET", "/v1/jobs?limit=501", "", 400, "bad_message"},
 		"page of queues":    {"GET", "/v1/queues?limit=1001", "", 400, "bad_message"},
+		"page of keys":      {"GET", "/v1/keys?limit=501", "", 400, "bad_message"},
+		"scopes of a key":   {"POST", "/v1/keys", `{"role":"admin","scopes":` + tags(101) + `}`, 422, "bad_message"},
 		"things of a token": {"POST", "/v1/tokens", `{"queues":` + tags(101) + `}`, 422, "bad_message"},
 		"tags":              {"POST", "/v1/jobs", `{"kind":"nobody","tags":` + tags(33) + `}`, 422, "bad_message"},
 	} {

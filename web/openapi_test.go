@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -71,7 +72,7 @@ func TestOpenAPIExamples(t *testing.T) {
 			for _, e := range examples {
 				good = good || e.status < 400 || name == "GET /v1/ws" // whose 101 the tests of frames see
 				w := open
-				if e.keyed() {
+				if e.keyed() || strings.Contains(name, " /v1/keys") { // the first key would close the hub
 					w = keyed
 				}
 				t.Run(fmt.Sprint(e.status, " ", e.name), func(t *testing.T) { e.send(t, w, name, path, operation) })
@@ -355,6 +356,7 @@ const (
 	exampleLater     = "0197f0a2-5c1e-7000-8000-0000000000a2"
 	exampleBatch     = "0197f0a2-5c1e-7000-8000-0000000000b1" // a request of it failed
 	exampleWorker    = "wk_ajvrhl4l2u7opztx"
+	exampleKey       = "key_ajvrhl4l2u7o"
 	exampleCallback  = "7225f113a8e84f56b0ceb237"
 	exampleLease     = "0197f0a2-5c1e-7000-8000-0000000000c1.w_c4hlxxq6yqp3b7rt"
 )
@@ -387,6 +389,13 @@ func (s *stand) in(text string) string {
 			id := s.w.do("POST", "/batch?async=true", `{"requests":[{"method":"GET","path":"/v1/jobs/`+unknownID+`"}]}`).want(202).text("id")
 			s.w.await(id, "succeeded")
 			return id
+		},
+		exampleKey: func() string {
+			key, _, err := s.w.keys.Create(auth.Key{Role: auth.Submitter, Team: "orders", Scopes: []string{"orders.read"}}, time.Now())
+			if err != nil {
+				s.w.t.Fatal(err)
+			}
+			return key.ID
 		},
 		exampleWorker: s.worker,
 		exampleLease: func() string {

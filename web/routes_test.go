@@ -9,12 +9,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"jobhub/web/auth"
 )
 
 const unknownID = "0197f0a2-5c1e-7000-8000-000000a44f09"
 
 // routeCase is what a route answers. In the request ID stands for a queued job, DONE for a
-// finished one, LATER for a scheduled one, BATCH for a finished batch with a request that failed, WORKER for a worker and TOKEN for a lease of it.
+// finished one, LATER for a scheduled one, BATCH for a finished batch with a request that failed, KEY for a key, WORKER for a worker and TOKEN for a lease of it.
 type routeCase struct {
 	route, request string
 	body           string
@@ -42,6 +45,13 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 	if strings.Contains(request, "MADE") {
 		w.do("PUT", "/v1/schedules/made", `{"cron":"@daily","job":{"kind":"k"}}`)
 		request = strings.Replace(request, "MADE", "made", 1)
+	}
+	if strings.Contains(request, "KEY") {
+		key, _, err := w.keys.Create(auth.Key{Role: auth.Viewer}, time.Now())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		request = strings.Replace(request, "KEY", key.ID, 1)
 	}
 	request = strings.Replace(request, "NEW", id, 1)
 	if strings.Contains(request, "WORKER") || strings.Contains(request, "TOKEN") {
@@ -140,6 +150,17 @@ var routeCases = []routeCase{
 	{"POST /v1/leases/{token}/snooze", "POST /v1/leases/TOKEN/snooze", "", 422, "application/problem+json"},
 	{"POST /v1/leases/{token}/release", "POST /v1/leases/TOKEN/release", "", 200, "application/json"},
 	{"POST /v1/leases/{token}/release", "POST /v1/leases/x/release", "", 409, "application/problem+json"},
+	{"POST /v1/keys", "POST /v1/keys", `{"role":"viewer"}`, 201, "application/json"},
+	{"POST /v1/keys", "POST /v1/keys", `{"role":"king"}`, 422, "application/problem+json"},
+	{"GET /v1/keys", "GET /v1/keys", "", 200, "application/json"},
+	{"GET /v1/keys", "GET /v1/keys?state=gone", "", 400, "application/problem+json"},
+	{"GET /v1/keys/{id}", "GET /v1/keys/KEY", "", 200, "application/json"},
+	{"GET /v1/keys/{id}", "GET /v1/keys/key_x", "", 404, "application/problem+json"},
+	{"PATCH /v1/keys/{id}", "PATCH /v1/keys/KEY", `{"team":"shop"}`, 200, "application/json"},
+	{"PATCH /v1/keys/{id}", "PATCH /v1/keys/KEY", `{"team":"A"}`, 422, "application/problem+json"},
+	{"PATCH /v1/keys/{id}", "PATCH /v1/keys/key_x", `{}`, 404, "application/problem+json"},
+	{"DELETE /v1/keys/{id}", "DELETE /v1/keys/KEY", "", 204, ""},
+	{"DELETE /v1/keys/{id}", "DELETE /v1/keys/key_x", "", 404, "application/problem+json"},
 	{"POST /v1/tokens", "POST /v1/tokens", `{"jobs":["ID"]}`, 200, "application/json"},
 	{"POST /v1/tokens", "POST /v1/tokens", `{"jobs":["x"]}`, 422, "application/problem+json"},
 	{"GET /v1/ws", "GET /v1/ws", "", 426, "application/problem+json"},
@@ -267,7 +288,8 @@ func routes(t *testing.T) (patterns []string) {
 }
 
 func TestRoutes(t *testing.T) {
-	w := start(t)
+	open, keyed := start(t), start(t)
+	keyed.bearer = keyed.key(auth.Admin, "default")
 	patterns := routes(t)
 	if len(patterns) < 31 {
 		t.Fatalf("only %d routes were found", len(patterns))
@@ -285,6 +307,10 @@ func TestRoutes(t *testing.T) {
 		t.Run(c.request, func(t *testing.T) {
 			if !slices.Contains(patterns, c.route) {
 				t.Errorf("there is no route %s any more", c.route)
+			}
+			w := open
+			if strings.Contains(c.route, "/v1/keys") { // the first key closes the hub
+				w = keyed
 			}
 			method, path, body := w.prepare(c)
 			r := w.do(method, path, body, formHeaders(path)...)

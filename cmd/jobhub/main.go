@@ -30,7 +30,7 @@ Usage: jobhub COMMAND [flags]
   bulk      cancel, retry, delete or run all jobs that match a filter
   queues    list queues; pause, resume and limit them
   explain   show what the hub would do with a request
-  keys      make, list and revoke the keys of callers (also called token)
+  keys      make, list, change and revoke the keys of callers (also called token)
   check     check a configuration file
   digest    hash and compress a file, as the demo's worker does
   version   print the version

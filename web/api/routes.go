@@ -48,6 +48,12 @@ func (s *Server) Routes() map[string]http.HandlerFunc {
 		"POST /v1/leases/{token}/snooze":   s.May(auth.Work, s.workers.snooze),
 		"POST /v1/leases/{token}/release":  s.May(auth.Work, s.workers.release),
 
+		"POST /v1/keys":        s.May(auth.Administer, s.createKey),
+		"GET /v1/keys":         s.May(auth.Administer, s.listKeys),
+		"GET /v1/keys/{id}":    s.May(auth.Administer, s.getKey),
+		"PATCH /v1/keys/{id}":  s.May(auth.Administer, s.patchKey),
+		"DELETE /v1/keys/{id}": s.May(auth.Administer, s.deleteKey),
+
 		"POST /v1/tokens": s.May(auth.Watch, s.createToken),
 
 		"GET /healthz": s.Public(s.healthz),

@@ -47,13 +47,17 @@ func (k *Keys) ResolveCaller(tenant, caller string, now time.Time) (Identity, er
 	return Identity{}, err
 }
 
-// CheckCaller returns nil if a stored caller is still valid, else the error of ResolveCaller. An
-// empty caller, of what the program itself has made, is valid.
+// CheckCaller returns nil if a stored caller is still valid and may still submit jobs, else an
+// error like that of ResolveCaller. An empty caller, of what the program itself has made, is
+// valid.
 func (k *Keys) CheckCaller(tenant, caller string) error {
 	if caller == "" {
 		return nil
 	}
-	_, err := k.ResolveCaller(tenant, caller, time.Now())
+	who, err := k.ResolveCaller(tenant, caller, time.Now())
+	if err == nil && !who.May(Submit, Target{}) {
+		err = staleCaller("It was made with the key %s (%s), whose role is %s now and may not submit jobs.", who.Name, who.Key, who.Role)
+	}
 	return err
 }
 

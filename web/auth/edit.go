@@ -1,19 +1,12 @@
 package auth
 
 import (
-	"cmp"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"jobhub/jobs"
 )
@@ -21,67 +14,82 @@ import (
 // List returns all keys, revoked and expired ones included, in the order of creation.
 func (k *Keys) List() ([]Key, error) { return k.read() }
 
-const idPrefix = "key_"
+const (
+	idPrefix = "key_"
 
-// Create stores a new key with the name, role, tenant and expiry of a template. It returns it
-// with its text, which callers send and which is stored nowhere. An empty name becomes the
-// id, an empty tenant the default one.
+	// MaxKeys is the largest number of keys of a tenant, without those that are forgotten.
+	MaxKeys = 10_000
+
+	// forgetAfter is how long a key is listed after it was revoked or has expired. Then it
+	// is forgotten when another is made.
+	forgetAfter = 90 * 24 * time.Hour
+)
+
+// Create stores a new key made of a template, and returns it with its text, which callers send
+// and which is stored nowhere. An empty name becomes the id, an empty tenant the default one.
+// The error is a *jobs.Problem if the template is the reason.
 func (k *Keys) Create(template Key, now time.Time) (key Key, text string, err error) {
-	text = keyPrefix + strings.ToLower(rand.Text()+rand.Text())
-	digest := sha256.Sum256([]byte(text))
-	key = Key{ID: idPrefix + strings.ToLower(rand.Text()[:12]), Role: template.Role, Team: template.Team, Scopes: template.Scopes, Plan: template.Plan, Rate: template.Rate, Quota: template.Quota, Created: now.UTC().Truncate(time.Second),
-		Tenant: cmp.Or(template.Tenant, jobs.DefaultTenant), Expires: template.Expires.UTC().Truncate(time.Second), Hash: hex.EncodeToString(digest[:])}
-	key.Name = cmp.Or(template.Name, key.ID)
-	switch {
-	case Roles[key.Role] == nil:
-		return Key{}, "", fmt.Errorf("the role must be one of %s, not %q", strings.Join(RoleNames(), ", "), key.Role)
-	case !jobs.WellFormedName(key.Tenant):
-		return Key{}, "", fmt.Errorf("the tenant must be "+jobs.NameRule+", but is %q", key.Tenant)
-	case template.Name != "" && !validName(template.Name):
-		return Key{}, "", fmt.Errorf("the name must be up to 64 printable characters and not begin with %s, not %q", idPrefix, template.Name)
-	}
-	if err := key.compileLimits(); err != nil {
-		return Key{}, "", err
-	}
-	err = k.edit(func(list []Key) ([]Key, error) {
-		if i := slices.IndexFunc(list, func(old Key) bool { return old.Name == key.Name && old.Revoked.IsZero() }); i >= 0 {
-			return nil, fmt.Errorf("there is a key %s already (%s); choose another name or revoke it first", key.Name, list[i].ID)
-		}
-		return append(list, key), nil
-	})
+	key, text, _, err = Editor{keys: k}.Create(template, nil, now)
 	return key, text, err
 }
 
-func validName(name string) bool {
-	forbidden := func(r rune) bool { return !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) }
-	return len(name) <= 64 && utf8.ValidString(name) && strings.TrimSpace(name) == name && !strings.ContainsFunc(name, forbidden) && !strings.HasPrefix(name, idPrefix)
-}
-
-// Revoke revokes a key, named by its name or id. For a revoked key it does nothing.
-func (k *Keys) Revoke(nameOrID string, now time.Time) (key Key, err error) {
-	err = k.edit(func(list []Key) ([]Key, error) {
-		found := -1
-		for i, old := range list {
-			if old.ID == nameOrID || old.Name == nameOrID && (found < 0 || old.Revoked.IsZero()) {
-				found = i
-			}
-		}
-		if found < 0 {
-			return nil, fmt.Errorf("there is no key %q in %s", nameOrID, k.dir)
-		}
-		if list[found].Revoked.IsZero() {
-			list[found].Revoked = now.UTC().Truncate(time.Second)
-		}
-		key = list[found]
-		return list, nil
-	})
+// Update changes a key, named by its name or id.
+func (k *Keys) Update(nameOrID string, now time.Time, change func(*Key) error) (Key, error) {
+	key, _, err := Editor{keys: k}.update(byNameOrID(nameOrID), now, change)
 	return key, err
 }
 
+// Revoke revokes a key, named by its name or id. For a revoked key it does nothing.
+func (k *Keys) Revoke(nameOrID string, now time.Time) (Key, error) {
+	key, _, err := Editor{keys: k}.revoke(byNameOrID(nameOrID), now)
+	return key, err
+}
+
+// Find returns a key, named by its name or id.
+func (k *Keys) Find(nameOrID string) (Key, error) {
+	list, err := k.read()
+	if err != nil {
+		return Key{}, err
+	}
+	i, err := byNameOrID(nameOrID)(list)
+	if err != nil {
+		return Key{}, err
+	}
+	return list[i], nil
+}
+
+// byNameOrID finds a key: by its id, else the valid or last one of that name.
+func byNameOrID(nameOrID string) finder {
+	return func(list []Key) (int, error) {
+		found, tenants := -1, map[string]bool{}
+		for i, key := range list {
+			switch {
+			case key.ID == nameOrID:
+				return i, nil
+			case key.Name != nameOrID:
+			case key.Revoked.IsZero():
+				found, tenants[key.Tenant] = i, true
+			case len(tenants) == 0:
+				found = i
+			}
+		}
+		switch {
+		case found < 0:
+			return 0, jobs.NewProblem(jobs.NotFound, "Not found", "There is no key %q.", nameOrID)
+		case len(tenants) > 1:
+			return 0, jobs.NewProblem(jobs.Conflict, "Several keys", "Several tenants have a key %q; name the id of the one that is meant.", nameOrID)
+		}
+		return found, nil
+	}
+}
+
+// errUnchanged is returned by a change that has changed nothing.
+var errUnchanged = errors.New("nothing has changed")
+
 // edit changes the file of keys, while no other process does.
 func (k *Keys) edit(change func([]Key) ([]Key, error)) error {
-	defer k.refresh(time.Now(), true)
-	return k.withLock(func() error {
+	defer func() { k.refresh(time.Now(), true) }()
+	err := k.withLock(func() error {
 		list, err := k.read()
 		if err != nil {
 			return err
@@ -91,6 +99,10 @@ func (k *Keys) edit(change func([]Key) ([]Key, error)) error {
 		}
 		return k.write(list)
 	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
 }
 
 // withLock calls do while no other process changes the files, and then writes to the lock file.

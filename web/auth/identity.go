@@ -8,6 +8,8 @@
 //   - When a key is revoked, also by another process, its tokens and sessions become invalid
 //     within a second, and open connections (Watch) are told. A session ends when its holder
 //     logs out. Both survive restarts.
+//   - When the rights of a key change, the next request has the new ones, and open connections
+//     are told within a second, to come back with them. Its tokens allow no more than it may.
 //   - If keys exist, every caller needs one. If the file of keys can't be read or is gone,
 //     all callers are refused.
 package auth
@@ -42,14 +44,16 @@ const (
 	Cancel     Action = "cancel"     // cancel jobs
 	Work       Action = "work"       // the worker protocol
 	Operate    Action = "operate"    // change queues, direct workers
+	Publish    Action = "publish"    // change the APIs of the catalogue, and decide who may use them
+	SeeUsage   Action = "see usage"  // of all consumers of the tenant; each may see its own
 	Measure    Action = "measure"    // read /metrics and the details of /readyz
 	Administer Action = "administer" // keys, and what concerns the whole hub
 )
 
 // Roles has the actions that each role allows.
 var Roles = map[Role][]Action{
-	Admin:     {Watch, Submit, Cancel, Work, Operate, Measure, Administer},
-	Operator:  {Watch, Submit, Cancel, Work, Operate},
+	Admin:     {Watch, Submit, Cancel, Work, Operate, Publish, SeeUsage, Measure, Administer},
+	Operator:  {Watch, Submit, Cancel, Work, Operate, Publish, SeeUsage},
 	Submitter: {Watch, Submit, Cancel},
 	Worker:    {Watch, Work},
 	Viewer:    {Watch},
@@ -88,6 +92,8 @@ type Identity struct {
 	Limits *limit.RuleSet // its own, besides those of the plan; nil for none
 
 	Claims map[string]jobs.Value // of a token of another issuer, as they stand in it
+
+	revision int // of the key
 }
 
 // Anonymous is the identity of a caller without credentials, on routes that are open to

@@ -24,23 +24,30 @@ var (
 	ErrUnknown = errors.New("unknown credentials")
 	ErrRevoked = errors.New("the key was revoked")
 	ErrExpired = errors.New("the credentials have expired")
+
+	// ErrChanged: the key is valid, and may do other things than before.
+	ErrChanged = errors.New("the rights of the key were changed")
 )
 
 // Key describes an API key; it does not have the key's text.
 type Key struct {
 	ID      string    `json:"id"`
-	Name    string    `json:"name"` // unique among the keys that are not revoked
+	Name    string    `json:"name"` // unique among the keys of the tenant that are not revoked
 	Role    Role      `json:"role"`
 	Tenant  string    `json:"tenant"`
 	Team    string    `json:"team,omitzero"`
 	Scopes  []string  `json:"scopes,omitempty"`
 	Plan    string    `json:"plan,omitzero"`
-	Rate    string    `json:"rate,omitzero"`  // like 100/1m
-	Quota   string    `json:"quota,omitzero"` // like 10000/1d
+	Rate    string    `json:"rate,omitzero"`   // like 100/1m
+	Quota   string    `json:"quota,omitzero"`  // like 10000/1d
+	Budget  string    `json:"budget,omitzero"` // like 50/30d; see ParseBudget
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires,omitzero"` // zero for never
 	Revoked time.Time `json:"revoked,omitzero"` // zero if it was not
 	Hash    string    `json:"sha256"`           // of the key, in hex
+
+	Revision int      `json:"revision,omitzero"` // rises when the rights change: what was allowed before is asked for again
+	Request  *Request `json:"request,omitzero"`  // that has made the key; nil if it had no Idempotency-Key
 
 	limits *limit.RuleSet // of Rate and Quota; nil for none
 }
@@ -51,14 +58,14 @@ func (k *Key) compileLimits() error {
 	if k.Rate != "" {
 		rate, ok := jobs.ParseRate(k.Rate)
 		if !ok {
-			return fmt.Errorf("the rate must be like 10/s, 100/m or 5/30s, not %q", k.Rate)
+			return jobs.Invalid("/rate", "must be like 10/s, 100/1m or 5/30s, not %q", k.Rate)
 		}
 		set.Rules = []limit.Rule{{Rate: rate, Per: limit.PerConsumer}}
 	}
 	if k.Quota != "" {
 		var ok bool
 		if set.Quota, ok = limit.ParseQuota(k.Quota); !ok {
-			return fmt.Errorf("the quota must be like 10000/1d, not %q", k.Quota)
+			return jobs.Invalid("/quota", "must be like 10000/1d, in a time from 1m to 366d, not %q", k.Quota)
 		}
 	}
 	if k.limits = nil; k.Rate+k.Quota == "" {
@@ -81,7 +88,7 @@ func (k *Key) State(now time.Time) error {
 }
 
 func (k *Key) identity() Identity {
-	return Identity{Tenant: k.Tenant, Role: k.Role, Name: k.Name, Key: k.ID, Expires: k.Expires, Team: k.Team, Scopes: k.Scopes, Plan: k.Plan, Limits: k.limits}
+	return Identity{Tenant: k.Tenant, Role: k.Role, Name: k.Name, Key: k.ID, Expires: k.Expires, Team: k.Team, Scopes: k.Scopes, Plan: k.Plan, Limits: k.limits, revision: k.Revision}
 }
 
 const (
@@ -99,6 +106,7 @@ type Keys struct {
 	mu          sync.RWMutex // protects the fields below
 	refreshedAt time.Time
 	file        os.FileInfo // of the file of keys when it was read; nil if there was none
+	list        []Key       // in the file; not changed
 	byHash      map[string]*Key
 	byID        map[string]*Key
 	err         error // why the file of keys can't be used
@@ -164,8 +172,8 @@ func (k *Keys) Authenticate(bearer string, now time.Time) (Identity, error) {
 	return key.identity(), nil
 }
 
-// Check returns nil if an identity is still valid, else an error like that of Authenticate. It
-// is for long connections.
+// Check returns nil if an identity is still valid, else an error like that of Authenticate, or
+// ErrChanged. It is for long connections.
 func (k *Keys) Check(i Identity, now time.Time) error {
 	k.refresh(now, false)
 	return k.check(i, now)
@@ -189,8 +197,13 @@ func (k *Keys) check(i Identity, now time.Time) error {
 	if key == nil {
 		return ErrUnknown
 	}
-	if err := key.State(now); err != nil || i.Session == "" {
+	switch err := key.State(now); {
+	case err != nil:
 		return err
+	case key.Revision != i.revision:
+		return ErrChanged
+	case i.Session == "":
+		return nil
 	}
 	if k.sessionErr != nil {
 		return k.sessionErr
@@ -199,6 +212,17 @@ func (k *Keys) check(i Identity, now time.Time) error {
 		return ErrUnknown
 	}
 	return nil
+}
+
+// LimitsOf returns the plan and the limits that the key of an identity has now: a long
+// connection may be older.
+func (k *Keys) LimitsOf(i Identity) (plan string, limits *limit.RuleSet) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if key := k.byID[i.Key]; key != nil {
+		return key.Plan, key.limits
+	}
+	return i.Plan, i.Limits
 }
 
 // find returns a valid key. If get finds none, it reads the files again: the key may be new.
@@ -258,11 +282,20 @@ func (k *Keys) refreshKeysLocked() (changed bool) {
 	if list, k.err = k.read(); k.err != nil {
 		return true
 	}
+	k.list = list
 	k.byHash, k.byID = make(map[string]*Key, len(list)), make(map[string]*Key, len(list))
 	for i := range list {
 		k.byHash[list[i].Hash], k.byID[list[i].ID] = &list[i], &list[i]
 	}
 	return true
+}
+
+// current returns the keys in the file, for reading only.
+func (k *Keys) current(now time.Time) ([]Key, error) {
+	k.refresh(now, true)
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.list, k.err
 }
 
 // sameFile reports whether a file is unchanged since it was read; before may be nil.

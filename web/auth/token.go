@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,7 @@ func (k *Keys) token(text string, now time.Time) (Identity, error) {
 	if err != nil || p.Grant == nil {
 		return Identity{}, cmp.Or(err, ErrUnknown)
 	}
+	p.Grant.Actions = slices.DeleteFunc(p.Grant.Actions, func(a Action) bool { return !i.May(a, Target{}) }) // the role may have changed
 	i.Role, i.Grant = "", p.Grant
 	return i, nil
 }

@@ -19,6 +19,7 @@ import (
 // 41xx get a new token, 44xx give up.
 const (
 	statusStalled websocket.StatusCode = 4001 // the client read nothing for too long; it may resume
+	statusChanged websocket.StatusCode = 4002 // the rights of the key were changed; the client may resume with those
 	statusExpired websocket.StatusCode = 4100 // the client needs a new token
 	statusUnknown websocket.StatusCode = 4401 // the credentials are unknown
 	statusRevoked websocket.StatusCode = 4403
@@ -124,6 +125,8 @@ func verdict(who auth.Identity, err error) (websocket.StatusCode, string) {
 	switch {
 	case errors.Is(err, auth.ErrExpired), errors.Is(err, auth.ErrRevoked) && who.Grant != nil:
 		return statusExpired, "get a new token"
+	case errors.Is(err, auth.ErrChanged):
+		return statusChanged, "the rights of the key were changed"
 	case errors.Is(err, auth.ErrRevoked):
 		return statusRevoked, "the key was revoked"
 	case errors.Is(err, auth.ErrUnknown), err == rest.ErrTooManyFailures:

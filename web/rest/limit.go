@@ -23,11 +23,15 @@ func (s *Base) Limit(ctx context.Context, h http.Header, from netip.Addr, who au
 	}
 	sets := more
 	if who.Session == "" {
-		if plan := s.Settings().Plans[who.Plan]; plan != nil {
+		plan, limits := who.Plan, who.Limits
+		if who.Key != "" && s.Auth != nil {
+			plan, limits = s.Auth.LimitsOf(who) // a WebSocket knows those of when it was opened
+		}
+		if plan := s.Settings().Plans[plan]; plan != nil {
 			sets = append(sets, plan)
 		}
-		if who.Limits != nil {
-			sets = append(sets, who.Limits)
+		if limits != nil {
+			sets = append(sets, limits)
 		}
 	}
 	if len(sets) == 0 {

@@ -5,6 +5,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/engine"
+	"jobhub/web/auth"
 )
 
 // This file is the table of all limits for clients. The page /docs/limits shows it, and
@@ -38,6 +39,10 @@ const (
 	MaxQueues         = engine.DefaultQueues    // queues on a page of /v1/queues: as many as a tenant can have by default
 	MaxQueueName      = 64                      // bytes
 	MaxSearchText     = 256                     // bytes of a text to search for
+	MaxKeys           = auth.MaxKeys            // keys of a tenant
+	MaxScopes         = auth.MaxScopes          // scopes of a key
+	MaxKeysPage       = 500                     // keys on a page of /v1/keys
+	DefaultKeysPage   = 50                      // keys on a page of /v1/keys, unless the request says how many
 	MaxGrantEntries   = 100                     // jobs, queues and tags of one token, together
 
 	MaxProgressData = 16 << 10 // bytes of the JSON data of one progress report

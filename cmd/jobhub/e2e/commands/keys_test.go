@@ -182,3 +182,69 @@ func TestFirstAndLastKey(t *testing.T) {
 		t.Errorf("without the file of keys the hub says %d", a.Status)
 	}
 }
+
+// TestKeysOfAFolderAndAHub: each subcommand does the same with the keys of a data folder and
+// with those of a running hub.
+func TestKeysOfAFolderAndAHub(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	root := trial.MakeKey(t, data, "--role", "admin", "--name", "root")
+	h := trial.StartHubAt(t, "127.0.0.1:0", data)
+	for where, flags := range map[string][]string{"folder": {"--data", data}, "hub": {"--server", h.URL, "--token", root}} {
+		command := func(wantCode int, want string, args ...string) string {
+			t.Helper()
+			code, out, errs := trial.Run(t, append(append([]string{"keys"}, args...), flags...)...)
+			if code != wantCode || !regexp.MustCompile(want).MatchString(out+errs) {
+				t.Errorf("%s: %s: exit code %d, want %d and %s\n%s%s", where, strings.Join(args, " "), code, wantCode, want, out, errs)
+			}
+			return out
+		}
+		name := "shop " + where
+		text := strings.TrimSpace(command(0, `^jh_[a-z2-7]{52}\n.*shown only now`, "create", "--role", "submitter", "--name", name, "--team", "shop", "--scopes", "orders.read,orders.write", "--plan", "gold",
+			"--rate", "100/1m", "--quota", "10000/1d", "--budget", "50/30d", "--expires", "2099-01-31T12:00:00Z"))
+		if a := h.Call("GET", "/v1/jobs", "", trial.Bearer+text); a.Status != 200 {
+			t.Errorf("%s: the new key gets %d", where, a.Status)
+		}
+		command(0, `(?s)name +`+name+`\nrole +submitter\ntenant +default\nteam +shop\nscopes +orders.read,orders.write\nplan +gold\nrate +100/1m\nquota +10000/1d\nbudget +50/30d\n.*expires +2099.*good`, "show", name)
+		command(0, `"budget":"50/30d","expires":"2099-01-31T12:00:00.000Z","state":"valid"`, "show", name, "--json")
+		command(0, name+` +submitter +default +shop +gold `, "list", "--team", "shop", "--role", "submitter")
+		command(0, `^ID.*STATE\n$`, "list", "--tenant", "acme")
+		command(0, `(?s)role +viewer\n.*team +-\nscopes +-\n.*expires +-\n`, "update", name, "--role", "viewer", "--team", "", "--scopes", "", "--expires", "")
+		h.Eventually("/v1/keys?team=shop", func(trial.Answer) bool {
+			return h.Call("POST", "/v1/jobs", `{"kind":"k"}`, trial.Bearer+text).Status == 403
+		})
+		command(1, `--budget must be .*; --rate must be like`, "update", name, "--rate", "often", "--budget", "1")
+		command(1, `--scopes must be the name of a scope`, "create", "--role", "viewer", "--scopes", `a"b`)
+		command(1, name+` already`, "create", "--role", "viewer", "--name", name)
+		for _, verb := range []string{"show", "revoke"} {
+			command(1, `"nobody"`, verb, "nobody")
+		}
+		command(1, `"nobody"`, "update", "nobody", "--team", "a")
+		for _, args := range [][]string{{"update", name}, {"show"}, {"show", name, "--team", "a"}, {"list", "--plan", "gold"}, {"list", name}, {"revoke"}, {"create"}} {
+			command(2, `want create --role ROLE, list`, args...)
+		}
+		command(0, name+` revoked\n$`, "revoke", name)
+		command(0, name+` revoked\n$`, "revoke", name)
+		command(1, `was revoked`, "update", name, "--team", "a")
+		if out := command(0, `"key":"jh_`, "create", "--role", "viewer", "--json"); !strings.HasPrefix(out, `{"id":"key_`) {
+			t.Errorf("%s: create --json: %s", where, out)
+		}
+	}
+	if code, _, errs := trial.Run(t, "keys", "revoke", "root", "--server", h.URL, "--token", root); code != 1 || !strings.Contains(errs, "Make another key with the role admin first") {
+		t.Errorf("the last admin: %d %s", code, errs)
+	}
+	if code, _, errs := trial.Run(t, "keys", "list", "--server", h.URL, "--data", data); code != 2 || !strings.Contains(errs, "not both") {
+		t.Errorf("both: %d %s", code, errs)
+	}
+	if code, _, errs := trial.Run(t, "keys", "list", "--server", h.URL); code != 1 || !strings.Contains(errs, "JOBHUB_TOKEN") {
+		t.Errorf("without a key: %d %s", code, errs)
+	}
+	if strings.Contains(h.Stderr.String(), "jh_") {
+		t.Errorf("a key is logged: %s", h.Stderr.String())
+	}
+	for _, line := range []string{"key created", "key changed", "key revoked"} {
+		if !regexp.MustCompile(line + `.* by=root `).MatchString(h.Stderr.String()) {
+			t.Errorf("the log lacks %s: %s", line, h.Stderr.String())
+		}
+	}
+}
