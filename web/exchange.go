@@ -7,6 +7,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/web/auth"
+	"jobhub/web/catalog"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
 	"jobhub/web/gateway/transform"
@@ -24,6 +25,7 @@ type exchange struct {
 	params []match.Param // of the path
 	rest   string        // of the path, behind that of the route
 	who    auth.Identity
+	api    catalog.Verdict // about the API of the route, if it has one
 
 	ends []func() // what the stages have to end after the answer
 }
@@ -95,7 +97,15 @@ func (x *exchange) authorize() (string, bool, error) {
 			return "", false, err
 		}
 	}
+	if x.route.API != "" {
+		if err := x.passGate(); err != nil {
+			return "", false, err
+		}
+	}
 	scopes := x.route.Scopes.For(x.r.Method)
+	if x.api.Access != nil || x.api.Owned { // either gives the scopes of the API
+		return x.api.Reason, false, nil
+	}
 	if missing := x.who.MissingScope(scopes); missing != "" {
 		return "", false, jobs.NewProblem(rest.Forbidden, "Scope missing", "%s of this path needs the scope %s, which %s does not have. Ask an admin for a key with it.", x.r.Method, missing, x.who.Name)
 	}
@@ -192,6 +202,7 @@ func (x *exchange) answer() (string, bool, error) {
 					h[name] = values
 				}
 			}
+			x.editAnswer(h)
 		},
 		Fail: func(w http.ResponseWriter, r *http.Request, err error) {
 			for name, values := range set { // those of the hub's own answers

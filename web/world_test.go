@@ -16,6 +16,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/call"
+	"jobhub/jobs/egress"
 	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 	"jobhub/jobs/webhook"
@@ -58,7 +59,8 @@ type parts struct {
 	hub    hub.Options
 	listen *pipes // instead of a real socket
 	wrap   func(jobs.Store) jobs.Store
-	mute   bool // has no handler of deliveries
+	mute   bool          // has no handler of deliveries
+	guard  *egress.Guard // of routes of the catalogue
 }
 
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
@@ -95,11 +97,15 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
+	p.web.Store = &sharedStore{Store: p.web.Store}
 	if w.engine, err = engine.Open(ctx, engine.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.CheckCaller}); err != nil {
 		t.Fatal(err)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub
 	w.Server = web.New(p.web)
+	if err := w.OpenCatalog(ctx, documents{p.web.Store}, p.guard); err != nil {
+		t.Fatal(err)
+	}
 	if w.http = httptest.NewUnstartedServer(w.Server); p.listen != nil {
 		w.http.Listener.Close()
 		w.http.Listener, w.patience = p.listen, time.Hour

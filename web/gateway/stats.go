@@ -18,6 +18,7 @@ const (
 // that are read together may differ by the requests in progress.
 type Stats struct {
 	passed, failed, accepted, refused atomic.Int64 // since the start of the hub
+	wrongRequests, wrongAnswers       atomic.Int64 // likewise
 
 	status       atomic.Int64 // of the upstream's last answer; 0 for none
 	lastGood     atomic.Int64 // when the upstream last succeeded, in ms since 1970; 0 for never
@@ -41,6 +42,8 @@ type Counts struct {
 	Accepted int64 // became jobs
 	Refused  int64 // by the hub
 
+	WrongRequests, WrongAnswers int64 // not as the OpenAPI document says
+
 	RecentPassed, RecentFailed int64         // of the last 15 minutes
 	P50, P95                   time.Duration // until an answer began, in the last 15 minutes; negative if not known
 
@@ -55,6 +58,12 @@ func (s *Stats) CountAccepted() { s.accepted.Add(1) }
 
 // CountRefused counts a request that the hub refused.
 func (s *Stats) CountRefused() { s.refused.Add(1) }
+
+// CountWrongRequest counts a request that is not as the OpenAPI document says.
+func (s *Stats) CountWrongRequest() { s.wrongRequests.Add(1) }
+
+// CountWrongAnswer counts such an answer.
+func (s *Stats) CountWrongAnswer() { s.wrongAnswers.Add(1) }
 
 // countAnswer counts an answer of the upstream, with status 0 if there was none. took is the
 // time until it began.
@@ -112,7 +121,7 @@ func bucketEnd(i int) time.Duration {
 
 // Counts reads the counters.
 func (s *Stats) Counts(now time.Time) Counts {
-	t := Counts{Passed: s.passed.Load(), Failed: s.failed.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(),
+	t := Counts{Passed: s.passed.Load(), Failed: s.failed.Load(), Accepted: s.accepted.Load(), Refused: s.refused.Load(), WrongRequests: s.wrongRequests.Load(), WrongAnswers: s.wrongAnswers.Load(),
 		Status: int(s.status.Load()), Good: fromMillis(s.lastGood.Load()), Failing: fromMillis(s.failingSince.Load())}
 	if t.Last = fromMillis(s.lastBad.Load()); t.Good.After(t.Last) {
 		t.Last = t.Good

@@ -90,6 +90,9 @@ func (t *Table) Transport(via jobs.Via) (http.RoundTripper, int64) {
 		return nil, 0
 	}
 	r := t.byName[via.Route]
+	if via.Guarded != (r.Guard != nil) { // another one has the name now
+		return nil, 0
+	}
 	return answerChanger{r.jobTransport, r, kept(via.Values)}, r.Outbound.MaxAnswer
 }
 
