@@ -10,6 +10,7 @@ import (
 	"jobhub/web/catalog"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
+	"jobhub/web/gateway/openapi"
 	"jobhub/web/gateway/transform"
 	"jobhub/web/limit"
 	"jobhub/web/rest"
@@ -25,7 +26,8 @@ type exchange struct {
 	params []match.Param // of the path
 	rest   string        // of the path, behind that of the route
 	who    auth.Identity
-	api    catalog.Verdict // about the API of the route, if it has one
+	api    catalog.Verdict    // about the API of the route, if it has one
+	op     *openapi.Operation // of its document; nil if the request was not compared with it
 
 	ends []func() // what the stages have to end after the answer
 }
@@ -117,16 +119,26 @@ func (x *exchange) authorize() (string, bool, error) {
 
 // validate is the stage Validate.
 func (x *exchange) validate() (string, bool, error) {
+	detail, err := x.boundBody()
+	if err != nil || x.route.Validate == gateway.Off {
+		return detail, false, err
+	}
+	detail, err = x.checkRequest()
+	return detail, false, err
+}
+
+// boundBody bounds the body of the request.
+func (x *exchange) boundBody() (string, error) {
 	most := x.route.MaxBody
 	if most == 0 || x.r.Body == nil || x.r.Body == http.NoBody {
-		return "no bound of the route", false, nil
+		return "no bound of the route", nil
 	}
 	if x.r.ContentLength > most {
 		x.w.Header().Set("Connection", "close")
-		return "", false, rest.BodyTooLarge(most)
+		return "", rest.BodyTooLarge(most)
 	}
 	x.r.Body = &boundedBody{ReadCloser: x.r.Body, left: most, most: most}
-	return "the body may have " + jobs.SizeText(most), false, nil
+	return "the body may have " + jobs.SizeText(most), nil
 }
 
 // boundedBody is a body that may have most bytes; a longer one ends with an error.
@@ -162,6 +174,9 @@ func (x *exchange) answer() (string, bool, error) {
 		return "", false, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
 			Detail: "The hub does not forward " + r.Method + ". Send it to the upstream directly."}
 	}
+	if route.Mock {
+		return x.mock()
+	}
 	explains := stages.Of(r.Context()).Explains()
 	if wantsJob(route, r) {
 		if explains {
@@ -194,6 +209,11 @@ func (x *exchange) answer() (string, bool, error) {
 	set := w.Header().Clone()
 	clear(w.Header()) // the answer is the upstream's
 	cors := s.corsOf(route)
+	var check *answerCheck
+	if x.op != nil && route.Validate == gateway.Report {
+		check = &answerCheck{ResponseWriter: w}
+		w = check
+	}
 	route.Pass(w, r.WithContext(ctx), x.values(), gateway.Answer{
 		Edit: func(h http.Header) {
 			cors.ReplaceIn(h, set)
@@ -203,6 +223,9 @@ func (x *exchange) answer() (string, bool, error) {
 				}
 			}
 			x.editAnswer(h)
+			if check != nil {
+				check.upstream = true
+			}
 		},
 		Fail: func(w http.ResponseWriter, r *http.Request, err error) {
 			for name, values := range set { // those of the hub's own answers
@@ -211,6 +234,7 @@ func (x *exchange) answer() (string, bool, error) {
 			s.Fail(w, r, err)
 		},
 	})
+	x.checkAnswer(check)
 	return detail, true, nil
 }
 

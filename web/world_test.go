@@ -41,6 +41,7 @@ type world struct {
 	bearer string // is sent with every request that has no Authorization of its own, if not empty
 	url    string
 	close  func()
+	served *sync.WaitGroup // has the requests that are being served
 
 	patience time.Duration
 
@@ -112,6 +113,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	}
 	w.http.Listener = w.Server.Listen(w.http.Config, narrowListener{w.http.Listener})
 	requests := w.countRequests()
+	w.served = requests
 	w.http.Start()
 	w.url = w.http.URL
 	w.client = w.http.Client()

@@ -55,7 +55,7 @@ const (
 	MaxAccessOfOne   = 200      // of these, of one caller
 	MaxAPIText       = 16 << 10 // bytes of the description of an API
 	MaxAPIWords      = 32       // tags of an API, and plans
-	MaxChecked       = 4 << 20  // bytes of an answer that is checked against the document
+	MaxChecked       = 1 << 20  // bytes of an answer that is checked against the document
 )
 
 // Answers.
