@@ -148,6 +148,9 @@ type Via struct {
 	// route by which the job was submitted. The job's calls may reach them even if their
 	// addresses are not public.
 	Upstreams []string `json:"upstreams,omitzero"`
+	// Guarded says that the route was not written by the operator: its calls may reach what
+	// those of every other job may.
+	Guarded bool `json:"guarded,omitzero"`
 
 	// Route is the path of that route.
 	Route string `json:"route,omitzero"`

@@ -10,7 +10,7 @@ import (
 
 // exposedHeaders are the response headers that scripts of listed origins may read, besides the
 // CORS-safelisted ones.
-const exposedHeaders = "AsyncResult, Idempotency-Replayed, Link, Location, Operation-Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After"
+const exposedHeaders = "AsyncResult, Deprecation, Idempotency-Replayed, Link, Location, Operation-Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, Sunset"
 
 // corsOf returns which foreign pages may send a request: those that its route names, else those
 // of the hub. The latter send a key or token, and no cookies.

@@ -7,8 +7,10 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/web/auth"
+	"jobhub/web/catalog"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
+	"jobhub/web/gateway/openapi"
 	"jobhub/web/gateway/transform"
 	"jobhub/web/gateway/upgrade"
 	"jobhub/web/limit"
@@ -25,6 +27,8 @@ type exchange struct {
 	params []match.Param // of the path
 	rest   string        // of the path, behind that of the route
 	who    auth.Identity
+	api    catalog.Verdict    // about the API of the route, if it has one
+	op     *openapi.Operation // of its document; nil if the request was not compared with it
 
 	ends []func() // what the stages have to end after the answer
 }
@@ -97,7 +101,15 @@ func (x *exchange) authorize() (string, bool, error) {
 			return "", false, err
 		}
 	}
+	if x.route.API != "" {
+		if err := x.passGate(); err != nil {
+			return "", false, err
+		}
+	}
 	scopes := x.route.Scopes.For(x.r.Method)
+	if x.api.Access != nil || x.api.Owned { // either gives the scopes of the API
+		return x.api.Reason, false, nil
+	}
 	if missing := x.who.MissingScope(scopes); missing != "" {
 		return "", false, jobs.NewProblem(rest.Forbidden, "Scope missing", "%s of this path needs the scope %s, which %s does not have. Ask an admin for a key with it.", x.r.Method, missing, x.who.Name)
 	}
@@ -109,16 +121,26 @@ func (x *exchange) authorize() (string, bool, error) {
 
 // validate is the stage Validate.
 func (x *exchange) validate() (string, bool, error) {
+	detail, err := x.boundBody()
+	if err != nil || x.route.Validate == gateway.Off {
+		return detail, false, err
+	}
+	detail, err = x.checkRequest()
+	return detail, false, err
+}
+
+// boundBody bounds the body of the request.
+func (x *exchange) boundBody() (string, error) {
 	most := x.route.MaxBody
 	if most == 0 || x.r.Body == nil || x.r.Body == http.NoBody {
-		return "no bound of the route", false, nil
+		return "no bound of the route", nil
 	}
 	if x.r.ContentLength > most {
 		x.w.Header().Set("Connection", "close")
-		return "", false, rest.BodyTooLarge(most)
+		return "", rest.BodyTooLarge(most)
 	}
 	x.r.Body = &boundedBody{ReadCloser: x.r.Body, left: most, most: most}
-	return "the body may have " + jobs.SizeText(most), false, nil
+	return "the body may have " + jobs.SizeText(most), nil
 }
 
 // boundedBody is a body that may have most bytes; a longer one ends with an error.
@@ -154,6 +176,9 @@ func (x *exchange) answer() (string, bool, error) {
 		return "", false, &jobs.Problem{Type: "urn:jobhub:problem:unsupported", Title: "Method not implemented", Code: jobs.Unsupported, Status: http.StatusNotImplemented,
 			Detail: "The hub does not forward " + r.Method + ". Send it to the upstream directly."}
 	}
+	if route.Mock {
+		return x.mock()
+	}
 	explains := stages.Of(r.Context()).Explains()
 	if wantsJob(route, r) {
 		if explains {
@@ -187,6 +212,11 @@ func (x *exchange) answer() (string, bool, error) {
 	set := w.Header().Clone()
 	clear(w.Header()) // the answer is the upstream's
 	cors := s.corsOf(route)
+	var check *answerCheck
+	if x.op != nil && route.Validate == gateway.Report && !upgrade.IsWebSocket(r) {
+		check = &answerCheck{ResponseWriter: w}
+		w = check
+	}
 	passing := gateway.Passing{
 		Values: x.values(), Consumer: x.who.Consumer(),
 		Edit: func(h http.Header) {
@@ -195,6 +225,10 @@ func (x *exchange) answer() (string, bool, error) {
 				if values := set[name]; len(values) > 0 {
 					h[name] = values
 				}
+			}
+			x.editAnswer(h)
+			if check != nil {
+				check.upstream = true
 			}
 		},
 		Fail: func(w http.ResponseWriter, r *http.Request, err error) {
@@ -209,6 +243,7 @@ func (x *exchange) answer() (string, bool, error) {
 		return "a WebSocket to " + detail, true, nil
 	}
 	route.Pass(w, r, passing)
+	x.checkAnswer(check)
 	return detail, true, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"jobhub/jobs/engine"
 	"jobhub/web/api"
 	"jobhub/web/batch"
+	"jobhub/web/catalog"
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
@@ -59,7 +60,7 @@ func (s *Server) isOwnPath(r *http.Request) bool {
 // OwnPaths returns the http.ServeMux patterns of the hub's own paths, which no route can
 // replace.
 func OwnPaths() (paths []string) {
-	s := &Server{Base: new(rest.Base), api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server)} // enough for Routes
+	s := &Server{Base: new(rest.Base), api: new(api.Server), batch: new(batch.Server), live: new(live.Server), pages: new(pages.Server), docs: new(docs.Server), catalog: new(catalog.Server)} // enough for Routes
 	for pattern := range s.ownRoutes() {
 		paths = append(paths, pathOf(pattern))
 	}
@@ -132,6 +133,18 @@ type ConfigState = rest.ConfigState
 // Apply replaces the settings and the routes. Requests in progress keep those that they started
 // with. It changes nothing if it returns an error.
 func (s *Server) Apply(set Settings, routes []gateway.Route) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if err := s.apply(set, routes); err != nil {
+		return err
+	}
+	s.applied.Store(&applied{set, routes})
+	return nil
+}
+
+// apply is Apply for who holds applying. The routes of the catalogue join those given.
+func (s *Server) apply(set Settings, files []gateway.Route) error {
+	routes := s.withCatalog(files)
 	table, err := gateway.NewTable(routes, s.config.Own)
 	if err != nil {
 		return err
@@ -145,7 +158,7 @@ func (s *Server) Apply(set Settings, routes []gateway.Route) error {
 	if set.Dashboard != "" {
 		set.Hosts = append(set.Hosts, set.Dashboard)
 	}
-	for _, r := range routes {
+	for _, r := range files {
 		if r.Match.Host != "" {
 			set.Hosts = append(set.Hosts, r.Match.Host)
 		}

@@ -18,6 +18,7 @@ import (
 	"jobhub/web/api"
 	"jobhub/web/auth"
 	"jobhub/web/batch"
+	"jobhub/web/catalog"
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
 	"jobhub/web/gateway/match"
@@ -58,11 +59,16 @@ type Server struct {
 	ownPaths *http.ServeMux // the paths of mux, for any method
 	table    atomic.Pointer[gateway.Table]
 
+	applying sync.Mutex // held while settings and routes are replaced
+	applied  atomic.Pointer[applied]
+
 	api   *api.Server
 	batch *batch.Server
 	live  *live.Server
 	pages *pages.Server
 	docs  *docs.Server
+
+	catalog *catalog.Server
 
 	upgrades      *upgrade.Proxy  // WebSockets to upstreams
 	issuerClient  *http.Client    // fetches the keys of identity providers
@@ -92,6 +98,7 @@ func New(c Config) *Server {
 	s.live = live.New(base, s.findView)
 	s.pages = pages.New(base, s.api, s.live, s.table.Load)
 	s.docs = docs.New(base, s.pages)
+	s.catalog = &catalog.Server{Base: base}
 	s.registerRoutes()
 	s.batch.Start()
 	return s

@@ -16,6 +16,7 @@ import (
 	"jobhub/hub"
 	"jobhub/jobs"
 	"jobhub/jobs/call"
+	"jobhub/jobs/egress"
 	"jobhub/jobs/engine"
 	"jobhub/jobs/sqlite"
 	"jobhub/jobs/webhook"
@@ -40,6 +41,7 @@ type world struct {
 	bearer string // is sent with every request that has no Authorization of its own, if not empty
 	url    string
 	close  func()
+	served *sync.WaitGroup // has the requests that are being served
 
 	patience time.Duration
 
@@ -58,7 +60,8 @@ type parts struct {
 	hub    hub.Options
 	listen *pipes // instead of a real socket
 	wrap   func(jobs.Store) jobs.Store
-	mute   bool // has no handler of deliveries
+	mute   bool          // has no handler of deliveries
+	guard  *egress.Guard // of routes of the catalogue
 }
 
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
@@ -100,12 +103,16 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub
 	w.Server = web.New(p.web)
+	if err := w.OpenCatalog(ctx, w.engine.Documents, p.guard); err != nil {
+		t.Fatal(err)
+	}
 	if w.http = httptest.NewUnstartedServer(w.Server); p.listen != nil {
 		w.http.Listener.Close()
 		w.http.Listener, w.patience = p.listen, time.Hour
 	}
 	w.http.Listener = w.Server.Listen(w.http.Config, narrowListener{w.http.Listener})
 	requests := w.countRequests()
+	w.served = requests
 	w.http.Start()
 	w.url = w.http.URL
 	w.client = w.http.Client()

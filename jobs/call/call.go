@@ -112,6 +112,9 @@ func (c *caller) upstream(via jobs.Via) http.RoundTripper {
 			return c.wrap(t)
 		}
 	}
+	if via.Guarded {
+		return c.transport
+	}
 	return c.upstreams
 }
 

@@ -55,7 +55,11 @@ func decode(data jobs.Value, g *egress.Guard, via jobs.Via) (*input, error) {
 func (doc *document) input(at string, g *egress.Guard, via jobs.Via) (*input, error) {
 	in := &input{expect: doc.Expect, via: via}
 	var err error
-	if in.url, err = g.Parse(at+"/url", doc.URL, via.Upstreams); err != nil {
+	open := via.Upstreams
+	if via.Guarded {
+		open = nil
+	}
+	if in.url, err = g.Parse(at+"/url", doc.URL, open); err != nil {
 		return nil, err
 	}
 	if in.header, err = decodeHeaders(at+"/headers", doc.Headers); err != nil {

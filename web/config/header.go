@@ -42,7 +42,13 @@ func (r *reader) secret(n *yaml.Node, at string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if name, is := strings.CutPrefix(text, "env:"); is {
+	if r.foreign {
+		// What these name is on the operator's machine.
+		if strings.HasPrefix(text, "env:") || strings.HasPrefix(text, "file:") {
+			r.fail(n, at, "can name a variable or a file only in the configuration file; write the value")
+			return "", false
+		}
+	} else if name, is := strings.CutPrefix(text, "env:"); is {
 		if text = os.Getenv(name); text == "" {
 			r.fail(n, at, "the variable %s is not set", name)
 			return "", false

@@ -24,8 +24,10 @@ const maxFile = 4 << 20
 
 // reader walks a YAML document and collects its errors.
 type reader struct {
-	file string
-	errs Errors
+	file    string
+	errs    Errors
+	foreign bool // reads routes that the operator has not written; see DecodeRoutes
+	mocked  bool // these need no upstream
 }
 
 // field reads the value of one key.
@@ -123,7 +125,7 @@ func (r *reader) each(n *yaml.Node, at string, do func(key, value *yaml.Node, at
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		inner := strings.TrimPrefix(at+"."+printable(key.Value), ".")
+		inner := strings.TrimPrefix(at+"."+r.keyIn(key.Value), ".")
 		switch line, twice := seen[key.Value]; {
 		case key.Kind != yaml.ScalarNode || key.Tag != "!!str":
 			r.fail(key, at, "has a key that is not a text; put it into quotes")

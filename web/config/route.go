@@ -52,6 +52,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	maps.Copy(fields, calls)
 	var limits limit.Set
 	maps.Copy(fields, r.accessFields(&route))
+	maps.Copy(fields, r.apiFields(&route))
 	maps.Copy(fields, r.limits(&limits))
 	var changes changes
 	maps.Copy(fields, r.changeFields(&changes))
@@ -60,6 +61,11 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	fields["websocket"] = func(n *yaml.Node, at string) { route.WebSocket, _ = r.boolean(n, at) }
 	fields["max_body"] = func(n *yaml.Node, at string) { route.MaxBody = r.size(n, at, maxAnswerSetting) }
 	before := len(r.errs)
+	if r.foreign {
+		for _, member := range operatorOnly {
+			fields[member] = r.onlyInFile
+		}
+	}
 	r.recordKeys(given, fields)
 	r.mapping(n, at, fields)
 	end()
@@ -71,7 +77,7 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	switch {
 	case given["path"] == nil:
 		missing("a path, like /api/orders/")
-	case given["upstream"] == nil && given["targets"] == nil && given["upstreams"] == nil:
+	case given["upstream"] == nil && given["targets"] == nil && given["upstreams"] == nil && !route.Mock && !r.mocked:
 		missing("an upstream, like http://127.0.0.1:9000")
 	case given["upstream"] != nil && given["upstreams"] != nil:
 		r.fail(given["upstreams"], at+".upstreams", "can't be combined with upstream; keep one of them")
@@ -81,6 +87,13 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 		r.fanout(given, at, &route)
 	case given["policy"] != nil:
 		r.fail(given["policy"], at+".policy", "is for routes with targets; delete it")
+	}
+	if route.API == "" && !r.foreign {
+		for _, member := range []string{"mock", "validate"} {
+			if given[member] != nil {
+				r.fail(given[member], at+"."+member, "needs api, the API of the catalogue whose document it uses, like orders/v2")
+			}
+		}
 	}
 	if route.Path == "" {
 		return

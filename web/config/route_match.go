@@ -67,7 +67,11 @@ func (r *reader) checkRoutes(c *Config) {
 		fail(i.Index, member, "%s", i.Text)
 	}
 	for _, pair := range wrong.Conflicts {
-		fail(pair.Second, "path", "overlaps with %s in line %d: both match %s equally well; change a path or give one a condition more below match",
-			c.Routes[pair.First].Path, c.lines[pair.First], pair.Example)
+		place := fmt.Sprintf("in line %d", c.lines[pair.First])
+		if r.foreign {
+			place = fmt.Sprintf("of routes[%d]", pair.First)
+		}
+		fail(pair.Second, "path", "overlaps with %s %s: both match %s equally well; change a path or give one a condition more below match",
+			c.Routes[pair.First].Path, place, pair.Example)
 	}
 }

@@ -71,3 +71,21 @@ func TestRoutesThatOverlap(t *testing.T) {
 		}
 	}
 }
+
+// TestRoutesOfAPIs: members of a route that tie it to the catalogue.
+func TestRoutesOfAPIs(t *testing.T) {
+	for text, want := range map[string]string{
+		"{path: /a, api: orders/v2, mock: true}":                                          "",
+		"{path: /a, api: orders/v2, validate: strict, upstream: 'http://127.0.0.1:9000'}": "",
+		"{path: /a, api: orders, upstream: 'http://127.0.0.1:9000'}":                      "routes[0].api: must be an API of the catalogue",
+		"{path: /a, api: orders/v2, validate: loud, upstream: 'http://127.0.0.1:9000'}":   "routes[0].validate: must be one of off, report, strict",
+		"{path: /a, mock: true}": "routes[0].mock: needs api",
+		"{path: /a, validate: report, upstream: 'http://127.0.0.1:9000'}": "routes[0].validate: needs api",
+		"{path: /a, api: orders/v2, mock: false}":                         "routes[0]: needs an upstream",
+	} {
+		c, err := Decode("f", []byte("routes: ["+text+"]"))
+		if want == "" && (err != nil || c.Routes[0].API != "orders/v2") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}

@@ -34,7 +34,13 @@ const (
 
 // prepare makes the proxy and the transports of a route. own is where the hub listens.
 func (r *Route) prepare(own *egress.Own) {
-	r.transport = egress.Unguarded(own, r.Outbound)
+	open := func() *egress.Transport {
+		if r.Guard != nil {
+			return r.Guard.Transport(r.Outbound)
+		}
+		return egress.Unguarded(own, r.Outbound)
+	}
+	r.transport = open()
 	dial := r.transport.DialContext
 	r.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
@@ -48,7 +54,7 @@ func (r *Route) prepare(own *egress.Own) {
 	}
 	r.transport.ResponseHeaderTimeout = cmp.Or(r.Timeout, jobs.DefaultTimeout)
 	r.transport.MaxIdleConns, r.transport.MaxIdleConnsPerHost = maxIdle, maxIdle
-	r.jobTransport = egress.Unguarded(own, r.Outbound)
+	r.jobTransport = open()
 	r.preparePool(cmp.Or(r.Timeout, jobs.DefaultTimeout))
 	r.front = r.transport
 	if r.pool != nil {

@@ -30,6 +30,18 @@ const (
 // AsyncNames are the names in the configuration, by Async.
 var AsyncNames = []string{OnRequest: "on-request", Never: "never", Always: "always"}
 
+// Validation says what happens with requests that are not as the OpenAPI document says.
+type Validation uint8
+
+const (
+	Off    Validation = iota
+	Report            // they are logged and counted, and so are answers
+	Strict            // they are refused
+)
+
+// ValidationNames are the names in the configuration, by Validation.
+var ValidationNames = []string{Off: "off", Report: "report", Strict: "strict"}
+
 // Defaults of a Route.
 const (
 	DefaultQueueTimeout = 30 * time.Second
@@ -61,6 +73,13 @@ type Route struct {
 	ForwardAuth bool              // pass the caller's Authorization and Cookie on
 	Outbound    egress.Outbound   // how calls reach the upstream
 	MaxInput    int64             // largest body of a request that becomes a job, in bytes; jobs.MaxInput if 0
+
+	API      string        // of the catalogue, with its version, like orders/v2; empty for none
+	Tenant   string        // whose API that is; the default one if empty
+	Base     string        // what its paths have before those of the API's OpenAPI document
+	Mock     bool          // answers are made from the examples of that document
+	Validate Validation    // against that document
+	Guard    *egress.Guard // decides which addresses are reached; nil for a route of the operator, which reaches all
 
 	Auth   Methods // empty for those of the hub
 	Scopes Scopes
@@ -120,6 +139,9 @@ func (r *Route) QueueName() string { return cmp.Or(r.Queue, DefaultQueue) }
 // preferences respond-async and wait. HEAD and OPTIONS, which clients and browsers send on
 // their own, become one only if they ask for it.
 func (r *Route) BecomesJob(method, query string, async, wait bool) bool {
+	if r.Mock {
+		return false
+	}
 	_, word := cutAsync(query)
 	asked := word == "true" || word == "" && async
 	switch r.Async {

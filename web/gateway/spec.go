@@ -37,7 +37,7 @@ func (r *Route) Spec(req *http.Request, body []byte, values *transform.Values, q
 		h.Del(name) // the first two are kept with the job; the others are about this connection only
 	}
 	spec := jobs.Spec{Kind: "http", Queue: r.QueueName(), Timeout: r.Timeout, QueueTimeout: r.QueueTimeout,
-		MaxAttempts: max(r.MaxAttempts, 1), Backoff: r.Backoff, Via: jobs.Via{Route: r.Name(), Trace: trace, Headers: slices.Sorted(maps.Keys(r.Headers))}}
+		MaxAttempts: max(r.MaxAttempts, 1), Backoff: r.Backoff, Via: jobs.Via{Guarded: r.Guard != nil, Route: r.Name(), Trace: trace, Headers: slices.Sorted(maps.Keys(r.Headers))}}
 	if spec.QueueTimeout == 0 && !queueTimeout {
 		spec.QueueTimeout = DefaultQueueTimeout
 	}

@@ -18,8 +18,9 @@ const (
 // Stats counts the requests of a route, without locks and in a fixed amount of memory. Counters
 // that are read together may differ by the requests in progress.
 type Stats struct {
-	passed, failed, accepted atomic.Int64 // since the start of the hub
-	refused                  [stages.Count]atomic.Int64
+	passed, failed, accepted    atomic.Int64 // since the start of the hub
+	wrongRequests, wrongAnswers atomic.Int64 // likewise
+	refused                     [stages.Count]atomic.Int64
 
 	status       atomic.Int64 // of the upstream's last answer; 0 for none
 	lastGood     atomic.Int64 // when the upstream last succeeded, in ms since 1970; 0 for never
@@ -44,6 +45,8 @@ type Counts struct {
 	Refused   int64            // by the hub
 	RefusedBy map[string]int64 // the same by the name of the stage
 
+	WrongRequests, WrongAnswers int64 // not as the OpenAPI document says
+
 	RecentPassed, RecentFailed int64         // of the last 15 minutes
 	P50, P95                   time.Duration // until an answer began, in the last 15 minutes; negative if not known
 
@@ -58,6 +61,12 @@ func (s *Stats) CountAccepted() { s.accepted.Add(1) }
 
 // CountRefused counts a request that a stage refused.
 func (s *Stats) CountRefused(by stages.Stage) { s.refused[by].Add(1) }
+
+// CountWrongRequest counts a request that is not as the OpenAPI document says.
+func (s *Stats) CountWrongRequest() { s.wrongRequests.Add(1) }
+
+// CountWrongAnswer counts such an answer.
+func (s *Stats) CountWrongAnswer() { s.wrongAnswers.Add(1) }
 
 // countAnswer counts an answer of the upstream, with status 0 if there was none. took is the
 // time until it began.
@@ -115,7 +124,7 @@ func bucketEnd(i int) time.Duration {
 
 // Counts reads the counters.
 func (s *Stats) Counts(now time.Time) Counts {
-	t := Counts{Passed: s.passed.Load(), Failed: s.failed.Load(), Accepted: s.accepted.Load(), RefusedBy: map[string]int64{},
+	t := Counts{Passed: s.passed.Load(), Failed: s.failed.Load(), Accepted: s.accepted.Load(), RefusedBy: map[string]int64{}, WrongRequests: s.wrongRequests.Load(), WrongAnswers: s.wrongAnswers.Load(),
 		Status: int(s.status.Load()), Good: fromMillis(s.lastGood.Load()), Failing: fromMillis(s.failingSince.Load())}
 	for stage := range s.refused {
 		if n := s.refused[stage].Load(); n > 0 {

@@ -101,6 +101,9 @@ func (t *Table) Transport(via jobs.Via) (http.RoundTripper, int64) {
 		return nil, 0
 	}
 	r, known := t.byName[via.Route], kept(via.Values)
+	if via.Guarded != (r.Guard != nil) { // another one has the name now
+		return nil, 0
+	}
 	var next http.RoundTripper = r.jobTransport
 	if r.pool != nil {
 		next = memberTransport{r, known.Split}

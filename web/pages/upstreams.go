@@ -73,7 +73,7 @@ func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes
 		}
 		if r.Upstream != nil {
 			row.Upstreams = []view.Upstream{{URL: r.Upstream.Redacted()}}
-		} else {
+		} else if len(r.Targets) > 0 {
 			row.Policy = cmp.Or(row.Policy, "all")
 		}
 		for _, t := range r.Targets {

@@ -48,6 +48,16 @@ func (s *Base) May(a auth.Action, h Handler) http.HandlerFunc {
 	return s.answer(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }))
 }
 
+// MayOr is May that also lets other callers in.
+func (s *Base) MayOr(a auth.Action, others func(who *auth.Identity) bool, h Handler) http.HandlerFunc {
+	return s.answer(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error {
+		if others(&who) {
+			return nil
+		}
+		return Allow(who, a)
+	}))
+}
+
 // Limited is May for handlers that cause work: the limits of the caller count for them.
 func (s *Base) Limited(a auth.Action, h Handler) http.HandlerFunc {
 	return s.answer(s.authenticated(s.Identify, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }, true, h))

@@ -48,6 +48,21 @@ const (
 	MaxProgressData = 16 << 10 // bytes of the JSON data of one progress report
 )
 
+// The catalogue.
+const (
+	MaxAPIs          = 1000     // of a tenant
+	MaxVersions      = 50       // of an API
+	MaxVersionRoutes = 100      // of a version
+	MaxOpenAPI       = 1 << 20  // bytes of an OpenAPI document
+	MaxVersionBody   = 3 << 20  // bytes of the JSON of a version: its document, which may be quoted, and its routes
+	MaxVersionBytes  = 64 << 20 // bytes of all versions of a tenant
+	MaxAccess        = 10_000   // requests for access to the APIs of a tenant
+	MaxAccessOfOne   = 200      // of these, of one caller
+	MaxAPIText       = 16 << 10 // bytes of the description of an API
+	MaxAPIWords      = 32       // tags of an API, and plans
+	MaxChecked       = 1 << 20  // bytes of an answer that is checked against the document
+)
+
 // Answers.
 const (
 	BatchConcurrency = 64       // items of a batch that run at the same time; submissions, which only wait for their commit, do not count

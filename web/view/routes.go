@@ -53,6 +53,8 @@ type Traffic struct {
 	Passed, Failed, Accepted, Refused int64            // since the start of the hub
 	RefusedBy                         map[string]int64 // the same by the name of the stage
 
+	WrongRequests, WrongAnswers int64 // not as the OpenAPI document says
+
 	RecentPassed, RecentFailed int64         // of the last 15 minutes
 	P50, P95                   time.Duration // until an answer began, in the last 15 minutes; negative if not known
 

@@ -151,6 +151,9 @@ func Start(ctx context.Context, o Options) (_ *Hub, err error) {
 		return nil, err
 	}
 	h.web = web.New(web.Config{Engine: h.engine, Store: h.store, Hub: h.hub, Auth: keys, Hosts: append(ownAddress(o.Addr), o.Hosts...), Origin: cmp.Or(o.URL, h.url), Proxies: o.Proxies, Own: own, Version: o.Version, StoreName: "sqlite", Logger: o.Logger})
+	if err := h.web.OpenCatalog(ctx, h.engine.Documents, egress.New(egress.Options{Allow: o.EgressAllow, Opened: opened, Own: own})); err != nil {
+		return nil, err
+	}
 	if conf != nil {
 		h.configured = &configured{path: o.Config, options: o, engine: h.engine, web: h.web, egress: opened, outbound: outbound, own: own, log: o.Logger}
 		if err := h.configured.start(ctx, conf); err != nil {
