@@ -30,7 +30,11 @@ func parseDirectives(h http.Header) directives {
 		d.given = true
 		for item := range listItems(line) {
 			name, value, has := strings.Cut(item, "=")
-			d.add(strings.ToLower(strings.TrimSpace(name)), value, has)
+			trimmed := strings.TrimSpace(name)
+			if trimmed != name {
+				value = "" // no space may stand before =
+			}
+			d.add(strings.ToLower(trimmed), value, has)
 		}
 	}
 	return d

@@ -30,6 +30,7 @@ type entry struct {
 	lifetime time.Duration // of its freshness, from age 0
 
 	noCache, mustRevalidate            bool
+	shared                             bool // it has s-maxage, which lets no request allow a stale answer
 	staleWhileRevalidate, staleIfError time.Duration
 
 	slot *slot
@@ -45,7 +46,7 @@ type entry struct {
 func newEntry(req *http.Request, status int, header http.Header, ttl time.Duration, sent, received time.Time) *entry {
 	d := parseDirectives(header)
 	e := &entry{status: status, header: storedHeader(header), public: d.public, received: received,
-		noCache: d.noCache, mustRevalidate: d.mustRevalidate || d.sMaxAge >= 0, staleWhileRevalidate: d.staleWhileRevalidate, staleIfError: d.staleIfError}
+		noCache: d.noCache, mustRevalidate: d.mustRevalidate, shared: d.sMaxAge >= 0, staleWhileRevalidate: d.staleWhileRevalidate, staleIfError: d.staleIfError}
 	e.vary, _ = varyNames(header)
 	e.variant = variantKey(e.vary, req.Header)
 	var err error
@@ -226,7 +227,7 @@ func (e *entry) check(d directives, now time.Time) (use, background bool, fwd st
 	case left > 0:
 		return true, false, ""
 	case e.mustRevalidate:
-	case d.maxStale >= -left:
+	case d.maxStale >= -left && !e.shared:
 		return true, false, ""
 	case e.staleWhileRevalidate > -left:
 		return true, true, ""
@@ -237,5 +238,5 @@ func (e *entry) check(d directives, now time.Time) (use, background bool, fwd st
 // onError reports whether an entry may be given in place of an error (RFC 5861, 4).
 func (e *entry) onError(d directives, now time.Time) bool {
 	over := -e.left(now)
-	return over >= 0 && !d.noCache && !e.noCache && !e.mustRevalidate && (e.staleIfError >= over || d.staleIfError >= over)
+	return over >= 0 && !d.noCache && !e.noCache && !e.mustRevalidate && (e.staleIfError >= over || d.staleIfError >= over && !e.shared)
 }

@@ -87,7 +87,7 @@ func (w *world) answers(do upstream) {
 // request makes the request "METHOD URL", with headers as lines.
 func request(t testing.TB, line string, lines ...string) *http.Request {
 	method, target, _ := strings.Cut(line, " ")
-	u, err := url.Parse(target)
+	u, err := url.ParseRequestURI(target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +97,12 @@ func request(t testing.TB, line string, lines ...string) *http.Request {
 	r := &http.Request{Method: method, URL: u, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	for _, l := range lines {
 		name, value, _ := strings.Cut(l, ": ")
+		name = strings.TrimSuffix(name, ":")
+		if name == "Content-Length" {
+			r.ContentLength, _ = strconv.ParseInt(value, 10, 64)
+			r.Body = io.NopCloser(strings.NewReader(strings.Repeat("x", int(r.ContentLength))))
+			continue
+		}
 		r.Header.Add(name, value)
 	}
 	return r
