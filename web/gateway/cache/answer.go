@@ -70,7 +70,11 @@ func (e *entry) known(h http.Header) bool {
 		}
 		return false
 	}
-	since, err := parseTime(h.Get("If-Modified-Since"))
+	lines := h["If-Modified-Since"]
+	if len(lines) == 0 {
+		return false
+	}
+	since, err := parseTime(lines[0])
 	if err != nil {
 		return false
 	}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"net/http"
@@ -78,7 +79,7 @@ func changesAnswers(name string) bool {
 		strings.HasPrefix(name, "X-Original-") || strings.HasPrefix(name, "X-Rewrite-")
 }
 
-var whoWords = []string{"auth", "token", "secret", "passw", "key", "session", "user", "account", "customer", "tenant", "identity", "role", "cert"}
+var whoWords = bytes.Fields([]byte("auth token secret passw key session user account customer tenant identity role cert"))
 
 // tellsWho reports whether a header may tell who asks. It is part of the key unless an answer
 // is public.
@@ -89,8 +90,18 @@ func tellsWho(name string) bool {
 	if name == "User-Agent" || strings.HasPrefix(name, "Sec-") {
 		return false
 	}
-	low := strings.ToLower(name)
-	return slices.ContainsFunc(whoWords, func(word string) bool { return strings.Contains(low, word) })
+	var low [64]byte
+	for i := range min(len(name), len(low)) {
+		if low[i] = name[i]; 'A' <= low[i] && low[i] <= 'Z' {
+			low[i] += 'a' - 'A'
+		}
+	}
+	for _, word := range whoWords {
+		if bytes.Contains(low[:min(len(name), len(low))], word) {
+			return true
+		}
+	}
+	return len(name) > len(low) // it is not read to its end
 }
 
 // varyNames returns the names of Vary, sorted and in canonical form; false for one with *.

@@ -83,6 +83,7 @@ func TestRandom(t *testing.T) {
 				time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond)
 			}
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			if n := len(w.cache.flights); n > 0 {
 				t.Errorf("%d flights", n)
 			}

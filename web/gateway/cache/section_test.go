@@ -114,6 +114,7 @@ func TestSections(t *testing.T) {
 					time.Sleep(s.after)
 					w.answers(func(r *http.Request) (*http.Response, error) { return answerOf(s.answer, r) })
 					parts := dated(strings.Split(s.send, "|"))
+					explained := w.next.Explain(request(t, parts[0], parts[1:]...), "caller")
 					got := w.send("caller", parts[0], parts[1:]...)
 					synctest.Wait()
 					have := got.x.Status
@@ -125,6 +126,9 @@ func TestSections(t *testing.T) {
 					}
 					if have != s.want {
 						t.Fatalf("step %d: %q, want %q (%v)", i+1, have, s.want, got.err)
+					}
+					if got.err == nil && !strings.HasPrefix(have, explained) && !strings.HasPrefix(have, "fwd=miss") {
+						t.Errorf("step %d: %q, but explained was %q", i+1, have, explained)
 					}
 					if got.err == nil && got.Header.Get("Cache-Status") != "jobhub; "+got.x.Status {
 						t.Errorf("step %d: Cache-Status: %q", i+1, got.Header["Cache-Status"])
