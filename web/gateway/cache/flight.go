@@ -48,7 +48,7 @@ func (c *Cache) join(r *trip, fwd string) (f *flight, leads, again bool) {
 	}
 	validates := found.entry != nil && found.entry.hasValidator()
 	// Who wants an answer newer than a stored one must not get that to an earlier request.
-	solo := r.solo || found.pass || fwd == "request" || r.d.noCache || r.d.maxAge >= 0 || r.d.minFresh >= 0 || conditional(r.req.Header) && !validates
+	solo := r.solo || found.pass || fwd == "request" || r.d.noCache || conditional(r.req.Header) && !validates
 	at := flightKey{found.key, variantKey(found.vary, r.req.Header)}
 	if f := c.flights[at]; f != nil && !solo && f.enter() {
 		return f, false, false
@@ -195,7 +195,7 @@ func (f *flight) validated(r *trip, res *http.Response, sent, now time.Time) *ht
 	next := f.stale.validated(f.req, res.Header, f.t.policy.TTL, sent, now)
 	c.counters.validated.Add(1)
 	c.mu.Lock()
-	if next.mayStay() && f.resource.generation == f.generation {
+	if next.mayStay() {
 		f.whole = next
 		if slotOf(c, f.stale) {
 			if next.public == f.stale.public && next.variant == f.stale.variant {

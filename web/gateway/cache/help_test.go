@@ -167,10 +167,12 @@ func (r *recorder) Write(b []byte) (int, error) {
 
 func (r *recorder) Flush() {}
 
+var quiet = log.New(io.Discard, "", 0)
+
 // proxy sends a request through a reverse proxy, as the gateway does.
 func proxy(t http.RoundTripper, in *http.Request, caller string) (rec *recorder) {
 	rec = &recorder{header: http.Header{}}
-	p := &httputil.ReverseProxy{Transport: t, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
+	p := &httputil.ReverseProxy{Transport: t, FlushInterval: -1, ErrorLog: quiet,
 		Rewrite: func(*httputil.ProxyRequest) {},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			if errors.Is(err, ErrNotStored) {

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -83,6 +84,19 @@ func TestCallers(t *testing.T) {
 			t.Errorf("%q", got.body)
 		}
 	})
+	for name, second := range map[string]string{"the newest, if it is public": "Cache-Control: public", "the newest, if it is not": "X: 1"} {
+		in(t, name, func(t *testing.T) {
+			first := map[bool]string{true: "X: 1", false: "Cache-Control: public"}[second == "Cache-Control: public"]
+			w := newWorld(t, Options{}, Policy{TTL: time.Minute}, always(200, "old", "Vary: A", first))
+			w.send("a", "GET /", "A: 1")
+			time.Sleep(time.Second)
+			w.answers(always(200, "new", second)) // does not vary any more
+			w.send("a", "GET /", "A: 2")
+			if got := w.send("a", "GET /", "A: 1"); got.body != "new" || !got.x.Hit {
+				t.Errorf("%q %s", got.body, got.x.Status)
+			}
+		})
+	}
 	in(t, "a 304 that is public no longer", func(t *testing.T) {
 		w := newWorld(t, Options{}, Policy{}, always(200, "all", "Cache-Control: public, max-age=1", `Etag: "1"`))
 		w.send("a", "GET /")
@@ -158,6 +172,9 @@ func TestPoison(t *testing.T) {
 		res, err := w.next.RoundTrip(r.WithContext(With(t.Context(), &Exchange{Caller: "evil"})))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(res.Body); !strings.HasSuffix(string(b), "|evil") || w.cache.Stats().Stored != 1 {
+			t.Fatalf("%s %v", b, err)
 		}
 		res.Body.Close()
 		if got := w.send("good", "GET /"); strings.Contains(got.body, "evil") {

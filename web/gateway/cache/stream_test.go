@@ -1,12 +1,14 @@
 package cache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,5 +174,88 @@ func TestBounds(t *testing.T) {
 			body.Close()
 		}
 		all.Wait()
+	})
+}
+
+// TestTooLarge: an answer that turned out too large is no longer expected to fit.
+func TestTooLarge(t *testing.T) {
+	large := func(*http.Request) (*http.Response, error) {
+		res, body := pipe(200, -1)
+		go func() {
+			time.Sleep(time.Second)
+			io.WriteString(body, strings.Repeat("x", 10000))
+			body.Close()
+		}()
+		return res, nil
+	}
+	in(t, "requests are not collapsed for a while", func(t *testing.T) {
+		w := newWorld(t, Options{EntryBytes: 9999}, Policy{TTL: time.Minute}, large)
+		w.send("x", "GET /")
+		from := time.Now()
+		w.crowd(5, "x", "GET /")
+		if time.Since(from) != time.Second || w.sent() != 6 {
+			t.Errorf("%d requests in %s", w.sent(), time.Since(from))
+		}
+	})
+	in(t, "the one before is forgotten", func(t *testing.T) {
+		w := newWorld(t, Options{EntryBytes: 9999}, Policy{TTL: time.Minute}, always(200, "a", "Cache-Control: max-age=1, stale-if-error=99"))
+		w.send("x", "GET /")
+		time.Sleep(2 * time.Second)
+		w.answers(large)
+		w.send("x", "GET /")
+		w.answers(func(*http.Request) (*http.Response, error) { return nil, errors.New("away") })
+		if got := w.send("x", "GET /"); got.err == nil {
+			t.Errorf("%q", got.body)
+		}
+	})
+	in(t, "after its first client has left", func(t *testing.T) {
+		res, body := pipe(200, -1)
+		closed := &closes{ReadCloser: res.Body}
+		res.Body = closed
+		w := newWorld(t, Options{EntryBytes: 9999}, Policy{TTL: time.Minute}, func(*http.Request) (*http.Response, error) { return res, nil })
+		ctx, leave := context.WithCancel(t.Context())
+		go w.sendIn(ctx, "x", "GET /")
+		synctest.Wait()
+		done := make(chan result)
+		go func() { done <- w.send("x", "GET /") }()
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		w.answers(always(200, "b"))
+		io.WriteString(body, strings.Repeat("x", 10000))
+		if got := <-done; got.body != "b" {
+			t.Errorf("%d bytes, %v", len(got.body), got.err)
+		}
+		synctest.Wait()
+		if !closed.closed.Load() {
+			t.Error("nobody closes the body")
+		}
+	})
+}
+
+// closes is a body that knows whether it was closed.
+type closes struct {
+	io.ReadCloser
+	closed atomic.Bool
+}
+
+func (c *closes) Close() error {
+	c.closed.Store(true)
+	return c.ReadCloser.Close()
+}
+
+// TestTrailer: an answer with a trailer is passed on with it, and not stored.
+func TestTrailer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Options{}, Policy{TTL: time.Minute}, func(*http.Request) (*http.Response, error) {
+			res := reply(200, "a")
+			res.Trailer = http.Header{"X-Sum": {"1"}}
+			return res, nil
+		})
+		for range 2 {
+			if got := w.send("x", "GET /"); got.x.Status != "fwd=uri-miss" || got.Trailer.Get("X-Sum") != "1" {
+				t.Errorf("%s %v", got.x.Status, got.Trailer)
+			}
+		}
 	})
 }
