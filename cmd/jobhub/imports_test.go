@@ -61,6 +61,7 @@ var mayImport = map[string][]string{
 	"jobhub/cmd/jobhub/demo": {"jobhub/cmd/jobhub/app", "jobhub/web/client"},
 	"jobhub/cmd/jobhub":      {"jobhub/cmd/jobhub/app", "jobhub/cmd/jobhub/demo", "jobhub/jobs", "jobhub/jobs/egress", "jobhub/web/auth", "jobhub/web/client", "jobhub/web/clip", "jobhub/web/config"},
 
+	"jobhub/web/gateway/cache":        {"jobhub/jobs", "jobhub/jobs/httpheader"},
 	"jobhub/web/gateway/match":        {"jobhub/jobs", "jobhub/jobs/httpheader"},
 	"jobhub/web/limit":                {"jobhub/jobs"},
 	"jobhub/web/gateway/openapi":      {"jobhub/jobs", "jobhub/web/clip"},
