@@ -59,7 +59,7 @@ func TestDamagedDocuments(t *testing.T) {
 	c.PutAPI(t.Context(), admin, "a", catalog.APIMembers{})
 	for _, kind := range []string{"api", "api_version", "access"} {
 		for _, name := range []string{"x", "a/x", "", "/"} {
-			m.Put(context.Background(), jobs.DocumentChange{Document: jobs.Document{Tenant: "default", Kind: kind, Name: name, Data: jobs.Value(`{"state":7`)}})
+			m.Put(context.Background(), &jobs.DocumentChange{Document: jobs.Document{Tenant: "default", Kind: kind, Name: name, Data: jobs.Value(`{"state":7`)}})
 		}
 	}
 	again := open(t, m)
