@@ -46,6 +46,7 @@ var pipeline = []stage{
 	{stages.May, (*exchange).authorize},
 	{stages.Validate, (*exchange).validate},
 	{stages.Limits, (*exchange).limit},
+	{stages.Cache, (*exchange).cache},
 	{stages.Upstream, (*exchange).answer},
 }
 
@@ -168,6 +169,15 @@ func (x *exchange) limit() (string, bool, error) {
 	return rest.Left(verdict), false, verdict.Err()
 }
 
+// cache is the stage Cache; whether there is an answer shows when the request has been changed
+// for the upstream.
+func (x *exchange) cache() (string, bool, error) {
+	if !x.route.Cached {
+		return "answers are not stored", false, nil
+	}
+	return "answers are stored, for " + x.route.CacheTTL.String() + " where they say nothing about it", false, nil
+}
+
 // answer is the stage Upstream: it passes the request to the upstream, or makes a job of it.
 func (x *exchange) answer() (string, bool, error) {
 	s, w, r, route := x.s, x.w, x.r, x.route
@@ -218,7 +228,7 @@ func (x *exchange) answer() (string, bool, error) {
 		w = check
 	}
 	passing := gateway.Passing{
-		Values: x.values(), Consumer: x.who.Consumer(),
+		Values: x.values(), Consumer: x.who.Tenant + " " + x.who.Consumer(),
 		Edit: func(h http.Header) {
 			cors.ReplaceIn(h, set)
 			for _, name := range []string{"Ratelimit", "Ratelimit-Policy"} {
@@ -242,7 +252,9 @@ func (x *exchange) answer() (string, bool, error) {
 		route.PassWebSocket(w, r, s.upgrades, passing)
 		return "a WebSocket to " + detail, true, nil
 	}
-	route.Pass(w, r, passing)
+	if status := route.Pass(w, r, passing); strings.HasPrefix(status, "hit") {
+		stages.Of(r.Context()).Answer(stages.Cache, status)
+	}
 	x.checkAnswer(check)
 	return detail, true, nil
 }

@@ -145,7 +145,7 @@ func (s *Server) Apply(set Settings, routes []gateway.Route) error {
 // apply is Apply for who holds applying. The routes of the catalogue join those given.
 func (s *Server) apply(set Settings, files []gateway.Route) error {
 	routes := s.withCatalog(files)
-	table, err := gateway.NewTable(routes, s.config.Own)
+	table, err := gateway.NewTable(routes, s.config.Own, s.stored)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"jobhub/web/catalog"
 	"jobhub/web/docs"
 	"jobhub/web/gateway"
+	"jobhub/web/gateway/cache"
 	"jobhub/web/gateway/match"
 	"jobhub/web/gateway/upgrade"
 	"jobhub/web/limit"
@@ -70,6 +71,7 @@ type Server struct {
 
 	catalog *catalog.Server
 
+	stored        *cache.Cache    // answers of upstreams
 	upgrades      *upgrade.Proxy  // WebSockets to upstreams
 	issuerClient  *http.Client    // fetches the keys of identity providers
 	routeRequests sync.WaitGroup  // requests that are being passed to an upstream; added through the gate
@@ -90,6 +92,7 @@ func New(c Config) *Server {
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
 	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
 	s.issuerClient = &http.Client{Transport: egress.Unguarded(c.Own, egress.Outbound{})}
+	s.stored = cache.New(cache.Options{})
 	s.upgrades = upgrade.New(upgrade.Options{Stall: c.StallLimit, Hidden: rest.HoldsToken})
 	s.setOrigin()
 	s.Apply(Settings{}, nil) // no routes, so no error
@@ -216,6 +219,7 @@ func (s *Server) ReturnQuotas(ctx context.Context) {
 func (s *Server) Close(ctx context.Context) {
 	s.ReturnQuotas(ctx)
 	s.upgrades.Drain(ctx)
+	s.stored.Close()
 	s.live.Close(ctx)
 	s.Stop()
 	s.UseIssuers(nil, nil) // none, so no error

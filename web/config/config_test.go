@@ -124,7 +124,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		c.PathConflicts([]string{"/", "/{$}", "/v1/jobs/{id}", "/static/"})
-		table, err := gateway.NewTable(c.Routes, nil)
+		table, err := gateway.NewTable(c.Routes, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,6 +58,10 @@ func (r *reader) route(n *yaml.Node, at string, c *Config) {
 	maps.Copy(fields, r.changeFields(&changes))
 	pool := &gateway.Pool{}
 	maps.Copy(fields, r.poolFields(pool))
+	fields["cache"] = func(n *yaml.Node, at string) {
+		route.Cached = true
+		r.mapping(n, at, map[string]field{"ttl": func(n *yaml.Node, at string) { route.CacheTTL, _ = r.duration(n, at, time.Millisecond, year) }})
+	}
 	fields["websocket"] = func(n *yaml.Node, at string) { route.WebSocket, _ = r.boolean(n, at) }
 	fields["max_body"] = func(n *yaml.Node, at string) { route.MaxBody = r.size(n, at, maxAnswerSetting) }
 	before := len(r.errs)

@@ -63,7 +63,7 @@ type keptValues struct {
 func (r *Route) keep(req *http.Request, v *transform.Values) (jobs.Value, error) {
 	var k keptValues
 	if r.Pool != nil && v != nil {
-		k.Split = r.Pool.SplitBy.Key(req, v.Consumer.ID)
+		k.Split = r.Pool.SplitBy.Key(req, v.Consumer.Tenant+" "+v.Consumer.ID)
 	}
 	if r.Response != nil && v != nil {
 		k.Path, k.Rest, k.Consumer = v.Path, v.Rest, &v.Consumer

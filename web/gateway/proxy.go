@@ -20,6 +20,7 @@ import (
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
 	"jobhub/jobs/httpheader"
+	"jobhub/web/gateway/cache"
 	"jobhub/web/gateway/transform"
 	"jobhub/web/gateway/upgrade"
 	"jobhub/web/gateway/upstream"
@@ -32,8 +33,9 @@ const (
 	flushTime = 10 * time.Millisecond // how long bytes of an answer may wait for more
 )
 
-// prepare makes the proxy and the transports of a route. own is where the hub listens.
-func (r *Route) prepare(own *egress.Own) {
+// prepare makes the proxy and the transports of a route. own is where the hub listens; answers
+// stores answers, and may be nil.
+func (r *Route) prepare(own *egress.Own, answers *cache.Cache) {
 	open := func() *egress.Transport {
 		if r.Guard != nil {
 			return r.Guard.Transport(r.Outbound)
@@ -60,8 +62,12 @@ func (r *Route) prepare(own *egress.Own) {
 	if r.pool != nil {
 		r.front = r.pool
 	}
+	r.upgrades = r.front
+	if r.Cached && answers != nil {
+		r.front = answers.Transport(r.front, cache.Policy{Scope: strings.Join(append(r.Upstreams(), r.Name()), " "), TTL: r.CacheTTL, ForwardAuth: r.ForwardAuth})
+	}
 	if r.Request != nil || r.Response != nil {
-		r.front = &changer{r.front, r}
+		r.front, r.upgrades = &changer{r.front, r}, &changer{r.upgrades, r}
 	}
 	r.proxy = &httputil.ReverseProxy{
 		Transport:     r.front,
@@ -83,7 +89,9 @@ func (r *Route) prepare(own *egress.Own) {
 			p := proxiedOf(res.Request)
 			p.answered = true
 			now := time.Now()
-			r.Stats.countAnswer(res.StatusCode, now.Sub(p.sent), now)
+			if !p.stored.Hit {
+				r.Stats.countAnswer(res.StatusCode, now.Sub(p.sent), now)
+			}
 			if p.passing.Edit != nil {
 				p.passing.Edit(res.Header)
 			}
@@ -141,7 +149,7 @@ func (r *Route) PassWebSocket(w http.ResponseWriter, req *http.Request, proxy *u
 	out := req.Clone(ctx)
 	out.Body, out.ContentLength = http.NoBody, 0
 	r.rewrite(out, req)
-	err := proxy.Serve(w, req, upgrade.Call{Request: out, Transport: r.front, Counters: r.Sockets, Edit: func(h http.Header) {
+	err := proxy.Serve(w, req, upgrade.Call{Request: out, Transport: r.upgrades, Counters: r.Sockets, Edit: func(h http.Header) {
 		dropHubHeaders(h)
 		if passing.Edit != nil {
 			passing.Edit(h)
@@ -188,6 +196,7 @@ type proxied struct {
 	answered  bool  // the upstream's answer has begun
 	passing   Passing
 	call      upstream.Call
+	stored    cache.Exchange
 }
 
 // Passing says what the hub knows of a proxied request, and does with its answer.
@@ -201,10 +210,15 @@ type Passing struct {
 
 func proxiedOf(r *http.Request) *proxied { return r.Context().Value(proxiedKey{}).(*proxied) }
 
-// Pass proxies a request to the upstream.
-func (r *Route) Pass(w http.ResponseWriter, req *http.Request, passing Passing) {
+// Pass proxies a request to the upstream. It returns what the cache did, in the words of the
+// header Cache-Status (RFC 9211); empty if it did nothing.
+func (r *Route) Pass(w http.ResponseWriter, req *http.Request, passing Passing) (stored string) {
 	p := &proxied{in: req, sent: time.Now(), passing: passing}
 	ctx := context.WithValue(req.Context(), proxiedKey{}, p)
+	if r.Cached {
+		p.stored.Caller = passing.Consumer
+		ctx = cache.With(ctx, &p.stored)
+	}
 	if r.pool != nil {
 		p.call.Key = r.Pool.SplitBy.Key(req, passing.Consumer)
 		ctx = upstream.WithCall(ctx, &p.call)
@@ -237,6 +251,7 @@ func (r *Route) Pass(w http.ResponseWriter, req *http.Request, passing Passing) 
 		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
+	return p.stored.Status
 }
 
 // problem returns the problem for an upstream that did not answer: the same as that of a job

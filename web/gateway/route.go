@@ -86,7 +86,9 @@ type Route struct {
 	CORS   *CORS          // nil for that of the hub
 	Limits *limit.RuleSet // nil for none
 
-	WebSocket bool // pass WebSockets through
+	WebSocket bool          // pass WebSockets through
+	Cached    bool          // answers are stored (RFC 9111)
+	CacheTTL  time.Duration // how long an answer is fresh that says nothing about it
 
 	Request  *transform.Request  // changes of requests; nil for none
 	Response *transform.Response // changes of answers; nil for none
@@ -99,7 +101,8 @@ type Route struct {
 	transport    *egress.Transport // of proxied requests
 	jobTransport *egress.Transport // of jobs
 	pool         *upstream.Pool    // nil for none
-	front        http.RoundTripper // of proxied requests: transport, with the pool and the rules of the route
+	front        http.RoundTripper // of proxied requests: transport, with the pool, the cache and the rules of the route
+	upgrades     http.RoundTripper // of WebSockets: the same without the cache
 }
 
 // UpstreamURL returns the URL to which a request of u is passed.

@@ -96,7 +96,7 @@ func BenchmarkPass(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	table, err := NewTable([]Route{{Path: "/", Upstream: at.URL}}, nil)
+	table, err := NewTable([]Route{{Path: "/", Upstream: at.URL}}, nil, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

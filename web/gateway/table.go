@@ -8,6 +8,7 @@ import (
 
 	"jobhub/jobs"
 	"jobhub/jobs/egress"
+	"jobhub/web/gateway/cache"
 	"jobhub/web/gateway/match"
 	"jobhub/web/gateway/upgrade"
 )
@@ -19,9 +20,9 @@ type Table struct {
 	matcher *match.Table[*Route]
 }
 
-// NewTable prepares routes. own is where the hub itself listens. The error is a
-// *match.TableError: no two routes may match one request equally well.
-func NewTable(routes []Route, own *egress.Own) (*Table, error) {
+// NewTable prepares routes. own is where the hub itself listens; answers stores answers, and may
+// be nil. The error is a *match.TableError: no two routes may match one request equally well.
+func NewTable(routes []Route, own *egress.Own, answers *cache.Cache) (*Table, error) {
 	t := &Table{byName: make(map[string]*Route, len(routes))}
 	entries := entriesOf(routes)
 	var err error
@@ -30,7 +31,7 @@ func NewTable(routes []Route, own *egress.Own) (*Table, error) {
 	}
 	for _, e := range entries {
 		r := e.Value
-		r.prepare(own)
+		r.prepare(own, answers)
 		r.Stats, r.Sockets = &Stats{}, &upgrade.Counters{}
 		t.routes, t.byName[r.Name()] = append(t.routes, r), r
 	}
