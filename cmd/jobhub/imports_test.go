@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"jobhub/web/gateway/openapi":      {"jobhub/jobs", "jobhub/web/clip"},
 	"jobhub/web/gateway/transform":    {"jobhub/jobs", "jobhub/jobs/httpheader", "jobhub/web/gateway/transform/jq"},
 	"jobhub/web/gateway/transform/jq": {},
+	"jobhub/web/gateway/usage":        {"jobhub/hub/quantile", "jobhub/jobs", "jobhub/web/rest"},
 
 	"jobhub/cmd/jobhub/e2e/trial":    {"jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/browser":  {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
