@@ -13,17 +13,17 @@ var errDamaged = errors.New("the bytes of the usage are damaged")
 
 // reader reads a block. It accepts all bytes, and never more rows or bins than they hold.
 type reader struct {
-	rest     []byte // behind what was read, without the sum
-	marks    marks
-	texts    [textPlaces][][]byte
-	statuses []uint16
+	rest    []byte // behind what was read, without the sum
+	marks   marks
+	texts   [textPlaces][][]byte
+	targets []target
 
 	consumers int    // that remain
 	rows      int    // of the current consumer that remain
 	after     []byte // what follows the rows of the current consumer
 
-	places [placeCount]int // of the current row
-	row    row             // the current row; its bins are used again for the next
+	target int // of the current row, as its place in targets
+	row    row // the current row; its bins are used again for the next
 	err    error
 }
 
@@ -66,9 +66,12 @@ func read(block []byte) *reader {
 			r.texts[i] = append(r.texts[i], r.text())
 		}
 	}
-	r.statuses = make([]uint16, r.count(1))
-	for i := range r.statuses {
-		if r.statuses[i] = uint16(r.below(math.MaxUint16 + 1)); r.err != nil {
+	r.targets = make([]target, r.count(textPlaces+1))
+	for i := range r.targets {
+		for place := range r.texts {
+			r.targets[i].places[place] = int(r.below(uint64(len(r.texts[place]))))
+		}
+		if r.targets[i].status = uint16(r.below(math.MaxUint16 + 1)); r.err != nil {
 			return r
 		}
 	}
@@ -92,7 +95,7 @@ func (r *reader) nextConsumer() (name []byte, ok bool) {
 		return nil, false
 	}
 	r.after, r.rest = r.rest[size:], r.rest[:size]
-	r.rows = r.count(placeCount + 4)
+	r.rows = r.count(5)
 	return name, r.err == nil
 }
 
@@ -102,30 +105,35 @@ func (r *reader) nextRow() bool {
 		return false
 	}
 	r.rows--
-	for i := range textPlaces {
-		r.places[i] = int(r.below(uint64(len(r.texts[i]))))
-	}
-	r.places[placeStatus] = int(r.below(uint64(len(r.statuses))))
+	r.target = int(r.below(uint64(len(r.targets))))
 	r.row.in, r.row.out, r.row.cost = r.amount(), r.amount(), r.amount()
 	n := r.count(1)
-	r.row.bins = r.row.bins[:0]
-	bucket := 0
-	for i := range n {
-		distance := r.number()
+	all, rest := r.row.bins[:0], r.rest // most of the time is spent in this loop
+	bucket := -1
+	for range n {
+		var distance uint64
 		calls := uint64(1)
-		if distance&1 != 0 {
-			calls = r.number()
+		if len(rest) > 1 && rest[0] < 0x80 && (rest[0]&1 == 0 || rest[1] < 0x80) {
+			if distance = uint64(rest[0]); distance&1 == 0 {
+				rest = rest[1:]
+			} else {
+				calls, rest = uint64(rest[1]), rest[2:]
+			}
+		} else {
+			r.rest = rest
+			if distance = r.number(); distance&1 != 0 {
+				calls = r.number()
+			}
+			rest = r.rest
 		}
-		distance >>= 1
-		if distance >= bucketCount || calls == 0 || calls > maxCount || i > 0 && distance == 0 {
-			r.fail()
-		}
-		if bucket += int(distance); bucket >= bucketCount || r.err != nil {
+		bucket += int(min(distance>>1, bucketCount)) + 1
+		if bucket >= bucketCount || calls == 0 || calls > maxCount || r.err != nil {
 			r.fail()
 			return false
 		}
-		r.row.bins = append(r.row.bins, newBin(bucket, calls))
+		all = append(all, newBin(bucket, calls))
 	}
+	r.row.bins, r.rest = all, rest
 	return r.err == nil
 }
 
@@ -198,9 +206,10 @@ func (t table) addBlock(block []byte, m marks) error {
 		}
 		s := series{consumer: string(name)}
 		for r.nextRow() {
-			s.api, s.version = texts[placeAPI][r.places[placeAPI]], texts[placeVersion][r.places[placeVersion]]
-			s.route, s.model = texts[placeRoute][r.places[placeRoute]], texts[placeModel][r.places[placeModel]]
-			s.status = r.statuses[r.places[placeStatus]]
+			to := r.targets[r.target]
+			s.api, s.version = texts[placeAPI][to.places[placeAPI]], texts[placeVersion][to.places[placeVersion]]
+			s.route, s.model = texts[placeRoute][to.places[placeRoute]], texts[placeModel][to.places[placeModel]]
+			s.status = to.status
 			t.add(s, &r.row)
 		}
 	}

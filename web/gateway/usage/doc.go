@@ -4,7 +4,7 @@
 //
 //   - Sums are exact: each call is in each answer that asks for its time, once. All times are
 //     UTC. Questions are rounded outwards to whole minutes, hours or days; an answer says to which.
-//   - Percentiles are within 2 % of the exact ones, or half a microsecond, for calls up to 19 hours.
+//   - Percentiles are within 2 % of the exact ones, or half a microsecond, for calls up to a day.
 //     A percentile of a long time is that of all calls in it, not a mean of percentiles.
 //   - Errors are calls that were answered with 500 and above, or not at all. The word status
 //     is the code; it is 0 for no answer.

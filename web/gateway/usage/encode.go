@@ -14,31 +14,37 @@ import (
 //	format                                    one byte, 1
 //	count, marks, each: writer (8 bytes, little endian), its last addition
 //	4 × (count, texts)                        the APIs, versions, routes and models
-//	count, statuses
+//	count, targets, each:
+//	    api, version, route, model            as their places in the lists above
+//	    status
 //	count, consumers, each:
 //	    text, size of what follows in bytes, count, rows, each:
-//	        api, version, route, model, status    as their places in the lists above
+//	        target                            as its place in the list above
 //	        in, out, cost, count of bins
-//	        bins, each: 2 × distance to the bucket before; if not 1 call, plus 1, and then the calls
+//	        bins, each: 2 × the buckets between it and the one before; if not 1 call, plus 1, and then the calls
 //	CRC-32 (Castagnoli) of all before         4 bytes, little endian
 //
-// A row of one call takes about 15 bytes. The size lets a reader pass over other consumers.
+// A row of one call takes about 11 bytes. The size lets a reader pass over other consumers.
 const format = 1
 
 const sumSize = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Places of the words in a block, besides the consumer.
+// Places of the lists of texts in a block.
 const (
 	placeAPI = iota
 	placeVersion
 	placeRoute
 	placeModel
-	placeStatus
-	placeCount
-	textPlaces = placeStatus
+	textPlaces
 )
+
+// target is what a series has besides the consumer: its texts, as places in lists, and the status.
+type target struct {
+	places [textPlaces]int
+	status uint16
+}
 
 // marks says of each process that has written a document which of its additions is the last in
 // it. So a process whose addition was sent without an answer finds out whether it was stored.
@@ -56,13 +62,14 @@ func (t table) encode(m marks) []byte {
 	})
 
 	var lists [textPlaces]list[string]
-	var statuses list[uint16]
-	places := make([][placeCount]int, len(all))
+	var targets list[target]
+	ofRow := make([]int, len(all))
 	for i, s := range all {
+		to := target{status: s.status}
 		for place, text := range [textPlaces]string{s.api, s.version, s.route, s.model} {
-			places[i][place] = lists[place].place(text)
+			to.places[place] = lists[place].place(text)
 		}
-		places[i][placeStatus] = statuses.place(s.status)
+		ofRow[i] = targets.place(to)
 	}
 
 	b := []byte{format}
@@ -77,9 +84,12 @@ func (t table) encode(m marks) []byte {
 			b = appendText(b, text)
 		}
 	}
-	b = binary.AppendUvarint(b, uint64(len(statuses.all)))
-	for _, status := range statuses.all {
-		b = binary.AppendUvarint(b, uint64(status))
+	b = binary.AppendUvarint(b, uint64(len(targets.all)))
+	for _, to := range targets.all {
+		for _, place := range to.places {
+			b = binary.AppendUvarint(b, uint64(place))
+		}
+		b = binary.AppendUvarint(b, uint64(to.status))
 	}
 
 	consumers := 0
@@ -91,9 +101,7 @@ func (t table) encode(m marks) []byte {
 		}
 		section = binary.AppendUvarint(section[:0], uint64(end-begin))
 		for i := begin; i < end; i++ {
-			for _, place := range places[i] {
-				section = binary.AppendUvarint(section, uint64(place))
-			}
+			section = binary.AppendUvarint(section, uint64(ofRow[i]))
 			section = t[all[i]].append(section)
 		}
 		rows = appendText(rows, all[begin].consumer)
@@ -109,9 +117,9 @@ func (r *row) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(r.out))
 	b = binary.AppendUvarint(b, uint64(r.cost))
 	b = binary.AppendUvarint(b, uint64(len(r.bins)))
-	before := 0
+	before := -1
 	for _, bin := range r.bins {
-		distance := uint64(bin.bucket()-before) << 1
+		distance := uint64(bin.bucket()-before-1) << 1
 		before = bin.bucket()
 		if n := bin.count(); n == 1 {
 			b = binary.AppendUvarint(b, distance)

@@ -17,22 +17,30 @@ type Row struct {
 	Cost          int64 // nano-USD
 }
 
-// placeConsumer is the place of the word consumer, which a block has elsewhere.
-const placeConsumer = -1
+// Places of the words that are not in a list of a block.
+const (
+	placeStatus   = textPlaces
+	placeConsumer = textPlaces + 1
+)
 
 var placeOf = map[string]int{"consumer": placeConsumer, "api": placeAPI, "version": placeVersion, "route": placeRoute, "status": placeStatus, "model": placeModel}
 
 // groups adds up the rows of blocks that have some words in common.
 type groups struct {
-	places []int          // of these words
-	lists  []list[string] // the texts that each has
-	own    *string        // only the rows of this consumer; nil for all
-	index  map[groupKey]*group
-	max    int // groups; add returns errTooMany beyond
+	places     []int // of these words, in the order of the question
+	byConsumer bool
+	lists      [textPlaces + 2]list[string] // the texts that each word has, by its place
+	targets    list[groupTarget]            // that rows have; words that are not asked for are 0
+	own        *string                      // only the rows of this consumer; nil for all
+	index      map[groupKey]*group
+	max        int // groups; add returns errTooMany beyond
 }
 
-// groupKey has the places in lists of the words of a group.
-type groupKey [placeCount + 1]uint32
+// groupTarget has places in lists.
+type groupTarget [textPlaces + 1]int
+
+// groupKey says what a group has in common, as places in lists.
+type groupKey struct{ consumer, target uint32 }
 
 type group struct {
 	in, out, cost int64
@@ -41,34 +49,32 @@ type group struct {
 }
 
 func newGroups(by []string, own *string, max int) *groups {
-	g := &groups{own: own, max: max}
+	g := &groups{own: own, max: max, index: map[groupKey]*group{}}
 	for _, word := range by {
 		g.places = append(g.places, placeOf[word])
 	}
-	g.lists = make([]list[string], len(by))
-	g.index = map[groupKey]*group{}
+	g.byConsumer = slices.Contains(by, "consumer")
 	return g
 }
 
 // add adds the rows of a block.
 func (g *groups) add(block []byte) error {
 	r := read(block)
-	var known [placeCount + 1][]uint32 // by the place in g.places and the place in the block: the place in g.lists
-	for i, place := range g.places {
-		switch place {
-		case placeConsumer:
-		case placeStatus:
-			for _, status := range r.statuses {
-				known[i] = append(known[i], uint32(g.lists[i].place(strconv.Itoa(int(status)))))
-			}
-		default:
-			for _, text := range r.texts[place] {
-				known[i] = append(known[i], uint32(placeOfBytes(&g.lists[i], text)))
+	targets := make([]uint32, len(r.targets)) // by their places in the block
+	for i, to := range r.targets {
+		var key groupTarget
+		for _, place := range g.places {
+			switch place {
+			case placeConsumer:
+			case placeStatus:
+				key[place] = g.lists[place].place(strconv.Itoa(int(to.status)))
+			default:
+				key[place] = placeOfBytes(&g.lists[place], r.texts[place][to.places[place]])
 			}
 		}
+		targets[i] = uint32(g.targets.place(key))
 	}
-	var key, last groupKey
-	var to *group
+	known := make([]*group, len(g.targets.all)) // of the current consumer, by target
 	for {
 		name, ok := r.nextConsumer()
 		if !ok {
@@ -77,18 +83,15 @@ func (g *groups) add(block []byte) error {
 		if g.own != nil && string(name) != *g.own {
 			continue
 		}
-		for i, place := range g.places {
-			if place == placeConsumer {
-				key[i] = uint32(placeOfBytes(&g.lists[i], name))
-			}
+		var key groupKey
+		if g.byConsumer {
+			key.consumer = uint32(placeOfBytes(&g.lists[placeConsumer], name))
+			clear(known)
 		}
 		for r.nextRow() {
-			for i, place := range g.places {
-				if place != placeConsumer {
-					key[i] = known[i][r.places[place]]
-				}
-			}
-			if to == nil || key != last {
+			key.target = targets[r.target]
+			to := known[key.target]
+			if to == nil {
 				if to = g.index[key]; to == nil {
 					if len(g.index) >= g.max {
 						return errTooMany
@@ -96,22 +99,24 @@ func (g *groups) add(block []byte) error {
 					to = &group{}
 					g.index[key] = to
 				}
-				last = key
+				known[key.target] = to
 			}
-			to.add(&r.row, r.statuses[r.places[placeStatus]])
+			to.add(&r.row, r.targets[r.target].status)
 		}
 	}
 }
 
 func (g *group) add(r *row, status uint16) {
 	g.in, g.out, g.cost = sum(g.in, r.in), sum(g.out, r.out), sum(g.cost, r.cost)
-	if status == 0 || status >= 500 {
+	if isError(status) {
 		for _, b := range r.bins {
 			g.errors += b.count()
 		}
 	}
 	g.took.add(r.bins)
 }
+
+func isError(status uint16) bool { return status == 0 || status >= 500 }
 
 // rows returns a row for each group, by its words, and forgets the groups.
 func (g *groups) rows(from time.Time) []Row {
@@ -128,8 +133,12 @@ func (g *groups) rows(from time.Time) []Row {
 
 func (g *groups) words(key groupKey) []string {
 	words := make([]string, len(g.places))
-	for i := range words {
-		words[i] = g.lists[i].all[key[i]]
+	for i, place := range g.places {
+		if place == placeConsumer {
+			words[i] = g.lists[place].all[key.consumer]
+		} else {
+			words[i] = g.lists[place].all[g.targets.all[key.target][place]]
+		}
 	}
 	return words
 }
@@ -139,21 +148,20 @@ func (g *groups) table() table {
 	all := table{}
 	for key, of := range g.index {
 		var s series
-		words := g.words(key)
-		for i, place := range g.places {
-			switch place {
+		for i, word := range g.words(key) {
+			switch g.places[i] {
 			case placeConsumer:
-				s.consumer = words[i]
+				s.consumer = word
 			case placeAPI:
-				s.api = words[i]
+				s.api = word
 			case placeVersion:
-				s.version = words[i]
+				s.version = word
 			case placeRoute:
-				s.route = words[i]
+				s.route = word
 			case placeModel:
-				s.model = words[i]
+				s.model = word
 			case placeStatus:
-				n, _ := strconv.Atoi(words[i])
+				n, _ := strconv.Atoi(word)
 				s.status = uint16(n)
 			}
 		}

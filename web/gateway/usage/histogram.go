@@ -1,38 +1,39 @@
 package usage
 
 import (
-	"math/bits"
+	"math"
 	"time"
 
 	"jobhub/hub/quantile"
 )
 
-// Durations are counted in buckets: one for each µs up to 63 µs, then 32 for each doubling. So
-// the middle of a bucket is at most 1/64 from each duration in it, or half a µs.
+// Durations are counted in buckets whose bounds grow by a factor, as in DDSketch (Masson, Rim,
+// Lee, 2019): each duration in a bucket is within maxError of its middle. Bucket 0 holds what is
+// shorter than a µs.
 const (
-	bucketCount = 1024 // the last one ends at 2³⁶ µs, 19 hours, and also holds what is longer
+	bucketCount = 640 // the last one begins at 29 hours, and also holds what is longer
 	pageSize    = 32
+	maxError    = .0199
 )
+
+var logFactor = math.Log((1 + maxError) / (1 - maxError))
 
 // bucketOf returns the bucket of a duration.
 func bucketOf(d time.Duration) int {
-	us := uint64(max(d, 0) / time.Microsecond)
-	if us < 32 {
-		return int(us)
+	if d < time.Microsecond {
+		return 0
 	}
-	high := bits.Len64(us) - 1
-	return min(32*(high-4)+int(us>>(high-5)&31), bucketCount-1)
+	return min(1+int(math.Log(float64(d)/1000)/logFactor), bucketCount-1)
 }
 
-// middleOf returns the middle of a bucket.
-func middleOf(bucket int) time.Duration {
-	if bucket < 32 {
-		return time.Duration(bucket)*time.Microsecond + time.Microsecond/2
+// middles are the middles of the buckets.
+var middles = func() (all [bucketCount]time.Duration) {
+	all[0] = time.Microsecond / 2
+	for i := 1; i < bucketCount; i++ {
+		all[i] = time.Duration(1000 * math.Exp(float64(i-1)*logFactor) * (1 + maxError))
 	}
-	shift := bucket/32 - 1
-	low := time.Duration(32+bucket%32) << shift
-	return low*time.Microsecond + time.Microsecond<<shift/2
-}
+	return all
+}()
 
 // bin is the count of one bucket: the bucket in the upper 16 bits, the count in the others.
 type bin uint64
@@ -125,7 +126,7 @@ func (h *histogram) summary() (count uint64, p50, p95, p99 time.Duration) {
 	base := first * pageSize
 	of := func(q float64) time.Duration {
 		i, _ := quantile.Step(dense[base:(last+1)*pageSize], q)
-		return middleOf(base + max(i, 0))
+		return middles[base+max(i, 0)]
 	}
 	return count, of(.5), of(.95), of(.99)
 }

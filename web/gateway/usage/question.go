@@ -90,7 +90,7 @@ func (u *Usage) plan(now time.Time, q Question) (p plan, err error) {
 // summary says which part of the summary of a day can answer the question; nil for none.
 func (p *plan) summary() func(*summary) []byte {
 	consumer := p.Own || slices.Contains(p.By, "consumer")
-	others := slices.ContainsFunc(p.By, func(word string) bool { return word != "consumer" && word != "status" })
+	others := slices.ContainsFunc(p.By, func(word string) bool { return word != "consumer" })
 	switch {
 	case p.level != hours || p.step != 0 && p.step != day || consumer && others:
 		return nil

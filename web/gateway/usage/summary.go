@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// summary is what was counted in a day that is over, in two blocks: by the consumer and status, and by all
-// words but the consumer. Most questions about long times need only one of these. It is made of the hours
+// summary is what was counted in a day that is over, in two blocks: by the consumer (with the status 500 for errors and 200
+// for others), and by all words but the consumer. Most questions about long times need only one of these. It is made of the hours
 // when it is needed, or before.
 type summary struct {
 	version         int // rises with each change of what was counted
@@ -87,7 +87,16 @@ func (u *Usage) summarise(name string, start int64) error {
 			return err
 		}
 	}
-	consumers, rest := byConsumer.table().encode(nil), byRest.table().encode(nil)
+	perConsumer := table{}
+	for s, r := range byConsumer.table() {
+		if isError(s.status) {
+			s.status = 500
+		} else {
+			s.status = 200
+		}
+		perConsumer.add(s, r)
+	}
+	consumers, rest := perConsumer.encode(nil), byRest.table().encode(nil)
 
 	u.mu.Lock()
 	defer u.mu.Unlock()
