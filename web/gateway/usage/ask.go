@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -42,22 +43,10 @@ func (u *Usage) Ask(ctx context.Context, now time.Time, q Question) (Answer, err
 	defer func() { <-u.asking }()
 	u.collect()
 
-	summary := p.summary()
-	closed := min(p.to, floor(now.Unix(), day))
-	if summary != nil {
-		u.mu.Lock()
-		var days []int64
-		if t := u.tenants[q.Tenant]; t != nil {
-			days = t.fullDays(p.from, closed)
-		}
-		u.mu.Unlock()
-		for _, start := range days {
-			if err := errors.Join(ctx.Err(), u.summarise(q.Tenant, start)); err != nil {
-				return Answer{}, err
-			}
-		}
+	parts, err := u.parts(ctx, p, now.Unix())
+	if err != nil {
+		return Answer{}, err
 	}
-
 	a := Answer{From: time.Unix(p.from, 0).UTC(), To: time.Unix(p.to, 0).UTC(), By: p.By}
 	var own *string
 	if p.Own {
@@ -65,7 +54,7 @@ func (u *Usage) Ask(ctx context.Context, now time.Time, q Question) (Answer, err
 	}
 	g := newGroups(p.By, own, MaxRows)
 	at := a.From
-	for _, part := range u.parts(p, summary, closed) {
+	for _, part := range parts {
 		if err := ctx.Err(); err != nil {
 			return a, err
 		}
@@ -111,32 +100,46 @@ func (u *Usage) begin(ctx context.Context) error {
 	}
 }
 
-// parts returns what was counted in the time of a plan, in order. Days that end by closed come
-// as their summary, if one can answer the question.
-func (u *Usage) parts(p plan, of func(*summary) []byte, closed int64) (all []part) {
+// parts returns what was counted in the time of a plan, in order. Hours and days that are over come
+// as their summaries, if these can answer the question.
+func (u *Usage) parts(ctx context.Context, p plan, now int64) (all []part, err error) {
+	kind := p.summary()
+	var days, single []period
+	if kind != noSummary {
+		u.mu.Lock()
+		if t := u.tenants[p.Tenant]; t != nil {
+			if p.step != hours.width {
+				days = t.periods(floor(p.from+day-1, day), floor(min(p.to, now), day), day)
+			}
+			single = t.periods(p.from, floor(min(p.to, now), hours.width), hours.width)
+		}
+		u.mu.Unlock()
+		single = slices.DeleteFunc(single, func(hour period) bool {
+			return slices.Contains(days, period{floor(hour.start, day), day})
+		})
+		if err := errors.Join(u.summarise(ctx, p.Tenant, days, kind), u.summarise(ctx, p.Tenant, single, kind)); err != nil {
+			return nil, err
+		}
+	}
+
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	t := u.tenants[p.Tenant]
 	if t == nil {
-		return nil
+		return nil, nil
 	}
-	summed := func(at int64) []byte {
-		d := t.days[at]
-		if of == nil || d == nil || at < p.from || at+day > closed {
-			return nil
-		}
-		return of(d)
-	}
-	for at := range t.days {
-		if block := summed(at); block != nil {
-			all = append(all, part{at, [][]byte{block}})
+	summed := map[period]bool{}
+	for _, one := range slices.Concat(days, single) {
+		if d := t.summaries[one]; d != nil && d.blocks[kind] != nil { // it may have changed meanwhile
+			all = append(all, part{one.start, [][]byte{d.blocks[kind]}})
+			summed[one] = true
 		}
 	}
 	for start, s := range t.spans[p.level] {
-		if start >= p.from && start < p.to && summed(floor(start, day)) == nil {
+		if start >= p.from && start < p.to && !summed[period{floor(start, day), day}] && !summed[period{start, hours.width}] {
 			all = append(all, part{start, s.blocks()})
 		}
 	}
-	slices.SortFunc(all, func(a, b part) int { return int(a.start - b.start) })
-	return all
+	slices.SortFunc(all, func(a, b part) int { return cmp.Compare(a.start, b.start) })
+	return all, nil
 }

@@ -205,7 +205,8 @@ func (u *Usage) remove(ctx context.Context, p place) error {
 	t := u.tenantLocked(p.tenant)
 	delete(t.spans[p.level], p.start)
 	if p.level == hours {
-		delete(t.days, floor(p.start, day))
+		delete(t.summaries, period{p.start, hours.width})
+		delete(t.summaries, period{floor(p.start, day), day})
 	}
 	if len(t.spans[minutes])+len(t.spans[hours]) == 0 {
 		delete(u.tenants, p.tenant)

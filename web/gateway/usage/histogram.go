@@ -30,7 +30,7 @@ func bucketOf(d time.Duration) int {
 var middles = func() (all [bucketCount]time.Duration) {
 	all[0] = time.Microsecond / 2
 	for i := 1; i < bucketCount; i++ {
-		all[i] = time.Duration(1000 * math.Exp(float64(i-1)*logFactor) * (1 + maxError))
+		all[i] = time.Duration(math.Round(1000 * math.Exp(float64(i-1)*logFactor) * (1 + maxError)))
 	}
 	return all
 }()

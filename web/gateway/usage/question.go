@@ -87,17 +87,17 @@ func (u *Usage) plan(now time.Time, q Question) (p plan, err error) {
 	return p, nil
 }
 
-// summary says which part of the summary of a day can answer the question; nil for none.
-func (p *plan) summary() func(*summary) []byte {
+// summary returns which block of summaries can answer the question.
+func (p *plan) summary() int {
 	consumer := p.Own || slices.Contains(p.By, "consumer")
 	others := slices.ContainsFunc(p.By, func(word string) bool { return word != "consumer" })
 	switch {
-	case p.level != hours || p.step != 0 && p.step != day || consumer && others:
-		return nil
+	case p.level != hours || consumer && others:
+		return noSummary
 	case consumer:
-		return func(d *summary) []byte { return d.consumers }
+		return ofConsumers
 	}
-	return func(d *summary) []byte { return d.rest }
+	return ofTargets
 }
 
 func textOf(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,109 +1,143 @@
 package usage
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
 	"time"
 )
 
-// summary is what was counted in a day that is over, in two blocks: by the consumer (with the status 500 for errors and 200
-// for others), and by all words but the consumer. Most questions about long times need only one of these. It is made of the hours
-// when it is needed, or before.
+// summary is what was counted in an hour or a day that is over, by fewer words. Most questions
+// need only one of its blocks. It is made of the hours when it is needed; those of days before.
 type summary struct {
-	version         int // rises with each change of what was counted
-	consumers, rest []byte
+	version int // rises with each change of what was counted
+	used    time.Time
+	blocks  [summaryKinds][]byte
 }
+
+// Kinds of blocks of a summary.
+const (
+	ofConsumers = iota // by the consumer, with the status 500 for errors and 200 for others
+	ofTargets          // by all words but the consumer
+	summaryKinds
+	noSummary = -1
+)
+
+// period is a time that has a summary: an hour or a day, in seconds.
+type period struct{ start, width int64 }
+
+const hourUnused = time.Hour // after it the summary of an hour is dropped
 
 func (d *summary) change() { *d = summary{version: d.version + 1} }
 
-// prepare makes the summaries of the days that are over.
+// prepare makes the summaries of the days that are over, and drops those of hours that are not used.
 func (u *Usage) prepare(ctx context.Context, now time.Time) {
-	type task struct {
-		tenant string
-		start  int64
-	}
-	var todo []task
+	todo := map[string][]period{}
 	u.mu.Lock()
 	for name, t := range u.tenants {
-		for _, start := range t.fullDays(math.MinInt64, floor(now.Unix(), day)) {
-			todo = append(todo, task{name, start})
+		for p, d := range t.summaries {
+			if p.width != day && now.Sub(d.used) > hourUnused {
+				delete(t.summaries, p)
+			}
 		}
+		todo[name] = t.periods(math.MinInt64, floor(now.Unix(), day), day)
 	}
 	u.mu.Unlock()
-	for _, one := range todo {
-		if ctx.Err() != nil {
-			return
-		}
-		if err := u.summarise(one.tenant, one.start); err != nil {
-			u.Logger.Error("a day of the usage can't be added up", "tenant", one.tenant, "day", textOf(time.Unix(one.start, 0)), "error", err)
+	for name, periods := range todo {
+		for kind := range summaryKinds {
+			if err := u.summarise(ctx, name, periods, kind); err != nil && ctx.Err() == nil {
+				u.Logger.Error("days of the usage can't be added up", "tenant", name, "error", err)
+			}
 		}
 	}
 }
 
-// fullDays returns the days from from to to that have something and no summary.
-func (t *tenant) fullDays(from, to int64) (all []int64) {
+// periods returns the periods of one width that have something and are within a time, which
+// begins and ends with such a period.
+func (t *tenant) periods(from, to, width int64) (all []period) {
 	for start := range t.spans[hours] {
-		at := floor(start, day)
-		if at < from || at+day > to || slices.Contains(all, at) {
+		if p := (period{floor(start, width), width}); p.start >= from && p.start < to {
+			all = append(all, p)
+		}
+	}
+	slices.SortFunc(all, func(a, b period) int { return cmp.Compare(a.start, b.start) })
+	return slices.Compact(all)
+}
+
+// summarise makes one block of the summaries of some periods, where there is none.
+func (u *Usage) summarise(ctx context.Context, name string, periods []period, kind int) error {
+	for _, p := range periods {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		d, version, blocks := u.outdated(name, p, kind)
+		if d == nil {
 			continue
 		}
-		if d := t.days[at]; d == nil || d.consumers == nil {
-			all = append(all, at)
+		made, err := summaryOf(blocks, kind)
+		if err != nil {
+			return err
 		}
+		u.mu.Lock()
+		if d.version == version {
+			d.blocks[kind] = made
+		}
+		u.mu.Unlock()
 	}
-	return all
+	return nil
 }
 
-// summarise makes the summary of a day.
-func (u *Usage) summarise(name string, start int64) error {
+// outdated returns the summary of a period that lacks a block, its version, and what that block
+// is made of; nil if the block is there.
+func (u *Usage) outdated(name string, p period, kind int) (d *summary, version int, blocks [][]byte) {
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	t := u.tenants[name]
 	if t == nil {
-		u.mu.Unlock()
-		return nil
+		return nil, 0, nil
 	}
-	d := t.days[start]
-	if d == nil {
+	if d = t.summaries[p]; d == nil {
 		d = &summary{}
-		t.days[start] = d
+		t.summaries[p] = d
 	}
-	version := d.version
-	var blocks [][]byte
-	for at := start; at < start+day; at += hours.width {
+	d.used = time.Now()
+	if d.blocks[kind] != nil {
+		return nil, 0, nil
+	}
+	for at := p.start; at < p.start+p.width; at += hours.width {
 		if s := t.spans[hours][at]; s != nil {
 			blocks = append(blocks, s.blocks()...)
 		}
 	}
-	u.mu.Unlock()
+	return d, d.version, blocks
+}
 
-	byConsumer := newGroups([]string{"consumer", "status"}, nil, math.MaxInt)
-	byRest := newGroups([]string{"api", "version", "route", "status", "model"}, nil, math.MaxInt)
+// summaryOf makes one block of a summary.
+func summaryOf(blocks [][]byte, kind int) ([]byte, error) {
+	by := []string{"consumer", "status"}
+	if kind == ofTargets {
+		by = []string{"api", "version", "route", "status", "model"}
+	}
+	g := newGroups(by, nil, math.MaxInt)
 	for _, block := range blocks {
-		if err := byConsumer.add(block); err != nil {
-			return err
-		}
-		if err := byRest.add(block); err != nil {
-			return err
+		if err := g.add(block); err != nil {
+			return nil, err
 		}
 	}
-	perConsumer := table{}
-	for s, r := range byConsumer.table() {
+	if kind == ofTargets {
+		return g.table().encode(nil), nil
+	}
+	all := table{}
+	for s, r := range g.table() {
 		if isError(s.status) {
 			s.status = 500
 		} else {
 			s.status = 200
 		}
-		perConsumer.add(s, r)
+		all.add(s, r)
 	}
-	consumers, rest := perConsumer.encode(nil), byRest.table().encode(nil)
-
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if d.version == version {
-		d.consumers, d.rest = consumers, rest
-	}
-	return nil
+	return all.encode(nil), nil
 }
 
 // foldOldest takes the consumers out of the oldest days if the hours take too many bytes.

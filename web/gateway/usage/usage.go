@@ -57,8 +57,8 @@ type Usage struct {
 
 // tenant is what was counted for one tenant.
 type tenant struct {
-	spans map[*level]map[int64]*span // by their starts in seconds since 1970
-	days  map[int64]*summary         // by their starts
+	spans     map[*level]map[int64]*span // by their starts in seconds since 1970
+	summaries map[period]*summary
 }
 
 // Open begins to read the store, in the background, and to count. The caller must call Close.
@@ -130,7 +130,7 @@ func (u *Usage) collect() {
 func (u *Usage) tenantLocked(name string) *tenant {
 	t := u.tenants[name]
 	if t == nil {
-		t = &tenant{spans: map[*level]map[int64]*span{}, days: map[int64]*summary{}}
+		t = &tenant{spans: map[*level]map[int64]*span{}, summaries: map[period]*summary{}}
 		for _, l := range levels {
 			t.spans[l] = map[int64]*span{}
 		}
@@ -149,9 +149,11 @@ func (t *tenant) span(l *level, start int64) *span {
 	return s
 }
 
-// touch notes that what was counted in a day has changed.
+// touch notes that what was counted at a time has changed.
 func (t *tenant) touch(at int64) {
-	if d := t.days[floor(at, day)]; d != nil {
-		d.change()
+	for _, width := range []int64{hours.width, day} {
+		if d := t.summaries[period{floor(at, width), width}]; d != nil {
+			d.change()
+		}
 	}
 }
