@@ -40,18 +40,27 @@ func checkSum(block []byte) error {
 	return nil
 }
 
-// read begins to read a block whose sum was checked.
+// read begins to read a block whose sum was checked. After an error it has nothing.
 func read(block []byte) *reader {
 	r := &reader{}
+	r.readLists(block)
+	if r.err != nil {
+		return &reader{err: r.err}
+	}
+	return r
+}
+
+// readLists reads what is before the consumers.
+func (r *reader) readLists(block []byte) {
 	if len(block) < 1+sumSize || block[0] != format {
 		r.err = errDamaged
-		return r
+		return
 	}
 	r.rest = block[1 : len(block)-sumSize]
 	for range r.count(9) {
 		if len(r.rest) < 8 {
 			r.fail()
-			return r
+			return
 		}
 		writer := binary.LittleEndian.Uint64(r.rest)
 		r.rest = r.rest[8:]
@@ -72,11 +81,10 @@ func read(block []byte) *reader {
 			r.targets[i].places[place] = int(r.below(uint64(len(r.texts[place]))))
 		}
 		if r.targets[i].status = uint16(r.below(math.MaxUint16 + 1)); r.err != nil {
-			return r
+			return
 		}
 	}
 	r.consumers = r.count(3)
-	return r
 }
 
 // nextConsumer goes on to the next consumer, passing over the rows of the last one that were
@@ -90,7 +98,7 @@ func (r *reader) nextConsumer() (name []byte, ok bool) {
 	}
 	r.consumers--
 	name = r.text()
-	size := r.below(uint64(len(r.rest)) + 1)
+	size := r.count(1)
 	if r.err != nil {
 		return nil, false
 	}
