@@ -68,6 +68,7 @@ var mayImport = map[string][]string{
 
 	"jobhub/web/gateway/upstream": {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader"},
 	"jobhub/web/gateway/upgrade":  {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader"},
+	"jobhub/web/gateway/usage":    {"jobhub/hub/quantile", "jobhub/jobs", "jobhub/web/rest"},
 
 	"jobhub/cmd/jobhub/e2e/trial":    {"jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/browser":  {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},
