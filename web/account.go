@@ -3,9 +3,13 @@ package web
 import (
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"jobhub/web/auth"
+	"jobhub/web/gateway/usage"
+	"jobhub/web/rest"
 	"jobhub/web/stages"
 )
 
@@ -25,6 +29,12 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request, rec *stages.Rec
 			return
 		}
 		s.Requests.Add(last)
+		if rec.Consumer != "" && !rec.Page {
+			now := time.Now()
+			name, version, _ := strings.Cut(rec.API, "/")
+			s.usage.Record(now, usage.Call{Tenant: rec.Tenant, Consumer: rec.Consumer, API: name, Version: version, Route: rec.Route, Status: out.status,
+				Took: now.Sub(began), In: in.bytes.Load(), Out: out.bytes})
+		}
 		s.Logger.Debug("request", "method", r.Method, "route", rec.Route, "consumer", rec.Consumer, "status", out.status,
 			"stage", last.Stage.String(), "verdict", last.Outcome.String(), "in", in.bytes.Load(), "out", out.bytes, "took", time.Since(began))
 	}
@@ -66,4 +76,14 @@ func (b *countingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.bytes.Add(int64(n))
 	return n, err
+}
+
+// usageRoutes are the paths about usage. Each consumer may see its own.
+func (s *Server) usageRoutes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /v1/usage": s.MayAny(func(w http.ResponseWriter, r *http.Request) error {
+			who := rest.IdentityOf(r)
+			return s.usage.Answer(w, r, usage.Scope{Tenant: who.Tenant, Own: !who.May(auth.SeeUsage, auth.Target{}), Consumer: who.Consumer()})
+		}),
+	}
 }

@@ -48,7 +48,7 @@ func onPage(t *testing.T, page, of string, prepare, run func(*still)) {
 		}
 		defer w.engine.Close(context.Background())
 		w.web = web.New(web.Config{Engine: w.engine, Store: w.store, Hub: w.hub})
-		defer w.web.ReturnQuotas(context.Background())
+		defer w.web.CloseCounters(context.Background())
 		if prepare != nil {
 			prepare(w)
 		}

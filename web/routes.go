@@ -12,7 +12,7 @@ import (
 // ownRoutes returns all handlers of the hub's own paths, by http.ServeMux pattern.
 func (s *Server) ownRoutes() map[string]http.HandlerFunc {
 	all := map[string]http.HandlerFunc{}
-	for _, part := range []map[string]http.HandlerFunc{s.api.Routes(), s.batch.Routes(), s.live.Routes(), s.docs.Routes(), s.pages.Routes(), s.catalog.Routes(), s.explainRoutes()} {
+	for _, part := range []map[string]http.HandlerFunc{s.api.Routes(), s.batch.Routes(), s.live.Routes(), s.docs.Routes(), s.pages.Routes(), s.catalog.Routes(), s.explainRoutes(), s.usageRoutes()} {
 		maps.Copy(all, part)
 	}
 	return all

@@ -24,6 +24,7 @@ import (
 	"jobhub/web/gateway/cache"
 	"jobhub/web/gateway/match"
 	"jobhub/web/gateway/upgrade"
+	"jobhub/web/gateway/usage"
 	"jobhub/web/limit"
 	"jobhub/web/live"
 	"jobhub/web/pages"
@@ -71,6 +72,7 @@ type Server struct {
 
 	catalog *catalog.Server
 
+	usage         *usage.Usage    // of all callers
 	stored        *cache.Cache    // answers of upstreams
 	upgrades      *upgrade.Proxy  // WebSockets to upstreams
 	issuerClient  *http.Client    // fetches the keys of identity providers
@@ -92,6 +94,7 @@ func New(c Config) *Server {
 	base.Stopped, base.Stop = context.WithCancel(context.Background())
 	s := &Server{Base: base, config: c, mux: http.NewServeMux(), ownPaths: http.NewServeMux()}
 	s.issuerClient = &http.Client{Transport: egress.Unguarded(c.Own, egress.Outbound{})}
+	s.usage = usage.Open(usage.Options{Store: c.Engine.Documents, Logger: c.Logger})
 	s.stored = cache.New(cache.Options{})
 	s.upgrades = upgrade.New(upgrade.Options{Stall: c.StallLimit, Hidden: rest.HoldsToken})
 	s.setOrigin()
@@ -156,12 +159,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rec *stages.Recor
 	}
 	route := found.Value
 	if route != nil {
-		rec.Route = route.Name()
+		rec.Route, rec.API = route.Name(), route.API
 		rec.Pass(stages.Match, found.Why())
 		r.Pattern = route.Path // as the mux does
 	} else {
 		_, rec.Route = s.mux.Handler(r)
 		rec.Pass(stages.Match, "a path of the hub itself")
+		rec.Page = isPage(r.URL.Path)
 	}
 	switch done, err := s.checkCORS(w, r, route); {
 	case err != nil:
@@ -206,9 +210,13 @@ func (s *Server) Drain() {
 	}
 }
 
-// ReturnQuotas gives back what was reserved of quotas. From then on, requests under a quota are
-// refused. It comes before the engine is closed; Close does it, too.
-func (s *Server) ReturnQuotas(ctx context.Context) {
+// CloseCounters stores what was counted, and gives back what was reserved of quotas. From then
+// on, requests under a quota are refused. It comes before the engine is closed; Close does it,
+// too.
+func (s *Server) CloseCounters(ctx context.Context) {
+	if err := s.usage.Close(ctx); err != nil {
+		s.Logger.Warn("the usage of the last seconds could not be stored", "error", err)
+	}
 	if err := s.Limiter.Close(ctx); err != nil {
 		s.Logger.Warn("what was reserved of quotas could not be given back; it counts as used", "error", err)
 	}
@@ -217,7 +225,7 @@ func (s *Server) ReturnQuotas(ctx context.Context) {
 // Close waits until the connections that Drain ends are closed; when ctx ends it closes those
 // that are left.
 func (s *Server) Close(ctx context.Context) {
-	s.ReturnQuotas(ctx)
+	s.CloseCounters(ctx)
 	s.upgrades.Drain(ctx)
 	s.stored.Close()
 	s.live.Close(ctx)

@@ -124,7 +124,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 		over, cancel := context.WithCancel(context.Background())
 		cancel()
 		w.Drain()
-		w.ReturnQuotas(context.Background())
+		w.CloseCounters(context.Background())
 		w.Close(over)
 		w.client.CloseIdleConnections()
 		if p.listen != nil {

@@ -63,6 +63,17 @@ func (s *Base) Limited(a auth.Action, h Handler) http.HandlerFunc {
 	return s.answer(s.authenticated(s.Identify, func(_ *http.Request, who auth.Identity) error { return Allow(who, a) }, true, h))
 }
 
+// MayAny lets every caller with a key of its own, or a token of an identity provider, use a
+// handler, which decides what it shows.
+func (s *Base) MayAny(h Handler) http.HandlerFunc {
+	return s.answer(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error {
+		if who.Grant != nil {
+			return NotAllowed(who, auth.Watch)
+		}
+		return nil
+	}))
+}
+
 // MayJob is May for handlers of one job, {id} in the path: a token is enough if it allows the
 // action on that job, and a caller without a key of the hub may watch and cancel its own jobs.
 // A job that was made without credentials, on a route that is open to everybody, is open to

@@ -71,8 +71,10 @@ type Verdict struct {
 type Record struct {
 	DryRun   bool   // the request is only explained
 	Route    string // the route, or the pattern of the hub's own path
+	API      string // of the catalogue, with its version, like orders/v2; empty if the route is of none
 	Consumer string // see auth.Identity.Consumer; empty if the caller is not known
 	Tenant   string
+	Page     bool // it is for a page of the dashboard
 
 	verdicts [Count]Verdict
 }

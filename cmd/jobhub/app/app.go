@@ -230,7 +230,7 @@ const closeTimeout = time.Second
 func (h *Hub) Close(ctx context.Context) error {
 	h.configured.close()
 	h.web.Drain()
-	h.web.ReturnQuotas(ctx)
+	h.web.CloseCounters(ctx)
 	var front sync.WaitGroup
 	front.Go(func() {
 		soon, cancel := context.WithTimeout(ctx, closeTimeout)
@@ -257,7 +257,7 @@ func (h *Hub) closeParts(ctx context.Context) (err error) {
 		h.following.Wait()
 	}
 	if h.web != nil {
-		h.web.ReturnQuotas(ctx)
+		h.web.CloseCounters(ctx)
 	}
 	if h.engine != nil {
 		err = h.engine.Close(ctx)

@@ -153,7 +153,7 @@ func (u *Usage) save(ctx context.Context, p place) error {
 // resolve finds out what is stored instead of the base of a span: what was sent before, without
 // an answer, or what another process has stored.
 func (u *Usage) resolve(ctx context.Context, p place) error {
-	docs, err := u.Store.Documents(ctx, p.tenant, p.level.kind)
+	docs, err := u.Store.List(ctx, p.tenant, p.level.kind)
 	if err != nil {
 		return err
 	}
@@ -221,5 +221,5 @@ func (u *Usage) put(ctx context.Context, change jobs.DocumentChange) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
-	return u.Store.Put(ctx, change)
+	return u.Store.Put(ctx, &change)
 }

@@ -29,7 +29,7 @@ type memoryStore struct {
 
 func newStore() *memoryStore { return &memoryStore{all: map[string]jobs.Document{}} }
 
-func (s *memoryStore) Documents(_ context.Context, tenant, kind string) (list []jobs.Document, err error) {
+func (s *memoryStore) List(_ context.Context, tenant, kind string) (list []jobs.Document, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range s.all {
@@ -41,7 +41,8 @@ func (s *memoryStore) Documents(_ context.Context, tenant, kind string) (list []
 	return list, s.reads
 }
 
-func (s *memoryStore) Put(_ context.Context, c jobs.DocumentChange) error {
+func (s *memoryStore) Put(_ context.Context, changes ...*jobs.DocumentChange) error {
+	c := changes[0] // there is one
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.puts++
@@ -65,7 +66,7 @@ func (s *memoryStore) Put(_ context.Context, c jobs.DocumentChange) error {
 }
 
 func (s *memoryStore) names(kind string) (names []string) {
-	all, _ := s.Documents(context.Background(), "", kind)
+	all, _ := s.List(context.Background(), "", kind)
 	for _, d := range all {
 		names = append(names, d.Tenant+"/"+d.Name)
 	}

@@ -29,7 +29,7 @@ func (u *Usage) readyLocked(ctx context.Context, now time.Time) error {
 	}
 	all := map[*level][]jobs.Document{}
 	for _, l := range levels {
-		docs, err := u.Store.Documents(ctx, "", l.kind)
+		docs, err := u.Store.List(ctx, "", l.kind)
 		switch {
 		case errors.Is(err, jobs.ErrDamaged):
 			u.Logger.Error("usage is lost: the store can't read it", "kind", l.kind, "error", err)

@@ -14,11 +14,11 @@ import (
 
 // Store keeps what was counted. Other processes may write to it, too.
 type Store interface {
-	// Documents returns the documents of one kind; of all tenants if the tenant is empty.
-	Documents(ctx context.Context, tenant, kind string) ([]jobs.Document, error)
-	// Put applies one change and returns when it is durable. It returns jobs.ErrConflict if
-	// the stored data are not Was. After any other error the change may or may not be stored.
-	Put(ctx context.Context, change jobs.DocumentChange) error
+	// List returns the documents of one kind; of all tenants if the tenant is empty.
+	List(ctx context.Context, tenant, kind string) ([]jobs.Document, error)
+	// Put applies changes and returns when they are durable. It returns jobs.ErrConflict if
+	// stored data are not Was. After any other error the change may or may not be stored.
+	Put(ctx context.Context, changes ...*jobs.DocumentChange) error
 }
 
 // Options are those of Open.
