@@ -37,6 +37,7 @@ func TestLimits(t *testing.T) {
 		"page of keys":      {"GET", "/v1/keys?limit=501", "", 400, "bad_message"},
 		"scopes of a key":   {"POST", "/v1/keys", `{"role":"admin","scopes":` + tags(101) + `}`, 422, "bad_message"},
 		"things of a token": {"POST", "/v1/tokens", `{"queues":` + tags(101) + `}`, 422, "bad_message"},
+		"body of a version": {"PUT", "/v1/apis/a/versions/v1", fill(3<<20 + 1), 413, "too_large"},
 		"tags":              {"POST", "/v1/jobs", `{"kind":"nobody","tags":` + tags(33) + `}`, 422, "bad_message"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -39,7 +39,7 @@ func noVersion(api, version string) error {
 func notOwner(a *API, who *auth.Identity) error {
 	switch {
 	case who.Tenant == a.Tenant && a.OwnedBy(who):
-		return rest.NotAllowed(*who, "publish")
+		return rest.NotAllowed(*who, auth.Publish)
 	case who.Tenant == a.Tenant && a.Team != "":
 		return jobs.NewProblem(rest.Forbidden, "Not allowed", "The API %s belongs to the team %s. Only its keys with the role admin or operator, and admins, may do this.", a.Name, a.Team)
 	}
@@ -73,7 +73,7 @@ func (c *Catalog) PutAPI(ctx context.Context, who *auth.Identity, name string, i
 		return nil, false, jobs.NewProblem(jobs.NotFound, "Not found", "There is no API %s; a name is "+jobs.NameRule+".", name)
 	}
 	if !mayPublish(who) {
-		return nil, false, rest.NotAllowed(*who, "publish")
+		return nil, false, rest.NotAllowed(*who, auth.Publish)
 	}
 	if err := in.check(c.o.HasPlan); err != nil {
 		return nil, false, err

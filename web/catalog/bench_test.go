@@ -33,6 +33,8 @@ func (m *memory) List(_ context.Context, _, kind string) (list []jobs.Document, 
 }
 
 func (m *memory) Put(_ context.Context, changes ...*jobs.DocumentChange) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, d := range changes {
 		if err := m.put(d); err != nil {
 			return err
@@ -42,8 +44,6 @@ func (m *memory) Put(_ context.Context, changes ...*jobs.DocumentChange) error {
 }
 
 func (m *memory) put(d *jobs.DocumentChange) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	err := m.fail
 	m.fail = nil
 	if err != nil && !m.lose {

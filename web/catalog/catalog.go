@@ -111,12 +111,16 @@ func (c *Catalog) store(ctx context.Context, s *snapshot, changes []change) (don
 	if c.now.Load() != s {
 		return false, nil
 	}
-	for i, ch := range changes {
-		err := c.o.Documents.Put(ctx, &ch.DocumentChange)
-		if err == nil {
-			continue
-		}
-		c.now.Store(s.with(changes[:i], &c.o))
+	puts := make([]*jobs.DocumentChange, len(changes))
+	for i := range changes {
+		puts[i] = &changes[i].DocumentChange
+	}
+	last := len(puts) - 1 // what the others belong to
+	err = c.o.Documents.Put(ctx, puts[:last]...)
+	if err == nil {
+		err = c.o.Documents.Put(ctx, puts[last])
+	}
+	if err != nil {
 		c.stale = true // of any other error the outcome is not known
 		if errors.Is(err, jobs.ErrConflict) {
 			err = c.reload(ctx)

@@ -20,8 +20,8 @@ type Documents interface {
 	// List returns the documents of one kind; of all tenants if the tenant is empty.
 	List(ctx context.Context, tenant, kind string) ([]jobs.Document, error)
 
-	// Put applies changes durably. Its error is jobs.ErrConflict if a stored document is not
-	// what its change expects.
+	// Put applies changes durably, each by itself. Its error is jobs.ErrConflict if a stored
+	// document is not what its change expects.
 	Put(ctx context.Context, changes ...*jobs.DocumentChange) error
 }
 

@@ -99,7 +99,7 @@ type Access struct {
 func isAdmin(who *auth.Identity) bool { return who.May(auth.Administer, auth.Target{}) }
 
 // mayPublish reports whether the role of a caller may change APIs of its team.
-func mayPublish(who *auth.Identity) bool { return who.May(auth.Operate, auth.Target{}) }
+func mayPublish(who *auth.Identity) bool { return who.May(auth.Publish, auth.Target{}) }
 
 // OwnedBy reports whether a caller is of the team that owns an API, or an admin of its tenant.
 func (a *API) OwnedBy(who *auth.Identity) bool {

@@ -93,9 +93,16 @@ func (c *Catalog) checkRoute(at string, r *gateway.Route) error {
 	if r.Guard == nil {
 		return nil
 	}
-	if r.Upstream != nil {
+	if r.Upstream != nil && (r.Pool == nil || len(r.Pool.Members) == 1) {
 		if _, detail := r.Guard.Refuses(r.Upstream); detail != "" {
 			return blocked(at+"/upstream", detail)
+		}
+	}
+	if r.Pool != nil {
+		for i, m := range r.Pool.Members {
+			if _, detail := r.Guard.Refuses(m.URL); detail != "" {
+				return blocked(fmt.Sprintf("%s/upstreams/%d/url", at, i), detail)
+			}
 		}
 	}
 	for i, t := range r.Targets {
