@@ -22,8 +22,8 @@ func TestPool(t *testing.T) {
 		return newUpstream(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, name+" "+r.URL.Path) })
 	}
 	one, two, down := answer("one"), answer("two"), answer("down")
-	down.Close()
 	w := startRoutes(t)
+	down.Close() // now that the hub can't get its port
 	configure := func(text string) {
 		t.Helper()
 		c, err := config.Decode("hub.yaml", []byte(strings.NewReplacer("ONE", one.URL, "TWO", two.URL, "DOWN", down.URL).Replace(text)))

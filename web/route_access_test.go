@@ -80,7 +80,6 @@ func TestRouteCORS(t *testing.T) {
 		w.Header().Set("Access-Control-Expose-Headers", "X-Total")
 	})
 	down := newUpstream(t, sample)
-	down.Close()
 	const app = "https://app.example.com"
 	own := func(change func(*gateway.CORS)) func(*gateway.Route) {
 		return func(r *gateway.Route) {
@@ -91,6 +90,7 @@ func TestRouteCORS(t *testing.T) {
 	w := startRoutes(t, up.route("/api/", own(func(c *gateway.CORS) { c.Methods, c.Headers = []string{"GET", "PUT"}, []string{"X-One"} })),
 		up.route("/secret/", own(func(c *gateway.CORS) { c.Credentials, c.Expose = true, "" })), up.route("/all/", own(func(c *gateway.CORS) { c.Origins = []string{"*"} })),
 		down.route("/down/", own(func(*gateway.CORS) {})), up.route("/other/"))
+	down.Close() // now that the hub can't get its port
 	w.do("OPTIONS", "/api/x", "", "Origin", app, "Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers", "x-two").want(204).
 		has("Access-Control-Allow-Origin", app, "Access-Control-Allow-Methods", "GET, PUT", "Access-Control-Allow-Headers", "X-One", "Access-Control-Max-Age", "60")
 	w.do("GET", "/secret/x", "", "Origin", app).want(200).has("Access-Control-Allow-Origin", app, "Access-Control-Allow-Credentials", "true", "Access-Control-Expose-Headers", "X-Total", "Vary", "Origin")
