@@ -47,6 +47,7 @@ var pipeline = []stage{
 	{stages.Validate, (*exchange).validate},
 	{stages.Limits, (*exchange).limit},
 	{stages.Cache, (*exchange).cache},
+	{stages.TransformRequest, (*exchange).transform},
 	{stages.Upstream, (*exchange).answer},
 }
 
@@ -178,6 +179,24 @@ func (x *exchange) cache() (string, bool, error) {
 	return "answers are stored, for " + x.route.CacheTTL.String() + " where they say nothing about it", false, nil
 }
 
+// transform is the stage TransformRequest. The rules are applied to what is sent, or kept as a
+// job, so that this only says whether there are some.
+func (x *exchange) transform() (string, bool, error) { return changes(x.route.Request != nil), false, nil }
+
+func changes(any bool) string {
+	if any {
+		return "changed by the rules of the route"
+	}
+	return "not changed"
+}
+
+// explainRest records the stages after Upstream for a request that is only explained.
+func (x *exchange) explainRest() {
+	rec := stages.Of(x.r.Context())
+	rec.Pass(stages.TransformResponse, changes(x.route.Response != nil))
+	rec.Pass(stages.Account, "counts for "+x.who.Consumer())
+}
+
 // answer is the stage Upstream: it passes the request to the upstream, or makes a job of it.
 func (x *exchange) answer() (string, bool, error) {
 	s, w, r, route := x.s, x.w, x.r, x.route
@@ -192,6 +211,7 @@ func (x *exchange) answer() (string, bool, error) {
 	explains := stages.Of(r.Context()).Explains()
 	if wantsJob(route, r) {
 		if explains {
+			x.explainRest()
 			return "becomes a job of the queue " + route.QueueName(), true, nil
 		}
 		if err := s.submitRouted(w, r, route, x.values()); err != nil {
@@ -211,6 +231,7 @@ func (x *exchange) answer() (string, bool, error) {
 	}
 	detail := "goes to " + route.UpstreamURL(r.URL)
 	if explains {
+		x.explainRest()
 		return detail, true, nil
 	}
 	if s.Gate.Enter(&s.routeRequests) {

@@ -54,7 +54,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: route %q, status %d, stages %s", c.in, route, status, strings.Join(all, ", "))
 		}
 	}
-	if _, _, all := explainedStages(t, w.do("GET", "/v1/explain?method=DELETE&url=/api/x", "").want(200).body); fmt.Sprint(all) != "[match pass cors pass who pass may pass validate pass limits pass cache pass upstream answer]" {
+	if _, _, all := explainedStages(t, w.do("GET", "/v1/explain?method=DELETE&url=/api/x", "").want(200).body); fmt.Sprint(all) != "[match pass cors pass who pass may pass validate pass limits pass cache pass transform_request pass upstream answer transform_response pass account pass]" {
 		t.Errorf("%s", all)
 	}
 	w.do("GET", "/v1/explain?url=api", "").problem(422, "bad_message")

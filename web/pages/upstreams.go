@@ -71,7 +71,11 @@ func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes
 		if row.QueueTimeout == 0 {
 			row.QueueTimeout = cmp.Or(time.Duration(s.Engine.Queues.Settings(tenant, row.Queue).QueueTimeout), gateway.DefaultQueueTimeout)
 		}
-		if r.Upstream != nil {
+		if members := r.Members(); len(members) > 0 {
+			for _, member := range members {
+				row.Upstreams = append(row.Upstreams, view.Upstream{URL: member.URL, Weight: member.Weight, Ill: !member.Usable(), Why: member.Why, Since: member.Since})
+			}
+		} else if r.Upstream != nil {
 			row.Upstreams = []view.Upstream{{URL: r.Upstream.Redacted()}}
 		} else if len(r.Targets) > 0 {
 			row.Policy = cmp.Or(row.Policy, "all")

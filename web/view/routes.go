@@ -46,6 +46,11 @@ type Upstream struct {
 	Name    string // of a target; empty for the only one
 	URL     string
 	Timeout time.Duration // of a target; 0 for that of the route
+
+	Weight int       // its share of the requests, if there are several; 0 for none or if it is the only one
+	Ill    bool      // it gets no requests, because a check or its answers failed
+	Why    string    // why it is ill
+	Since  time.Time // since when it is ill or well; zero if always
 }
 
 // Traffic counts the requests of a route, and measures those that were proxied.
