@@ -145,7 +145,9 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rec *stages.Record) {
+	outer := r
 	r = r.WithContext(stages.With(r.Context(), rec))
+	defer func() { outer.Pattern = r.Pattern }() // r is a copy
 	w, r, account := s.account(w, r, rec)
 	defer account()
 	found, err := s.match(r)
@@ -174,7 +176,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rec *stages.Recor
 	case route != nil:
 		s.passThrough(w, r, found)
 	default:
-		s.mux.ServeHTTP(w, rest.DetachFromClient(r))
+		r = rest.DetachFromClient(r)
+		s.mux.ServeHTTP(w, r)
 	}
 }
 
