@@ -145,7 +145,9 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, rec *stages.Record) {
+	outer := r
 	r = r.WithContext(stages.With(r.Context(), rec))
+	defer func() { outer.Pattern = r.Pattern }() // r is a copy
 	w, r, account := s.account(w, r, rec)
 	defer account()
 	found, err := s.match(r)
@@ -174,7 +176,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rec *stages.Recor
 	case route != nil:
 		s.passThrough(w, r, found)
 	default:
-		s.mux.ServeHTTP(w, rest.DetachFromClient(r))
+		r = rest.DetachFromClient(r)
+		s.mux.ServeHTTP(w, r)
 	}
 }
 
@@ -211,8 +214,8 @@ func (s *Server) Drain() {
 }
 
 // CloseCounters stores what was counted, and gives back what was reserved of quotas. From then
-// on, requests under a quota are refused. It comes before the engine is closed; Close does it,
-// too.
+// on, requests under a quota are refused, and requests are not counted. It comes after Close and
+// before the engine is closed.
 func (s *Server) CloseCounters(ctx context.Context) {
 	if err := s.usage.Close(ctx); err != nil {
 		s.Logger.Warn("the usage of the last seconds could not be stored", "error", err)
@@ -225,7 +228,6 @@ func (s *Server) CloseCounters(ctx context.Context) {
 // Close waits until the connections that Drain ends are closed; when ctx ends it closes those
 // that are left.
 func (s *Server) Close(ctx context.Context) {
-	s.CloseCounters(ctx)
 	s.upgrades.Drain(ctx)
 	s.stored.Close()
 	s.live.Close(ctx)

@@ -264,14 +264,19 @@ func (e *Engine) notifySchedules(b *jobs.Batch) {
 	}
 }
 
-// Close stops claiming, lets running handlers finish until ctx ends, then releases the jobs
-// of the others, and waits for all goroutines of the engine. It does not close the store. It
-// may be called again. Each call returns the error of a store that failed.
-func (e *Engine) Close(ctx context.Context) error {
+// StopRuns stops claiming, lets running handlers finish until ctx ends, and then releases the
+// jobs of the others. Changes are stored until Close. It may be called again.
+func (e *Engine) StopRuns(ctx context.Context) {
 	e.claims.stop()
 	e.commits.StopKeeping()
 	e.commits.WaitForBatch() // the batch that is being stored may still bring jobs to run
 	e.attempts.end(ctx)
+}
+
+// Close stops the runs (see StopRuns) and waits for all goroutines of the engine. It does not
+// close the store. It may be called again. Each call returns the error of a store that failed.
+func (e *Engine) Close(ctx context.Context) error {
+	e.StopRuns(ctx)
 	e.closing.Do(func() {
 		e.stop()
 		e.commits.Close()

@@ -225,12 +225,14 @@ func (h *Hub) Run(ctx context.Context, reload <-chan os.Signal) (err error) {
 // hub closes those that are left, which may never have been used.
 const closeTimeout = time.Second
 
+// countersTimeout is how long a hub that stops takes at the most to store what it has counted.
+const countersTimeout = 5 * time.Second
+
 // Close stops the hub: it accepts no jobs, and tells its connections to reconnect later. Running
 // jobs may finish until ctx ends; then they go back to their queues.
 func (h *Hub) Close(ctx context.Context) error {
 	h.configured.close()
 	h.web.Drain()
-	h.web.CloseCounters(ctx)
 	var front sync.WaitGroup
 	front.Go(func() {
 		soon, cancel := context.WithTimeout(ctx, closeTimeout)
@@ -241,12 +243,12 @@ func (h *Hub) Close(ctx context.Context) error {
 			h.http.Close()
 		}
 	})
-	err := h.engine.Close(ctx)
-	front.Wait()
+	h.engine.StopRuns(ctx)
+	front.Wait() // the engine still stores what the last requests change and count
+	var err error
 	if served := <-h.served; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
+		err = served
 	}
-	h.engine = nil
 	return errors.Join(err, h.closeParts(ctx))
 }
 
@@ -257,7 +259,9 @@ func (h *Hub) closeParts(ctx context.Context) (err error) {
 		h.following.Wait()
 	}
 	if h.web != nil {
-		h.web.CloseCounters(ctx)
+		storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), countersTimeout) // ctx may have ended
+		h.web.CloseCounters(storing)
+		cancel()
 	}
 	if h.engine != nil {
 		err = h.engine.Close(ctx)

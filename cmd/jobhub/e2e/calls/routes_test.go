@@ -146,7 +146,8 @@ func TestConfigCallbacks(t *testing.T) {
 	h.Eventually("/v1/queues/told", func(a trial.Answer) bool { return !strings.Contains(string(a.Body), rec.URL) })
 }
 
-// TestDrainKeepsRequests: requests that pass through while the hub is stopped are completed.
+// TestDrainKeepsRequests: requests that pass through while the hub is stopped are completed, and
+// counted.
 func TestDrainKeepsRequests(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -177,6 +178,10 @@ func TestDrainKeepsRequests(t *testing.T) {
 	}
 	if code := h.Wait(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+	h = h.Restart()
+	if a := h.Call("GET", "/v1/usage?by=route", ""); !strings.Contains(string(a.Body), `"route":"/a/"`) {
+		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
 
