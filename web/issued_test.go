@@ -22,11 +22,11 @@ import (
 // provider is an identity provider.
 type provider struct {
 	*httptest.Server
-	t   *testing.T
+	t   testing.TB
 	key *ecdsa.PrivateKey
 }
 
-func newProvider(t *testing.T) *provider {
+func newProvider(t testing.TB) *provider {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
