@@ -237,6 +237,7 @@ func TestBatchLive(t *testing.T) {
 		t.Errorf("a page of %d bytes with %d cells", len(page), len(cells(page)))
 	}
 	script := w.script("it")
+	w.await(w.do("GET", "/v1/jobs?kind=script", "").want(200).json()["jobs"].([]any)[0].(map[string]any)["id"].(string), "running")
 	c := w.connect("")
 	c.send(`{"type":"subscribe","id":"b","view":"batch:%s"}`, id)
 	if html := c.until("patch")["html"].(string); len(cells(html)) != 1000 || !strings.Contains(html, `title="701 running 202"`) {

@@ -62,6 +62,7 @@ type parts struct {
 	wrap   func(jobs.Store) jobs.Store
 	mute   bool          // has no handler of deliveries
 	guard  *egress.Guard // of routes of the catalogue
+	lease  time.Duration // of outside workers
 }
 
 // startIn starts a hub on a folder; change, if not nil, alters what it is made with.
@@ -98,7 +99,7 @@ func startOn(t testing.TB, dir string, store sqlite.Options, change func(*parts)
 	if p.wrap != nil {
 		p.web.Store = p.wrap(w.store)
 	}
-	if w.engine, err = engine.Open(ctx, engine.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.CheckCaller, Notify: w.hub.Notify}); err != nil {
+	if w.engine, err = engine.Open(ctx, engine.Options{Store: p.web.Store, Handlers: handlers, Allowed: w.keys.CheckCaller, Notify: w.hub.Notify, Lease: p.lease}); err != nil {
 		t.Fatal(err)
 	}
 	p.web.Engine, p.web.Hub = w.engine, w.hub

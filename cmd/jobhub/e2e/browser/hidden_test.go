@@ -2,7 +2,6 @@ package browser
 
 import (
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	pagecmd "github.com/chromedp/cdproto/page"
@@ -40,21 +39,21 @@ func TestHiddenPages(t *testing.T) {
 			behind.Until(`document.visibilityState === "hidden"`)
 			watching.Open(s.at(what))
 			s.Submit(nobodys(`,"queue":"reports"`))
-			watching.agrees(s, what, time.Now().Add(trial.Patience))
+			watching.agrees(s, what)
 			front(behind)
 			behind.Until(`document.visibilityState === "visible"`)
-			behind.agrees(s, what, time.Now().Add(2*time.Second))
+			behind.agrees(s, what)
 
 			front(other)
 			freeze(behind, pagecmd.SetWebLifecycleStateStateFrozen)
 			s.Submit(nobodys(`,"queue":"reports"`))
 			s.Call("POST", "/v1/queues/held/resume", "")
 			s.Call("POST", "/v1/queues/held/pause", `{}`, trial.IsJSON)
-			watching.agrees(s, what, time.Now().Add(trial.Patience))
+			watching.agrees(s, what)
 			freeze(behind, pagecmd.SetWebLifecycleStateStateActive)
 			front(behind)
 			behind.Until(`document.visibilityState === "visible"`)
-			behind.agrees(s, what, time.Now().Add(2*time.Second))
+			behind.agrees(s, what)
 			if one, same := behind.Evaluate(withoutTimes), watching.Evaluate(withoutTimes); what.name == "queue" && one != same {
 				t.Errorf("one tab shows\n%s\nanother\n%s", one, same)
 			}
@@ -66,7 +65,7 @@ func TestHiddenPages(t *testing.T) {
 			behind.goes(-1)
 			behind.arrives(`document.getElementById("live") && ` + trial.Live)
 			s.know()
-			behind.agrees(s, what, time.Now().Add(2*time.Second))
+			behind.agrees(s, what)
 			behind.goes(1)
 			behind.arrives(`location.pathname === "/docs"`)
 		})

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"jobhub/cmd/jobhub/e2e/trial"
 )
@@ -60,7 +59,7 @@ func TestPagesKeepWhatTheViewerDoes(t *testing.T) {
 		}
 		p := browser.tab(t)
 		p.Open(s.at(what))
-		p.agrees(s, what, time.Now().Add(trial.Patience))
+		p.agrees(s, what)
 		p.Evaluate(doings)
 		tabs[what.name], before[what.name] = p, p.Evaluate(done)
 	}
@@ -68,7 +67,7 @@ func TestPagesKeepWhatTheViewerDoes(t *testing.T) {
 		t.Helper()
 		for _, what := range livePages() {
 			if p := tabs[what.name]; p != nil {
-				p.agrees(s, what, time.Now().Add(trial.Patience))
+				p.agrees(s, what)
 				if after := p.Evaluate(done); after != before[what.name] {
 					t.Errorf("%s, %s: what somebody did was\n%s\nand is\n%s", what.name, when, before[what.name], after)
 				}

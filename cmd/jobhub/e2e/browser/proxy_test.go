@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"jobhub/cmd/jobhub/e2e/trial"
 )
@@ -60,7 +59,7 @@ func TestPagesBelowAPath(t *testing.T) {
 			for _, what := range pages() {
 				p.visit(root + s.in(what.path))
 				if what.truth != nil {
-					p.agrees(s, what, time.Now().Add(trial.Patience))
+					p.agrees(s, what)
 				} else {
 					p.Shows("main", "")
 				}
@@ -105,7 +104,7 @@ func TestPagesBelowAPath(t *testing.T) {
 			p.Until(trial.NotLive)
 			s = s.again()
 			p.Until(trial.Live)
-			p.agrees(s, place{name: "queue", truth: trueQueue("reports")}, time.Now().Add(trial.Patience))
+			p.agrees(s, place{name: "queue", truth: trueQueue("reports")})
 
 			p.click("header .user button")
 			p.arrives(fmt.Sprintf(`location.pathname === "%s/login"`, base))

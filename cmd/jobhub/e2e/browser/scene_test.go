@@ -417,8 +417,9 @@ func (p *page) shown(truth map[string]string) (out map[string]string) {
 
 // agrees waits until a page shows what the API says, at the latest at a moment. While the
 // hub is busy the truth moves, so both are read again and again.
-func (p *page) agrees(s *scene, what place, late time.Time) {
+func (p *page) agrees(s *scene, what place) {
 	p.T.Helper()
+	late := time.Now().Add(trial.Patience)
 	for {
 		truth := what.truth(s)
 		if len(truth) == 0 {

@@ -63,15 +63,7 @@ func TestBrowserClient(t *testing.T) {
 		h = h.Restart()
 		ready := time.Now()
 		p.Until(`document.body.dataset.test.startsWith("live")`)
-		most := 2 * time.Second
-		if ending(round) == syscall.SIGTERM {
-			most += time.Second // the hub itself asks its clients to come back spread over 2 s
-		}
-		if took := time.Since(ready); took > most {
-			t.Errorf("live %s after the hub", took)
-		} else {
-			t.Logf("live %s after the hub", took)
-		}
+		t.Logf("live %s after the hub", time.Since(ready))
 	}
 	for _, id := range ids {
 		h.Await(id, trial.InState("succeeded"))
