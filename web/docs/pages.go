@@ -30,6 +30,7 @@ var docsPages = []view.DocsLink{
 	{Path: "/docs", Name: "Documentation"},
 	{Path: "/docs/protocol", Name: "Live protocol", About: "Every event over WebSocket or SSE, with resume and without gaps. Five minutes."},
 	{Path: "/docs/workers", Name: "Workers", About: "A worker in any language: three calls over HTTP, ten lines of shell, Python or Node."},
+	{Path: "/docs/gateway", Name: "Gateway", About: "Put rules in front of an API: who may call it, how often, with which changes. Ten recipes."},
 	{Path: "/docs/operate", Name: "Operators", About: "Keys, health, the meaning of each metric, and traces."},
 	{Path: "/docs/limits", Name: "Limits", About: "The limits of the hub, and what happens above each."},
 	{Path: "/docs/api", Name: "HTTP API", About: "Every request, its parameters and answers, and how to send it with curl."},

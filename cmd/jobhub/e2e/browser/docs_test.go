@@ -15,7 +15,7 @@ func TestPageDocs(t *testing.T) {
 	t.Parallel()
 	h := trial.StartHub(t)
 	p := openBrowser(t)
-	for _, path := range []string{"/docs", "/docs/protocol", "/docs/workers", "/docs/operate", "/docs/api", "/docs/errors"} {
+	for _, path := range []string{"/docs", "/docs/protocol", "/docs/workers", "/docs/gateway", "/docs/operate", "/docs/api", "/docs/errors"} {
 		for _, width := range []int64{1440, 390} {
 			show(p, width, 900, "light")
 			p.read(h.URL + path)
