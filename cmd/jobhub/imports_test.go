@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	"jobhub/web/gateway/cache":        {"jobhub/jobs", "jobhub/jobs/httpheader"},
 	"jobhub/web/gateway/match":        {"jobhub/jobs", "jobhub/jobs/httpheader"},
 	"jobhub/web/limit":                {"jobhub/jobs"},
-	"jobhub/web/gateway/openapi":      {"jobhub/jobs", "jobhub/web/clip"},
+	"jobhub/web/gateway/openapi":      {"jobhub/jobs", "jobhub/web/clip", "jobhub/web/gateway/openapi/jsontree", "jobhub/web/gateway/openapi/schema"},
 	"jobhub/web/gateway/transform":    {"jobhub/jobs", "jobhub/jobs/httpheader", "jobhub/web/gateway/transform/jq"},
 	"jobhub/web/gateway/transform/jq": {},
 	"jobhub/jobs/engine/attempt":      {"jobhub/jobs", "jobhub/jobs/engine/commit"},
@@ -69,6 +69,9 @@ var mayImport = map[string][]string{
 	"jobhub/web/gateway/upstream": {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader"},
 	"jobhub/web/gateway/upgrade":  {"jobhub/jobs", "jobhub/jobs/egress", "jobhub/jobs/httpheader"},
 	"jobhub/web/gateway/usage":    {"jobhub/hub/quantile", "jobhub/jobs", "jobhub/web/rest"},
+
+	"jobhub/web/gateway/openapi/jsontree": {"jobhub/jobs", "jobhub/web/clip"},
+	"jobhub/web/gateway/openapi/schema":   {"jobhub/jobs", "jobhub/web/clip", "jobhub/web/gateway/openapi/jsontree"},
 
 	"jobhub/cmd/jobhub/e2e/trial":    {"jobhub/web/client"},
 	"jobhub/cmd/jobhub/e2e/browser":  {"jobhub/cmd/jobhub/e2e/trial", "jobhub/web/client"},

@@ -15,7 +15,7 @@ const maxHeaderFile = 64 << 10
 
 // headers reads the headers that a route sends to its upstream. A value is a text, or env:NAME
 // or file:PATH for a secret that should not be in the file.
-func (r *reader) headers(n *yaml.Node, at string) map[string]string {
+func (r *routeReader) headers(n *yaml.Node, at string) map[string]string {
 	headers := map[string]string{}
 	r.each(n, at, func(key, value *yaml.Node, at string) {
 		name := http.CanonicalHeaderKey(key.Value)

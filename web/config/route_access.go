@@ -14,31 +14,31 @@ import (
 )
 
 // accessFields reads the members of a route that say who may call it.
-func (r *reader) accessFields(route *gateway.Route) map[string]field {
+func (r *routeReader) accessFields() map[string]field {
 	return map[string]field{
 		"auth": func(n *yaml.Node, at string) {
-			r.texts((*[]string)(&route.Auth), r.method)(n, at)
+			r.texts((*[]string)(&r.route.Auth), r.method)(n, at)
 			if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
 				r.fail(n, at, "must name at least one way, or be left out")
 			}
 		},
 		"scopes": func(n *yaml.Node, at string) {
-			route.Scopes = gateway.Scopes{}
+			r.route.Scopes = gateway.Scopes{}
 			r.each(n, at, func(key, value *yaml.Node, at string) {
 				var scopes []string
 				r.texts(&scopes, r.scope)(value, at)
 				if key.Value == "*" || r.httpMethod(key, at, key.Value) {
-					route.Scopes[key.Value] = scopes
+					r.route.Scopes[key.Value] = scopes
 				}
 			})
 		},
-		"cors": func(n *yaml.Node, at string) { route.CORS = r.cors(n, at) },
+		"cors": func(n *yaml.Node, at string) { r.route.CORS = r.cors(n, at) },
 	}
 }
 
 var issuerMethod = regexp.MustCompile(`^jwt:[a-z0-9._-]{1,64}$`)
 
-func (r *reader) method(n *yaml.Node, at, text string) bool {
+func (r *routeReader) method(n *yaml.Node, at, text string) bool {
 	if text == "key" || text == "none" || issuerMethod.MatchString(text) {
 		return true
 	}
@@ -49,7 +49,7 @@ func (r *reader) method(n *yaml.Node, at, text string) bool {
 // scopeForm is scope-token of RFC 6749, section 3.3.
 var scopeForm = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]{1,128}$`)
 
-func (r *reader) scope(n *yaml.Node, at, text string) bool {
+func (r *routeReader) scope(n *yaml.Node, at, text string) bool {
 	if scopeForm.MatchString(text) {
 		return true
 	}
@@ -57,7 +57,7 @@ func (r *reader) scope(n *yaml.Node, at, text string) bool {
 	return false
 }
 
-func (r *reader) httpMethod(n *yaml.Node, at, text string) bool {
+func (r *routeReader) httpMethod(n *yaml.Node, at, text string) bool {
 	if httpheader.IsToken(text) && text == strings.ToUpper(text) && text != http.MethodConnect && text != http.MethodTrace {
 		return true
 	}
@@ -65,7 +65,7 @@ func (r *reader) httpMethod(n *yaml.Node, at, text string) bool {
 	return false
 }
 
-func (r *reader) cors(n *yaml.Node, at string) *gateway.CORS {
+func (r *routeReader) cors(n *yaml.Node, at string) *gateway.CORS {
 	c := &gateway.CORS{MaxAge: 10 * time.Minute, Expose: "*"}
 	var credentials *yaml.Node
 	r.mapping(n, at, map[string]field{

@@ -10,7 +10,7 @@ import (
 )
 
 // apiFields reads the members of a route that say to which API of the catalogue it belongs.
-func (r *reader) apiFields(route *gateway.Route) map[string]field {
+func (r *routeReader) apiFields() map[string]field {
 	return map[string]field{
 		"api": func(n *yaml.Node, at string) {
 			text, ok := r.text(n, at)
@@ -18,12 +18,12 @@ func (r *reader) apiFields(route *gateway.Route) map[string]field {
 				r.fail(n, at, "must be an API of the catalogue and its version, like orders/v2, not %q", text)
 				return
 			}
-			route.API = text
+			r.route.API = text
 		},
-		"mock": func(n *yaml.Node, at string) { route.Mock, _ = r.boolean(n, at) },
+		"mock": func(n *yaml.Node, at string) { r.route.Mock, _ = r.boolean(n, at) },
 		"validate": func(n *yaml.Node, at string) {
 			if i, ok := r.oneOf(n, at, gateway.ValidationNames); ok {
-				route.Validate = gateway.Validation(i)
+				r.route.Validate = gateway.Validation(i)
 			}
 		},
 	}

@@ -5,7 +5,6 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"jobhub/web/gateway"
 	"jobhub/web/gateway/transform"
 )
 
@@ -18,24 +17,24 @@ type changes struct {
 }
 
 // changeFields reads the members of a route that change requests and answers.
-func (r *reader) changeFields(c *changes) map[string]field {
+func (r *routeReader) changeFields() map[string]field {
 	return map[string]field{
 		"request": func(n *yaml.Node, at string) {
-			c.requestAt = n
+			r.changes.requestAt = n
 			r.mapping(n, at, map[string]field{
-				"path":    func(n *yaml.Node, at string) { c.request.Path, _ = r.text(n, at) },
-				"headers": func(n *yaml.Node, at string) { c.request.Headers = r.headerRules(n, at) },
+				"path":    func(n *yaml.Node, at string) { r.changes.request.Path, _ = r.text(n, at) },
+				"headers": func(n *yaml.Node, at string) { r.changes.request.Headers = r.headerRules(n, at) },
 				"query": func(n *yaml.Node, at string) {
-					r.mapping(n, at, map[string]field{"set": r.pairs(&c.request.Query.Set), "remove": r.texts(&c.request.Query.Remove, anyText)})
+					r.mapping(n, at, map[string]field{"set": r.pairs(&r.changes.request.Query.Set), "remove": r.texts(&r.changes.request.Query.Remove, anyText)})
 				},
-				"body": func(n *yaml.Node, at string) { c.request.Body = r.program(n, at) },
+				"body": func(n *yaml.Node, at string) { r.changes.request.Body = r.program(n, at) },
 			})
 		},
 		"response": func(n *yaml.Node, at string) {
-			c.responseAt = n
+			r.changes.responseAt = n
 			r.mapping(n, at, map[string]field{
-				"headers": func(n *yaml.Node, at string) { c.response.Headers = r.headerRules(n, at) },
-				"body":    func(n *yaml.Node, at string) { c.response.Body = r.program(n, at) },
+				"headers": func(n *yaml.Node, at string) { r.changes.response.Headers = r.headerRules(n, at) },
+				"body":    func(n *yaml.Node, at string) { r.changes.response.Body = r.program(n, at) },
 			})
 		},
 	}
@@ -57,13 +56,13 @@ func (r *reader) pairs(to *map[string]string) field {
 	}
 }
 
-func (r *reader) headerRules(n *yaml.Node, at string) (rules transform.HeaderRules) {
+func (r *routeReader) headerRules(n *yaml.Node, at string) (rules transform.HeaderRules) {
 	r.mapping(n, at, map[string]field{"set": r.pairs(&rules.Set), "add": r.pairs(&rules.Add), "remove": r.texts(&rules.Remove, anyText)})
 	return rules
 }
 
 // program reads a jq program, which may have several lines.
-func (r *reader) program(n *yaml.Node, at string) string {
+func (r *routeReader) program(n *yaml.Node, at string) string {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || n.Value == "" {
 		r.fail(n, at, "must be a jq program, like .order, not %s", describeNode(n))
 		return ""
@@ -72,21 +71,21 @@ func (r *reader) program(n *yaml.Node, at string) string {
 }
 
 // compileChanges sets the rules of a route.
-func (r *reader) compileChanges(at string, c *changes, route *gateway.Route) {
+func (r *routeReader) compileChanges() {
 	var err error
-	params := route.Params()
-	if c.requestAt != nil {
-		route.Request, err = transform.CompileRequest(c.request, params)
-		r.failAll(c.requestAt, at+".request", err)
+	params := r.route.Params()
+	if r.changes.requestAt != nil {
+		r.route.Request, err = transform.CompileRequest(r.changes.request, params)
+		r.failAll(r.changes.requestAt, r.at+".request", err)
 	}
-	if c.responseAt != nil {
-		route.Response, err = transform.CompileResponse(c.response, params)
-		r.failAll(c.responseAt, at+".response", err)
+	if r.changes.responseAt != nil {
+		r.route.Response, err = transform.CompileResponse(r.changes.response, params)
+		r.failAll(r.changes.responseAt, r.at+".response", err)
 	}
 }
 
 // failAll adds the errors of rules at their places below a node.
-func (r *reader) failAll(n *yaml.Node, at string, err error) {
+func (r *routeReader) failAll(n *yaml.Node, at string, err error) {
 	all, _ := errors.AsType[transform.Errors](err)
 	for _, e := range all {
 		r.fail(n, at+"."+e.At, "%s", e.Text)

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -11,27 +10,8 @@ import (
 	"jobhub/web/gateway/match"
 )
 
-// template reads the path of a route, whose segments may be parameters like {id}.
-func (r *reader) template(n *yaml.Node, at string) string {
-	text, ok := r.text(n, at)
-	if !ok {
-		return ""
-	}
-	plain := make([]string, 0, 8)
-	for segment := range strings.SplitSeq(text, "/") {
-		if strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}") && len(segment) > 2 {
-			segment = "x" // package match checks the name
-		}
-		plain = append(plain, segment)
-	}
-	if !r.checkPath(n, at, strings.Join(plain, "/")) {
-		return ""
-	}
-	return text
-}
-
 // match reads what else a request of a route must have.
-func (r *reader) match(n *yaml.Node, at string) (m match.Rule) {
+func (r *routeReader) match(n *yaml.Node, at string) (m match.Rule) {
 	r.mapping(n, at, map[string]field{
 		"host": func(n *yaml.Node, at string) {
 			if text, ok := r.text(n, at); ok && r.host(n, at, text) {

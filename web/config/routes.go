@@ -17,7 +17,7 @@ import (
 // the hub's machine and its way out, or are decided elsewhere for a route of the catalogue.
 var operatorOnly = []string{"api", "proxy", "ca", "client_cert", "client_key"}
 
-func (r *reader) onlyInFile(n *yaml.Node, at string) {
+func (r *routeReader) onlyInFile(n *yaml.Node, at string) {
 	r.fail(n, at, "can be given only in the configuration file; leave it out")
 }
 

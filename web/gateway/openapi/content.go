@@ -7,25 +7,27 @@ import (
 	"strings"
 
 	"jobhub/web/clip"
+	"jobhub/web/gateway/openapi/jsontree"
+	"jobhub/web/gateway/openapi/schema"
 )
 
 func clipName(s string) string { return clip.Shorten(s, 100) }
 
 // named is a schema with the name of the component that it refers to.
-func (b *builder) named(n *node, at *path) *Schema {
-	if n.kind != '{' && !(b.v31 && (n.kind == 't' || n.kind == 'f')) {
-		b.fail(at, "must be a schema, which is an object")
+func (b *builder) named(n *jsontree.Node, at *jsontree.Path) *Schema {
+	if n.Kind != '{' && !(b.V31 && (n.Kind == 't' || n.Kind == 'f')) {
+		b.Fail(at, "must be a schema, which is an object")
 		return nil
 	}
-	s := &Schema{doc: b.doc, s: b.schemaAt(n, at)}
-	if ref := n.str("$ref"); ref != "" {
-		s.Name = refName(ref)
+	s := &Schema{doc: b.doc, s: b.SchemaAt(n, at)}
+	if ref := n.Str("$ref"); ref != "" {
+		s.Name = schema.RefName(ref)
 	}
 	return s
 }
 
-func (b *builder) body(n *node, at *path) *Body {
-	desc := n.str("description")
+func (b *builder) body(n *jsontree.Node, at *jsontree.Path) *Body {
+	desc := n.Str("description")
 	if n, at = b.resolve(n, at); n == nil {
 		return nil
 	}
@@ -34,48 +36,48 @@ func (b *builder) body(n *node, at *path) *Body {
 	if desc != "" {
 		body.Description = desc
 	}
-	if content := n.get("content"); content == nil {
-		b.fail(at.member("content"), "is missing")
+	if content := n.Get("content"); content == nil {
+		b.Fail(at.Member("content"), "is missing")
 	} else {
-		body.Content = b.content(content, at.member("content"))
+		body.Content = b.content(content, at.Member("content"))
 	}
 	return body
 }
 
-func (b *builder) content(n *node, at *path) (all []*Media) {
+func (b *builder) content(n *jsontree.Node, at *jsontree.Path) (all []*Media) {
 	if !b.object(n, at) {
 		return nil
 	}
-	for i, name := range n.names {
-		inner := at.member(name)
-		m := n.items[i]
+	for i, name := range n.Names {
+		inner := at.Member(name)
+		m := n.Items[i]
 		if !b.object(m, inner) {
 			continue
 		}
 		b.known(m, inner, "schema", "example", "examples", "encoding")
 		t, _, err := mime.ParseMediaType(name)
 		if err != nil || !strings.Contains(t, "/") {
-			b.fail(inner, "is not a media type")
+			b.Fail(inner, "is not a media type")
 			continue
 		}
 		media := &Media{Type: name}
-		if s := m.get("schema"); s != nil {
-			media.Schema = b.named(s, inner.member("schema"))
+		if s := m.Get("schema"); s != nil {
+			media.Schema = b.named(s, inner.Member("schema"))
 		}
-		media.Examples = b.examples(m, inner, m.get("schema"))
-		b.encoding(media, m.get("encoding"), inner.member("encoding"))
+		media.Examples = b.examples(m, inner, m.Get("schema"))
+		b.encoding(media, m.Get("encoding"), inner.Member("encoding"))
 		all = append(all, media)
 	}
 	return all
 }
 
 // encoding reads the media types of the parts of a form.
-func (b *builder) encoding(media *Media, n *node, at *path) {
+func (b *builder) encoding(media *Media, n *jsontree.Node, at *jsontree.Path) {
 	if !b.object(n, at) {
 		return
 	}
-	for i, name := range n.names {
-		e, inner := n.items[i], at.member(name)
+	for i, name := range n.Names {
+		e, inner := n.Items[i], at.Member(name)
 		if !b.object(e, inner) {
 			continue
 		}
@@ -85,10 +87,10 @@ func (b *builder) encoding(media *Media, n *node, at *path) {
 			}
 			media.encodings[name] = t
 		}
-		b.headers(e.get("headers"), inner.member("headers"))
-		for _, name := range e.names {
+		b.headers(e.Get("headers"), inner.Member("headers"))
+		for _, name := range e.Names {
 			if slices.Contains([]string{"style", "explode", "allowReserved"}, name) {
-				b.warn(inner.member(name), "has no effect on checks: parts of forms are read one value each")
+				b.Warn(inner.Member(name), "has no effect on checks: parts of forms are read one value each")
 			}
 		}
 	}
@@ -96,17 +98,17 @@ func (b *builder) encoding(media *Media, n *node, at *path) {
 
 // examples reads example and examples of a parameter, header or media type, and else those of
 // its schema.
-func (b *builder) examples(n *node, at *path, schema *node) (all []Example) {
-	one, many := n.get("example"), n.get("examples")
+func (b *builder) examples(n *jsontree.Node, at *jsontree.Path, schema *jsontree.Node) (all []Example) {
+	one, many := n.Get("example"), n.Get("examples")
 	switch {
 	case one != nil && many != nil:
-		b.fail(at, "has both example and examples; keep one")
+		b.Fail(at, "has both example and examples; keep one")
 	case one != nil:
 		return []Example{{Value: b.doc.raw(one)}}
-	case b.object(many, at.member("examples")):
-		for i, name := range many.names {
-			inner := at.member("examples").member(name)
-			if e, place := b.resolve(many.items[i], inner); e != nil {
+	case b.object(many, at.Member("examples")):
+		for i, name := range many.Names {
+			inner := at.Member("examples").Member(name)
+			if e, place := b.resolve(many.Items[i], inner); e != nil {
 				all = append(all, b.example(name, e, place))
 			}
 		}
@@ -115,46 +117,46 @@ func (b *builder) examples(n *node, at *path, schema *node) (all []Example) {
 	if schema == nil {
 		return nil
 	}
-	if one := schema.get("example"); one != nil {
+	if one := schema.Get("example"); one != nil {
 		return []Example{{Value: b.doc.raw(one)}}
 	}
-	if many := schema.get("examples"); b.v31 && many != nil && many.kind == '[' && len(many.items) > 0 {
-		return []Example{{Value: b.doc.raw(many.items[0])}}
+	if many := schema.Get("examples"); b.V31 && many != nil && many.Kind == '[' && len(many.Items) > 0 {
+		return []Example{{Value: b.doc.raw(many.Items[0])}}
 	}
 	return nil
 }
 
-func (b *builder) example(name string, n *node, at *path) Example {
+func (b *builder) example(name string, n *jsontree.Node, at *jsontree.Path) Example {
 	b.known(n, at, "summary", "description", "value", "externalValue")
 	e := Example{Name: name, Summary: b.text(n, at, "summary"), Description: b.text(n, at, "description"), External: b.text(n, at, "externalValue")}
-	if v := n.get("value"); v != nil {
+	if v := n.Get("value"); v != nil {
 		e.Value = b.doc.raw(v)
 	} else if e.External != "" {
-		b.warn(at.member("externalValue"), "is outside of this document and not fetched; mocks can't answer with it")
+		b.Warn(at.Member("externalValue"), "is outside of this document and not fetched; mocks can't answer with it")
 	}
 	return e
 }
 
 var statusKey = regexp.MustCompile(`^([1-5]\d\d|[1-5]XX|default)$`)
 
-func (b *builder) responses(n *node, at *path) (all []*Response) {
+func (b *builder) responses(n *jsontree.Node, at *jsontree.Path) (all []*Response) {
 	if n == nil {
-		if !b.v31 {
-			b.fail(at, "is missing")
+		if !b.V31 {
+			b.Fail(at, "is missing")
 		}
 		return nil
 	}
 	if !b.object(n, at) {
 		return nil
 	}
-	for i, status := range n.names {
-		inner := at.member(status)
+	for i, status := range n.Names {
+		inner := at.Member(status)
 		switch {
 		case strings.HasPrefix(status, "x-"):
 		case !statusKey.MatchString(status):
-			b.fail(inner, "must be a status like 200, a range like 4XX, or default")
+			b.Fail(inner, "must be a status like 200, a range like 4XX, or default")
 		default:
-			if r := b.response(n.items[i], inner); r != nil {
+			if r := b.response(n.Items[i], inner); r != nil {
 				r.Status = status
 				all = append(all, r)
 			}
@@ -163,53 +165,53 @@ func (b *builder) responses(n *node, at *path) (all []*Response) {
 	return all
 }
 
-func (b *builder) response(n *node, at *path) *Response {
-	desc := n.str("description")
+func (b *builder) response(n *jsontree.Node, at *jsontree.Path) *Response {
+	desc := n.Str("description")
 	if n, at = b.resolve(n, at); n == nil {
 		return nil
 	}
 	b.known(n, at, "description", "headers", "content", "links")
-	if n.get("description") == nil {
-		b.warn(at.member("description"), "is missing")
+	if n.Get("description") == nil {
+		b.Warn(at.Member("description"), "is missing")
 	}
 	r := &Response{Description: b.text(n, at, "description")}
 	if desc != "" {
 		r.Description = desc
 	}
-	r.Headers = b.headers(n.get("headers"), at.member("headers"))
-	r.Content = b.content(n.get("content"), at.member("content"))
-	b.links(n.get("links"), at.member("links"))
+	r.Headers = b.headers(n.Get("headers"), at.Member("headers"))
+	r.Content = b.content(n.Get("content"), at.Member("content"))
+	b.links(n.Get("links"), at.Member("links"))
 	return r
 }
 
-func (b *builder) headers(n *node, at *path) (all []*Parameter) {
+func (b *builder) headers(n *jsontree.Node, at *jsontree.Path) (all []*Parameter) {
 	if !b.object(n, at) {
 		return nil
 	}
-	for i, name := range n.names {
-		if h := b.header(name, n.items[i], at.member(name)); h != nil && !strings.EqualFold(name, "Content-Type") {
+	for i, name := range n.Names {
+		if h := b.header(name, n.Items[i], at.Member(name)); h != nil && !strings.EqualFold(name, "Content-Type") {
 			all = append(all, h)
 		}
 	}
 	return all
 }
 
-func (b *builder) header(name string, n *node, at *path) *Parameter {
+func (b *builder) header(name string, n *jsontree.Node, at *jsontree.Path) *Parameter {
 	if n, at = b.resolve(n, at); n == nil {
 		return nil
 	}
 	b.known(n, at, "description", "required", "deprecated", "style", "explode", "schema", "example", "examples", "content", "allowEmptyValue", "allowReserved")
 	h := &Parameter{Name: name, In: "header", Required: b.boolean(n, at, "required")}
 	b.valueOf(h, n, at)
-	h.at = (&path{}).member("header").member(name)
+	h.at = (&jsontree.Path{}).Member("header").Member(name)
 	return h
 }
 
-func (b *builder) links(n *node, at *path) {
+func (b *builder) links(n *jsontree.Node, at *jsontree.Path) {
 	if !b.object(n, at) {
 		return
 	}
-	for i, name := range n.names {
-		b.resolve(n.items[i], at.member(name))
+	for i, name := range n.Names {
+		b.resolve(n.Items[i], at.Member(name))
 	}
 }

@@ -11,7 +11,13 @@ import (
 	"github.com/oasdiff/oasdiff/load"
 
 	"jobhub/jobs"
+	"jobhub/web/gateway/openapi/jsontree"
+	"jobhub/web/gateway/openapi/schema"
 )
+
+// maxUnrolled bounds, in schemas, what oasdiff writes out to compare two documents: about two
+// seconds of work.
+const maxUnrolled = 200_000
 
 // Change is one difference between two versions.
 type Change struct {
@@ -38,7 +44,7 @@ func Diff(old, new *Document) (c Comparison, err error) {
 			err = cannotCompare("a library failed on them")
 		}
 	}()
-	if old.unrolls(maxUnrolled) || new.unrolls(maxUnrolled) {
+	if schema.Unrolls(old.compiled, maxUnrolled) || schema.Unrolls(new.compiled, maxUnrolled) {
 		return c, cannotCompare("a schema in allOf, anyOf or oneOf leads to too many others; give it a name in components/schemas and refer to it with $ref")
 	}
 	before, err := old.kin()
@@ -73,7 +79,7 @@ func Diff(old, new *Document) (c Comparison, err error) {
 var aboutVersion = []string{checker.APIVersionNotBumpedId, checker.APIVersionDecreasedId, checker.APIMajorVersionNotBumpedId}
 
 func cannotCompare(why string) *jobs.Problem {
-	p := jobs.NewProblem(jobs.BadMessage, "Documents can't be compared", "%s", text("The two documents can't be compared: %s.", why))
+	p := jobs.NewProblem(jobs.BadMessage, "Documents can't be compared", "%s", jsontree.Detail("The two documents can't be compared: %s.", why))
 	p.Status = 422
 	return p
 }

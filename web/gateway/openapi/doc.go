@@ -7,7 +7,8 @@
 //   - Parse takes OpenAPI 3.0 and 3.1, as JSON or YAML, or refuses it with a list of errors by
 //     JSON pointer. Nothing is fetched: a $ref to another file or URL is an error. What has no
 //     effect is a warning with its pointer; nothing is dropped silently.
-//   - Parsing is bounded: in bytes, depth, values, paths, operations and schemas (limits.go).
+//   - Parsing is bounded: in bytes, depth, values, paths, operations and schemas (limits.go here,
+//     in jsontree and in schema).
 //     Checking is bounded in steps, and ends with the context of the request. Regular
 //     expressions are RE2, in which \s and \w are about ASCII; a pattern that Go can't compile is
 //     an error of Parse.
@@ -24,17 +25,19 @@
 //
 //	Parse                         parse.go
 //	  toJSON                      yaml.go      YAML to JSON, aliases bounded
-//	  read                        node.go      JSON to nodes, every digit kept
-//	  builder                     parse.go, operation.go, content.go, security.go
-//	    compile                   compile.go, keywords.go   a schema, refs resolved (ref.go)
+//	  jsontree.Read               JSON to nodes, every digit kept
+//	  builder                     parse.go, operation.go, content.go, security.go, ref.go
+//	    schema.Compiler           the schemas
 //	    router.add                router.go    path templates
 //	Document.Find                 router.go
 //	Operation.ValidateRequest     request.go
-//	  decodeParameter             parameter.go, coerce.go
-//	  check.eval                  eval.go, eval_object.go, eval_array.go, eval_scalar.go, decimal.go
+//	  parameter                   parameter.go
+//	  content                     request.go
+//	    schema.Check              a value against its schema
 //	Operation.ValidateResponse    response.go
-//	Operation.Mock                mock.go, sample.go
+//	Operation.Mock                mock.go
+//	  schema.Sampler              values for schemas
 //	Document.JSON                 serve.go
-//	Diff                          diff.go, unroll.go
-//	Schema.Rows                   rows.go
+//	Diff                          diff.go
+//	Schema.Rows, Sample           description.go
 package openapi

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/web/gateway/openapi/jsontree"
+	"jobhub/web/gateway/openapi/schema"
 )
 
 // Answer is an answer made from the document.
@@ -35,15 +37,15 @@ func (op *Operation) Mock(ctx context.Context, h http.Header) (*Answer, error) {
 	if want["code"] != "" {
 		applied = append(applied, "code="+want["code"])
 	}
-	m := newSampler(ctx, op.doc, inResponse)
-	m.headers(a.Header, r.Headers)
+	m := schema.NewSampler(ctx, op.doc.json, schema.InResponse)
+	mockHeaders(m, a.Header, r.Headers)
 	name := want["example"]
 	if len(r.Content) > 0 || name != "" {
 		media, err := acceptable(r.Content, h["Accept"], name)
 		if err != nil {
 			return nil, err
 		}
-		if a.Body, err = m.body(media, name); err != nil {
+		if a.Body, err = mockBody(m, media, name); err != nil {
 			return nil, err
 		}
 		a.Header.Set("Content-Type", concrete(media.Type))
@@ -85,7 +87,7 @@ func (op *Operation) mocked(code string) (*Response, int, error) {
 		for _, r := range op.Responses {
 			described = append(described, r.Status)
 		}
-		return nil, 0, jobs.Invalid("/header/Prefer", "asks for code=%s; described are %s", short(code), strings.Join(described, ", "))
+		return nil, 0, jobs.Invalid("/header/Prefer", "asks for code=%s; described are %s", jsontree.Quote(code), strings.Join(described, ", "))
 	}
 	for _, first := range []string{"2", "d", ""} {
 		for _, r := range op.Responses {
@@ -131,7 +133,7 @@ func acceptable(all []*Media, accept []string, name string) (*Media, error) {
 	}
 	switch {
 	case name != "" && !found:
-		return nil, jobs.Invalid("/header/Prefer", "asks for example=%s; this answer has the examples %s", short(name), strings.Join(names, ", "))
+		return nil, jobs.Invalid("/header/Prefer", "asks for example=%s; this answer has the examples %s", jsontree.Quote(name), strings.Join(names, ", "))
 	case best == nil:
 		p := jobs.NewProblem(jobs.Unsupported, "Not acceptable", "The answer is there as %s; change Accept.", strings.Join(types, ", "))
 		p.Status = http.StatusNotAcceptable
@@ -193,8 +195,8 @@ func concrete(t string) string {
 	return t
 }
 
-// body is the body of an answer in a media type: an example, or a value made from the schema.
-func (m *sampler) body(media *Media, name string) ([]byte, error) {
+// mockBody is the body of an answer in a media type: an example, or a value made from the schema.
+func mockBody(m *schema.Sampler, media *Media, name string) ([]byte, error) {
 	var value jobs.Value
 	for _, e := range media.Examples {
 		if e.Value != nil && (name == "" || e.Name == name) {
@@ -209,36 +211,36 @@ func (m *sampler) body(media *Media, name string) ([]byte, error) {
 	case media.Schema == nil:
 		return nil, nil
 	default:
-		value = m.value(nil, media.Schema.s, sampleDepth)
+		value = m.Sample(media.Schema.s)
 	}
 	if isJSON(concrete(media.Type)) {
 		return slices.Clone(value), nil
 	}
-	v, err := read(value, false)
-	if err == nil && v.kind == '"' {
-		return []byte(v.text), nil
+	v, err := jsontree.Read(value)
+	if err == nil && v.Kind == '"' {
+		return []byte(v.Text), nil
 	}
-	if err == nil && v.kind != '{' && v.kind != '[' {
+	if err == nil && v.Kind != '{' && v.Kind != '[' {
 		return slices.Clone(value), nil
 	}
 	return nil, unavailable("The document has no example of " + media.Type + " that is a text. Add one, or ask for another media type with Accept.")
 }
 
-// headers sets the headers of an answer that are required or have an example.
-func (m *sampler) headers(h http.Header, all []*Parameter) {
+// mockHeaders sets the headers of an answer that are required or have an example.
+func mockHeaders(m *schema.Sampler, h http.Header, all []*Parameter) {
 	for _, p := range all {
 		var value jobs.Value
 		switch {
 		case len(p.Examples) > 0 && p.Examples[0].Value != nil:
 			value = p.Examples[0].Value
 		case p.Required && p.Schema != nil:
-			value = m.value(nil, p.Schema.s, sampleDepth)
+			value = m.Sample(p.Schema.s)
 		default:
 			continue
 		}
 		text := string(value)
-		if v, err := read(value, false); err == nil && v.kind == '"' {
-			text = v.text
+		if v, err := jsontree.Read(value); err == nil && v.Kind == '"' {
+			text = v.Text
 		}
 		if !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f }) && len(text) <= 8<<10 {
 			h.Set(p.Name, text)

@@ -1,6 +1,10 @@
 package openapi
 
-import "jobhub/jobs"
+import (
+	"jobhub/jobs"
+	"jobhub/web/gateway/openapi/jsontree"
+	"jobhub/web/gateway/openapi/schema"
+)
 
 // Document is an OpenAPI document that Parse accepted: what pages show of it, and what requests
 // are checked against.
@@ -22,10 +26,10 @@ type Document struct {
 	Warnings    []Fault // what has no effect, by pointer; 100 at most
 
 	json     []byte
-	root     *node
+	root     *jsontree.Node
 	routes   router
 	bases    []string // paths of the servers, the longest first
-	compiled []*schema
+	compiled []*schema.Schema
 }
 
 // Contact is who answers for an API.
@@ -78,7 +82,7 @@ type Parameter struct {
 	MediaType   string  // if the value is a text of that type instead, like application/json
 	Examples    []Example
 
-	at *path
+	at *jsontree.Path
 }
 
 // Body is the body of requests.
@@ -133,19 +137,5 @@ type Scheme struct {
 	Flows                   []string
 }
 
-// Schema is the description of a value.
-type Schema struct {
-	Name string // of the component; empty if it has none of its own
-
-	doc *Document
-	s   *schema
-}
-
-// JSON is the schema as it stands in the document.
-func (s *Schema) JSON() jobs.Value { return s.doc.raw(s.s.node) }
-
-// Description is Markdown.
-func (s *Schema) Description() string { return s.s.node.str("description") }
-
 // raw is the bytes of a value in the document, which the caller must not change.
-func (d *Document) raw(n *node) jobs.Value { return jobs.Value(d.json[n.start:n.end]) }
+func (d *Document) raw(n *jsontree.Node) jobs.Value { return n.Raw(d.json) }

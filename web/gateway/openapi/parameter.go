@@ -5,12 +5,18 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"jobhub/web/gateway/openapi/jsontree"
+	"jobhub/web/gateway/openapi/schema"
 )
+
+// checking is the check of one request or answer.
+type checking struct{ *schema.Check }
 
 // sources is the parts of a request that hold parameters.
 type sources struct {
 	params  map[string]string
-	query   []pair // undecoded
+	query   []schema.Pair // undecoded
 	header  http.Header
 	cookies []*http.Cookie
 }
@@ -19,7 +25,7 @@ type sources struct {
 const maxPairs = 10_000
 
 // splitPairs splits a query or form at & and =; more than maxPairs are reported.
-func splitPairs(s string) (all []pair, ok bool) {
+func splitPairs(s string) (all []schema.Pair, ok bool) {
 	for part := range strings.SplitSeq(s, "&") {
 		if part == "" {
 			continue
@@ -28,27 +34,27 @@ func splitPairs(s string) (all []pair, ok bool) {
 			return all, false
 		}
 		name, value, _ := strings.Cut(part, "=")
-		all = append(all, pair{name, value})
+		all = append(all, schema.Pair{Name: name, Value: value})
 	}
 	return all, true
 }
 
 // parameter checks one parameter.
-func (c *check) parameter(p *Parameter, from *sources) {
-	c.in = p.In
+func (c *checking) parameter(p *Parameter, from *sources) {
+	c.In = p.In
 	v, given := c.decode(p, from)
 	switch {
 	case !given && p.Required:
-		c.fail(p.at, "is missing")
+		c.Fail(p.at, "is missing")
 	case !given || v == nil:
 	case p.Schema != nil:
-		c.value(p.Schema.s, v, p.at)
+		c.Value(p.Schema.s, v, p.at)
 	}
 }
 
 // decode is the value of a parameter. v is nil if it was given but can't be read (then it has a
 // fault) or need not be checked.
-func (c *check) decode(p *Parameter, from *sources) (v *node, given bool) {
+func (c *checking) decode(p *Parameter, from *sources) (v *jsontree.Node, given bool) {
 	if p.In == "query" && p.MediaType == "" {
 		return c.decodeQuery(p, from.query)
 	}
@@ -60,8 +66,8 @@ func (c *check) decode(p *Parameter, from *sources) (v *node, given bool) {
 		escaped = true
 	case "query":
 		for _, q := range from.query {
-			if unescape(q.name) == p.Name {
-				raw, given, escaped = strings.ReplaceAll(q.value, "+", " "), true, true
+			if unescape(q.Name) == p.Name {
+				raw, given, escaped = strings.ReplaceAll(q.Value, "+", " "), true, true
 			}
 		}
 	case "header":
@@ -86,21 +92,21 @@ func (c *check) decode(p *Parameter, from *sources) (v *node, given bool) {
 	return c.decodeStyle(p, raw, escaped), true
 }
 
-func (c *check) decodeContent(p *Parameter, text string) *node {
+func (c *checking) decodeContent(p *Parameter, text string) *jsontree.Node {
 	if !isJSON(p.MediaType) {
-		return textNode(text)
+		return jsontree.TextNode(text)
 	}
-	v, err := read([]byte(text), false)
+	v, err := jsontree.Read([]byte(text))
 	if err != nil {
-		_, detail := place([]byte(text), err)
-		c.fail(p.at, "must be JSON: %s", detail)
+		_, detail := jsontree.Place([]byte(text), err)
+		c.Fail(p.at, "must be JSON: %s", detail)
 		return nil
 	}
 	return v
 }
 
 // decodeStyle reads the styles simple, label, matrix, and form in a cookie.
-func (c *check) decodeStyle(p *Parameter, raw string, escaped bool) *node {
+func (c *checking) decodeStyle(p *Parameter, raw string, escaped bool) *jsontree.Node {
 	plain := func(s string) string {
 		if escaped {
 			if u, err := url.PathUnescape(s); err == nil {
@@ -110,12 +116,13 @@ func (c *check) decodeStyle(p *Parameter, raw string, escaped bool) *node {
 		}
 		return strings.TrimSpace(s)
 	}
+	s := schemaOf(p)
 	separator := ","
 	switch p.Style {
 	case "label":
 		rest, ok := strings.CutPrefix(raw, ".")
 		if !ok {
-			c.fail(p.at, "must begin with a dot")
+			c.Fail(p.at, "must begin with a dot")
 			return nil
 		}
 		if raw = rest; p.Explode {
@@ -124,22 +131,21 @@ func (c *check) decodeStyle(p *Parameter, raw string, escaped bool) *node {
 	case "matrix":
 		rest, ok := strings.CutPrefix(raw, ";")
 		if !ok {
-			c.fail(p.at, "must begin with a semicolon")
+			c.Fail(p.at, "must begin with a semicolon")
 			return nil
 		}
 		raw = rest
-		if p.Explode && want(p)&isObject == 0 {
+		if p.Explode && s.Form() != schema.ObjectForm {
 			raw = strings.ReplaceAll(raw, ";"+p.Name+"=", ",")
 		}
-		if !p.Explode || want(p)&isObject == 0 {
+		if !p.Explode || s.Form() != schema.ObjectForm {
 			raw = strings.TrimPrefix(strings.TrimPrefix(raw, p.Name), "=")
 		} else {
 			separator = ";"
 		}
 	}
-	s := schemaOf(p)
-	switch want(p) {
-	case isArray:
+	switch s.Form() {
+	case schema.ListForm:
 		var all []string
 		if raw != "" {
 			all = strings.SplitN(raw, separator, maxPairs)
@@ -147,50 +153,51 @@ func (c *check) decodeStyle(p *Parameter, raw string, escaped bool) *node {
 		for i := range all {
 			all[i] = plain(all[i])
 		}
-		return c.list(s, all)
-	case isObject:
-		return c.objectOf(s, pairsOf(strings.SplitN(raw, separator, maxPairs), p.Explode, plain))
+		return c.List(s, all)
+	case schema.ObjectForm:
+		return c.ObjectOf(s, pairsOf(strings.SplitN(raw, separator, maxPairs), p.Explode, plain))
 	}
-	return c.scalar(s, plain(raw))
+	return c.Scalar(s, plain(raw))
 }
 
 // pairsOf makes pairs of a,1,b,2 or, exploded, of a=1,b=2.
-func pairsOf(parts []string, explode bool, plain func(string) string) (all []pair) {
+func pairsOf(parts []string, explode bool, plain func(string) string) (all []schema.Pair) {
 	if explode {
 		for _, part := range parts {
 			name, value, _ := strings.Cut(part, "=")
-			all = append(all, pair{plain(name), plain(value)})
+			all = append(all, schema.Pair{Name: plain(name), Value: plain(value)})
 		}
 		return all
 	}
 	for i := 0; i+1 < len(parts); i += 2 {
-		all = append(all, pair{plain(parts[i]), plain(parts[i+1])})
+		all = append(all, schema.Pair{Name: plain(parts[i]), Value: plain(parts[i+1])})
 	}
 	return all
 }
 
 // decodeQuery reads the styles of query parameters.
-func (c *check) decodeQuery(p *Parameter, query []pair) (v *node, given bool) {
-	s, kind := schemaOf(p), want(p)
-	if kind == isObject && p.Explode {
-		var pairs []pair
+func (c *checking) decodeQuery(p *Parameter, query []schema.Pair) (v *jsontree.Node, given bool) {
+	s := schemaOf(p)
+	form := s.Form()
+	if form == schema.ObjectForm && p.Explode {
+		var pairs []schema.Pair
 		for _, q := range query {
-			name := unescape(q.name)
+			name := unescape(q.Name)
 			if p.Style == "deepObject" {
 				inner, ok := strings.CutPrefix(name, p.Name+"[")
 				if inner, ok = cutBracket(inner, ok); ok {
-					pairs = append(pairs, pair{inner, unescape(q.value)})
+					pairs = append(pairs, schema.Pair{Name: inner, Value: unescape(q.Value)})
 				}
-			} else if s != nil && s.property(name) != nil {
-				pairs = append(pairs, pair{name, unescape(q.value)})
+			} else if s != nil && s.Property(name) != nil {
+				pairs = append(pairs, schema.Pair{Name: name, Value: unescape(q.Value)})
 			}
 		}
-		return c.objectOf(s, pairs), len(pairs) > 0
+		return c.ObjectOf(s, pairs), len(pairs) > 0
 	}
 	var values []string
 	for _, q := range query {
-		if unescape(q.name) == p.Name {
-			values = append(values, q.value)
+		if unescape(q.Name) == p.Name {
+			values = append(values, q.Value)
 		}
 	}
 	if len(values) == 0 {
@@ -206,31 +213,31 @@ func (c *check) decodeQuery(p *Parameter, query []pair) (v *node, given bool) {
 	case "pipeDelimited":
 		separators = []string{"%7C", "%7c", "|"}
 	}
-	if kind != isScalar && !p.Explode {
+	if form != schema.ScalarForm && !p.Explode {
 		joined := values[0]
 		for _, separator := range separators[1:] {
 			joined = strings.ReplaceAll(joined, separator, separators[0])
 		}
 		parts := strings.SplitN(joined, separators[0], maxPairs)
-		if kind == isObject {
-			return c.objectOf(s, pairsOf(parts, false, unescape)), true
+		if form == schema.ObjectForm {
+			return c.ObjectOf(s, pairsOf(parts, false, unescape)), true
 		}
 		for i := range parts {
 			parts[i] = unescape(parts[i])
 		}
-		return c.list(s, parts), true
+		return c.List(s, parts), true
 	}
 	for i := range values {
 		values[i] = unescape(values[i])
 	}
-	if kind == isArray {
-		return c.list(s, values), true
+	if form == schema.ListForm {
+		return c.List(s, values), true
 	}
 	if len(values) > 1 {
-		c.fail(p.at, "is given %d times, but takes one value", len(values))
+		c.Fail(p.at, "is given %d times, but takes one value", len(values))
 		return nil, true
 	}
-	return c.scalar(s, values[0]), true
+	return c.Scalar(s, values[0]), true
 }
 
 // cutBracket takes the bracket off the end of a name like [color].
@@ -242,24 +249,7 @@ func cutBracket(inner string, ok bool) (string, bool) {
 	return strings.ReplaceAll(inner, "][", "."), ok
 }
 
-// isScalar is want's result for what is neither an array nor an object.
-const isScalar kinds = 0
-
-// want is how the text of a parameter is split: as an array, as an object, or not.
-func want(p *Parameter) kinds {
-	s := schemaOf(p)
-	switch {
-	case s == nil || s.possible&(isString|isNumber|isInteger|isBoolean) != 0:
-		return isScalar
-	case s.possible&isArray != 0:
-		return isArray
-	case s.possible&isObject != 0:
-		return isObject
-	}
-	return isScalar
-}
-
-func schemaOf(p *Parameter) *schema {
+func schemaOf(p *Parameter) *schema.Schema {
 	if p.Schema == nil {
 		return nil
 	}

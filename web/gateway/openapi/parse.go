@@ -2,10 +2,14 @@ package openapi
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+
+	"jobhub/web/gateway/openapi/jsontree"
+	"jobhub/web/gateway/openapi/schema"
 )
 
 // Parse reads an OpenAPI document, 3.0 or 3.1, as JSON or YAML. Its error is a *jobs.Problem
@@ -16,120 +20,113 @@ func Parse(doc []byte) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := read(data, true)
+	root, err := jsontree.Read(data, jsontree.Limit{Name: "paths", Most: MaxPaths, Detail: fmt.Sprintf("has more than %d paths; split the API into several documents", MaxPaths)})
 	if err != nil {
-		pointer, detail := place(data, err)
+		pointer, detail := jsontree.Place(data, err)
 		return nil, refuse(pointer, "%s", detail)
 	}
-	b := builder{doc: &Document{json: data, root: root}, root: root, schemas: map[*node]*schema{}, regexps: map[string]*pattern{}}
+	version := root.Str("openapi")
+	var r jsontree.Report
+	b := builder{root: root, doc: &Document{OpenAPI: version, json: data, root: root}, Compiler: schema.NewCompiler(root, strings.HasPrefix(version, "3.1."), &r)}
 	b.document()
-	if err := b.problem(); err != nil {
+	if err := problemOf(&r); err != nil {
 		return nil, err
 	}
-	b.doc.Warnings = b.warnings
-	for _, c := range b.roots {
-		b.doc.compiled = append(b.doc.compiled, c.schema)
-	}
+	b.doc.Warnings = r.Warnings
+	b.doc.compiled = b.Compiled()
 	return b.doc, nil
 }
 
 // builder makes a Document from nodes.
 type builder struct {
-	report
-	doc     *Document
-	root    *node
-	v31     bool
-	schemas map[*node]*schema
-	pending []compiling // schemas to be compiled
-	roots   []compiling // all schemas, in the order of the document
-	regexps map[string]*pattern
-	refCost int
+	*schema.Compiler
+	doc  *Document
+	root *jsontree.Node
 
 	tags map[string]bool
-	open map[*node]bool    // callbacks that are being read
-	ids  map[string]string // operationId → where it is used
+	open map[*jsontree.Node]bool // callbacks that are being read
+	ids  map[string]string       // operationId → where it is used
 }
 
 var supportedVersion = regexp.MustCompile(`^3\.[01]\.\d+(-[0-9A-Za-z.-]+)?$`)
 
 func (b *builder) document() {
-	top := &path{}
-	if b.root.kind != '{' {
-		b.fail(top, "must be an object: an OpenAPI document")
+	top := &jsontree.Path{}
+	if b.root.Kind != '{' {
+		b.Fail(top, "must be an object: an OpenAPI document")
 		return
 	}
-	version := b.root.str("openapi")
+	version := b.doc.OpenAPI
 	switch {
-	case b.root.get("swagger") != nil:
-		b.fail(top.member("swagger"), "is of Swagger 2.0; convert the document to OpenAPI 3.0 or 3.1")
+	case b.root.Get("swagger") != nil:
+		b.Fail(top.Member("swagger"), "is of Swagger 2.0; convert the document to OpenAPI 3.0 or 3.1")
 		return
 	case !supportedVersion.MatchString(version):
-		b.fail(top.member("openapi"), "must be a version 3.0.x or 3.1.x of OpenAPI, not %s", short(version))
+		b.Fail(top.Member("openapi"), "must be a version 3.0.x or 3.1.x of OpenAPI, not %s", jsontree.Quote(version))
 		return
 	}
 	d := b.doc
-	d.OpenAPI, b.v31 = version, strings.HasPrefix(version, "3.1.")
 	b.known(b.root, top, "openapi", "info", "servers", "paths", "components", "security", "tags", "externalDocs", "webhooks", "jsonSchemaDialect")
-	b.info(b.root.get("info"), top.member("info"))
+	b.info(b.root.Get("info"), top.Member("info"))
 	d.Servers = b.servers(b.root, top)
 	d.bases = basePaths(d.Servers)
 	d.Docs = b.link(b.root)
 	b.tags, b.ids = map[string]bool{}, map[string]string{}
-	b.tagList(b.root.get("tags"), top.member("tags"))
-	if dialect := b.root.str("jsonSchemaDialect"); dialect != "" && dialect != "https://json-schema.org/draft/2020-12/schema" && !strings.HasPrefix(dialect, "https://spec.openapis.org/oas/3.1/dialect/") {
-		b.fail(top.member("jsonSchemaDialect"), "names another dialect than JSON Schema 2020-12, which is what is supported")
+	b.tagList(b.root.Get("tags"), top.Member("tags"))
+	if dialect := b.root.Str("jsonSchemaDialect"); dialect != "" && dialect != "https://json-schema.org/draft/2020-12/schema" && !strings.HasPrefix(dialect, "https://spec.openapis.org/oas/3.1/dialect/") {
+		b.Fail(top.Member("jsonSchemaDialect"), "names another dialect than JSON Schema 2020-12, which is what is supported")
 	}
-	b.components(b.root.get("components"), top.member("components"))
-	b.paths(b.root.get("paths"), top.member("paths"))
-	b.webhooks(b.root.get("webhooks"), top.member("webhooks"))
-	b.compileAll()
+	b.components(b.root.Get("components"), top.Member("components"))
+	b.paths(b.root.Get("paths"), top.Member("paths"))
+	b.webhooks(b.root.Get("webhooks"), top.Member("webhooks"))
+	b.CompileAll()
 }
 
 // object reports whether n is an object that is there; it reports what is something else.
-func (b *builder) object(n *node, at *path) bool {
-	if n != nil && n.kind != '{' {
-		b.fail(at, "must be an object")
+func (b *builder) object(n *jsontree.Node, at *jsontree.Path) bool {
+	if n != nil && n.Kind != '{' {
+		b.Fail(at, "must be an object")
 	}
-	return n != nil && n.kind == '{'
+	return n != nil && n.Kind == '{'
 }
 
 // known warns of members that OpenAPI does not know at a place.
-func (b *builder) known(n *node, at *path, names ...string) {
-	for _, name := range n.names {
+func (b *builder) known(n *jsontree.Node, at *jsontree.Path, names ...string) {
+	for _, name := range n.Names {
 		if !slices.Contains(names, name) && !strings.HasPrefix(name, "x-") {
-			b.warn(at.member(name), "is no member that OpenAPI %s has here, and has no effect", b.doc.OpenAPI)
+			b.Warn(at.Member(name), "is no member that OpenAPI %s has here, and has no effect", b.doc.OpenAPI)
 		}
 	}
 }
 
 // text is a member that must be a text if it is there.
-func (b *builder) text(n *node, at *path, name string) string {
-	m := n.get(name)
+func (b *builder) text(n *jsontree.Node, at *jsontree.Path, name string) string {
+	m := n.Get(name)
 	if m == nil {
 		return ""
 	}
-	if m.kind != '"' {
-		b.fail(at.member(name), "must be a text")
+	if m.Kind != '"' {
+		b.Fail(at.Member(name), "must be a text")
 		return ""
 	}
-	return m.text
+	return m.Text
 }
 
 // boolean is a member that must be true or false if it is there.
-func (b *builder) boolean(n *node, at *path, name string) bool {
-	m := n.get(name)
+func (b *builder) boolean(n *jsontree.Node, at *jsontree.Path, name string) bool {
+	m := n.Get(name)
 	if m == nil {
 		return false
 	}
-	if m.kind != 't' && m.kind != 'f' {
-		b.fail(at.member(name), "must be true or false")
+	if m.Kind != 't' && m.Kind != 'f' {
+		b.Fail(at.Member(name), "must be true or false")
 	}
-	return m.kind == 't'
+	return m.Kind == 't'
 }
 
-func (b *builder) info(n *node, at *path) {
+func (b *builder) info(n *jsontree.Node, at *jsontree.Path) {
 	if n == nil {
-		b.fail(at, "is missing; it must have title and version")
+		b.Fail(at, "is missing; it must have title and version")
 		return
 	}
 	if !b.object(n, at) {
@@ -139,42 +136,42 @@ func (b *builder) info(n *node, at *path) {
 	d := b.doc
 	d.Title, d.Version = b.text(n, at, "title"), b.text(n, at, "version")
 	for _, name := range []string{"title", "version"} {
-		if n.get(name) == nil {
-			b.fail(at.member(name), "is missing")
+		if n.Get(name) == nil {
+			b.Fail(at.Member(name), "is missing")
 		}
 	}
 	d.Summary, d.Description, d.Terms = b.text(n, at, "summary"), b.text(n, at, "description"), b.text(n, at, "termsOfService")
-	if c := n.get("contact"); b.object(c, at.member("contact")) {
-		d.Contact = Contact{c.str("name"), c.str("url"), c.str("email")}
+	if c := n.Get("contact"); b.object(c, at.Member("contact")) {
+		d.Contact = Contact{c.Str("name"), c.Str("url"), c.Str("email")}
 	}
-	if l := n.get("license"); b.object(l, at.member("license")) {
-		d.License = License{l.str("name"), l.str("identifier"), l.str("url")}
+	if l := n.Get("license"); b.object(l, at.Member("license")) {
+		d.License = License{l.Str("name"), l.Str("identifier"), l.Str("url")}
 	}
 }
 
-func (b *builder) link(n *node) Link {
-	docs := n.get("externalDocs")
-	return Link{docs.str("description"), docs.str("url")}
+func (b *builder) link(n *jsontree.Node) Link {
+	docs := n.Get("externalDocs")
+	return Link{docs.Str("description"), docs.Str("url")}
 }
 
-func (b *builder) tagList(n *node, at *path) {
+func (b *builder) tagList(n *jsontree.Node, at *jsontree.Path) {
 	if n == nil {
 		return
 	}
-	if n.kind != '[' {
-		b.fail(at, "must be a list of tags")
+	if n.Kind != '[' {
+		b.Fail(at, "must be a list of tags")
 		return
 	}
-	for i, tag := range n.items {
-		name := b.text(tag, at.at(i), "name")
+	for i, tag := range n.Items {
+		name := b.text(tag, at.At(i), "name")
 		switch {
 		case name == "":
-			b.fail(at.at(i), "must be an object with a name")
+			b.Fail(at.At(i), "must be an object with a name")
 		case b.tags[name]:
-			b.fail(at.at(i), "is the second tag %s; keep one", short(name))
+			b.Fail(at.At(i), "is the second tag %s; keep one", jsontree.Quote(name))
 		default:
 			b.tags[name] = true
-			b.doc.Tags = append(b.doc.Tags, Tag{name, tag.str("description"), b.link(tag)})
+			b.doc.Tags = append(b.doc.Tags, Tag{name, tag.Str("description"), b.link(tag)})
 		}
 	}
 }
@@ -182,40 +179,40 @@ func (b *builder) tagList(n *node, at *path) {
 var serverVariable = regexp.MustCompile(`\{[^{}]*\}`)
 
 // servers reads the member servers; the variables of a URL get their defaults.
-func (b *builder) servers(n *node, at *path) (all []Server) {
-	list := n.get("servers")
+func (b *builder) servers(n *jsontree.Node, at *jsontree.Path) (all []Server) {
+	list := n.Get("servers")
 	if list == nil {
 		return nil
 	}
-	at = at.member("servers")
-	if list.kind != '[' {
-		b.fail(at, "must be a list of servers")
+	at = at.Member("servers")
+	if list.Kind != '[' {
+		b.Fail(at, "must be a list of servers")
 		return nil
 	}
-	for i, s := range list.items {
-		template := b.text(s, at.at(i), "url")
+	for i, s := range list.Items {
+		template := b.text(s, at.At(i), "url")
 		if template == "" {
-			b.fail(at.at(i), "must be an object with a url")
+			b.Fail(at.At(i), "must be an object with a url")
 			continue
 		}
 		plain := serverVariable.ReplaceAllStringFunc(template, func(v string) string {
 			name := v[1 : len(v)-1]
-			value := s.get("variables").get(name).get("default")
-			if value == nil || value.kind != '"' {
-				b.fail(at.at(i).member("variables").member(name), "is missing, or has no default")
+			value := s.Get("variables").Get(name).Get("default")
+			if value == nil || value.Kind != '"' {
+				b.Fail(at.At(i).Member("variables").Member(name), "is missing, or has no default")
 				return ""
 			}
-			return value.text
+			return value.Text
 		})
 		if _, err := url.Parse(plain); err != nil {
 			var urlError *url.Error
 			if errors.As(err, &urlError) {
 				err = urlError.Err
 			}
-			b.fail(at.at(i).member("url"), "is not a URL: %s", err)
+			b.Fail(at.At(i).Member("url"), "is not a URL: %s", err)
 			continue
 		}
-		all = append(all, Server{plain, s.str("description")})
+		all = append(all, Server{plain, s.Str("description")})
 	}
 	return all
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"jobhub/web/gateway/openapi/jsontree"
 )
 
 func TestDocument(t *testing.T) {
@@ -119,7 +121,7 @@ func TestParseListsAllErrors(t *testing.T) {
 	for i := range 500 {
 		fmt.Fprintf(&b, `"x%d":{},`, i)
 	}
-	if got := refused(t, withPaths(`{`+b.String()+`"y":{}}`)); strings.Count(got, "\n") != maxErrors {
+	if got := refused(t, withPaths(`{`+b.String()+`"y":{}}`)); strings.Count(got, "\n") != jsontree.MaxErrors {
 		t.Errorf("%d errors", strings.Count(got, "\n"))
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"jobhub/jobs"
+	"jobhub/web/gateway/openapi/jsontree"
+	"jobhub/web/gateway/openapi/schema"
 )
 
 // ValidateRequest checks a request with its decoded body; params are those that Find returned.
@@ -20,12 +22,12 @@ import (
 // Bodies in JSON, forms and texts are checked; of other media types only that they are
 // described. Authentication is not checked here.
 func (op *Operation) ValidateRequest(r *http.Request, params map[string]string, body []byte) []Fault {
-	c := newCheck(r.Context(), inRequest)
+	c := checking{schema.NewCheck(r.Context(), schema.InRequest)}
 	query, ok := splitPairs(r.URL.RawQuery)
 	if !ok {
-		c.in = "query"
-		c.fail((&path{}).member("query"), "has more than %d parameters", maxPairs)
-		return c.faults
+		c.In = "query"
+		c.Fail((&jsontree.Path{}).Member("query"), "has more than %d parameters", maxPairs)
+		return c.Faults
 	}
 	from := sources{params: params, query: query, header: r.Header}
 	for _, p := range op.Parameters {
@@ -34,18 +36,18 @@ func (op *Operation) ValidateRequest(r *http.Request, params map[string]string, 
 		}
 		c.parameter(p, &from)
 	}
-	c.in = "body"
+	c.In = "body"
 	c.requestBody(op, r.Header, body)
-	return c.faults
+	return c.Faults
 }
 
-func (c *check) requestBody(op *Operation, h http.Header, body []byte) {
+func (c *checking) requestBody(op *Operation, h http.Header, body []byte) {
 	switch {
 	case op.Body == nil:
 		return // OpenAPI gives no meaning to a body that it does not describe
 	case len(body) == 0:
 		if op.Body.Required {
-			c.fail(&path{}, "is missing; this operation needs a body")
+			c.Fail(&jsontree.Path{}, "is missing; this operation needs a body")
 		}
 		return
 	}
@@ -60,60 +62,60 @@ func (c *check) requestBody(op *Operation, h http.Header, body []byte) {
 	}
 	media := findMedia(op.Body.Content, contentType)
 	if media == nil {
-		c.unsupported("is " + short(contentType) + ", but must be one of " + mediaTypes(op.Body.Content))
+		c.unsupported("is " + jsontree.Quote(contentType) + ", but must be one of " + mediaTypes(op.Body.Content))
 		return
 	}
 	c.content(media, contentType, body)
 }
 
 // unsupported replaces all faults: nothing else can be said of the request.
-func (c *check) unsupported(detail string) {
-	c.faults = []Fault{{In: "body", Detail: detail, Status: http.StatusUnsupportedMediaType}}
+func (c *checking) unsupported(detail string) {
+	c.Faults = []Fault{{In: "body", Detail: detail, Status: http.StatusUnsupportedMediaType}}
 }
 
 // content checks a body in a media type.
-func (c *check) content(media *Media, contentType string, body []byte) {
+func (c *checking) content(media *Media, contentType string, body []byte) {
 	t, attributes, _ := mime.ParseMediaType(contentType)
-	top := &path{}
+	top := &jsontree.Path{}
 	switch {
 	case isJSON(contentType):
-		v, err := read(body, false)
+		v, err := jsontree.Read(body)
 		switch {
-		case err == errTooMany:
-			c.faults = []Fault{{In: "body", Detail: err.Error(), Status: http.StatusRequestEntityTooLarge}}
+		case err == jsontree.ErrTooMany:
+			c.Faults = []Fault{{In: "body", Detail: err.Error(), Status: http.StatusRequestEntityTooLarge}}
 		case err != nil:
-			pointer, detail := place(body, err)
-			c.faults = []Fault{{In: "body", Pointer: text("%.512s", pointer), Detail: text("%s", detail), Status: http.StatusBadRequest}}
+			pointer, detail := jsontree.Place(body, err)
+			c.Faults = []Fault{{In: "body", Pointer: jsontree.Detail("%.512s", pointer), Detail: jsontree.Detail("%s", detail), Status: http.StatusBadRequest}}
 		case media.Schema != nil:
-			c.value(media.Schema.s, v, top)
+			c.Value(media.Schema.s, v, top)
 		}
 	case media.Schema == nil:
 	case t == "application/x-www-form-urlencoded":
 		pairs, ok := splitPairs(string(body))
 		if !ok {
-			c.fail(top, "has more than %d members", maxPairs)
+			c.Fail(top, "has more than %d members", maxPairs)
 			return
 		}
 		for i := range pairs {
-			pairs[i] = pair{unescape(pairs[i].name), unescape(pairs[i].value)}
+			pairs[i] = schema.Pair{Name: unescape(pairs[i].Name), Value: unescape(pairs[i].Value)}
 		}
-		c.value(media.Schema.s, c.objectOf(media.Schema.s, pairs), top)
+		c.Value(media.Schema.s, c.ObjectOf(media.Schema.s, pairs), top)
 	case t == "multipart/form-data":
 		c.multipart(media, attributes["boundary"], body)
 	case strings.HasPrefix(t, "text/"):
 		if !utf8.Valid(body) {
-			c.fail(top, "must be a text in UTF-8")
+			c.Fail(top, "must be a text in UTF-8")
 			return
 		}
-		c.value(media.Schema.s, c.scalar(media.Schema.s, string(body)), top)
+		c.Value(media.Schema.s, c.Scalar(media.Schema.s, string(body)), top)
 	}
 }
 
 // multipart checks a form with files. A part in JSON is checked as JSON, every other one as a
 // text.
-func (c *check) multipart(media *Media, boundary string, body []byte) {
-	top := &path{}
-	form := &node{kind: '{', size: 1, end: len(body)}
+func (c *checking) multipart(media *Media, boundary string, body []byte) {
+	top := &jsontree.Path{}
+	form := &jsontree.Node{Kind: '{', Size: 1, End: len(body)}
 	position := map[string]int{}
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	for n := 0; ; n++ {
@@ -126,50 +128,49 @@ func (c *check) multipart(media *Media, boundary string, body []byte) {
 			data, err = io.ReadAll(part)
 		}
 		if err != nil || n == 1_000 {
-			c.fail(top, "must be a form of at most 1000 parts, with the boundary that Content-Type names")
+			c.Fail(top, "must be a form of at most 1000 parts, with the boundary that Content-Type names")
 			return
 		}
 		name := part.FormName()
-		one := propertySchema(media.Schema.s, name)
+		one := schema.PropertyOf(media.Schema.s, name)
 		of := one
-		if one != nil && one.possible&isArray != 0 && one.possible&isString == 0 {
-			of = itemSchema(one)
+		if one.TakesList() {
+			of = schema.ItemsOf(one)
 		}
 		v := c.part(of, part.Header.Get("Content-Type"), media.encodings[name], data)
 		i, again := position[name]
 		if !again {
-			i = len(form.items)
+			i = len(form.Items)
 			position[name] = i
-			form.names, form.items = append(form.names, name), append(form.items, v)
+			form.Names, form.Items = append(form.Names, name), append(form.Items, v)
 			if of != one {
-				form.items[i] = &node{kind: '[', items: []*node{v}, size: 1 + v.size}
+				form.Items[i] = &jsontree.Node{Kind: '[', Items: []*jsontree.Node{v}, Size: 1 + v.Size}
 			}
 			continue
 		}
-		if form.items[i].kind != '[' {
-			form.items[i] = &node{kind: '[', items: []*node{form.items[i]}, size: 1}
+		if form.Items[i].Kind != '[' {
+			form.Items[i] = &jsontree.Node{Kind: '[', Items: []*jsontree.Node{form.Items[i]}, Size: 1}
 		}
-		form.items[i].items = append(form.items[i].items, v)
+		form.Items[i].Items = append(form.Items[i].Items, v)
 	}
-	form.index = position
-	c.value(media.Schema.s, form, top)
+	form.IndexNames()
+	c.Value(media.Schema.s, form, top)
 }
 
 // part is the value of a part of a form.
-func (c *check) part(s *schema, contentType, described string, data []byte) *node {
+func (c *checking) part(s *schema.Schema, contentType, described string, data []byte) *jsontree.Node {
 	if described != "" && contentType == "" {
 		contentType = described
 	}
-	object := s != nil && s.possible&isObject != 0 && s.possible&isString == 0
-	if isJSON(contentType) || object && contentType == "" {
-		if v, err := read(data, false); err == nil {
+	if isJSON(contentType) || contentType == "" && s.TakesObject() {
+		if v, err := jsontree.Read(data); err == nil {
 			return v
 		}
 	}
 	if contentType != "" && !strings.HasPrefix(contentType, "text/") || !utf8.Valid(data) {
-		return textNode(strings.ToValidUTF8(string(data), "\ufffd")) // a file
+		return jsontree.TextNode(strings.ToValidUTF8(string(data), "\ufffd")) // a file
 	}
-	return c.scalar(s, string(data))
+	return c.Scalar(s, string(data))
 }
 
 // findMedia finds the description for a media type: the same type, then text/*, then */*.
@@ -201,9 +202,9 @@ func mediaTypes(all []*Media) string {
 // else 404.
 func (m Match) Problem(method string, u *url.URL) *jobs.Problem {
 	if len(m.Allow) == 0 {
-		return jobs.NewProblem(jobs.NotFound, "Not found", "The API describes no path like %s.", short(u.EscapedPath()))
+		return jobs.NewProblem(jobs.NotFound, "Not found", "The API describes no path like %s.", jsontree.Quote(u.EscapedPath()))
 	}
-	p := jobs.NewProblem(jobs.Unsupported, "Method not allowed", "This path takes %s, not %s.", strings.Join(m.Allow, ", "), short(method))
+	p := jobs.NewProblem(jobs.Unsupported, "Method not allowed", "This path takes %s, not %s.", strings.Join(m.Allow, ", "), jsontree.Quote(method))
 	p.Status = http.StatusMethodNotAllowed
 	return p
 }

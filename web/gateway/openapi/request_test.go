@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"jobhub/web/gateway/openapi/jsontree"
+	"jobhub/web/gateway/openapi/schema"
 )
 
 func TestParameters(t *testing.T) {
@@ -171,7 +174,7 @@ func TestProblem(t *testing.T) {
 	r := httptest.NewRequest("POST", "/shop/v1/orders?x", nil)
 	r.Header.Set("Content-Type", "application/json")
 	m := d.Find("", "POST", "/shop/v1/orders")
-	for body, status := range map[string]int{`{"item":"a"}`: 0, `{`: 400, `{}`: 422, "[" + strings.Repeat("0,", MaxValues) + "0]": 413} {
+	for body, status := range map[string]int{`{"item":"a"}`: 0, `{`: 400, `{}`: 422, "[" + strings.Repeat("0,", jsontree.MaxValues) + "0]": 413} {
 		p := Problem(m.Operation.ValidateRequest(r, m.Params, []byte(body)))
 		if p == nil && status == 0 {
 			continue
@@ -181,7 +184,7 @@ func TestProblem(t *testing.T) {
 		}
 	}
 	many := `{"item":"a","parts":[` + strings.Repeat("1,", 500) + "1]}"
-	if faults := m.Operation.ValidateRequest(r, m.Params, []byte(many)); len(faults) != maxFaults {
+	if faults := m.Operation.ValidateRequest(r, m.Params, []byte(many)); len(faults) != schema.MaxFaults {
 		t.Errorf("%d faults are listed", len(faults))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"jobhub/web/gateway/openapi/jsontree"
 )
 
 // segment is one part of a path template between slashes: texts with a parameter between each
@@ -30,7 +32,7 @@ func parseTemplate(template string) ([]segment, string) {
 			before, after, found := strings.Cut(rest, "{")
 			text, err := url.PathUnescape(before)
 			if err != nil || strings.Contains(before, "}") {
-				return nil, "has a part that is no path: " + short(part)
+				return nil, "has a part that is no path: " + jsontree.Quote(part)
 			}
 			s.texts[len(s.texts)-1] = text
 			if !found {
@@ -39,11 +41,11 @@ func parseTemplate(template string) ([]segment, string) {
 			name, end, closed := strings.Cut(after, "}")
 			switch {
 			case !closed || name == "" || strings.Contains(name, "{"):
-				return nil, "has a parameter that is not written {name}: " + short(part)
+				return nil, "has a parameter that is not written {name}: " + jsontree.Quote(part)
 			case names[name]:
-				return nil, "has the parameter " + short(name) + " twice"
+				return nil, "has the parameter " + jsontree.Quote(name) + " twice"
 			case len(s.names) > 0 && text == "":
-				return nil, "has two parameters without a text between them: " + short(part)
+				return nil, "has two parameters without a text between them: " + jsontree.Quote(part)
 			}
 			names[name] = true
 			s.names, s.texts = append(s.names, name), append(s.texts, "")

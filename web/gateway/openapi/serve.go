@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jobhub/jobs"
+	"jobhub/web/gateway/openapi/jsontree"
 )
 
 // JSON is the document as JSON with url as its only server, also that of paths and operations
@@ -19,36 +20,36 @@ func (d *Document) JSON(url string) []byte {
 	}
 	servers := append(quoted, "}]"...)
 
-	var old []*node
-	collect := func(n *node) {
-		if s := n.get("servers"); s != nil {
+	var old []*jsontree.Node
+	collect := func(n *jsontree.Node) {
+		if s := n.Get("servers"); s != nil {
 			old = append(old, s)
 		}
 	}
-	for _, paths := range []*node{d.root.get("paths"), d.root.get("components").get("pathItems")} {
+	for _, paths := range []*jsontree.Node{d.root.Get("paths"), d.root.Get("components").Get("pathItems")} {
 		if paths == nil {
 			continue
 		}
-		for _, item := range paths.items {
+		for _, item := range paths.Items {
 			collect(item)
 			for _, method := range methods {
-				collect(item.get(method))
+				collect(item.Get(method))
 			}
 		}
 	}
 	out := make([]byte, 0, len(d.json)+len(servers)*(len(old)+1)+16)
 	from := 0
-	if d.root.get("servers") == nil {
-		from = d.root.start + 1
+	if d.root.Get("servers") == nil {
+		from = d.root.Start + 1
 		out = append(append(append(out, d.json[:from]...), `"servers":`...), servers...)
 		out = append(out, ',') // a document has other members
 	} else {
 		collect(d.root)
 	}
-	slices.SortFunc(old, func(a, b *node) int { return cmp.Compare(a.start, b.start) })
+	slices.SortFunc(old, func(a, b *jsontree.Node) int { return cmp.Compare(a.Start, b.Start) })
 	for _, n := range old {
-		out = append(append(out, d.json[from:n.start]...), servers...)
-		from = n.end
+		out = append(append(out, d.json[from:n.Start]...), servers...)
+		from = n.End
 	}
 	return append(out, d.json[from:]...)
 }

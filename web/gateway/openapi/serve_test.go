@@ -3,6 +3,8 @@ package openapi
 import (
 	"strings"
 	"testing"
+
+	"jobhub/web/gateway/openapi/schema"
 )
 
 func TestJSON(t *testing.T) {
@@ -64,7 +66,7 @@ func TestRows(t *testing.T) {
 		t.Errorf("JSON %s", order.JSON())
 	}
 	wide := parse(t, with("3.1.0", `{"S":{"properties":{`+manyProperties(40)+`}}}`))
-	if n := len(wide.Schemas[0].Rows()); n > maxRows {
+	if n := len(wide.Schemas[0].Rows()); n > schema.MaxRows {
 		t.Errorf("%d rows", n)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"jobhub/jobs"
+	"jobhub/web/gateway/openapi/jsontree"
 )
 
 // toJSON returns a document as JSON: itself if it is JSON, else what its YAML says. Members
@@ -38,13 +39,13 @@ func toJSON(doc []byte) ([]byte, error) {
 	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, refuse("", "has a second YAML document; send one")
 	}
-	w := yamlWriter{open: map[*yaml.Node]bool{}}
+	w := yamlWriter{Report: &jsontree.Report{}, open: map[*yaml.Node]bool{}}
 	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
-		w.value(root.Content[0], &path{}, jobs.MaxDepth)
+		w.value(root.Content[0], &jsontree.Path{}, jobs.MaxDepth)
 	} else {
-		w.value(&root, &path{}, jobs.MaxDepth)
+		w.value(&root, &jsontree.Path{}, jobs.MaxDepth)
 	}
-	if err := w.problem(); err != nil {
+	if err := problemOf(w.Report); err != nil {
 		return nil, err
 	}
 	return w.out, nil
@@ -52,33 +53,33 @@ func toJSON(doc []byte) ([]byte, error) {
 
 // yamlWriter writes YAML as JSON. What is over a limit stops it.
 type yamlWriter struct {
-	report
+	*jsontree.Report
 	out    []byte
 	values int
 	open   map[*yaml.Node]bool // anchors that are being written, to find those that hold themselves
 	done   bool                // a limit was passed
 }
 
-func (w *yamlWriter) stop(n *yaml.Node, at *path, format string, args ...any) {
+func (w *yamlWriter) stop(n *yaml.Node, at *jsontree.Path, format string, args ...any) {
 	if !w.done {
 		w.done = true
 		w.failLine(n, at, format, args...)
 	}
 }
 
-func (w *yamlWriter) failLine(n *yaml.Node, at *path, format string, args ...any) {
-	w.fail(at, "line %d: %s", n.Line, fmt.Sprintf(format, args...))
+func (w *yamlWriter) failLine(n *yaml.Node, at *jsontree.Path, format string, args ...any) {
+	w.Fail(at, "line %d: %s", n.Line, fmt.Sprintf(format, args...))
 }
 
-func (w *yamlWriter) value(n *yaml.Node, at *path, levels int) {
-	if w.done || w.failed() {
+func (w *yamlWriter) value(n *yaml.Node, at *jsontree.Path, levels int) {
+	if w.done || w.Failed() {
 		return
 	}
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if w.values++; w.values > MaxValues || len(w.out) > MaxJSON {
-		w.stop(n, at, "has more than %d values or %s when its aliases are written out", MaxValues, jobs.SizeText(MaxJSON))
+	if w.values++; w.values > jsontree.MaxValues || len(w.out) > MaxJSON {
+		w.stop(n, at, "has more than %d values or %s when its aliases are written out", jsontree.MaxValues, jobs.SizeText(MaxJSON))
 		return
 	}
 	if n.Kind == yaml.ScalarNode {
@@ -102,7 +103,7 @@ func (w *yamlWriter) value(n *yaml.Node, at *path, levels int) {
 			if i > 0 {
 				w.out = append(w.out, ',')
 			}
-			w.value(item, at.at(i), levels-1)
+			w.value(item, at.At(i), levels-1)
 		}
 		w.out = append(w.out, ']')
 	case yaml.MappingNode:
@@ -112,7 +113,7 @@ func (w *yamlWriter) value(n *yaml.Node, at *path, levels int) {
 	}
 }
 
-func (w *yamlWriter) mapping(n *yaml.Node, at *path, levels int) {
+func (w *yamlWriter) mapping(n *yaml.Node, at *jsontree.Path, levels int) {
 	seen := make(map[string]int, len(n.Content)/2)
 	w.out = append(w.out, '{')
 	for i := 0; i+1 < len(n.Content) && !w.done; i += 2 {
@@ -128,7 +129,7 @@ func (w *yamlWriter) mapping(n *yaml.Node, at *path, levels int) {
 			w.failLine(key, at, "has a merge key (<<), which is not supported; write the members out, or use $ref")
 			return
 		}
-		inner := at.member(key.Value)
+		inner := at.Member(key.Value)
 		if line, twice := seen[key.Value]; twice {
 			w.failLine(key, inner, "is given twice, first in line %d; keep one", line)
 			continue
@@ -144,7 +145,7 @@ func (w *yamlWriter) mapping(n *yaml.Node, at *path, levels int) {
 	w.out = append(w.out, '}')
 }
 
-func (w *yamlWriter) quote(n *yaml.Node, at *path) {
+func (w *yamlWriter) quote(n *yaml.Node, at *jsontree.Path) {
 	out, err := jsontext.AppendQuote(w.out, n.Value)
 	if err != nil {
 		w.failLine(n, at, "is not UTF-8")
@@ -153,10 +154,10 @@ func (w *yamlWriter) quote(n *yaml.Node, at *path) {
 	w.out = out
 }
 
-func (w *yamlWriter) scalar(n *yaml.Node, at *path) {
+func (w *yamlWriter) scalar(n *yaml.Node, at *jsontree.Path) {
 	switch n.Tag {
 	case "!!str", "!!timestamp", "":
-		if n.Style == 0 && isJSONNumber(n.Value) { // 1e400, which is no float64
+		if n.Style == 0 && jsontree.IsJSONNumber(n.Value) { // 1e400, which is no float64
 			w.out = append(w.out, n.Value...)
 			return
 		}
@@ -177,7 +178,7 @@ func (w *yamlWriter) scalar(n *yaml.Node, at *path) {
 		}
 		w.out = append(w.out, number...)
 	default:
-		w.failLine(n, at, "has the YAML tag %s, which JSON can't hold", short(n.Tag))
+		w.failLine(n, at, "has the YAML tag %s, which JSON can't hold", jsontree.Quote(n.Tag))
 	}
 }
 
@@ -188,10 +189,10 @@ func jsonNumber(s string) (string, bool) {
 	if strings.HasPrefix(s, "-") {
 		sign, s = "-", s[1:]
 	}
-	if isJSONNumber(sign + s) {
+	if jsontree.IsJSONNumber(sign + s) {
 		return sign + s, true
 	}
-	if len(s) > maxNumber || len(s) > 1 && s[0] == '0' && (s[1] >= '0' && s[1] <= '9' || s[1] == '_') {
+	if len(s) > jsontree.MaxNumber || len(s) > 1 && s[0] == '0' && (s[1] >= '0' && s[1] <= '9' || s[1] == '_') {
 		return "", false // 010 is ten in YAML 1.2 and eight in YAML 1.1
 	}
 	if i, ok := new(big.Int).SetString(s, 0); ok { // 0x1F, 0o17, 0b1, 1_000
@@ -203,10 +204,5 @@ func jsonNumber(s string) (string, bool) {
 	if mantissa, exp, _ := strings.Cut(s, "."); exp == "" || exp[0] == 'e' || exp[0] == 'E' {
 		s = mantissa + exp // 1. and 1.e5
 	}
-	return sign + s, isJSONNumber(sign + s)
-}
-
-// isJSONNumber reports whether s is a number as JSON writes it.
-func isJSONNumber(s string) bool {
-	return s != "" && (s[0] == '-' || s[0] >= '0' && s[0] <= '9') && jsontext.Value(s).IsValid() && s[len(s)-1] != ' '
+	return sign + s, jsontree.IsJSONNumber(sign + s)
 }

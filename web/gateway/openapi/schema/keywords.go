@@ -1,8 +1,10 @@
-package openapi
+package schema
 
 import (
 	"slices"
 	"strings"
+
+	"jobhub/web/gateway/openapi/jsontree"
 )
 
 // dialects are what only one of the versions knows of a schema. What the other one knows has no
@@ -15,36 +17,36 @@ var (
 )
 
 // keyword reads one member of a schema.
-func (c *compiling) keyword(name string, v *node, at *path) {
-	if c.v31 && slices.Contains(only30, name) {
-		c.warn(at, "is no keyword of OpenAPI 3.1 and has no effect; write type: [..., \"null\"]")
+func (c *compiling) keyword(name string, v *jsontree.Node, at *jsontree.Path) {
+	if c.V31 && slices.Contains(only30, name) {
+		c.Warn(at, "is no keyword of OpenAPI 3.1 and has no effect; write type: [..., \"null\"]")
 		return
 	}
-	if !c.v31 && slices.Contains(only31, name) {
-		c.warn(at, "is no keyword of OpenAPI 3.0 and has no effect; use OpenAPI 3.1")
+	if !c.V31 && slices.Contains(only31, name) {
+		c.Warn(at, "is no keyword of OpenAPI 3.0 and has no effect; use OpenAPI 3.1")
 		return
 	}
 	switch name {
 	case "type":
 		c.typeOf(v, at)
 	case "enum":
-		if v.kind != '[' || len(v.items) == 0 {
-			c.fail(at, "must be a list of values that is not empty")
+		if v.Kind != '[' || len(v.Items) == 0 {
+			c.Fail(at, "must be a list of values that is not empty")
 			return
 		}
-		c.enum = make(map[string]bool, len(v.items))
-		for _, item := range v.items {
+		c.enum = make(map[string]bool, len(v.Items))
+		for _, item := range v.Items {
 			c.enum[string(appendCanonical(nil, item))] = true
 		}
 	case "const":
 		text := string(appendCanonical(nil, v))
 		c.constant = &text
 	case "format":
-		if v.kind != '"' {
-			c.fail(at, "must be a text")
+		if v.Kind != '"' {
+			c.Fail(at, "must be a text")
 			return
 		}
-		c.format = formats()[v.text]
+		c.format = formats()[v.Text]
 	case "readOnly":
 		c.readOnly = c.boolean(v, at)
 	case "writeOnly":
@@ -56,11 +58,11 @@ func (c *compiling) keyword(name string, v *node, at *path) {
 	case "maxLength":
 		c.maxLength = c.count(v, at)
 	case "pattern":
-		if v.kind != '"' {
-			c.fail(at, "must be a text")
+		if v.Kind != '"' {
+			c.Fail(at, "must be a text")
 			return
 		}
-		c.pattern = c.compilePattern(v.text, at)
+		c.pattern = c.compilePattern(v.Text, at)
 	case "allOf":
 		c.allOf = c.list(v, at, false)
 	case "anyOf":
@@ -80,21 +82,21 @@ func (c *compiling) keyword(name string, v *node, at *path) {
 	case "$defs":
 		c.mapOf(v, at)
 	case "$id", "$dynamicRef", "$recursiveRef":
-		c.fail(at, "is not supported; use $ref with #/components/schemas/…")
+		c.Fail(at, "is not supported; use $ref with #/components/schemas/…")
 	case "$schema":
-		if s := strings.TrimSuffix(v.text, "#"); s != "https://json-schema.org/draft/2020-12/schema" && !strings.HasPrefix(s, "https://spec.openapis.org/oas/3.1/dialect/") {
-			c.fail(at, "names another dialect than JSON Schema 2020-12, which is what is supported")
+		if s := strings.TrimSuffix(v.Text, "#"); s != "https://json-schema.org/draft/2020-12/schema" && !strings.HasPrefix(s, "https://spec.openapis.org/oas/3.1/dialect/") {
+			c.Fail(at, "names another dialect than JSON Schema 2020-12, which is what is supported")
 		}
 	case "$ref", "nullable", "title", "description", "default", "example", "examples", "deprecated", "externalDocs", "xml", "$comment", "$anchor", "$dynamicAnchor",
 		"contentEncoding", "contentMediaType", "contentSchema": // for people and tools
 	default:
 		if !c.ofArrays(name, v, at) && !c.ofObjects(name, v, at) && !strings.HasPrefix(name, "x-") {
-			c.warn(at, "is no keyword of a schema and has no effect")
+			c.Warn(at, "is no keyword of a schema and has no effect")
 		}
 	}
 }
 
-func (c *compiling) ofArrays(name string, v *node, at *path) bool {
+func (c *compiling) ofArrays(name string, v *jsontree.Node, at *jsontree.Path) bool {
 	switch name {
 	case "items":
 		c.items = c.sub(v, at)
@@ -120,7 +122,7 @@ func (c *compiling) ofArrays(name string, v *node, at *path) bool {
 	return true
 }
 
-func (c *compiling) ofObjects(name string, v *node, at *path) bool {
+func (c *compiling) ofObjects(name string, v *jsontree.Node, at *jsontree.Path) bool {
 	switch name {
 	case "properties":
 		c.properties = c.mapOf(v, at)
@@ -132,8 +134,8 @@ func (c *compiling) ofObjects(name string, v *node, at *path) bool {
 		c.names = c.sub(v, at)
 	case "patternProperties":
 		schemas := c.mapOf(v, at)
-		for _, text := range v.names {
-			if p := c.compilePattern(text, at.member(text)); p != nil && schemas[text] != nil {
+		for _, text := range v.Names {
+			if p := c.compilePattern(text, at.Member(text)); p != nil && schemas[text] != nil {
 				c.patterns = append(c.patterns, patternProperty{p, schemas[text]})
 			}
 		}
@@ -146,13 +148,13 @@ func (c *compiling) ofObjects(name string, v *node, at *path) bool {
 	case "dependentSchemas":
 		c.dependentSchemas = c.mapOf(v, at)
 	case "dependentRequired":
-		if v.kind != '{' {
-			c.fail(at, "must be an object of lists")
+		if v.Kind != '{' {
+			c.Fail(at, "must be an object of lists")
 			return true
 		}
 		c.dependentRequired = map[string][]string{}
-		for i, name := range v.names {
-			c.dependentRequired[name] = c.strings(v.items[i], at.member(name))
+		for i, name := range v.Names {
+			c.dependentRequired[name] = c.strings(v.Items[i], at.Member(name))
 		}
 	default:
 		return false
@@ -162,11 +164,11 @@ func (c *compiling) ofObjects(name string, v *node, at *path) bool {
 
 // bound reads a limit of numbers. In OpenAPI 3.0 exclusiveMinimum and exclusiveMaximum are true
 // or false, and say what minimum and maximum mean.
-func (c *compiling) bound(name string, v *node, at *path) {
-	if !c.v31 && (name == "exclusiveMinimum" || name == "exclusiveMaximum") {
+func (c *compiling) bound(name string, v *jsontree.Node, at *jsontree.Path) {
+	if !c.V31 && (name == "exclusiveMinimum" || name == "exclusiveMaximum") {
 		of := strings.ToLower(strings.TrimPrefix(name, "exclusive"))
-		if c.boolean(v, at) && c.n.get(of) == nil {
-			c.warn(at, "has no effect without %s", of)
+		if c.boolean(v, at) && c.n.Get(of) == nil {
+			c.Warn(at, "has no effect without %s", of)
 		}
 		return
 	}
@@ -189,26 +191,26 @@ func (c *compiling) bound(name string, v *node, at *path) {
 	case "exclusiveMaximum":
 		c.below = d
 	case "multipleOf":
-		if d != nil && d.sign() <= 0 {
-			c.fail(at, "must be above zero")
+		if d != nil && d.Sign() <= 0 {
+			c.Fail(at, "must be above zero")
 			return
 		}
 		c.multipleOf = d
 	}
 }
 
-func (c *compiling) typeOf(v *node, at *path) {
-	add := func(v *node) {
+func (c *compiling) typeOf(v *jsontree.Node, at *jsontree.Path) {
+	add := func(v *jsontree.Node) {
 		for _, k := range kindNames {
-			if v.kind == '"' && v.text == k.name && (c.v31 || k.kind != isNull) {
+			if v.Kind == '"' && v.Text == k.name && (c.V31 || k.kind != isNull) {
 				c.types |= k.kind
 				return
 			}
 		}
-		c.fail(at, "must be string, number, integer, boolean, array or object, or in OpenAPI 3.1 null or a list of these")
+		c.Fail(at, "must be string, number, integer, boolean, array or object, or in OpenAPI 3.1 null or a list of these")
 	}
-	if v.kind == '[' && c.v31 && len(v.items) > 0 {
-		for _, item := range v.items {
+	if v.Kind == '[' && c.V31 && len(v.Items) > 0 {
+		for _, item := range v.Items {
 			add(item)
 		}
 		return

@@ -1,16 +1,13 @@
-package openapi
+package schema
 
-// maxUnrolled bounds, in schemas, what oasdiff writes out to compare two documents: about two
-// seconds of work.
-const maxUnrolled = 200_000
-
-// unrolls reports whether comparing the document would take too long. For each schema that
+// Unrolls reports whether comparing a document with these schemas would take too long: whether
+// they lead to more than most others. For each schema that
 // stands in allOf, anyOf or oneOf without being a reference, oasdiff writes out all that it
 // leads to, and that may double with each level.
-func (d *Document) unrolls(most int) bool {
-	u := unrolling{left: most, open: map[*schema]bool{}}
-	for _, s := range d.compiled {
-		for _, list := range [][]*schema{s.allOf, s.anyOf, s.oneOf} {
+func Unrolls(all []*Schema, most int) bool {
+	u := unrolling{left: most, open: map[*Schema]bool{}}
+	for _, s := range all {
+		for _, list := range [][]*Schema{s.allOf, s.anyOf, s.oneOf} {
 			for _, one := range list {
 				if one.ref == nil && !u.walk(one) {
 					return true
@@ -23,11 +20,11 @@ func (d *Document) unrolls(most int) bool {
 
 type unrolling struct {
 	left int
-	open map[*schema]bool
+	open map[*Schema]bool
 }
 
 // walk counts what a schema leads to, but not what it is part of; false when there is too much.
-func (u *unrolling) walk(s *schema) bool {
+func (u *unrolling) walk(s *Schema) bool {
 	if s == nil || u.open[s] {
 		return true
 	}
@@ -37,7 +34,7 @@ func (u *unrolling) walk(s *schema) bool {
 	u.open[s] = true
 	defer delete(u.open, s)
 	ok := true
-	next := func(one *schema) { ok = ok && u.walk(one) }
+	next := func(one *Schema) { ok = ok && u.walk(one) }
 	s.inPlace(next)
 	for _, one := range s.properties {
 		next(one)
@@ -48,7 +45,7 @@ func (u *unrolling) walk(s *schema) bool {
 	for _, one := range s.prefix {
 		next(one)
 	}
-	for _, one := range []*schema{s.items, s.contains, s.unevaluatedItems, s.additional, s.unevaluated, s.names} {
+	for _, one := range []*Schema{s.items, s.contains, s.unevaluatedItems, s.additional, s.unevaluated, s.names} {
 		next(one)
 	}
 	return ok

@@ -1,17 +1,19 @@
-package openapi
+package schema
 
 import (
 	"encoding/base64"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"jobhub/web/gateway/openapi/jsontree"
 )
 
 // format is a known value of the keyword format. Unknown formats are for people.
 type format struct {
 	what   string // for texts
 	text   func(string) bool
-	number func(decimal) bool
+	number func(jsontree.Decimal) bool
 }
 
 // formats is the formats of JSON Schema, as package jsonschema checks them, and those of
@@ -46,9 +48,9 @@ var formats = sync.OnceValue(func() map[string]*format {
 	return all
 })
 
-func between(least, most string, whole bool) func(decimal) bool {
-	low, high := parseDecimal(least), parseDecimal(most)
-	return func(d decimal) bool {
-		return d.compare(low) >= 0 && d.compare(high) <= 0 && (!whole || d.isInteger())
+func between(least, most string, whole bool) func(jsontree.Decimal) bool {
+	low, high := jsontree.ParseDecimal(least), jsontree.ParseDecimal(most)
+	return func(d jsontree.Decimal) bool {
+		return d.Compare(low) >= 0 && d.Compare(high) <= 0 && (!whole || d.IsInteger())
 	}
 }

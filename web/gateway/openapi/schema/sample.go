@@ -1,4 +1,4 @@
-package openapi
+package schema
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/web/gateway/openapi/jsontree"
 )
 
 const (
@@ -16,24 +18,28 @@ const (
 	sampleText   = 2_000 // characters of a text in it
 )
 
-// sampler makes a value that fits a schema, the same one each time. It tries; what no example
+// Sampler makes a value that fits a schema, the same one each time. It tries; what no example
 // is given for may not fit a schema with not, if, or several limits at once.
-type sampler struct {
-	doc    *Document
-	check  *check
+type Sampler struct {
+	data   []byte // the document
+	check  *Check
 	values int
 }
 
-func newSampler(ctx context.Context, d *Document, way direction) *sampler {
-	return &sampler{doc: d, check: newCheck(ctx, way)}
+// NewSampler is a sampler for the schemas of the document data.
+func NewSampler(ctx context.Context, data []byte, way Direction) *Sampler {
+	return &Sampler{data: data, check: NewCheck(ctx, way)}
 }
+
+// Sample is a value that fits a schema, as JSON.
+func (m *Sampler) Sample(s *Schema) jsontext.Value { return m.value(nil, s, sampleDepth) }
 
 // gathered is a schema together with what it refers to and combines: of oneOf and anyOf the
 // first.
-func gathered(s *schema) (all []*schema) {
-	seen := map[*schema]bool{}
-	var add func(*schema)
-	add = func(one *schema) {
+func gathered(s *Schema) (all []*Schema) {
+	seen := map[*Schema]bool{}
+	var add func(*Schema)
+	add = func(one *Schema) {
 		if one == nil || seen[one] || len(all) == 200 {
 			return
 		}
@@ -43,7 +49,7 @@ func gathered(s *schema) (all []*schema) {
 		for _, inner := range one.allOf {
 			add(inner)
 		}
-		for _, list := range [][]*schema{one.oneOf, one.anyOf} {
+		for _, list := range [][]*Schema{one.oneOf, one.anyOf} {
 			for _, inner := range list {
 				if inner.possible&^isNull != 0 {
 					add(inner)
@@ -56,11 +62,11 @@ func gathered(s *schema) (all []*schema) {
 	return all
 }
 
-func (m *sampler) value(b []byte, s *schema, depth int) []byte {
+func (m *Sampler) value(b []byte, s *Schema, depth int) []byte {
 	all := gathered(s)
 	for _, one := range all {
 		if example := m.given(one); example != nil {
-			return append(b, m.doc.raw(example)...)
+			return append(b, example.Raw(m.data)...)
 		}
 	}
 	if m.values++; m.values > sampleValues || depth == 0 {
@@ -95,29 +101,29 @@ func (m *sampler) value(b []byte, s *schema, depth int) []byte {
 }
 
 // given is the value that the document itself gives for a schema.
-func (m *sampler) given(s *schema) *node {
-	if v := s.node.get("const"); v != nil && s.constant != nil {
+func (m *Sampler) given(s *Schema) *jsontree.Node {
+	if v := s.Node.Get("const"); v != nil && s.constant != nil {
 		return v
 	}
-	if v := s.node.get("example"); v != nil {
+	if v := s.Node.Get("example"); v != nil {
 		return v
 	}
-	if v := s.node.get("examples"); v != nil && v.kind == '[' && len(v.items) > 0 {
-		return v.items[0]
+	if v := s.Node.Get("examples"); v != nil && v.Kind == '[' && len(v.Items) > 0 {
+		return v.Items[0]
 	}
-	if v := s.node.get("default"); v != nil {
+	if v := s.Node.Get("default"); v != nil {
 		return v
 	}
-	if v := s.node.get("enum"); v != nil && s.enum != nil {
-		return v.items[0]
+	if v := s.Node.Get("enum"); v != nil && s.enum != nil {
+		return v.Items[0]
 	}
 	return nil
 }
 
-func (m *sampler) object(b []byte, all []*schema, depth int) []byte {
+func (m *Sampler) object(b []byte, all []*Schema, depth int) []byte {
 	b = append(b, '{')
 	seen := map[string]bool{}
-	add := func(name string, one *schema) {
+	add := func(name string, one *Schema) {
 		if len(seen) > 0 {
 			b = append(b, ',')
 		}
@@ -135,14 +141,14 @@ func (m *sampler) object(b []byte, all []*schema, depth int) []byte {
 			required[name] = true
 		}
 	}
-	hidden := func(one *schema) bool {
-		return m.check.direction == inRequest && one.flag(isReadOnly) || m.check.direction == inResponse && one.flag(isWriteOnly)
+	hidden := func(one *Schema) bool {
+		return m.check.direction == InRequest && one.flag(isReadOnly) || m.check.direction == InResponse && one.flag(isWriteOnly)
 	}
 	for _, s := range all {
 		if s.properties == nil {
 			continue
 		}
-		for _, name := range s.node.get("properties").names {
+		for _, name := range s.Node.Get("properties").Names {
 			one := s.properties[name]
 			// Deep down only what is required is shown: a sample of a tree has an end.
 			if !seen[name] && one.possible != 0 && !hidden(one) && m.values < sampleValues && (required[name] || depth > sampleDepth/2) {
@@ -152,7 +158,7 @@ func (m *sampler) object(b []byte, all []*schema, depth int) []byte {
 	}
 	for _, s := range all {
 		for _, name := range s.required {
-			if one := all[0].property(name); !seen[name] && (one == nil || !hidden(one)) && m.values < sampleValues {
+			if one := all[0].Property(name); !seen[name] && (one == nil || !hidden(one)) && m.values < sampleValues {
 				add(name, one)
 			}
 		}
@@ -160,17 +166,17 @@ func (m *sampler) object(b []byte, all []*schema, depth int) []byte {
 	return append(b, '}')
 }
 
-func (m *sampler) array(b []byte, all []*schema, depth int) []byte {
+func (m *Sampler) array(b []byte, all []*Schema, depth int) []byte {
 	b = append(b, '[')
-	count, items := 1, (*schema)(nil)
+	count, items := 1, (*Schema)(nil)
 	for _, s := range all {
 		if items == nil {
 			items = s.items
 		}
-		for i := 2; i <= 20 && s.minItems != nil && size(i).compare(*s.minItems) <= 0; i++ {
+		for i := 2; i <= 20 && s.minItems != nil && size(i).Compare(*s.minItems) <= 0; i++ {
 			count = max(count, i)
 		}
-		if s.maxItems != nil && s.maxItems.sign() == 0 {
+		if s.maxItems != nil && s.maxItems.Sign() == 0 {
 			return append(b, ']')
 		}
 		if len(s.prefix) > 0 {
@@ -203,10 +209,10 @@ var formatSamples = map[string]string{
 }
 
 // text is a text for a schema: the first of some that fits.
-func (m *sampler) text(s *schema, all []*schema) string {
+func (m *Sampler) text(s *Schema, all []*Schema) string {
 	candidates := []string{"string"}
 	for _, one := range all {
-		if name := one.node.str("format"); formatSamples[name] != "" {
+		if name := one.Node.Str("format"); formatSamples[name] != "" {
 			candidates = append([]string{formatSamples[name]}, candidates...)
 		}
 		if one.pattern != nil {
@@ -214,23 +220,23 @@ func (m *sampler) text(s *schema, all []*schema) string {
 				candidates = append(candidates, matching(parsed.Simplify(), sampleText))
 			}
 		}
-		if one.minLength != nil && one.minLength.compare(size(sampleText)) <= 0 {
+		if one.minLength != nil && one.minLength.Compare(size(sampleText)) <= 0 {
 			least := 0
-			for size(least).compare(*one.minLength) < 0 {
+			for size(least).Compare(*one.minLength) < 0 {
 				least++
 			}
 			candidates = append(candidates, strings.Repeat("string", least/6+1)[:least])
 		}
-		if one.maxLength != nil && one.maxLength.compare(size(6)) < 0 {
+		if one.maxLength != nil && one.maxLength.Compare(size(6)) < 0 {
 			most := 0
-			for size(most).compare(*one.maxLength) < 0 {
+			for size(most).Compare(*one.maxLength) < 0 {
 				most++
 			}
 			candidates = append(candidates, "string"[:most])
 		}
 	}
 	for _, text := range candidates {
-		if m.check.quietly(s, textNode(text)) {
+		if m.check.quietly(s, jsontree.TextNode(text)) {
 			return text
 		}
 	}
@@ -238,10 +244,10 @@ func (m *sampler) text(s *schema, all []*schema) string {
 }
 
 // number is a number for a schema: the first of some that fits.
-func (m *sampler) number(s *schema, all []*schema) string {
+func (m *Sampler) number(s *Schema, all []*Schema) string {
 	candidates := []string{"1", "0"}
 	for _, one := range all {
-		for _, bound := range []*decimal{one.minimum, one.maximum, one.above, one.below, one.multipleOf} {
+		for _, bound := range []*jsontree.Decimal{one.minimum, one.maximum, one.above, one.below, one.multipleOf} {
 			if bound == nil {
 				continue
 			}
@@ -256,7 +262,7 @@ func (m *sampler) number(s *schema, all []*schema) string {
 		}
 	}
 	for _, text := range candidates {
-		if m.check.quietly(s, &node{kind: '0', text: text, end: len(text), size: 1}) {
+		if m.check.quietly(s, &jsontree.Node{Kind: '0', Text: text, End: len(text), Size: 1}) {
 			return text
 		}
 	}

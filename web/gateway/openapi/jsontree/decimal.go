@@ -1,4 +1,4 @@
-package openapi
+package jsontree
 
 import (
 	"cmp"
@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// decimal is a number without loss: 0.digits × 10^exp, digits without zeros at either end.
+// Decimal is a number without loss: 0.digits × 10^exp, digits without zeros at either end.
 // Zero has no digits.
-type decimal struct {
+type Decimal struct {
 	neg    bool
 	digits string
 	exp    int
 }
 
-// parseDecimal reads a JSON number that read has accepted.
-func parseDecimal(s string) decimal {
-	var d decimal
+// ParseDecimal reads a JSON number that Read has accepted.
+func ParseDecimal(s string) Decimal {
+	var d Decimal
 	if d.neg = strings.HasPrefix(s, "-"); d.neg {
 		s = s[1:]
 	}
@@ -31,22 +31,24 @@ func parseDecimal(s string) decimal {
 	d.exp -= len(whole) + len(fraction) - len(digits)
 	d.digits = strings.TrimRight(digits, "0")
 	if d.digits == "" {
-		return decimal{}
+		return Decimal{}
 	}
 	return d
 }
 
-func (d decimal) compare(o decimal) int {
+// Compare is -1 if d is less than o, 0 if they are equal, else 1.
+func (d Decimal) Compare(o Decimal) int {
 	switch {
 	case d.digits == "" || o.digits == "" || d.neg != o.neg:
-		return cmp.Compare(d.sign(), o.sign())
+		return cmp.Compare(d.Sign(), o.Sign())
 	case d.neg:
 		d, o = o, d
 	}
 	return cmp.Or(cmp.Compare(d.exp, o.exp), strings.Compare(d.digits, o.digits))
 }
 
-func (d decimal) sign() int {
+// Sign is -1, 0 or 1.
+func (d Decimal) Sign() int {
 	switch {
 	case d.digits == "":
 		return 0
@@ -56,10 +58,11 @@ func (d decimal) sign() int {
 	return 1
 }
 
-func (d decimal) isInteger() bool { return len(d.digits) <= d.exp || d.digits == "" }
+// IsInteger reports whether d is a whole number, however it is written.
+func (d Decimal) IsInteger() bool { return len(d.digits) <= d.exp || d.digits == "" }
 
-// isMultipleOf reports whether d is a whole number of times m, which is above zero.
-func (d decimal) isMultipleOf(m decimal) bool {
+// IsMultipleOf reports whether d is a whole number of times m, which is above zero.
+func (d Decimal) IsMultipleOf(m Decimal) bool {
 	if d.digits == "" || m.digits == "" {
 		return d.digits == ""
 	}
@@ -74,8 +77,8 @@ func (d decimal) isMultipleOf(m decimal) bool {
 	return shift.Mul(shift, a).Mod(shift, b).Sign() == 0
 }
 
-// canonical is the number such that equal numbers have equal texts.
-func (d decimal) appendCanonical(b []byte) []byte {
+// AppendCanonical appends the number such that equal numbers have equal texts.
+func (d Decimal) AppendCanonical(b []byte) []byte {
 	if d.neg {
 		b = append(b, '-')
 	}
@@ -85,7 +88,7 @@ func (d decimal) appendCanonical(b []byte) []byte {
 }
 
 // String is the number for people: plain digits where these are few.
-func (d decimal) String() string {
+func (d Decimal) String() string {
 	sign := ""
 	if d.neg {
 		sign = "-"

@@ -1,4 +1,4 @@
-package openapi
+package schema
 
 import (
 	"context"
@@ -7,39 +7,42 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"jobhub/web/gateway/openapi/jsontree"
 )
 
-// direction says which properties must be absent: readOnly ones in requests, writeOnly ones in
+// Direction says which properties must be absent: readOnly ones in requests, writeOnly ones in
 // answers.
-type direction int
+type Direction int
 
 const (
-	eitherWay direction = iota
-	inRequest
-	inResponse
+	EitherWay Direction = iota
+	InRequest
+	InResponse
 )
 
-// check applies schemas to values and collects the faults. It stops after maxSteps, or when its
+// Check applies schemas to values and collects the faults. It stops after maxSteps, or when its
 // context ends.
-type check struct {
+type Check struct {
 	ctx       context.Context
-	direction direction
-	in        string // for the faults
-	faults    []Fault
+	direction Direction
+	In        string // for the faults
+	Faults    []jsontree.Fault
 
 	left    int // steps that may still be made
 	stopped bool
 	quiet   int     // above zero: only the verdict matters
 	depth   int     // of eval inside itself
-	top     *schema // the outermost schema that is applied to the value, for readOnly
+	top     *Schema // the outermost schema that is applied to the value, for readOnly
 }
 
-func newCheck(ctx context.Context, d direction) *check {
-	return &check{ctx: ctx, direction: d, in: "body", left: maxSteps}
+// NewCheck is a check of a message that goes in a direction. It ends with ctx.
+func NewCheck(ctx context.Context, d Direction) *Check {
+	return &Check{ctx: ctx, direction: d, In: "body", left: maxSteps}
 }
 
 // step counts work and reports whether there may be more of it.
-func (c *check) step(n int) bool {
+func (c *Check) step(n int) bool {
 	before := c.left >> 12
 	if c.left -= n; c.left < 0 || c.left>>12 != before && c.ctx.Err() != nil {
 		c.stopped = true
@@ -47,23 +50,23 @@ func (c *check) step(n int) bool {
 	return !c.stopped
 }
 
-// fail adds a fault; it returns false, as the verdict of what failed.
-func (c *check) fail(at *path, format string, args ...any) bool {
-	if c.quiet == 0 && len(c.faults) < maxFaults && c.step(10) {
-		c.faults = append(c.faults, Fault{In: c.in, Pointer: at.pointer(), Detail: text(format, args...), Status: 422})
+// Fail adds a fault; it returns false, as the verdict of what failed.
+func (c *Check) Fail(at *jsontree.Path, format string, args ...any) bool {
+	if c.quiet == 0 && len(c.Faults) < MaxFaults && c.step(10) {
+		c.Faults = append(c.Faults, jsontree.Fault{In: c.In, Pointer: at.Pointer(), Detail: jsontree.Detail(format, args...), Status: 422})
 	}
 	return false
 }
 
-// value checks a whole value.
-func (c *check) value(s *schema, v *node, at *path) bool {
+// Value checks a whole value.
+func (c *Check) Value(s *Schema, v *jsontree.Node, at *jsontree.Path) bool {
 	if s == nil {
 		return true
 	}
 	c.top = s
 	ok := c.eval(s, v, at, nil)
 	if c.stopped {
-		c.faults = []Fault{{In: c.in, Pointer: at.pointer(), Status: 422,
+		c.Faults = []jsontree.Fault{{In: c.In, Pointer: at.Pointer(), Status: 422,
 			Detail: "takes too long to be checked against the description of the API; send less at once"}}
 		return false
 	}
@@ -97,7 +100,7 @@ func (e *evaluated) item(i int) {
 }
 
 // merge adds what a schema in place has looked at.
-func (c *check) merge(into, from *evaluated) {
+func (c *Check) merge(into, from *evaluated) {
 	if into == nil || from == nil {
 		return
 	}
@@ -112,7 +115,7 @@ func (c *check) merge(into, from *evaluated) {
 }
 
 // eval applies a schema to a value. seen is filled if not nil.
-func (c *check) eval(s *schema, v *node, at *path, seen *evaluated) bool {
+func (c *Check) eval(s *Schema, v *jsontree.Node, at *jsontree.Path, seen *evaluated) bool {
 	if !c.step(1) {
 		return false
 	}
@@ -121,10 +124,10 @@ func (c *check) eval(s *schema, v *node, at *path, seen *evaluated) bool {
 	}
 	defer func() { c.depth-- }()
 	if s.never {
-		return c.fail(at, "is not allowed here")
+		return c.Fail(at, "is not allowed here")
 	}
 	if s.types != 0 && s.types&kindOf(v) == 0 {
-		return c.fail(at, "must be %s, not %s", kindsText(s.types), kindText(v))
+		return c.Fail(at, "must be %s, not %s", kindsText(s.types), kindText(v))
 	}
 	var track *evaluated
 	if seen != nil || s.unevaluated != nil || s.unevaluatedItems != nil {
@@ -134,7 +137,7 @@ func (c *check) eval(s *schema, v *node, at *path, seen *evaluated) bool {
 	if s.ref != nil {
 		ok = c.apply(s.ref, v, at, track) && ok
 	}
-	switch v.kind {
+	switch v.Kind {
 	case '{':
 		ok = c.object(s, v, at, track) && ok
 	case '[':
@@ -145,18 +148,18 @@ func (c *check) eval(s *schema, v *node, at *path, seen *evaluated) bool {
 		ok = c.number(s, v, at) && ok
 	}
 	ok = c.combined(s, v, at, track) && ok
-	if s.unevaluated != nil && v.kind == '{' && !track.all {
-		for i, name := range v.names {
+	if s.unevaluated != nil && v.Kind == '{' && !track.all {
+		for i, name := range v.Names {
 			if !track.properties[name] {
 				track.property(name)
-				ok = c.child(s.unevaluated, v.items[i], at.member(name)) && ok
+				ok = c.child(s.unevaluated, v.Items[i], at.Member(name)) && ok
 			}
 		}
 	}
-	if s.unevaluatedItems != nil && v.kind == '[' && !track.all {
-		for i, item := range v.items {
+	if s.unevaluatedItems != nil && v.Kind == '[' && !track.all {
+		for i, item := range v.Items {
 			if !track.items[i] {
-				ok = c.child(s.unevaluatedItems, item, at.at(i)) && ok
+				ok = c.child(s.unevaluatedItems, item, at.At(i)) && ok
 			}
 		}
 		track.all = true
@@ -168,7 +171,7 @@ func (c *check) eval(s *schema, v *node, at *path, seen *evaluated) bool {
 }
 
 // child applies a schema to a value inside the one that is being checked.
-func (c *check) child(s *schema, v *node, at *path) bool {
+func (c *Check) child(s *Schema, v *jsontree.Node, at *jsontree.Path) bool {
 	top := c.top
 	c.top = s
 	ok := c.eval(s, v, at, nil)
@@ -177,7 +180,7 @@ func (c *check) child(s *schema, v *node, at *path) bool {
 }
 
 // apply applies a schema to the same value.
-func (c *check) apply(s *schema, v *node, at *path, track *evaluated) bool {
+func (c *Check) apply(s *Schema, v *jsontree.Node, at *jsontree.Path, track *evaluated) bool {
 	if track == nil {
 		return c.eval(s, v, at, nil)
 	}
@@ -190,7 +193,7 @@ func (c *check) apply(s *schema, v *node, at *path, track *evaluated) bool {
 }
 
 // silently is apply when only the verdict matters.
-func (c *check) silently(s *schema, v *node, at *path, track *evaluated) bool {
+func (c *Check) silently(s *Schema, v *jsontree.Node, at *jsontree.Path, track *evaluated) bool {
 	c.quiet++
 	ok := c.apply(s, v, at, track)
 	c.quiet--
@@ -198,13 +201,13 @@ func (c *check) silently(s *schema, v *node, at *path, track *evaluated) bool {
 }
 
 // combined applies allOf, anyOf, oneOf, not, if and discriminator.
-func (c *check) combined(s *schema, v *node, at *path, track *evaluated) bool {
+func (c *Check) combined(s *Schema, v *jsontree.Node, at *jsontree.Path, track *evaluated) bool {
 	ok := true
 	for _, one := range s.allOf {
 		ok = c.apply(one, v, at, track) && ok
 	}
 	switch {
-	case s.discriminator != nil && v.kind == '{':
+	case s.discriminator != nil && v.Kind == '{':
 		ok = c.chosen(s.discriminator, v, at, track) && ok
 	default:
 		if len(s.anyOf) > 0 {
@@ -215,7 +218,7 @@ func (c *check) combined(s *schema, v *node, at *path, track *evaluated) bool {
 		}
 	}
 	if s.not != nil && c.silently(s.not, v, at, nil) {
-		ok = c.fail(at, "has a form that is excluded (not)")
+		ok = c.Fail(at, "has a form that is excluded (not)")
 	}
 	if s.when != nil {
 		next := s.otherwise
@@ -230,39 +233,39 @@ func (c *check) combined(s *schema, v *node, at *path, track *evaluated) bool {
 }
 
 // chosen applies the schema that the discriminator names.
-func (c *check) chosen(d *discriminator, v *node, at *path, track *evaluated) bool {
-	value := v.get(d.property)
+func (c *Check) chosen(d *discriminator, v *jsontree.Node, at *jsontree.Path, track *evaluated) bool {
+	value := v.Get(d.property)
 	switch {
 	case value == nil:
-		return c.fail(at.member(d.property), "is missing; it says which form the object has")
-	case value.kind != '"':
-		return c.fail(at.member(d.property), "must be a text, not %s", kindText(value))
-	case d.mapping[value.text] == nil:
+		return c.Fail(at.Member(d.property), "is missing; it says which form the object has")
+	case value.Kind != '"':
+		return c.Fail(at.Member(d.property), "must be a text, not %s", kindText(value))
+	case d.mapping[value.Text] == nil:
 		names := make([]string, 0, len(d.mapping))
 		for name := range d.mapping {
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		return c.fail(at.member(d.property), "is %s, but must be one of %s", short(value.text), strings.Join(names, ", "))
+		return c.Fail(at.Member(d.property), "is %s, but must be one of %s", jsontree.Quote(value.Text), strings.Join(names, ", "))
 	}
-	return c.apply(d.mapping[value.text], v, at, track)
+	return c.apply(d.mapping[value.Text], v, at, track)
 }
 
 // alternatives applies anyOf, or oneOf if just one may fit. Where only one of them is for this
 // kind of value, its faults are the answer.
-func (c *check) alternatives(list []*schema, v *node, at *path, track *evaluated, justOne bool) bool {
-	var best []Fault
-	fit, candidates, start := 0, 0, len(c.faults)
+func (c *Check) alternatives(list []*Schema, v *jsontree.Node, at *jsontree.Path, track *evaluated, justOne bool) bool {
+	var best []jsontree.Fault
+	fit, candidates, start := 0, 0, len(c.Faults)
 	for _, one := range list {
 		ok := c.apply(one, v, at, track)
 		if ok {
 			fit++
 		} else if one.possible&kindOf(v) != 0 {
 			if candidates++; candidates == 1 {
-				best = slices.Clone(c.faults[start:])
+				best = slices.Clone(c.Faults[start:])
 			}
 		}
-		c.faults = c.faults[:start]
+		c.Faults = c.Faults[:start]
 		if c.stopped || fit > 1 && justOne || fit == 1 && !justOne && track == nil {
 			break
 		}
@@ -271,17 +274,17 @@ func (c *check) alternatives(list []*schema, v *node, at *path, track *evaluated
 	case fit == 1 || fit > 1 && !justOne:
 		return true
 	case fit > 1:
-		return c.fail(at, "fits several of the %d alternatives (oneOf), but must fit just one", len(list))
+		return c.Fail(at, "fits several of the %d alternatives (oneOf), but must fit just one", len(list))
 	case candidates == 1 && len(best) > 0:
-		c.faults = append(c.faults, best...)
+		c.Faults = append(c.Faults, best...)
 		return false
 	}
-	return c.fail(at, "fits none of the %d alternatives that the API describes", len(list))
+	return c.Fail(at, "fits none of the %d alternatives that the API describes", len(list))
 }
 
 // kindOf is the kind of a value; of a whole number both integer and number.
-func kindOf(v *node) kinds {
-	switch v.kind {
+func kindOf(v *jsontree.Node) kinds {
+	switch v.Kind {
 	case 'n':
 		return isNull
 	case 't', 'f':
@@ -293,15 +296,15 @@ func kindOf(v *node) kinds {
 	case '{':
 		return isObject
 	}
-	if parseDecimal(v.text).isInteger() {
+	if jsontree.ParseDecimal(v.Text).IsInteger() {
 		return isInteger | isNumber
 	}
 	return isNumber
 }
 
 // kindText is a value for a text: its kind, and what it is if that is short.
-func kindText(v *node) string {
-	switch v.kind {
+func kindText(v *jsontree.Node) string {
+	switch v.Kind {
 	case 'n':
 		return "null"
 	case 't':
@@ -309,13 +312,13 @@ func kindText(v *node) string {
 	case 'f':
 		return "false"
 	case '"':
-		return "the text " + short(v.text)
+		return "the text " + jsontree.Quote(v.Text)
 	case '[':
 		return "a list"
 	case '{':
 		return "an object"
 	}
-	return fmt.Sprintf("%.40s", v.text)
+	return fmt.Sprintf("%.40s", v.Text)
 }
 
 func kindsText(all kinds) string {
@@ -330,31 +333,31 @@ func kindsText(all kinds) string {
 
 // appendCanonical appends a value such that equal values have equal texts: members sorted,
 // numbers by their value.
-func appendCanonical(b []byte, v *node) []byte {
-	switch v.kind {
+func appendCanonical(b []byte, v *jsontree.Node) []byte {
+	switch v.Kind {
 	case '0':
-		return parseDecimal(v.text).appendCanonical(b)
+		return jsontree.ParseDecimal(v.Text).AppendCanonical(b)
 	case '"':
-		b, _ = jsontext.AppendQuote(b, v.text)
+		b, _ = jsontext.AppendQuote(b, v.Text)
 		return b
 	case '[':
 		b = append(b, '[')
-		for _, item := range v.items {
+		for _, item := range v.Items {
 			b = append(appendCanonical(b, item), ',')
 		}
 		return append(b, ']')
 	case '{':
-		order := make([]int, len(v.names))
+		order := make([]int, len(v.Names))
 		for i := range order {
 			order[i] = i
 		}
-		slices.SortFunc(order, func(i, j int) int { return strings.Compare(v.names[i], v.names[j]) })
+		slices.SortFunc(order, func(i, j int) int { return strings.Compare(v.Names[i], v.Names[j]) })
 		b = append(b, '{')
 		for _, i := range order {
-			b, _ = jsontext.AppendQuote(b, v.names[i])
-			b = append(appendCanonical(append(b, ':'), v.items[i]), ',')
+			b, _ = jsontext.AppendQuote(b, v.Names[i])
+			b = append(appendCanonical(append(b, ':'), v.Items[i]), ',')
 		}
 		return append(b, '}')
 	}
-	return append(b, byte(v.kind))
+	return append(b, byte(v.Kind))
 }

@@ -1,6 +1,10 @@
-package openapi
+package schema
 
-import "regexp"
+import (
+	"regexp"
+
+	"jobhub/web/gateway/openapi/jsontree"
+)
 
 // kinds is a set of JSON types.
 type kinds uint8
@@ -26,40 +30,39 @@ var kindNames = []struct {
 	{"string", isString, "a text"}, {"array", isArray, "a list"}, {"object", isObject, "an object"},
 }
 
-// schema is a JSON Schema (2020-12, to which those of OpenAPI 3.0 are converted). Limits that
+// Schema is a JSON Schema (2020-12, to which those of OpenAPI 3.0 are converted). Limits that
 // are not given are nil.
-type schema struct {
-	node  *node  // its source, for samples and pages
-	name  string // of the component that it is; empty inside another
-	never bool   // the schema false
+type Schema struct {
+	Node  *jsontree.Node // its source, for samples and pages
+	never bool           // the schema false
 
 	types    kinds // 0 for all
-	ref      *schema
+	ref      *Schema
 	refName  string
 	enum     map[string]bool // canonical values; nil if not given
 	constant *string         // canonical
 	format   *format
 
-	minimum, maximum, above, below, multipleOf *decimal
+	minimum, maximum, above, below, multipleOf *jsontree.Decimal
 
-	minLength, maxLength *decimal
+	minLength, maxLength *jsontree.Decimal
 	pattern              *pattern
 
-	items, contains, unevaluatedItems *schema
-	prefix                            []*schema
-	minItems, maxItems                *decimal
-	minContains, maxContains          *decimal
+	items, contains, unevaluatedItems *Schema
+	prefix                            []*Schema
+	minItems, maxItems                *jsontree.Decimal
+	minContains, maxContains          *jsontree.Decimal
 	unique                            bool
 
-	properties                     map[string]*schema
+	properties                     map[string]*Schema
 	patterns                       []patternProperty
-	additional, unevaluated, names *schema
+	additional, unevaluated, names *Schema
 	required                       []string
-	minProperties, maxProperties   *decimal
+	minProperties, maxProperties   *jsontree.Decimal
 	dependentRequired              map[string][]string
-	dependentSchemas               map[string]*schema
-	allOf, anyOf, oneOf            []*schema
-	not, when, then, otherwise     *schema
+	dependentSchemas               map[string]*Schema
+	allOf, anyOf, oneOf            []*Schema
+	not, when, then, otherwise     *Schema
 	discriminator                  *discriminator
 	readOnly, writeOnly            bool
 
@@ -68,13 +71,13 @@ type schema struct {
 
 type patternProperty struct {
 	pattern *pattern
-	schema  *schema
+	schema  *Schema
 }
 
 // discriminator says by which property one of the schemas of oneOf or anyOf is chosen.
 type discriminator struct {
 	property string
-	mapping  map[string]*schema
+	mapping  map[string]*Schema
 }
 
 // pattern is a regular expression with the number of instructions that it takes.
@@ -84,13 +87,13 @@ type pattern struct {
 }
 
 // inPlace calls f for the schemas that are applied to the same value as s.
-func (s *schema) inPlace(f func(*schema)) {
-	for _, one := range []*schema{s.ref, s.not, s.when, s.then, s.otherwise} {
+func (s *Schema) inPlace(f func(*Schema)) {
+	for _, one := range []*Schema{s.ref, s.not, s.when, s.then, s.otherwise} {
 		if one != nil {
 			f(one)
 		}
 	}
-	for _, list := range [][]*schema{s.allOf, s.anyOf, s.oneOf} {
+	for _, list := range [][]*Schema{s.allOf, s.anyOf, s.oneOf} {
 		for _, one := range list {
 			f(one)
 		}
@@ -106,7 +109,7 @@ func (s *schema) inPlace(f func(*schema)) {
 }
 
 // possibleKinds is which kinds of value a schema can allow, from those of the schemas in place.
-func (s *schema) possibleKinds() kinds {
+func (s *Schema) possibleKinds() kinds {
 	if s.never {
 		return 0
 	}
@@ -123,7 +126,7 @@ func (s *schema) possibleKinds() kinds {
 	for _, one := range s.allOf {
 		all &= one.possible
 	}
-	for _, list := range [][]*schema{s.anyOf, s.oneOf} {
+	for _, list := range [][]*Schema{s.anyOf, s.oneOf} {
 		if len(list) > 0 {
 			var some kinds
 			for _, one := range list {
@@ -135,11 +138,11 @@ func (s *schema) possibleKinds() kinds {
 	return all
 }
 
-// property is the schema of a property, looked for through references and allOf; nil if there
+// Property is the schema of a property, looked for through references and allOf; nil if there
 // is none.
-func (s *schema) property(name string) *schema {
-	var found *schema
-	s.walk(func(one *schema) bool {
+func (s *Schema) Property(name string) *Schema {
+	var found *Schema
+	s.walk(func(one *Schema) bool {
 		found = one.properties[name]
 		return found != nil
 	})
@@ -148,9 +151,9 @@ func (s *schema) property(name string) *schema {
 
 // walk calls f for s and what it refers to and combines, each once, until f returns true or
 // a thousand were seen.
-func (s *schema) walk(f func(*schema) bool) {
-	seen := map[*schema]bool{}
-	queue := []*schema{s}
+func (s *Schema) walk(f func(*Schema) bool) {
+	seen := map[*Schema]bool{}
+	queue := []*Schema{s}
 	for len(queue) > 0 && len(seen) < 1_000 && len(queue) < 10_000 {
 		one := queue[0]
 		queue = queue[1:]
@@ -166,8 +169,8 @@ func (s *schema) walk(f func(*schema) bool) {
 }
 
 // flag reports whether a schema, or what it refers to, is readOnly or writeOnly.
-func (s *schema) flag(of func(*schema) bool) bool {
-	for range maxRefChain {
+func (s *Schema) flag(of func(*Schema) bool) bool {
+	for range MaxRefChain {
 		switch {
 		case s == nil:
 			return false
@@ -183,5 +186,5 @@ func (s *schema) flag(of func(*schema) bool) bool {
 	return false
 }
 
-func isReadOnly(s *schema) bool  { return s.readOnly }
-func isWriteOnly(s *schema) bool { return s.writeOnly }
+func isReadOnly(s *Schema) bool  { return s.readOnly }
+func isWriteOnly(s *Schema) bool { return s.writeOnly }

@@ -1,11 +1,12 @@
-package openapi
+package schema
 
 import (
-	"context"
 	"strconv"
 	"strings"
 
 	"jobhub/jobs"
+	"jobhub/web/clip"
+	"jobhub/web/gateway/openapi/jsontree"
 )
 
 // Row is one line of the table that shows a schema on a page.
@@ -25,44 +26,27 @@ type Row struct {
 }
 
 const (
-	maxRows      = 500
+	MaxRows      = 500
 	maxRowsDepth = 8
 )
 
-// Rows is a schema as lines for a page, 500 at most. A schema that is inside itself is shown
-// once.
-func (s *Schema) Rows() []Row {
-	t := table{open: map[*schema]bool{}, doc: s.doc}
-	t.members(s.s, 0)
-	return t.rows
+// Rows is a schema of the document data as lines for a page, 500 at most. A schema that is
+// inside itself is shown once.
+func (s *Schema) Rows(data []byte) []Row {
+	t := table{open: map[*Schema]bool{}, data: data}
+	t.members(s, 0)
+	return t.all
 }
-
-// Sample is an example of a value as JSON: the first that the document gives, else one made
-// from the schema. request leaves out what the API alone sets (readOnly), else what only
-// callers send (writeOnly).
-func (s *Schema) Sample(ctx context.Context, request bool) jobs.Value {
-	way := inResponse
-	if request {
-		way = inRequest
-	}
-	return newSampler(ctx, s.doc, way).value(nil, s.s, sampleDepth)
-}
-
-// Type is what kind of value a schema describes, in words.
-func (s *Schema) Type() string { return typeText(s.s) }
-
-// Limits is the limits of a schema, in words.
-func (s *Schema) Limits() string { return limitsText(s.s) }
 
 type table struct {
-	rows []Row
-	open map[*schema]bool
-	doc  *Document
+	all  []Row
+	open map[*Schema]bool
+	data []byte // the document
 }
 
 // members adds the rows of what is inside a schema.
-func (t *table) members(s *schema, depth int) {
-	if s == nil || t.open[s] || len(t.rows) >= maxRows {
+func (t *table) members(s *Schema, depth int) {
+	if s == nil || t.open[s] || len(t.all) >= MaxRows {
 		return
 	}
 	t.open[s] = true
@@ -76,14 +60,14 @@ func (t *table) members(s *schema, depth int) {
 		for _, name := range s.required {
 			required[name] = true
 		}
-		for _, name := range s.node.get("properties").names {
+		for _, name := range s.Node.Get("properties").Names {
 			t.row(name, s.properties[name], depth, required[name])
 		}
 	}
 	for _, p := range s.patterns {
 		t.row(p.pattern.String(), p.schema, depth, false)
 	}
-	if s.additional != nil && s.additional.node.kind == '{' {
+	if s.additional != nil && s.additional.Node.Kind == '{' {
 		t.row("*", s.additional, depth, false)
 	}
 	for _, one := range s.prefix {
@@ -92,42 +76,42 @@ func (t *table) members(s *schema, depth int) {
 	if s.items != nil {
 		t.row("[ ]", s.items, depth, false)
 	}
-	for _, list := range [][]*schema{s.oneOf, s.anyOf} {
+	for _, list := range [][]*Schema{s.oneOf, s.anyOf} {
 		for _, one := range list {
 			t.row("or", one, depth, false)
 		}
 	}
 }
 
-func (t *table) row(name string, s *schema, depth int, required bool) {
-	if len(t.rows) >= maxRows || s == nil {
+func (t *table) row(name string, s *Schema, depth int, required bool) {
+	if len(t.all) >= MaxRows || s == nil {
 		return
 	}
-	r := Row{Depth: depth, Name: name, Type: typeText(s), Component: s.refName, Required: required, ReadOnly: s.flag(isReadOnly), WriteOnly: s.flag(isWriteOnly),
-		Deprecated: s.node.isTrue("deprecated"), Description: s.node.str("description"), Limits: limitsText(s)}
+	r := Row{Depth: depth, Name: name, Type: s.TypeText(), Component: s.refName, Required: required, ReadOnly: s.flag(isReadOnly), WriteOnly: s.flag(isWriteOnly),
+		Deprecated: s.Node.IsTrue("deprecated"), Description: s.Node.Str("description"), Limits: s.LimitsText()}
 	if r.Description == "" && s.ref != nil {
-		r.Description = s.ref.node.str("description")
+		r.Description = s.ref.Node.Str("description")
 	}
-	if example := s.node.get("example"); example != nil {
-		r.Example = t.doc.raw(example)
+	if example := s.Node.Get("example"); example != nil {
+		r.Example = example.Raw(t.data)
 	}
 	inner := s
-	for range maxRefChain {
+	for range MaxRefChain {
 		if inner.ref == nil {
 			break
 		}
 		inner = inner.ref
 	}
 	r.Again = t.open[inner] || depth+1 == maxRowsDepth && inner.properties != nil
-	t.rows = append(t.rows, r)
+	t.all = append(t.all, r)
 	if !r.Again && depth+1 < maxRowsDepth {
 		t.members(s, depth+1)
 	}
 }
 
-// typeText is the kind of a value in words.
-func typeText(s *schema) string {
-	for range maxRefChain {
+// TypeText is the kind of a value in words, like list of Order.
+func (s *Schema) TypeText() string {
+	for range MaxRefChain {
 		if s.ref == nil || s.types != 0 {
 			break
 		}
@@ -154,32 +138,32 @@ func typeText(s *schema) string {
 	case text == "":
 		text = "any"
 	}
-	if format := s.node.str("format"); format != "" {
-		text += " (" + clipName(format) + ")"
+	if format := s.Node.Str("format"); format != "" {
+		text += " (" + clip.Shorten(format, 100) + ")"
 	}
 	if s.items != nil {
 		if s.items.refName != "" {
 			text += " of " + s.items.refName
 		} else if s.items.items == nil {
-			text += " of " + typeText(s.items)
+			text += " of " + s.items.TypeText()
 		}
 	}
 	return text
 }
 
-// limitsText is the limits of a schema in words.
-func limitsText(s *schema) string {
+// LimitsText is the limits of a schema in words.
+func (s *Schema) LimitsText() string {
 	var all []string
-	add := func(d *decimal, before, after string) {
+	add := func(d *jsontree.Decimal, before, after string) {
 		if d != nil {
 			all = append(all, before+d.String()+after)
 		}
 	}
 	if s.enum != nil {
-		all = append(all, "one of "+enumText(s.node.get("enum")))
+		all = append(all, "one of "+enumText(s.Node.Get("enum")))
 	}
 	if s.constant != nil {
-		all = append(all, "always "+kindText(s.node.get("const")))
+		all = append(all, "always "+kindText(s.Node.Get("const")))
 	}
 	add(s.minimum, "at least ", "")
 	add(s.above, "above ", "")
@@ -196,7 +180,7 @@ func limitsText(s *schema) string {
 	if s.pattern != nil {
 		all = append(all, "matches "+s.pattern.String())
 	}
-	if v := s.node.get("default"); v != nil {
+	if v := s.Node.Get("default"); v != nil {
 		all = append(all, "else "+kindText(v))
 	}
 	return strings.Join(all, "; ")
