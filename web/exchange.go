@@ -181,7 +181,9 @@ func (x *exchange) cache() (string, bool, error) {
 
 // transform is the stage TransformRequest. The rules are applied to what is sent, or kept as a
 // job, so that this only says whether there are some.
-func (x *exchange) transform() (string, bool, error) { return changes(x.route.Request != nil), false, nil }
+func (x *exchange) transform() (string, bool, error) {
+	return changes(x.route.Request != nil), false, nil
+}
 
 func changes(any bool) string {
 	if any {
