@@ -209,7 +209,7 @@ func TestDocsErrors(t *testing.T) {
 	for _, i := range readAsyncAPI(w).at("components", "schemas", "Code", "enum").names() {
 		codes = append(codes, readAsyncAPI(w).at("components", "schemas", "Code", "enum").at(i).value.(string))
 	}
-	for _, folder := range []string{".", "rest", "api", "batch", "live", "pages", "../jobs", "../jobs/engine", "../jobs/engine/commit", "../jobs/engine/transition", "../jobs/call", "../jobs/egress", "../jobs/webhook", "gateway"} {
+	for _, folder := range []string{".", "rest", "api", "batch", "live", "pages", "../jobs", "../jobs/engine", "../jobs/engine/commit", "../jobs/engine/transition", "../jobs/call", "../jobs/egress", "../jobs/webhook", "limit", "catalog", "auth/jwt", "auth/signature", "gateway", "gateway/match", "gateway/transform", "gateway/upstream", "gateway/upgrade", "gateway/openapi", "gateway/cache", "gateway/usage"} {
 		files, err := filepath.Glob(folder + "/*.go")
 		if err != nil {
 			t.Fatal(err)

@@ -34,7 +34,7 @@ func (d *document) operations(do func(name string, path, operation place)) {
 
 // TestOpenAPIDescribesEveryRoute and none that is not served.
 func TestOpenAPIDescribesEveryRoute(t *testing.T) {
-	served := routes(t)
+	served := append(routes(t), routesIn(t, "catalog/routes.go")...)
 	for i, pattern := range served { // as OpenAPI writes them
 		served[i] = strings.NewReplacer("{$}", "", "/static/", "/static/{file}").Replace(pattern)
 	}
@@ -358,6 +358,8 @@ const (
 	exampleWorker    = "wk_ajvrhl4l2u7opztx"
 	exampleKey       = "key_ajvrhl4l2u7o"
 	exampleCallback  = "7225f113a8e84f56b0ceb237"
+	examplePending   = "acc_5f0c2b7d9e1a4c6830d2f4b6"
+	exampleActive    = "acc_9a3e5c7f1b2d4e6a8c0f2b4d"
 	exampleLease     = "0197f0a2-5c1e-7000-8000-0000000000c1.w_c4hlxxq6yqp3b7rt"
 )
 
@@ -406,8 +408,14 @@ func (s *stand) in(text string) string {
 			s.w.do("PUT", "/v1/schedules/nightly", `{"cron":"0 3 * * *","time_zone":"Europe/Berlin","job":{"kind":"report"}}`)
 			return "nightly"
 		},
-		exampleCallback: func() string { s.w.disable("https://a.example/hook"); return exampleCallback },
-		"reports":       func() string { s.w.submit(`{"kind":"nobody","queue":"reports"}`); return "reports" },
+		"sample-new":      func() string { return exampleName("new") },
+		"sample-drafts":   func() string { return s.w.exampleAPI(false) },
+		"sample-invoices": func() string { return s.w.exampleAPI(true) },
+		"sample-offers":   func() string { return s.w.exampleAPI(true) },
+		examplePending:    func() string { return s.w.exampleAccess("") },
+		exampleActive:     func() string { return s.w.exampleAccess("approve") },
+		exampleCallback:   func() string { s.w.disable("https://a.example/hook"); return exampleCallback },
+		"reports":         func() string { s.w.submit(`{"kind":"nobody","queue":"reports"}`); return "reports" },
 	} {
 		if !strings.Contains(text, sample) {
 			continue

@@ -152,6 +152,11 @@ var routeCases = []routeCase{
 	{"POST /v1/leases/{token}/release", "POST /v1/leases/x/release", "", 409, "application/problem+json"},
 	{"POST /v1/keys", "POST /v1/keys", `{"role":"viewer"}`, 201, "application/json"},
 	{"POST /v1/keys", "POST /v1/keys", `{"role":"king"}`, 422, "application/problem+json"},
+	{"GET /v1/explain", "GET /v1/explain?url=/v1/jobs", "", 200, "application/json"},
+	{"GET /v1/explain", "GET /v1/explain?url=jobs", "", 422, "application/problem+json"},
+	{"POST /v1/explain", "POST /v1/explain", `{"url":"/v1/jobs"}`, 200, "application/json"},
+	{"GET /v1/usage", "GET /v1/usage?by=route", "", 200, "application/json"},
+	{"GET /v1/usage", "GET /v1/usage?by=color", "", 400, "application/problem+json"},
 	{"GET /v1/keys", "GET /v1/keys", "", 200, "application/json"},
 	{"GET /v1/keys", "GET /v1/keys?state=gone", "", 400, "application/problem+json"},
 	{"GET /v1/keys/{id}", "GET /v1/keys/KEY", "", 200, "application/json"},
@@ -264,8 +269,14 @@ var routeCases = []routeCase{
 // routes reads the tables of routes, so that none can be without a case here.
 func routes(t *testing.T) (patterns []string) {
 	t.Helper()
-	for _, room := range []string{"api", "batch", "live", "pages", "docs"} {
-		file, err := parser.ParseFile(token.NewFileSet(), room+"/routes.go", nil, 0)
+	return routesIn(t, "api/routes.go", "batch/routes.go", "live/routes.go", "pages/routes.go", "docs/routes.go", "explain.go", "account.go")
+}
+
+// routesIn reads the tables of routes in some files.
+func routesIn(t *testing.T, files ...string) (patterns []string) {
+	t.Helper()
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
