@@ -358,6 +358,8 @@ const (
 	exampleWorker    = "wk_ajvrhl4l2u7opztx"
 	exampleKey       = "key_ajvrhl4l2u7o"
 	exampleCallback  = "7225f113a8e84f56b0ceb237"
+	exampleAccess    = "acc_0123456789abcdef01234567" // pending
+	exampleGranted   = "acc_0123456789abcdef01234568"
 	exampleLease     = "0197f0a2-5c1e-7000-8000-0000000000c1.w_c4hlxxq6yqp3b7rt"
 )
 
@@ -405,6 +407,13 @@ func (s *stand) in(text string) string {
 		"nightly": func() string {
 			s.w.do("PUT", "/v1/schedules/nightly", `{"cron":"0 3 * * *","time_zone":"Europe/Berlin","job":{"kind":"report"}}`)
 			return "nightly"
+		},
+		"payments": func() string { return s.w.prepareAPI("PUBLISHED", s.w.submit(`{"kind":"nobody"}`)) },
+		exampleAccess: func() string {
+			return strings.TrimPrefix(s.w.prepareAPI("/access/PENDING", s.w.submit(`{"kind":"nobody"}`)), "/access/")
+		},
+		exampleGranted: func() string {
+			return strings.TrimPrefix(s.w.prepareAPI("/access/GRANTED", s.w.submit(`{"kind":"nobody"}`)), "/access/")
 		},
 		exampleCallback: func() string { s.w.disable("https://a.example/hook"); return exampleCallback },
 		"reports":       func() string { s.w.submit(`{"kind":"nobody","queue":"reports"}`); return "reports" },
