@@ -21,7 +21,7 @@ func TestBasePath(t *testing.T) {
 		}
 		w.do("GET", location, "").want(http.StatusAccepted)
 		id := strings.Split(location, "/")[5]
-		for _, path := range []string{"/", "/?view=wall", "/jobs", "/jobs/" + id, "/queues", "/queues/q", "/workers", "/hub", "/docs", "/docs/protocol", "/docs/api", "/login"} {
+		for _, path := range []string{"/", "/?view=wall", "/jobs", "/jobs/" + id, "/queues", "/queues/q", "/workers", "/hub", "/catalog", "/access", "/docs", "/docs/protocol", "/docs/api", "/login"} {
 			page := w.do("GET", base+path, "").body
 			found := links.FindAllStringSubmatch(page, -1)
 			if len(found) == 0 && path != "/login" {

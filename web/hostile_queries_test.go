@@ -18,7 +18,7 @@ func TestQueriesThatAreNotUTF8(t *testing.T) {
 	const bad = "%ff%00%22%0a"
 	paths := []string{"/" + bad, "/v1/" + bad, "/v1/jobs/" + bad, "/v1/schedules/" + bad, "/v1/queues/" + bad, "/jobs/" + bad, "/batches/" + bad, "/queues/" + bad, "/schedules/" + bad, "/docs/" + bad,
 		"/jobs/" + id + "?lines=" + bad, "/batches/" + id + "?item=" + bad, "/v1/jobs/" + id + "?version=" + bad, "/schedules?after=" + bad, "/jobs/" + id + "/output?lines=" + bad}
-	for _, page := range []string{"/v1/jobs", "/v1/events", "/v1/ws", "/jobs", "/batches", "/callbacks", "/", "/jobs/export.csv", "/queues", "/login"} {
+	for _, page := range []string{"/v1/jobs", "/v1/events", "/v1/ws", "/jobs", "/batches", "/callbacks", "/catalog", "/access", "/", "/jobs/export.csv", "/queues", "/login"} {
 		for _, name := range []string{bad, "state", "queue", "kind", "tag", "q", "cursor", "limit", "parent", "job", "all", "view", "epoch", "from", "next"} {
 			paths = append(paths, page+"?"+name+"="+bad)
 		}

@@ -360,6 +360,8 @@ const (
 	exampleCallback  = "7225f113a8e84f56b0ceb237"
 	examplePending   = "acc_5f0c2b7d9e1a4c6830d2f4b6"
 	exampleActive    = "acc_9a3e5c7f1b2d4e6a8c0f2b4d"
+	exampleAccess    = "acc_0123456789abcdef01234567" // pending
+	exampleGranted   = "acc_0123456789abcdef01234568"
 	exampleLease     = "0197f0a2-5c1e-7000-8000-0000000000c1.w_c4hlxxq6yqp3b7rt"
 )
 
@@ -416,6 +418,13 @@ func (s *stand) in(text string) string {
 		exampleActive:     func() string { return s.w.exampleAccess("approve") },
 		exampleCallback:   func() string { s.w.disable("https://a.example/hook"); return exampleCallback },
 		"reports":         func() string { s.w.submit(`{"kind":"nobody","queue":"reports"}`); return "reports" },
+		"payments":        func() string { return s.w.prepareAPI("PUBLISHED", s.w.submit(`{"kind":"nobody"}`)) },
+		exampleAccess: func() string {
+			return strings.TrimPrefix(s.w.prepareAPI("/access/PENDING", s.w.submit(`{"kind":"nobody"}`)), "/access/")
+		},
+		exampleGranted: func() string {
+			return strings.TrimPrefix(s.w.prepareAPI("/access/GRANTED", s.w.submit(`{"kind":"nobody"}`)), "/access/")
+		},
 	} {
 		if !strings.Contains(text, sample) {
 			continue

@@ -46,6 +46,7 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 		w.do("PUT", "/v1/schedules/made", `{"cron":"@daily","job":{"kind":"k"}}`)
 		request = strings.Replace(request, "MADE", "made", 1)
 	}
+	request = w.prepareAPI(request, id)
 	if strings.Contains(request, "KEY") {
 		key, _, err := w.keys.Create(auth.Key{Role: auth.Viewer}, time.Now())
 		if err != nil {
@@ -67,10 +68,31 @@ func (w *world) prepare(c routeCase) (method, path, body string) {
 	return method, path, strings.NewReplacer("ID", id, "NEW", id, "CALLBACK", exampleCallback).Replace(c.body)
 }
 
+// prepareAPI makes what a request names of the catalogue: an API, and a request for access to it.
+func (w *world) prepareAPI(request, name string) string {
+	if !strings.Contains(request, "PUBLISHED") && !strings.Contains(request, "PENDING") && !strings.Contains(request, "GRANTED") {
+		return request
+	}
+	w.do("PUT", "/v1/apis/"+name, `{}`).want(201)
+	w.do("PUT", "/v1/apis/"+name+"/versions/v1", `{"openapi":`+ordersDocument("")+`}`).want(201)
+	w.do("POST", "/v1/apis/"+name+"/versions/v1/publish", "").want(200)
+	request = strings.Replace(request, "PUBLISHED", name, 1)
+	if strings.Contains(request, "/access/") {
+		access := w.do("POST", "/v1/access", `{"api":"`+name+`","version":"v1"}`).want(201).text("id")
+		if strings.Contains(request, "GRANTED") {
+			w.do("POST", "/v1/access/"+access+"/approve", "").want(200)
+		}
+		request = strings.NewReplacer("PENDING", access, "GRANTED", access).Replace(request)
+	}
+	return request
+}
+
 // formHeaders are those of what the pages send.
 func formHeaders(path string) []string {
-	if strings.HasPrefix(path, "/jobs/") || strings.HasPrefix(path, "/schedules") || strings.HasPrefix(path, "/callbacks") {
-		return []string{"Content-Type", "application/x-www-form-urlencoded"}
+	for _, page := range []string{"/jobs/", "/schedules", "/callbacks", "/catalog", "/access", "/keys"} {
+		if strings.HasPrefix(path, page) {
+			return []string{"Content-Type", "application/x-www-form-urlencoded"}
+		}
 	}
 	return nil
 }
@@ -253,6 +275,25 @@ var routeCases = []routeCase{
 	{"GET /callbacks", "GET /callbacks?state=nowhere", "", 400, "text/html; charset=utf-8"},
 	{"POST /callbacks/enable", "POST /callbacks/enable", "queue=disabled&callback=CALLBACK", 303, ""},
 	{"POST /callbacks/enable", "POST /callbacks/enable", "queue=disabled&callback=x", 404, "text/html; charset=utf-8"},
+	{"GET /catalog", "GET /catalog?q=x&state=published", "", 200, "text/html; charset=utf-8"},
+	{"GET /catalog", "GET /catalog?state=x", "", 400, "text/html; charset=utf-8"},
+	{"GET /catalog", "GET /catalog?tag=a&tag=b", "", 400, "text/html; charset=utf-8"},
+	{"GET /catalog/{api}", "GET /catalog/PUBLISHED", "", 303, ""},
+	{"GET /catalog/{api}", "GET /catalog/nothing", "", 404, "text/html; charset=utf-8"},
+	{"GET /catalog/{api}/{version}", "GET /catalog/PUBLISHED/v1?from=1", "", 200, "text/html; charset=utf-8"},
+	{"GET /catalog/{api}/{version}", "GET /catalog/PUBLISHED/v1?from=x", "", 400, "text/html; charset=utf-8"},
+	{"GET /catalog/{api}/{version}", "GET /catalog/PUBLISHED/v2", "", 404, "text/html; charset=utf-8"},
+	{"POST /catalog/{api}/{version}/access", "POST /catalog/PUBLISHED/v1/access", "", 303, ""},
+	{"POST /catalog/{api}/{version}/access", "POST /catalog/PUBLISHED/v1/access", "plan=nothing", 422, "text/html; charset=utf-8"},
+	{"POST /catalog/{api}/{version}/access", "POST /catalog/nothing/v1/access", "", 404, "text/html; charset=utf-8"},
+	{"GET /access", "GET /access?state=pending", "", 200, "text/html; charset=utf-8"},
+	{"GET /access", "GET /access?state=x", "", 400, "text/html; charset=utf-8"},
+	{"POST /access/{id}/approve", "POST /access/PENDING/approve", "", 303, ""},
+	{"POST /access/{id}/approve", "POST /access/acc_x/approve", "", 404, "text/html; charset=utf-8"},
+	{"POST /access/{id}/reject", "POST /access/PENDING/reject", "page=version", 303, ""},
+	{"POST /access/{id}/reject", "POST /access/GRANTED/reject", "", 409, "text/html; charset=utf-8"},
+	{"POST /access/{id}/suspend", "POST /access/GRANTED/suspend", "", 303, ""},
+	{"POST /access/{id}/suspend", "POST /access/PENDING/suspend", "", 409, "text/html; charset=utf-8"},
 	{"GET /workers", "GET /workers", "", 200, "text/html; charset=utf-8"},
 	{"POST /workers/{id}/quiet", "POST /workers/WORKER/quiet", "", 303, ""},
 	{"POST /workers/{id}/quiet", "POST /workers/wk_x/quiet", "", 404, "text/html; charset=utf-8"},

@@ -102,9 +102,9 @@ func New(c Config) *Server {
 	s.api = api.New(base)
 	s.batch = batch.New(base, s.api, s)
 	s.live = live.New(base, s.findView)
-	s.pages = pages.New(base, s.api, s.live, s.table.Load)
-	s.docs = docs.New(base, s.pages)
 	s.catalog = &catalog.Server{Base: base}
+	s.pages = pages.New(base, pages.Parts{API: s.api, Live: s.live, Table: s.table.Load, Catalog: s.catalog})
+	s.docs = docs.New(base, s.pages)
 	s.registerRoutes()
 	s.batch.Start()
 	return s

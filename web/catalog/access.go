@@ -25,8 +25,8 @@ func noAccess(id string) error {
 	return jobs.NewProblem(jobs.NotFound, "Not found", "There is no access %s.", id)
 }
 
-// mayAsk reports whether a caller could use an access.
-func mayAsk(who *auth.Identity) bool {
+// MayAsk reports whether a caller could use an access.
+func MayAsk(who *auth.Identity) bool {
 	if who.Grant != nil || who.Subject == auth.Anonymous.Subject {
 		return false
 	}
@@ -36,7 +36,7 @@ func mayAsk(who *auth.Identity) bool {
 // Ask asks for access to a version in the name of a caller. made says whether it is new; asking
 // again returns what is there. Who was rejected asks anew.
 func (c *Catalog) Ask(ctx context.Context, who *auth.Identity, api, version, plan string) (x *Access, made bool, err error) {
-	if !mayAsk(who) {
+	if !MayAsk(who) {
 		return nil, false, rest.NotAllowed(*who, auth.Submit)
 	}
 	if plan != "" && (c.o.HasPlan == nil || !c.o.HasPlan(plan)) {
@@ -178,6 +178,17 @@ type AccessFilter struct {
 	State        AccessState
 	After        string // an id; those behind it
 	Limit        int    // 0 for all
+}
+
+// CanBecome reports whether a decision can change the state of an access.
+func (x *Access) CanBecome(to AccessState) bool {
+	return x.State != to && slices.Contains(decisions[to], x.State)
+}
+
+// MayDecide reports whether a caller may decide on an access.
+func (c *Catalog) MayDecide(who *auth.Identity, x *Access) bool {
+	a := c.now.Load().apis[apiKey{x.Tenant, x.API}]
+	return a != nil && a.ManagedBy(who)
 }
 
 // Accesses returns what a caller may see, the newest first. more says that there are others

@@ -42,14 +42,14 @@ func (s *Server) Routes() map[string]http.HandlerFunc {
 	}
 }
 
-// errNone is the answer of a hub without a catalogue.
-var errNone error = jobs.Unavailable("No catalogue", "This hub keeps no catalogue of APIs.")
+// ErrNone is the answer of a hub without a catalogue.
+var ErrNone error = jobs.Unavailable("No catalogue", "This hub keeps no catalogue of APIs.")
 
 // reader lets callers use a handler that may read the catalogue.
 func (s *Server) reader(h rest.Handler) http.HandlerFunc {
-	return s.MayOr(auth.Watch, mayAsk, func(w http.ResponseWriter, r *http.Request) error {
+	return s.MayOr(auth.Watch, MayAsk, func(w http.ResponseWriter, r *http.Request) error {
 		if s.Catalog == nil {
-			return errNone
+			return ErrNone
 		}
 		return h(w, r)
 	})

@@ -4,12 +4,28 @@ import (
 	"net/http"
 
 	"jobhub/web/auth"
+	"jobhub/web/catalog"
 	"jobhub/web/rest"
 )
 
 // mayPage is rest.Base.May for the pages: it shows the login page to those who are not logged in.
 func (s *Server) mayPage(a auth.Action, h rest.Handler) http.HandlerFunc {
 	return s.page(s.Authenticated(h, func(_ *http.Request, who auth.Identity) error { return rest.Allow(who, a) }))
+}
+
+// mayCatalog is mayPage for pages of the catalogue, which has its own rule.
+func (s *Server) mayCatalog(h rest.Handler) http.HandlerFunc {
+	return s.page(s.Authenticated(func(w http.ResponseWriter, r *http.Request) error {
+		if s.Catalog.Catalog == nil {
+			return catalog.ErrNone
+		}
+		return h(w, r)
+	}, func(_ *http.Request, who auth.Identity) error {
+		if catalog.MayAsk(&who) {
+			return nil
+		}
+		return rest.Allow(who, auth.Watch)
+	}))
 }
 
 // open lets anybody call the handler of a page.

@@ -86,7 +86,7 @@ type late struct {
 func (s *Server) lateConnections() map[string]late {
 	all, _ := s.late.Get(struct{}{}, time.Second, func() (map[string]late, error) {
 		all := map[string]late{}
-		for _, c := range s.live.Connections() {
+		for _, c := range s.Live.Connections() {
 			if c.Lag > slowLag {
 				of := all[c.Tenant]
 				all[c.Tenant] = late{of.n + 1, max(of.worst, c.Lag)}

@@ -111,7 +111,7 @@ func (s queuePages) resumeForm(w http.ResponseWriter, r *http.Request) error {
 // configureForm changes a queue that exists; a form never creates one.
 func (s queuePages) configureForm(w http.ResponseWriter, r *http.Request, change func(name string) error) error {
 	name := r.PathValue("name")
-	if _, _, err := s.api.FindQueue(r.Context(), rest.Tenant(r), name); err != nil {
+	if _, _, err := s.API.FindQueue(r.Context(), rest.Tenant(r), name); err != nil {
 		return err
 	}
 	if err := change(name); err != nil {

@@ -37,7 +37,7 @@ func (s queuePages) drawQueues(ctx context.Context, tenant, after string, _ any)
 }
 
 func (s queuePages) findQueue(ctx context.Context, tenant, name string) error {
-	_, _, err := s.api.FindQueue(ctx, tenant, name)
+	_, _, err := s.API.FindQueue(ctx, tenant, name)
 	return err
 }
 
@@ -86,7 +86,7 @@ func (s queuePages) queuesModel(ctx context.Context, tenant, after string) (view
 func (s queuePages) queueModel(ctx context.Context, tenant, name string) (view.QueueModel, jobs.Position, error) {
 	now := time.Now()
 	m := view.QueueModel{Watchers: s.Hub.Watchers(hub.Filter{Tenant: tenant, Queue: name})}
-	queue, pos, err := s.api.FindQueue(ctx, tenant, name)
+	queue, pos, err := s.API.FindQueue(ctx, tenant, name)
 	if err != nil {
 		return m, pos, err
 	}
@@ -118,13 +118,13 @@ func (s queuePages) workersModel(tenant string) view.WorkersModel {
 
 // hubModel is the model of the page of the hub.
 func (s queuePages) hubModel() view.HubModel {
-	counts := s.live.Counts()
+	counts := s.Live.Counts()
 	m := view.HubModel{Seq: s.Hub.Position().Seq, Merged: s.Hub.Stats.Merged.Load(), Events: s.Hub.Stats.Events.Load(), Rescued: s.Engine.Workers.LostLeases(),
 		Sent: counts.Events, Gaps: counts.Gaps, Opened: tallies(counts.Opened), Closes: tallies(counts.Closes), Resumes: tallies(counts.Resumes)}
 	for _, d := range counts.Delays {
 		m.Delays = append(m.Delays, view.Delay(d))
 	}
-	all := s.live.Connections()
+	all := s.Live.Connections()
 	m.Open = len(all)
 	for _, c := range all {
 		who := cmp.Or(c.Name, "unknown")

@@ -60,7 +60,7 @@ func (s routePages) routesModel(ctx context.Context, tenant string) (view.Routes
 			m.Config.Errors = strings.Split(c.Err.Error(), "\n")
 		}
 	}
-	routes := s.table().Routes()
+	routes := s.Table().Routes()
 	jobsOf, err := s.looks.of(ctx, s.Server, tenant, routes)
 	if err != nil {
 		return m, err
@@ -175,7 +175,7 @@ func upstreamFailed(j *jobs.Job) bool {
 // routeAttention returns the routes whose upstreams fail now. It names the routes, which
 // callers know, but neither the upstreams' URLs nor the traffic of other tenants.
 func (s routePages) routeAttention(ctx context.Context, tenant string, now time.Time) (out []view.Attention, err error) {
-	routes := s.table().Routes()
+	routes := s.Table().Routes()
 	jobsOf, err := s.looks.of(ctx, s.Server, tenant, routes)
 	if err != nil {
 		return nil, err

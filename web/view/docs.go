@@ -104,8 +104,3 @@ func (a APIAnswer) class() string {
 	}
 	return "bad"
 }
-
-func (s Shell) ofDocs() Shell {
-	s.Docs = true
-	return s
-}

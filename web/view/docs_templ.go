@@ -238,7 +238,7 @@ func DocsPage(s Shell, d Docs) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = document(s.ofDocs(), d.Title, "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = document(s.in("docs"), d.Title, "").Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

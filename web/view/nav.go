@@ -1,6 +1,9 @@
 package view
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // link is an entry of the navigation; Key is pressed after g.
 type link struct{ View, Path, Name, Key string }
@@ -13,6 +16,7 @@ var links = []link{
 	{"batches", "/batches", "Batches", "b"},
 	{"schedules", "/schedules", "Schedules", "s"},
 	{"callbacks", "/callbacks", "Callbacks", "c"},
+	{"catalog", "/catalog", "Catalogue", "a"},
 	{"routes", "/routes", "Routes", "r"},
 	{"hub", "/hub", "Hub", "h"},
 	{"docs", "/docs", "Docs", "d"},
@@ -23,16 +27,9 @@ func (s Shell) links() []link {
 	if s.alone {
 		return nil
 	}
-	if s.Admin {
-		return links
-	}
-	var all []link
-	for _, l := range links {
-		if l.View != "hub" && l.View != "routes" {
-			all = append(all, l)
-		}
-	}
-	return all
+	return slices.DeleteFunc(slices.Clone(links), func(l link) bool {
+		return !s.Admin && (l.View == "hub" || l.View == "routes")
+	})
 }
 
 // section is the part of the navigation that a view belongs to.
@@ -52,8 +49,8 @@ func section(view string) string {
 }
 
 func (s Shell) section(view string) string {
-	if s.Docs {
-		return "docs"
+	if s.Section != "" {
+		return s.Section
 	}
 	return section(view)
 }

@@ -15,7 +15,7 @@ type Shell struct {
 	Version string                   // of the program; empty if unknown
 	Store   string                   // what it keeps jobs in; empty if unknown
 	User    string                   // who is logged in; empty if the hub has no keys
-	Docs    bool                     // the page is of the documentation
+	Section string                   // of the navigation, for a page that is not live; empty for none
 	Asset   func(name string) string // the path of a file of package static; nil for /static/<name>
 
 	ReadOnly bool // the user may not change anything
@@ -28,6 +28,9 @@ type Shell struct {
 }
 
 func (s Shell) withoutNavigation() Shell { s.alone = true; return s }
+
+// in is the shell of a page that is not live.
+func (s Shell) in(section string) Shell { s.Section = section; return s }
 
 func (s Shell) steady() Shell { s.Steady = true; return s }
 

@@ -203,7 +203,7 @@ func document(s Shell, title, view string) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "<div class=\"switches\"><button class=\"quiet\" type=\"button\" data-keys title=\"Keyboard shortcuts, key ?\" hidden>Shortcuts</button> <button id=\"zone\" class=\"quiet\" type=\"button\" hidden>local</button> <button id=\"theme\" class=\"icon\" type=\"button\" aria-label=\"Theme\" hidden>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "<div class=\"switches\"><button class=\"quiet\" data-keys hidden>Shortcuts</button> <button id=\"zone\" class=\"quiet\" hidden>local</button> <button id=\"theme\" class=\"icon\" aria-label=\"Theme\" hidden>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -229,7 +229,7 @@ func document(s Shell, title, view string) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "</main></div><dialog id=\"shortcuts\" aria-labelledby=\"keys-title\"><h2 id=\"keys-title\">Keyboard shortcuts</h2><dl class=\"keys\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "</main></div><dialog id=\"shortcuts\" aria-label=\"Keyboard shortcuts\"><h2>Keyboard shortcuts</h2><dl class=\"keys\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

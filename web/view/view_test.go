@@ -162,7 +162,7 @@ func TestPageRendersItsFragments(t *testing.T) {
 // The pages are served under a policy that allows nothing inline.
 func TestNothingInline(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|\sstyle=|\son\w+=|javascript:|<script>|https?://(?:cdn|fonts)`)
-	pages := slices.Concat(slices.Collect(maps.Values(operationPages(t))), slices.Collect(maps.Values(batchPages(t))), slices.Collect(maps.Values(workPages(t))))
+	pages := slices.Concat(slices.Collect(maps.Values(operationPages(t))), slices.Collect(maps.Values(batchPages(t))), slices.Collect(maps.Values(workPages(t))), slices.Collect(maps.Values(gatewayPages(t))))
 	for _, page := range append(pages, render(t, OverviewPage(shell(), sampleOverview())), render(t, JobPage(shell(), sampleFailed())), render(t, JobPage(shell(), sampleRunning())),
 		render(t, LoginPage(shell(), Login{Next: "/", Error: "No."})), render(t, JobPage(viewerShell(), sampleFailed())),
 		render(t, JobsPage(shell(), sampleFiltered())), render(t, ConfirmPage(shell(), Confirm{})), render(t, EditPage(shell(), Edit{}))) {
@@ -224,6 +224,7 @@ func TestScriptsAreText(t *testing.T) {
 		"login":     render(t, LoginPage(shell(), Login{Next: evil, Error: evil})),
 		"user":      render(t, ErrorPage(Shell{User: evil}, 404, evil, evil)),
 	}
+	maps.Copy(pages, evilGateway(t, evil))
 	for name, page := range pages {
 		for _, bad := range []string{"<script>alert", "<img", `"'>`, "javascript:"} {
 			if strings.Contains(page, bad) {
