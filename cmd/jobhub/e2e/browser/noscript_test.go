@@ -1,24 +1,72 @@
 package browser
 
 import (
+	"bytes"
 	"context"
+	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"jobhub/cmd/jobhub/e2e/trial"
 )
 
-// plain is a tab without scripts.
+// plain is a tab without scripts. Its pages do not refresh themselves, as a refresh can come
+// between the two halves of a click.
 type plain struct{ *page }
 
 func (p *page) plain() plain {
 	p.T.Helper()
 	p.scripts(false)
+	p.withoutRefresh()
 	return plain{p}
+}
+
+// withoutRefresh takes the refresh out of all pages that the tab loads.
+func (p *page) withoutRefresh() {
+	p.T.Helper()
+	paused := make(chan *fetch.EventRequestPaused, 100)
+	err := chromedp.Listen(p.Ctx, func(ev any) {
+		if ev, ok := ev.(*fetch.EventRequestPaused); ok {
+			paused <- ev
+		}
+	})
+	if err != nil {
+		p.T.Fatal(err)
+	}
+	go func() {
+		for {
+			select {
+			case ev := <-paused:
+				passWithoutRefresh(p.Ctx, ev) // it fails for what the tab does not wait for any more
+			case <-p.Ctx.Done():
+				return
+			}
+		}
+	}()
+	documents := []*fetch.RequestPattern{{ResourceType: network.ResourceTypeDocument, RequestStage: fetch.RequestStageResponse}}
+	if _, err := chromedp.Call(p.Ctx, fetch.Enable, fetch.EnableParams{Patterns: documents}); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+func passWithoutRefresh(ctx context.Context, ev *fetch.EventRequestPaused) {
+	body, err := chromedp.Call(ctx, fetch.GetResponseBody, fetch.GetResponseBodyParams{RequestID: ev.RequestID})
+	if err != nil || ev.ResponseStatusCode != http.StatusOK { // a redirect has no body
+		chromedp.Call(ctx, fetch.ContinueResponse, fetch.ContinueResponseParams{RequestID: ev.RequestID})
+		return
+	}
+	headers := slices.DeleteFunc(ev.ResponseHeaders, func(h *fetch.HeaderEntry) bool {
+		return strings.EqualFold(h.Name, "Content-Encoding") || strings.EqualFold(h.Name, "Content-Length")
+	})
+	chromedp.Call(ctx, fetch.FulfillRequest, fetch.FulfillRequestParams{RequestID: ev.RequestID, ResponseCode: ev.ResponseStatusCode, ResponseHeaders: headers,
+		Body: bytes.ReplaceAll(body.Body, []byte(`<meta http-equiv="refresh" content="5">`), nil)})
 }
 
 func (p *page) scripts(on bool) {
@@ -28,16 +76,12 @@ func (p *page) scripts(on bool) {
 	}
 }
 
-// does what leads to a page, and returns its text. Pages without scripts refresh themselves: a
-// step that finds its element replaced by then has done nothing, and is repeated.
+// does what leads to a page, and returns its text.
 func (p plain) does(actions ...chromedp.Action[chromedp.Void]) string {
 	p.T.Helper()
 	ctx, cancel := context.WithTimeout(p.Ctx, trial.Patience)
 	defer cancel()
 	_, err := chromedp.RunResponse(ctx, actions...)
-	for err != nil && strings.Contains(err.Error(), "Could not find node with given id") {
-		_, err = chromedp.RunResponse(ctx, actions...)
-	}
 	if err != nil {
 		text, _ := chromedp.Run(p.Ctx, chromedp.OuterHTML(chromedp.CSS("main")))
 		p.T.Fatalf("%v at\n%s", err, text)
